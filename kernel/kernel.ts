@@ -1,0 +1,71 @@
+// The root object: what a sandbox's kernel is made of, without logic. The run loop stands in task/run_loop.ts, boot puts
+// the parts together in boot/loader.ts.
+
+import type { Host, Platform } from "../platform/platform.ts";
+import type { Clock } from "./time/clock.ts";
+import type { Task } from "./task/task.ts";
+import type { PidNamespace } from "./task/namespaces.ts";
+import type { FilesystemType } from "./vfs/filesystem.ts";
+import { DeadlineHeap } from "./util/deadline_heap.ts";
+
+/** Limits of the whole sandbox, from the OCI resources or the command line. */
+export interface KernelLimits {
+  /** Live tasks; clone answers EAGAIN beyond. */
+  readonly tasksMax: number;
+  /** Bytes of guest memory; Infinity = the host's. */
+  readonly memoryBytesMax: number;
+}
+
+/** Called in the kernel's turn when a watched host fd is ready. */
+export type HostFdListener = (events: number) => void;
+
+export class Kernel {
+  readonly host: Host;
+  readonly platform: Platform;
+  readonly clock: Clock;
+  readonly limits: KernelLimits;
+  /** File system types by name: the list of kernel/fs/registry.ts. */
+  readonly filesystems: ReadonlyMap<string, FilesystemType>;
+  /** Every task that is not Dead, by its tid in the root PID namespace. */
+  readonly tasks = new Map<number, Task>();
+  /** Blocked tasks that something has woken; their continuations run in the next turn. */
+  readonly woken: Task[] = [];
+  /** Tasks that are to go back to guest code in this turn. */
+  readonly ready: Task[] = [];
+  readonly deadlines = new DeadlineHeap();
+  /** Root PID namespace; set by boot before the first task. */
+  rootPids!: PidNamespace;
+  /** Number of processors shown to guests. */
+  readonly cpuCount: number;
+  /** Total memory shown to guests, bytes. */
+  readonly memoryTotalBytes: number;
+  /** First process; its exit ends the sandbox. */
+  initTask: Task | null = null;
+  /** Wait status of the container once it has ended, or -1. */
+  exitStatus = -1;
+  /** Where strace text goes; null = off. One line a call, without newline. */
+  straceSink: ((line: string) => void) | null = null;
+  /** Listeners of watched host fds by cookie (an index into this list); see watchHostFd in task/run_loop.ts. */
+  readonly hostFdListeners: (HostFdListener | null)[] = [];
+  /** Monotonic nanoseconds at boot of the sandbox, for uptime and start times. */
+  readonly bootNanos: number;
+
+  constructor(
+    host: Host,
+    platform: Platform,
+    clock: Clock,
+    limits: KernelLimits,
+    filesystems: ReadonlyMap<string, FilesystemType>,
+    cpuCount: number,
+    memoryTotalBytes: number,
+  ) {
+    this.host = host;
+    this.platform = platform;
+    this.clock = clock;
+    this.limits = limits;
+    this.filesystems = filesystems;
+    this.cpuCount = cpuCount;
+    this.memoryTotalBytes = memoryTotalBytes;
+    this.bootNanos = clock.monotonic();
+  }
+}

@@ -1,0 +1,40 @@
+// The six arguments of a system call, read from the guest's registers once, at entry. A handler that is run again after
+// a wait sees the same values, whatever the guest has done to its registers since.
+
+const TWO_32 = 4294967296;
+
+export class Args {
+  /** Arguments 0..5 as (low, high) pairs of u32 words. Filled by the run loop; restart_syscall keeps them. */
+  readonly words = new Uint32Array(12);
+
+  /** Low 32 bits as a signed number: fds, int flags, pids. */
+  i32(n: number): number {
+    return this.words[2 * n] | 0;
+  }
+
+  /** Low 32 bits unsigned: modes, unsigned flags, ids. */
+  u32(n: number): number {
+    return this.words[2 * n];
+  }
+
+  /** All 64 bits as an unsigned number: addresses, sizes. Above 2^53 it is inexact but still large: range-check it. */
+  word(n: number): number {
+    return this.words[2 * n] + this.words[2 * n + 1] * TWO_32;
+  }
+
+  /** All 64 bits as a signed number: offsets. Exact within +-2^53. */
+  i53(n: number): number {
+    return this.words[2 * n] + (this.words[2 * n + 1] | 0) * TWO_32;
+  }
+
+  /** High 32 bits, for flags that must be zero there. */
+  high(n: number): number {
+    return this.words[2 * n + 1];
+  }
+
+  /** Overwrites argument `n` (restart_syscall, tests). */
+  set(n: number, value: number): void {
+    this.words[2 * n] = value >>> 0;
+    this.words[2 * n + 1] = Math.floor(value / TWO_32) >>> 0;
+  }
+}

@@ -1,0 +1,211 @@
+// A task: one guest thread as the kernel sees it. Linux: struct task_struct. This file holds its state and how it waits;
+// clone, exec, exit, wait and signals stand in files of their own beside it.
+
+import type { GuestThread, UserWindow } from "../../platform/platform.ts";
+import { EINTR, ERESTARTSYS } from "../abi/errno.ts";
+import { Args } from "../syscalls/args.ts";
+import type { SyscallHandler } from "../syscalls/table.ts";
+import { Waiter, type WaitListener, type WaitQueue } from "../util/wait_queue.ts";
+import type { Kernel } from "../kernel.ts";
+import type { ThreadGroup } from "./thread_group.ts";
+import type { Credentials } from "./credentials.ts";
+import type { MemoryMap } from "../mm/address_space.ts";
+import type { FdTable } from "../vfs/fd_table.ts";
+import type { FsContext } from "../vfs/fs_context.ts";
+import type { TaskNamespaces } from "./namespaces.ts";
+import type { TaskSignals } from "../signal/task_signals.ts";
+
+/** What block() returns and a handler hands on: "no result yet". Outside every result and errno. */
+export const BLOCKED = -0x7000_0000;
+/** execve, rt_sigreturn and the like have set the registers themselves: leave them alone. */
+export const NO_RESULT = -0x7000_0001;
+
+export const enum TaskState {
+  /** Runs guest code or is about to. */
+  Running,
+  /** Waits in a system call; a signal ends the wait. */
+  Blocked,
+  /** Waits and only SIGKILL ends it (vfork parent). */
+  BlockedKillable,
+  /** Job-control or ptrace stop. */
+  Stopped,
+  /** Has exited, waits to be reaped. */
+  Zombie,
+  /** Reaped or never to be waited for. */
+  Dead,
+}
+
+export class Task implements WaitListener, Deadlined {
+  readonly kernel: Kernel;
+  /** Global task number: the tid in the root PID namespace. */
+  tid: number;
+  threadGroup: ThreadGroup;
+  /** The host thread it runs on; replaced by execve. null once it has exited. */
+  thread: GuestThread;
+  /** Shorthand for thread.window: the guest's memory as this task's system calls see it. */
+  memory: UserWindow;
+  /** VMA tree; shared by threads and vfork children. */
+  mm: MemoryMap;
+  credentials: Credentials;
+  /** Descriptor table; shared with CLONE_FILES. */
+  files: FdTable;
+  /** Root, cwd, umask; shared with CLONE_FS. */
+  fs: FsContext;
+  namespaces: TaskNamespaces;
+  signals: TaskSignals;
+  /** comm, at most 15 bytes. */
+  name = "";
+  state: TaskState = TaskState.Running;
+  /** Number and arguments of the system call it is in. */
+  syscallNumber = -1;
+  readonly args = new Args();
+
+  // How it waits. Valid while state is Blocked.
+  /** Continuation: called with the same args when something it waits for has happened. */
+  #resume: SyscallHandler | null = null;
+  /** What the call answers when a signal ends the wait. */
+  interruptResult = -EINTR;
+  /** Absolute monotonic nanoseconds at which the wait ends; Infinity = never. Set by waitUntil, read by the timer queue. */
+  deadline = Infinity;
+  /** True in the continuation when the deadline has passed. */
+  isTimedOut = false;
+  /** Handler's own number across re-runs of one call: bytes done, an absolute time. Zero at entry of every call. */
+  progress = 0;
+  /** Handler's own object across re-runs. null at entry of every call. */
+  scratch: unknown = null;
+  readonly #waiters: Waiter[] = [];
+  #waiterCount = 0;
+  /** Place in the kernel's deadline heap, or -1. */
+  deadlineIndex = -1;
+  /** Is queued to have its continuation run. */
+  isWoken = false;
+
+  // clone(2), set_tid_address(2), set_robust_list(2), rseq(2).
+  clearChildTid = 0;
+  robustList = 0;
+  rseqAddress = 0;
+  rseqLength = 0;
+  rseqSignature = 0;
+  /** prctl(PR_SET_PDEATHSIG). */
+  parentDeathSignal = 0;
+  /** vfork: the parent that waits for our exec or exit. */
+  vforkParent: Task | null = null;
+  /** Exit code in wait(2) form once it has exited. */
+  exitStatus = 0;
+
+  constructor(
+    kernel: Kernel,
+    tid: number,
+    threadGroup: ThreadGroup,
+    thread: GuestThread,
+    mm: MemoryMap,
+    credentials: Credentials,
+    files: FdTable,
+    fs: FsContext,
+    namespaces: TaskNamespaces,
+    signals: TaskSignals,
+  ) {
+    this.kernel = kernel;
+    this.tid = tid;
+    this.threadGroup = threadGroup;
+    this.thread = thread;
+    this.memory = thread.window;
+    this.mm = mm;
+    this.credentials = credentials;
+    this.files = files;
+    this.fs = fs;
+    this.namespaces = namespaces;
+    this.signals = signals;
+    thread.owner = this;
+  }
+
+  /** Puts another host thread under this task (execve). */
+  setThread(thread: GuestThread): void {
+    this.thread.owner = null;
+    this.thread = thread;
+    this.memory = thread.window;
+    thread.owner = this;
+  }
+
+  /** Joins `queue` for poll events in `mask` for the wait that block() starts. May be called for several queues. */
+  waitOn(queue: WaitQueue, mask: number): void {
+    let waiter = this.#waiters[this.#waiterCount];
+    if (waiter === undefined) {
+      waiter = new Waiter(this);
+      this.#waiters.push(waiter);
+    }
+    this.#waiterCount++;
+    queue.add(waiter, mask);
+  }
+
+  /** Ends the wait that block() starts at `deadline`, absolute monotonic nanoseconds. */
+  waitUntil(deadline: number): void {
+    this.deadline = deadline;
+  }
+
+  /**
+   * Suspends the task: after waitOn and waitUntil, a handler returns block(continuation). The continuation is called with
+   * the same args when a queue has notified or the deadline has passed (task.isTimedOut); it finishes or blocks again.
+   * A signal ends the wait with `interruptResult`: -EINTR or a restart code (signal(7), "Interruption of system calls").
+   */
+  block(resume: SyscallHandler, interruptResult: number = -ERESTARTSYS): number {
+    this.#resume = resume;
+    this.interruptResult = interruptResult;
+    this.state = TaskState.Blocked;
+    this.isTimedOut = false;
+    if (this.deadline !== Infinity) this.kernel.deadlines.add(this);
+    return BLOCKED;
+  }
+
+  /** As block(), for waits that only SIGKILL ends. */
+  blockKillable(resume: SyscallHandler): number {
+    this.block(resume, -EINTR);
+    this.state = TaskState.BlockedKillable;
+    return BLOCKED;
+  }
+
+  /** A queue it waits on has notified. */
+  onReady(_waiter: Waiter, _events: number): void {
+    this.wake();
+  }
+
+  /** Its deadline has passed. */
+  onDeadline(_now: number): void {
+    this.isTimedOut = true;
+    this.wake();
+  }
+
+  /** Has the continuation run in the kernel's next turn. */
+  wake(): void {
+    if (this.isWoken || (this.state !== TaskState.Blocked && this.state !== TaskState.BlockedKillable)) {
+      return;
+    }
+    this.isWoken = true;
+    this.kernel.woken.push(this);
+  }
+
+  /** Leaves all queues and the deadline heap. Called by the run loop before the continuation, and when a signal ends the wait. */
+  endWait(): void {
+    for (let i = 0; i < this.#waiterCount; i++) {
+      const waiter = this.#waiters[i];
+      waiter.queue?.remove(waiter);
+    }
+    this.#waiterCount = 0;
+    if (this.deadlineIndex >= 0) this.kernel.deadlines.remove(this);
+    this.deadline = Infinity;
+    this.state = TaskState.Running;
+    this.isWoken = false;
+  }
+
+  /** Runs the continuation after endWait(). */
+  continueCall(): number {
+    const resume = this.#resume;
+    if (resume === null) throw new Error("Task has no continuation");
+    return resume(this, this.args);
+  }
+
+  /** Waiters in use, for run_loop's assertion that a call left none behind. */
+  get waiterCount(): number {
+    return this.#waiterCount;
+  }
+}

@@ -1,0 +1,80 @@
+// The one heap of deadlines: blocked tasks, timers, timerfds. A binary heap over objects that know their own place, so
+// that removal costs log n and nothing is allocated. Times are absolute monotonic nanoseconds.
+
+/** Something that wants to be told when its time has come. One object stands in the heap at most once. */
+export interface Deadlined {
+  /** When; must not change while deadlineIndex >= 0. */
+  deadline: number;
+  /** Place in the heap, -1 when not in it. Written by the heap alone. */
+  deadlineIndex: number;
+  /** Called once it has been taken out of the heap. May add itself again. */
+  onDeadline(now: number): void;
+}
+
+export class DeadlineHeap {
+  readonly #items: Deadlined[] = [];
+
+  /** Earliest deadline, or Infinity. */
+  get next(): number {
+    return this.#items.length === 0 ? Infinity : this.#items[0].deadline;
+  }
+
+  get size(): number {
+    return this.#items.length;
+  }
+
+  add(item: Deadlined): void {
+    if (item.deadlineIndex >= 0) throw new Error("Deadline is already in the heap");
+    this.#items.push(item);
+    this.#up(this.#items.length - 1, item);
+  }
+
+  /** Takes `item` out if it is in. */
+  remove(item: Deadlined): void {
+    const index = item.deadlineIndex;
+    if (index < 0) return;
+    item.deadlineIndex = -1;
+    const last = this.#items.pop()!;
+    if (last === item) return;
+    this.#up(index, last);
+    this.#down(last.deadlineIndex, last);
+  }
+
+  /** Tells every item whose deadline is not after `now`. Those added meanwhile for a time that has passed wait a turn. */
+  expire(now: number): void {
+    for (let turns = this.#items.length; turns > 0 && this.#items.length > 0; turns--) {
+      const item = this.#items[0];
+      if (item.deadline > now) return;
+      this.remove(item);
+      item.onDeadline(now);
+    }
+  }
+
+  #up(index: number, item: Deadlined): void {
+    const items = this.#items;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
+      if (items[parent].deadline <= item.deadline) break;
+      items[index] = items[parent];
+      items[index].deadlineIndex = index;
+      index = parent;
+    }
+    items[index] = item;
+    item.deadlineIndex = index;
+  }
+
+  #down(index: number, item: Deadlined): void {
+    const items = this.#items;
+    for (;;) {
+      let child = 2 * index + 1;
+      if (child >= items.length) break;
+      if (child + 1 < items.length && items[child + 1].deadline < items[child].deadline) child++;
+      if (items[child].deadline >= item.deadline) break;
+      items[index] = items[child];
+      items[index].deadlineIndex = index;
+      index = child;
+    }
+    items[index] = item;
+    item.deadlineIndex = index;
+  }
+}

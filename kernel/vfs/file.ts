@@ -1,0 +1,133 @@
+// Open file descriptions: what a file descriptor stands for. Linux: struct file and file_operations. Pipes, sockets,
+// eventfds, epoll and directories are Files too. Bytes travel as (bytes, at, length). A method that would wait returns
+// -EAGAIN and lets the system call layer wait on `queue`, whatever O_NONBLOCK says.
+
+import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE } from "../abi/errno.ts";
+import {
+  O_ACCMODE,
+  O_PATH,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+  POLLIN,
+  POLLOUT,
+  POLLRDNORM,
+  POLLWRNORM,
+} from "../abi/file.ts";
+import { WaitQueue } from "../util/wait_queue.ts";
+import type { Inode } from "./inode.ts";
+import type { Task } from "../task/task.ts";
+
+/** Told each directory entry; gives back false when the caller's buffer is full. `nextOffset` is d_off. */
+export interface DirectorySink {
+  emit(name: string, ino: number, type: number, nextOffset: number): boolean;
+}
+
+/** Memory a mapping can be made of: a host descriptor and an offset in it. */
+export interface Mappable {
+  /** Host descriptor to map; it stays owned by the file. -ERRNO when it cannot be had now. */
+  hostFd(): number;
+  /** Host offset of the file's byte 0. */
+  readonly hostOffset: number;
+}
+
+export abstract class File {
+  /** The inode this is open on. Pipes, sockets and anonymous files have one too (for fstat and /proc/PID/fd). */
+  readonly inode: Inode;
+  /** O_ flags: access mode and status flags. F_SETFL changes the status flags through setFlags. */
+  flags: number;
+  /** File offset, for files that have one. */
+  position = 0;
+  /** References from descriptor tables, mappings, in-flight SCM_RIGHTS. */
+  #references = 1;
+  /** Dentry and mount it was opened at (a vfs Path), for /proc, fchdir, *at calls. null for pipes and the like. */
+  path: unknown = null;
+  /** F_SETOWN, F_SETSIG of fcntl(2): set by syscalls. */
+  owner: unknown = null;
+  /** epoll items that watch this file; owned by ipc/epoll. */
+  epollItems: unknown = null;
+  /** Readers' and pollers' queue. Notified with poll events. */
+  readonly queue: WaitQueue;
+
+  constructor(inode: Inode, flags: number, queue: WaitQueue = new WaitQueue()) {
+    this.inode = inode;
+    this.flags = flags;
+    this.queue = queue;
+  }
+
+  get isReadable(): boolean {
+    const mode = this.flags & O_ACCMODE;
+    return (this.flags & O_PATH) === 0 && (mode === O_RDONLY || mode === O_RDWR);
+  }
+  get isWritable(): boolean {
+    const mode = this.flags & O_ACCMODE;
+    return (this.flags & O_PATH) === 0 && (mode === O_WRONLY || mode === O_RDWR);
+  }
+  /** Has a position: lseek, pread and pwrite are allowed. */
+  get isSeekable(): boolean {
+    return false;
+  }
+
+  /** Reads at `offset` (the position, or pread's; -1 when not seekable). Bytes, 0 at the end, -EAGAIN to wait, -ERRNO. */
+  read(_task: Task, _into: Uint8Array, _at: number, _length: number, _offset: number): number {
+    return -EINVAL;
+  }
+  /** Writes at `offset`; with O_APPEND the file finds the end itself. Bytes, -EAGAIN to wait, -ERRNO. */
+  write(_task: Task, _from: Uint8Array, _at: number, _length: number, _offset: number): number {
+    return -EINVAL;
+  }
+  /** New position, or -ERRNO; `whence` SEEK_*. */
+  seek(_offset: number, _whence: number): number {
+    return -ESPIPE;
+  }
+  /** Poll events that hold now. */
+  readiness(): number {
+    return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+  }
+  ioctl(_task: Task, _request: number, _argument: number): number {
+    return -ENOTTY;
+  }
+  truncate(_size: number): number {
+    return -EINVAL;
+  }
+  allocate(_mode: number, _offset: number, _length: number): number {
+    return -ENODEV;
+  }
+  sync(_isDataOnly: boolean): number {
+    return -EINVAL;
+  }
+  /** Emits entries from `position` on, "." and ".." included; moves `position`. 0 or -ERRNO. */
+  readDirectory(_task: Task, _sink: DirectorySink): number {
+    return -ENOTDIR;
+  }
+  /** What mmap(2) maps, or -ENODEV. `isShared` and `prot` are for the file to refuse. */
+  mappable(_isShared: boolean, _prot: number): Mappable | number {
+    return -ENODEV;
+  }
+  /** F_SETFL: O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME, O_ASYNC have been filtered by the caller. */
+  setFlags(flags: number): number {
+    this.flags = flags;
+    return 0;
+  }
+  /** A descriptor of `task` to this file was closed (POSIX locks go away, the file may stay open elsewhere). */
+  flush(_task: Task): number {
+    return 0;
+  }
+
+  get references(): number {
+    return this.#references;
+  }
+  hold(): void {
+    this.#references++;
+  }
+  /** Gives up one reference; at zero the file closes. */
+  drop(): void {
+    if (this.#references <= 0) throw new Error("File dropped below zero");
+    if (--this.#references === 0) this.release();
+  }
+  /** The last reference went: give back what it holds. Called once. Subclasses call super.release() last. */
+  release(): void {}
+}
+
+/** Result of an operation on a descriptor that is not open for it. */
+export const NOT_OPEN = -EBADF;

@@ -1,0 +1,62 @@
+// A mounted file system instance and the registry of types. Linux: struct super_block, struct file_system_type.
+
+import type { Inode } from "./inode.ts";
+import type { Task } from "../task/task.ts";
+
+/** Numbers of statfs(2). Blocks are of `blockSize` bytes. */
+export class FilesystemStat {
+  type = 0;
+  blockSize = 4096;
+  blocks = 0;
+  blocksFree = 0;
+  blocksAvailable = 0;
+  files = 0;
+  filesFree = 0;
+  nameMax = 255;
+  flags = 0;
+}
+
+let nextDevice = 1;
+
+export abstract class Filesystem {
+  /** As in /proc/filesystems and mountinfo: "tmpfs", "proc". */
+  readonly type: string;
+  /** Minor of st_dev; the major is 0 as for Linux' anonymous devices. */
+  readonly device: number;
+
+  constructor(type: string) {
+    this.type = type;
+    this.device = nextDevice++;
+  }
+
+  abstract get root(): Inode;
+
+  statfs(into: FilesystemStat): number {
+    into.type = 0;
+    return 0;
+  }
+
+  /** Options as /proc/PID/mounts shows them after ro/rw: "size=64k,mode=1777", or "". */
+  get options(): string {
+    return "";
+  }
+
+  /** Everything written goes to stable storage (sync(2), syncfs(2)). */
+  sync(): number {
+    return 0;
+  }
+
+  /** After the last unmount and last open file. */
+  release(): void {}
+}
+
+/** A type that mount(2) or the OCI mounts can name. */
+export interface FilesystemType {
+  readonly name: string;
+  /** Shown as "nodev" in /proc/filesystems. */
+  readonly hasNoDevice: boolean;
+  /** May be mounted by a guest with CAP_SYS_ADMIN in its mount namespace. */
+  readonly isUserMountable: boolean;
+  /** `options` is the data string of mount(2), comma separated. Filesystem, or -ERRNO. */
+  mount(task: Task, source: string, options: string): Filesystem | number;
+}

@@ -1,0 +1,270 @@
+// What the kernel knows of the machine: the interfaces that systrap, ptrace and kvm implement. Nothing above this file
+// knows which platform runs. Results are >= 0 or -ERRNO. Addresses and sizes are numbers below 2^47.
+
+/** Indices into GuestThread's registers, in the order of struct user_regs_struct of ptrace(2), x86-64. */
+export const REG = {
+  R15: 0,
+  R14: 1,
+  R13: 2,
+  R12: 3,
+  RBP: 4,
+  RBX: 5,
+  R11: 6,
+  R10: 7,
+  R9: 8,
+  R8: 9,
+  RAX: 10,
+  RCX: 11,
+  RDX: 12,
+  RSI: 13,
+  RDI: 14,
+  ORIG_RAX: 15,
+  RIP: 16,
+  CS: 17,
+  EFLAGS: 18,
+  RSP: 19,
+  SS: 20,
+  FS_BASE: 21,
+  GS_BASE: 22,
+} as const;
+export const REGS_COUNT = 23;
+
+/** Why a guest thread came back to the sentry. */
+export const EVENT = {
+  NONE: 0,
+  /** A system call: number in ORIG_RAX, arguments in the registers. */
+  SYSCALL: 1,
+  /** A hardware fault that became a signal: see `fault` fields. */
+  FAULT: 2,
+  /** interrupt() took effect. */
+  INTERRUPTED: 3,
+  /** The host thread or process is gone (killed, out of memory). */
+  DEAD: 4,
+} as const;
+
+/** The CPU fault of the last FAULT event, as in siginfo and the signal frame. */
+export class Fault {
+  signal = 0;
+  code = 0;
+  address = 0;
+  /** x86 trap number (14 = page fault) and error code (bit 1 = write, bit 4 = instruction fetch). */
+  trap = 0;
+  error = 0;
+}
+
+/**
+ * Memory of one guest address space. Ordinary memory of a host process: the host does the paging, the kernel's VMA tree
+ * decides what may be mapped. Changing calls are carried out by `thread`, a stopped thread of this address space.
+ */
+export interface AddressSpace {
+  /**
+   * mmap(2) at exactly `address` (MAP_FIXED). `hostFd` < 0 maps anonymous memory. `flags` are MAP_SHARED or MAP_PRIVATE
+   * plus MAP_NORESERVE, MAP_POPULATE, MAP_STACK; anything else is ignored.
+   */
+  map(
+    thread: GuestThread,
+    address: number,
+    length: number,
+    prot: number,
+    flags: number,
+    hostFd: number,
+    offset: number,
+  ): number;
+  unmap(thread: GuestThread, address: number, length: number): number;
+  protect(thread: GuestThread, address: number, length: number, prot: number): number;
+  /** mremap(2) with MREMAP_MAYMOVE | MREMAP_FIXED when `newAddress` differs, in place otherwise. */
+  remap(
+    thread: GuestThread,
+    address: number,
+    oldLength: number,
+    newLength: number,
+    newAddress: number,
+  ): number;
+  /** madvise(2) on the host memory (DONTNEED, FREE, REMOVE, WILLNEED, HUGEPAGE ...). */
+  advise(thread: GuestThread, address: number, length: number, advice: number): number;
+  /** msync(2). */
+  sync(thread: GuestThread, address: number, length: number, flags: number): number;
+  /** mincore(2): one byte a page into `into`. */
+  residency(thread: GuestThread, address: number, length: number, into: Uint8Array, at: number): number;
+
+  /** Copies guest memory regardless of slots, as process_vm_readv(2). Gives back bytes copied (short at a hole) or -EFAULT. */
+  read(address: number, into: Uint8Array, at: number, length: number): number;
+  /** Copies into guest memory; honours the page protection. Bytes copied or -EFAULT. */
+  write(address: number, from: Uint8Array, at: number, length: number): number;
+  /** Writes even where the page is not writable (ptrace POKE, patching). Bytes written or -EFAULT. */
+  forceWrite(address: number, from: Uint8Array, at: number, length: number): number;
+
+  /** Host memory charged to this address space: resident pages. */
+  residentPages(): number;
+  /** CPU time of the host process in nanoseconds: user plus system. */
+  cpuNanos(): number;
+
+  /** Drops the last reference: every thread ends, the memory goes back to the host. */
+  release(): void;
+}
+
+/**
+ * One guest thread: one host thread in the address space's process. It is either running guest code or stopped with an
+ * event; registers and memory views may be used only while it is stopped.
+ */
+export interface GuestThread {
+  readonly addressSpace: AddressSpace;
+  /** Kernel's own back reference, set by the task that owns this thread. */
+  owner: unknown;
+  /** EVENT.* that stopped it. */
+  event: number;
+  readonly fault: Fault;
+  /** True between resume() and its next event. */
+  isRunning: boolean;
+
+  /** Register `index` (REG.*): low and high u32 words. */
+  low(index: number): number;
+  high(index: number): number;
+  /** Register as an unsigned number; inexact above 2^53. */
+  get(index: number): number;
+  /** Sets a register from a signed number within +-2^53. */
+  set(index: number, value: number): void;
+  setWords(index: number, low: number, high: number): void;
+
+  /** Bytes of FPU state (XSAVE area) into `into` at `at`; gives back its size (<= FPU_STATE_MAX). */
+  saveFpu(into: Uint8Array, at: number): number;
+  /** Loads FPU state that passed validation by the caller (sizes and header); bad content becomes -EINVAL. */
+  loadFpu(from: Uint8Array, at: number, length: number): number;
+  /** Puts the FPU in its initial state (execve). */
+  resetFpu(): void;
+
+  /** Where user_memory works: see UserWindow. */
+  readonly window: UserWindow;
+
+  /** Lets the guest run. The event comes back through Platform.wait(). */
+  resume(): void;
+  /** Makes a running thread stop soon with INTERRUPTED (or with whatever event it was about to report). No effect on a stopped one. */
+  interrupt(): void;
+
+  /** Host CPU-time of this thread, nanoseconds. */
+  cpuNanos(): number;
+
+  /**
+   * New thread in the same address space, stopped, with a copy of these registers and FPU state. Number = -ERRNO.
+   * Used by clone(CLONE_VM | CLONE_THREAD) and by vfork, which shares the address space.
+   */
+  cloneThread(): GuestThread | number;
+  /** New address space that is a copy-on-write fork of this one, with one stopped thread like this one. */
+  fork(): GuestThread | number;
+  /** Ends this host thread; the address space stays as long as it has other threads or a reference. */
+  exit(): void;
+}
+
+/**
+ * The thread's window to its memory. On systrap the stub has copied the arguments named in the syscall table into the
+ * slot before the event, and copies the outbox back when it resumes; elsewhere it is process_vm_readv and writev.
+ * `view` is where the bytes of the last inView/outView stand; it holds until the next call on the window.
+ */
+export interface UserWindow {
+  view: Uint8Array;
+  /** Index in `view` of `length` (<= VIEW_MAX) bytes at `address`, copied in; -EFAULT. */
+  inView(address: number, length: number): number;
+  /** Index in `view` where up to `length` (<= VIEW_MAX) bytes for `address` can be written; -EFAULT where surely bad. */
+  outView(address: number, length: number): number;
+  /** The first `length` bytes of the last outView go to the guest, at the latest when it resumes. 0 or -EFAULT. */
+  outCommit(length: number): number;
+  /**
+   * A NUL-terminated string of fewer than `max` bytes as a byte string (one UTF-16 unit holds one byte).
+   * -EFAULT, or -ENAMETOOLONG when no NUL comes within `max`.
+   */
+  readString(address: number, max: number): string | number;
+  /** Bytes copied in full: 0, or -EFAULT. Any length. */
+  copyIn(address: number, into: Uint8Array, at: number, length: number): number;
+  copyOut(address: number, from: Uint8Array, at: number, length: number): number;
+}
+
+/** Longest single view, bytes. Larger transfers loop. */
+export const VIEW_MAX = 1 << 20;
+/** Largest XSAVE area we carry (AVX-512 needs 2,696). */
+export const FPU_STATE_MAX = 4096;
+
+/** Guest addresses are below this; the stub lives above. */
+export const USER_ADDRESS_END = 0x7fe0_0000_0000;
+/** Lowest address a guest may map; the patch table lives at PATCH_TABLE_START..PATCH_TABLE_END. */
+export const USER_ADDRESS_START = 0x1_0000;
+export const PATCH_TABLE_START = 0x6_0000;
+export const PATCH_TABLE_END = 0x7_0000;
+
+/** What wait() answers: who has an event. */
+export interface PlatformEvents {
+  /** Threads with an event, valid up to `threadCount`. */
+  readonly threads: GuestThread[];
+  threadCount: number;
+  /** Cookies of watched host fds that are ready, with their poll events, valid up to `hostFdCount`. */
+  readonly hostFdCookies: number[];
+  readonly hostFdEvents: number[];
+  hostFdCount: number;
+}
+
+export interface Platform {
+  readonly name: string;
+  /** A fresh address space with nothing mapped below USER_ADDRESS_END, and its first thread, stopped. */
+  createAddressSpace(): GuestThread | number;
+  /**
+   * Waits until a guest thread has an event, a watched host fd is ready, or `deadline` (monotonic nanoseconds; Infinity =
+   * none; 0 = poll) has passed. Spins first where that pays. Fills and returns one reused object.
+   */
+  wait(deadline: number): PlatformEvents;
+  /** Watches a host fd (level-triggered poll events); `cookie` comes back in PlatformEvents. events 0 = stop watching. */
+  watch(hostFd: number, events: number, cookie: number): number;
+  /** Tells which call numbers read what from memory (systrap: the stub's marshalling). From the syscall table, once. */
+  setMarshalling(table: Uint32Array): void;
+  shutdown(): void;
+}
+
+/**
+ * Host calls the sentry makes on descriptors it was given. Results are >= 0 or -ERRNO. Offsets are numbers.
+ * Implemented over native/bindings.ts; a plain object in tests.
+ */
+export interface Host {
+  pread(fd: number, into: Uint8Array, at: number, length: number, offset: number): number;
+  pwrite(fd: number, from: Uint8Array, at: number, length: number, offset: number): number;
+  read(fd: number, into: Uint8Array, at: number, length: number): number;
+  write(fd: number, from: Uint8Array, at: number, length: number): number;
+  close(fd: number): number;
+  dup(fd: number): number;
+  ftruncate(fd: number, size: number): number;
+  fallocate(fd: number, mode: number, offset: number, length: number): number;
+  fsync(fd: number): number;
+  fdatasync(fd: number): number;
+  /** SEEK_DATA and SEEK_HOLE. */
+  lseek(fd: number, offset: number, whence: number): number;
+  /** struct stat (144 bytes, x86-64) of `fd`. */
+  fstat(fd: number, into: Uint8Array, at: number): number;
+  memfdCreate(name: string, flags: number): number;
+  /** poll(2) of one fd without waiting: ready events. */
+  poll(fd: number, events: number): number;
+  /** ioctl(2) with a small in/out buffer: termios, window size, FIONREAD. */
+  ioctl(fd: number, request: number, buffer: Uint8Array, at: number): number;
+  setNonblocking(fd: number): number;
+  /** Host clock in nanoseconds: `clock` is a CLOCK_* id. Monotonic fits a number exactly for 104 days of uptime. */
+  clockNanos(clock: number): number;
+  /** Host clock split: seconds; the nanoseconds of that second are left in clockFraction. */
+  clockSeconds(clock: number): number;
+  clockFraction: number;
+  random(into: Uint8Array, at: number, length: number): void;
+  /** One whole message over a Unix socket with descriptors; used by the gofer client. */
+  sendMessage(
+    fd: number,
+    from: Uint8Array,
+    at: number,
+    length: number,
+    fds: Int32Array,
+    fdCount: number,
+  ): number;
+  /** Receives one message; descriptors go to `fds`, their count to receivedFds. Waits at most `timeoutMillis`. */
+  receiveMessage(
+    fd: number,
+    into: Uint8Array,
+    at: number,
+    length: number,
+    fds: Int32Array,
+    timeoutMillis: number,
+  ): number;
+  receivedFds: number;
+}

@@ -1,0 +1,5 @@
+//! tsvisor's native library: what JavaScript cannot do itself. No kernel semantics here; see native/README in DESIGN.
+
+#[allow(dead_code)]
+mod slot;
+mod systrap;

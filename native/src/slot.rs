@@ -1,0 +1,132 @@
+// The memory that a stub thread and the sentry share: one slot per guest thread. Included by the stub and by the cdylib,
+// and mirrored by platform/slot.ts, whose test compares the numbers. Everything a stub writes here is untrusted.
+
+// Where the stub lives in every guest process. Guest addresses end below STUB_TEXT (USER_ADDRESS_END in platform.ts).
+pub const STUB_TEXT: u64 = 0x7fe0_0000_0000;
+pub const STUB_TEXT_BYTES: u64 = 0x1_0000;
+/// Read-only page(s) shared by all stubs: parameters and the marshalling table.
+pub const COMMON: u64 = 0x7fe0_0010_0000;
+pub const COMMON_BYTES: u64 = 0x4000;
+/// One trampoline of TRAMPOLINE_BYTES per patched call site; private to the process.
+pub const TRAMPOLINES: u64 = 0x7fe0_0020_0000;
+pub const TRAMPOLINE_BYTES: u64 = 64;
+pub const TRAMPOLINES_MAX: u64 = 8192;
+/// Offset in a trampoline of what runs after the call, where the patch displaced a compare.
+pub const TRAMPOLINE_TAIL: u64 = 32;
+/// Pointers to trampolines, below 2 GiB so that a call site can jump through them in 7 bytes.
+pub const PATCH_TABLE: u64 = 0x6_0000;
+pub const PATCH_TABLE_BYTES: u64 = 0x1_0000;
+/// Slots of this process.
+pub const ARENAS: u64 = 0x7fe1_0000_0000;
+pub const ARENA_POSITIONS: u64 = 200;
+pub const SLOT_BYTES: u64 = 0x4_0000;
+pub const ARENA_SLOTS: u64 = 1024;
+pub const ARENA_BYTES: u64 = SLOT_BYTES * ARENA_SLOTS;
+
+// COMMON page: u32 words, then the BPF program, then the table.
+pub const COMMON_FLAGS: u64 = 0;
+pub const COMMON_FILTER_LENGTH: u64 = 4;
+pub const COMMON_XSAVE_MASK: u64 = 8;
+pub const COMMON_FILTER: u64 = 0x100;
+pub const COMMON_TABLE: u64 = 0x2000;
+pub const COMMON_HAS_FSGSBASE: u32 = 1;
+pub const MARSHAL_CALLS: u64 = 512;
+pub const MARSHAL_ITEMS: u64 = 4;
+
+// Offsets in a slot.
+pub const STATE: u64 = 0x00;
+pub const PENDING: u64 = 0x04;
+pub const EVENT: u64 = 0x08;
+pub const ENTRY: u64 = 0x0c;
+pub const FRAME: u64 = 0x10;
+pub const FLAGS: u64 = 0x18;
+pub const SPIN: u64 = 0x1c;
+pub const COMMANDS_COUNT: u64 = 0x20;
+pub const THEN: u64 = 0x24;
+pub const FAILED: u64 = 0x28;
+pub const IN_COUNT: u64 = 0x2c;
+pub const OUT_COUNT: u64 = 0x30;
+pub const OUT_FAULT: u64 = 0x34;
+pub const SIGNAL: u64 = 0x38;
+pub const SIGNAL_CODE: u64 = 0x3c;
+pub const TRAP: u64 = 0x40;
+pub const TRAP_ERROR: u64 = 0x44;
+pub const FAULT_ADDRESS: u64 = 0x48;
+/// Index of the trampoline whose tail follows the call, 0 = none.
+pub const SITE: u64 = 0x50;
+/// Host thread id; zeroed by the host when the thread has ended.
+pub const TID: u64 = 0x54;
+/// Where the guest continues; filled just before leaving.
+pub const LEAVE_RIP: u64 = 0x58;
+/// Set by the sentry: continue here instead of at RIP; one time.
+pub const LEAVE_OVERRIDE: u64 = 0x60;
+/// RIP at entry, to see whether the sentry changed it.
+pub const ENTRY_RIP: u64 = 0x68;
+pub const SELF: u64 = 0x70;
+pub const STACK_TOP: u64 = 0x78;
+pub const REGS: u64 = 0x80; // 23 x u64, order of user_regs_struct
+pub const CODE: u64 = 0x138; // 24 bytes around the call site: 8 before RIP, 16 after
+pub const VDSO: u64 = 0x150;
+pub const IN_ENTRIES: u64 = 0x160; // IN_MAX x {address u64, length u32, offset u32}
+pub const IN_MAX: u64 = 24;
+pub const OUT_ENTRIES: u64 = 0x2e0; // OUT_MAX x the same
+pub const OUT_MAX: u64 = 24;
+pub const COMMANDS: u64 = 0x460; // COMMANDS_MAX x {op u32, must u32, result i64, args 6 x u64}
+pub const COMMAND_BYTES: u64 = 64;
+pub const COMMANDS_MAX: u64 = 40;
+pub const FPU: u64 = 0x1000;
+pub const FPU_BYTES: u64 = 0x1000;
+pub const STACK: u64 = 0x2000;
+pub const STACK_END: u64 = 0x4000;
+pub const SIGNAL_STACK: u64 = 0x4000;
+pub const SIGNAL_STACK_BYTES: u64 = 0xc000;
+pub const STAGING_IN: u64 = 0x1_0000;
+pub const STAGING_IN_BYTES: u64 = 0x1_8000;
+pub const STAGING_OUT: u64 = 0x2_8000;
+pub const STAGING_OUT_BYTES: u64 = 0x1_8000;
+
+// STATE values. Every change is an exchange; whoever sees the other's sleeping value wakes it.
+pub const STATE_RUN: u32 = 0;
+pub const STATE_EVENT: u32 = 1;
+pub const STATE_EVENT_ASLEEP: u32 = 2;
+pub const STATE_RUN_SENTRY_ASLEEP: u32 = 3;
+/// Sentry to a spinning stub: the call will take long, sleep now.
+pub const STATE_PARK: u32 = 4;
+
+// EVENT values (platform.ts EVENT), plus CMD_DONE.
+pub const EVENT_SYSCALL: u32 = 1;
+pub const EVENT_FAULT: u32 = 2;
+pub const EVENT_INTERRUPTED: u32 = 3;
+pub const EVENT_COMMANDS_DONE: u32 = 5;
+
+pub const ENTRY_TRAP: u32 = 0;
+pub const ENTRY_TRAMPOLINE: u32 = 1;
+
+pub const FLAG_FS_DIRTY: u32 = 1;
+
+pub const THEN_RESUME: u32 = 0;
+pub const THEN_REPORT: u32 = 1;
+
+// Command codes. A plain host call is the usual one: the filter holds for it too.
+pub const OP_SYSCALL: u32 = 0;
+pub const OP_RECEIVE_FDS: u32 = 1;
+pub const OP_FORK: u32 = 2;
+pub const OP_CLONE: u32 = 3;
+pub const OP_COPY: u32 = 4; // args: to, from, length
+pub const OP_XSAVE: u32 = 5;
+pub const OP_XRSTOR: u32 = 6; // args: area
+pub const OP_PATCH: u32 = 7; // args: address of the 16-byte line, old lo, old hi, new lo, new hi
+pub const OP_EXIT: u32 = 8;
+
+// Marshalling item: kind | argument << 4 | length argument << 7 | size or unit << 10.
+pub const ITEM_END: u32 = 0;
+pub const ITEM_STRING: u32 = 1;
+pub const ITEM_FIXED: u32 = 2;
+pub const ITEM_BUFFER: u32 = 3;
+pub const ITEM_IOVEC_CONTENT: u32 = 4;
+pub const ITEM_IOVEC: u32 = 5;
+pub const ITEM_MSGHDR_CONTENT: u32 = 6;
+pub const ITEM_MSGHDR: u32 = 7;
+
+/// Signal the sentry interrupts a running guest thread with.
+pub const INTERRUPT_SIGNAL: i32 = 23; // SIGURG: ignored where no handler stands

@@ -1,0 +1,704 @@
+//! The sentry's end of the systrap platform: the shared arenas of slots, the first stub, the wait for events. It moves
+//! states and bytes; what an event means is decided in TypeScript (platform/systrap). One thread calls in here.
+//!
+//! Results are >= 0 or -errno. Every value read from a slot is untrusted: only STATE words are read here.
+
+use crate::slot::*;
+use core::ffi::c_void;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+static STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub"));
+
+/// Address spaces that can be alive at once: bounded by reserved address space (8192 x 256 MiB = 2 TiB).
+const ARENAS_MAX: usize = 8192;
+/// Events handed over in one turn.
+const EVENTS_MAX: usize = 1024;
+/// Host descriptors reported in one turn.
+const HOST_EVENTS_MAX: usize = 256;
+
+// Control block, u32 words, read and written by TypeScript.
+const C_EVENTS: usize = 0;
+const C_HOST_EVENTS: usize = 1;
+const C_SLEEPS: usize = 2;
+const C_SPUN: usize = 3;
+const C_RESUME: usize = 16;
+const C_EVENT_LIST: usize = C_RESUME + EVENTS_MAX;
+const C_HOST_LIST: usize = C_EVENT_LIST + EVENTS_MAX;
+const C_WORDS: usize = C_HOST_LIST + HOST_EVENTS_MAX * 3;
+
+struct Sentry {
+    region: *mut u8,
+    control: *mut u32,
+    common: *mut u8,
+    common_fd: i32,
+    doorbell: i32,
+    epoll: i32,
+    arena_fds: Vec<i32>,
+    /// Slots that run guest code: their STATE is a running value until they post an event.
+    running: Vec<u32>,
+    /// Waits in a row that spun in vain; spinning backs off with them.
+    vain: u32,
+    skip: u32,
+    turns: u32,
+}
+
+static mut SENTRY: Option<Sentry> = None;
+
+fn sentry() -> &'static mut Sentry {
+    // SAFETY: only the sentry's one thread calls this library's systrap functions, after tsv_systrap_start.
+    unsafe { (*(&raw mut SENTRY)).as_mut().expect("systrap is not started") }
+}
+
+fn errno() -> i32 {
+    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+impl Sentry {
+    fn slot(&self, slot: u32) -> *mut u8 {
+        // SAFETY: slots come from TypeScript's own table, below ARENAS_MAX * ARENA_SLOTS; the region is reserved whole.
+        unsafe { self.region.add(slot as usize * SLOT_BYTES as usize) }
+    }
+
+    fn state(&self, slot: u32) -> &'static AtomicU32 {
+        // SAFETY: STATE is an aligned u32 of a mapped slot that is never unmapped while the sandbox lives.
+        unsafe { &*(self.slot(slot).add(STATE as usize) as *const AtomicU32) }
+    }
+
+    /// Lets the stub thread of `slot` go on: it runs its commands and then guest code or reports.
+    fn run(&mut self, slot: u32, value: u32) {
+        let before = self.state(slot).swap(value, SeqCst);
+        if before == STATE_EVENT_ASLEEP || before == STATE_PARK {
+            // SAFETY: wake on an address that is mapped; no memory is passed.
+            unsafe { libc::syscall(libc::SYS_futex, self.state(slot).as_ptr(), libc::FUTEX_WAKE, 1) };
+        }
+    }
+
+    /// Moves running slots with an event to the event list; gives back how many.
+    fn collect(&mut self) -> usize {
+        let mut found = 0;
+        let mut at = 0;
+        while at < self.running.len() && found < EVENTS_MAX {
+            let slot = self.running[at];
+            let state = self.state(slot).load(SeqCst);
+            if state == STATE_EVENT || state == STATE_EVENT_ASLEEP {
+                self.running.swap_remove(at);
+                self.put(C_EVENT_LIST + found, slot);
+                found += 1;
+            } else {
+                at += 1;
+            }
+        }
+        found
+    }
+
+    fn put(&self, word: usize, value: u32) {
+        // SAFETY: `word` < C_WORDS by construction of the callers.
+        unsafe { self.control.add(word).write_volatile(value) }
+    }
+    fn get(&self, word: usize) -> u32 {
+        // SAFETY: as put.
+        unsafe { self.control.add(word).read_volatile() }
+    }
+
+    /// epoll; host events go to the control block. The doorbell is drained and not reported.
+    fn poll(&mut self, timeout_nanos: f64) -> usize {
+        let mut events: [libc::epoll_event; 64] = unsafe { std::mem::zeroed() };
+        let n = if timeout_nanos == 0.0 {
+            // SAFETY: the buffer holds 64 events.
+            unsafe { libc::epoll_wait(self.epoll, events.as_mut_ptr(), 64, 0) }
+        } else {
+            let limit = timeout_nanos.min(3.6e12);
+            let time = libc::timespec { tv_sec: (limit / 1e9) as i64, tv_nsec: (limit % 1e9) as i64 };
+            let time = if timeout_nanos.is_finite() { &time as *const _ } else { std::ptr::null() };
+            // SAFETY: as above; epoll_pwait2 with no mask.
+            unsafe { libc::syscall(libc::SYS_epoll_pwait2, self.epoll, events.as_mut_ptr(), 64, time, 0, 8) as i32 }
+        };
+        let mut host = 0;
+        for event in events.iter().take(n.max(0) as usize) {
+            let (data, bits) = (event.u64, event.events);
+            if data == u64::MAX {
+                let mut count = 0u64;
+                // SAFETY: reads the 8-byte counter of a non-blocking eventfd.
+                unsafe { libc::read(self.doorbell, &mut count as *mut u64 as *mut c_void, 8) };
+                continue;
+            }
+            self.put(C_HOST_LIST + host * 3, data as u32);
+            self.put(C_HOST_LIST + host * 3 + 1, (data >> 32) as u32);
+            self.put(C_HOST_LIST + host * 3 + 2, bits);
+            host += 1;
+        }
+        host
+    }
+}
+
+/// Sets up the control block, the arena region, the first arena and the first stub (not yet waited for).
+/// `socket`: the stub's end of a SOCK_STREAM pair. `xsave_mask`: XCR0 bits to carry. Gives back the stub's pid.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_start() -> i32 {
+    // SAFETY: plain system calls on memory and descriptors made here; checked one by one.
+    unsafe {
+        let region_bytes = ARENAS_MAX * ARENA_BYTES as usize;
+        let region = libc::mmap(
+            null_mut(),
+            region_bytes,
+            libc::PROT_NONE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        );
+        if region == libc::MAP_FAILED {
+            return errno();
+        }
+        let control = libc::mmap(
+            null_mut(),
+            C_WORDS * 4,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        if control == libc::MAP_FAILED {
+            return errno();
+        }
+        let common_fd = libc::memfd_create(c"tsvisor-common".as_ptr(), libc::MFD_CLOEXEC);
+        if common_fd < 0 || libc::ftruncate(common_fd, COMMON_BYTES as i64) < 0 {
+            return errno();
+        }
+        let common = libc::mmap(
+            null_mut(),
+            COMMON_BYTES as usize,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED,
+            common_fd,
+            0,
+        );
+        if common == libc::MAP_FAILED {
+            return errno();
+        }
+        let doorbell = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
+        let epoll = libc::epoll_create1(libc::EPOLL_CLOEXEC);
+        if doorbell < 0 || epoll < 0 {
+            return errno();
+        }
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: u64::MAX };
+        if libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, doorbell, &mut event) < 0 {
+            return errno();
+        }
+        SENTRY = Some(Sentry {
+            region: region as *mut u8,
+            control: control as *mut u32,
+            common: common as *mut u8,
+            common_fd,
+            doorbell,
+            epoll,
+            arena_fds: Vec::new(),
+            running: Vec::new(),
+            vain: 0,
+            skip: 0,
+            turns: 0,
+        });
+        fill_common(common as *mut u8);
+    }
+    tsv_systrap_arena(0)
+}
+
+fn fill_common(common: *mut u8) {
+    let filter = stub_filter();
+    let has_fsgsbase = unsafe { libc::getauxval(libc::AT_HWCAP2) } & 2 != 0;
+    // Components of the XSAVE area that fit the slot's FPU page: all but the AMX tiles.
+    let mask = xcr0() & !(3 << 17);
+    // SAFETY: all offsets lie within COMMON_BYTES; the filter is shorter than COMMON_TABLE - COMMON_FILTER.
+    unsafe {
+        (common.add(COMMON_FLAGS as usize) as *mut u32).write(if has_fsgsbase { COMMON_HAS_FSGSBASE } else { 0 });
+        (common.add(COMMON_FILTER_LENGTH as usize) as *mut u32).write(filter.len() as u32);
+        (common.add(COMMON_XSAVE_MASK as usize) as *mut u32).write(mask as u32);
+        std::ptr::copy_nonoverlapping(
+            filter.as_ptr() as *const u8,
+            common.add(COMMON_FILTER as usize),
+            filter.len() * size_of::<libc::sock_filter>(),
+        );
+    }
+}
+
+fn xcr0() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: xgetbv is available wherever OSXSAVE is, which every x86-64 CPU with AVX has; without it the mask is x87|SSE.
+    unsafe {
+        if std::arch::x86_64::__cpuid(1).ecx & 1 << 27 == 0 {
+            return 3;
+        }
+        std::arch::asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack));
+    }
+    low as u64 | (high as u64) << 32
+}
+
+// Seccomp for stubs: what their own text may ask of the host, by call and argument. A guest can jump to our `syscall`
+// instruction with any registers, so this list is the boundary. Everything else raises SIGSYS and becomes an event.
+// Hand-assembled: the filter tests the instruction pointer, which filter libraries do not offer.
+fn stub_filter() -> Vec<libc::sock_filter> {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    const ALLOW: u32 = 0x7fff_0000;
+    const TRAP: u32 = 0x0003_0000;
+    let op = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
+    let mut program = vec![
+        op(LOAD, 0, 0, 4), // arch
+        op(EQUAL, 1, 0, 0xc000_003e),
+        op(RETURN, 0, 0, TRAP),
+        op(LOAD, 0, 0, 12), // instruction pointer, high
+        op(EQUAL, 1, 0, (STUB_TEXT >> 32) as u32),
+        op(RETURN, 0, 0, TRAP),
+        op(LOAD, 0, 0, 8), // and low
+        op(AT_LEAST, 0, 1, (STUB_TEXT as u32) + STUB_TEXT_BYTES as u32),
+        op(RETURN, 0, 0, TRAP),
+        op(LOAD, 0, 0, 0), // number
+    ];
+    // (call, Some((argument, allowed values)))
+    let rules: &[(i64, Option<(u32, &[u32])>)] = &[
+        (libc::SYS_futex, Some((1, &[0]))),      // wait for the sentry on the own slot
+        (libc::SYS_rt_sigreturn, None),          // end of the trap handler
+        (libc::SYS_write, Some((0, &[1]))),      // ring the doorbell (descriptor 1)
+        (libc::SYS_mmap, None),                  // commands: the guest's memory
+        (libc::SYS_munmap, None),
+        (libc::SYS_mprotect, None),
+        (libc::SYS_mremap, None),
+        (libc::SYS_madvise, None),
+        (libc::SYS_msync, None),
+        (libc::SYS_mincore, None),
+        (libc::SYS_recvmsg, Some((0, &[0]))),    // descriptors from the sentry (descriptor 0)
+        (libc::SYS_close, None),
+        (libc::SYS_dup2, Some((0, &[3]))),       // a forked child's own socket
+        (libc::SYS_clone, Some((0, &[FORK_FLAGS, THREAD_FLAGS]))),
+        (libc::SYS_sigaltstack, None),
+        (libc::SYS_prctl, Some((0, &[libc::PR_SET_PDEATHSIG as u32]))),
+        (libc::SYS_arch_prctl, Some((0, &[0x1001, 0x1002]))),
+        (libc::SYS_exit, None),
+        (libc::SYS_exit_group, None),
+    ];
+    for (number, rule) in rules {
+        match rule {
+            None => {
+                program.push(op(EQUAL, 0, 1, *number as u32));
+                program.push(op(RETURN, 0, 0, ALLOW));
+            }
+            Some((argument, values)) => {
+                // Skip the block when the number differs; in it, high half must be zero and the low one in the list.
+                let length = 2 + 2 * values.len() as u8;
+                program.push(op(EQUAL, 0, length, *number as u32));
+                program.push(op(LOAD, 0, 0, 16 + argument * 8));
+                for value in *values {
+                    program.push(op(EQUAL, 0, 1, *value));
+                    program.push(op(RETURN, 0, 0, ALLOW));
+                }
+                program.push(op(RETURN, 0, 0, TRAP));
+            }
+        }
+    }
+    program.push(op(RETURN, 0, 0, TRAP));
+    program
+}
+
+/// The sentry stays the parent of every stub; no signal when one ends.
+const FORK_FLAGS: u32 = (libc::CLONE_PARENT | libc::CLONE_CHILD_CLEARTID) as u32;
+const THREAD_FLAGS: u32 = (libc::CLONE_VM
+    | libc::CLONE_FS
+    | libc::CLONE_FILES
+    | libc::CLONE_SIGHAND
+    | libc::CLONE_THREAD
+    | libc::CLONE_SYSVSEM
+    | libc::CLONE_CHILD_CLEARTID) as u32;
+
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_fork_flags() -> u32 {
+    FORK_FLAGS
+}
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_thread_flags() -> u32 {
+    THREAD_FLAGS
+}
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_region() -> *mut u8 {
+    sentry().region
+}
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_control() -> *mut u32 {
+    sentry().control
+}
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_common() -> *mut u8 {
+    sentry().common
+}
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_trampoline_entry() -> u32 {
+    // _start is padded to 64 bytes in stub.ld order: the symbol stands at offset 0x40. Checked by a test of the ELF.
+    0x40
+}
+
+/// Makes arena `index` (they are made in order); 0 or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_arena(index: u32) -> i32 {
+    let sentry = sentry();
+    if index as usize != sentry.arena_fds.len() || index as usize >= ARENAS_MAX {
+        return -libc::ENOSPC;
+    }
+    // SAFETY: the memfd is mapped into the reserved region at this arena's place, which nothing else uses.
+    unsafe {
+        let fd = libc::memfd_create(c"tsvisor-slots".as_ptr(), libc::MFD_CLOEXEC);
+        if fd < 0 {
+            return errno();
+        }
+        if libc::ftruncate(fd, ARENA_BYTES as i64) < 0 {
+            let error = errno();
+            libc::close(fd);
+            return error;
+        }
+        let at = sentry.region.add(index as usize * ARENA_BYTES as usize) as *mut c_void;
+        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+        if libc::mmap(at, ARENA_BYTES as usize, libc::PROT_READ | libc::PROT_WRITE, flags, fd, 0) == libc::MAP_FAILED {
+            let error = errno();
+            libc::close(fd);
+            return error;
+        }
+        sentry.arena_fds.push(fd);
+    }
+    0
+}
+
+/// Gives the memory of arena `index` back to the host and zeroes it: its process is gone.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_arena_clear(index: u32) -> i32 {
+    let Some(&fd) = sentry().arena_fds.get(index as usize) else { return -libc::EINVAL };
+    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    // SAFETY: punches a hole in a memfd of ours.
+    if unsafe { libc::fallocate(fd, mode, 0, ARENA_BYTES as i64) } < 0 { errno() } else { 0 }
+}
+
+/// A connected pair of stream sockets into `pair`; the sentry's end is watched for hang-up under `cookie`.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_socketpair(pair: *mut i32, cookie: u32) -> i32 {
+    // SAFETY: `pair` holds two i32 (contract of bindings).
+    unsafe {
+        if libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0, pair) < 0 {
+            return errno();
+        }
+        let mut event = libc::epoll_event { events: libc::EPOLLRDHUP as u32, u64: cookie as u64 | 1 << 32 };
+        if libc::epoll_ctl(sentry().epoll, libc::EPOLL_CTL_ADD, *pair, &mut event) < 0 {
+            return errno();
+        }
+    }
+    0
+}
+
+/// Sends arena `arena`'s descriptor (if not negative) and `fd` (if not negative) over `socket`, with one byte.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_send(socket: i32, arena: i32, fd: i32) -> i32 {
+    let mut fds = [0i32; 2];
+    let mut count = 0;
+    if arena >= 0 {
+        let Some(&arena_fd) = sentry().arena_fds.get(arena as usize) else { return -libc::EINVAL };
+        fds[count] = arena_fd;
+        count += 1;
+    }
+    if fd >= 0 {
+        fds[count] = fd;
+        count += 1;
+    }
+    let mut byte = [0u8; 1];
+    let mut control = [0u64; 4];
+    // SAFETY: the control buffer holds a header and two descriptors.
+    unsafe {
+        let mut iovec = libc::iovec { iov_base: byte.as_mut_ptr() as *mut c_void, iov_len: 1 };
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &mut iovec;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr() as *mut c_void;
+        message.msg_controllen = libc::CMSG_SPACE((count * 4) as u32) as usize;
+        let header = libc::CMSG_FIRSTHDR(&message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN((count * 4) as u32) as usize;
+        std::ptr::copy_nonoverlapping(fds.as_ptr(), libc::CMSG_DATA(header) as *mut i32, count);
+        if libc::sendmsg(socket, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) < 0 { errno() } else { 0 }
+    }
+}
+
+struct StubStart {
+    stub: i32,
+    fds: [i32; 4],
+}
+
+/// Starts the first stub in arena 0 with `socket` as its descriptor 0. Gives back its pid.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_zygote(socket: i32) -> i32 {
+    let sentry = sentry();
+    // SAFETY: the child shares our memory until it execs (CLONE_VM | CLONE_VFORK suspends us), runs on a stack of its
+    // own and makes raw system calls only.
+    unsafe {
+        let stub = libc::memfd_create(c"tsvisor-stub".as_ptr(), libc::MFD_CLOEXEC);
+        if stub < 0 {
+            return errno();
+        }
+        if libc::write(stub, STUB.as_ptr() as *const c_void, STUB.len()) != STUB.len() as isize {
+            return errno();
+        }
+        let mut start =
+            StubStart { stub, fds: [socket, sentry.doorbell, sentry.arena_fds[0], sentry.common_fd] };
+        let mut stack = vec![0u128; 4096];
+        let top = stack.as_mut_ptr().add(4096) as *mut c_void;
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK;
+        let pid = libc::clone(become_stub, top, flags, &mut start as *mut StubStart as *mut c_void);
+        let result = if pid < 0 { errno() } else { pid };
+        libc::close(stub);
+        result
+    }
+}
+
+extern "C" fn become_stub(start: *mut c_void) -> i32 {
+    // SAFETY: see tsv_systrap_zygote.
+    unsafe {
+        let start = &*(start as *const StubStart);
+        libc::personality(0x0040000 /* ADDR_NO_RANDOMIZE: keeps the kernel's own mappings above the stub */);
+        libc::setsid();
+        let none: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_SETMASK, &none, null_mut());
+        let core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::setrlimit(libc::RLIMIT_CORE, &core);
+        let mut high = [0i32; 5];
+        for (n, fd) in start.fds.iter().chain([&start.stub]).enumerate() {
+            high[n] = libc::fcntl(*fd, libc::F_DUPFD, 100);
+            if high[n] < 0 {
+                libc::_exit(80);
+            }
+        }
+        for n in 0..4 {
+            if libc::dup2(high[n], n as i32) < 0 {
+                libc::_exit(81);
+            }
+        }
+        libc::syscall(libc::SYS_close_range, 4u32, (high[4] - 1) as u32, 0);
+        libc::syscall(libc::SYS_close_range, (high[4] + 1) as u32, u32::MAX, 0);
+        libc::fcntl(high[4], libc::F_SETFD, libc::FD_CLOEXEC);
+        let argv = [c"stub".as_ptr(), std::ptr::null()];
+        let envp = [std::ptr::null::<libc::c_char>()];
+        libc::syscall(
+            libc::SYS_execveat,
+            high[4],
+            c"".as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+        libc::_exit(82)
+    }
+}
+
+/// Watches `fd` (level-triggered) under `cookie`; events 0 stops watching.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_watch(fd: i32, events: u32, cookie: u32) -> i32 {
+    let sentry = sentry();
+    let mut event = libc::epoll_event { events, u64: cookie as u64 };
+    // SAFETY: plain epoll_ctl.
+    unsafe {
+        if events == 0 {
+            return if libc::epoll_ctl(sentry.epoll, libc::EPOLL_CTL_DEL, fd, &mut event) < 0 { errno() } else { 0 };
+        }
+        if libc::epoll_ctl(sentry.epoll, libc::EPOLL_CTL_MOD, fd, &mut event) == 0 {
+            return 0;
+        }
+        if libc::epoll_ctl(sentry.epoll, libc::EPOLL_CTL_ADD, fd, &mut event) < 0 { errno() } else { 0 }
+    }
+}
+
+/// Resumes the `resumes` slots listed in the control block, then waits for events until `deadline` (CLOCK_MONOTONIC
+/// nanoseconds; infinite = none; 0 = do not wait). Spins at most `spins` pauses first. Gives back the number of events;
+/// they and the host events stand in the control block.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_wait(resumes: u32, deadline: f64, spins: u32) -> u32 {
+    let sentry = sentry();
+    for n in 0..resumes as usize {
+        let slot = sentry.get(C_RESUME + n);
+        sentry.run(slot, STATE_RUN);
+        sentry.running.push(slot);
+    }
+    sentry.turns = sentry.turns.wrapping_add(1);
+    let mut found = sentry.collect();
+    if found == 0 && deadline != 0.0 && !sentry.running.is_empty() {
+        found = sentry.spin(spins);
+    }
+    if found != 0 || deadline == 0.0 {
+        // Busy guests must not starve host descriptors: look at them every few turns.
+        let host = if deadline == 0.0 || sentry.turns & 63 == 0 { sentry.poll(0.0) } else { 0 };
+        sentry.put(C_HOST_EVENTS, host as u32);
+        sentry.put(C_EVENTS, found as u32);
+        return found as u32;
+    }
+    sentry.sleep(deadline)
+}
+
+impl Sentry {
+    fn spin(&mut self, spins: u32) -> usize {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return 0;
+        }
+        for _ in 0..spins {
+            std::hint::spin_loop();
+            let found = self.collect();
+            if found != 0 {
+                self.vain = 0;
+                return found;
+            }
+        }
+        if spins > 0 {
+            self.vain = (self.vain + 1).min(8);
+            self.skip = (1 << self.vain) >> 2;
+        }
+        0
+    }
+
+    fn sleep(&mut self, deadline: f64) -> u32 {
+        let mut rang = false;
+        for &slot in &self.running {
+            let state = self.state(slot);
+            rang |= state.compare_exchange(STATE_RUN, STATE_RUN_SENTRY_ASLEEP, SeqCst, SeqCst).is_err()
+                && state.load(SeqCst) != STATE_RUN_SENTRY_ASLEEP;
+        }
+        let timeout = if rang {
+            0.0
+        } else if deadline.is_finite() {
+            (deadline - monotonic_nanos()).max(0.0)
+        } else {
+            f64::INFINITY
+        };
+        let host = self.poll(timeout);
+        for &slot in &self.running {
+            let _ = self.state(slot).compare_exchange(STATE_RUN_SENTRY_ASLEEP, STATE_RUN, SeqCst, SeqCst);
+        }
+        let found = self.collect();
+        self.put(C_HOST_EVENTS, host as u32);
+        self.put(C_EVENTS, found as u32);
+        self.put(C_SLEEPS, self.get(C_SLEEPS).wrapping_add(1));
+        self.put(C_SPUN, self.vain);
+        found as u32
+    }
+}
+
+fn monotonic_nanos() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes one timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+/// Lets `slot` carry out its commands and waits for its report: 0, or -ETIMEDOUT after `millis` or -EPIPE when `socket`
+/// (the sentry's end) has hung up.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_run(slot: u32, socket: i32, spins: u32, millis: u32) -> i32 {
+    let sentry = sentry();
+    sentry.run(slot, STATE_RUN);
+    let state = sentry.state(slot);
+    let done = |value: u32| value == STATE_EVENT || value == STATE_EVENT_ASLEEP;
+    for _ in 0..spins {
+        if done(state.load(SeqCst)) {
+            return 0;
+        }
+        std::hint::spin_loop();
+    }
+    if state.compare_exchange(STATE_RUN, STATE_RUN_SENTRY_ASLEEP, SeqCst, SeqCst).is_err() {
+        return 0;
+    }
+    let end = monotonic_nanos() + millis as f64 * 1e6;
+    loop {
+        let mut fds = [
+            libc::pollfd { fd: sentry.doorbell, events: libc::POLLIN, revents: 0 },
+            libc::pollfd { fd: socket, events: libc::POLLRDHUP, revents: 0 },
+        ];
+        // SAFETY: polls two descriptors; reads the eventfd's 8 bytes.
+        unsafe {
+            libc::poll(fds.as_mut_ptr(), 2, 100);
+            let mut count = 0u64;
+            libc::read(sentry.doorbell, &mut count as *mut u64 as *mut c_void, 8);
+        }
+        if done(state.load(SeqCst)) {
+            return 0;
+        }
+        if fds[1].revents != 0 {
+            return -libc::EPIPE;
+        }
+        if monotonic_nanos() > end {
+            return -libc::ETIMEDOUT;
+        }
+    }
+}
+
+/// Takes a slot out of the running set (its process is dead); 1 when it was in it.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_forget(slot: u32) -> u32 {
+    let sentry = sentry();
+    let before = sentry.running.len();
+    sentry.running.retain(|&running| running != slot);
+    (before != sentry.running.len()) as u32
+}
+
+/// Interrupts the host thread `tid` of process `pid`.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_interrupt(pid: i32, tid: i32) -> i32 {
+    // SAFETY: tgkill passes no memory.
+    if unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, INTERRUPT_SIGNAL) } < 0 { errno() } else { 0 }
+}
+
+/// SIGKILLs stub process `pid`. It stays a zombie, so its number is not reused, until tsv_systrap_reap.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_kill(pid: i32) -> i32 {
+    // SAFETY: kill passes no memory.
+    if unsafe { libc::kill(pid, libc::SIGKILL) } < 0 { errno() } else { 0 }
+}
+
+/// Reaps `pid`: 1 when it is gone, 0 when it still lives.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_reap(pid: i32) -> i32 {
+    // SAFETY: waitpid without a status.
+    let result = unsafe { libc::waitpid(pid, null_mut(), libc::__WALL | libc::WNOHANG) };
+    if result == 0 { 0 } else { 1 }
+}
+
+/// process_vm_readv (direction 0) or writev (1) between `buffer + at` and the guest; bytes or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_memory(
+    pid: i32,
+    direction: u32,
+    address_low: u32,
+    address_high: u32,
+    buffer: *mut u8,
+    at: u32,
+    length: u32,
+) -> i32 {
+    let address = address_low as u64 | (address_high as u64) << 32;
+    // SAFETY: `buffer + at .. + length` lies in the caller's array (checked in bindings); the remote side is checked by
+    // the host kernel.
+    unsafe {
+        let local = libc::iovec { iov_base: buffer.add(at as usize) as *mut c_void, iov_len: length as usize };
+        let remote = libc::iovec { iov_base: address as *mut c_void, iov_len: length as usize };
+        let n = if direction == 0 {
+            libc::process_vm_readv(pid, &local, 1, &remote, 1, 0)
+        } else {
+            libc::process_vm_writev(pid, &local, 1, &remote, 1, 0)
+        };
+        if n < 0 { errno() } else { n as i32 }
+    }
+}
+
+/// CPU nanoseconds of stub process `pid`, or 0 when it is gone.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_cpu_nanos(pid: i32) -> f64 {
+    let clock = (!pid << 3) | 2;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes one timespec.
+    if unsafe { libc::clock_gettime(clock, &mut time) } < 0 {
+        return 0.0;
+    }
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}

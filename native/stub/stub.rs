@@ -1,0 +1,914 @@
+//! The stub: the little of us that runs inside every guest process. It turns system calls and faults of the guest into
+//! events in the thread's slot, and carries out the sentry's commands (map, fork, ...) there. No libc, no TLS, no
+//! SSE (guest FPU registers are live), no data: text only, at STUB_TEXT. It knows nothing of what a system call means.
+#![no_std]
+#![no_main]
+
+use core::arch::{asm, global_asm};
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+#[path = "../src/slot.rs"]
+#[allow(dead_code)]
+mod slot;
+use slot::*;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    unsafe { syscall(231, 99, 0, 0, 0, 0, 0) };
+    loop {}
+}
+
+// Order of user_regs_struct.
+const RBP: u64 = 4;
+const R10: u64 = 7;
+const R9: u64 = 8;
+const R8: u64 = 9;
+const RAX: u64 = 10;
+const RDX: u64 = 12;
+const RSI: u64 = 13;
+const RDI: u64 = 14;
+const ORIG_RAX: u64 = 15;
+const RIP: u64 = 16;
+const EFLAGS: u64 = 18;
+const RSP: u64 = 19;
+const FS_BASE: u64 = 21;
+
+/// Order of gregs in ucontext, as indices of user_regs_struct: r8..r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, efl.
+const GREGS: [u8; 18] = [9, 8, 7, 6, 3, 2, 1, 0, 14, 13, RBP as u8, 5, 12, 10, 11, 19, 16, 18];
+const G_RAX: usize = 13;
+const G_RIP: usize = 16;
+const G_ERR: usize = 19;
+const G_TRAPNO: usize = 20;
+
+global_asm!(
+    r#"
+    .section .stub.head,"ax"
+    .globl _start
+_start:
+    mov rdi, rsp
+    and rsp, -16
+    call {zygote}
+    ud2
+
+    // --- patched call sites come here: rax = number, rcx = return address, everything else is the guest's ---
+    .balign 64
+    .globl stub_trampoline
+stub_trampoline:
+    mov gs:[{REGS}+19*8], rsp
+    mov gs:[{REGS}+16*8], rcx
+    mov gs:[{REGS}+11*8], rcx
+    mov gs:[{REGS}+15*8], rax
+    mov gs:[{REGS}+0*8], r15
+    mov gs:[{REGS}+1*8], r14
+    mov gs:[{REGS}+2*8], r13
+    mov gs:[{REGS}+3*8], r12
+    mov gs:[{REGS}+4*8], rbp
+    mov gs:[{REGS}+5*8], rbx
+    mov gs:[{REGS}+7*8], r10
+    mov gs:[{REGS}+8*8], r9
+    mov gs:[{REGS}+9*8], r8
+    mov gs:[{REGS}+12*8], rdx
+    mov gs:[{REGS}+13*8], rsi
+    mov gs:[{REGS}+14*8], rdi
+    mov rsp, gs:[{STACK_TOP}]
+    pushfq
+    pop rax
+    cld
+    mov gs:[{REGS}+18*8], rax
+    mov gs:[{REGS}+6*8], rax
+    mov rdi, gs:[{SELF}]
+    call {fast_entry}
+
+    // --- back to the guest with all registers from the slot. Restartable from stub_leave up to stub_leave_end: an
+    // interrupt that lands here starts it again, so none is lost between the check and the jump. ---
+    .globl stub_leave
+    .globl stub_leave_end
+stub_leave:
+    cmp dword ptr gs:[{PENDING}], 0
+    jne 2f
+    mov rsp, gs:[{STACK_TOP}]
+    push qword ptr gs:[{REGS}+18*8]
+    popfq
+    mov r15, gs:[{REGS}+0*8]
+    mov r14, gs:[{REGS}+1*8]
+    mov r13, gs:[{REGS}+2*8]
+    mov r12, gs:[{REGS}+3*8]
+    mov rbp, gs:[{REGS}+4*8]
+    mov rbx, gs:[{REGS}+5*8]
+    mov r11, gs:[{REGS}+6*8]
+    mov r10, gs:[{REGS}+7*8]
+    mov r9, gs:[{REGS}+8*8]
+    mov r8, gs:[{REGS}+9*8]
+    mov rax, gs:[{REGS}+10*8]
+    mov rcx, gs:[{REGS}+11*8]
+    mov rdx, gs:[{REGS}+12*8]
+    mov rsi, gs:[{REGS}+13*8]
+    mov rdi, gs:[{REGS}+14*8]
+    mov rsp, gs:[{REGS}+19*8]
+    jmp qword ptr gs:[{LEAVE_RIP}]
+stub_leave_end:
+2:
+    mov rsp, gs:[{STACK_TOP}]
+    mov rdi, gs:[{SELF}]
+    call {fast_interrupted}
+    jmp stub_leave
+
+    // --- return from a signal handler; the same window, the same cure ---
+    .globl stub_restorer
+    .globl stub_sigreturn
+    .globl stub_sigreturn_end
+stub_restorer:
+stub_sigreturn:
+    mov rax, rsp
+    and rax, -{SLOT_BYTES}
+    cmp dword ptr [rax+{PENDING}], 0
+    jne 3f
+    mov eax, 15
+    syscall
+stub_sigreturn_end:
+    ud2
+3:
+    mov rbp, rsp
+    mov rdi, rax
+    mov rsi, rsp
+    and rsp, -16
+    call {trap_interrupted}
+    mov rsp, rbp
+    jmp stub_sigreturn
+
+    // --- copies that may fault. rdi to, rsi from, rdx length; rax = bytes not copied ---
+    .globl stub_copy
+    .globl stub_copy_end
+    .globl stub_copy_fixup
+stub_copy:
+    mov rcx, rdx
+    rep movsb
+stub_copy_end:
+stub_copy_fixup:
+    mov rax, rcx
+    ret
+
+    // rdi to, rsi from, rdx most; rax = bytes up to and with the NUL, or 0 when none came or it faulted
+    .globl stub_copy_string
+    .globl stub_copy_string_end
+    .globl stub_copy_string_fixup
+stub_copy_string:
+    xor ecx, ecx
+4:  cmp rcx, rdx
+    jae stub_copy_string_fixup
+    mov al, [rsi+rcx]
+    mov [rdi+rcx], al
+    inc rcx
+    test al, al
+    jnz 4b
+    mov rax, rcx
+    ret
+stub_copy_string_end:
+stub_copy_string_fixup:
+    xor eax, eax
+    ret
+
+    // rdi address of an aligned line, rsi old lo, rdx old hi, rcx new lo, r8 new hi; rax = 1 when exchanged
+    .globl stub_patch
+    .globl stub_patch_end
+    .globl stub_patch_fixup
+stub_patch:
+    push rbx
+    mov rax, rsi
+    mov rbx, rcx
+    mov rcx, r8
+    lock cmpxchg16b [rdi]
+    sete al
+    movzx eax, al
+    pop rbx
+    ret
+stub_patch_end:
+stub_patch_fixup:
+    pop rbx
+    xor eax, eax
+    ret
+
+    // clone(2): rdi flags, rsi child stack, rdx slot of the child, rcx child tid address, r8 kind
+    .globl stub_clone
+stub_clone:
+    push r12
+    push r13
+    mov r12, rdx
+    mov r13, r8
+    xor edx, edx
+    mov r10, rcx
+    xor r8d, r8d
+    mov eax, 56
+    syscall
+    test rax, rax
+    jz 5f
+    pop r13
+    pop r12
+    ret
+5:
+    xor ebp, ebp
+    mov rdi, r12
+    mov rsi, r13
+    call {child}
+    jmp stub_leave
+"#,
+    zygote = sym zygote,
+    fast_entry = sym fast_entry,
+    fast_interrupted = sym fast_interrupted,
+    trap_interrupted = sym trap_interrupted,
+    child = sym child,
+    REGS = const REGS,
+    STACK_TOP = const STACK_TOP,
+    SELF = const SELF,
+    PENDING = const PENDING,
+    LEAVE_RIP = const LEAVE_RIP,
+    SLOT_BYTES = const SLOT_BYTES,
+);
+
+unsafe extern "C" {
+    fn stub_leave();
+    fn stub_leave_end();
+    fn stub_sigreturn();
+    fn stub_sigreturn_end();
+    fn stub_restorer();
+    fn stub_copy(to: u64, from: u64, length: u64) -> u64;
+    fn stub_copy_end();
+    fn stub_copy_fixup();
+    fn stub_copy_string(to: u64, from: u64, most: u64) -> u64;
+    fn stub_copy_string_end();
+    fn stub_copy_string_fixup();
+    fn stub_patch(line: u64, old_low: u64, old_high: u64, new_low: u64, new_high: u64) -> u64;
+    fn stub_patch_end();
+    fn stub_patch_fixup();
+    fn stub_clone(flags: u64, stack: u64, slot: u64, tid: u64, kind: u64) -> i64;
+}
+
+#[inline(always)]
+unsafe fn syscall(nr: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) -> i64 {
+    let result: i64;
+    unsafe {
+        asm!("syscall", inlateout("rax") nr => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
+            in("r8") e, in("r9") f, lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+// The slot is shared with the sentry: every access is volatile, so that each value is read once and in order.
+#[inline(always)]
+unsafe fn get32(slot: u64, at: u64) -> u32 {
+    unsafe { ((slot + at) as *const u32).read_volatile() }
+}
+#[inline(always)]
+unsafe fn put32(slot: u64, at: u64, value: u32) {
+    unsafe { ((slot + at) as *mut u32).write_volatile(value) }
+}
+#[inline(always)]
+unsafe fn get64(slot: u64, at: u64) -> u64 {
+    unsafe { ((slot + at) as *const u64).read_volatile() }
+}
+#[inline(always)]
+unsafe fn put64(slot: u64, at: u64, value: u64) {
+    unsafe { ((slot + at) as *mut u64).write_volatile(value) }
+}
+#[inline(always)]
+unsafe fn word<'a>(slot: u64, at: u64) -> &'a AtomicU32 {
+    unsafe { &*((slot + at) as *const AtomicU32) }
+}
+#[inline(always)]
+unsafe fn reg(slot: u64, index: u64) -> u64 {
+    unsafe { get64(slot, REGS + index * 8) }
+}
+#[inline(always)]
+unsafe fn put_reg(slot: u64, index: u64, value: u64) {
+    unsafe { put64(slot, REGS + index * 8, value) }
+}
+#[inline(always)]
+fn has_fsgsbase() -> bool {
+    unsafe { get32(COMMON, COMMON_FLAGS) & COMMON_HAS_FSGSBASE != 0 }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Events and commands
+
+/// Posts the event that stands in the slot and serves commands until the sentry lets the guest go on.
+unsafe fn report(slot: u64) {
+    unsafe {
+        put32(slot, PENDING, 0);
+        put64(slot, ENTRY_RIP, reg(slot, RIP));
+        loop {
+            let before = word(slot, STATE).swap(STATE_EVENT, SeqCst);
+            if before == STATE_RUN_SENTRY_ASLEEP {
+                let one: u64 = 1;
+                syscall(1, 1, &one as *const u64 as u64, 8, 0, 0, 0);
+            }
+            wait_run(slot);
+            if serve(slot) {
+                break;
+            }
+        }
+        leave(slot);
+    }
+}
+
+/// Waits until the sentry sets STATE to a running value.
+#[inline(always)]
+unsafe fn wait_run(slot: u64) {
+    unsafe {
+        let state = word(slot, STATE);
+        let mut spins = get32(slot, SPIN);
+        loop {
+            let now = state.load(SeqCst);
+            if now == STATE_RUN || now == STATE_RUN_SENTRY_ASLEEP {
+                return;
+            }
+            if now == STATE_EVENT && spins > 0 {
+                spins -= 1;
+                asm!("pause", options(nomem, nostack));
+                continue;
+            }
+            if now == STATE_EVENT && state.compare_exchange(STATE_EVENT, STATE_EVENT_ASLEEP, SeqCst, SeqCst).is_err() {
+                continue;
+            }
+            let expected = if now == STATE_PARK { STATE_PARK } else { STATE_EVENT_ASLEEP };
+            syscall(202, slot + STATE, 0, expected as u64, 0, 0, 0);
+        }
+    }
+}
+
+/// Runs the commands in the slot. True when the guest may go on, false when the result must be reported first.
+#[inline(always)]
+unsafe fn serve(slot: u64) -> bool {
+    unsafe {
+        let count = get32(slot, COMMANDS_COUNT);
+        if count == 0 {
+            return true;
+        }
+        put32(slot, COMMANDS_COUNT, 0);
+        let mut failed = u32::MAX;
+        let mut index = 0;
+        while index < count && (index as u64) < COMMANDS_MAX {
+            let at = COMMANDS + index as u64 * COMMAND_BYTES;
+            let must_succeed = get32(slot, at + 4) != 0;
+            let result = execute(slot, at);
+            put64(slot, at + 8, result as u64);
+            if must_succeed && result < 0 && result > -4096 {
+                failed = index;
+                break;
+            }
+            index += 1;
+        }
+        put32(slot, FAILED, failed);
+        if failed == u32::MAX && get32(slot, THEN) == THEN_RESUME {
+            return true;
+        }
+        put32(slot, EVENT, EVENT_COMMANDS_DONE);
+        false
+    }
+}
+
+#[inline(never)]
+unsafe fn execute(slot: u64, at: u64) -> i64 {
+    unsafe {
+        let arg = |n: u64| get64(slot, at + 16 + n * 8);
+        let op = get32(slot, at);
+        if op == OP_SYSCALL {
+            // The number travels in the result field, so that six arguments fit.
+            return syscall(get64(slot, at + 8), arg(0), arg(1), arg(2), arg(3), arg(4), arg(5));
+        }
+        if op == OP_RECEIVE_FDS {
+            return receive_fds();
+        }
+        if op == OP_FORK || op == OP_CLONE {
+            // FPU registers must be the guest's for the child to inherit them; in a signal handler they are not.
+            if get32(slot, ENTRY) == ENTRY_TRAP {
+                restore_frame_fpu(slot);
+            }
+            let child = arg(1);
+            return stub_clone(arg(0), child + STACK_END, child, child + TID, op as u64);
+        }
+        if op == OP_COPY {
+            return -(stub_copy(arg(0), arg(1), arg(2)) as i64);
+        }
+        if op == OP_XSAVE {
+            let mut n = 0;
+            while n < 64 {
+                put64(slot, FPU + 512 + n, 0);
+                n += 8;
+            }
+            asm!("xsave64 [{}]", in(reg) slot + FPU, in("eax") get32(COMMON, COMMON_XSAVE_MASK), in("edx") 0);
+            return 0;
+        }
+        if op == OP_XRSTOR {
+            xrstor(arg(0));
+            return 0;
+        }
+        if op == OP_PATCH {
+            return stub_patch(arg(0), arg(1), arg(2), arg(3), arg(4)) as i64;
+        }
+        if op == OP_EXIT {
+            syscall(60, 0, 0, 0, 0, 0, 0);
+        }
+        -38
+    }
+}
+
+unsafe fn xrstor(area: u64) {
+    unsafe {
+        asm!("xrstor64 [{}]", in(reg) area, in("eax") get32(COMMON, COMMON_XSAVE_MASK), in("edx") 0);
+    }
+}
+
+/// Loads the FPU state that the host saved in the signal frame (ucontext.uc_mcontext.fpstate).
+unsafe fn restore_frame_fpu(slot: u64) {
+    unsafe {
+        let frame = get64(slot, FRAME);
+        if frame != 0 {
+            let area = get64(frame, 40 + 23 * 8);
+            if area != 0 {
+                xrstor(area);
+            }
+        }
+    }
+}
+
+/// Receives the descriptors the sentry has sent; they take the lowest free numbers. Gives back how many bytes came.
+unsafe fn receive_fds() -> i64 {
+    unsafe {
+        let mut byte: u64 = 0;
+        let mut control: [u64; 8] = [0; 8];
+        let mut iovec: [u64; 2] = [&mut byte as *mut u64 as u64, 1];
+        let mut message: [u64; 7] = [0, 0, iovec.as_mut_ptr() as u64, 1, control.as_mut_ptr() as u64, 64, 0];
+        syscall(47, 0, message.as_mut_ptr() as u64, 0, 0, 0, 0)
+    }
+}
+
+/// Last steps before the guest goes on: copies results out, sets FS, works out where to continue.
+#[inline(always)]
+unsafe fn leave(slot: u64) {
+    unsafe {
+        let count = get32(slot, OUT_COUNT);
+        if count != 0 {
+            copy_out(slot, count);
+        }
+        if get32(slot, FLAGS) & FLAG_FS_DIRTY != 0 {
+            put32(slot, FLAGS, 0);
+            set_fs(reg(slot, FS_BASE));
+        }
+        let rip = reg(slot, RIP);
+        let site = get32(slot, SITE);
+        let other = get64(slot, LEAVE_OVERRIDE);
+        let mut target = rip;
+        if other != 0 {
+            put64(slot, LEAVE_OVERRIDE, 0);
+            target = other;
+        } else if site != 0 && rip == get64(slot, ENTRY_RIP) {
+            target = TRAMPOLINES + site as u64 * TRAMPOLINE_BYTES + TRAMPOLINE_TAIL;
+        }
+        put32(slot, SITE, 0);
+        put64(slot, LEAVE_RIP, target);
+        // Single-stepping would trap in here, and the guest must not switch it on by a crafted frame.
+        put_reg(slot, EFLAGS, (reg(slot, EFLAGS) & 0x0024_0cd5) | 0x202);
+    }
+}
+
+unsafe fn copy_out(slot: u64, count: u32) {
+    unsafe {
+        put32(slot, OUT_COUNT, 0);
+        let mut index = 0;
+        while index < count as u64 && index < OUT_MAX {
+            let at = OUT_ENTRIES + index * 16;
+            let length = get32(slot, at + 8) as u64;
+            let offset = get32(slot, at + 12) as u64;
+            if stub_copy(get64(slot, at), slot + offset, length) != 0 {
+                put32(slot, OUT_FAULT, 1);
+                put_reg(slot, RAX, -14i64 as u64);
+            }
+            index += 1;
+        }
+    }
+}
+
+unsafe fn set_fs(base: u64) {
+    unsafe {
+        if has_fsgsbase() {
+            asm!("wrfsbase {}", in(reg) base, options(nomem, nostack));
+        } else {
+            syscall(158, 0x1002, base, 0, 0, 0, 0);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn note_fs(slot: u64) {
+    unsafe {
+        if has_fsgsbase() {
+            let base: u64;
+            asm!("rdfsbase {}", out(reg) base, options(nomem, nostack));
+            put_reg(slot, FS_BASE, base);
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Marshalling: copies what the call will read into the slot. It is a prefetch only: what does not fit or faults is left
+// out, and the sentry fetches it itself and finds the error.
+
+unsafe fn marshal(slot: u64) {
+    unsafe {
+        put32(slot, IN_COUNT, 0);
+        let number = reg(slot, ORIG_RAX);
+        if number >= MARSHAL_CALLS {
+            return;
+        }
+        let mut item_at = COMMON_TABLE + number * MARSHAL_ITEMS * 4;
+        if get32(COMMON, item_at) == ITEM_END {
+            return;
+        }
+        let mut bag = Bag { slot, used: 0, count: 0 };
+        let mut n = 0;
+        while n < MARSHAL_ITEMS {
+            let item = get32(COMMON, item_at);
+            let kind = item & 15;
+            if kind == ITEM_END {
+                break;
+            }
+            let address = argument(slot, item >> 4 & 7);
+            let size = (item >> 10) as u64;
+            if kind == ITEM_STRING {
+                bag.string(address);
+            } else if kind == ITEM_FIXED {
+                bag.add(address, size);
+            } else {
+                let length = argument(slot, item >> 7 & 7);
+                if kind == ITEM_BUFFER {
+                    // Only the first part of a long buffer: the rest is read in views of its own.
+                    bag.add(address, if length > 65536 { 65536 } else { length } * size);
+                } else if kind == ITEM_IOVEC_CONTENT {
+                    bag.vector(address, length, true);
+                } else if kind == ITEM_IOVEC {
+                    bag.vector(address, length, false);
+                } else {
+                    bag.message(address, kind == ITEM_MSGHDR_CONTENT);
+                }
+            }
+            item_at += 4;
+            n += 1;
+        }
+        put32(slot, IN_COUNT, bag.count);
+    }
+}
+
+#[inline(always)]
+unsafe fn argument(slot: u64, n: u32) -> u64 {
+    let index = if n == 0 {
+        RDI
+    } else if n == 1 {
+        RSI
+    } else if n == 2 {
+        RDX
+    } else if n == 3 {
+        R10
+    } else if n == 4 {
+        R8
+    } else {
+        R9
+    };
+    unsafe { reg(slot, index) }
+}
+
+struct Bag {
+    slot: u64,
+    used: u64,
+    count: u32,
+}
+
+impl Bag {
+    /// Copies `length` bytes at `address` in; gives back where they stand in this address space, or 0.
+    unsafe fn add(&mut self, address: u64, length: u64) -> u64 {
+        unsafe {
+            if address == 0 || length == 0 || self.count as u64 >= IN_MAX || length > STAGING_IN_BYTES - self.used {
+                return 0;
+            }
+            // Never read our own memory for the guest: addresses from STUB_TEXT up are not its own.
+            if address >= STUB_TEXT || address + length > STUB_TEXT {
+                return 0;
+            }
+            let offset = STAGING_IN + self.used;
+            if stub_copy(self.slot + offset, address, length) != 0 {
+                return 0;
+            }
+            self.enter(address, length, offset);
+            self.slot + offset
+        }
+    }
+
+    unsafe fn string(&mut self, address: u64) {
+        unsafe {
+            let room = STAGING_IN_BYTES - self.used;
+            if address == 0 || address >= STUB_TEXT || self.count as u64 >= IN_MAX || room == 0 {
+                return;
+            }
+            let offset = STAGING_IN + self.used;
+            let most = if room < 4096 { room } else { 4096 };
+            let length = stub_copy_string(self.slot + offset, address, most);
+            if length != 0 {
+                self.enter(address, length, offset);
+            }
+        }
+    }
+
+    unsafe fn enter(&mut self, address: u64, length: u64, offset: u64) {
+        unsafe {
+            let at = IN_ENTRIES + self.count as u64 * 16;
+            put64(self.slot, at, address);
+            put32(self.slot, at + 8, length as u32);
+            put32(self.slot, at + 12, offset as u32);
+            self.count += 1;
+            self.used = (self.used + length + 7) & !7;
+        }
+    }
+
+    unsafe fn vector(&mut self, address: u64, count: u64, with_content: bool) {
+        unsafe {
+            if count == 0 || count > 16 {
+                return;
+            }
+            let copy = self.add(address, count * 16);
+            if copy == 0 || !with_content {
+                return;
+            }
+            let mut n = 0;
+            while n < count {
+                self.add(get64(copy, n * 16), get64(copy, n * 16 + 8));
+                n += 1;
+            }
+        }
+    }
+
+    unsafe fn message(&mut self, address: u64, with_content: bool) {
+        unsafe {
+            let copy = self.add(address, 56);
+            if copy == 0 {
+                return;
+            }
+            self.vector(get64(copy, 16), get64(copy, 24), with_content);
+            if with_content {
+                self.add(get64(copy, 0), get32(copy, 8) as u64);
+                self.add(get64(copy, 32), get64(copy, 40));
+            }
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Ways in
+
+unsafe extern "C" fn fast_entry(slot: u64) {
+    unsafe {
+        put32(slot, ENTRY, ENTRY_TRAMPOLINE);
+        put32(slot, EVENT, EVENT_SYSCALL);
+        note_fs(slot);
+        marshal(slot);
+        report(slot);
+    }
+}
+
+/// An interrupt came while we were on our way out of a patched call: report before the guest runs.
+unsafe extern "C" fn fast_interrupted(slot: u64) {
+    unsafe {
+        // The sentry sees where the guest would go on; a tail that is still to run stays an override.
+        let target = get64(slot, LEAVE_RIP);
+        if target != reg(slot, RIP) {
+            put64(slot, LEAVE_OVERRIDE, target);
+        }
+        put32(slot, ENTRY, ENTRY_TRAMPOLINE);
+        put32(slot, EVENT, EVENT_INTERRUPTED);
+        report(slot);
+    }
+}
+
+unsafe extern "C" fn trap_interrupted(slot: u64, context: u64) {
+    unsafe {
+        let registers = context + 40;
+        put32(slot, EVENT, EVENT_INTERRUPTED);
+        take_registers(slot, registers);
+        put32(slot, ENTRY, ENTRY_TRAP);
+        put64(slot, FRAME, context);
+        report(slot);
+        give_registers(slot, registers);
+    }
+}
+
+unsafe fn take_registers(slot: u64, registers: u64) {
+    unsafe {
+        let mut n = 0;
+        while n < 18 {
+            put_reg(slot, GREGS[n] as u64, get64(registers, n as u64 * 8));
+            n += 1;
+        }
+        note_fs(slot);
+    }
+}
+
+unsafe fn give_registers(slot: u64, registers: u64) {
+    unsafe {
+        let mut n = 0;
+        while n < 18 {
+            put64(registers, n as u64 * 8, reg(slot, GREGS[n] as u64));
+            n += 1;
+        }
+        put64(registers, G_RIP as u64 * 8, get64(slot, LEAVE_RIP));
+    }
+}
+
+#[inline(always)]
+fn lies(rip: u64, from: unsafe extern "C" fn(), to: unsafe extern "C" fn()) -> bool {
+    rip >= from as u64 && rip < to as u64
+}
+
+/// The one handler for SIGSYS, the CPU's faults and the sentry's interrupt. Runs on the slot's signal stack.
+unsafe extern "C" fn on_signal(signal: i32, info: u64, context: u64) {
+    unsafe {
+        let slot = context & !(SLOT_BYTES - 1);
+        let registers = context + 40;
+        let rip = get64(registers, G_RIP as u64 * 8);
+        let in_stub = rip >= STUB_TEXT && rip < STUB_TEXT + STUB_TEXT_BYTES;
+        if signal == INTERRUPT_SIGNAL {
+            if in_stub || (rip >= TRAMPOLINES && rip < TRAMPOLINES + TRAMPOLINES_MAX * TRAMPOLINE_BYTES) {
+                put32(slot, PENDING, 1);
+                if lies(rip, stub_leave, stub_leave_end) {
+                    put64(registers, G_RIP as u64 * 8, stub_leave as *const () as u64);
+                } else if lies(rip, stub_sigreturn, stub_sigreturn_end) {
+                    put64(registers, G_RIP as u64 * 8, stub_sigreturn as *const () as u64);
+                }
+                return;
+            }
+        } else if in_stub && fix_copy(registers, rip) {
+            return;
+        }
+        let number = get64(registers, G_RAX as u64 * 8);
+        take_registers(slot, registers);
+        put32(slot, ENTRY, ENTRY_TRAP);
+        put64(slot, FRAME, context);
+        if signal == 31 {
+            put32(slot, EVENT, EVENT_SYSCALL);
+            put_reg(slot, ORIG_RAX, number);
+            // Code around the site, for the sentry to decide on a patch. A fault leaves zeros, which match nothing.
+            put64(slot, CODE, 0);
+            put64(slot, CODE + 8, 0);
+            put64(slot, CODE + 16, 0);
+            if rip < STUB_TEXT && rip > 8 {
+                stub_copy(slot + CODE, rip - 8, 24);
+            }
+            marshal(slot);
+        } else if signal == INTERRUPT_SIGNAL {
+            put32(slot, EVENT, EVENT_INTERRUPTED);
+        } else {
+            put32(slot, EVENT, EVENT_FAULT);
+            put32(slot, SIGNAL, signal as u32);
+            put32(slot, SIGNAL_CODE, get32(info, 8));
+            put64(slot, FAULT_ADDRESS, get64(info, 16));
+            put32(slot, TRAP, get64(registers, G_TRAPNO as u64 * 8) as u32);
+            put32(slot, TRAP_ERROR, get64(registers, G_ERR as u64 * 8) as u32);
+        }
+        report(slot);
+        give_registers(slot, registers);
+    }
+}
+
+/// A fault in one of our copies is the guest's bad pointer: continue at the copy's fixup.
+unsafe fn fix_copy(registers: u64, rip: u64) -> bool {
+    let target = if rip >= stub_copy as *const () as u64 && rip < stub_copy_end as *const () as u64 {
+        stub_copy_fixup as *const () as u64
+    } else if rip >= stub_copy_string as *const () as u64 && rip < stub_copy_string_end as *const () as u64 {
+        stub_copy_string_fixup as *const () as u64
+    } else if rip >= stub_patch as *const () as u64 && rip < stub_patch_end as *const () as u64 {
+        stub_patch_fixup as *const () as u64
+    } else {
+        return false;
+    };
+    unsafe { put64(registers, G_RIP as u64 * 8, target) };
+    true
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Beginnings
+
+/// First code of a new thread or a forked process, on its own slot's stack. Returns into stub_leave.
+unsafe extern "C" fn child(slot: u64, kind: u64) {
+    unsafe {
+        set_gs(slot);
+        set_signal_stack(slot);
+        if kind == OP_FORK as u64 {
+            // Descriptors: 0 = our parent's socket, 1 = doorbell, 2 = our arena, 3 = our own socket.
+            syscall(33, 3, 0, 0, 0, 0, 0);
+            syscall(3, 3, 0, 0, 0, 0, 0);
+            syscall(3, 2, 0, 0, 0, 0, 0);
+            syscall(157, 1, 9, 0, 0, 0, 0);
+            // Arenas are not inherited: a fork of ours gives its child one of its own.
+            syscall(28, slot & !(ARENA_BYTES - 1), ARENA_BYTES, 10, 0, 0, 0);
+        }
+        // The sentry has filled the slot as if we had reported: wait to be let go, then leave.
+        loop {
+            wait_run(slot);
+            if serve(slot) {
+                break;
+            }
+            let before = word(slot, STATE).swap(STATE_EVENT, SeqCst);
+            if before == STATE_RUN_SENTRY_ASLEEP {
+                let one: u64 = 1;
+                syscall(1, 1, &one as *const u64 as u64, 8, 0, 0, 0);
+            }
+        }
+        leave(slot);
+    }
+}
+
+unsafe fn set_gs(slot: u64) {
+    unsafe {
+        put64(slot, SELF, slot);
+        put64(slot, STACK_TOP, slot + STACK_END);
+        if has_fsgsbase() {
+            asm!("wrgsbase {}", in(reg) slot, options(nomem, nostack));
+        } else {
+            syscall(158, 0x1001, slot, 0, 0, 0, 0);
+        }
+    }
+}
+
+unsafe fn set_signal_stack(slot: u64) {
+    unsafe {
+        let stack: [u64; 3] = [slot + SIGNAL_STACK, 0, SIGNAL_STACK_BYTES];
+        syscall(131, stack.as_ptr() as u64, 0, 0, 0, 0, 0);
+    }
+}
+
+/// Start of the first stub, from which all others are forked. Descriptors: 0 socket, 1 doorbell, 2 arena, 3 common page.
+/// The slot's memory before this point holds nothing; failures end the process, which the sentry sees.
+unsafe extern "C" fn zygote(stack: u64) -> ! {
+    unsafe {
+        let slot = ARENAS;
+        let vdso = auxiliary(stack, 33);
+        must(syscall(9, COMMON, COMMON_BYTES, 1, 0x11, 3, 0), 90);
+        must(syscall(9, ARENAS, ARENA_BYTES, 3, 0x11, 2, 0), 91);
+        must(syscall(9, TRAMPOLINES, TRAMPOLINES_MAX * TRAMPOLINE_BYTES, 7, 0x4032, u64::MAX, 0), 92);
+        must(syscall(9, PATCH_TABLE, PATCH_TABLE_BYTES, 3, 0x4032, u64::MAX, 0), 93);
+        must(syscall(28, ARENAS, ARENA_BYTES, 10, 0, 0, 0), 94);
+        syscall(3, 2, 0, 0, 0, 0, 0);
+        syscall(3, 3, 0, 0, 0, 0, 0);
+        set_gs(slot);
+        set_signal_stack(slot);
+        for signal in [4u64, 5, 7, 8, 11, 31, INTERRUPT_SIGNAL as u64] {
+            // SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER: a trap may come while we handle another.
+            let action: [u64; 4] =
+                [on_signal as *const () as u64, 0x4c00_0004, stub_restorer as *const () as u64, 0];
+            must(syscall(13, signal, action.as_ptr() as u64, 0, 8, 0, 0), 95);
+        }
+        must(syscall(157, 38, 1, 0, 0, 0, 0), 96);
+        must(syscall(157, 1, 9, 0, 0, 0, 0), 97);
+        put64(slot, VDSO, vdso);
+        put32(slot, SPIN, 0);
+        let program: [u64; 2] = [get32(COMMON, COMMON_FILTER_LENGTH) as u64, COMMON + COMMON_FILTER];
+        must(syscall(317, 1, 0, program.as_ptr() as u64, 0, 0, 0), 98);
+        put32(slot, ENTRY, ENTRY_TRAMPOLINE);
+        put32(slot, EVENT, EVENT_COMMANDS_DONE);
+        loop {
+            report(slot);
+        }
+    }
+}
+
+unsafe fn auxiliary(stack: u64, key: u64) -> u64 {
+    unsafe {
+        let mut at = 8 + get64(stack, 0) * 8 + 8; // past argc, argv and its null
+        while get64(stack, at) != 0 {
+            at += 8; // past the environment
+        }
+        at += 8;
+        while get64(stack, at) != 0 {
+            if get64(stack, at) == key {
+                return get64(stack, at + 8);
+            }
+            at += 16;
+        }
+        0
+    }
+}
+
+unsafe fn must(result: i64, code: u64) {
+    if result < 0 && result > -4096 {
+        unsafe { syscall(231, code, 0, 0, 0, 0, 0) };
+    }
+}
+
+// The compiler may ask for these; they must not use SSE either.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memset(to: *mut u8, value: i32, length: usize) -> *mut u8 {
+    unsafe { asm!("rep stosb", inout("rdi") to => _, in("al") value as u8, inout("rcx") length => _, options(nostack)) };
+    to
+}
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
+    unsafe { asm!("rep movsb", inout("rdi") to => _, inout("rsi") from => _, inout("rcx") length => _, options(nostack)) };
+    to
+}

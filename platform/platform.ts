@@ -99,6 +99,11 @@ export interface AddressSpace {
   /** CPU time of the host process in nanoseconds: user plus system. */
   cpuNanos(): number;
 
+  /** Protection of the mapping at an address (PROT_*), or -1; set by the VMA tree, so that call sites can be patched. */
+  protectionOf: ((address: number) => number) | null;
+  /** Where the host's vDSO stands in this address space, 0 = none: AT_SYSINFO_EHDR. */
+  readonly vdsoAddress: number;
+
   /** Drops the last reference: every thread ends, the memory goes back to the host. */
   release(): void;
 }
@@ -159,6 +164,11 @@ export interface GuestThread {
  * The thread's window to its memory. On systrap the stub has copied the arguments named in the syscall table into the
  * slot before the event, and copies the outbox back when it resumes; elsewhere it is process_vm_readv and writev.
  * `view` is where the bytes of the last inView/outView stand; it holds until the next call on the window.
+ *
+ * Two rules follow from the copies. What is read through a window may be as old as the entry of the call: where the value
+ * must be current (a futex word), read with AddressSpace.read. What is written through it arrives when the caller
+ * resumes: where another thread must see it earlier, or the caller never resumes (clear_child_tid, CLONE_*_SETTID,
+ * robust lists), write with AddressSpace.write.
  */
 export interface UserWindow {
   view: Uint8Array;

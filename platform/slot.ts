@@ -1,0 +1,131 @@
+// The shared memory of a stub thread and the sentry, mirrored from native/src/slot.rs (slot_test.ts compares the two).
+// Offsets are bytes within a slot; a slot's words are read as Uint32Array at offset / 4. Everything a stub writes here is
+// untrusted: read once, check, use.
+
+// Where the stub lives in every guest process. Guest addresses end below STUB_TEXT (USER_ADDRESS_END in platform.ts).
+export const STUB_TEXT = 0x7fe0_0000_0000;
+export const STUB_TEXT_BYTES = 0x1_0000;
+/** Read-only page(s) shared by all stubs: parameters and the marshalling table. */
+export const COMMON = 0x7fe0_0010_0000;
+export const COMMON_BYTES = 0x4000;
+/** One trampoline of TRAMPOLINE_BYTES per patched call site; private to the process. */
+export const TRAMPOLINES = 0x7fe0_0020_0000;
+export const TRAMPOLINE_BYTES = 64;
+export const TRAMPOLINES_MAX = 8192;
+/** Offset in a trampoline of what runs after the call, where the patch displaced a compare. */
+export const TRAMPOLINE_TAIL = 32;
+/** Pointers to trampolines, below 2 GiB so that a call site can jump through them in 7 bytes. */
+export const PATCH_TABLE = 0x6_0000;
+export const PATCH_TABLE_BYTES = 0x1_0000;
+/** Slots of this process. */
+export const ARENAS = 0x7fe1_0000_0000;
+export const ARENA_POSITIONS = 200;
+export const SLOT_BYTES = 0x4_0000;
+export const ARENA_SLOTS = 1024;
+export const ARENA_BYTES = SLOT_BYTES * ARENA_SLOTS;
+// COMMON page: u32 words, then the BPF program, then the table.
+export const COMMON_FLAGS = 0;
+export const COMMON_FILTER_LENGTH = 4;
+export const COMMON_XSAVE_MASK = 8;
+export const COMMON_FILTER = 0x100;
+export const COMMON_TABLE = 0x2000;
+export const COMMON_HAS_FSGSBASE = 1;
+export const MARSHAL_CALLS = 512;
+export const MARSHAL_ITEMS = 4;
+// Offsets in a slot.
+export const SLOT_STATE = 0x00;
+export const SLOT_PENDING = 0x04;
+export const SLOT_EVENT = 0x08;
+export const SLOT_ENTRY = 0x0c;
+export const SLOT_FRAME = 0x10;
+export const SLOT_FLAGS = 0x18;
+export const SLOT_SPIN = 0x1c;
+export const COMMANDS_COUNT = 0x20;
+export const SLOT_THEN = 0x24;
+export const SLOT_FAILED = 0x28;
+export const IN_COUNT = 0x2c;
+export const OUT_COUNT = 0x30;
+export const OUT_FAULT = 0x34;
+export const SLOT_SIGNAL = 0x38;
+export const SIGNAL_CODE = 0x3c;
+export const SLOT_TRAP = 0x40;
+export const TRAP_ERROR = 0x44;
+export const FAULT_ADDRESS = 0x48;
+/** Index of the trampoline whose tail follows the call, 0 = none. */
+export const SLOT_SITE = 0x50;
+/** Host thread id; zeroed by the host when the thread has ended. */
+export const SLOT_TID = 0x54;
+/** Where the guest continues; filled just before leaving. */
+export const LEAVE_RIP = 0x58;
+/** Set by the sentry: continue here instead of at RIP; one time. */
+export const LEAVE_OVERRIDE = 0x60;
+/** RIP at entry, to see whether the sentry changed it. */
+export const ENTRY_RIP = 0x68;
+export const SLOT_SELF = 0x70;
+export const STACK_TOP = 0x78;
+/** 23 x u64, order of user_regs_struct */
+export const SLOT_REGS = 0x80;
+/** 24 bytes around the call site: 8 before RIP, 16 after */
+export const SLOT_CODE = 0x138;
+export const SLOT_VDSO = 0x150;
+/** IN_MAX x {address u64, length u32, offset u32} */
+export const IN_ENTRIES = 0x160;
+export const IN_MAX = 24;
+/** OUT_MAX x the same */
+export const OUT_ENTRIES = 0x2e0;
+export const OUT_MAX = 24;
+/** COMMANDS_MAX x {op u32, must u32, result i64, args 6 x u64} */
+export const SLOT_COMMANDS = 0x460;
+export const COMMAND_BYTES = 64;
+export const COMMANDS_MAX = 40;
+export const SLOT_FPU = 0x1000;
+export const FPU_BYTES = 0x1000;
+export const SLOT_STACK = 0x2000;
+export const STACK_END = 0x4000;
+export const SIGNAL_STACK = 0x4000;
+export const SIGNAL_STACK_BYTES = 0xc000;
+export const STAGING_IN = 0x1_0000;
+export const STAGING_IN_BYTES = 0x1_8000;
+export const STAGING_OUT = 0x2_8000;
+export const STAGING_OUT_BYTES = 0x1_8000;
+// STATE values. Every change is an exchange; whoever sees the other's sleeping value wakes it.
+export const STATE_RUN = 0;
+export const STATE_EVENT = 1;
+export const STATE_EVENT_ASLEEP = 2;
+export const STATE_RUN_SENTRY_ASLEEP = 3;
+/** Sentry to a spinning stub: the call will take long, sleep now. */
+export const STATE_PARK = 4;
+// EVENT values (platform.ts EVENT), plus CMD_DONE.
+export const EVENT_SYSCALL = 1;
+export const EVENT_FAULT = 2;
+export const EVENT_INTERRUPTED = 3;
+export const EVENT_COMMANDS_DONE = 5;
+export const ENTRY_TRAP = 0;
+export const ENTRY_TRAMPOLINE = 1;
+export const FLAG_FS_DIRTY = 1;
+export const THEN_RESUME = 0;
+export const THEN_REPORT = 1;
+// Command codes. A plain host call is the usual one: the filter holds for it too.
+export const OP_SYSCALL = 0;
+export const OP_RECEIVE_FDS = 1;
+export const OP_FORK = 2;
+export const OP_CLONE = 3;
+/** args: to, from, length */
+export const OP_COPY = 4;
+export const OP_XSAVE = 5;
+/** args: area */
+export const OP_XRSTOR = 6;
+/** args: address of the 16-byte line, old lo, old hi, new lo, new hi */
+export const OP_PATCH = 7;
+export const OP_EXIT = 8;
+// Marshalling item: kind | argument << 4 | length argument << 7 | size or unit << 10.
+export const ITEM_END = 0;
+export const ITEM_STRING = 1;
+export const ITEM_FIXED = 2;
+export const ITEM_BUFFER = 3;
+export const ITEM_IOVEC_CONTENT = 4;
+export const ITEM_IOVEC = 5;
+export const ITEM_MSGHDR_CONTENT = 6;
+export const ITEM_MSGHDR = 7;
+/** Signal the sentry interrupts a running guest thread with. */
+export const INTERRUPT_SIGNAL = 23;

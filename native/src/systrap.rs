@@ -512,17 +512,25 @@ pub extern "C" fn tsv_systrap_watch(fd: i32, events: u32, cookie: u32) -> i32 {
     }
 }
 
+/// Resumes the `resumes` slots listed in the control block.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_resume(resumes: u32) -> i32 {
+    let sentry = sentry();
+    for n in 0..(resumes as usize).min(EVENTS_MAX) {
+        let slot = sentry.get(C_RESUME + n);
+        sentry.run(slot, STATE_RUN);
+        sentry.running.push(slot);
+    }
+    0
+}
+
 /// Resumes the `resumes` slots listed in the control block, then waits for events until `deadline` (CLOCK_MONOTONIC
 /// nanoseconds; infinite = none; 0 = do not wait). Spins at most `spins` pauses first. Gives back the number of events;
 /// they and the host events stand in the control block.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_systrap_wait(resumes: u32, deadline: f64, spins: u32) -> u32 {
+    tsv_systrap_resume(resumes);
     let sentry = sentry();
-    for n in 0..resumes as usize {
-        let slot = sentry.get(C_RESUME + n);
-        sentry.run(slot, STATE_RUN);
-        sentry.running.push(slot);
-    }
     sentry.turns = sentry.turns.wrapping_add(1);
     let mut found = sentry.collect();
     if found == 0 && deadline != 0.0 && !sentry.running.is_empty() {
@@ -597,8 +605,14 @@ fn monotonic_nanos() -> f64 {
 /// (the sentry's end) has hung up.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_systrap_run(slot: u32, socket: i32, spins: u32, millis: u32) -> i32 {
+    sentry().run(slot, STATE_RUN);
+    tsv_systrap_await(slot, socket, spins, millis)
+}
+
+/// Waits for the report of `slot`, which already runs: a first stub, or commands let go before. Results as above.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_await(slot: u32, socket: i32, spins: u32, millis: u32) -> i32 {
     let sentry = sentry();
-    sentry.run(slot, STATE_RUN);
     let state = sentry.state(slot);
     let done = |value: u32| value == STATE_EVENT || value == STATE_EVENT_ASLEEP;
     for _ in 0..spins {
@@ -632,6 +646,19 @@ pub extern "C" fn tsv_systrap_run(slot: u32, socket: i32, spins: u32, millis: u3
             return -libc::ETIMEDOUT;
         }
     }
+}
+
+/// Lets `slot` carry out its commands without waiting and without counting it as running (a thread that ends).
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_let_go(slot: u32) -> i32 {
+    sentry().run(slot, STATE_RUN);
+    0
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_close(fd: i32) -> i32 {
+    // SAFETY: closes a descriptor that TypeScript owns.
+    if unsafe { libc::close(fd) } < 0 { errno() } else { 0 }
 }
 
 /// Takes a slot out of the running set (its process is dead); 1 when it was in it.

@@ -1,0 +1,19 @@
+// Where the native library stands: TSVISOR_NATIVE, beside the bundled program (dist/), or the cargo build of a checkout.
+
+const NAME = "libtsvisor_native.so";
+
+/** Path of the library for Deno.dlopen. Throws with one clear line when there is none. */
+export function nativeLibraryPath(): string {
+  const given = Deno.env.get("TSVISOR_NATIVE");
+  if (given) return given;
+  const here = new URL(".", import.meta.url);
+  for (const candidate of [new URL(NAME, here), new URL(`target/release/${NAME}`, here)]) {
+    try {
+      Deno.statSync(candidate);
+      return candidate.pathname;
+    } catch {
+      // Try the next place.
+    }
+  }
+  throw new Error(`Cannot find the native library: ${NAME} is neither beside ${here.pathname} nor built`);
+}

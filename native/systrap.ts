@@ -1,0 +1,54 @@
+// Bindings of native/src/systrap.rs. Contract: u32/i32/f64 and buffers only (numbers given as u64 are 20 times slower).
+
+import { nativeLibraryPath } from "./library.ts";
+
+const symbols = {
+  tsv_systrap_start: { parameters: [], result: "i32" },
+  tsv_systrap_fork_flags: { parameters: [], result: "u32" },
+  tsv_systrap_thread_flags: { parameters: [], result: "u32" },
+  tsv_systrap_region: { parameters: [], result: "pointer" },
+  tsv_systrap_control: { parameters: [], result: "pointer" },
+  tsv_systrap_common: { parameters: [], result: "pointer" },
+  tsv_systrap_trampoline_entry: { parameters: [], result: "u32" },
+  tsv_systrap_arena: { parameters: ["u32"], result: "i32" },
+  tsv_systrap_arena_clear: { parameters: ["u32"], result: "i32" },
+  tsv_systrap_socketpair: { parameters: ["buffer", "u32"], result: "i32" },
+  tsv_systrap_send: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  tsv_systrap_close: { parameters: ["i32"], result: "i32" },
+  tsv_systrap_zygote: { parameters: ["i32"], result: "i32" },
+  tsv_systrap_watch: { parameters: ["i32", "u32", "u32"], result: "i32" },
+  tsv_systrap_resume: { parameters: ["u32"], result: "i32" },
+  tsv_systrap_wait: { parameters: ["u32", "f64", "u32"], result: "u32" },
+  tsv_systrap_run: { parameters: ["u32", "i32", "u32", "u32"], result: "i32" },
+  tsv_systrap_await: { parameters: ["u32", "i32", "u32", "u32"], result: "i32" },
+  tsv_systrap_let_go: { parameters: ["u32"], result: "i32" },
+  tsv_systrap_forget: { parameters: ["u32"], result: "u32" },
+  tsv_systrap_interrupt: { parameters: ["i32", "i32"], result: "i32" },
+  tsv_systrap_kill: { parameters: ["i32"], result: "i32" },
+  tsv_systrap_reap: { parameters: ["i32"], result: "i32" },
+  tsv_systrap_memory: { parameters: ["i32", "u32", "u32", "u32", "buffer", "u32", "u32"], result: "i32" },
+  tsv_systrap_cpu_nanos: { parameters: ["i32"], result: "f64" },
+} as const;
+
+/** The library's calls; see each function in native/src/systrap.rs. */
+export type SystrapCalls = Deno.DynamicLibrary<typeof symbols>["symbols"];
+
+/** What the sentry shares with the native half: the slots of all arenas, the control block, the common page. */
+export interface SystrapMemory {
+  readonly calls: SystrapCalls;
+  /** All arenas in one buffer: slot N stands at N * SLOT_BYTES. */
+  readonly region: ArrayBuffer;
+  readonly control: Uint32Array;
+  readonly common: Uint8Array;
+}
+
+/** Loads the library and sets up the shared memory. Throws when the host refuses (boot reports it). */
+export function startSystrap(regionBytes: number, controlWords: number, commonBytes: number): SystrapMemory {
+  const calls = Deno.dlopen(nativeLibraryPath(), symbols).symbols;
+  const result = calls.tsv_systrap_start();
+  if (result < 0) throw new Error(`Cannot start systrap: errno ${-result}`);
+  const region = Deno.UnsafePointerView.getArrayBuffer(calls.tsv_systrap_region()!, regionBytes);
+  const control = Deno.UnsafePointerView.getArrayBuffer(calls.tsv_systrap_control()!, controlWords * 4);
+  const common = Deno.UnsafePointerView.getArrayBuffer(calls.tsv_systrap_common()!, commonBytes);
+  return { calls, region, control: new Uint32Array(control), common: new Uint8Array(common) };
+}

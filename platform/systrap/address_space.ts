@@ -1,0 +1,325 @@
+// A guest address space on systrap: one stub process with its arena of slots. Changing calls are commands that a stopped
+// thread of the process carries out; copies go through process_vm_readv and writev.
+
+import { EAGAIN, EFAULT, EIO, ENOMEM } from "../../kernel/abi/errno.ts";
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_STACK,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+} from "../../kernel/abi/memory.ts";
+import { type AddressSpace, EVENT, type GuestThread, USER_ADDRESS_END } from "../platform.ts";
+import {
+  ARENA_BYTES,
+  ARENA_POSITIONS,
+  ARENA_SLOTS,
+  ARENAS,
+  OP_CLONE,
+  OP_COPY,
+  OP_EXIT,
+  OP_FORK,
+  OP_RECEIVE_FDS,
+  SLOT_BYTES,
+  SLOT_TID,
+  STAGING_IN,
+  STAGING_IN_BYTES,
+} from "../slot.ts";
+import { Patches } from "./patches.ts";
+import type { SystrapPlatform } from "./platform.ts";
+import { SystrapThread } from "./thread.ts";
+
+const TWO_32 = 4294967296;
+
+const SYS_close = 3;
+const SYS_mmap = 9;
+const SYS_mprotect = 10;
+const SYS_munmap = 11;
+const SYS_mremap = 25;
+const SYS_msync = 26;
+const SYS_mincore = 27;
+const SYS_madvise = 28;
+
+/** Of the caller's mmap flags, those the host is to see. */
+const MAP_PASSED = MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_POPULATE | MAP_STACK;
+/** Descriptor number the first received descriptor takes in a stub (0 is the socket, 1 the doorbell). */
+const RECEIVED_FD = 2;
+const PROT_RW = 3;
+
+export class SystrapAddressSpace implements AddressSpace {
+  readonly platform: SystrapPlatform;
+  /** Number of the arena in the region: slot S of it is arena * ARENA_SLOTS + S. */
+  readonly arena: number;
+  /** Where the arena stands in the stub's address space. Differs from the parent's, as both are mapped during fork. */
+  readonly position: number;
+  /** Our end of the stub's socket; the cookie of its hang-up is `arena`. */
+  readonly socket: number;
+  /** Host pid of the stub process; 0 until the fork has answered. */
+  pid = 0;
+  readonly threads = new Set<SystrapThread>();
+  readonly patches: Patches;
+  protectionOf: ((address: number) => number) | null = null;
+  /** Its process is gone or not to be trusted any more. */
+  isDead = false;
+  /** Slots of threads that have ended; reused once the host has zeroed their TID word. */
+  readonly #ended: SystrapThread[] = [];
+  #slotsUsed = 0;
+  #cpuNanos = 0;
+
+  constructor(
+    platform: SystrapPlatform,
+    arena: number,
+    position: number,
+    socket: number,
+    parent: Patches | null,
+  ) {
+    this.platform = platform;
+    this.arena = arena;
+    this.position = position;
+    this.socket = socket;
+    this.patches = new Patches(this, parent);
+  }
+
+  get base(): number {
+    return ARENAS + this.position * ARENA_BYTES;
+  }
+  get vdsoAddress(): number {
+    return this.platform.vdsoAddress;
+  }
+  get threadCount(): number {
+    return this.threads.size;
+  }
+
+  /** An unused slot of this arena as a thread object, or null when all are taken. */
+  takeSlot(): SystrapThread | null {
+    for (let i = 0; i < this.#ended.length; i++) {
+      const thread = this.#ended[i];
+      if (!thread.hasEnded) continue;
+      this.#ended[i] = this.#ended[this.#ended.length - 1];
+      this.#ended.pop();
+      this.threads.add(thread);
+      return thread;
+    }
+    if (this.#slotsUsed >= ARENA_SLOTS) return null;
+    const index = this.#slotsUsed++;
+    const thread = this.platform.threadOf(this, this.arena * ARENA_SLOTS + index, index);
+    this.threads.add(thread);
+    return thread;
+  }
+
+  // --- memory -----------------------------------------------------------------------------------------------------------
+
+  map(
+    thread: GuestThread,
+    address: number,
+    length: number,
+    prot: number,
+    flags: number,
+    hostFd: number,
+    offset: number,
+  ): number {
+    this.patches.forget(address, length);
+    const by = thread as SystrapThread;
+    const passed = flags & MAP_PASSED | MAP_FIXED;
+    if (hostFd < 0) {
+      const result = by.callNow(SYS_mmap, address, length, prot, passed | MAP_ANONYMOUS, -1, 0);
+      return result < 0 ? result : 0;
+    }
+    const sent = this.platform.memory.calls.tsv_systrap_send(this.socket, -1, hostFd);
+    if (sent < 0) return sent;
+    by.command(OP_RECEIVE_FDS, true, 0);
+    const mapped = by.call(SYS_mmap, false, address, length, prot, passed, RECEIVED_FD, offset);
+    by.call(SYS_close, false, RECEIVED_FD);
+    const ran = by.run();
+    if (ran < 0) return ran;
+    const result = by.result(mapped);
+    return result < 0 ? result : 0;
+  }
+
+  unmap(thread: GuestThread, address: number, length: number): number {
+    this.patches.forget(address, length);
+    return (thread as SystrapThread).callNow(SYS_munmap, address, length);
+  }
+
+  protect(thread: GuestThread, address: number, length: number, prot: number): number {
+    return (thread as SystrapThread).callNow(SYS_mprotect, address, length, prot);
+  }
+
+  remap(
+    thread: GuestThread,
+    address: number,
+    oldLength: number,
+    newLength: number,
+    newAddress: number,
+  ): number {
+    this.patches.forget(address, oldLength);
+    const flags = newAddress === address ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
+    const by = thread as SystrapThread;
+    const result = by.callNow(SYS_mremap, address, oldLength, newLength, flags, newAddress);
+    return result < 0 ? result : 0;
+  }
+
+  advise(thread: GuestThread, address: number, length: number, advice: number): number {
+    return (thread as SystrapThread).callNow(SYS_madvise, address, length, advice);
+  }
+
+  sync(thread: GuestThread, address: number, length: number, flags: number): number {
+    return (thread as SystrapThread).callNow(SYS_msync, address, length, flags);
+  }
+
+  residency(thread: GuestThread, address: number, length: number, into: Uint8Array, at: number): number {
+    const by = thread as SystrapThread;
+    const pages = Math.ceil(length / 4096);
+    const room = STAGING_IN_BYTES >> 1;
+    for (let done = 0; done < pages; done += room) {
+      const count = Math.min(room, pages - done);
+      // The second half of the staging area is free during a call: what the stub copied in stands in the first.
+      const to = STAGING_IN + room;
+      const result = by.callNow(SYS_mincore, address + done * 4096, count * 4096, by.address + to);
+      if (result < 0) return result;
+      into.set(by.bytes.subarray(to, to + count), at + done);
+    }
+    return 0;
+  }
+
+  read(address: number, into: Uint8Array, at: number, length: number): number {
+    return this.#copy(0, address, into, at, length);
+  }
+
+  write(address: number, from: Uint8Array, at: number, length: number): number {
+    return this.#copy(1, address, from, at, length);
+  }
+
+  #copy(direction: number, address: number, bytes: Uint8Array, at: number, length: number): number {
+    if (address < 0 || address + length > USER_ADDRESS_END || at + length > bytes.length) return -EFAULT;
+    const calls = this.platform.memory.calls;
+    const high = Math.floor(address / TWO_32);
+    const n = calls.tsv_systrap_memory(
+      this.pid,
+      direction,
+      address % TWO_32,
+      high,
+      bytes as Uint8Array<ArrayBuffer>,
+      at,
+      length,
+    );
+    return n < 0 ? -EFAULT : n;
+  }
+
+  forceWrite(address: number, from: Uint8Array, at: number, length: number): number {
+    for (const thread of this.threads) {
+      if (!thread.isRunning) return this.#forceBy(thread, address, from, at, length);
+    }
+    return -EAGAIN;
+  }
+
+  #forceBy(thread: SystrapThread, address: number, from: Uint8Array, at: number, length: number): number {
+    const prot = this.protectionOf === null ? 5 : this.protectionOf(address);
+    if (prot < 0) return -EFAULT;
+    const room = STAGING_IN_BYTES >> 1;
+    const count = Math.min(length, room);
+    const staged = STAGING_IN + room;
+    thread.bytes.set(from.subarray(at, at + count), staged);
+    const page = address - address % 4096;
+    const pages = Math.ceil((address + count - page) / 4096) * 4096;
+    thread.call(SYS_mprotect, true, page, pages, prot | PROT_RW);
+    const copied = thread.command(OP_COPY, false, 0, address, thread.address + staged, count);
+    thread.call(SYS_mprotect, false, page, pages, prot);
+    if (thread.run() < 0) return -EFAULT;
+    return count + thread.result(copied);
+  }
+
+  residentPages(): number {
+    return 0;
+  }
+
+  cpuNanos(): number {
+    if (!this.isDead) {
+      this.#cpuNanos = Math.max(this.#cpuNanos, this.platform.memory.calls.tsv_systrap_cpu_nanos(this.pid));
+    }
+    return this.#cpuNanos;
+  }
+
+  // --- threads and processes ----------------------------------------------------------------------------------------
+
+  newThread(by: SystrapThread): SystrapThread | number {
+    const thread = this.takeSlot();
+    if (thread === null) return -EAGAIN;
+    thread.inherit(by);
+    thread.words[SLOT_TID >> 2] = 1; // until the clone has answered; the host zeroes it at the end
+    const clone = by.command(OP_CLONE, true, 0, this.platform.threadFlags, thread.address);
+    const result = by.run();
+    if (result < 0) {
+      thread.words[SLOT_TID >> 2] = 0;
+      this.threads.delete(thread);
+      this.#ended.push(thread);
+      return result === -ENOMEM ? result : -EAGAIN;
+    }
+    thread.tid = by.result(clone);
+    return thread;
+  }
+
+  /** The process forks; the child's first thread is a copy of `by`. */
+  fork(by: SystrapThread): SystrapThread | number {
+    const platform = this.platform;
+    const position = (this.position + 1) % ARENA_POSITIONS;
+    const space = platform.newAddressSpace(position, this.patches);
+    if (typeof space === "number") return space;
+    const thread = space.takeSlot()!;
+    thread.inherit(by);
+    thread.words[SLOT_TID >> 2] = 1;
+    const sent = platform.memory.calls.tsv_systrap_send(this.socket, space.arena, platform.childSocket);
+    platform.memory.calls.tsv_systrap_close(platform.childSocket);
+    if (sent < 0) {
+      platform.discard(space);
+      return -EAGAIN;
+    }
+    by.command(OP_RECEIVE_FDS, true, 0);
+    by.call(SYS_mmap, true, space.base, ARENA_BYTES, PROT_RW, MAP_SHARED | MAP_FIXED, RECEIVED_FD, 0);
+    const fork = by.command(OP_FORK, false, 0, platform.forkFlags, thread.address);
+    by.call(SYS_munmap, false, space.base, ARENA_BYTES);
+    by.call(SYS_close, false, RECEIVED_FD);
+    by.call(SYS_close, false, RECEIVED_FD + 1);
+    const ran = by.run();
+    const pid = ran < 0 ? ran : by.result(fork);
+    if (pid <= 0) {
+      platform.discard(space);
+      return pid === -ENOMEM ? pid : -EAGAIN;
+    }
+    space.pid = pid;
+    thread.tid = pid;
+    return thread;
+  }
+
+  /** Ends one host thread; its slot is free for reuse once the host says so. */
+  endThread(thread: SystrapThread): void {
+    this.threads.delete(thread);
+    if (this.isDead || this.threads.size === 0) return; // the process goes as a whole, by release()
+    thread.command(OP_EXIT, false, 0);
+    thread.resumeToEnd();
+    this.#ended.push(thread);
+  }
+
+  release(): void {
+    if (!this.isDead) this.cpuNanos();
+    this.isDead = true;
+    for (const thread of this.threads) this.platform.forget(thread);
+    for (const thread of this.#ended) this.platform.forget(thread);
+    this.platform.discard(this);
+  }
+
+  /** The stub process died or broke the protocol: every task on it is dead. */
+  fail(reason: string): void {
+    if (this.isDead) return;
+    this.isDead = true;
+    this.platform.reportDead(this, reason);
+    for (const thread of this.threads) thread.event = EVENT.DEAD;
+  }
+}
+
+export const STUB_DIED = -EIO;
+export const SLOT_STRIDE = SLOT_BYTES;

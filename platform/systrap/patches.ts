@@ -1,0 +1,254 @@
+// Patched call sites of one address space. A guest's `mov $nr,%eax; syscall` (7 bytes) or `syscall; cmp $imm,%rax` (8)
+// becomes an indirect jump through the patch table to a trampoline of the process, so that later calls take no signal.
+// A site that cannot be patched safely goes on through SIGSYS.
+
+import { PROT_WRITE } from "../../kernel/abi/memory.ts";
+import { REG } from "../platform.ts";
+import {
+  OP_COPY,
+  OP_PATCH,
+  PATCH_TABLE,
+  SLOT_SITE,
+  STAGING_IN,
+  STUB_TEXT,
+  TRAMPOLINE_BYTES,
+  TRAMPOLINE_TAIL,
+  TRAMPOLINES,
+  TRAMPOLINES_MAX,
+} from "../slot.ts";
+import type { SystrapAddressSpace } from "./address_space.ts";
+import type { SystrapThread } from "./thread.ts";
+
+const TWO_32 = 4294967296;
+const SYS_mprotect = 10;
+const PAGE = 4096;
+
+/** A site is patched at this trap: most sites of a short program run once or twice, and a patch costs three traps. */
+const PATCH_AT_HIT = 2;
+/** Sites counted per address space; a program that traps at more keeps working through SIGSYS. */
+const COUNTED_SITES_MAX = 16384;
+
+/** `mov $nr,%eax; syscall`: site at the mov, return at +7. */
+const KIND_MOV = 1;
+/** `syscall; cmp $imm32,%rax`: site at the syscall, return at +2, continue at +8. */
+const KIND_CMP = 2;
+
+interface Site {
+  readonly index: number;
+  readonly start: number;
+  readonly kind: number;
+}
+
+/** Offset of `mov $0, %gs:SITE` and friends within a trampoline being written; reused. */
+const code = new Uint8Array(TRAMPOLINE_BYTES);
+const line = new Uint8Array(16);
+
+export class Patches {
+  readonly #space: SystrapAddressSpace;
+  /** By the address a thread returns to from the call. Shared with the parent after fork until one of them changes it. */
+  #sites: Map<number, Site>;
+  #isShared = false;
+  #next: number;
+  readonly #hits = new Map<number, number>();
+  /** Bounds of all sites, to see cheaply that a mapping change touches none. */
+  #lowest = Infinity;
+  #highest = 0;
+
+  constructor(space: SystrapAddressSpace, parent: Patches | null) {
+    this.#space = space;
+    this.#sites = parent === null ? new Map() : parent.#sites;
+    this.#next = parent === null ? 1 : parent.#next;
+    if (parent !== null) {
+      this.#isShared = parent.#isShared = parent.#sites.size > 0;
+      this.#lowest = parent.#lowest;
+      this.#highest = parent.#highest;
+    }
+  }
+
+  get count(): number {
+    return this.#sites.size;
+  }
+
+  /** `thread` has trapped at a call: patches its site when that is safe and pays. */
+  consider(thread: SystrapThread): void {
+    const rip = thread.get(REG.RIP);
+    if (rip >= STUB_TEXT) return;
+    const hits = (this.#hits.get(rip) ?? 0) + 1;
+    if (hits > PATCH_AT_HIT) return;
+    if (hits === 1 && this.#hits.size >= COUNTED_SITES_MAX) return;
+    this.#hits.set(rip, hits);
+    if (hits === PATCH_AT_HIT) this.#patch(thread, rip);
+  }
+
+  #patch(thread: SystrapThread, rip: number): void {
+    const kind = siteKind(thread);
+    if (kind === 0) return;
+    const start = kind === KIND_MOV ? rip - 7 : rip - 2;
+    const length = kind === KIND_MOV ? 7 : 8;
+    const prot = this.#space.protectionOf === null ? 5 : this.#space.protectionOf(start);
+    // Writable code is a JIT's: it may change under us.
+    if (prot < 0 || (prot & PROT_WRITE) !== 0) return;
+    const within = start % 16 + length <= 16;
+    if (!within && this.#space.threadCount > 1) return;
+    const known = this.#sites.get(rip);
+    const index = known?.index ?? this.#next;
+    if (index >= TRAMPOLINES_MAX) return;
+    if (known === undefined) this.#next++;
+
+    const at = STAGING_IN + 64 * 1024; // past what the stub copied in for this call
+    writeTrampoline(index, kind, thread, rip);
+    thread.bytes.set(code, at);
+    putAddress(thread.bytes, at + 64, TRAMPOLINES + index * TRAMPOLINE_BYTES);
+    const jump = at + 72;
+    putJump(thread.bytes, jump, PATCH_TABLE + index * 8, length);
+
+    const page = start - start % PAGE;
+    const pages = Math.ceil((start + length - page) / PAGE) * PAGE;
+    const here = thread.address;
+    thread.command(OP_COPY, true, 0, TRAMPOLINES + index * TRAMPOLINE_BYTES, here + at, TRAMPOLINE_BYTES);
+    thread.command(OP_COPY, true, 0, PATCH_TABLE + index * 8, here + at + 64, 8);
+    thread.call(SYS_mprotect, true, page, pages, 7);
+    let exchange = -1;
+    if (within) {
+      const lineAt = start - start % 16;
+      if (this.#space.read(lineAt, line, 0, 16) !== 16) line.fill(0);
+      const oldLow = word53(line, 0), oldHigh = word53(line, 8);
+      exchange = thread.command(OP_PATCH, false, 0, lineAt);
+      thread.putCommandWords(exchange, 1, oldLow[0], oldLow[1]);
+      thread.putCommandWords(exchange, 2, oldHigh[0], oldHigh[1]);
+      for (let i = 0; i < length; i++) line[start % 16 + i] = thread.bytes[jump + i];
+      const newLow = word53(line, 0), newHigh = word53(line, 8);
+      thread.putCommandWords(exchange, 3, newLow[0], newLow[1]);
+      thread.putCommandWords(exchange, 4, newHigh[0], newHigh[1]);
+    } else {
+      thread.command(OP_COPY, true, 0, start, here + jump, length);
+    }
+    thread.call(SYS_mprotect, true, page, pages, prot);
+    if (thread.run() < 0) return;
+    if (exchange >= 0 && thread.result(exchange) !== 1) return;
+    this.#enter({ index, start, kind }, rip);
+    // Threads that are stopped at this very site would return into the middle of the jump.
+    if (kind === KIND_CMP) {
+      for (const other of this.#space.threads) {
+        if (!other.isRunning && other.get(REG.RIP) === rip && other.words[SLOT_SITE >> 2] === 0) {
+          other.setOverride(this.translate(rip));
+        }
+      }
+    }
+  }
+
+  #enter(site: Site, rip: number): void {
+    if (this.#isShared) {
+      this.#sites = new Map(this.#sites);
+      this.#isShared = false;
+    }
+    this.#sites.set(rip, site);
+    this.#lowest = Math.min(this.#lowest, site.start);
+    this.#highest = Math.max(this.#highest, site.start + 8);
+  }
+
+  /** Where to continue for a RIP that lies inside a patched site, 0 when RIP itself is right. */
+  translate(rip: number): number {
+    if (rip < this.#lowest || rip > this.#highest) return 0;
+    const site = this.#sites.get(rip);
+    if (site !== undefined && site.kind === KIND_CMP) {
+      return TRAMPOLINES + site.index * TRAMPOLINE_BYTES + TRAMPOLINE_TAIL;
+    }
+    // Two bytes back from a return address: the call is to be made again with the number in RAX.
+    const again = this.#sites.get(rip + 2);
+    if (again !== undefined && again.kind === KIND_MOV) {
+      return TRAMPOLINES + again.index * TRAMPOLINE_BYTES + 5;
+    }
+    return 0;
+  }
+
+  /** Whether `rip` is where a KIND_MOV site had its `syscall`. */
+  isDisplacedCall(rip: number): boolean {
+    return this.#sites.get(rip + 2)?.kind === KIND_MOV;
+  }
+
+  /** The memory at `address` is mapped anew or gone: its sites are no longer patched. */
+  forget(address: number, length: number): void {
+    if (address > this.#highest || address + length <= this.#lowest) return;
+    for (const [rip, site] of this.#sites) {
+      if (site.start + 8 <= address || site.start >= address + length) continue;
+      if (this.#isShared) {
+        this.#sites = new Map(this.#sites);
+        this.#isShared = false;
+      }
+      this.#sites.delete(rip);
+      this.#hits.delete(rip);
+    }
+  }
+}
+
+/** What stands around the trapped call. Code bytes are the guest's word; a wrong one harms only itself. */
+function siteKind(thread: SystrapThread): number {
+  if (thread.codeByte(-2) !== 0x0f || thread.codeByte(-1) !== 0x05) return 0;
+  const prefix = thread.codeByte(-8);
+  if (thread.codeByte(-7) === 0xb8 && (prefix & 0xf0) !== 0x40) {
+    const number = thread.codeByte(-6) | thread.codeByte(-5) << 8 | thread.codeByte(-4) << 16 |
+      thread.codeByte(-3) << 24;
+    if (number === thread.low(REG.ORIG_RAX)) return KIND_MOV;
+  }
+  if (thread.codeByte(0) === 0x48 && thread.codeByte(1) === 0x3d) return KIND_CMP;
+  return 0;
+}
+
+/** Writes the trampoline of a site into `code`. Both kinds leave RCX = return address and SITE = index of the tail or 0. */
+function writeTrampoline(index: number, kind: number, thread: SystrapThread, rip: number): void {
+  const at = TRAMPOLINES + index * TRAMPOLINE_BYTES;
+  code.fill(0xcc);
+  let n = 0;
+  if (kind === KIND_MOV) {
+    code[n++] = 0xb8; // mov $nr, %eax
+    for (let i = -6; i <= -3; i++) code[n++] = thread.codeByte(i);
+  }
+  code[n++] = 0x48; // movabs $rip, %rcx
+  code[n++] = 0xb9;
+  putAddress(code, n, rip);
+  n += 8;
+  code[n++] = 0x65; // movl $tail, %gs:SITE
+  code[n++] = 0xc7;
+  code[n++] = 0x04;
+  code[n++] = 0x25;
+  put32(code, n, SLOT_SITE);
+  put32(code, n + 4, kind === KIND_CMP ? index : 0);
+  n += 8;
+  code[n++] = 0xe9; // jmp stub_trampoline
+  put32(code, n, thread.platform.trampolineEntry - (at + n + 4));
+  if (kind !== KIND_CMP) return;
+  n = TRAMPOLINE_TAIL;
+  for (let i = 0; i < 6; i++) code[n++] = thread.codeByte(i); // cmp $imm32, %rax
+  code[n++] = 0xff; // jmp *0(%rip)
+  code[n++] = 0x25;
+  put32(code, n, 0);
+  putAddress(code, n + 4, rip + 6);
+}
+
+/** `jmp *[table]` with the table's address below 2 GiB, filled up with nop. */
+function putJump(bytes: Uint8Array, at: number, table: number, length: number): void {
+  bytes[at] = 0xff;
+  bytes[at + 1] = 0x24;
+  bytes[at + 2] = 0x25;
+  put32(bytes, at + 3, table);
+  for (let i = 7; i < length; i++) bytes[at + i] = 0x90;
+}
+
+function put32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value >>> 16;
+  bytes[at + 3] = value >>> 24;
+}
+
+function putAddress(bytes: Uint8Array, at: number, value: number): void {
+  put32(bytes, at, value % TWO_32);
+  put32(bytes, at + 4, Math.floor(value / TWO_32));
+}
+
+function word53(bytes: Uint8Array, at: number): [number, number] {
+  const low = (bytes[at] | bytes[at + 1] << 8 | bytes[at + 2] << 16 | bytes[at + 3] << 24) >>> 0;
+  const high = (bytes[at + 4] | bytes[at + 5] << 8 | bytes[at + 6] << 16 | bytes[at + 7] << 24) >>> 0;
+  return [low, high];
+}

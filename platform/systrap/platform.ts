@@ -1,0 +1,266 @@
+// Platform systrap: guests run in stub processes; their calls come through shared-memory slots. This file holds the
+// whole: start, arenas and stubs and their pool, the wait for events. DESIGN.md section 2 has the measurements behind it.
+
+import { EAGAIN } from "../../kernel/abi/errno.ts";
+import { startSystrap, type SystrapMemory } from "../../native/systrap.ts";
+import { EVENT, type Platform, type PlatformEvents } from "../platform.ts";
+import {
+  ARENA_BYTES,
+  ARENA_SLOTS,
+  COMMON_BYTES,
+  COMMON_TABLE,
+  COMMON_XSAVE_MASK,
+  SLOT_VDSO,
+  STUB_TEXT,
+} from "../slot.ts";
+import { SystrapAddressSpace } from "./address_space.ts";
+import { SystrapThread } from "./thread.ts";
+
+/** As ARENAS_MAX in native/src/systrap.rs. */
+const ARENAS_MAX = 8192;
+// Control block words, as in native/src/systrap.rs.
+const EVENTS_MAX = 1024;
+const HOST_EVENTS_MAX = 256;
+const C_HOST_EVENTS = 1;
+const C_RESUME = 16;
+const C_EVENT_LIST = C_RESUME + EVENTS_MAX;
+const C_HOST_LIST = C_EVENT_LIST + EVENTS_MAX;
+const C_WORDS = C_HOST_LIST + HOST_EVENTS_MAX * 3;
+/** High word of the cookie of a stub's socket. */
+const COOKIE_STUB = 1;
+
+/** Pauses (about 50 ns each) the sentry spins for the next event when cores are free. */
+const SENTRY_SPINS = 2000;
+/** Pauses a stub spins for its answer. */
+const STUB_SPINS = 2000;
+/** Pauses the sentry spins for commands it needs the result of. */
+const COMMAND_SPINS = 20_000;
+/** Stubs kept ready for execve. */
+const POOL_MAX = 2;
+/** Milliseconds the first stub may take to start. */
+const START_MILLIS_MAX = 10_000;
+
+export class SystrapPlatform implements Platform {
+  readonly name = "systrap";
+  readonly memory: SystrapMemory;
+  readonly forkFlags: number;
+  readonly threadFlags: number;
+  readonly trampolineEntry: number;
+  /** Size of the XSAVE area for the features we carry. */
+  readonly fpuBytes: number;
+  vdsoAddress = 0;
+  /** Spin lengths in force: zero on one CPU. */
+  readonly sentrySpins: number;
+  readonly stubSpins: number;
+  readonly commandSpins: number;
+  /** The stub's end of the socket pair of the address space that is being made. */
+  childSocket = -1;
+
+  readonly #threads: (SystrapThread | null)[] = [];
+  readonly #spaces: (SystrapAddressSpace | null)[] = [];
+  /** Arenas whose process is reaped, to be used again. */
+  readonly #freeArenas: number[] = [];
+  /** Killed and not yet reaped. */
+  readonly #dying: SystrapAddressSpace[] = [];
+  /** Pristine stubs for execve. */
+  readonly #pool: SystrapThread[] = [];
+  readonly #pair = new Int32Array(2);
+  #arenasMade = 1;
+  #resumes = 0;
+  readonly #deadSpaces: SystrapAddressSpace[] = [];
+  readonly #events: PlatformEvents = {
+    threads: [],
+    threadCount: 0,
+    hostFdCookies: [],
+    hostFdEvents: [],
+    hostFdCount: 0,
+  };
+  #zygote: SystrapThread;
+  /** Told when a stub dies unasked or breaks the protocol, for the log. */
+  onStubDeath: (reason: string) => void = () => {};
+
+  constructor(cpuCount: number) {
+    this.memory = startSystrap(ARENAS_MAX * ARENA_BYTES, C_WORDS, COMMON_BYTES);
+    const calls = this.memory.calls;
+    this.forkFlags = calls.tsv_systrap_fork_flags();
+    this.threadFlags = calls.tsv_systrap_thread_flags();
+    this.trampolineEntry = STUB_TEXT + calls.tsv_systrap_trampoline_entry();
+    this.fpuBytes = fpuBytes(this.memory.common);
+    this.sentrySpins = cpuCount > 1 ? SENTRY_SPINS : 0;
+    this.stubSpins = cpuCount > 1 ? STUB_SPINS : 0;
+    this.commandSpins = cpuCount > 1 ? COMMAND_SPINS : 0;
+    this.#zygote = this.#startZygote();
+  }
+
+  #startZygote(): SystrapThread {
+    const calls = this.memory.calls;
+    if (calls.tsv_systrap_socketpair(this.#pair, 0) < 0) {
+      throw new Error("Cannot make a socket pair for the first stub");
+    }
+    const space = new SystrapAddressSpace(this, 0, 0, this.#pair[0], null);
+    this.#spaces[0] = space;
+    const thread = space.takeSlot()!;
+    const pid = calls.tsv_systrap_zygote(this.#pair[1]);
+    calls.tsv_systrap_close(this.#pair[1]);
+    if (pid < 0) throw new Error(`Cannot start the first stub: errno ${-pid}`);
+    space.pid = pid;
+    thread.tid = pid;
+    const result = calls.tsv_systrap_await(thread.slot, space.socket, this.commandSpins, START_MILLIS_MAX);
+    if (result < 0) throw new Error(`Cannot start the first stub: it ended or hung (${result})`);
+    this.vdsoAddress = thread.words[SLOT_VDSO >> 2] + thread.words[(SLOT_VDSO >> 2) + 1] * 4294967296;
+    return thread;
+  }
+
+  setMarshalling(table: Uint32Array): void {
+    const bytes = new Uint8Array(table.buffer, table.byteOffset, table.byteLength);
+    this.memory.common.set(bytes.subarray(0, COMMON_BYTES - COMMON_TABLE), COMMON_TABLE);
+  }
+
+  createAddressSpace(): SystrapThread | number {
+    return this.#pool.pop() ?? this.#zygote.fork();
+  }
+
+  /** A new arena with its socket pair; the stub's end is left in childSocket. -ERRNO when limits are reached. */
+  newAddressSpace(position: number, parent: SystrapAddressSpace["patches"]): SystrapAddressSpace | number {
+    this.#reap();
+    const calls = this.memory.calls;
+    let arena = this.#freeArenas.pop();
+    if (arena === undefined) {
+      const made = this.#arenasMade >= ARENAS_MAX ? -EAGAIN : calls.tsv_systrap_arena(this.#arenasMade);
+      if (made < 0) return -EAGAIN;
+      arena = this.#arenasMade++;
+    }
+    if (calls.tsv_systrap_socketpair(this.#pair, arena) < 0) {
+      this.#freeArenas.push(arena);
+      return -EAGAIN;
+    }
+    this.childSocket = this.#pair[1];
+    const space = new SystrapAddressSpace(this, arena, position, this.#pair[0], parent);
+    this.#spaces[arena] = space;
+    return space;
+  }
+
+  /** The thread object of a slot; objects and their views are reused with the slot. */
+  threadOf(space: SystrapAddressSpace, slot: number, index: number): SystrapThread {
+    let thread = this.#threads[slot] ?? null;
+    if (thread === null) {
+      thread = new SystrapThread(this, space, slot, index);
+      this.#threads[slot] = thread;
+    }
+    thread.addressSpace = space;
+    return thread;
+  }
+
+  /** Kills an address space's process (if it has one) and takes its arena back once it is reaped. */
+  discard(space: SystrapAddressSpace): void {
+    const calls = this.memory.calls;
+    space.isDead = true;
+    calls.tsv_systrap_close(space.socket);
+    if (space.pid > 0) calls.tsv_systrap_kill(space.pid);
+    this.#spaces[space.arena] = null;
+    this.#dying.push(space);
+  }
+
+  forget(thread: SystrapThread): void {
+    this.memory.calls.tsv_systrap_forget(thread.slot);
+    thread.isRunning = false;
+  }
+
+  reportDead(space: SystrapAddressSpace, reason: string): void {
+    this.onStubDeath(`Stub process ${space.pid} is gone: ${reason}`);
+    this.#deadSpaces.push(space);
+  }
+
+  #reap(): void {
+    const calls = this.memory.calls;
+    for (let i = this.#dying.length - 1; i >= 0; i--) {
+      const space = this.#dying[i];
+      if (space.pid > 0 && calls.tsv_systrap_reap(space.pid) === 0) continue;
+      this.#dying[i] = this.#dying[this.#dying.length - 1];
+      this.#dying.pop();
+      calls.tsv_systrap_arena_clear(space.arena);
+      this.#freeArenas.push(space.arena);
+    }
+  }
+
+  queueResume(thread: SystrapThread): void {
+    if (this.#resumes >= EVENTS_MAX) this.#flushResumes();
+    this.memory.control[C_RESUME + this.#resumes++] = thread.slot;
+  }
+
+  /** Hands resumes over without waiting; events that have come stay for the next wait. */
+  #flushResumes(): void {
+    this.memory.calls.tsv_systrap_resume(this.#resumes);
+    this.#resumes = 0;
+  }
+
+  wait(deadline: number): PlatformEvents {
+    const events = this.#events;
+    const control = this.memory.control;
+    if (deadline !== 0 && (this.#dying.length > 0 || this.#pool.length < POOL_MAX)) this.#tidyUp();
+    const until = this.#deadSpaces.length > 0 ? 0 : deadline;
+    const count = this.memory.calls.tsv_systrap_wait(this.#resumes, until, this.sentrySpins);
+    this.#resumes = 0;
+    events.threadCount = 0;
+    for (let i = 0; i < count; i++) {
+      const thread = this.#threads[control[C_EVENT_LIST + i]];
+      if (thread === null || thread === undefined || !thread.isRunning) continue;
+      thread.takeEvent();
+      events.threads[events.threadCount++] = thread;
+    }
+    events.hostFdCount = 0;
+    for (let i = 0; i < control[C_HOST_EVENTS]; i++) {
+      const at = C_HOST_LIST + i * 3;
+      if (control[at + 1] === COOKIE_STUB) {
+        this.#spaces[control[at]]?.fail("hang-up");
+      } else {
+        events.hostFdCookies[events.hostFdCount] = control[at];
+        events.hostFdEvents[events.hostFdCount++] = control[at + 2];
+      }
+    }
+    while (this.#deadSpaces.length > 0) this.#buryDead(this.#deadSpaces.pop()!);
+    return events;
+  }
+
+  /** Every thread of a dead process that was thought to run has a DEAD event. */
+  #buryDead(space: SystrapAddressSpace): void {
+    const events = this.#events;
+    for (const thread of space.threads) {
+      thread.event = EVENT.DEAD;
+      this.forget(thread);
+      if (!events.threads.slice(0, events.threadCount).includes(thread)) {
+        events.threads[events.threadCount++] = thread;
+      }
+    }
+  }
+
+  /** Work for a moment without events: reap, and fill the pool by one stub. */
+  #tidyUp(): void {
+    this.#reap();
+  }
+
+  watch(hostFd: number, events: number, cookie: number): number {
+    return this.memory.calls.tsv_systrap_watch(hostFd, events, cookie);
+  }
+
+  shutdown(): void {
+    for (const space of this.#spaces) {
+      if (space !== null && space.pid > 0) this.memory.calls.tsv_systrap_kill(space.pid);
+    }
+    for (const space of this.#spaces) {
+      if (space !== null && space.pid > 0) {
+        while (this.memory.calls.tsv_systrap_reap(space.pid) === 0);
+      }
+    }
+  }
+}
+
+/** Standard-format XSAVE size for the mask in the common page: legacy and header, AVX, AVX-512, PKRU as laid out by CPUID. */
+function fpuBytes(common: Uint8Array): number {
+  const mask = new DataView(common.buffer, common.byteOffset).getUint32(COMMON_XSAVE_MASK, true);
+  if ((mask & 0x200) !== 0) return 2696;
+  if ((mask & 0xe0) !== 0) return 2688;
+  return (mask & 4) !== 0 ? 832 : 576;
+}
+
+export const SLOTS_PER_ARENA = ARENA_SLOTS;

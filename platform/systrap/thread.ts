@@ -1,0 +1,389 @@
+// A guest thread on systrap: one host thread in a stub process and its slot. While the guest runs the slot is its; while
+// it is stopped the slot is ours: registers, commands, outbox. All of it is untrusted memory.
+
+import { EINVAL, EIO } from "../../kernel/abi/errno.ts";
+import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, REG, REGS_COUNT } from "../platform.ts";
+import {
+  COMMAND_BYTES,
+  COMMANDS_COUNT,
+  COMMANDS_MAX,
+  ENTRY_RIP,
+  ENTRY_TRAP,
+  EVENT_COMMANDS_DONE,
+  EVENT_FAULT,
+  EVENT_INTERRUPTED,
+  EVENT_SYSCALL,
+  FAULT_ADDRESS,
+  FLAG_FS_DIRTY,
+  FPU_BYTES,
+  IN_COUNT,
+  LEAVE_OVERRIDE,
+  OP_SYSCALL,
+  OP_XRSTOR,
+  OP_XSAVE,
+  OUT_COUNT,
+  SIGNAL_CODE,
+  SIGNAL_STACK,
+  SIGNAL_STACK_BYTES,
+  SLOT_BYTES,
+  SLOT_CODE,
+  SLOT_COMMANDS,
+  SLOT_ENTRY,
+  SLOT_EVENT,
+  SLOT_FAILED,
+  SLOT_FLAGS,
+  SLOT_FPU,
+  SLOT_FRAME,
+  SLOT_PENDING,
+  SLOT_REGS,
+  SLOT_SIGNAL,
+  SLOT_SITE,
+  SLOT_SPIN,
+  SLOT_STATE,
+  SLOT_THEN,
+  SLOT_TID,
+  SLOT_TRAP,
+  STATE_EVENT,
+  STATE_PARK,
+  THEN_REPORT,
+  THEN_RESUME,
+  TRAP_ERROR,
+} from "../slot.ts";
+import type { SystrapAddressSpace } from "./address_space.ts";
+import type { SystrapPlatform } from "./platform.ts";
+import { SystrapWindow } from "./window.ts";
+
+const TWO_32 = 4294967296;
+const REGS_WORD = SLOT_REGS >> 2;
+
+/** Longest a stub may take over commands before it is given up, milliseconds. Host mmap under memory pressure is slow. */
+const COMMAND_MILLIS_MAX = 20_000;
+
+/** Words of a signal frame's layout on the host: ucontext.uc_mcontext.fpstate at 40 + 23 * 8. */
+const FRAME_FPSTATE = 40 + 23 * 8;
+
+export class SystrapThread implements GuestThread {
+  readonly platform: SystrapPlatform;
+  addressSpace: SystrapAddressSpace;
+  owner: unknown = null;
+  event: number = EVENT.NONE;
+  readonly fault = new Fault();
+  isRunning = false;
+  /** Slot number in the region, and its index within the arena. */
+  readonly slot: number;
+  readonly index: number;
+  readonly words: Uint32Array;
+  readonly bytes: Uint8Array;
+  readonly window: SystrapWindow;
+  /** STATE as an Int32Array for Atomics. */
+  readonly #state: Int32Array;
+  /** Host tid, from the clone that made it. */
+  tid = 0;
+  /** Commands entered for the next run. */
+  #commands = 0;
+
+  constructor(platform: SystrapPlatform, space: SystrapAddressSpace, slot: number, index: number) {
+    this.platform = platform;
+    this.addressSpace = space;
+    this.slot = slot;
+    this.index = index;
+    const at = slot * SLOT_BYTES;
+    this.words = new Uint32Array(platform.memory.region, at, 1024);
+    this.bytes = new Uint8Array(platform.memory.region, at, SLOT_BYTES);
+    this.#state = new Int32Array(platform.memory.region, at, 1);
+    this.window = new SystrapWindow(space, this.bytes, this.words);
+  }
+
+  /** Where this slot stands in the stub's address space. */
+  get address(): number {
+    return this.addressSpace.base + this.index * SLOT_BYTES;
+  }
+
+  low(index: number): number {
+    return this.words[REGS_WORD + 2 * index];
+  }
+  high(index: number): number {
+    return this.words[REGS_WORD + 2 * index + 1];
+  }
+  get(index: number): number {
+    return this.words[REGS_WORD + 2 * index] + this.words[REGS_WORD + 2 * index + 1] * TWO_32;
+  }
+  set(index: number, value: number): void {
+    this.setWords(index, value % TWO_32, Math.floor(value / TWO_32));
+  }
+  setWords(index: number, low: number, high: number): void {
+    this.words[REGS_WORD + 2 * index] = low;
+    this.words[REGS_WORD + 2 * index + 1] = high;
+    if (index === REG.RIP) this.#continueAt();
+    else if (index === REG.FS_BASE) this.words[SLOT_FLAGS >> 2] |= FLAG_FS_DIRTY;
+  }
+
+  /** A new RIP drops what was to run first, and is translated when it lies inside a patched call site. */
+  #continueAt(): void {
+    this.words[SLOT_SITE >> 2] = 0;
+    this.setOverride(this.addressSpace.patches.translate(this.get(REG.RIP)));
+  }
+
+  /** The stub continues at `address` instead of RIP, once; 0 = at RIP. */
+  setOverride(address: number): void {
+    this.words[LEAVE_OVERRIDE >> 2] = address % TWO_32;
+    this.words[(LEAVE_OVERRIDE >> 2) + 1] = Math.floor(address / TWO_32);
+  }
+
+  /** Code bytes around RIP of a trapped call: index 8 is the byte at RIP. */
+  codeByte(n: number): number {
+    return this.bytes[SLOT_CODE + 8 + n];
+  }
+  get isTrapped(): boolean {
+    return this.words[SLOT_ENTRY >> 2] === ENTRY_TRAP;
+  }
+
+  /** Takes over the event the stub has posted. */
+  takeEvent(): void {
+    this.isRunning = false;
+    const kind = this.words[SLOT_EVENT >> 2];
+    this.window.open(kind === EVENT_SYSCALL ? this.words[IN_COUNT >> 2] : 0);
+    if (kind === EVENT_SYSCALL) {
+      this.event = EVENT.SYSCALL;
+      if (this.isTrapped) this.addressSpace.patches.consider(this);
+    } else if (kind === EVENT_FAULT) {
+      this.#takeFault();
+    } else if (kind === EVENT_INTERRUPTED) {
+      this.event = EVENT.INTERRUPTED;
+    } else {
+      // A failed command on the way out, or garbage: the process is not what we think it is.
+      this.addressSpace.fail(`event ${kind}, failed command ${this.words[SLOT_FAILED >> 2]}`);
+      this.event = EVENT.DEAD;
+    }
+  }
+
+  #takeFault(): void {
+    const words = this.words;
+    const fault = this.fault;
+    fault.signal = words[SLOT_SIGNAL >> 2];
+    fault.code = words[SIGNAL_CODE >> 2] | 0;
+    fault.address = words[FAULT_ADDRESS >> 2] + words[(FAULT_ADDRESS >> 2) + 1] * TWO_32;
+    fault.trap = words[SLOT_TRAP >> 2];
+    fault.error = words[TRAP_ERROR >> 2];
+    this.event = EVENT.FAULT;
+    // A thread that ran or jumped into the displaced `syscall` of a patched site traps there: it is that call.
+    if (fault.signal === 4 && this.addressSpace.patches.isDisplacedCall(this.get(REG.RIP))) {
+      const number = REGS_WORD + 2 * REG.ORIG_RAX;
+      words[number] = this.low(REG.RAX);
+      words[number + 1] = this.high(REG.RAX);
+      this.set(REG.RIP, this.get(REG.RIP) + 2);
+      this.event = EVENT.SYSCALL;
+    }
+  }
+
+  resume(): void {
+    this.isRunning = true;
+    this.words[SLOT_THEN >> 2] = THEN_RESUME;
+    this.words[COMMANDS_COUNT >> 2] = this.#commands;
+    this.words[SLOT_SPIN >> 2] = this.platform.stubSpins;
+    this.#commands = 0;
+    this.window.reset();
+    this.platform.queueResume(this);
+  }
+
+  interrupt(): void {
+    if (this.isRunning) this.platform.memory.calls.tsv_systrap_interrupt(this.addressSpace.pid, this.tid);
+  }
+
+  /** The call it is in will take long: a spinning stub sleeps now. */
+  park(): void {
+    Atomics.compareExchange(this.#state, 0, STATE_EVENT, STATE_PARK);
+  }
+
+  // --- commands -------------------------------------------------------------------------------------------------------
+
+  /** Enters a command for the next run; arguments are whole numbers within +-2^53. Gives back its index. */
+  command(
+    op: number,
+    mustSucceed: boolean,
+    result: number,
+    a = 0,
+    b = 0,
+    c = 0,
+    d = 0,
+    e = 0,
+    f = 0,
+  ): number {
+    if (this.#commands >= COMMANDS_MAX) throw new Error("Too many commands for one run");
+    const index = this.#commands++;
+    const at = (SLOT_COMMANDS + index * COMMAND_BYTES) >> 2;
+    this.words[at] = op;
+    this.words[at + 1] = mustSucceed ? 1 : 0;
+    this.#put(at + 2, result);
+    this.#put(at + 4, a);
+    this.#put(at + 6, b);
+    this.#put(at + 8, c);
+    this.#put(at + 10, d);
+    this.#put(at + 12, e);
+    this.#put(at + 14, f);
+    return index;
+  }
+
+  /** Overwrites argument `n` of an entered command with a 64-bit value given as words. */
+  putCommandWords(index: number, n: number, low: number, high: number): void {
+    const at = ((SLOT_COMMANDS + index * COMMAND_BYTES) >> 2) + 4 + 2 * n;
+    this.words[at] = low;
+    this.words[at + 1] = high;
+  }
+
+  /** Lets the host thread run its last commands; nobody waits for it. */
+  resumeToEnd(): void {
+    this.words[SLOT_THEN >> 2] = THEN_REPORT;
+    this.words[COMMANDS_COUNT >> 2] = this.#commands;
+    this.#commands = 0;
+    this.platform.memory.calls.tsv_systrap_let_go(this.slot);
+  }
+
+  /** Enters a host call for the next run. */
+  call(number: number, mustSucceed: boolean, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number {
+    return this.command(OP_SYSCALL, mustSucceed, number, a, b, c, d, e, f);
+  }
+
+  #put(word: number, value: number): void {
+    this.words[word] = value % TWO_32;
+    this.words[word + 1] = Math.floor(value / TWO_32);
+  }
+
+  /** Runs what was entered and waits. 0, the error of the command that had to succeed, or -EIO when the process died. */
+  run(): number {
+    const words = this.words;
+    words[SLOT_THEN >> 2] = THEN_REPORT;
+    words[COMMANDS_COUNT >> 2] = this.#commands;
+    words[SLOT_SPIN >> 2] = this.platform.stubSpins;
+    // The outbox is for the guest's return, not for this run; the stub looks at it only when it leaves.
+    const event = words[SLOT_EVENT >> 2];
+    const count = this.#commands;
+    this.#commands = 0;
+    const space = this.addressSpace;
+    if (space.isDead) return -EIO;
+    const result = this.platform.memory.calls.tsv_systrap_run(
+      this.slot,
+      space.socket,
+      this.platform.commandSpins,
+      COMMAND_MILLIS_MAX,
+    );
+    words[SLOT_EVENT >> 2] = event;
+    if (result < 0) {
+      space.fail(`commands: ${result}`);
+      return -EIO;
+    }
+    const failed = words[SLOT_FAILED >> 2];
+    return failed < count ? this.result(failed) : 0;
+  }
+
+  /** Result of command `index` of the last run: a signed number. */
+  result(index: number): number {
+    const at = (SLOT_COMMANDS + index * COMMAND_BYTES + 8) >> 2;
+    return this.words[at] + (this.words[at + 1] | 0) * TWO_32;
+  }
+
+  /** One host call, now. */
+  callNow(number: number, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number {
+    const index = this.call(number, false, a, b, c, d, e, f);
+    const result = this.run();
+    return result < 0 ? result : this.result(index);
+  }
+
+  // --- FPU ------------------------------------------------------------------------------------------------------------
+
+  saveFpu(into: Uint8Array, at: number): number {
+    const size = this.platform.fpuBytes;
+    if (this.isTrapped) {
+      const from = this.#frameFpu(size);
+      if (from < 0) return 0;
+      into.set(this.bytes.subarray(from, from + size), at);
+      return size;
+    }
+    this.command(OP_XSAVE, false, 0);
+    if (this.run() < 0) return 0;
+    into.set(this.bytes.subarray(SLOT_FPU, SLOT_FPU + size), at);
+    return size;
+  }
+
+  loadFpu(from: Uint8Array, at: number, length: number): number {
+    if (length > FPU_BYTES || length > FPU_STATE_MAX || length < 576) return -EINVAL;
+    const size = Math.min(length, this.platform.fpuBytes);
+    if (this.isTrapped) {
+      const to = this.#frameFpu(size);
+      if (to < 0) return -EINVAL;
+      // Bytes 464..511 of the frame are the host's own marks of how large the area is: they stay.
+      this.bytes.set(from.subarray(at, at + 464), to);
+      this.bytes.set(from.subarray(at + 512, at + size), to + 512);
+      return 0;
+    }
+    this.bytes.set(from.subarray(at, at + size), SLOT_FPU);
+    this.command(OP_XRSTOR, false, 0, this.address + SLOT_FPU);
+    return this.run();
+  }
+
+  /** Nothing to do: a new address space is forked from a stub whose FPU nobody has used. */
+  resetFpu(): void {}
+
+  /** Offset in the slot of the FPU area of the host's signal frame, or -1 when the pointers do not fit the slot. */
+  #frameFpu(size: number): number {
+    const frame = this.words[SLOT_FRAME >> 2] + this.words[(SLOT_FRAME >> 2) + 1] * TWO_32 - this.address;
+    if (
+      !(frame >= SIGNAL_STACK && frame + FRAME_FPSTATE + 8 <= SIGNAL_STACK + SIGNAL_STACK_BYTES) ||
+      frame % 8 !== 0
+    ) {
+      return -1;
+    }
+    const at = (frame + FRAME_FPSTATE) >> 2;
+    const bytes = this.bytes;
+    const low = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at * 4, true);
+    const high = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at * 4 + 4, true);
+    const area = low + high * TWO_32 - this.address;
+    return area >= SIGNAL_STACK && area + size <= SIGNAL_STACK + SIGNAL_STACK_BYTES ? area : -1;
+  }
+
+  // --- making and ending ----------------------------------------------------------------------------------------------
+
+  cloneThread(): SystrapThread | number {
+    return this.addressSpace.newThread(this);
+  }
+
+  fork(): SystrapThread | number {
+    return this.addressSpace.fork(this);
+  }
+
+  exit(): void {
+    this.addressSpace.endThread(this);
+  }
+
+  cpuNanos(): number {
+    return this.addressSpace.cpuNanos();
+  }
+
+  /** Fills a fresh slot as if its thread had reported with the registers of `parent`. */
+  inherit(parent: SystrapThread): void {
+    const words = this.words;
+    words.fill(0, 0, REGS_WORD);
+    for (let i = 0; i < 2 * REGS_COUNT; i++) words[REGS_WORD + i] = parent.words[REGS_WORD + i];
+    words[SLOT_SITE >> 2] = parent.words[SLOT_SITE >> 2];
+    words[ENTRY_RIP >> 2] = parent.words[ENTRY_RIP >> 2];
+    words[(ENTRY_RIP >> 2) + 1] = parent.words[(ENTRY_RIP >> 2) + 1];
+    words[LEAVE_OVERRIDE >> 2] = parent.words[LEAVE_OVERRIDE >> 2];
+    words[(LEAVE_OVERRIDE >> 2) + 1] = parent.words[(LEAVE_OVERRIDE >> 2) + 1];
+    words[SLOT_PENDING >> 2] = 0;
+    words[OUT_COUNT >> 2] = 0;
+    words[SLOT_ENTRY >> 2] = 1;
+    words[SLOT_EVENT >> 2] = EVENT_COMMANDS_DONE;
+    words[SLOT_SPIN >> 2] = this.platform.stubSpins;
+    words[SLOT_STATE >> 2] = STATE_EVENT;
+    this.window.attach(this.addressSpace);
+    this.event = EVENT.NONE;
+    this.isRunning = false;
+    this.owner = null;
+    this.#commands = 0;
+  }
+
+  /** The host thread of this slot has ended: the host zeroes the word. */
+  get hasEnded(): boolean {
+    return this.words[SLOT_TID >> 2] === 0;
+  }
+}

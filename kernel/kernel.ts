@@ -45,6 +45,8 @@ export class Kernel {
   exitStatus = -1;
   /** Where strace text goes; null = off. One line a call, without newline. */
   straceSink: ((line: string) => void) | null = null;
+  /** The sentry's own log: bugs of ours, dead stubs. One line or a stack. */
+  log: (text: string) => void = () => {};
   /** Listeners of watched host fds by cookie (an index into this list); see watchHostFd in task/run_loop.ts. */
   readonly hostFdListeners: (HostFdListener | null)[] = [];
   /** Monotonic nanoseconds at boot of the sandbox, for uptime and start times. */

@@ -146,6 +146,9 @@ export interface GuestThread {
   /** Makes a running thread stop soon with INTERRUPTED (or with whatever event it was about to report). No effect on a stopped one. */
   interrupt(): void;
 
+  /** The call it is in will take long: do not spin for the answer any more. */
+  park(): void;
+
   /** Host CPU-time of this thread, nanoseconds. */
   cpuNanos(): number;
 

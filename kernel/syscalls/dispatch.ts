@@ -1,0 +1,64 @@
+// From the table of specs to one dense array of handlers, and the call itself. With no hook on a number a call costs one
+// load and one indirect call.
+
+import { ENOSYS } from "../abi/errno.ts";
+import type { Task } from "../task/task.ts";
+import { type SyscallFamily, type SyscallHandler, SYSCALLS_MAX, type SyscallSpec } from "./table.ts";
+
+/** Bits of hooks by call number. */
+export const HOOK_STRACE = 1;
+
+export interface NamedSpec {
+  readonly name: string;
+  readonly spec: SyscallSpec;
+}
+
+/** Calls nobody declared or supports, by number, with how often a guest has made them. */
+export const unsupportedCounts = new Map<number, number>();
+
+export class SyscallTable {
+  /** By x86-64 number; null where no call is declared. */
+  readonly specs: (NamedSpec | null)[] = new Array(SYSCALLS_MAX).fill(null);
+  readonly #handlers: SyscallHandler[] = new Array(SYSCALLS_MAX).fill(undeclared);
+  /** HOOK_ bits by number. */
+  readonly hooks = new Uint8Array(SYSCALLS_MAX);
+
+  /** Throws when two families declare one number or one name: the table would depend on their order. */
+  constructor(families: readonly SyscallFamily[]) {
+    const names = new Set<string>();
+    for (const family of families) {
+      for (const [name, spec] of Object.entries(family)) {
+        const number = spec.nr.x64;
+        const other = this.specs[number];
+        if (other !== null) throw new Error(`Call ${number} is declared twice: ${other.name} and ${name}`);
+        if (names.has(name)) throw new Error(`Call ${name} is declared twice`);
+        names.add(name);
+        this.specs[number] = { name, spec };
+        this.#handlers[number] = spec.support.level === "none" ? counted(spec.run) : spec.run;
+      }
+    }
+  }
+
+  /** Runs call `number` of `task`, whose args are filled. */
+  call(task: Task, number: number): number {
+    if (number >= SYSCALLS_MAX) return undeclared(task);
+    return this.#handlers[number](task, task.args);
+  }
+}
+
+function undeclared(task: Task): number {
+  countUnsupported(task.syscallNumber);
+  return -ENOSYS;
+}
+
+function countUnsupported(number: number): void {
+  unsupportedCounts.set(number, (unsupportedCounts.get(number) ?? 0) + 1);
+}
+
+/** A call we refuse on purpose still shows in the count of what guests asked for. */
+function counted(run: SyscallHandler): SyscallHandler {
+  return (task, args) => {
+    countUnsupported(task.syscallNumber);
+    return run(task, args);
+  };
+}

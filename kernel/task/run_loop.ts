@@ -1,0 +1,161 @@
+// The kernel's one loop: take events from the platform, serve them, run the continuations of woken tasks, let everyone
+// who is ready go back to guest code. Synchronous from top to bottom; the only wait is Platform.wait.
+
+import { EVENT, REG } from "../../platform/platform.ts";
+import { SIGKILL } from "../abi/signal.ts";
+import { ERESTART_RESTARTBLOCK, ERESTARTSYS } from "../abi/errno.ts";
+import type { Kernel } from "../kernel.ts";
+import { deliverSignals } from "../signal/deliver.ts";
+import { forceFault } from "../signal/send.ts";
+import { exitGroup } from "./exit.ts";
+import { BLOCKED, NO_RESULT, type Task, TaskState } from "./task.ts";
+
+/** What the loop needs of the syscall table; the table stands above tasks and is handed in. */
+export interface CallTable {
+  call(task: Task, number: number): number;
+}
+
+/** Runs until the sandbox's init has ended; gives back its wait status. */
+export function runLoop(kernel: Kernel, table: CallTable): number {
+  while (kernel.exitStatus < 0) turn(kernel, table, true);
+  return kernel.exitStatus;
+}
+
+/** One turn of the loop. With `mayWait` it sleeps until something happens. */
+export function turn(kernel: Kernel, table: CallTable, mayWait: boolean): void {
+  resumeReady(kernel);
+  const isBusy = !mayWait || kernel.woken.length > 0;
+  const events = kernel.platform.wait(isBusy ? 0 : kernel.deadlines.next);
+  for (let i = 0; i < events.threadCount; i++) {
+    const task = events.threads[i].owner as Task | null;
+    // The owner is gone when a task was killed in this very turn.
+    if (task !== null && task.thread === events.threads[i]) handleEvent(kernel, table, task);
+  }
+  for (let i = 0; i < events.hostFdCount; i++) {
+    kernel.hostFdListeners[events.hostFdCookies[i]]?.(events.hostFdEvents[i]);
+  }
+  if (kernel.deadlines.size > 0) kernel.deadlines.expire(kernel.clock.monotonic());
+  runWoken(kernel, table);
+}
+
+function handleEvent(kernel: Kernel, table: CallTable, task: Task): void {
+  const thread = task.thread;
+  if (thread.event === EVENT.SYSCALL) {
+    const number = thread.low(REG.ORIG_RAX);
+    // Numbers with high bits set (x32, nonsense) match no call.
+    task.syscallNumber = thread.high(REG.ORIG_RAX) === 0 ? number : 0xffff_ffff;
+    const words = task.args.words;
+    takeArgument(words, 0, thread, REG.RDI);
+    takeArgument(words, 1, thread, REG.RSI);
+    takeArgument(words, 2, thread, REG.RDX);
+    takeArgument(words, 3, thread, REG.R10);
+    takeArgument(words, 4, thread, REG.R8);
+    takeArgument(words, 5, thread, REG.R9);
+    task.progress = 0;
+    task.scratch = null;
+    finish(kernel, task, call(kernel, table, task));
+    return;
+  }
+  task.syscallNumber = -1;
+  if (thread.event === EVENT.FAULT) {
+    if (!task.mm.handleFault(task, thread.fault)) forceFault(task, thread.fault);
+  } else if (thread.event === EVENT.DEAD) {
+    // The host killed the process (out of memory) or it broke the protocol: the guest sees a SIGKILL.
+    exitGroup(task, SIGKILL);
+    return;
+  }
+  settle(kernel, task, NO_RESULT);
+}
+
+function takeArgument(words: Uint32Array, n: number, thread: Task["thread"], register: number): void {
+  words[2 * n] = thread.low(register);
+  words[2 * n + 1] = thread.high(register);
+}
+
+/** A thrown error in a handler is our bug: it kills the task and is logged, the sandbox lives. */
+function call(kernel: Kernel, table: CallTable, task: Task): number {
+  try {
+    return table.call(task, task.syscallNumber);
+  } catch (error) {
+    reportBug(kernel, task, error);
+    return NO_RESULT;
+  }
+}
+
+function reportBug(kernel: Kernel, task: Task, error: unknown): void {
+  const text = error instanceof Error ? error.stack ?? error.message : String(error);
+  kernel.log(`Task ${task.tid} (${task.name}), call ${task.syscallNumber}: ${text}`);
+  if (task.waiterCount > 0 || task.state === TaskState.Blocked) task.endWait();
+  exitGroup(task, SIGKILL);
+}
+
+/** A call has answered, or blocked. */
+function finish(kernel: Kernel, task: Task, result: number): void {
+  if (result === BLOCKED) {
+    const interrupted = task.state === TaskState.Blocked ? task.signals.hasPending : task.signals.isKilled;
+    if (!interrupted) {
+      task.thread.park();
+      return;
+    }
+    task.endWait();
+    result = task.interruptResult;
+  }
+  settle(kernel, task, result);
+}
+
+/** Puts the result into RAX, delivers signals, and lets the task go on if it still may. */
+function settle(kernel: Kernel, task: Task, result: number): void {
+  if (task.state !== TaskState.Running) {
+    // exit, a stop or a signal has taken it off its thread meanwhile.
+    if (task.state !== TaskState.Stopped || result === NO_RESULT) return;
+    task.thread.set(REG.RAX, result);
+    return;
+  }
+  if (result !== NO_RESULT) task.thread.set(REG.RAX, result);
+  const isRestart = result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK;
+  if (task.signals.hasPending || isRestart) {
+    try {
+      if (!deliverSignals(task, result)) return;
+    } catch (error) {
+      reportBug(kernel, task, error);
+      return;
+    }
+  }
+  kernel.ready.push(task);
+}
+
+function resumeReady(kernel: Kernel): void {
+  const ready = kernel.ready;
+  for (let i = 0; i < ready.length; i++) {
+    const task = ready[i];
+    if (task.state !== TaskState.Running || task.thread.isRunning) continue;
+    // A signal sent by another task after this one was settled.
+    if (task.signals.hasPending && !deliverSignals(task, NO_RESULT)) continue;
+    task.thread.resume();
+  }
+  ready.length = 0;
+}
+
+/** Runs the continuations of what has been woken so far; those woken meanwhile wait for the next turn. */
+function runWoken(kernel: Kernel, table: CallTable): void {
+  const woken = kernel.woken;
+  const count = woken.length;
+  for (let i = 0; i < count; i++) {
+    const task = woken[i];
+    if (!task.isWoken) continue;
+    continueTask(kernel, table, task);
+  }
+  woken.splice(0, count);
+}
+
+function continueTask(kernel: Kernel, _table: CallTable, task: Task): void {
+  task.endWait();
+  let result: number;
+  try {
+    result = task.continueCall();
+  } catch (error) {
+    reportBug(kernel, task, error);
+    return;
+  }
+  finish(kernel, task, result);
+}

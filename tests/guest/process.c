@@ -31,7 +31,7 @@ static void forks(void) {
   if (pid == 0) { *(volatile int *)BAD = 1; _exit(0); }
   CALL("a bad store gives SIGSEGV", wait_code(pid));
   pid = fork();
-  if (pid == 0) { volatile int zero = 0; volatile int x = 1 / zero; (void)x; _exit(0); }
+  if (pid == 0) { __asm__ volatile("xorl %%ecx, %%ecx; movl $1, %%eax; cdq; idivl %%ecx" ::: "eax", "ecx", "edx"); _exit(0); }
   CALL("a division by zero gives SIGFPE", wait_code(pid));
   pid = fork();
   if (pid == 0) { __asm__ volatile("ud2"); _exit(0); }

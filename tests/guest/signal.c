@@ -1,0 +1,362 @@
+// Signals: handlers, masks, queues, siginfo, alternate stacks, restart rules, job control, signalfd, FPU state in frames.
+#include "check.h"
+#include <immintrin.h>
+
+static volatile int caught, caught_code, caught_value, order[64], order_count;
+static volatile pid_t caught_pid;
+
+static void count(int signal_number) { caught++; (void)signal_number; }
+static void note(int signal_number, siginfo_t *info, void *context) {
+  caught++;
+  caught_code = info->si_code;
+  caught_value = info->si_value.sival_int;
+  caught_pid = info->si_pid;
+  if (order_count < 64) order[order_count++] = signal_number;
+  (void)context;
+}
+static void install(int signal_number, void (*handler)(int, siginfo_t *, void *), int flags) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_sigaction = handler;
+  action.sa_flags = SA_SIGINFO | flags;
+  sigaction(signal_number, &action, NULL);
+}
+
+static void basics(void) {
+  signal(SIGUSR1, count);
+  kill(getpid(), SIGUSR1);
+  CALL("a handler runs", caught);
+  raise(SIGUSR1);
+  CALL("raise runs it too", caught);
+  install(SIGUSR1, note, 0);
+  caught = 0;
+  kill(getpid(), SIGUSR1);
+  TRUE("kill says SI_USER and who", caught_code == SI_USER && caught_pid == getpid());
+  syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGUSR1);
+  TRUE("tgkill says SI_TKILL", caught_code == SI_TKILL);
+  union sigval value = {.sival_int = 77};
+  sigqueue(getpid(), SIGUSR1, value);
+  TRUE("sigqueue says SI_QUEUE and the value", caught_code == SI_QUEUE && caught_value == 77);
+  CALL("kill with a bad signal", kill(getpid(), 65));
+  CALL("kill of a stranger", kill(1 << 21, 0));
+  CALL("kill with 0", kill(getpid(), 0));
+  CALL("tgkill with a wrong group", syscall(SYS_tgkill, 1, syscall(SYS_gettid), SIGUSR1));
+  CALL("tgkill with a negative tid", syscall(SYS_tgkill, getpid(), -1, SIGUSR1));
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = count;
+  CALL("a handler for SIGKILL", sigaction(SIGKILL, &action, NULL));
+  CALL("sigaction of 0", syscall(SYS_rt_sigaction, 0, NULL, NULL, 8));
+  CALL("sigaction with a bad size", syscall(SYS_rt_sigaction, SIGUSR1, NULL, NULL, 4));
+  CALL("sigaction with a bad pointer", syscall(SYS_rt_sigaction, SIGUSR1, BAD, NULL, 8));
+  install(SIGUSR1, note, SA_RESETHAND);
+  raise(SIGUSR1);
+  sigaction(SIGUSR1, NULL, &action);
+  TRUE("SA_RESETHAND resets", action.sa_handler == SIG_DFL);
+}
+
+static void masks(void) {
+  sigset_t set, old, pending;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  sigaddset(&set, SIGRTMIN);
+  install(SIGUSR1, note, 0);
+  install(SIGRTMIN, note, 0);
+  install(SIGRTMIN + 1, note, 0);
+  CALL("block", sigprocmask(SIG_BLOCK, &set, &old));
+  caught = 0;
+  raise(SIGUSR1);
+  raise(SIGUSR1);
+  union sigval value = {.sival_int = 1};
+  for (int i = 0; i < 3; i++) { value.sival_int = i; sigqueue(getpid(), SIGRTMIN, value); }
+  CALL("blocked signals wait", caught);
+  sigpending(&pending);
+  TRUE("sigpending sees them", sigismember(&pending, SIGUSR1) && sigismember(&pending, SIGRTMIN) && !sigismember(&pending, SIGUSR2));
+  order_count = 0;
+  sigprocmask(SIG_SETMASK, &old, NULL);
+  CALL("one standard, three real-time", caught);
+  CALL("the last real-time value", caught_value);
+  sigaddset(&set, SIGRTMIN + 1);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  sigqueue(getpid(), SIGRTMIN + 1, value);
+  sigqueue(getpid(), SIGRTMIN, value);
+  raise(SIGUSR1);
+  siginfo_t info;
+  struct timespec zero = {0, 0};
+  TRUE("sigtimedwait takes the lowest first", sigtimedwait(&set, &info, &zero) == SIGUSR1);
+  TRUE("then real-time in order", sigtimedwait(&set, &info, &zero) == SIGRTMIN && info.si_code == SI_QUEUE);
+  TRUE("and the next", sigtimedwait(&set, NULL, &zero) == SIGRTMIN + 1);
+  CALL("sigtimedwait times out", sigtimedwait(&set, &info, &zero));
+  struct timespec bad = {0, 2000000000};
+  CALL("sigtimedwait with a bad time", sigtimedwait(&set, &info, &bad));
+  struct timespec little = {0, 20000000};
+  double before = now_seconds();
+  CALL("sigtimedwait waits", sigtimedwait(&set, &info, &little));
+  TRUE("at least that long", now_seconds() - before >= 0.019);
+  CALL("sigprocmask with a bad how", sigprocmask(99, &set, NULL));
+  CALL("sigprocmask with a bad pointer", syscall(SYS_rt_sigprocmask, SIG_BLOCK, BAD, NULL, 8));
+  sigfillset(&set);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  sigprocmask(SIG_BLOCK, NULL, &old);
+  TRUE("SIGKILL and SIGSTOP are never blocked", !sigismember(&old, SIGKILL) && !sigismember(&old, SIGSTOP));
+  sigemptyset(&set);
+  sigprocmask(SIG_SETMASK, &set, NULL);
+  pid_t pid = fork();
+  if (pid == 0) { usleep(20000); kill(getppid(), SIGUSR1); _exit(0); }
+  caught = 0;
+  CALL("sigsuspend is interrupted", sigsuspend(&set));
+  CALL("after the handler", caught);
+  wait_code(pid);
+}
+
+static int nested, depth_max;
+static void nest(int signal_number, siginfo_t *info, void *context) {
+  nested++;
+  if (nested > depth_max) depth_max = nested;
+  if (nested < 3) raise(signal_number);
+  nested--;
+  (void)info; (void)context;
+}
+
+static char alternate[65536];
+static volatile int on_alternate;
+static void where(int signal_number, siginfo_t *info, void *context) {
+  char here;
+  on_alternate = &here >= alternate && &here < alternate + sizeof alternate;
+  stack_t stack;
+  sigaltstack(NULL, &stack);
+  if (on_alternate) caught_code = stack.ss_flags;
+  (void)signal_number; (void)info; (void)context;
+}
+
+static volatile int fault_code;
+static volatile void *fault_address;
+static sigjmp_buf *jump_unused;
+static void skip(int signal_number, siginfo_t *info, void *context) {
+  ucontext_t *user = context;
+  fault_code = info->si_code;
+  fault_address = info->si_addr;
+  user->uc_mcontext.gregs[REG_RIP] = user->uc_mcontext.gregs[REG_R15];
+  (void)signal_number; (void)jump_unused;
+}
+
+static void frames(void) {
+  install(SIGUSR1, nest, 0);
+  depth_max = 0;
+  raise(SIGUSR1);
+  CALL("a handler's own signal is blocked", depth_max);
+  install(SIGUSR1, nest, SA_NODEFER);
+  depth_max = 0;
+  raise(SIGUSR1);
+  CALL("but not with SA_NODEFER", depth_max);
+  stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate};
+  CALL("sigaltstack", sigaltstack(&stack, NULL));
+  install(SIGUSR2, where, SA_ONSTACK);
+  raise(SIGUSR2);
+  TRUE("SA_ONSTACK runs there", on_alternate == 1);
+  CALL("SS_ONSTACK is told", caught_code);
+  install(SIGUSR2, where, 0);
+  raise(SIGUSR2);
+  TRUE("without it on the ordinary stack", on_alternate == 0);
+  stack.ss_size = 100;
+  CALL("a stack that is too small", sigaltstack(&stack, NULL));
+  stack.ss_flags = 77;
+  CALL("sigaltstack with bad flags", sigaltstack(&stack, NULL));
+  CALL("sigaltstack with a bad pointer", sigaltstack(BAD, NULL));
+  install(SIGSEGV, skip, 0);
+  __asm__ volatile("lea 1f(%%rip), %%r15\n movl $1, (%0)\n1:" ::"r"(0x10UL) : "r15", "memory");
+  TRUE("SIGSEGV tells the address", fault_address == (void *)0x10);
+  CALL("and SEGV_MAPERR", fault_code);
+  char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  __asm__ volatile("lea 1f(%%rip), %%r15\n movl $1, (%0)\n1:" ::"r"(page + 5) : "r15", "memory");
+  TRUE("a protected page too", fault_address == page + 5);
+  CALL("with SEGV_ACCERR", fault_code);
+  install(SIGILL, skip, 0);
+  __asm__ volatile("lea 1f(%%rip), %%r15\n ud2\n1:" ::: "r15");
+  CALL("ud2 gives ILL_ILLOPN", fault_code);
+  install(SIGFPE, skip, 0);
+  __asm__ volatile("lea 1f(%%rip), %%r15\n xorl %%ecx,%%ecx\n movl $1,%%eax\n cdq\n idivl %%ecx\n1:" ::: "r15", "eax", "ecx", "edx");
+  CALL("a division gives FPE_INTDIV", fault_code);
+  install(SIGTRAP, skip, 0);
+  __asm__ volatile("lea 1f(%%rip), %%r15\n int3\n1:" ::: "r15");
+  CALL("int3 gives its code", fault_code);
+  signal(SIGSEGV, SIG_DFL);
+  pid_t pid = fork();
+  if (pid == 0) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGSEGV);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    install(SIGSEGV, skip, 0);
+    *(volatile int *)BAD = 1;
+    _exit(0);
+  }
+  CALL("a blocked fault kills", wait_code(pid));
+  pid = fork();
+  if (pid == 0) { signal(SIGSEGV, SIG_IGN); *(volatile int *)BAD = 1; _exit(0); }
+  CALL("an ignored fault kills", wait_code(pid));
+  pid = fork();
+  if (pid == 0) { __asm__ volatile("mov $8, %rsp\n mov $15, %eax\n syscall"); _exit(0); }
+  CALL("sigreturn from a bad frame", wait_code(pid));
+}
+
+static volatile double register_seen;
+static void clobber(int signal_number) {
+  __asm__ volatile("pxor %%xmm0,%%xmm0\n pxor %%xmm7,%%xmm7\n pxor %%xmm15,%%xmm15\n" ::: "xmm0", "xmm7", "xmm15");
+  caught++;
+  (void)signal_number;
+}
+static void change(int signal_number, siginfo_t *info, void *context) {
+  ucontext_t *user = context;
+  struct _libc_fpstate *state = user->uc_mcontext.fpregs;
+  memcpy(&register_seen, &state->_xmm[9], 8);
+  double other = 9.5;
+  memcpy(&state->_xmm[9], &other, 8);
+  (void)signal_number; (void)info;
+}
+
+static void fpu(void) {
+  signal(SIGUSR1, count);
+  double x = 1.25, y = 0;
+  pid_t me = getpid();
+  /* kill(self) as a raw call, so that the same function holds the registers over it. */
+  for (int round = 0; round < 4; round++) {
+    signal(SIGUSR1, clobber);
+    __asm__ volatile("movsd %1, %%xmm7\n mov $62, %%eax\n syscall\n movsd %%xmm7, %0" : "=m"(y) : "m"(x), "D"(me), "S"(SIGUSR1) : "rax", "rcx", "r11", "memory", "xmm7");
+  }
+  TRUE("xmm registers survive a handler", y == 1.25);
+  install(SIGUSR1, change, 0);
+  for (int round = 0; round < 4; round++) {
+    x = 4.75;
+    __asm__ volatile("movsd %1, %%xmm9\n mov $62, %%eax\n syscall\n movsd %%xmm9, %0" : "=m"(y) : "m"(x), "D"(me), "S"(SIGUSR1) : "rax", "rcx", "r11", "memory", "xmm9");
+  }
+  TRUE("the frame shows them", register_seen == 4.75);
+  TRUE("and changes in the frame take effect", y == 9.5);
+  long a = 0, red[4] = {11, 22, 33, 44};
+  signal(SIGUSR1, clobber);
+  __asm__ volatile("movq $1234, -8(%%rsp)\n movq $4321, -120(%%rsp)\n mov $62, %%eax\n syscall\n mov -8(%%rsp), %0\n add -120(%%rsp), %0" : "=&r"(a) : "D"(me), "S"(SIGUSR1) : "rax", "rcx", "r11", "memory");
+  CALL("the red zone survives", a);
+  TRUE("callee-saved values survive", red[0] + red[1] + red[2] + red[3] == 110);
+}
+
+static void *thread_read(void *argument) {
+  char c;
+  int *fds = argument;
+  long n = read(fds[0], &c, 1);
+  return (void *)(n == -1 ? -(long)errno : n);
+}
+
+static void restarts(void) {
+  int fds[2];
+  if (pipe(fds)) return;
+  pid_t parent = getpid();
+  for (int flags = 0; flags < 2; flags++) {
+    install(SIGALRM, note, flags ? SA_RESTART : 0);
+    caught = 0;
+    pid_t pid = fork();
+    if (pid == 0) { usleep(30000); kill(parent, SIGALRM); usleep(30000); if (write(fds[1], "x", 1) != 1) _exit(1); _exit(0); }
+    char c;
+    CALL(flags ? "read restarts with SA_RESTART" : "read gives EINTR without", read(fds[0], &c, 1));
+    CALL("the handler ran", caught);
+    wait_code(pid);
+    if (!flags) CALL("the byte is there", read(fds[0], &c, 1));
+  }
+  for (int flags = 0; flags < 2; flags++) {
+    install(SIGALRM, note, flags ? SA_RESTART : 0);
+    pid_t pid = fork();
+    if (pid == 0) { usleep(30000); kill(parent, SIGALRM); _exit(0); }
+    struct timespec time = {0, 80000000}, left = {0, 0};
+    double before = now_seconds();
+    CALL("nanosleep gives EINTR in either case", nanosleep(&time, &left));
+    TRUE("and what is left", left.tv_nsec > 0 && left.tv_nsec < 80000000 && now_seconds() - before < 0.079);
+    wait_code(pid);
+    pid = fork();
+    if (pid == 0) { usleep(30000); kill(parent, SIGALRM); _exit(0); }
+    CALL("poll gives EINTR in either case", poll(NULL, 0, 80));
+    wait_code(pid);
+    pid = fork();
+    if (pid == 0) { usleep(30000); kill(parent, SIGALRM); usleep(30000); _exit(6); }
+    int status = 0;
+    CALL(flags ? "waitpid restarts" : "waitpid gives EINTR", waitpid(pid, &status, 0) == pid ? 0 : -1);
+    if (!flags) wait_code(pid);
+  }
+  /* Stop and continue without a handler: calls go on. */
+  pid_t pid = fork();
+  if (pid == 0) { struct timespec time = {0, 60000000}; _exit(nanosleep(&time, NULL) == 0 ? 3 : errno); }
+  usleep(15000);
+  kill(pid, SIGSTOP);
+  usleep(10000);
+  kill(pid, SIGCONT);
+  CALL("nanosleep goes on after a stop", wait_code(pid));
+  pthread_t thread;
+  void *result = NULL;
+  pthread_create(&thread, NULL, thread_read, fds);
+  usleep(20000);
+  install(SIGUSR2, note, 0);
+  caught = 0;
+  pthread_kill(thread, SIGUSR2);
+  pthread_join(thread, &result);
+  TRUE("pthread_kill interrupts that thread", (long)result == -EINTR && caught == 1);
+  close(fds[0]);
+  close(fds[1]);
+}
+
+static volatile int spins;
+static void stop_spinning(int signal_number) { spins = 1; (void)signal_number; }
+
+static void running(void) {
+  signal(SIGALRM, stop_spinning);
+  struct itimerval timer = {{0, 0}, {0, 20000}};
+  setitimer(ITIMER_REAL, &timer, NULL);
+  while (!spins) ;
+  say("a signal reaches a spinning thread", "yes");
+  spins = 0;
+  CALL("alarm", alarm(0));
+  pid_t pid = fork();
+  if (pid == 0) for (;;) ;
+  usleep(10000);
+  kill(pid, SIGKILL);
+  CALL("SIGKILL ends a spinning child", wait_code(pid));
+  for (int i = 0; i < 200; i++) {
+    pid = fork();
+    if (pid == 0) { for (;;) getppid(); }
+    if (i % 2) usleep(i);
+    kill(pid, SIGKILL);
+    if (wait_code(pid) != 1009) { say("two hundred kills", "lost at %d", i); return; }
+  }
+  say("two hundred kills", "all");
+}
+
+static void descriptors(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  TRUE("signalfd", fd >= 0);
+  struct signalfd_siginfo info;
+  CALL("an empty one", read(fd, &info, sizeof info));
+  union sigval value = {.sival_int = 5};
+  sigqueue(getpid(), SIGUSR1, value);
+  struct pollfd poll_fd = {fd, POLLIN, 0};
+  CALL("it polls", poll(&poll_fd, 1, 0));
+  CALL("too small a buffer", read(fd, &info, 10));
+  CALL("a read", read(fd, &info, sizeof info));
+  TRUE("tells all", info.ssi_signo == SIGUSR1 && info.ssi_int == 5 && info.ssi_pid == (unsigned)getpid() && info.ssi_code == SI_QUEUE);
+  CALL("signalfd with bad flags", signalfd(-1, &set, 1));
+  CALL("signalfd on another descriptor", signalfd(0, &set, 0));
+  CALL("signalfd with a bad size", syscall(SYS_signalfd4, -1, &set, 4, 0));
+  close(fd);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+int main(void) {
+  basics();
+  masks();
+  frames();
+  fpu();
+  restarts();
+  running();
+  descriptors();
+  return 0;
+}

@@ -6,7 +6,10 @@ import { EINTR, ERESTARTSYS } from "../abi/errno.ts";
 import { Args } from "../syscalls/args.ts";
 import type { SyscallHandler } from "../syscalls/table.ts";
 import { Waiter, type WaitListener, type WaitQueue } from "../util/wait_queue.ts";
+import type { Deadlined } from "../util/deadline_heap.ts";
 import type { Kernel } from "../kernel.ts";
+import type { Pid } from "./pid.ts";
+import { Scheduling } from "./scheduling.ts";
 import type { ThreadGroup } from "./thread_group.ts";
 import type { Credentials } from "./credentials.ts";
 import type { MemoryMap } from "../mm/address_space.ts";
@@ -37,8 +40,10 @@ export const enum TaskState {
 
 export class Task implements WaitListener, Deadlined {
   readonly kernel: Kernel;
-  /** Global task number: the tid in the root PID namespace. */
+  /** Global task number: the tid in the root PID namespace, pid.root. Changes at execve of a thread that does not lead. */
   tid: number;
+  /** Its numbers in every PID namespace it can be seen from. */
+  pid: Pid;
   threadGroup: ThreadGroup;
   /** The host thread it runs on; replaced by execve. null once it has exited. */
   thread: GuestThread;
@@ -86,6 +91,18 @@ export class Task implements WaitListener, Deadlined {
   rseqAddress = 0;
   rseqLength = 0;
   rseqSignature = 0;
+  /** personality(2). */
+  personality = 0;
+  readonly startNanos: number;
+  scheduling = new Scheduling();
+  /** How often it has blocked: voluntary context switches of getrusage(2). */
+  blockCount = 0;
+  /**
+   * restart_syscall(2): how a call that answered -ERESTART_RESTARTBLOCK goes on after a signal without handler, and its own
+   * number (an absolute deadline). Its argument registers are those of the interrupted call. Set by setRestart.
+   */
+  restartCall: SyscallHandler | null = null;
+  restartValue = 0;
   /** prctl(PR_SET_PDEATHSIG). */
   parentDeathSignal = 0;
   /** vfork: the parent that waits for our exec or exit. */
@@ -95,7 +112,7 @@ export class Task implements WaitListener, Deadlined {
 
   constructor(
     kernel: Kernel,
-    tid: number,
+    pid: Pid,
     threadGroup: ThreadGroup,
     thread: GuestThread,
     mm: MemoryMap,
@@ -106,7 +123,9 @@ export class Task implements WaitListener, Deadlined {
     signals: TaskSignals,
   ) {
     this.kernel = kernel;
-    this.tid = tid;
+    this.tid = pid.root;
+    this.pid = pid;
+    pid.task = this;
     this.threadGroup = threadGroup;
     this.thread = thread;
     this.memory = thread.window;
@@ -116,7 +135,20 @@ export class Task implements WaitListener, Deadlined {
     this.fs = fs;
     this.namespaces = namespaces;
     this.signals = signals;
+    signals.task = this;
+    this.startNanos = kernel.clock.monotonic();
     thread.owner = this;
+  }
+
+  /** It runs no more, whether or not it has been waited for. */
+  get hasExited(): boolean {
+    return this.state === TaskState.Zombie || this.state === TaskState.Dead;
+  }
+
+  /** Says how restart_syscall(2) continues the call, before `return block(..., -ERESTART_RESTARTBLOCK)`. */
+  setRestart(call: SyscallHandler, value: number): void {
+    this.restartCall = call;
+    this.restartValue = value;
   }
 
   /** Puts another host thread under this task (execve). */
@@ -153,6 +185,7 @@ export class Task implements WaitListener, Deadlined {
     this.interruptResult = interruptResult;
     this.state = TaskState.Blocked;
     this.isTimedOut = false;
+    this.blockCount++;
     if (this.deadline !== Infinity) this.kernel.deadlines.add(this);
     return BLOCKED;
   }

@@ -1,0 +1,124 @@
+// Namespaces of a task: what it sees of host name, process ids, mounts, IPC objects and network. Linux: struct nsproxy,
+// pid_namespaces(7), uts_namespaces(7). Making and joining them stands in namespace_changes.ts.
+
+import type { Pid } from "./pid.ts";
+import type { Task } from "./task.ts";
+import type { ThreadGroup } from "./thread_group.ts";
+import type { MountNamespace } from "../vfs/mount.ts";
+
+/** pid_max of Linux as it boots; ids are 1..PID_MAX-1. */
+export const PID_MAX = 32768;
+/** After the numbers have wrapped, allocation starts here (RESERVED_PIDS). */
+const RESERVED_PIDS = 300;
+/** MAX_PID_NS_LEVEL: deepest nesting. */
+export const PID_LEVELS_MAX = 32;
+
+/** Inode numbers of nsfs: the first ones are Linux' own for the initial namespaces. */
+let nextInode = 0xf000_0000;
+
+/** Identity of a namespace, as /proc/PID/ns shows it: "uts:[ino]". */
+export function newNamespaceInode(): number {
+  return nextInode++;
+}
+
+export class UtsNamespace {
+  readonly ino = newNamespaceInode();
+  /** Byte strings of at most 64 bytes. */
+  hostname: string;
+  domainname: string;
+
+  constructor(hostname: string, domainname: string) {
+    this.hostname = hostname;
+    this.domainname = domainname;
+  }
+}
+
+/** System V IPC objects and POSIX queues of a namespace; the ipc room hangs its tables here. */
+export class IpcNamespace {
+  readonly ino = newNamespaceInode();
+  tables: unknown = null;
+}
+
+/** Network of a namespace: abstract Unix names, network devices; the socket room hangs its objects here. */
+export class NetNamespace {
+  readonly ino = newNamespaceInode();
+  abstractNames: unknown = null;
+  stack: unknown = null;
+}
+
+/** Process ids of one namespace. A process has a number in its namespace and in every one above. */
+export class PidNamespace {
+  readonly ino = newNamespaceInode();
+  readonly parent: PidNamespace | null;
+  /** Depth: 0 for the root. */
+  readonly level: number;
+  /** Who has which number: tasks (zombies too), process groups, sessions. */
+  readonly pids = new Map<number, Pid>();
+  /** Process with id 1: children of the dead go to it, and its end ends the namespace. null before it is born. */
+  init: ThreadGroup | null = null;
+  /** Its init has gone: nobody is born here any more (ENOMEM, pid_namespaces(7)). */
+  isClosed = false;
+  #last = 0;
+
+  constructor(parent: PidNamespace | null) {
+    this.parent = parent;
+    this.level = parent === null ? 0 : parent.level + 1;
+  }
+
+  /** A number nobody has, or -1 when all are taken. */
+  freeNumber(): number {
+    for (let tries = 0; tries < PID_MAX; tries++) {
+      if (++this.#last >= PID_MAX) this.#last = RESERVED_PIDS;
+      if (!this.pids.has(this.#last)) return this.#last;
+    }
+    return -1;
+  }
+
+  /** The last number given out, for /proc/loadavg. */
+  get lastNumber(): number {
+    return this.#last;
+  }
+
+  /** The task with thread id `tid` here, or null. Zombies count until they are reaped. */
+  task(tid: number): Task | null {
+    const pid = this.pids.get(tid);
+    return pid === undefined ? null : pid.task;
+  }
+
+  /** The thread group whose leader has id `tgid` here, or null. */
+  threadGroup(tgid: number): ThreadGroup | null {
+    const task = this.task(tgid);
+    return task !== null && task.threadGroup.leader === task ? task.threadGroup : null;
+  }
+
+  /** Whether `other` is this namespace or lies below it. */
+  contains(other: PidNamespace): boolean {
+    let up: PidNamespace | null = other;
+    while (up !== null && up !== this) up = up.parent;
+    return up === this;
+  }
+}
+
+/** What a task sees. Immutable; unshare(2) and setns(2) put another in its place. Its own PID namespace is task.pid.namespace. */
+export class TaskNamespaces {
+  readonly uts: UtsNamespace;
+  readonly ipc: IpcNamespace;
+  readonly net: NetNamespace;
+  readonly mount: MountNamespace;
+  /** Where its children are born. */
+  readonly pidForChildren: PidNamespace;
+
+  constructor(
+    uts: UtsNamespace,
+    ipc: IpcNamespace,
+    net: NetNamespace,
+    mount: MountNamespace,
+    pidForChildren: PidNamespace,
+  ) {
+    this.uts = uts;
+    this.ipc = ipc;
+    this.net = net;
+    this.mount = mount;
+    this.pidForChildren = pidForChildren;
+  }
+}

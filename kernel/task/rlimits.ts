@@ -1,0 +1,86 @@
+// Resource limits of a process. Linux: struct rlimit, getrlimit(2). RLIM_INFINITY is held as Infinity. Who enforces which
+// limit: NPROC clone, NOFILE the descriptor table, AS, DATA, STACK and MEMLOCK the memory map, FSIZE write, CPU the time
+// room, SIGPENDING the signal queue, NICE and RTPRIO the scheduling calls. The others are stored.
+
+import {
+  RLIM_INFINITY,
+  RLIMIT_AS,
+  RLIMIT_CORE,
+  RLIMIT_CPU,
+  RLIMIT_DATA,
+  RLIMIT_FSIZE,
+  RLIMIT_LOCKS,
+  RLIMIT_MEMLOCK,
+  RLIMIT_MSGQUEUE,
+  RLIMIT_NICE,
+  RLIMIT_NOFILE,
+  RLIMIT_NPROC,
+  RLIMIT_RSS,
+  RLIMIT_RTPRIO,
+  RLIMIT_RTTIME,
+  RLIMIT_SIGPENDING,
+  RLIMIT_STACK,
+  RLIMITS_COUNT,
+} from "../abi/task.ts";
+
+/** Names as the OCI configuration and /proc/PID/limits have them, by RLIMIT_ number. */
+export const RLIMIT_NAMES: readonly string[] = nameList();
+
+/** Bound of RLIMIT_NOFILE, as /proc/sys/fs/nr_open. */
+export const NR_OPEN = 1024 * 1024;
+
+export class Rlimits {
+  /** Soft and hard limits by RLIMIT_ number. */
+  readonly soft: Float64Array;
+  readonly hard: Float64Array;
+
+  constructor(from: Rlimits | null) {
+    this.soft = from === null ? new Float64Array(RLIMITS_COUNT) : from.soft.slice();
+    this.hard = from === null ? new Float64Array(RLIMITS_COUNT) : from.hard.slice();
+  }
+}
+
+/** What Linux gives its first process (INIT_RLIMITS), with counts that follow the machine as there. */
+export function newRlimits(memoryTotalBytes: number): Rlimits {
+  const limits = new Rlimits(null);
+  limits.soft.fill(RLIM_INFINITY);
+  limits.hard.fill(RLIM_INFINITY);
+  // max_threads / 2, fork_init(): an eighth of memory in stacks of 16 KiB.
+  const tasks = Math.floor(memoryTotalBytes / 8 / 16384 / 2);
+  set(limits, RLIMIT_STACK, 8 * 1024 * 1024, RLIM_INFINITY);
+  set(limits, RLIMIT_CORE, 0, RLIM_INFINITY);
+  set(limits, RLIMIT_NPROC, tasks, tasks);
+  set(limits, RLIMIT_NOFILE, 1024, 4096);
+  set(limits, RLIMIT_MEMLOCK, 8 * 1024 * 1024, 8 * 1024 * 1024);
+  set(limits, RLIMIT_SIGPENDING, tasks, tasks);
+  set(limits, RLIMIT_MSGQUEUE, 819200, 819200);
+  set(limits, RLIMIT_NICE, 0, 0);
+  set(limits, RLIMIT_RTPRIO, 0, 0);
+  return limits;
+}
+
+function set(limits: Rlimits, resource: number, soft: number, hard: number): void {
+  limits.soft[resource] = soft;
+  limits.hard[resource] = hard;
+}
+
+function nameList(): string[] {
+  const names: string[] = [];
+  names[RLIMIT_CPU] = "RLIMIT_CPU";
+  names[RLIMIT_FSIZE] = "RLIMIT_FSIZE";
+  names[RLIMIT_DATA] = "RLIMIT_DATA";
+  names[RLIMIT_STACK] = "RLIMIT_STACK";
+  names[RLIMIT_CORE] = "RLIMIT_CORE";
+  names[RLIMIT_RSS] = "RLIMIT_RSS";
+  names[RLIMIT_NPROC] = "RLIMIT_NPROC";
+  names[RLIMIT_NOFILE] = "RLIMIT_NOFILE";
+  names[RLIMIT_MEMLOCK] = "RLIMIT_MEMLOCK";
+  names[RLIMIT_AS] = "RLIMIT_AS";
+  names[RLIMIT_LOCKS] = "RLIMIT_LOCKS";
+  names[RLIMIT_SIGPENDING] = "RLIMIT_SIGPENDING";
+  names[RLIMIT_MSGQUEUE] = "RLIMIT_MSGQUEUE";
+  names[RLIMIT_NICE] = "RLIMIT_NICE";
+  names[RLIMIT_RTPRIO] = "RLIMIT_RTPRIO";
+  names[RLIMIT_RTTIME] = "RLIMIT_RTTIME";
+  return names;
+}

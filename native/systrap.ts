@@ -9,7 +9,6 @@ const symbols = {
   tsv_systrap_region: { parameters: [], result: "pointer" },
   tsv_systrap_control: { parameters: [], result: "pointer" },
   tsv_systrap_common: { parameters: [], result: "pointer" },
-  tsv_systrap_trampoline_entry: { parameters: [], result: "u32" },
   tsv_systrap_arena: { parameters: ["u32"], result: "i32" },
   tsv_systrap_arena_clear: { parameters: ["u32"], result: "i32" },
   tsv_systrap_socketpair: { parameters: ["buffer", "u32"], result: "i32" },

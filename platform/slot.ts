@@ -5,6 +5,9 @@
 // Where the stub lives in every guest process. Guest addresses end below STUB_TEXT (USER_ADDRESS_END in platform.ts).
 export const STUB_TEXT = 0x7fe0_0000_0000;
 export const STUB_TEXT_BYTES = 0x1_0000;
+/** Offsets in the text: a lone syscall instruction, and where trampolines jump to. */
+export const STUB_SYSCALL = 0x20;
+export const STUB_TRAMPOLINE = 0x40;
 /** Read-only page(s) shared by all stubs: parameters and the marshalling table. */
 export const COMMON = 0x7fe0_0010_0000;
 export const COMMON_BYTES = 0x4000;

@@ -3,3 +3,4 @@
 #[allow(dead_code)]
 mod slot;
 mod systrap;
+mod ptrace;

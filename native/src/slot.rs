@@ -4,6 +4,9 @@
 // Where the stub lives in every guest process. Guest addresses end below STUB_TEXT (USER_ADDRESS_END in platform.ts).
 pub const STUB_TEXT: u64 = 0x7fe0_0000_0000;
 pub const STUB_TEXT_BYTES: u64 = 0x1_0000;
+/// Offsets in the text: a lone syscall instruction, and where trampolines jump to.
+pub const STUB_SYSCALL: u64 = 0x20;
+pub const STUB_TRAMPOLINE: u64 = 0x40;
 /// Read-only page(s) shared by all stubs: parameters and the marshalling table.
 pub const COMMON: u64 = 0x7fe0_0010_0000;
 pub const COMMON_BYTES: u64 = 0x4000;

@@ -331,11 +331,6 @@ pub extern "C" fn tsv_systrap_control() -> *mut u32 {
 pub extern "C" fn tsv_systrap_common() -> *mut u8 {
     sentry().common
 }
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_trampoline_entry() -> u32 {
-    // _start is padded to 64 bytes in stub.ld order: the symbol stands at offset 0x40. Checked by a test of the ELF.
-    0x40
-}
 
 /// Makes arena `index` (they are made in order); 0 or -errno.
 #[unsafe(no_mangle)]
@@ -592,6 +587,26 @@ impl Sentry {
         self.put(C_SPUN, self.vain);
         found as u32
     }
+}
+
+/// The doorbell's descriptor, for the ptrace platform's SIGCHLD handler. Never closed.
+pub fn doorbell() -> i32 {
+    sentry().doorbell
+}
+
+/// Sleeps until `deadline`, the doorbell or a host descriptor; host events go to the control block, their count is returned.
+pub fn sleep_for_descriptors(deadline: f64) -> u32 {
+    let timeout = if deadline == 0.0 {
+        0.0
+    } else if deadline.is_finite() {
+        (deadline - monotonic_nanos()).max(0.0)
+    } else {
+        f64::INFINITY
+    };
+    let sentry = sentry();
+    let host = sentry.poll(timeout);
+    sentry.put(C_HOST_EVENTS, host as u32);
+    host as u32
 }
 
 fn monotonic_nanos() -> f64 {

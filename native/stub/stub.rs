@@ -50,6 +50,13 @@ _start:
     call {zygote}
     ud2
 
+    // At offset 0x20: where the ptrace platform has a stopped stub make a host call.
+    .balign 32
+    .globl stub_syscall
+stub_syscall:
+    syscall
+    ud2
+
     // --- patched call sites come here: rax = number, rcx = return address, everything else is the guest's ---
     .balign 64
     .globl stub_trampoline

@@ -12,20 +12,21 @@ import {
   COMMON_XSAVE_MASK,
   SLOT_VDSO,
   STUB_TEXT,
+  STUB_TRAMPOLINE,
 } from "../slot.ts";
 import { SystrapAddressSpace } from "./address_space.ts";
 import { SystrapThread } from "./thread.ts";
 
 /** As ARENAS_MAX in native/src/systrap.rs. */
-const ARENAS_MAX = 8192;
+export const ARENAS_MAX = 8192;
 // Control block words, as in native/src/systrap.rs.
 const EVENTS_MAX = 1024;
 const HOST_EVENTS_MAX = 256;
 const C_HOST_EVENTS = 1;
 const C_RESUME = 16;
 const C_EVENT_LIST = C_RESUME + EVENTS_MAX;
-const C_HOST_LIST = C_EVENT_LIST + EVENTS_MAX;
-const C_WORDS = C_HOST_LIST + HOST_EVENTS_MAX * 3;
+export const C_HOST_LIST = C_EVENT_LIST + EVENTS_MAX;
+export const C_WORDS = C_HOST_LIST + HOST_EVENTS_MAX * 3;
 /** High word of the cookie of a stub's socket. */
 const COOKIE_STUB = 1;
 
@@ -38,7 +39,7 @@ const COMMAND_SPINS = 20_000;
 /** Stubs kept ready for execve. */
 const POOL_MAX = 2;
 /** Milliseconds the first stub may take to start. */
-const START_MILLIS_MAX = 10_000;
+export const START_MILLIS_MAX = 10_000;
 
 export class SystrapPlatform implements Platform {
   readonly name = "systrap";
@@ -84,7 +85,7 @@ export class SystrapPlatform implements Platform {
     const calls = this.memory.calls;
     this.forkFlags = calls.tsv_systrap_fork_flags();
     this.threadFlags = calls.tsv_systrap_thread_flags();
-    this.trampolineEntry = STUB_TEXT + calls.tsv_systrap_trampoline_entry();
+    this.trampolineEntry = STUB_TEXT + STUB_TRAMPOLINE;
     this.fpuBytes = fpuBytes(this.memory.common);
     this.sentrySpins = cpuCount > 1 ? SENTRY_SPINS : 0;
     this.stubSpins = cpuCount > 1 ? STUB_SPINS : 0;
@@ -256,7 +257,7 @@ export class SystrapPlatform implements Platform {
 }
 
 /** Standard-format XSAVE size for the mask in the common page: legacy and header, AVX, AVX-512, PKRU as laid out by CPUID. */
-function fpuBytes(common: Uint8Array): number {
+export function fpuBytes(common: Uint8Array): number {
   const mask = new DataView(common.buffer, common.byteOffset).getUint32(COMMON_XSAVE_MASK, true);
   if ((mask & 0x200) !== 0) return 2696;
   if ((mask & 0xe0) !== 0) return 2688;

@@ -1,0 +1,269 @@
+// A guest address space on ptrace: a stub process whose stopped threads are made to execute host calls.
+
+import { EAGAIN, EFAULT, EIO } from "../../kernel/abi/errno.ts";
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_STACK,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+} from "../../kernel/abi/memory.ts";
+import { type AddressSpace, EVENT, type GuestThread, USER_ADDRESS_END } from "../platform.ts";
+import { STUB_SYSCALL, STUB_TEXT, TRAMPOLINES } from "../slot.ts";
+import type { PtracePlatform } from "./platform.ts";
+import { PtraceThread } from "./thread.ts";
+
+const TWO_32 = 4294967296;
+const MAP_PASSED = MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_POPULATE | MAP_STACK;
+const SYS_close = 3;
+const SYS_mmap = 9;
+const SYS_mprotect = 10;
+const SYS_munmap = 11;
+const SYS_mremap = 25;
+const SYS_msync = 26;
+const SYS_mincore = 27;
+const SYS_madvise = 28;
+const SYS_recvmsg = 47;
+const SYS_clone = 56;
+const SYS_prctl = 157;
+
+/** Memory of the stub that we use for a msghdr, mincore results, child tids: the trampolines, which ptrace has none of. */
+const SCRATCH = TRAMPOLINES + 4096;
+const SCRATCH_BYTES = 64 * 1024;
+const PTRACE_O_PEEK_WORD = 8;
+
+const instruction = new BigUint64Array([BigInt(STUB_TEXT + STUB_SYSCALL)]);
+const call = new Uint32Array(14);
+
+export class PtraceAddressSpace implements AddressSpace {
+  readonly platform: PtracePlatform;
+  readonly pid: number;
+  readonly threads = new Set<PtraceThread>();
+  protectionOf: ((address: number) => number) | null = null;
+  isDead = false;
+  #cpuNanos = 0;
+
+  constructor(platform: PtracePlatform, pid: number) {
+    this.platform = platform;
+    this.pid = pid;
+  }
+
+  get vdsoAddress(): number {
+    return this.platform.vdsoAddress;
+  }
+
+  /** Has `by` make a host call; its own registers are untouched in our copy. */
+  inject(by: PtraceThread, number: number, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number {
+    if (this.isDead) return -EIO;
+    put(0, number);
+    put(1, a);
+    put(2, b);
+    put(3, c);
+    put(4, d);
+    put(5, e);
+    put(6, f);
+    const result = this.platform.calls.tsv_ptrace_inject(by.tid, by.registers, instruction, call);
+    if (result < 0) return -EIO;
+    return call[0] + (call[1] | 0) * TWO_32;
+  }
+
+  map(
+    thread: GuestThread,
+    address: number,
+    length: number,
+    prot: number,
+    flags: number,
+    hostFd: number,
+    offset: number,
+  ): number {
+    const by = thread as PtraceThread;
+    const passed = flags & MAP_PASSED | MAP_FIXED;
+    if (hostFd < 0) {
+      const result = this.inject(by, SYS_mmap, address, length, prot, passed | MAP_ANONYMOUS, -1, 0);
+      return result < 0 ? result : 0;
+    }
+    const fd = this.#receive(by, hostFd);
+    if (fd < 0) return fd;
+    const result = this.inject(by, SYS_mmap, address, length, prot, passed, fd, offset);
+    this.inject(by, SYS_close, fd);
+    return result < 0 ? result : 0;
+  }
+
+  /** Passes `hostFd` to the stub; its number there. Nobody else of the process can run a host call meanwhile. */
+  #receive(by: PtraceThread, hostFd: number): number {
+    const sent = this.platform.memory.calls.tsv_systrap_send(this.platform.socket, -1, hostFd);
+    if (sent < 0) return sent;
+    // struct msghdr at SCRATCH, iovec at +64, the byte at +96, control at +128.
+    const message = new Uint32Array(64);
+    const word = (at: number, value: number) => {
+      message[at >> 2] = value % TWO_32;
+      message[(at >> 2) + 1] = Math.floor(value / TWO_32);
+    };
+    word(16, SCRATCH + 64);
+    word(24, 1);
+    word(32, SCRATCH + 128);
+    word(40, 64);
+    word(64, SCRATCH + 96);
+    word(72, 1);
+    const bytes = new Uint8Array(message.buffer);
+    if (this.#copy(1, SCRATCH, bytes, 0, 256) !== 256) return -EFAULT;
+    const received = this.inject(by, SYS_recvmsg, 0, SCRATCH, 0);
+    if (received < 0) return received;
+    if (this.#copy(0, SCRATCH + 128, bytes, 0, 24) !== 24) return -EFAULT;
+    return new DataView(bytes.buffer).getInt32(16, true);
+  }
+
+  unmap(thread: GuestThread, address: number, length: number): number {
+    return this.inject(thread as PtraceThread, SYS_munmap, address, length);
+  }
+  protect(thread: GuestThread, address: number, length: number, prot: number): number {
+    return this.inject(thread as PtraceThread, SYS_mprotect, address, length, prot);
+  }
+  remap(
+    thread: GuestThread,
+    address: number,
+    oldLength: number,
+    newLength: number,
+    newAddress: number,
+  ): number {
+    const flags = newAddress === address ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
+    const result = this.inject(
+      thread as PtraceThread,
+      SYS_mremap,
+      address,
+      oldLength,
+      newLength,
+      flags,
+      newAddress,
+    );
+    return result < 0 ? result : 0;
+  }
+  advise(thread: GuestThread, address: number, length: number, advice: number): number {
+    return this.inject(thread as PtraceThread, SYS_madvise, address, length, advice);
+  }
+  sync(thread: GuestThread, address: number, length: number, flags: number): number {
+    return this.inject(thread as PtraceThread, SYS_msync, address, length, flags);
+  }
+  residency(thread: GuestThread, address: number, length: number, into: Uint8Array, at: number): number {
+    const pages = Math.ceil(length / 4096);
+    for (let done = 0; done < pages; done += SCRATCH_BYTES) {
+      const count = Math.min(SCRATCH_BYTES, pages - done);
+      const result = this.inject(
+        thread as PtraceThread,
+        SYS_mincore,
+        address + done * 4096,
+        count * 4096,
+        SCRATCH,
+      );
+      if (result < 0) return result;
+      if (this.#copy(0, SCRATCH, into, at + done, count) !== count) return -EFAULT;
+    }
+    return 0;
+  }
+
+  read(address: number, into: Uint8Array, at: number, length: number): number {
+    if (address < 0 || address + length > USER_ADDRESS_END || at + length > into.length) return -EFAULT;
+    return this.#copy(0, address, into, at, length);
+  }
+  write(address: number, from: Uint8Array, at: number, length: number): number {
+    if (address < 0 || address + length > USER_ADDRESS_END || at + length > from.length) return -EFAULT;
+    return this.#copy(1, address, from, at, length);
+  }
+
+  #copy(direction: number, address: number, bytes: Uint8Array, at: number, length: number): number {
+    const high = Math.floor(address / TWO_32);
+    const n = this.platform.memory.calls.tsv_systrap_memory(
+      this.pid,
+      direction,
+      address % TWO_32,
+      high,
+      bytes as Uint8Array<ArrayBuffer>,
+      at,
+      length,
+    );
+    return n < 0 ? -EFAULT : n;
+  }
+
+  forceWrite(address: number, from: Uint8Array, at: number, length: number): number {
+    for (const thread of this.threads) {
+      if (thread.isRunning) continue;
+      const prot = this.protectionOf === null ? 5 : this.protectionOf(address);
+      if (prot < 0) return -EFAULT;
+      const page = address - address % 4096;
+      const pages = Math.ceil((address + length - page) / 4096) * 4096;
+      if (this.protect(thread, page, pages, prot | 3) < 0) return -EFAULT;
+      const n = this.write(address, from, at, length);
+      this.protect(thread, page, pages, prot);
+      return n;
+    }
+    return -EAGAIN;
+  }
+
+  residentPages(): number {
+    return 0;
+  }
+
+  cpuNanos(): number {
+    if (!this.isDead) {
+      this.#cpuNanos = Math.max(this.#cpuNanos, this.platform.memory.calls.tsv_systrap_cpu_nanos(this.pid));
+    }
+    return this.#cpuNanos;
+  }
+
+  newThread(by: PtraceThread): PtraceThread | number {
+    const tid = this.inject(
+      by,
+      SYS_clone,
+      this.platform.threadFlags,
+      SCRATCH + 2048,
+      0,
+      SCRATCH + PTRACE_O_PEEK_WORD,
+    );
+    return tid <= 0 ? -EAGAIN : this.#enter(by, this, tid);
+  }
+
+  fork(by: PtraceThread): PtraceThread | number {
+    const pid = this.inject(by, SYS_clone, this.platform.forkFlags, 0, 0, SCRATCH + PTRACE_O_PEEK_WORD);
+    if (pid <= 0) return -EAGAIN;
+    const thread = this.#enter(by, new PtraceAddressSpace(this.platform, pid), pid);
+    thread.addressSpace.inject(thread, SYS_prctl, 1, 9);
+    return thread;
+  }
+
+  #enter(by: PtraceThread, space: PtraceAddressSpace, tid: number): PtraceThread {
+    const thread = new PtraceThread(this.platform, space, tid);
+    thread.registers.set(by.registers);
+    space.threads.add(thread);
+    this.platform.threadsByTid.set(tid, thread);
+    return thread;
+  }
+
+  endThread(thread: PtraceThread): void {
+    this.threads.delete(thread);
+    this.platform.threadsByTid.delete(thread.tid);
+    if (this.isDead || this.threads.size === 0) return;
+    this.platform.calls.tsv_ptrace_end(thread.tid, thread.registers, instruction);
+  }
+
+  release(): void {
+    if (!this.isDead) this.cpuNanos();
+    this.isDead = true;
+    for (const thread of this.threads) this.platform.threadsByTid.delete(thread.tid);
+    this.platform.memory.calls.tsv_systrap_kill(this.pid);
+  }
+
+  /** The process is gone unasked: every thread has a DEAD event. */
+  die(): void {
+    this.isDead = true;
+    for (const thread of this.threads) thread.event = EVENT.DEAD;
+  }
+}
+
+function put(n: number, value: number): void {
+  call[2 * n] = value % TWO_32;
+  call[2 * n + 1] = Math.floor(value / TWO_32);
+}

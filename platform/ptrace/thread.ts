@@ -1,0 +1,104 @@
+// A guest thread on ptrace: a traced host thread. While it is stopped its registers stand in a copy here, which is
+// written back before it runs.
+
+import { EINVAL } from "../../kernel/abi/errno.ts";
+import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, REG } from "../platform.ts";
+import type { PtraceAddressSpace } from "./address_space.ts";
+import type { PtracePlatform } from "./platform.ts";
+import { PtraceWindow } from "./window.ts";
+
+const TWO_32 = 4294967296;
+/** Words of struct user_regs_struct: our 23 registers and ds, es, fs, gs. */
+export const USER_REGS_WORDS = 54;
+
+export class PtraceThread implements GuestThread {
+  readonly platform: PtracePlatform;
+  readonly addressSpace: PtraceAddressSpace;
+  readonly tid: number;
+  owner: unknown = null;
+  event: number = EVENT.NONE;
+  readonly fault = new Fault();
+  isRunning = false;
+  readonly registers = new Uint32Array(USER_REGS_WORDS);
+  readonly window: PtraceWindow;
+
+  constructor(platform: PtracePlatform, space: PtraceAddressSpace, tid: number) {
+    this.platform = platform;
+    this.addressSpace = space;
+    this.tid = tid;
+    this.window = new PtraceWindow(space);
+  }
+
+  low(index: number): number {
+    return this.registers[2 * index];
+  }
+  high(index: number): number {
+    return this.registers[2 * index + 1];
+  }
+  get(index: number): number {
+    return this.registers[2 * index] + this.registers[2 * index + 1] * TWO_32;
+  }
+  set(index: number, value: number): void {
+    this.registers[2 * index] = value % TWO_32;
+    this.registers[2 * index + 1] = Math.floor(value / TWO_32);
+  }
+  setWords(index: number, low: number, high: number): void {
+    this.registers[2 * index] = low;
+    this.registers[2 * index + 1] = high;
+  }
+
+  saveFpu(into: Uint8Array, at: number): number {
+    const area = new Uint8Array(FPU_STATE_MAX);
+    const size = this.platform.calls.tsv_ptrace_fpu(this.tid, 0, area, FPU_STATE_MAX);
+    if (size < 0) return 0;
+    into.set(area.subarray(0, size), at);
+    return size;
+  }
+
+  loadFpu(from: Uint8Array, at: number, length: number): number {
+    if (length > FPU_STATE_MAX || length < 576) return -EINVAL;
+    // The host takes an area of its own full size only: what the frame lacks stays as it is.
+    const area = new Uint8Array(FPU_STATE_MAX);
+    const size = this.platform.calls.tsv_ptrace_fpu(this.tid, 0, area, FPU_STATE_MAX);
+    if (size < 0) return size;
+    const used = Math.min(size, length);
+    area.set(from.subarray(at, at + 464), 0);
+    area.set(from.subarray(at + 512, at + used), 512);
+    const result = this.platform.calls.tsv_ptrace_fpu(this.tid, 1, area, size);
+    return result < 0 ? -EINVAL : 0;
+  }
+
+  resetFpu(): void {}
+
+  resume(): void {
+    this.isRunning = true;
+    // Not in a call any more: the host must not restart anything.
+    this.registers[2 * REG.ORIG_RAX] = 0xffff_ffff;
+    this.registers[2 * REG.ORIG_RAX + 1] = 0xffff_ffff;
+    const calls = this.platform.calls;
+    // A failure here means that the thread is dying: its exit is reported by the wait.
+    calls.tsv_ptrace_registers(this.tid, 1, this.registers);
+    calls.tsv_ptrace_resume(this.tid);
+    this.platform.runningCount++;
+  }
+
+  interrupt(): void {
+    if (this.isRunning) this.platform.memory.calls.tsv_systrap_interrupt(this.addressSpace.pid, this.tid);
+  }
+
+  park(): void {}
+
+  cpuNanos(): number {
+    return this.addressSpace.cpuNanos();
+  }
+
+  cloneThread(): PtraceThread | number {
+    return this.addressSpace.newThread(this);
+  }
+  fork(): PtraceThread | number {
+    return this.addressSpace.fork(this);
+  }
+  exit(): void {
+    this.addressSpace.endThread(this);
+  }
+}

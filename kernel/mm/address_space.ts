@@ -1,0 +1,169 @@
+// The memory of a process as the kernel sees it: the VMA tree, brk, and policy. The platform's AddressSpace carries out
+// what is decided here; the host does the paging. Linux: struct mm_struct. Operations stand in mm/mapping.ts.
+
+import { EFAULT } from "../abi/errno.ts";
+import { MAP_PRIVATE, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
+import {
+  type AddressSpace,
+  type Fault,
+  type GuestThread,
+  PATCH_TABLE_END,
+  PATCH_TABLE_START,
+  USER_ADDRESS_END,
+  USER_ADDRESS_START,
+} from "../../platform/platform.ts";
+import type { Host } from "../../platform/platform.ts";
+import type { Task } from "../task/task.ts";
+import type { File } from "../vfs/file.ts";
+import { growStack } from "./stack_growth.ts";
+import { Vma, VmaSet } from "./vma.ts";
+
+/** Mappings per process (sysctl vm.max_map_count). */
+export const MAPPINGS_MAX = 65530;
+
+export class MemoryMap {
+  readonly space: AddressSpace;
+  readonly host: Host;
+  readonly areas = new VmaSet();
+  /** Tasks that use it; a vfork child and threads share it. */
+  #references = 1;
+  /** Heap: [brkStart, brk). */
+  brkStart = 0;
+  brk = 0;
+  /** Where mmap without a hint starts looking downwards. */
+  mmapTop = USER_ADDRESS_END;
+  /** Bytes locked, and mlockall(MCL_FUTURE). */
+  lockedBytes = 0;
+  lockFuture = false;
+  /** For /proc: executable, and where the loader put things. */
+  exe: File | null = null;
+  argStart = 0;
+  argEnd = 0;
+  envStart = 0;
+  envEnd = 0;
+  codeStart = 0;
+  codeEnd = 0;
+  dataStart = 0;
+  dataEnd = 0;
+  stackStart = 0;
+  auxv: Uint8Array = new Uint8Array(0);
+  /** prctl(PR_SET_DUMPABLE). */
+  dumpable = 1;
+
+  constructor(space: AddressSpace, host: Host) {
+    this.space = space;
+    this.host = host;
+    space.protectionOf = (address) => this.areas.find(address)?.prot ?? -1;
+  }
+
+  hold(): void {
+    this.#references++;
+  }
+
+  get references(): number {
+    return this.#references;
+  }
+
+  /** One task less; the last one gives the memory back. */
+  drop(): void {
+    if (--this.#references > 0) return;
+    this.areas.clear();
+    this.exe?.drop();
+    this.exe = null;
+    this.space.release();
+  }
+
+  /** The map of a forked process, whose first thread is `thread`: the host has copied the memory already. */
+  fork(thread: GuestThread): MemoryMap {
+    const copy = new MemoryMap(thread.addressSpace, this.host);
+    this.areas.cloneInto(copy.areas);
+    copy.brkStart = this.brkStart;
+    copy.brk = this.brk;
+    copy.mmapTop = this.mmapTop;
+    copy.exe = this.exe;
+    this.exe?.hold();
+    copy.argStart = this.argStart;
+    copy.argEnd = this.argEnd;
+    copy.envStart = this.envStart;
+    copy.envEnd = this.envEnd;
+    copy.codeStart = this.codeStart;
+    copy.codeEnd = this.codeEnd;
+    copy.dataStart = this.dataStart;
+    copy.dataEnd = this.dataEnd;
+    copy.stackStart = this.stackStart;
+    copy.auxv = this.auxv;
+    copy.dumpable = this.dumpable;
+    return copy;
+  }
+
+  /** A fault that is not the guest's: a stack that grows. True when the task just goes on. */
+  handleFault(task: Task, fault: Fault): boolean {
+    return fault.signal === 11 && growStack(task, this, fault.address);
+  }
+
+  /** 0 when [address, +length) is mapped with `prot`, else -EFAULT. What access_ok and a page walk would say. */
+  checkRange(address: number, length: number, prot: number): number {
+    if (address < 0 || address + length > USER_ADDRESS_END) return -EFAULT;
+    const end = address + length;
+    for (let i = this.areas.indexAfter(address); address < end; i++) {
+      if (i >= this.areas.count) return -EFAULT;
+      const area = this.areas.at(i);
+      if (area.start > address || (area.prot & prot) !== prot) return -EFAULT;
+      address = area.end;
+    }
+    return 0;
+  }
+
+  /**
+   * What a futex at `address` is known by across processes: the shared memory and the offset in it, or null for private
+   * memory, where the address in this map is the key. futex(2), "FUTEX_PRIVATE_FLAG".
+   */
+  futexObject(address: number): { object: unknown; offset: number } | null {
+    const area = this.areas.find(address);
+    if (area === null || !area.isShared || area.backing === null) return null;
+    return { object: area.backing.file?.inode ?? area.backing, offset: area.offset + (address - area.start) };
+  }
+
+  /** Reserved for the stub's patch table: nothing of the guest's may lie there. */
+  static isReserved(start: number, end: number): boolean {
+    return start < USER_ADDRESS_START || end > USER_ADDRESS_END ||
+      (start < PATCH_TABLE_END && end > PATCH_TABLE_START);
+  }
+
+  /** Adds an area that the platform has mapped already. */
+  enter(area: Vma): void {
+    this.areas.insert(area);
+  }
+
+  /** Bytes of private writable memory: what counts as data (RLIMIT_DATA, VmData). */
+  get dataBytes(): number {
+    let bytes = 0;
+    for (const area of this.areas) {
+      if ((area.prot & PROT_WRITE) !== 0 && !area.isShared && !area.growsDown) bytes += area.length;
+    }
+    return bytes;
+  }
+
+  /** Text of /proc/PID/maps; `pathOf` names a mapped file as the reader sees it. */
+  mapsText(pathOf: (file: File) => string): string {
+    let text = "";
+    for (const area of this.areas) text += mapsLine(area, pathOf);
+    return text;
+  }
+}
+
+/** One line of /proc/PID/maps, proc(5). */
+export function mapsLine(area: Vma, pathOf: (file: File) => string): string {
+  const hex = (value: number, width: number) => value.toString(16).padStart(width, "0");
+  const file = area.backing?.file ?? null;
+  const inode = file?.inode ?? null;
+  const bits = (area.prot & PROT_READ ? "r" : "-") + (area.prot & PROT_WRITE ? "w" : "-") +
+    (area.prot & 4 ? "x" : "-") + ((area.flags & MAP_PRIVATE) !== 0 ? "p" : "s");
+  const device = inode === null ? "00:00" : `00:${hex(inode.fs.device, 2)}`;
+  const offset = area.backing === null ? 0 : area.offset;
+  const head = `${hex(area.start, 8)}-${hex(area.end, 8)} ${bits} ${hex(offset, 8)} ${device} ${
+    inode?.ino ?? 0
+  } `;
+  const name = area.name !== "" ? area.name : file !== null ? pathOf(file) : "";
+  return name === "" ? `${head}\n` : `${head.padEnd(73)}${name}\n`;
+}

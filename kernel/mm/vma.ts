@@ -1,0 +1,249 @@
+// Virtual memory areas and the ordered set of them: what is mapped where. Linux: struct vm_area_struct, maple tree.
+// A sorted array with binary search: a process has tens to a few thousand areas, and moves within one array are cheap.
+
+import { MAP_GROWSDOWN, MAP_SHARED, PAGE_SIZE } from "../abi/memory.ts";
+import type { File } from "../vfs/file.ts";
+
+/** What a shared or file mapping is made of. Anonymous private memory has none. */
+export interface Backing {
+  /** The mapped file; null for shared anonymous memory. Held once per VMA. */
+  readonly file: File | null;
+  /** Host descriptor of the memory and offset of its byte 0; read when a mapping is carried out. */
+  hostFd(): number;
+  readonly hostOffset: number;
+  hold(): void;
+  drop(): void;
+}
+
+export class Vma {
+  /** [start, end), page aligned. */
+  start: number;
+  end: number;
+  /** PROT_ bits. */
+  prot: number;
+  /** MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_NORESERVE, MAP_LOCKED. */
+  flags: number;
+  backing: Backing | null;
+  /** Offset in the backing of `start`. */
+  offset: number;
+  /** "[heap]", "[stack]", "[vdso]", "[anon:name]", or "" for the file's path. */
+  name: string;
+  /** MADV_DONTFORK, MADV_WIPEONFORK, MADV_DONTDUMP. */
+  isForked = true;
+  isWiped = false;
+  isDumped = true;
+  isLocked = false;
+  /** PROT_ bits mprotect may give: a shared mapping of a read-only file is never writable. */
+  protMax = 7;
+
+  constructor(
+    start: number,
+    end: number,
+    prot: number,
+    flags: number,
+    backing: Backing | null,
+    offset: number,
+    name: string,
+  ) {
+    this.start = start;
+    this.end = end;
+    this.prot = prot;
+    this.flags = flags;
+    this.backing = backing;
+    this.offset = offset;
+    this.name = name;
+  }
+
+  get length(): number {
+    return this.end - this.start;
+  }
+  get isShared(): boolean {
+    return (this.flags & MAP_SHARED) !== 0;
+  }
+  get growsDown(): boolean {
+    return (this.flags & MAP_GROWSDOWN) !== 0;
+  }
+
+  /** A copy of [start, end) of this area, which must lie within it. Holds the backing once more. */
+  slice(start: number, end: number): Vma {
+    const copy = new Vma(
+      start,
+      end,
+      this.prot,
+      this.flags,
+      this.backing,
+      this.offset + (start - this.start),
+      this.name,
+    );
+    copy.isForked = this.isForked;
+    copy.isWiped = this.isWiped;
+    copy.isDumped = this.isDumped;
+    copy.isLocked = this.isLocked;
+    copy.protMax = this.protMax;
+    this.backing?.hold();
+    return copy;
+  }
+
+  /** Whether `next`, which begins where this ends, could be the same area. */
+  canMerge(next: Vma): boolean {
+    return this.end === next.start && this.prot === next.prot && this.flags === next.flags &&
+      this.name === next.name && this.isForked === next.isForked && this.isWiped === next.isWiped &&
+      this.isDumped === next.isDumped && this.isLocked === next.isLocked && this.protMax === next.protMax &&
+      this.backing === next.backing && (this.backing === null || this.offset + this.length === next.offset) &&
+      !this.growsDown;
+  }
+}
+
+export class VmaSet {
+  readonly #areas: Vma[] = [];
+  /** Sum of lengths, bytes. */
+  totalBytes = 0;
+
+  get count(): number {
+    return this.#areas.length;
+  }
+  at(index: number): Vma {
+    return this.#areas[index];
+  }
+  [Symbol.iterator](): Iterator<Vma> {
+    return this.#areas[Symbol.iterator]();
+  }
+
+  /** Index of the first area that ends above `address`. */
+  indexAfter(address: number): number {
+    let low = 0, high = this.#areas.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#areas[middle].end > address) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  /** The area that holds `address`, or null. */
+  find(address: number): Vma | null {
+    const area = this.#areas[this.indexAfter(address)];
+    return area !== undefined && area.start <= address ? area : null;
+  }
+
+  /** Whether nothing is mapped in [start, end). */
+  isFree(start: number, end: number): boolean {
+    const area = this.#areas[this.indexAfter(start)];
+    return area === undefined || area.start >= end;
+  }
+
+  /** Whether [start, end) is mapped without a hole. */
+  isCovered(start: number, end: number): boolean {
+    for (let i = this.indexAfter(start); start < end; i++) {
+      const area = this.#areas[i];
+      if (area === undefined || area.start > start) return false;
+      start = area.end;
+    }
+    return true;
+  }
+
+  /** Adds an area to a free range, merged with its neighbours where they are alike. */
+  insert(area: Vma): void {
+    const index = this.indexAfter(area.start);
+    this.totalBytes += area.length;
+    this.#areas.splice(index, 0, area);
+    this.mergeAround(index);
+  }
+
+  /** Merges the area at `index` with the ones before and after it. */
+  mergeAround(index: number): void {
+    const areas = this.#areas;
+    const area = areas[index];
+    const next = areas[index + 1];
+    if (next !== undefined && area.canMerge(next)) {
+      area.end = next.end;
+      next.backing?.drop();
+      areas.splice(index + 1, 1);
+    }
+    const before = areas[index - 1];
+    if (before !== undefined && before.canMerge(area)) {
+      before.end = area.end;
+      area.backing?.drop();
+      areas.splice(index, 1);
+    }
+  }
+
+  /** Makes `address` a border between areas, if it lies within one. */
+  split(address: number): void {
+    const index = this.indexAfter(address);
+    const area = this.#areas[index];
+    if (area === undefined || area.start >= address) return;
+    const tail = area.slice(address, area.end);
+    area.end = address;
+    this.#areas.splice(index + 1, 0, tail);
+  }
+
+  /** Takes out everything in [start, end) and drops its backings. */
+  remove(start: number, end: number): void {
+    this.split(start);
+    this.split(end);
+    const from = this.indexAfter(start);
+    let to = from;
+    for (; to < this.#areas.length && this.#areas[to].start < end; to++) {
+      this.totalBytes -= this.#areas[to].length;
+      this.#areas[to].backing?.drop();
+    }
+    this.#areas.splice(from, to - from);
+  }
+
+  /** Calls `change` on every area in [start, end), split at the borders; merges again afterwards. */
+  update(start: number, end: number, change: (area: Vma) => void): void {
+    this.split(start);
+    this.split(end);
+    const first = this.indexAfter(start);
+    let last = first;
+    for (; last < this.#areas.length && this.#areas[last].start < end; last++) change(this.#areas[last]);
+    for (let i = Math.min(last, this.#areas.length - 1); i >= Math.max(first - 1, 0); i--) {
+      this.mergeAround(i);
+    }
+  }
+
+  /** Highest free range of `length` bytes that ends at or below `top` and starts at or above `bottom`; -1 = none. */
+  findGapBelow(top: number, bottom: number, length: number, guardBytes: number): number {
+    let end = top;
+    for (let i = this.indexAfter(top - 1); i >= 0; i--) {
+      const area = this.#areas[i];
+      if (area === undefined) continue;
+      if (area.start >= end) continue;
+      if (area.end <= end && end - area.end >= length) break;
+      // A stack that grows down keeps a distance to what lies below it.
+      end = area.growsDown ? area.start - guardBytes : area.start;
+    }
+    const start = end - length;
+    return start >= bottom ? start : -1;
+  }
+
+  /** Lowest free range of `length` bytes at or above `bottom` that ends at or below `top`; -1 = none. */
+  findGapAbove(bottom: number, top: number, length: number): number {
+    let start = bottom;
+    for (let i = this.indexAfter(bottom); i < this.#areas.length; i++) {
+      const area = this.#areas[i];
+      if (area.start - start >= length) break;
+      start = Math.max(start, area.end);
+    }
+    return start + length <= top ? start : -1;
+  }
+
+  /** Copies the set for fork: areas hold their backings once more. */
+  cloneInto(other: VmaSet): void {
+    for (const area of this.#areas) {
+      if (!area.isForked) continue;
+      other.#areas.push(area.slice(area.start, area.end));
+      other.totalBytes += area.length;
+    }
+  }
+
+  clear(): void {
+    for (const area of this.#areas) area.backing?.drop();
+    this.#areas.length = 0;
+    this.totalBytes = 0;
+  }
+}
+
+/** Pages between a growing stack and its lower neighbour (stack_guard_gap). */
+export const STACK_GUARD_BYTES = 256 * PAGE_SIZE;

@@ -1,0 +1,145 @@
+// The bytes of a file that lives in memory: tmpfs files, memfds, the upper layer's copies. Small ones stand in a JS array;
+// once a file is mapped or large its content moves to a host memfd, so that guests can map it.
+
+import { EFBIG, ENOSPC } from "../abi/errno.ts";
+import { MFD_CLOEXEC } from "../abi/memory.ts";
+import type { Host } from "../../platform/platform.ts";
+
+/** Content above this goes to a memfd: it is read and written by the host then, one call each. */
+export const INLINE_BYTES_MAX = 256 * 1024;
+/** Largest file (s_maxbytes of tmpfs is larger; 2^53 is where our offsets end). */
+export const FILE_BYTES_MAX = 2 ** 46;
+
+const EMPTY = new Uint8Array(0);
+const zeros = new Uint8Array(4096);
+
+export class MemoryFile {
+  size = 0;
+  readonly #host: Host;
+  #bytes: Uint8Array = EMPTY;
+  #fd = -1;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  /** Bytes of memory taken: what statfs and st_blocks count. */
+  get allocatedBytes(): number {
+    return this.#fd >= 0 ? Math.ceil(this.size / 4096) * 4096 : Math.ceil(this.size / 4096) * 4096;
+  }
+
+  read(into: Uint8Array, at: number, length: number, offset: number): number {
+    if (offset >= this.size) return 0;
+    if (length > this.size - offset) length = this.size - offset;
+    if (this.#fd >= 0) return this.#host.pread(this.#fd, into, at, length, offset);
+    if (length <= 64) {
+      for (let i = 0; i < length; i++) into[at + i] = this.#bytes[offset + i];
+    } else {
+      into.set(this.#bytes.subarray(offset, offset + length), at);
+    }
+    return length;
+  }
+
+  write(from: Uint8Array, at: number, length: number, offset: number): number {
+    const end = offset + length;
+    if (end > FILE_BYTES_MAX) return -EFBIG;
+    if (this.#fd < 0 && end > INLINE_BYTES_MAX) {
+      const moved = this.#moveToHost();
+      if (moved < 0) return moved;
+    }
+    if (this.#fd >= 0) {
+      const n = this.#host.pwrite(this.#fd, from, at, length, offset);
+      if (n > 0 && offset + n > this.size) this.size = offset + n;
+      return n;
+    }
+    if (end > this.#bytes.length) this.#grow(end);
+    const bytes = this.#bytes;
+    if (length <= 64) {
+      for (let i = 0; i < length; i++) bytes[offset + i] = from[at + i];
+    } else {
+      bytes.set(from.subarray(at, at + length), offset);
+    }
+    if (end > this.size) this.size = end;
+    return length;
+  }
+
+  #grow(length: number): void {
+    const bytes = new Uint8Array(
+      Math.max(64, Math.min(INLINE_BYTES_MAX, Math.max(length, this.#bytes.length * 2))),
+    );
+    bytes.set(this.#bytes);
+    this.#bytes = bytes;
+  }
+
+  truncate(size: number): number {
+    if (size > FILE_BYTES_MAX) return -EFBIG;
+    if (this.#fd < 0 && size > INLINE_BYTES_MAX) {
+      const moved = this.#moveToHost();
+      if (moved < 0) return moved;
+    }
+    if (this.#fd >= 0) {
+      const result = this.#host.ftruncate(this.#fd, size);
+      if (result < 0) return result;
+    } else if (size < this.size) {
+      this.#bytes.fill(0, size, this.size);
+    } else if (size > this.#bytes.length) {
+      this.#grow(size);
+    }
+    this.size = size;
+    return 0;
+  }
+
+  /** fallocate(2) on the content; the caller has checked the mode. */
+  allocate(mode: number, offset: number, length: number): number {
+    const moved = this.#moveToHost();
+    if (moved < 0) return moved;
+    const result = this.#host.fallocate(this.#fd, mode, offset, length);
+    if (result < 0) return result;
+    if ((mode & 1) === 0 && offset + length > this.size) this.size = offset + length;
+    return 0;
+  }
+
+  /** SEEK_DATA and SEEK_HOLE. Inline content counts as data throughout. */
+  seekData(offset: number, whence: number): number {
+    if (this.#fd >= 0) return this.#host.lseek(this.#fd, offset, whence);
+    return whence === 3 ? offset : this.size;
+  }
+
+  /** A host descriptor with the content, for mapping; -ERRNO. It stays owned here. */
+  hostFd(): number {
+    const moved = this.#moveToHost();
+    return moved < 0 ? moved : this.#fd;
+  }
+
+  #moveToHost(): number {
+    if (this.#fd >= 0) return 0;
+    const fd = this.#host.memfdCreate("tmpfs", MFD_CLOEXEC);
+    if (fd < 0) return -ENOSPC;
+    if (this.#host.ftruncate(fd, this.size) < 0 || !this.#copyTo(fd)) {
+      this.#host.close(fd);
+      return -ENOSPC;
+    }
+    this.#fd = fd;
+    this.#bytes = EMPTY;
+    return 0;
+  }
+
+  #copyTo(fd: number): boolean {
+    for (let done = 0; done < this.size;) {
+      const n = this.#host.pwrite(fd, this.#bytes, done, this.size - done, done);
+      if (n <= 0) return false;
+      done += n;
+    }
+    return true;
+  }
+
+  release(): void {
+    if (this.#fd >= 0) this.#host.close(this.#fd);
+    this.#fd = -1;
+    this.#bytes = EMPTY;
+    this.size = 0;
+  }
+}
+
+/** A page of zeros to write from. */
+export const ZERO_PAGE = zeros;

@@ -1,0 +1,513 @@
+// tmpfs: a file system in memory. Linux: mm/shmem.c, tmpfs(5). Directories are ordered maps with stable offsets, file
+// content stands in memory_file.ts, limits (size, nr_inodes) hold per instance.
+
+import {
+  EEXIST,
+  EINVAL,
+  EISDIR,
+  EMLINK,
+  ENODATA,
+  ENOENT,
+  ENOSPC,
+  ENOTDIR,
+  ENOTEMPTY,
+  ENXIO,
+  EOPNOTSUPP,
+  ERANGE,
+} from "../abi/errno.ts";
+import {
+  RENAME_EXCHANGE,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+  XATTR_CREATE,
+  XATTR_REPLACE,
+} from "../abi/file.ts";
+import type { Host } from "../../platform/platform.ts";
+import type { Clock } from "../time/clock.ts";
+import type { Task } from "../task/task.ts";
+import { Filesystem, type FilesystemStat, type FilesystemType } from "../vfs/filesystem.ts";
+import {
+  ATTR_ATIME,
+  ATTR_CTIME,
+  ATTR_GID,
+  ATTR_MODE,
+  ATTR_MTIME,
+  ATTR_SIZE,
+  ATTR_UID,
+  type AttributeChange,
+  Inode,
+  type NewNode,
+} from "../vfs/inode.ts";
+import type { File } from "../vfs/file.ts";
+import { openSpecial } from "../vfs/special.ts";
+import { MemoryFile } from "./memory_file.ts";
+import { TmpfsDirectoryFile, TmpfsRegularFile } from "./tmpfs_files.ts";
+
+const TMPFS_MAGIC = 0x0102_1994;
+const LINKS_MAX = 65_000;
+/** Bytes of all extended attributes of one inode. */
+const XATTR_BYTES_MAX = 64 * 1024;
+
+export interface TmpfsOptions {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes of file content; Infinity = no limit. */
+  readonly sizeBytes: number;
+  readonly inodes: number;
+}
+
+export class Tmpfs extends Filesystem {
+  readonly host: Host;
+  readonly clock: Clock;
+  readonly limits: TmpfsOptions;
+  readonly #optionText: string;
+  #nextInode = 1;
+  inodesUsed = 0;
+  /** Pages of content in use, in bytes. */
+  bytesUsed = 0;
+  readonly #root: TmpfsInode;
+
+  constructor(host: Host, clock: Clock, options: TmpfsOptions, optionText: string, type = "tmpfs") {
+    super(type);
+    this.host = host;
+    this.clock = clock;
+    this.limits = options;
+    this.#optionText = optionText;
+    this.#root = this.newInode(S_IFDIR | options.mode, options.uid, options.gid) as TmpfsInode;
+    this.#root.parent = this.#root;
+    this.#root.nlink = 2;
+  }
+
+  override get root(): TmpfsInode {
+    return this.#root;
+  }
+  override get options(): string {
+    return this.#optionText;
+  }
+
+  override statfs(into: FilesystemStat): number {
+    into.type = TMPFS_MAGIC;
+    into.blocks = this.limits.sizeBytes === Infinity ? 0 : Math.floor(this.limits.sizeBytes / 4096);
+    into.blocksFree = Math.max(0, into.blocks - Math.ceil(this.bytesUsed / 4096));
+    into.blocksAvailable = into.blocksFree;
+    into.files = this.limits.inodes === Infinity ? 0 : this.limits.inodes;
+    into.filesFree = Math.max(0, into.files - this.inodesUsed);
+    return 0;
+  }
+
+  newInode(mode: number, uid: number, gid: number): TmpfsInode | number {
+    if (this.inodesUsed >= this.limits.inodes) return -ENOSPC;
+    this.inodesUsed++;
+    return new TmpfsInode(this, this.#nextInode++, mode, uid, gid);
+  }
+
+  /** Takes note of `bytes` more content (or less); -ENOSPC when the instance is full. */
+  charge(bytes: number): number {
+    if (bytes > 0 && this.bytesUsed + bytes > this.limits.sizeBytes) return -ENOSPC;
+    this.bytesUsed += bytes;
+    return 0;
+  }
+}
+
+/** One entry of a directory; `offset` never changes, so that reading goes on where it was after removals. */
+interface Entry {
+  readonly inode: TmpfsInode;
+  readonly offset: number;
+}
+
+export class TmpfsInode extends Inode {
+  declare readonly fs: Tmpfs;
+  /** Directories: entries by name in the order they were made. */
+  readonly entries: Map<string, Entry> | null;
+  parent: TmpfsInode | null = null;
+  #nextOffset = 2;
+  /** Regular files. */
+  readonly content: MemoryFile | null;
+  #charged = 0;
+  #target = "";
+  #xattrs: Map<string, Uint8Array> | null = null;
+  #holders = 0;
+  #isFreed = false;
+
+  constructor(fs: Tmpfs, ino: number, mode: number, uid: number, gid: number) {
+    super(fs, ino, mode, uid, gid);
+    const type = mode & S_IFMT;
+    this.entries = type === S_IFDIR ? new Map() : null;
+    this.content = type === S_IFREG ? new MemoryFile(fs.host) : null;
+    const seconds = fs.clock.realtime(), nanoseconds = fs.clock.nanoseconds;
+    this.atimeSec =
+      this.mtimeSec =
+      this.ctimeSec =
+      this.birthSec =
+        seconds;
+    this.atimeNsec =
+      this.mtimeNsec =
+      this.ctimeNsec =
+      this.birthNsec =
+        nanoseconds;
+  }
+
+  override hold(): void {
+    this.#holders++;
+  }
+  override drop(): void {
+    this.#holders--;
+    this.freeIfUnused();
+  }
+  /** Gives content and inode back once nobody holds the inode and no link is left. */
+  freeIfUnused(): void {
+    if (this.nlink > 0 || this.#holders > 0 || this.#isFreed) return;
+    this.#isFreed = true;
+    this.fs.inodesUsed--;
+    this.fs.charge(-this.#charged);
+    this.content?.release();
+  }
+
+  /** Modification of content or entries: mtime and ctime. */
+  touch(): void {
+    this.mtimeSec = this.ctimeSec = this.fs.clock.realtime();
+    this.mtimeNsec = this.ctimeNsec = this.fs.clock.nanoseconds;
+  }
+  touchChange(): void {
+    this.ctimeSec = this.fs.clock.realtime();
+    this.ctimeNsec = this.fs.clock.nanoseconds;
+  }
+
+  /** Reserves room for content that grows to `size`; 0 or -ENOSPC. */
+  reserve(size: number): number {
+    const pages = Math.ceil(size / 4096) * 4096;
+    if (pages <= this.#charged) return 0;
+    const charged = this.fs.charge(pages - this.#charged);
+    if (charged === 0) this.#charged = pages;
+    return charged;
+  }
+  /** Brings size and blocks up to date with the content. */
+  noteSize(): void {
+    this.size = this.content!.size;
+    const pages = Math.ceil(this.size / 4096) * 4096;
+    if (pages < this.#charged) {
+      this.fs.charge(pages - this.#charged);
+      this.#charged = pages;
+    }
+    this.blocks = pages / 512;
+  }
+
+  override lookup(name: string): Inode | number {
+    if (this.entries === null) return -ENOTDIR;
+    return this.entries.get(name)?.inode ?? -ENOENT;
+  }
+
+  #enter(name: string, inode: TmpfsInode): void {
+    this.entries!.set(name, { inode, offset: this.#nextOffset++ });
+    this.size += 20;
+    this.touch();
+  }
+
+  #make(name: string, node: NewNode): TmpfsInode | number {
+    if (this.nlink === 0) return -ENOENT;
+    if (this.entries!.has(name)) return -EEXIST;
+    const inode = this.fs.newInode(node.mode, node.uid, node.gid);
+    if (typeof inode !== "number") this.#enter(name, inode);
+    return inode;
+  }
+
+  override create(name: string, node: NewNode): Inode | number {
+    return this.#make(name, node);
+  }
+  override mknod(name: string, node: NewNode, rdevMajor: number, rdevMinor: number): Inode | number {
+    const inode = this.#make(name, node);
+    if (typeof inode === "number") return inode;
+    inode.rdevMajor = rdevMajor;
+    inode.rdevMinor = rdevMinor;
+    return inode;
+  }
+  override mkdir(name: string, node: NewNode): Inode | number {
+    if (this.nlink >= LINKS_MAX) return -EMLINK;
+    const inode = this.#make(name, node);
+    if (typeof inode === "number") return inode;
+    inode.nlink = 2;
+    inode.parent = this;
+    this.nlink++;
+    return inode;
+  }
+  override symlink(name: string, target: string, node: NewNode): Inode | number {
+    const inode = this.#make(name, { mode: S_IFLNK | 0o777, uid: node.uid, gid: node.gid });
+    if (typeof inode === "number") return inode;
+    inode.#target = target;
+    inode.size = target.length;
+    return inode;
+  }
+  override readlink(): string | number {
+    return this.isSymlink ? this.#target : -EINVAL;
+  }
+
+  /** An inode without a name: O_TMPFILE. */
+  createUnnamed(node: NewNode): TmpfsInode | number {
+    const inode = this.fs.newInode(node.mode, node.uid, node.gid);
+    if (typeof inode !== "number") inode.nlink = 0;
+    return inode;
+  }
+
+  override link(name: string, inode: Inode): number {
+    const target = inode as TmpfsInode;
+    if (this.nlink === 0) return -ENOENT;
+    if (this.entries!.has(name)) return -EEXIST;
+    if (target.nlink >= LINKS_MAX) return -EMLINK;
+    target.nlink++;
+    target.touchChange();
+    this.#enter(name, target);
+    return 0;
+  }
+
+  #forget(name: string): void {
+    this.entries!.delete(name);
+    this.size -= 20;
+    this.touch();
+  }
+
+  override unlink(name: string, inode: Inode): number {
+    const target = inode as TmpfsInode;
+    if (target.entries !== null) return -EISDIR;
+    this.#forget(name);
+    target.nlink--;
+    target.touchChange();
+    target.freeIfUnused();
+    return 0;
+  }
+
+  override rmdir(name: string, inode: Inode): number {
+    const target = inode as TmpfsInode;
+    if (target.entries === null) return -ENOTDIR;
+    if (target.entries.size > 0) return -ENOTEMPTY;
+    this.#forget(name);
+    target.nlink = 0;
+    this.nlink--;
+    target.freeIfUnused();
+    return 0;
+  }
+
+  override rename(
+    name: string,
+    inode: Inode,
+    to: Inode,
+    newName: string,
+    target: Inode | null,
+    flags: number,
+  ): number {
+    const source = inode as TmpfsInode, directory = to as TmpfsInode, replaced = target as TmpfsInode | null;
+    if (directory.nlink === 0) return -ENOENT;
+    if ((flags & RENAME_EXCHANGE) !== 0) return this.#exchange(name, source, directory, newName, replaced!);
+    if (replaced !== null) {
+      if (source.entries !== null && replaced.entries === null) return -ENOTDIR;
+      if (source.entries === null && replaced.entries !== null) return -EISDIR;
+      const removed = replaced.entries !== null
+        ? directory.rmdir(newName, replaced)
+        : directory.unlink(newName, replaced);
+      if (removed < 0) return removed;
+    }
+    this.#forget(name);
+    directory.#enter(newName, source);
+    if (source.entries !== null && directory !== this) {
+      source.parent = directory;
+      this.nlink--;
+      directory.nlink++;
+    }
+    source.touchChange();
+    return 0;
+  }
+
+  #exchange(name: string, a: TmpfsInode, directory: TmpfsInode, newName: string, b: TmpfsInode): number {
+    this.entries!.set(name, { inode: b, offset: this.entries!.get(name)!.offset });
+    directory.entries!.set(newName, { inode: a, offset: directory.entries!.get(newName)!.offset });
+    if (this !== directory) {
+      if (a.entries !== null) {
+        a.parent = directory;
+        this.nlink--;
+        directory.nlink++;
+      }
+      if (b.entries !== null) {
+        b.parent = this;
+        directory.nlink--;
+        this.nlink++;
+      }
+    }
+    this.touch();
+    directory.touch();
+    a.touchChange();
+    b.touchChange();
+    return 0;
+  }
+
+  override open(task: Task, flags: number): File | number {
+    switch (this.mode & S_IFMT) {
+      case S_IFREG:
+        return new TmpfsRegularFile(this, flags);
+      case S_IFDIR:
+        return new TmpfsDirectoryFile(this, flags);
+      case S_IFSOCK:
+        return -ENXIO;
+      case S_IFIFO:
+      default:
+        return openSpecial(task, this, flags);
+    }
+  }
+
+  override setattr(change: AttributeChange): number {
+    if ((change.mask & ATTR_SIZE) !== 0) {
+      if (this.content === null) return -EINVAL;
+      const reserved = this.reserve(change.size);
+      if (reserved < 0) return reserved;
+      const result = this.content.truncate(change.size);
+      if (result < 0) return result;
+      this.noteSize();
+    }
+    applyAttributes(this, change);
+    return 0;
+  }
+
+  override getXattr(name: string): Uint8Array | number {
+    if (!isKnownXattr(name)) return -EOPNOTSUPP;
+    return this.#xattrs?.get(name) ?? -ENODATA;
+  }
+  override setXattr(name: string, value: Uint8Array, flags: number): number {
+    if (!isKnownXattr(name)) return -EOPNOTSUPP;
+    const exists = this.#xattrs?.has(name) === true;
+    if (flags === XATTR_CREATE && exists) return -EEXIST;
+    if (flags === XATTR_REPLACE && !exists) return -ENODATA;
+    let bytes = name.length + value.length;
+    for (const [other, held] of this.#xattrs ?? []) if (other !== name) bytes += other.length + held.length;
+    if (bytes > XATTR_BYTES_MAX) return -ENOSPC;
+    if (this.#xattrs === null) this.#xattrs = new Map();
+    this.#xattrs.set(name, value.slice());
+    this.touchChange();
+    return 0;
+  }
+  override removeXattr(name: string): number {
+    if (!isKnownXattr(name)) return -EOPNOTSUPP;
+    if (this.#xattrs === null || !this.#xattrs.delete(name)) return -ENODATA;
+    this.touchChange();
+    return 0;
+  }
+  override listXattr(): string[] | number {
+    return this.#xattrs === null ? [] : [...this.#xattrs.keys()];
+  }
+}
+
+function isKnownXattr(name: string): boolean {
+  return name.startsWith("user.") || name.startsWith("trusted.") || name.startsWith("security.");
+}
+
+/** Applies mode, owner and times of `change` to the fields of an inode. */
+export function applyAttributes(inode: Inode, change: AttributeChange): void {
+  const { mask } = change;
+  if ((mask & ATTR_MODE) !== 0) inode.mode = (inode.mode & S_IFMT) | (change.mode & 0o7777);
+  if ((mask & ATTR_UID) !== 0) inode.uid = change.uid;
+  if ((mask & ATTR_GID) !== 0) inode.gid = change.gid;
+  if ((mask & ATTR_ATIME) !== 0) {
+    inode.atimeSec = change.atimeSec;
+    inode.atimeNsec = change.atimeNsec;
+  }
+  if ((mask & ATTR_MTIME) !== 0) {
+    inode.mtimeSec = change.mtimeSec;
+    inode.mtimeNsec = change.mtimeNsec;
+  }
+  if ((mask & ATTR_CTIME) !== 0) {
+    inode.ctimeSec = change.ctimeSec;
+    inode.ctimeNsec = change.ctimeNsec;
+  }
+}
+
+export const TMPFS_TYPE: FilesystemType = {
+  name: "tmpfs",
+  hasNoDevice: true,
+  isUserMountable: true,
+  mount: mountTmpfs,
+};
+
+function mountTmpfs(task: Task, _source: string, options: string): Filesystem | number {
+  const half = task.kernel.memoryTotalBytes / 2;
+  const parsed = parseTmpfsOptions(options, task.kernel.memoryTotalBytes, half);
+  if (typeof parsed === "number") return parsed;
+  return new Tmpfs(task.kernel.host, task.kernel.clock, parsed, options);
+}
+
+/** Options of tmpfs(5); -EINVAL for what is unknown or malformed. */
+export function parseTmpfsOptions(
+  text: string,
+  memoryBytes: number,
+  defaultBytes: number,
+): TmpfsOptions | number {
+  let mode = 0o1777, uid = 0, gid = 0, sizeBytes = defaultBytes, inodes = Math.floor(memoryBytes / 2 / 4096);
+  for (const option of text.split(",")) {
+    if (option === "") continue;
+    const [key, value = ""] = option.split("=");
+    let number: number;
+    switch (key) {
+      case "mode":
+        number = /^[0-7]{1,5}$/.test(value) ? parseInt(value, 8) : -1;
+        mode = number & 0o7777;
+        break;
+      case "uid":
+        number = uid = parseDecimal(value);
+        break;
+      case "gid":
+        number = gid = parseDecimal(value);
+        break;
+      case "size":
+        number = sizeBytes = parseSize(value, memoryBytes);
+        if (number === 0) sizeBytes = Infinity;
+        break;
+      case "nr_blocks":
+        number = sizeBytes = parseSize(value, memoryBytes) * 4096;
+        if (number === 0) sizeBytes = Infinity;
+        break;
+      case "nr_inodes":
+        number = inodes = parseSize(value, memoryBytes);
+        if (number === 0) inodes = Infinity;
+        break;
+      case "huge":
+      case "mpol":
+      case "inode64":
+      case "inode32":
+      case "noswap":
+        number = 0;
+        break;
+      default:
+        return -EINVAL;
+    }
+    if (number < 0) return -EINVAL;
+  }
+  return { mode, uid, gid, sizeBytes, inodes };
+}
+
+function parseDecimal(text: string): number {
+  return /^\d{1,10}$/.test(text) ? parseInt(text, 10) : -1;
+}
+
+function parseSize(text: string, memoryBytes: number): number {
+  const match = /^(\d{1,15})([kKmMgGtT%]?)$/.exec(text);
+  if (match === null) return -1;
+  const number = parseInt(match[1], 10);
+  switch (match[2].toLowerCase()) {
+    case "k":
+      return number * 1024;
+    case "m":
+      return number * 1024 ** 2;
+    case "g":
+      return number * 1024 ** 3;
+    case "t":
+      return number * 1024 ** 4;
+    case "%":
+      return Math.floor(memoryBytes * number / 100);
+    default:
+      return number;
+  }
+}
+
+/** For callers that get a value larger than their buffer. */
+export const XATTR_TOO_SMALL = -ERANGE;

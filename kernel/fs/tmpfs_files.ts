@@ -1,0 +1,196 @@
+// Open files and directories of tmpfs.
+
+import { EINVAL, ENXIO, EOPNOTSUPP } from "../abi/errno.ts";
+import {
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
+  O_APPEND,
+  O_NOATIME,
+  S_IFDIR,
+  S_IFMT,
+  SEEK_CUR,
+  SEEK_DATA,
+  SEEK_END,
+  SEEK_HOLE,
+  SEEK_SET,
+} from "../abi/file.ts";
+import type { Task } from "../task/task.ts";
+import { type DirectorySink, File, type Mappable } from "../vfs/file.ts";
+import type { TmpfsInode } from "./tmpfs.ts";
+
+/** Directory type of a mode: DT_ values are the type bits shifted. */
+export function directoryType(mode: number): number {
+  return (mode & S_IFMT) >> 12;
+}
+
+export class TmpfsRegularFile extends File implements Mappable {
+  declare readonly inode: TmpfsInode;
+  readonly hostOffset = 0;
+
+  constructor(inode: TmpfsInode, flags: number) {
+    super(inode, flags);
+    inode.hold();
+  }
+
+  override get isSeekable(): boolean {
+    return true;
+  }
+
+  override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
+    const inode = this.inode;
+    // A mapping may have written through the memfd; the size is ours, as only we truncate.
+    const n = inode.content!.read(into, at, length, offset);
+    if (n > 0 && (this.flags & O_NOATIME) === 0) {
+      inode.atimeSec = inode.fs.clock.realtime();
+      inode.atimeNsec = inode.fs.clock.nanoseconds;
+    }
+    return n;
+  }
+
+  override write(_task: Task, from: Uint8Array, at: number, length: number, offset: number): number {
+    const inode = this.inode;
+    if ((this.flags & O_APPEND) !== 0) offset = inode.size;
+    const reserved = inode.reserve(offset + length);
+    if (reserved < 0) return reserved;
+    const n = inode.content!.write(from, at, length, offset);
+    inode.noteSize();
+    if (n > 0) inode.touch();
+    return n;
+  }
+
+  override seek(offset: number, whence: number): number {
+    return seekIn(
+      this,
+      this.inode.size,
+      offset,
+      whence,
+      (at, kind) => this.inode.content!.seekData(at, kind),
+    );
+  }
+
+  override truncate(size: number): number {
+    const inode = this.inode;
+    const reserved = inode.reserve(size);
+    if (reserved < 0) return reserved;
+    const result = inode.content!.truncate(size);
+    if (result < 0) return result;
+    inode.noteSize();
+    inode.touch();
+    return 0;
+  }
+
+  override allocate(mode: number, offset: number, length: number): number {
+    const known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+    if ((mode & ~known) !== 0) return -EOPNOTSUPP;
+    if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0 && (mode & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP;
+    // The host's memfds have no ZERO_RANGE.
+    if ((mode & FALLOC_FL_ZERO_RANGE) !== 0) return -EOPNOTSUPP;
+    if ((mode & FALLOC_FL_PUNCH_HOLE) === 0) {
+      const reserved = this.inode.reserve(offset + length);
+      if (reserved < 0) return reserved;
+    }
+    const result = this.inode.content!.allocate(mode, offset, length);
+    this.inode.noteSize();
+    this.inode.touch();
+    return result;
+  }
+
+  override sync(_isDataOnly: boolean): number {
+    return 0;
+  }
+
+  override mappable(_isShared: boolean, _prot: number): Mappable | number {
+    const fd = this.inode.content!.hostFd();
+    return fd < 0 ? fd : this;
+  }
+
+  hostFd(): number {
+    return this.inode.content!.hostFd();
+  }
+
+  override release(): void {
+    this.inode.drop();
+    super.release();
+  }
+}
+
+/** lseek(2) for a file of `size` bytes. */
+export function seekIn(
+  file: File,
+  size: number,
+  offset: number,
+  whence: number,
+  seekData: (offset: number, whence: number) => number,
+): number {
+  let position: number;
+  switch (whence) {
+    case SEEK_SET:
+      position = offset;
+      break;
+    case SEEK_CUR:
+      position = file.position + offset;
+      break;
+    case SEEK_END:
+      position = size + offset;
+      break;
+    case SEEK_DATA:
+    case SEEK_HOLE:
+      if (offset < 0 || offset >= size) return -ENXIO;
+      position = seekData(offset, whence);
+      break;
+    default:
+      return -EINVAL;
+  }
+  if (position < 0) return whence >= SEEK_DATA ? position : -EINVAL;
+  if (position > Number.MAX_SAFE_INTEGER) return -EINVAL;
+  file.position = position;
+  return position;
+}
+
+export class TmpfsDirectoryFile extends File {
+  declare readonly inode: TmpfsInode;
+
+  constructor(inode: TmpfsInode, flags: number) {
+    super(inode, flags);
+    inode.hold();
+  }
+
+  override get isSeekable(): boolean {
+    return true;
+  }
+
+  override seek(offset: number, whence: number): number {
+    const position = whence === SEEK_SET ? offset : whence === SEEK_CUR ? this.position + offset : -1;
+    if (position < 0) return -EINVAL;
+    this.position = position;
+    return position;
+  }
+
+  override readDirectory(_task: Task, sink: DirectorySink): number {
+    const directory = this.inode;
+    if (this.position === 0) {
+      if (!sink.emit(".", directory.ino, S_IFDIR >> 12, 1)) return 0;
+      this.position = 1;
+    }
+    if (this.position === 1) {
+      if (!sink.emit("..", directory.parent!.ino, S_IFDIR >> 12, 2)) return 0;
+      this.position = 2;
+    }
+    for (const [name, { inode, offset }] of directory.entries!) {
+      if (offset < this.position) continue;
+      if (!sink.emit(name, inode.ino, directoryType(inode.mode), offset + 1)) return 0;
+      this.position = offset + 1;
+    }
+    return 0;
+  }
+
+  override sync(_isDataOnly: boolean): number {
+    return 0;
+  }
+
+  override release(): void {
+    this.inode.drop();
+    super.release();
+  }
+}

@@ -16,6 +16,7 @@ import {
 } from "../abi/file.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import type { Inode } from "./inode.ts";
+import type { Path } from "./path.ts";
 import type { Task } from "../task/task.ts";
 
 /** Told each directory entry; gives back false when the caller's buffer is full. `nextOffset` is d_off. */
@@ -126,7 +127,10 @@ export abstract class File {
     if (--this.#references === 0) this.release();
   }
   /** The last reference went: give back what it holds. Called once. Subclasses call super.release() last. */
-  release(): void {}
+  release(): void {
+    (this.path as Path | null)?.drop();
+    this.path = null;
+  }
 }
 
 /** Result of an operation on a descriptor that is not open for it. */

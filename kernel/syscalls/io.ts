@@ -13,7 +13,6 @@ import {
   ESPIPE,
 } from "../abi/errno.ts";
 import {
-  IOV_MAX,
   O_APPEND,
   O_NONBLOCK,
   POLLIN,
@@ -38,6 +37,8 @@ import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 /** MAX_RW_COUNT: most bytes one call moves. */
 const COUNT_MAX = 0x7fff_f000;
+/** Iovecs of one call (UIO_MAXIOV). */
+const IOV_MAX = 1024;
 /** Bytes moved in one step by loops between files. */
 const STEP_BYTES = 64 * 1024;
 

@@ -4,6 +4,7 @@
 import type { Host, Platform } from "../platform/platform.ts";
 import type { Clock } from "./time/clock.ts";
 import type { Task } from "./task/task.ts";
+import type { UserAccount } from "./task/user_account.ts";
 import type { PidNamespace } from "./task/namespaces.ts";
 import type { FilesystemType } from "./vfs/filesystem.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
@@ -32,6 +33,10 @@ export class Kernel {
   readonly woken: Task[] = [];
   /** Tasks that are to go back to guest code in this turn. */
   readonly ready: Task[] = [];
+  /** Tasks that a group exit or SIGKILL has condemned; they exit at the start of the next turn (task/exit.ts). */
+  readonly killed: Task[] = [];
+  /** Counts by real user id (task/user_account.ts). */
+  readonly users = new Map<number, UserAccount>();
   readonly deadlines = new DeadlineHeap();
   /** Root PID namespace; set by boot before the first task. */
   rootPids!: PidNamespace;

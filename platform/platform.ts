@@ -94,6 +94,12 @@ export interface AddressSpace {
   /** Writes even where the page is not writable (ptrace POKE, patching). Bytes written or -EFAULT. */
   forceWrite(address: number, from: Uint8Array, at: number, length: number): number;
 
+  /**
+   * Sets the aligned u32 at `address` to `value` if it is `expected`, in one step as the guest's threads see it; carried
+   * out by `thread`, stopped. 1 = done, 0 = it was another, -EFAULT. Where a platform lacks it, callers read and write.
+   */
+  compareExchange?(thread: GuestThread, address: number, expected: number, value: number): number;
+
   /** Host memory charged to this address space: resident pages. */
   residentPages(): number;
   /** CPU time of the host process in nanoseconds: user plus system. */

@@ -62,7 +62,7 @@ export class SignalActions {
     return copy;
   }
 
-  /** Every handled signal goes back to its default; with `alsoIgnored` the ignored ones too (CLONE_CLEAR_SIGHAND clears those that have handlers). */
+  /** Every handled signal goes back to its default; ignored ones stay ignored: execve(2), CLONE_CLEAR_SIGHAND. */
   resetHandlers(): void {
     for (let signal = 1; signal <= SIGRTMAX; signal++) {
       if (this.handler[signal] !== SIG_IGN) this.handler[signal] = SIG_DFL;

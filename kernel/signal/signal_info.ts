@@ -21,6 +21,8 @@ import {
   SIGTRAP,
 } from "../abi/signal.ts";
 
+import type { UserAccount } from "../task/user_account.ts";
+
 export const SIGINFO_BYTES = 128;
 
 export class SignalInfo {
@@ -54,8 +56,8 @@ export class SignalInfo {
   onTaken: SignalTakenListener | null = null;
   /** Next in its queue; owned by SignalQueue. */
   next: SignalInfo | null = null;
-  /** Whose RLIMIT_SIGPENDING it counts against, or -1; owned by send.ts. */
-  account = -1;
+  /** Whose RLIMIT_SIGPENDING it counts against; owned by send.ts. */
+  account: UserAccount | null = null;
 
   constructor(signal: number, code: number) {
     this.signal = signal;
@@ -73,7 +75,6 @@ const enum Layout {
   Timer,
   Poll,
   Fault,
-  FaultTrap,
   Child,
   Queue,
   Sys,
@@ -135,7 +136,6 @@ export function putSignalInfo(bytes: Uint8Array, at: number, info: SignalInfo): 
       put32(bytes, at + 24, info.fd);
       return;
     case Layout.Fault:
-    case Layout.FaultTrap:
       put64(bytes, at + 16, info.address);
       if (info.signal === SIGBUS && (info.code === BUS_MCEERR_AR || info.code === BUS_MCEERR_AO)) {
         put16(bytes, at + 24, 12);

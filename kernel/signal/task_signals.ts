@@ -21,7 +21,7 @@ export class TaskSignals {
   hasSavedMask = false;
   savedLow = 0;
   savedHigh = 0;
-  /** Signals a sigtimedwait in progress wants: they wake it although they are blocked. */
+  /** Signals that a sigtimedwait in progress has unblocked only to take them itself: they do not kill (real_blocked). */
   waitedLow = 0;
   waitedHigh = 0;
   /** Signals sent to this task alone. */
@@ -110,7 +110,7 @@ export class TaskSignals {
     return this.pending.has(signal) || this.task.threadGroup.pending.has(signal);
   }
 
-  /** Takes the next signal not in the mask, own ones first; null = none. send.ts wraps it to keep accounts. */
+  /** Takes the next signal not in the mask, own ones first; null = none. Use dequeueSignal() of send.ts, which keeps accounts. */
   takeNext(maskLow: number, maskHigh: number): SignalInfo | null {
     const own = this.pending.next(maskLow, maskHigh);
     if (own !== 0) return this.pending.take(own);

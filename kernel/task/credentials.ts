@@ -124,6 +124,11 @@ export class Credentials implements CredentialFields {
     return new Credentials({ ...(this as CredentialFields), ...changes });
   }
 
+  /** Whether `capability` is in the effective set. */
+  has(capability: number): boolean {
+    return this.effective.has(capability);
+  }
+
   /** Is `gid` the file system group or a supplementary one (permission checks of files). */
   isInGroup(gid: number): boolean {
     return gid === this.fsgid || hasGroup(this.groups, gid);

@@ -30,38 +30,45 @@ export const RLIMIT_NAMES: readonly string[] = nameList();
 export const NR_OPEN = 1024 * 1024;
 
 export class Rlimits {
-  /** Soft and hard limits by RLIMIT_ number. */
-  readonly soft: Float64Array;
-  readonly hard: Float64Array;
+  /** Soft limits, then hard ones, by RLIMIT_ number. */
+  readonly #values = new Float64Array(2 * RLIMITS_COUNT).fill(RLIM_INFINITY);
 
-  constructor(from: Rlimits | null) {
-    this.soft = from === null ? new Float64Array(RLIMITS_COUNT) : from.soft.slice();
-    this.hard = from === null ? new Float64Array(RLIMITS_COUNT) : from.hard.slice();
+  /** The limit that holds now. */
+  soft(resource: number): number {
+    return this.#values[resource];
+  }
+  /** How far the soft limit may be raised without CAP_SYS_RESOURCE. */
+  hard(resource: number): number {
+    return this.#values[RLIMITS_COUNT + resource];
+  }
+  set(resource: number, soft: number, hard: number): void {
+    this.#values[resource] = soft;
+    this.#values[RLIMITS_COUNT + resource] = hard;
+  }
+
+  /** A copy for fork. */
+  clone(): Rlimits {
+    const copy = new Rlimits();
+    copy.#values.set(this.#values);
+    return copy;
   }
 }
 
 /** What Linux gives its first process (INIT_RLIMITS), with counts that follow the machine as there. */
 export function newRlimits(memoryTotalBytes: number): Rlimits {
-  const limits = new Rlimits(null);
-  limits.soft.fill(RLIM_INFINITY);
-  limits.hard.fill(RLIM_INFINITY);
+  const limits = new Rlimits();
   // max_threads / 2, fork_init(): an eighth of memory in stacks of 16 KiB.
   const tasks = Math.floor(memoryTotalBytes / 8 / 16384 / 2);
-  set(limits, RLIMIT_STACK, 8 * 1024 * 1024, RLIM_INFINITY);
-  set(limits, RLIMIT_CORE, 0, RLIM_INFINITY);
-  set(limits, RLIMIT_NPROC, tasks, tasks);
-  set(limits, RLIMIT_NOFILE, 1024, 4096);
-  set(limits, RLIMIT_MEMLOCK, 8 * 1024 * 1024, 8 * 1024 * 1024);
-  set(limits, RLIMIT_SIGPENDING, tasks, tasks);
-  set(limits, RLIMIT_MSGQUEUE, 819200, 819200);
-  set(limits, RLIMIT_NICE, 0, 0);
-  set(limits, RLIMIT_RTPRIO, 0, 0);
+  limits.set(RLIMIT_STACK, 8 * 1024 * 1024, RLIM_INFINITY);
+  limits.set(RLIMIT_CORE, 0, RLIM_INFINITY);
+  limits.set(RLIMIT_NPROC, tasks, tasks);
+  limits.set(RLIMIT_NOFILE, 1024, 4096);
+  limits.set(RLIMIT_MEMLOCK, 8 * 1024 * 1024, 8 * 1024 * 1024);
+  limits.set(RLIMIT_SIGPENDING, tasks, tasks);
+  limits.set(RLIMIT_MSGQUEUE, 819200, 819200);
+  limits.set(RLIMIT_NICE, 0, 0);
+  limits.set(RLIMIT_RTPRIO, 0, 0);
   return limits;
-}
-
-function set(limits: Rlimits, resource: number, soft: number, hard: number): void {
-  limits.soft[resource] = soft;
-  limits.hard[resource] = hard;
 }
 
 function nameList(): string[] {

@@ -8,6 +8,7 @@ import type { SyscallHandler } from "../syscalls/table.ts";
 import { Waiter, type WaitListener, type WaitQueue } from "../util/wait_queue.ts";
 import type { Deadlined } from "../util/deadline_heap.ts";
 import type { Kernel } from "../kernel.ts";
+import type { FutexWaiter } from "./futex_queue.ts";
 import type { Pid } from "./pid.ts";
 import { Scheduling } from "./scheduling.ts";
 import type { ThreadGroup } from "./thread_group.ts";
@@ -84,6 +85,9 @@ export class Task implements WaitListener, Deadlined {
   deadlineIndex = -1;
   /** Is queued to have its continuation run. */
   isWoken = false;
+
+  /** Its places in futex queues, made on first use (task/futex_queue.ts). */
+  readonly futexWaiters: FutexWaiter[] = [];
 
   // clone(2), set_tid_address(2), set_robust_list(2), rseq(2).
   clearChildTid = 0;

@@ -5,31 +5,27 @@ import { SIGCHLD } from "../abi/signal.ts";
 import { SignalActions } from "../signal/signal_actions.ts";
 import { SignalQueue } from "../signal/signal_queue.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
+import type { AddressSpace } from "../../platform/platform.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Pid } from "./pid.ts";
 import type { ProcessGroup, Session } from "./process_group.ts";
 import type { Rlimits } from "./rlimits.ts";
 import type { Task } from "./task.ts";
-
-/** CPU time and counters that wait(2) hands from the dead to their parent. */
-export class Usage {
-  cpuNanos = 0;
-  voluntarySwitches = 0;
-  /** Largest resident set ever, KiB. */
-  maxResidentKib = 0;
-
-  add(other: Usage): void {
-    this.cpuNanos += other.cpuNanos;
-    this.voluntarySwitches += other.voluntarySwitches;
-    if (other.maxResidentKib > this.maxResidentKib) this.maxResidentKib = other.maxResidentKib;
-  }
-}
+import { Usage } from "./usage.ts";
 
 /** Job-control events a parent may still fetch with wait(2); one of each at most. */
 export const enum ChildEvent {
   None,
   Stopped,
   Continued,
+}
+
+/** Timers of a process; the time room implements it. */
+export interface ProcessTimers {
+  /** The last task has exited. */
+  release(): void;
+  /** execve(2): POSIX timers go, interval timers stay. */
+  onExec(): void;
 }
 
 export class ThreadGroup {
@@ -70,10 +66,8 @@ export class ThreadGroup {
   childEvent: ChildEvent = ChildEvent.None;
 
   // End.
-  /** exit_group(2), execve of a thread or a deadly signal: every task (but groupExitTask) is on its way out. */
+  /** exit_group(2) or a deadly signal: every task is on its way out. */
   isExiting = false;
-  /** execve: the task that survives, or null. */
-  execTask: Task | null = null;
   /** Status in wait(2) form; of the group exit, else of the leader. */
   exitStatus = 0;
   /** Reaped, its number may belong to another. */
@@ -86,8 +80,6 @@ export class ThreadGroup {
   readonly limits: Rlimits;
   /** prctl(PR_SET_CHILD_SUBREAPER). */
   isSubreaper = false;
-  /** suid_dumpable in meaning: 0 no, 1 yes, 2 root only. prctl(PR_SET_DUMPABLE), reset by execve. */
-  dumpable = 1;
   oomScoreAdjust = 0;
   /** Monotonic nanoseconds of its birth. */
   readonly startNanos: number;
@@ -100,7 +92,9 @@ export class ThreadGroup {
   /** Of children that were waited for, and theirs. */
   readonly childrenUsage = new Usage();
   /** Interval and POSIX timers; the time room's object. */
-  timers: unknown = null;
+  timers: ProcessTimers | null = null;
+  /** Exited tasks whose host thread has not stopped yet; each still holds the memory map. See exit.ts. */
+  readonly lingering: Task[] = [];
 
   constructor(kernel: Kernel, parentTask: Task | null, actions: SignalActions, limits: Rlimits) {
     this.kernel = kernel;
@@ -135,6 +129,11 @@ export class ThreadGroup {
       if (!this.tasks[i].hasExited) return this.tasks[i];
     }
     return null;
+  }
+
+  /** execve(2) is about to run on `next` instead of `old`: the time spent so far is kept. */
+  onImageChange(old: AddressSpace, next: AddressSpace): void {
+    this.cpuNanosBefore += old.cpuNanos() - next.cpuNanos();
   }
 
   /** CPU time of the process in nanoseconds so far, without children. */

@@ -13,6 +13,7 @@ import {
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
 } from "../../kernel/abi/memory.ts";
+import { put32, u32 } from "../../kernel/abi/struct.ts";
 import { type AddressSpace, EVENT, type GuestThread, USER_ADDRESS_END } from "../platform.ts";
 import {
   ARENA_BYTES,
@@ -23,6 +24,7 @@ import {
   OP_COPY,
   OP_EXIT,
   OP_FORK,
+  OP_PATCH,
   OP_RECEIVE_FDS,
   SLOT_BYTES,
   SLOT_TID,
@@ -49,6 +51,11 @@ const MAP_PASSED = MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_POPULATE | MAP
 /** Descriptor number the first received descriptor takes in a stub (0 is the socket, 1 the doorbell). */
 const RECEIVED_FD = 2;
 const PROT_RW = 3;
+/** Tries of compareExchange while a guest changes the words beside the one that is meant. */
+const EXCHANGE_TRIES_MAX = 32;
+
+/** The 16 bytes around a word that is exchanged. */
+const line = new Uint8Array(16);
 
 export class SystrapAddressSpace implements AddressSpace {
   readonly platform: SystrapPlatform;
@@ -231,6 +238,25 @@ export class SystrapAddressSpace implements AddressSpace {
     thread.call(SYS_mprotect, false, page, pages, prot);
     if (thread.run() < 0) return -EFAULT;
     return count + thread.result(copied);
+  }
+
+  compareExchange(thread: GuestThread, address: number, expected: number, value: number): number {
+    const by = thread as SystrapThread;
+    const at = address % 16;
+    for (let tries = 0; tries < EXCHANGE_TRIES_MAX; tries++) {
+      if (this.read(address - at, line, 0, 16) !== 16) return -EFAULT;
+      if (u32(line, at) !== expected) return 0;
+      const exchange = by.command(OP_PATCH, false, 0, address - at);
+      by.putCommandWords(exchange, 1, u32(line, 0), u32(line, 4));
+      by.putCommandWords(exchange, 2, u32(line, 8), u32(line, 12));
+      put32(line, at, value);
+      by.putCommandWords(exchange, 3, u32(line, 0), u32(line, 4));
+      by.putCommandWords(exchange, 4, u32(line, 8), u32(line, 12));
+      if (by.run() < 0) return -EFAULT;
+      if (by.result(exchange) === 1) return 1;
+    }
+    // Either the words beside it never stood still, or the page cannot be written.
+    return -EFAULT;
   }
 
   residentPages(): number {

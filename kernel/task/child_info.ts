@@ -1,0 +1,16 @@
+// The siginfo a parent gets about a child: SIGCHLD of sigaction(2), also waitid(2)'s result.
+
+import { SignalInfo } from "../signal/signal_info.ts";
+import { nanosToTicks } from "./usage.ts";
+import type { ThreadGroup } from "./thread_group.ts";
+
+/** What `group`'s parent is told about it: CLD_ code and status. */
+export function childInfo(group: ThreadGroup, signal: number, code: number, status: number): SignalInfo {
+  const info = new SignalInfo(signal, code);
+  const parent = group.parent;
+  if (parent !== null) info.pid = group.pid.in(parent.pid.namespace);
+  info.uid = group.leader.credentials.uid;
+  info.status = status;
+  info.userTicks = nanosToTicks(group.cpuNanos());
+  return info;
+}

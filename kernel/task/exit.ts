@@ -1,0 +1,226 @@
+// How tasks and processes end. Linux: kernel/exit.c do_exit(), do_group_exit(), exit_notify(), release_task(). What
+// becomes of the children stands in reparent.ts, what a parent reads in wait.ts.
+//
+// A task exits either in its own call (exit, a deadly signal met by deliverSignals) or, condemned by others, at the start
+// of the loop's next turn (exitKilled). In the second case its host thread may still be running guest code; the task is
+// over at once, and only its hold on the memory lingers until the host thread has stopped.
+
+import { POLLHUP, POLLIN } from "../abi/file.ts";
+import {
+  CLD_DUMPED,
+  CLD_EXITED,
+  CLD_KILLED,
+  SA_NOCLDWAIT,
+  SIG_IGN,
+  SIGCHLD,
+  SIGCONT,
+  SIGHUP,
+  SIGKILL,
+} from "../abi/signal.ts";
+import type { Kernel } from "../kernel.ts";
+import { leaveStop } from "../signal/job_control.ts";
+import { discardSignals, discardTaskSignals, sendProcessGroupSignal, sendSignal } from "../signal/send.ts";
+import { childInfo } from "./child_info.ts";
+import { releaseVforkParent } from "./exec_changes.ts";
+import { exitFutexes } from "./futex_exit.ts";
+import { leaveProcessGroup } from "./process_group.ts";
+import { hangUpIfOrphaned, reparentChildren } from "./reparent.ts";
+import { type Task, TaskState } from "./task.ts";
+import type { ThreadGroup } from "./thread_group.ts";
+import { userAccount } from "./user_account.ts";
+
+/** exit(2): `task` ends with `status` in wait(2) form; its process ends with its last task. */
+export function exitTask(task: Task, status: number): void {
+  if (task.hasExited) return;
+  const group = task.threadGroup;
+  task.exitStatus = group.isExiting ? group.exitStatus : status;
+  if (task.state === TaskState.Blocked || task.state === TaskState.BlockedKillable) task.endWait();
+  leaveStop(task);
+  discardTaskSignals(task);
+  exitFutexes(task);
+  releaseVforkParent(task);
+  const isLast = group.liveCount === 1;
+  task.state = TaskState.Zombie;
+  group.liveCount--;
+  if (isLast) endProcess(task);
+  task.files.drop(task);
+  task.fs.drop();
+  if (isLast && group.session.leader === group) leaveTerminal(group);
+  releaseThread(task);
+  reparentChildren(task);
+  if (isLast) notifyParentOfExit(group);
+  if (task !== group.leader) buryTask(task);
+  if (isLast) endNamespace(task);
+}
+
+/** exit_group(2), or a deadly signal: every task of the process ends with `status`, `task` now. */
+export function exitGroup(task: Task, status: number): void {
+  killGroup(task.threadGroup, status, task);
+  exitTask(task, status);
+}
+
+/** Condemns every task of a process but `except`. The first who asks decides the status. */
+export function killGroup(group: ThreadGroup, status: number, except: Task | null = null): void {
+  if (group.liveCount === 0) return;
+  if (!group.isExiting) {
+    group.isExiting = true;
+    group.exitStatus = status;
+    group.stopSignal = 0;
+    group.stopsOutstanding = 0;
+    group.isStopped = false;
+  }
+  for (const task of group.tasks) {
+    if (task === except || task.hasExited) continue;
+    task.signals.mustStop = false;
+    condemn(task);
+  }
+}
+
+/** `task` exits at the start of the next turn, or before when it comes by deliverSignals. */
+export function condemn(task: Task): void {
+  if (task.signals.isKilled) return;
+  task.signals.isKilled = true;
+  task.signals.hasPending = true;
+  task.kernel.killed.push(task);
+}
+
+/** Ends all tasks that have been condemned. Called by the loop when no call is being served. */
+export function exitKilled(kernel: Kernel): void {
+  for (let task = kernel.killed.pop(); task !== undefined; task = kernel.killed.pop()) {
+    exitTask(task, SIGKILL);
+  }
+}
+
+/** The host thread of an exited task has stopped: it ends, and lets go of the memory. Called by the loop for its event. */
+export function endLingering(task: Task): void {
+  const lingering = task.threadGroup.lingering;
+  const index = lingering.indexOf(task);
+  if (index < 0) return;
+  lingering.splice(index, 1);
+  releaseThread(task);
+}
+
+function releaseThread(task: Task): void {
+  const thread = task.thread;
+  if (!thread.isRunning) {
+    thread.owner = null;
+    thread.exit();
+    task.mm.drop();
+    return;
+  }
+  // Nobody else uses the memory: the host process goes as a whole, whatever its threads are at.
+  const lingering = task.threadGroup.lingering;
+  lingering.push(task);
+  if (task.mm.references === lingering.length) {
+    for (const other of lingering) {
+      other.thread.owner = null;
+      other.mm.drop();
+    }
+    lingering.length = 0;
+    return;
+  }
+  thread.interrupt();
+}
+
+/** The last task: accounts are closed, timers stop. */
+function endProcess(task: Task): void {
+  const group = task.threadGroup;
+  if (!group.isExiting) group.exitStatus = group.leader === task ? task.exitStatus : group.leader.exitStatus;
+  const space = task.thread.addressSpace;
+  group.usage.cpuNanos = Math.max(0, group.cpuNanosBefore + space.cpuNanos());
+  group.usage.voluntarySwitches += task.blockCount;
+  group.timers?.release();
+  group.timers = null;
+  group.actions.references--;
+  discardSignals(group, 0xffff_ffff, 0xffff_ffff);
+}
+
+/** A session leader's end takes the terminal from the session, and tells who was in the foreground. */
+function leaveTerminal(group: ThreadGroup): void {
+  const session = group.session;
+  session.leader = null;
+  const terminal = session.terminal;
+  if (terminal === null) return;
+  const foreground = terminal.foreground;
+  session.terminal = null;
+  if (foreground !== null) {
+    sendProcessGroupSignal(foreground, SIGHUP);
+    sendProcessGroupSignal(foreground, SIGCONT);
+  }
+  terminal.onSessionEnd();
+}
+
+/** The process is a zombie: its groups may be orphans now, its parent hears of it, or it is reaped at once. */
+function notifyParentOfExit(group: ThreadGroup): void {
+  hangUpIfOrphaned(group, group.parent, true);
+  group.exitQueue.notify(POLLIN);
+  if (tellParent(group)) reap(group);
+}
+
+/** Sends the exit signal and wakes wait(2). True when nobody will wait for it: do_notify_parent(). */
+export function tellParent(group: ThreadGroup): boolean {
+  const parent = group.parent;
+  if (parent === null || parent.liveCount === 0) return parent !== null;
+  let isAutoReaped = false;
+  let signal = group.exitSignal;
+  if (signal === SIGCHLD) {
+    const handler = parent.actions.handler[SIGCHLD];
+    if (handler === SIG_IGN || (parent.actions.flags[SIGCHLD] & SA_NOCLDWAIT) !== 0) {
+      isAutoReaped = true;
+      if (handler === SIG_IGN) signal = 0;
+    }
+  }
+  if (signal !== 0) sendSignal(parent, exitInfo(group, signal));
+  parent.childQueue.notify(POLLIN);
+  return isAutoReaped;
+}
+
+function exitInfo(group: ThreadGroup, signal: number) {
+  const status = group.exitStatus;
+  if ((status & 0x7f) === 0) return childInfo(group, signal, CLD_EXITED, status >> 8 & 0xff);
+  return childInfo(group, signal, (status & 0x80) !== 0 ? CLD_DUMPED : CLD_KILLED, status & 0x7f);
+}
+
+/** Waited for, or nobody will: its id is free again. release_task() of the leader. */
+export function reap(group: ThreadGroup): void {
+  group.isReaped = true;
+  group.parent?.children.delete(group);
+  buryTask(group.leader);
+  leaveProcessGroup(group);
+  group.exitQueue.notify(POLLIN | POLLHUP);
+}
+
+/** A task that nobody waits for any more leaves every table. */
+function buryTask(task: Task): void {
+  const group = task.threadGroup;
+  task.state = TaskState.Dead;
+  const index = group.tasks.indexOf(task);
+  if (index >= 0) group.tasks.splice(index, 1);
+  task.kernel.tasks.delete(task.tid);
+  userAccount(task.kernel, task.credentials.uid).tasks--;
+  if (task.pid.task === task) {
+    task.pid.task = null;
+    task.pid.dropIfUnused();
+  }
+  if (task !== group.leader) group.usage.voluntarySwitches += task.blockCount;
+}
+
+/** An init's end ends everyone in its PID namespace; the sandbox's own ends the sandbox. zap_pid_ns_processes(). */
+function endNamespace(task: Task): void {
+  const group = task.threadGroup;
+  const namespace = task.pid.namespace;
+  if (namespace.init !== group) return;
+  namespace.isClosed = true;
+  for (const pid of [...namespace.pids.values()]) {
+    const other = pid.task;
+    if (other !== null && !other.hasExited) killGroup(other.threadGroup, SIGKILL);
+  }
+  // Its tasks are none of those whose call is being served: that is at most `task`.
+  const kernel = task.kernel;
+  exitKilled(kernel);
+  for (const pid of [...namespace.pids.values()]) {
+    const other = pid.task?.threadGroup;
+    if (other !== undefined && other !== group && other.isZombie) reap(other);
+  }
+  if (namespace.parent === null) kernel.exitStatus = group.exitStatus;
+}

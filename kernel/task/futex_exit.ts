@@ -1,0 +1,80 @@
+// What a task leaves behind in memory when it exits or calls execve: the locks of its robust list are marked as orphaned,
+// PI locks go to who waits, and the word of set_tid_address(2) becomes 0. Linux: futex_exit_release(), mm_release();
+// get_robust_list(2), Documentation/locking/robust-futex-ABI.rst.
+
+import { FUTEX_BITSET_MATCH_ANY, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from "../abi/task.ts";
+import { i64, u64 } from "../abi/struct.ts";
+import { futexWake } from "./futex.ts";
+import { releaseOwnedLocks } from "./futex_pi.ts";
+import { leaveQueues } from "./futex_queue.ts";
+import { EXCHANGE_TRIES_MAX, exchangeWord, readWord, writeWord } from "./futex_word.ts";
+import type { Task } from "./task.ts";
+
+/** struct robust_list_head: list.next, futex_offset, list_op_pending. */
+export const ROBUST_HEAD_BYTES = 24;
+/** Entries looked at, as the list may be a circle. */
+const ROBUST_LIST_MAX = 2048;
+
+const head = new Uint8Array(ROBUST_HEAD_BYTES);
+const link = new Uint8Array(8);
+
+/** Called while the memory the task has used is still its own. */
+export function exitFutexes(task: Task): void {
+  leaveQueues(task);
+  if (task.robustList !== 0) {
+    walkRobustList(task);
+    task.robustList = 0;
+  }
+  releaseOwnedLocks(task);
+  if (task.clearChildTid !== 0) {
+    // With nobody left to look at it, the write is saved.
+    if (task.mm.references > 1 && writeWord(task, task.clearChildTid, 0) === 0) {
+      futexWake(task, task.clearChildTid, false, 1, FUTEX_BITSET_MATCH_ANY);
+    }
+    task.clearChildTid = 0;
+  }
+}
+
+function walkRobustList(task: Task): void {
+  const space = task.mm.space;
+  if (space.read(task.robustList, head, 0, ROBUST_HEAD_BYTES) !== ROBUST_HEAD_BYTES) return;
+  let entry = u64(head, 0);
+  const offset = i64(head, 8);
+  const pending = u64(head, 16);
+  for (let i = 0; i < ROBUST_LIST_MAX && withoutFlag(entry) !== task.robustList; i++) {
+    // Read the next entry before the lock is let go: its new owner may reuse the memory.
+    const hasNext = space.read(withoutFlag(entry), link, 0, 8) === 8;
+    if (withoutFlag(entry) !== withoutFlag(pending) && !abandon(task, entry, offset, false)) return;
+    if (!hasNext) break;
+    entry = u64(link, 0);
+  }
+  if (withoutFlag(pending) !== 0) abandon(task, pending, offset, true);
+}
+
+/** Bit 0 of an entry says that the lock is a PI futex. */
+function withoutFlag(entry: number): number {
+  return entry - entry % 2;
+}
+
+/** The dead owner's lock gets FUTEX_OWNER_DIED and one waiter is woken. False on a bad address: handle_futex_death(). */
+function abandon(task: Task, entry: number, offset: number, isPending: boolean): boolean {
+  const address = withoutFlag(entry) + offset;
+  const isPi = entry % 2 === 1;
+  if (address % 4 !== 0 || address < 0) return false;
+  for (let tries = 0; tries < EXCHANGE_TRIES_MAX; tries++) {
+    const word = readWord(task, address);
+    if (word < 0) return false;
+    // It died after it had unlocked and before it could wake the next one.
+    if (isPending && !isPi && word === 0) {
+      futexWake(task, address, false, 1, FUTEX_BITSET_MATCH_ANY);
+      return true;
+    }
+    if ((word & FUTEX_TID_MASK) !== task.pid.own) return true;
+    const done = exchangeWord(task, address, word, (word & FUTEX_WAITERS | FUTEX_OWNER_DIED) >>> 0);
+    if (done < 0) return false;
+    if (done === 0) continue;
+    if (!isPi && (word & FUTEX_WAITERS) !== 0) futexWake(task, address, false, 1, FUTEX_BITSET_MATCH_ANY);
+    return true;
+  }
+  return true;
+}

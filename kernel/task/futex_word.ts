@@ -1,0 +1,36 @@
+// The 32-bit word of a futex in guest memory. Guest threads change it while the kernel looks at it, so it is read from
+// memory and not from what the stub copied in, and changed only by compare-and-exchange.
+
+import { EFAULT } from "../abi/errno.ts";
+import { put32, u32 } from "../abi/struct.ts";
+import type { Task } from "./task.ts";
+
+/** How often a change is tried again when guest threads keep changing the word: they must not hold the kernel up. */
+export const EXCHANGE_TRIES_MAX = 1000;
+
+const word = new Uint8Array(4);
+
+/** The word at `address` now, unsigned, or -EFAULT. */
+export function readWord(task: Task, address: number): number {
+  return task.mm.space.read(address, word, 0, 4) === 4 ? u32(word, 0) : -EFAULT;
+}
+
+/** Writes the word: 0 or -EFAULT. For words that only this task may write (clear_child_tid). */
+export function writeWord(task: Task, address: number, value: number): number {
+  put32(word, 0, value);
+  return task.mm.space.write(address, word, 0, 4) === 4 ? 0 : -EFAULT;
+}
+
+/** Sets the word to `value` if it is `expected` (unsigned): 1 done, 0 it was another, -EFAULT. */
+export function exchangeWord(task: Task, address: number, expected: number, value: number): number {
+  const space = task.mm.space;
+  // A thread that has been killed while it runs cannot carry out commands. What is left then is a dying owner's word, in
+  // which others only set FUTEX_WAITERS, and look again before they sleep.
+  if (space.compareExchange !== undefined && !task.thread.isRunning) {
+    return space.compareExchange(task.thread, address, expected, value >>> 0);
+  }
+  const now = readWord(task, address);
+  if (now < 0) return now;
+  if (now !== expected) return 0;
+  return writeWord(task, address, value) < 0 ? -EFAULT : 1;
+}

@@ -7,7 +7,7 @@ import { ERESTART_RESTARTBLOCK, ERESTARTSYS } from "../abi/errno.ts";
 import type { Kernel } from "../kernel.ts";
 import { deliverSignals } from "../signal/deliver.ts";
 import { forceFault } from "../signal/send.ts";
-import { exitGroup } from "./exit.ts";
+import { endLingering, exitGroup, exitKilled } from "./exit.ts";
 import { BLOCKED, NO_RESULT, type Task, TaskState } from "./task.ts";
 
 /** What the loop needs of the syscall table; the table stands above tasks and is handed in. */
@@ -23,13 +23,18 @@ export function runLoop(kernel: Kernel, table: CallTable): number {
 
 /** One turn of the loop. With `mayWait` it sleeps until something happens. */
 export function turn(kernel: Kernel, table: CallTable, mayWait: boolean): void {
+  exitKilled(kernel);
   resumeReady(kernel);
-  const isBusy = !mayWait || kernel.woken.length > 0;
+  // Init may have died of a signal just now; nothing would ever wake us.
+  if (kernel.exitStatus >= 0) return;
+  const isBusy = !mayWait || kernel.woken.length > 0 || kernel.killed.length > 0;
   const events = kernel.platform.wait(isBusy ? 0 : kernel.deadlines.next);
   for (let i = 0; i < events.threadCount; i++) {
     const task = events.threads[i].owner as Task | null;
     // The owner is gone when a task was killed in this very turn.
-    if (task !== null && task.thread === events.threads[i]) handleEvent(kernel, table, task);
+    if (task === null || task.thread !== events.threads[i]) continue;
+    if (task.hasExited) endLingering(task);
+    else handleEvent(kernel, table, task);
   }
   for (let i = 0; i < events.hostFdCount; i++) {
     kernel.hostFdListeners[events.hostFdCookies[i]]?.(events.hostFdEvents[i]);

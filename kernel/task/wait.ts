@@ -1,0 +1,141 @@
+// Waiting for children: wait4(2), waitid(2). Linux: do_wait(), wait_task_zombie(), wait_task_stopped() of kernel/exit.c.
+
+import { ECHILD } from "../abi/errno.ts";
+import { POLLIN } from "../abi/file.ts";
+import {
+  CLD_CONTINUED,
+  CLD_DUMPED,
+  CLD_EXITED,
+  CLD_KILLED,
+  CLD_STOPPED,
+  SIGCHLD,
+  SIGCONT,
+} from "../abi/signal.ts";
+import {
+  __WALL,
+  __WCLONE,
+  __WNOTHREAD,
+  WCONTINUED,
+  WEXITED,
+  WNOHANG,
+  WNOWAIT,
+  WSTOPPED,
+} from "../abi/task.ts";
+import { ERESTARTSYS } from "../abi/errno.ts";
+import type { SyscallHandler } from "../syscalls/table.ts";
+import { reap } from "./exit.ts";
+import { ChildEvent, type ThreadGroup } from "./thread_group.ts";
+import type { ProcessGroup } from "./process_group.ts";
+import type { Task } from "./task.ts";
+import { Usage } from "./usage.ts";
+
+/** Which children a call is about. */
+export const enum WaitFor {
+  Any,
+  Process,
+  Group,
+}
+
+/** What wait found; one object, filled by waitForChild and read before the next call of it. */
+export class WaitResult {
+  /** Id in the caller's namespace; 0 = nothing yet. */
+  pid = 0;
+  uid = 0;
+  /** CLD_ code and status as siginfo has them. */
+  code = 0;
+  status = 0;
+  /** Status as wait4 has it. */
+  waitStatus = 0;
+  readonly usage = new Usage();
+}
+
+export const waitResult = new WaitResult();
+
+/**
+ * Looks for a child in the wanted state and takes the event (unless WNOWAIT). The child's id, 0 with WNOHANG when none is
+ * in such a state, -ECHILD when there is no such child; else waits and runs `resume` again.
+ */
+export function waitForChild(
+  task: Task,
+  kind: WaitFor,
+  target: ThreadGroup | ProcessGroup | null,
+  options: number,
+  resume: SyscallHandler,
+): number {
+  const group = task.threadGroup;
+  let isAny = false;
+  for (const child of group.children) {
+    if (!isEligible(task, child, kind, target, options)) continue;
+    isAny = true;
+    if (take(task, child, options)) return waitResult.pid;
+  }
+  if (!isAny) return -ECHILD;
+  if ((options & WNOHANG) !== 0) return 0;
+  task.waitOn(group.childQueue, POLLIN);
+  return task.block(resume, -ERESTARTSYS);
+}
+
+function isEligible(
+  task: Task,
+  child: ThreadGroup,
+  kind: WaitFor,
+  target: ThreadGroup | ProcessGroup | null,
+  options: number,
+): boolean {
+  if (kind === WaitFor.Process && child !== target) return false;
+  if (kind === WaitFor.Group && child.processGroup !== target) return false;
+  if ((options & __WNOTHREAD) !== 0 && child.parentTask !== task) return false;
+  // A "clone" child is one whose end is told by another signal than SIGCHLD, or by none.
+  const isClone = child.exitSignal !== SIGCHLD;
+  return (options & __WALL) !== 0 || isClone === ((options & __WCLONE) !== 0);
+}
+
+/** Whether `child` has an event that is asked for; fills waitResult and takes it. */
+function take(task: Task, child: ThreadGroup, options: number): boolean {
+  const keeps = (options & WNOWAIT) !== 0;
+  if (child.isZombie) {
+    if ((options & WEXITED) === 0) return false;
+    fillExited(task, child);
+    if (!keeps) {
+      const sum = task.threadGroup.childrenUsage;
+      sum.add(child.usage);
+      sum.add(child.childrenUsage);
+      reap(child);
+    }
+    return true;
+  }
+  if (child.childEvent === ChildEvent.Stopped && (options & WSTOPPED) !== 0) {
+    fill(task, child, CLD_STOPPED, child.stopSignal, child.stopSignal << 8 | 0x7f);
+  } else if (child.childEvent === ChildEvent.Continued && (options & WCONTINUED) !== 0) {
+    fill(task, child, CLD_CONTINUED, SIGCONT, 0xffff);
+  } else {
+    return false;
+  }
+  if (!keeps) child.childEvent = ChildEvent.None;
+  return true;
+}
+
+function fillExited(task: Task, child: ThreadGroup): void {
+  const status = child.exitStatus;
+  if ((status & 0x7f) === 0) {
+    fill(task, child, CLD_EXITED, status >> 8 & 0xff, status);
+  } else {
+    fill(task, child, (status & 0x80) !== 0 ? CLD_DUMPED : CLD_KILLED, status & 0x7f, status);
+  }
+}
+
+function fill(task: Task, child: ThreadGroup, code: number, status: number, waitStatus: number): void {
+  const result = waitResult;
+  result.pid = child.pid.in(task.pid.namespace);
+  result.uid = child.leader.credentials.uid;
+  result.code = code;
+  result.status = status;
+  result.waitStatus = waitStatus;
+  const usage = result.usage;
+  usage.cpuNanos = 0;
+  usage.voluntarySwitches = 0;
+  usage.maxResidentKib = 0;
+  if (child.isZombie) usage.add(child.usage);
+  else usage.cpuNanos = child.cpuNanos();
+  usage.add(child.childrenUsage);
+}

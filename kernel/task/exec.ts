@@ -162,7 +162,6 @@ function become(task: Task, program: Program, request: Request): number {
     return NO_RESULT;
   }
   mm.dumpable = isSecure ? 0 : 1;
-  task.threadGroup.dumpable = mm.dumpable;
   const slash = request.filename.lastIndexOf("/");
   task.name = request.filename.slice(slash + 1, slash + 16);
   resetForExec(task);

@@ -1,37 +1,46 @@
 // Dentries: names in the tree and the cache of look-ups, positive and negative. Linux: struct dentry, fs/dcache.c.
-// A dentry lives as long as something refers to it (children, paths); the cache beyond that is bounded by an LRU list of
-// dentries that nobody has opened or mounted on.
+// A dentry lives as long as something refers to it (children, paths); the cache beyond that is bounded: unused dentries
+// stand in a ring in the order they became unused, and go when it is over-full and nobody has looked them up since.
 
 import { ENOENT } from "../abi/errno.ts";
 import type { Inode } from "./inode.ts";
 
 /** Unused dentries kept, over all file systems. */
 export const DENTRIES_UNUSED_MAX = 20_000;
+/** Dentries looked at each time the ring is over-full. */
+const EVICTIONS_MAX = 64;
 
 export class Dentry {
   /** "" for the root of a file system. */
   name: string;
-  /** null for the root of a file system and for one that was removed. */
+  /** null for the root of a file system. One that was removed keeps it, as its name is still shown. */
   parent: Dentry | null;
   /** null = negative: the name is known not to exist. */
   inode: Inode | null;
   #children: Map<string, Dentry> | null = null;
-  /** Paths, open files, mounts and children that use it; at zero it may be evicted. */
+  /** Paths, open files and mounts that use it; at zero it may be evicted. */
   #uses = 0;
-  /** Removed from its directory; it may still be open. */
+  /** No longer entered in its directory (removed, replaced, stale); it may still be open. */
   isUnlinked = false;
   /** Something is mounted here in some namespace: look for it in the mount table. */
   mountCount = 0;
-  #isListed = false;
+  /** Stands in the ring of unused dentries. */
+  isListed = false;
+  /** Looked up since the ring last came by: it gets another turn. */
+  #isRecent = false;
 
   constructor(name: string, parent: Dentry | null, inode: Inode | null) {
     this.name = name;
     this.parent = parent;
     this.inode = inode;
+    inode?.hold();
   }
 
   get isNegative(): boolean {
     return this.inode === null;
+  }
+  get isUsed(): boolean {
+    return this.#uses > 0;
   }
 
   hold(): void {
@@ -41,17 +50,21 @@ export class Dentry {
   drop(): void {
     if (--this.#uses > 0) return;
     if (this.isUnlinked || this.parent === null) this.#forget();
-    else if (!this.#isListed) list(this);
+    else list(this);
   }
 
   #forget(): void {
-    this.inode?.drop();
+    const inode = this.inode;
     this.inode = null;
+    inode?.drop();
   }
 
   /** The cached child of that name, or null. */
   child(name: string): Dentry | null {
-    return this.#children?.get(name) ?? null;
+    const child = this.#children?.get(name);
+    if (child === undefined) return null;
+    child.#isRecent = true;
+    return child;
   }
 
   /** The child of that name, looked up in the file system where the cache does not know. -ERRNO other than ENOENT. */
@@ -62,7 +75,8 @@ export class Dentry {
     const found = directory.lookup(name);
     if (typeof found === "number") {
       if (found !== -ENOENT) return found;
-      if (known !== null && known.inode !== null) this.#detach(known);
+      if (known !== null && known.inode === null) return known;
+      if (known !== null) this.#detach(known);
       return directory.isCacheable ? this.add(name, null) : new Dentry(name, this, null);
     }
     if (known !== null) {
@@ -75,7 +89,6 @@ export class Dentry {
   /** Enters a child. It starts unused: whoever keeps it holds it. */
   add(name: string, inode: Inode | null): Dentry {
     const child = new Dentry(name, this, inode);
-    inode?.hold();
     if (this.#children === null) this.#children = new Map();
     const before = this.#children.get(name);
     if (before !== undefined) this.#detach(before);
@@ -84,20 +97,23 @@ export class Dentry {
     return child;
   }
 
-  /** A negative child has come into being. */
+  /** A negative child has come into being. One that was looked up without being cached is entered now. */
   instantiate(inode: Inode): void {
     inode.hold();
     this.inode = inode;
+    const siblings = this.parent!.#children ??= new Map();
+    const entered = siblings.get(this.name);
+    if (entered === this) return;
+    if (entered !== undefined) this.parent!.#detach(entered);
+    siblings.set(this.name, this);
+    list(this);
   }
 
   /** The child has been removed from the file system: the name is free, who has it open keeps it. */
   remove(child: Dentry): void {
-    this.#children?.delete(child.name);
-    child.isUnlinked = true;
-    if (child.#uses === 0) child.#forget();
+    this.#detach(child);
   }
 
-  /** Takes a cached child out that turned out to be stale. */
   #detach(child: Dentry): void {
     if (this.#children?.get(child.name) === child) this.#children.delete(child.name);
     child.isUnlinked = true;
@@ -108,7 +124,7 @@ export class Dentry {
   moveChild(child: Dentry, to: Dentry, name: string): void {
     this.#children?.delete(child.name);
     const replaced = to.child(name);
-    if (replaced !== null && replaced !== child) to.remove(replaced);
+    if (replaced !== null && replaced !== child) to.#detach(replaced);
     child.name = name;
     child.parent = to;
     if (to.#children === null) to.#children = new Map();
@@ -132,7 +148,9 @@ export class Dentry {
   prune(): void {
     if (this.#children === null) return;
     for (const child of this.#children.values()) {
-      if (child.#uses === 0 && child.#children === null && child.mountCount === 0) this.#detach(child);
+      if (child.#uses > 0 || child.mountCount > 0) continue;
+      child.prune();
+      if (child.#children === null || child.#children.size === 0) this.#detach(child);
     }
   }
 
@@ -142,33 +160,32 @@ export class Dentry {
     return false;
   }
 
-  /** Evicts this dentry if nobody uses it; for the LRU. */
-  evict(): void {
-    this.#isListed = false;
-    if (this.#uses > 0 || this.mountCount > 0 || this.parent === null || this.isUnlinked) return;
-    if (this.#children !== null && this.#children.size > 0) {
-      list(this);
-      return;
+  /** For the ring: goes if nobody uses it. True = it stays listed. */
+  evict(): boolean {
+    if (this.#uses > 0 || this.mountCount > 0 || this.parent === null || this.isUnlinked) return false;
+    if (this.#isRecent || (this.#children !== null && this.#children.size > 0)) {
+      this.#isRecent = false;
+      return true;
     }
     this.parent.#detach(this);
-  }
-
-  markListed(): boolean {
-    if (this.#isListed) return false;
-    this.#isListed = true;
-    return true;
+    return false;
   }
 }
 
-/** Unused dentries in the order they became unused. A ring: the oldest is looked at first when it is over-full. */
+/** The ring: from unusedFrom on, dentries in the order they became unused. */
 let unused: Dentry[] = [];
 let unusedFrom = 0;
 
 function list(dentry: Dentry): void {
-  if (!dentry.markListed()) return;
+  if (dentry.isListed) return;
+  dentry.isListed = true;
   unused.push(dentry);
   if (unused.length - unusedFrom <= DENTRIES_UNUSED_MAX) return;
-  for (let n = 0; n < 64 && unusedFrom < unused.length - 64; n++) unused[unusedFrom++].evict();
+  for (let n = 0; n < EVICTIONS_MAX; n++) {
+    const oldest = unused[unusedFrom++];
+    if (oldest.evict()) unused.push(oldest);
+    else oldest.isListed = false;
+  }
   if (unusedFrom > DENTRIES_UNUSED_MAX) {
     unused = unused.slice(unusedFrom);
     unusedFrom = 0;

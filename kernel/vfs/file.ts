@@ -15,7 +15,9 @@ import {
   POLLWRNORM,
 } from "../abi/file.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
+import { releaseFileLocks } from "./file_locks.ts";
 import type { Inode } from "./inode.ts";
+import { dropFileLocks } from "./file_locks.ts";
 import type { Path } from "./path.ts";
 import type { Task } from "../task/task.ts";
 
@@ -41,8 +43,10 @@ export abstract class File {
   position = 0;
   /** References from descriptor tables, mappings, in-flight SCM_RIGHTS. */
   #references = 1;
-  /** Dentry and mount it was opened at (a vfs Path), for /proc, fchdir, *at calls. null for pipes and the like. */
-  path: unknown = null;
+  /** Where it was opened, held until it closes; for /proc, fchdir, *at calls. null for pipes and the like. */
+  path: Path | null = null;
+  /** It counts among its inode's writers (vfs/write_access.ts). */
+  isWriter = false;
   /** F_SETOWN, F_SETSIG of fcntl(2): set by syscalls. */
   owner: unknown = null;
   /** epoll items that watch this file; owned by ipc/epoll. */
@@ -88,6 +92,24 @@ export abstract class File {
   ioctl(_task: Task, _request: number, _argument: number): number {
     return -ENOTTY;
   }
+  /** Commands of fcntl(2) that are about one kind of file: F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS. */
+  control(_task: Task, _command: number, _argument: number): number {
+    return -EINVAL;
+  }
+  /** It is an end of a pipe or a FIFO: splice(2) and tee(2) work on it, with peek, consume and room. */
+  get isPipe(): boolean {
+    return false;
+  }
+  /** Pipes: copies what a read would give, `skip` bytes in, and leaves it there. Bytes, 0 at the end, -EAGAIN to wait. */
+  peek(_into: Uint8Array, _at: number, _length: number, _skip: number): number {
+    return -EINVAL;
+  }
+  /** Pipes: takes away `length` bytes that peek has shown. */
+  consume(_length: number): void {}
+  /** Pipes: bytes that a write would take now; 0 = it would wait. -EPIPE without a reader. */
+  room(): number {
+    return -EINVAL;
+  }
   truncate(_size: number): number {
     return -EINVAL;
   }
@@ -124,11 +146,15 @@ export abstract class File {
   /** Gives up one reference; at zero the file closes. */
   drop(): void {
     if (this.#references <= 0) throw new Error("File dropped below zero");
-    if (--this.#references === 0) this.release();
+    if (--this.#references > 0) return;
+    if (this.inode.locks !== null) dropFileLocks(this);
+    this.release();
   }
   /** The last reference went: give back what it holds. Called once. Subclasses call super.release() last. */
   release(): void {
-    (this.path as Path | null)?.drop();
+    if (this.inode.locks !== null) releaseFileLocks(this);
+    if (this.isWriter) this.inode.writers--;
+    this.path?.drop();
     this.path = null;
   }
 }

@@ -23,6 +23,8 @@ export abstract class Filesystem {
   readonly type: string;
   /** Minor of st_dev; the major is 0 as for Linux' anonymous devices. */
   readonly device: number;
+  /** Mounts of it, and file systems that stand on it. */
+  #references = 0;
 
   constructor(type: string) {
     this.type = type;
@@ -46,6 +48,12 @@ export abstract class Filesystem {
     return 0;
   }
 
+  hold(): void {
+    this.#references++;
+  }
+  drop(): void {
+    if (--this.#references === 0) this.release();
+  }
   /** After the last unmount and last open file. */
   release(): void {}
 }

@@ -7,6 +7,8 @@ import { EINVAL, ENODATA, ENODEV, ENOTDIR, EOPNOTSUPP, EPERM } from "../abi/errn
 import { S_IFDIR, S_IFLNK, S_IFMT } from "../abi/file.ts";
 import type { Filesystem } from "./filesystem.ts";
 import type { File } from "./file.ts";
+import type { InodeLocks } from "./file_locks.ts";
+import type { InodeWatch } from "./notify.ts";
 import type { Task } from "../task/task.ts";
 
 /** Which fields of an AttributeChange are meant. */
@@ -69,9 +71,13 @@ export abstract class Inode {
   /** Objects that are attached to a node from outside: bound Unix socket, FIFO, file locks. Owned by those rooms. */
   attachment: unknown = null;
   /** flock, POSIX and OFD locks of this inode; made by vfs/file_locks on first use. */
-  locks: unknown = null;
-  /** inotify watches; made by vfs/notify on first use. */
-  watches: unknown = null;
+  locks: InodeLocks | null = null;
+  /** inotify watches on it; see vfs/notify.ts. */
+  watches: InodeWatch[] | null = null;
+  /** Open files that may write; below 0 = programs that run from it. See vfs/write_access.ts. */
+  writers = 0;
+  /** Made by O_TMPFILE: it may be given its first link although nlink is 0. */
+  isLinkable = false;
 
   constructor(fs: Filesystem, ino: number, mode: number, uid: number, gid: number) {
     this.fs = fs;
@@ -113,6 +119,10 @@ export abstract class Inode {
   symlink(_name: string, _target: string, _node: NewNode): Inode | number {
     return -EPERM;
   }
+  /** A regular file in this file system that has no name, nlink 0 (O_TMPFILE). */
+  createUnnamed(_node: NewNode): Inode | number {
+    return -EOPNOTSUPP;
+  }
   /** Adds a hard link to `inode` of the same file system. */
   link(_name: string, _inode: Inode): number {
     return -EPERM;
@@ -152,6 +162,11 @@ export abstract class Inode {
 
   setattr(_change: AttributeChange): number {
     return -EPERM;
+  }
+
+  /** The inode whose content this one shows (overlay: of the layer), for who compares or maps. Itself for most. */
+  get underlying(): Inode {
+    return this;
   }
 
   getXattr(_name: string): Uint8Array | number {

@@ -1,22 +1,27 @@
-// Path resolution: from text to a Path. Linux: fs/namei.c, path_resolution(7), openat2(2).
+// Path resolution: from text to a Path. Linux: fs/namei.c, path_resolution(7), openat2(2), symlink(7).
 
-import { EACCES, EEXIST, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from "../abi/errno.ts";
+import { EACCES, EBADF, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from "../abi/errno.ts";
 import {
   AT_FDCWD,
+  MS_NOSYMFOLLOW,
+  NAME_MAX,
+  PATH_MAX,
   RESOLVE_BENEATH,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
   RESOLVE_NO_XDEV,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
   S_ISVTX,
 } from "../abi/file.ts";
-import { EBADF } from "../abi/errno.ts";
 import type { Task } from "../task/task.ts";
-import { acrossMounts, parentOf, Path } from "./path.ts";
+import type { Dentry } from "./dentry.ts";
+import type { Mount, MountNamespace } from "./mount.ts";
+import { acrossMounts, Path } from "./path.ts";
 import { MAY_EXEC, mayAccess } from "./permission.ts";
 
-export const PATH_MAX = 4096;
-export const NAME_MAX = 255;
 /** Symlinks followed in one resolution (MAXSYMLINKS). */
 export const SYMLINKS_MAX = 40;
 
@@ -27,181 +32,284 @@ export const EMPTY = 2;
 /** The result must be a directory. */
 export const DIRECTORY = 4;
 
+const SCOPED = RESOLVE_BENEATH | RESOLVE_IN_ROOT;
+const SLASH = 0x2f;
+const DOT = 0x2e;
+/** x for owner, group and others: anyone may walk through. */
+const ALL_EXEC = 0o111;
+
 /** The last component of a path that is to be created, removed or renamed. */
 export interface Parent {
   readonly path: Path;
-  /** Never empty; "." and ".." as they stand. */
+  /** Never empty; ".", ".." and "/" as they stand. */
   readonly name: string;
   /** The path ended in a slash. */
   readonly hasSlash: boolean;
 }
 
-/** State of one resolution. */
-class Walk {
-  readonly task: Task;
-  readonly flags: number;
-  readonly resolve: number;
-  readonly root: Path;
-  /** Links followed so far, counted together with the walks of their targets. */
-  readonly links: LinkCount;
-
-  constructor(task: Task, flags: number, resolve: number, root: Path, links: LinkCount) {
-    this.task = task;
-    this.flags = flags;
-    this.resolve = resolve;
-    this.root = root;
-    this.links = links;
-  }
-}
-
-class LinkCount {
-  count = 0;
+/** What walking to a name that may be created has found. `child` is negative where nothing stands. */
+export interface Place extends Parent {
+  readonly child: Path;
 }
 
 /** Resolves `name` from `dirfd` to something that exists. `flags`: FOLLOW, EMPTY, DIRECTORY; `how`: RESOLVE_ bits. */
 export function resolve(task: Task, dirfd: number, name: string, flags: number, how = 0): Path | number {
-  const found = walkTo(task, dirfd, name, flags, how, false);
-  if (typeof found === "number") return found;
-  const { path } = found;
-  if (path.dentry.inode === null) return -ENOENT;
-  if ((flags & DIRECTORY) !== 0 && !path.inode.isDirectory) return -ENOTDIR;
-  return path;
+  if (name === "") return resolveEmpty(task, dirfd, flags);
+  const walk = startWalk(task, dirfd, name, how);
+  if (typeof walk === "number") return walk;
+  const result = walk.run(name, (flags & FOLLOW) !== 0 ? TO_TARGET : TO_NAME);
+  if (result < 0) return result;
+  const inode = walk.dentry.inode;
+  if (inode === null) return -ENOENT;
+  if ((flags & DIRECTORY) !== 0 && !inode.isDirectory) return -ENOTDIR;
+  return new Path(walk.mount, walk.dentry);
 }
 
 /** Resolves all but the last component; the last one need not exist. */
 export function resolveParent(task: Task, dirfd: number, name: string, how = 0): Parent | number {
-  const found = walkTo(task, dirfd, name, 0, how, true);
-  return typeof found === "number" ? found : { path: found.path, name: found.last, hasSlash: found.hasSlash };
+  if (name === "") return -ENOENT;
+  const walk = startWalk(task, dirfd, name, how);
+  if (typeof walk === "number") return walk;
+  const result = walk.run(name, TO_PARENT);
+  if (result < 0) return result;
+  return { path: new Path(walk.mount, walk.dentry), name: walk.last, hasSlash: walk.hasSlash };
+}
+
+/**
+ * Resolves `name` for open(2) with O_CREAT: as resolve(), but where the last component (or, with FOLLOW, the last one of
+ * the last symlink's target) does not exist, the answer says where it would be made.
+ */
+export function resolvePlace(
+  task: Task,
+  dirfd: number,
+  name: string,
+  flags: number,
+  how = 0,
+): Place | number {
+  if (name === "") return -ENOENT;
+  const walk = startWalk(task, dirfd, name, how);
+  if (typeof walk === "number") return walk;
+  const result = walk.run(name, (flags & FOLLOW) !== 0 ? TO_TARGET : TO_NAME);
+  if (result < 0) return result;
+  return {
+    path: new Path(walk.parentMount, walk.parentDentry),
+    name: walk.last,
+    hasSlash: walk.hasSlash,
+    child: new Path(walk.mount, walk.dentry),
+  };
 }
 
 /** The child `name` of `parent` (mounts crossed), possibly negative. */
 export function lookupChild(task: Task, parent: Path, name: string): Path | number {
   const access = mayAccess(task.credentials, parent.inode, MAY_EXEC);
   if (access < 0) return access;
+  if (name.length > NAME_MAX) return -ENAMETOOLONG;
   const dentry = parent.dentry.lookup(name);
   if (typeof dentry === "number") return dentry;
   return acrossMounts(task.namespaces.mount, new Path(parent.mount, dentry));
 }
 
-interface Found {
-  path: Path;
-  last: string;
-  hasSlash: boolean;
-}
-
-function walkTo(
-  task: Task,
-  dirfd: number,
-  name: string,
-  flags: number,
-  how: number,
-  wantsParent: boolean,
-): Found | number {
-  if (name.length >= PATH_MAX) return -ENAMETOOLONG;
-  const start = startOf(task, dirfd, name, flags);
-  if (typeof start === "number") return start;
-  const isScoped = (how & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) !== 0;
-  let from = start;
-  if (name.charCodeAt(0) === 0x2f) {
-    if ((how & RESOLVE_BENEATH) !== 0) return -EXDEV;
-    from = (how & RESOLVE_IN_ROOT) !== 0 ? start : task.fs.root;
-  }
-  const walk = new Walk(task, flags, how, isScoped ? start : task.fs.root, new LinkCount());
-  if (name === "") return { path: from, last: "", hasSlash: false };
-  return walkFrom(walk, from, name, wantsParent);
-}
-
-function startOf(task: Task, dirfd: number, name: string, flags: number): Path | number {
-  if (name === "" && (flags & EMPTY) === 0) return -ENOENT;
-  if (name.charCodeAt(0) === 0x2f && dirfd === AT_FDCWD) return task.fs.root;
+/** An empty name: the descriptor or the working directory itself. */
+function resolveEmpty(task: Task, dirfd: number, flags: number): Path | number {
+  if ((flags & EMPTY) === 0) return -ENOENT;
   if (dirfd === AT_FDCWD) return task.fs.cwd;
-  if (name.charCodeAt(0) === 0x2f) return task.fs.root;
   const file = task.files.get(dirfd);
   if (file === null) return -EBADF;
-  const path = file.path as Path | null;
-  if (path === null) return -ENOTDIR;
-  if (name !== "" && !path.inode.isDirectory) return -ENOTDIR;
+  const path = file.path;
+  // Pipes and sockets have no place in the tree; their callers ask the file itself.
+  if (path === null) return -ENOENT;
+  if ((flags & DIRECTORY) !== 0 && !path.inode.isDirectory) return -ENOTDIR;
   return path;
 }
 
-/** Walks `name` from `at`. With `wantsParent` it stops before the last component. */
-function walkFrom(walk: Walk, at: Path, name: string, wantsParent: boolean): Found | number {
-  let index = 0;
-  for (;;) {
-    while (name.charCodeAt(index) === 0x2f) index++;
-    if (index >= name.length) return { path: at, last: ".", hasSlash: true };
-    let end = name.indexOf("/", index);
-    if (end < 0) end = name.length;
-    const component = name.slice(index, end);
-    let next = end;
-    while (name.charCodeAt(next) === 0x2f) next++;
-    const isLast = next >= name.length;
-    const hasSlash = end < name.length;
-    if (component.length > NAME_MAX) return -ENAMETOOLONG;
-    if (at.dentry.inode === null) return -ENOENT;
-    if (!at.inode.isDirectory) return -ENOTDIR;
-    if (isLast && wantsParent) return { path: at, last: component, hasSlash };
-    const step = takeStep(walk, at, component, !isLast || hasSlash || (walk.flags & FOLLOW) !== 0);
-    if (typeof step === "number") return step;
-    at = step;
-    if (isLast) {
-      if (hasSlash && at.dentry.inode !== null && !at.inode.isDirectory) return -ENOTDIR;
-      return { path: at, last: component, hasSlash };
+function startWalk(task: Task, dirfd: number, name: string, how: number): Walk | number {
+  if (name.length >= PATH_MAX) return -ENAMETOOLONG;
+  const isAbsolute = name.charCodeAt(0) === SLASH;
+  if (isAbsolute && (how & SCOPED) === 0) return new Walk(task, how, task.fs.root, task.fs.root);
+  if (isAbsolute && (how & RESOLVE_BENEATH) !== 0) return -EXDEV;
+  let start: Path;
+  if (dirfd === AT_FDCWD) {
+    start = task.fs.cwd;
+  } else {
+    const file = task.files.get(dirfd);
+    if (file === null) return -EBADF;
+    if (file.path === null || !file.inode.isDirectory) return -ENOTDIR;
+    start = file.path;
+  }
+  return new Walk(task, how, start, (how & SCOPED) !== 0 ? start : task.fs.root);
+}
+
+/** Where a walk ends: at the directory of the last component, at what it names, or behind a symlink there. */
+const TO_PARENT = 0;
+const TO_NAME = 1;
+const TO_TARGET = 2;
+type WalkEnd = typeof TO_PARENT | typeof TO_NAME | typeof TO_TARGET;
+
+/** One resolution: where it stands, and what is left to walk behind symlinks. */
+class Walk {
+  readonly #task: Task;
+  readonly #how: number;
+  readonly #namespace: MountNamespace;
+  readonly #root: Path;
+  /** Where it stands. */
+  mount: Mount;
+  dentry: Dentry;
+  /** Directory in which the last component was looked up. */
+  parentMount: Mount;
+  parentDentry: Dentry;
+  /** The last component: a name, ".", "..", or "/" when there was none. */
+  last = "/";
+  /** A slash follows the last component. */
+  hasSlash = false;
+  #linkCount = 0;
+  /** Remainders of paths whose middle was a symlink, outermost first; none is empty. */
+  #rest: string[] | null = null;
+
+  constructor(task: Task, how: number, start: Path, root: Path) {
+    this.#task = task;
+    this.#how = how;
+    this.#namespace = task.namespaces.mount;
+    this.#root = root;
+    this.mount = this.parentMount = start.mount;
+    this.dentry = this.parentDentry = start.dentry;
+  }
+
+  /** Walks `name`. 0 or -ERRNO; the last component may turn out negative. */
+  run(name: string, end: WalkEnd): number {
+    let index = 0;
+    for (;;) {
+      while (name.charCodeAt(index) === SLASH) index++;
+      if (index >= name.length) {
+        const rest = this.#rest?.pop();
+        if (rest === undefined) return 0;
+        name = rest;
+        index = 0;
+        continue;
+      }
+      let stop = name.indexOf("/", index);
+      if (stop < 0) stop = name.length;
+      const component = name.slice(index, stop);
+      index = stop;
+      while (name.charCodeAt(index) === SLASH) index++;
+      const isLast = index >= name.length && (this.#rest === null || this.#rest.length === 0);
+      if (isLast && stop < name.length) this.hasSlash = true;
+
+      const directory = this.dentry.inode;
+      if (directory === null) return -ENOENT;
+      const mode = directory.mode;
+      if ((mode & S_IFMT) !== S_IFDIR) return -ENOTDIR;
+      if ((mode & ALL_EXEC) !== ALL_EXEC) {
+        const access = mayAccess(this.#task.credentials, directory, MAY_EXEC);
+        if (access < 0) return access;
+      }
+      if (isLast) {
+        this.last = component;
+        this.parentMount = this.mount;
+        this.parentDentry = this.dentry;
+        if (end === TO_PARENT) return component.length > NAME_MAX ? -ENAMETOOLONG : 0;
+      }
+      if (component.charCodeAt(0) === DOT) {
+        if (component.length === 1) continue;
+        if (component.length === 2 && component.charCodeAt(1) === DOT) {
+          const up = this.#stepUp();
+          if (up < 0) return up;
+          continue;
+        }
+      }
+      if (component.length > NAME_MAX) return -ENAMETOOLONG;
+      const child = this.dentry.lookup(component);
+      if (typeof child === "number") return child;
+      const inode = child.inode;
+      if (child.mountCount > 0) {
+        const crossed = this.#cross(child);
+        if (crossed < 0) return crossed;
+      } else if (
+        inode !== null && (inode.mode & S_IFMT) === S_IFLNK && (!isLast || this.hasSlash || end === TO_TARGET)
+      ) {
+        const target = this.#follow(child, isLast);
+        if (typeof target === "number") return target;
+        if (index < name.length) (this.#rest ??= []).push(name.slice(index));
+        name = target;
+        index = 0;
+        continue;
+      } else {
+        this.dentry = child;
+      }
+      // A name with a slash behind it must be a directory, where it exists at all.
+      if (isLast && this.hasSlash && this.dentry.inode !== null && !this.dentry.inode.isDirectory) {
+        return -ENOTDIR;
+      }
     }
-    index = next;
   }
-}
 
-function takeStep(walk: Walk, at: Path, component: string, followsLink: boolean): Path | number {
-  const task = walk.task;
-  const access = mayAccess(task.credentials, at.inode, MAY_EXEC);
-  if (access < 0) return access;
-  if (component === ".") return at;
-  const namespace = task.namespaces.mount;
-  if (component === "..") {
-    if ((walk.resolve & RESOLVE_BENEATH) !== 0 && at.equals(walk.root)) return -EXDEV;
-    const up = parentOf(namespace, at, walk.root);
-    return (walk.resolve & RESOLVE_NO_XDEV) !== 0 && up.mount !== at.mount ? -EXDEV : up;
+  #stepUp(): number {
+    const root = this.#root;
+    for (;;) {
+      if (this.mount === root.mount && this.dentry === root.dentry) {
+        return (this.#how & RESOLVE_BENEATH) !== 0 ? -EXDEV : 0;
+      }
+      if (this.dentry !== this.mount.root) {
+        const parent = this.dentry.parent;
+        if (parent !== null) this.dentry = parent;
+        // What is mounted on the parent covers it.
+        return this.dentry.mountCount > 0 ? this.#cross(this.dentry) : 0;
+      }
+      if (this.mount.parent === null) return 0;
+      if ((this.#how & RESOLVE_NO_XDEV) !== 0) return -EXDEV;
+      this.dentry = this.mount.mountPoint!;
+      this.mount = this.mount.parent;
+    }
   }
-  const dentry = at.dentry.lookup(component);
-  if (typeof dentry === "number") return dentry;
-  const path = acrossMounts(namespace, new Path(at.mount, dentry));
-  if ((walk.resolve & RESOLVE_NO_XDEV) !== 0 && path.mount !== at.mount) return -EXDEV;
-  if (dentry.inode === null || !followsLink || !path.inode.isSymlink) return path;
-  return follow(walk, at, path);
-}
 
-function follow(walk: Walk, directory: Path, link: Path): Path | number {
-  const task = walk.task;
-  if (++walk.links.count > SYMLINKS_MAX || (walk.resolve & RESOLVE_NO_SYMLINKS) !== 0) return -ELOOP;
-  if (isForeignLink(task, directory, link)) return -EACCES;
-  const magic = link.inode.magicLink(task);
-  if (magic !== null) {
-    if ((walk.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT)) !== 0) return -ELOOP;
-    return magic as Path | number;
+  /** Goes to `dentry` of this mount, or to the root of what is mounted there. */
+  #cross(dentry: Dentry): number {
+    let mount: Mount | null = this.mount;
+    const from = mount;
+    for (;;) {
+      this.mount = mount;
+      this.dentry = dentry;
+      mount = this.#namespace.mountedAt(mount, dentry);
+      if (mount === null) break;
+      dentry = mount.root;
+    }
+    return (this.#how & RESOLVE_NO_XDEV) !== 0 && this.mount !== from ? -EXDEV : 0;
   }
-  const target = link.inode.readlink();
-  if (typeof target === "number") return target;
-  if (target === "") return -ENOENT;
-  let from = directory;
-  if (target.charCodeAt(0) === 0x2f) {
-    if ((walk.resolve & RESOLVE_BENEATH) !== 0) return -EXDEV;
-    from = walk.root;
+
+  /** The text of symlink `link` in the directory where the walk stands, which may move to the root; "" after a jump. */
+  #follow(link: Dentry, isLast: boolean): string | number {
+    const how = this.#how;
+    if (++this.#linkCount > SYMLINKS_MAX || (how & RESOLVE_NO_SYMLINKS) !== 0) return -ELOOP;
+    if ((this.mount.flags & MS_NOSYMFOLLOW) !== 0) return -ELOOP;
+    const inode = link.inode!;
+    if (isLast && this.#isForeignLink(link)) return -EACCES;
+    const magic = inode.magicLink(this.#task) as Path | number | null;
+    if (magic !== null) return this.#jump(magic);
+    const target = inode.readlink();
+    if (typeof target === "number") return target;
+    if (target === "") return -ENOENT;
+    if (target.charCodeAt(0) !== SLASH) return target;
+    if ((how & RESOLVE_BENEATH) !== 0) return -EXDEV;
+    if ((how & RESOLVE_NO_XDEV) !== 0 && this.mount !== this.#root.mount) return -EXDEV;
+    this.mount = this.#root.mount;
+    this.dentry = this.#root.dentry;
+    return target;
   }
-  const inside = new Walk(task, walk.flags | FOLLOW, walk.resolve, walk.root, walk.links);
-  const inner = walkFrom(inside, from, target, false);
-  if (typeof inner === "number") return inner;
-  return inner.path;
-}
 
-/** protected_symlinks: in a sticky directory that anyone may write, only one's own links and the directory owner's count. */
-function isForeignLink(task: Task, directory: Path, link: Path): boolean {
-  const mode = directory.inode.mode;
-  if ((mode & (S_ISVTX | 0o002)) !== (S_ISVTX | 0o002)) return false;
-  return link.inode.uid !== task.credentials.fsuid && link.inode.uid !== directory.inode.uid;
-}
+  #jump(to: Path | number): string | number {
+    if ((this.#how & RESOLVE_NO_MAGICLINKS) !== 0) return -ELOOP;
+    if (typeof to === "number") return to;
+    if ((this.#how & SCOPED) !== 0) return -EXDEV;
+    if ((this.#how & RESOLVE_NO_XDEV) !== 0 && this.mount !== to.mount) return -EXDEV;
+    this.mount = to.mount;
+    this.dentry = to.dentry;
+    return "";
+  }
 
-/** Whether a name may be created: -EEXIST for "." and "..". */
-export function checkNewName(name: string): number {
-  return name === "." || name === ".." || name === "" ? -EEXIST : name.length > NAME_MAX ? -ENAMETOOLONG : 0;
+  /** protected_symlinks: in a sticky directory that anyone may write, only one's own links and its owner's count. */
+  #isForeignLink(link: Dentry): boolean {
+    const directory = this.dentry.inode!;
+    if ((directory.mode & (S_ISVTX | 0o002)) !== (S_ISVTX | 0o002)) return false;
+    const owner = link.inode!.uid;
+    return owner !== this.#task.credentials.fsuid && owner !== directory.uid;
+  }
 }

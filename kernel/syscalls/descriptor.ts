@@ -1,0 +1,384 @@
+// Calls on descriptors as such: close, dup, fcntl, ioctl, flock, truncation and sync.
+
+import { EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EPERM, EROFS, ESPIPE } from "../abi/errno.ts";
+import {
+  AT_FDCWD,
+  CLOSE_RANGE_CLOEXEC,
+  CLOSE_RANGE_UNSHARE,
+  F_DUPFD,
+  F_DUPFD_CLOEXEC,
+  F_GETFD,
+  F_GETFL,
+  F_GETLEASE,
+  F_GETLK,
+  F_GETOWN,
+  F_GETSIG,
+  F_OFD_GETLK,
+  F_OFD_SETLK,
+  F_OFD_SETLKW,
+  F_SETFD,
+  F_SETFL,
+  F_SETLEASE,
+  F_SETLK,
+  F_SETLKW,
+  F_SETOWN,
+  F_SETSIG,
+  FD_CLOEXEC,
+  FIOASYNC,
+  FIOCLEX,
+  FIONBIO,
+  FIONCLEX,
+  FIONREAD,
+  LOCK_EX,
+  LOCK_NB,
+  LOCK_SH,
+  LOCK_UN,
+  O_APPEND,
+  O_CLOEXEC,
+  O_DIRECT,
+  O_NOATIME,
+  O_NONBLOCK,
+  O_PATH,
+  S_IFMT,
+  S_IFREG,
+} from "../abi/file.ts";
+import { i32, put32 } from "../abi/struct.ts";
+import { RLIMIT_FSIZE, RLIMIT_NOFILE } from "../abi/task.ts";
+import { SIGXFSZ } from "../abi/signal.ts";
+import { raiseSignal } from "../signal/send.ts";
+import type { Task } from "../task/task.ts";
+import type { File } from "../vfs/file.ts";
+import { flock, getLock, setLock } from "../vfs/file_locks.ts";
+import { isOwnerOrCapable, MAY_WRITE, mayAccess, modeAfterWrite } from "../vfs/permission.ts";
+import { FOLLOW, PATH_MAX, resolve } from "../vfs/path_walk.ts";
+import type { Args } from "./args.ts";
+import { truncateInode } from "./open.ts";
+import { FULL, partial, type SyscallFamily } from "./table.ts";
+
+const O_ASYNC = 0o20000;
+const SETFL_FLAGS = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC;
+/** O_LARGEFILE as F_GETFL shows it on x86-64. */
+const O_LARGEFILE_SHOWN = 0o100000;
+
+export const DESCRIPTOR_CALLS: SyscallFamily = {
+  close: {
+    nr: { x64: 3, arm64: 57 },
+    args: { fd: "fd" },
+    returns: "int",
+    support: FULL,
+    run: (task, args) => task.files.close(task, args.i32(0)),
+  },
+  ioctl: {
+    nr: { x64: 16, arm64: 29 },
+    args: { fd: "fd", request: "uint", argp: "word" },
+    returns: "int",
+    support: partial("requests of the files that exist here; others answer ENOTTY"),
+    run: ioctl,
+  },
+  dup: { nr: { x64: 32, arm64: 23 }, args: { oldfd: "fd" }, returns: "fd", support: FULL, run: dup },
+  dup2: { nr: { x64: 33 }, args: { oldfd: "fd", newfd: "fd" }, returns: "fd", support: FULL, run: dup2 },
+  dup3: {
+    nr: { x64: 292, arm64: 24 },
+    args: { oldfd: "fd", newfd: "fd", flags: { flags: { O_CLOEXEC } } },
+    returns: "fd",
+    support: FULL,
+    run: dup3,
+  },
+  fcntl: {
+    nr: { x64: 72, arm64: 25 },
+    args: { fd: "fd", cmd: "int", arg: "word" },
+    returns: "int",
+    support: partial("no leases, no F_NOTIFY; SIGIO is not sent"),
+    run: fcntl,
+  },
+  flock: {
+    nr: { x64: 73, arm64: 32 },
+    args: { fd: "fd", operation: { flags: { LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN } } },
+    returns: "int",
+    support: FULL,
+    run: flockCall,
+  },
+  fsync: {
+    nr: { x64: 74, arm64: 82 },
+    args: { fd: "fd" },
+    returns: "int",
+    support: FULL,
+    run: (t, a) => sync(t, a, false),
+  },
+  fdatasync: {
+    nr: { x64: 75, arm64: 83 },
+    args: { fd: "fd" },
+    returns: "int",
+    support: FULL,
+    run: (task, args) => sync(task, args, true),
+  },
+  truncate: {
+    nr: { x64: 76, arm64: 45 },
+    args: { path: "path", length: "offset" },
+    returns: "int",
+    support: FULL,
+    run: truncate,
+  },
+  ftruncate: {
+    nr: { x64: 77, arm64: 46 },
+    args: { fd: "fd", length: "offset" },
+    returns: "int",
+    support: FULL,
+    run: ftruncate,
+  },
+  sync: { nr: { x64: 162, arm64: 81 }, args: {}, returns: "int", support: FULL, run: syncAll },
+  syncfs: { nr: { x64: 306, arm64: 267 }, args: { fd: "fd" }, returns: "int", support: FULL, run: syncfs },
+  sync_file_range: {
+    nr: { x64: 277, arm64: 84 },
+    args: { fd: "fd", offset: "offset", nbytes: "offset", flags: "uint" },
+    returns: "int",
+    support: partial("syncs the whole file"),
+    run: syncFileRange,
+  },
+  fallocate: {
+    nr: { x64: 285, arm64: 47 },
+    args: { fd: "fd", mode: "int", offset: "offset", len: "offset" },
+    returns: "int",
+    support: FULL,
+    run: fallocate,
+  },
+  fadvise64: {
+    nr: { x64: 221, arm64: 223 },
+    args: { fd: "fd", offset: "offset", len: "offset", advice: "int" },
+    returns: "int",
+    support: partial("checked; the host's page cache decides"),
+    run: fadvise,
+  },
+  readahead: {
+    nr: { x64: 187, arm64: 213 },
+    args: { fd: "fd", offset: "offset", count: "size" },
+    returns: "int",
+    support: partial("checked; the host's page cache decides"),
+    run: readahead,
+  },
+  close_range: {
+    nr: { x64: 436, arm64: 436 },
+    args: { first: "uint", last: "uint", flags: { flags: { CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC } } },
+    returns: "int",
+    support: FULL,
+    run: closeRange,
+  },
+};
+
+function dup(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  return file === null ? -EBADF : duplicate(task, file, false, 0);
+}
+
+function duplicate(task: Task, file: File, closeOnExec: boolean, from: number): number {
+  file.hold();
+  const fd = task.files.allocate(task, file, closeOnExec, from);
+  if (fd < 0) file.drop();
+  return fd;
+}
+
+function dup2(task: Task, args: Args): number {
+  const from = args.i32(0), to = args.i32(1);
+  const file = task.files.get(from);
+  if (file === null) return -EBADF;
+  return from === to ? to : place(task, file, to, false);
+}
+
+function dup3(task: Task, args: Args): number {
+  const flags = args.u32(2);
+  if ((flags & ~O_CLOEXEC) !== 0) return -EINVAL;
+  const from = args.i32(0), to = args.i32(1);
+  if (from === to) return -EINVAL;
+  const file = task.files.get(from);
+  return file === null ? -EBADF : place(task, file, to, flags !== 0);
+}
+
+function place(task: Task, file: File, fd: number, closeOnExec: boolean): number {
+  if (fd < 0 || fd >= task.threadGroup.limits.soft(RLIMIT_NOFILE)) return -EBADF;
+  file.hold();
+  task.files.replace(task, fd, file, closeOnExec);
+  return fd;
+}
+
+function fcntl(task: Task, args: Args): number {
+  const fd = args.i32(0), command = args.i32(1);
+  const file = task.files.get(fd);
+  if (file === null) return -EBADF;
+  if ((file.flags & O_PATH) !== 0 && !WORKS_ON_PATH.has(command)) return -EBADF;
+  switch (command) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+      if (args.i32(2) < 0 || args.i32(2) >= task.threadGroup.limits.soft(RLIMIT_NOFILE)) return -EINVAL;
+      return duplicate(task, file, command === F_DUPFD_CLOEXEC, args.i32(2));
+    case F_GETFD:
+      return task.files.isCloseOnExec(fd) ? FD_CLOEXEC : 0;
+    case F_SETFD:
+      task.files.setCloseOnExec(fd, (args.u32(2) & FD_CLOEXEC) !== 0);
+      return 0;
+    case F_GETFL:
+      return file.flags | ((file.flags & O_PATH) === 0 ? O_LARGEFILE_SHOWN : 0);
+    case F_SETFL:
+      return setStatusFlags(task, file, args.u32(2));
+    case F_GETLK:
+    case F_OFD_GETLK:
+      return getLock(task, file, args, command === F_OFD_GETLK);
+    case F_SETLK:
+    case F_SETLKW:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW:
+      return setLock(task, file, args, command);
+    case F_GETOWN:
+      return (file.owner as number | null) ?? 0;
+    case F_SETOWN:
+      file.owner = args.i32(2);
+      return 0;
+    case F_GETSIG:
+      return 0;
+    case F_SETSIG:
+      return args.i32(2) < 0 || args.i32(2) > 64 ? -EINVAL : 0;
+    case F_GETLEASE:
+      return 2; // F_UNLCK: no lease
+    case F_SETLEASE:
+      return -EINVAL;
+    default:
+      return file.control(task, command, args.word(2));
+  }
+}
+
+const WORKS_ON_PATH = new Set([F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL]);
+
+function setStatusFlags(task: Task, file: File, wanted: number): number {
+  const changed = (file.flags ^ wanted) & SETFL_FLAGS;
+  if ((changed & O_NOATIME & wanted) !== 0 && !isOwnerOrCapable(task.credentials, file.inode)) return -EPERM;
+  if ((changed & O_DIRECT & wanted) !== 0 && !file.isSeekable) return -EINVAL;
+  return file.setFlags((file.flags & ~SETFL_FLAGS) | (wanted & SETFL_FLAGS));
+}
+
+const small = new Uint8Array(8);
+
+function ioctl(task: Task, args: Args): number {
+  const fd = args.i32(0), request = args.u32(1), pointer = args.word(2);
+  const file = task.files.get(fd);
+  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
+  switch (request) {
+    case FIOCLEX:
+      task.files.setCloseOnExec(fd, true);
+      return 0;
+    case FIONCLEX:
+      task.files.setCloseOnExec(fd, false);
+      return 0;
+    case FIONBIO:
+    case FIOASYNC: {
+      if (task.memory.copyIn(pointer, small, 0, 4) < 0) return -EFAULT;
+      const flag = request === FIONBIO ? O_NONBLOCK : O_ASYNC;
+      return file.setFlags(i32(small, 0) !== 0 ? file.flags | flag : file.flags & ~flag);
+    }
+    case FIONREAD:
+      if ((file.inode.mode & S_IFMT) !== S_IFREG) break;
+      put32(small, 0, Math.max(0, file.inode.size - file.position));
+      return task.memory.copyOut(pointer, small, 0, 4);
+  }
+  return file.ioctl(task, request, pointer);
+}
+
+function flockCall(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
+  return flock(task, file, args.i32(1), flockCall);
+}
+
+function sync(task: Task, args: Args, isDataOnly: boolean): number {
+  const file = task.files.get(args.i32(0));
+  return file === null || (file.flags & O_PATH) !== 0 ? -EBADF : file.sync(isDataOnly);
+}
+
+function truncate(task: Task, args: Args): number {
+  const size = args.i53(1);
+  if (size < 0) return -EINVAL;
+  const name = task.memory.readString(args.word(0), PATH_MAX);
+  if (typeof name === "number") return name;
+  const path = resolve(task, AT_FDCWD, name, FOLLOW);
+  if (typeof path === "number") return path;
+  if (path.inode.isDirectory) return -EISDIR;
+  if ((path.inode.mode & S_IFMT) !== S_IFREG) return -EINVAL;
+  if (path.mount.isReadOnly) return -EROFS;
+  const access = mayAccess(task.credentials, path.inode, MAY_WRITE);
+  if (access < 0) return access;
+  return overFileLimit(task, size) ? -EFBIG : truncateInode(task, path, size);
+}
+
+function overFileLimit(task: Task, size: number): boolean {
+  if (size <= task.threadGroup.limits.soft(RLIMIT_FSIZE)) return false;
+  raiseSignal(task, SIGXFSZ);
+  return true;
+}
+
+function ftruncate(task: Task, args: Args): number {
+  const size = args.i53(1);
+  if (size < 0) return -EINVAL;
+  const file = task.files.get(args.i32(0));
+  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
+  if ((file.inode.mode & S_IFMT) !== S_IFREG || !file.isWritable) return -EINVAL;
+  if (overFileLimit(task, size)) return -EFBIG;
+  const result = file.truncate(size);
+  if (result === 0) file.inode.mode = modeAfterWrite(task.credentials, file.inode.mode);
+  return result;
+}
+
+function syncAll(task: Task): number {
+  for (const mount of task.namespaces.mount.mounts()) mount.fs.sync();
+  return 0;
+}
+
+function syncfs(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  return file === null ? -EBADF : file.inode.fs.sync();
+}
+
+function syncFileRange(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  if (file === null) return -EBADF;
+  if ((args.u32(3) & ~7) !== 0 || args.i53(1) < 0 || args.i53(2) < 0) return -EINVAL;
+  if (!file.isSeekable) return -ESPIPE;
+  return file.sync(true);
+}
+
+function fallocate(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  const offset = args.i53(2), length = args.i53(3);
+  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
+  if (offset < 0 || length <= 0) return -EINVAL;
+  if (!file.isWritable) return -EBADF;
+  if (file.inode.isDirectory) return -EISDIR;
+  if (overFileLimit(task, offset + length)) return -EFBIG;
+  return file.allocate(args.u32(1), offset, length);
+}
+
+function fadvise(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
+  if (!file.isSeekable) return -ESPIPE;
+  return args.i53(2) < 0 || args.u32(3) > 5 ? -EINVAL : 0;
+}
+
+function readahead(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  if (file === null || !file.isReadable) return -EBADF;
+  return (file.inode.mode & S_IFMT) === S_IFREG ? 0 : -EINVAL;
+}
+
+function closeRange(task: Task, args: Args): number {
+  const first = args.u32(0), flags = args.u32(2);
+  if ((flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) !== 0 || first > args.u32(1)) return -EINVAL;
+  if ((flags & CLOSE_RANGE_UNSHARE) !== 0 && task.files.references > 1) {
+    const copy = task.files.clone();
+    task.files.drop(task);
+    task.files = copy;
+  }
+  const last = Math.min(args.u32(1), task.files.size - 1);
+  for (let fd = first; fd <= last; fd++) {
+    if ((flags & CLOSE_RANGE_CLOEXEC) === 0) task.files.close(task, fd);
+    else if (task.files.get(fd) !== null) task.files.setCloseOnExec(fd, true);
+  }
+  return 0;
+}

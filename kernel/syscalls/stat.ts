@@ -1,0 +1,335 @@
+// stat(2) and its kin, access(2), readlink(2), statfs(2).
+
+import { EBADF, EFAULT, EINVAL, ENOENT } from "../abi/errno.ts";
+import {
+  AT_EACCESS,
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_NO_AUTOMOUNT,
+  AT_STATX_SYNC_TYPE,
+  AT_SYMLINK_NOFOLLOW,
+  F_OK,
+  MS_NOEXEC,
+  MS_RDONLY,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+  S_IFMT,
+  S_IFSOCK,
+  STATX_BASIC_STATS,
+  STATX_BTIME,
+  W_OK,
+  X_OK,
+} from "../abi/file.ts";
+import { EACCES, EROFS } from "../abi/errno.ts";
+import { put16, put32, put64, zero } from "../abi/struct.ts";
+import { putLatin1 } from "../util/bytes.ts";
+import type { Task } from "../task/task.ts";
+import { NO_CAPABILITIES } from "../task/credentials.ts";
+import { FilesystemStat } from "../vfs/filesystem.ts";
+import type { Inode } from "../vfs/inode.ts";
+import type { Mount } from "../vfs/mount.ts";
+import type { Path } from "../vfs/path.ts";
+import { mayAccess } from "../vfs/permission.ts";
+import { EMPTY, FOLLOW, PATH_MAX, resolve } from "../vfs/path_walk.ts";
+import type { Args } from "./args.ts";
+import { FULL, type SyscallFamily } from "./table.ts";
+
+const STAT_BYTES = 144;
+const STATX_BYTES = 256;
+const STATFS_BYTES = 120;
+const AT_FLAGS = { AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, AT_NO_AUTOMOUNT };
+/** STATX_MNT_ID and STATX_ATTR_MOUNT_ROOT of newer headers. */
+const STATX_MNT_ID = 0x1000;
+const STATX__RESERVED = 0x8000_0000;
+
+export const STAT_CALLS: SyscallFamily = {
+  stat: {
+    nr: { x64: 4 },
+    args: { pathname: "path", statbuf: { out: STAT_BYTES } },
+    returns: "int",
+    support: FULL,
+    run: (task, args) => statAt(task, AT_FDCWD, args.word(0), args.word(1), FOLLOW),
+  },
+  fstat: {
+    nr: { x64: 5, arm64: 80 },
+    args: { fd: "fd", statbuf: { out: STAT_BYTES } },
+    returns: "int",
+    support: FULL,
+    run: fstat,
+  },
+  lstat: {
+    nr: { x64: 6 },
+    args: { pathname: "path", statbuf: { out: STAT_BYTES } },
+    returns: "int",
+    support: FULL,
+    run: (task, args) => statAt(task, AT_FDCWD, args.word(0), args.word(1), 0),
+  },
+  newfstatat: {
+    nr: { x64: 262, arm64: 79 },
+    args: { dirfd: "dirfd", pathname: "path", statbuf: { out: STAT_BYTES }, flags: { flags: AT_FLAGS } },
+    returns: "int",
+    support: FULL,
+    run: newfstatat,
+  },
+  statx: {
+    nr: { x64: 332, arm64: 291 },
+    args: {
+      dirfd: "dirfd",
+      pathname: "path",
+      flags: { flags: AT_FLAGS },
+      mask: "uint",
+      statxbuf: { out: STATX_BYTES },
+    },
+    returns: "int",
+    support: FULL,
+    run: statx,
+  },
+  access: {
+    nr: { x64: 21 },
+    args: { pathname: "path", mode: "int" },
+    returns: "int",
+    support: FULL,
+    run: (task, args) => accessAt(task, AT_FDCWD, args.word(0), args.i32(1), 0),
+  },
+  faccessat: {
+    nr: { x64: 269, arm64: 48 },
+    args: { dirfd: "dirfd", pathname: "path", mode: "int" },
+    returns: "int",
+    support: FULL,
+    run: (task, args) => accessAt(task, args.i32(0), args.word(1), args.i32(2), 0),
+  },
+  faccessat2: {
+    nr: { x64: 439, arm64: 439 },
+    args: {
+      dirfd: "dirfd",
+      pathname: "path",
+      mode: "int",
+      flags: { flags: { AT_EACCESS, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH } },
+    },
+    returns: "int",
+    support: FULL,
+    run: (task, args) => accessAt(task, args.i32(0), args.word(1), args.i32(2), args.u32(3)),
+  },
+  readlink: {
+    nr: { x64: 89 },
+    args: { pathname: "path", buf: { outBuffer: "bufsiz" }, bufsiz: "int" },
+    returns: "size",
+    support: FULL,
+    run: (task, args) => readlinkAt(task, AT_FDCWD, args.word(0), args.word(1), args.i32(2)),
+  },
+  readlinkat: {
+    nr: { x64: 267, arm64: 78 },
+    args: { dirfd: "dirfd", pathname: "path", buf: { outBuffer: "bufsiz" }, bufsiz: "int" },
+    returns: "size",
+    support: FULL,
+    run: (task, args) => readlinkAt(task, args.i32(0), args.word(1), args.word(2), args.i32(3)),
+  },
+  statfs: {
+    nr: { x64: 137, arm64: 43 },
+    args: { path: "path", buf: { out: STATFS_BYTES } },
+    returns: "int",
+    support: FULL,
+    run: statfs,
+  },
+  fstatfs: {
+    nr: { x64: 138, arm64: 44 },
+    args: { fd: "fd", buf: { out: STATFS_BYTES } },
+    returns: "int",
+    support: FULL,
+    run: fstatfs,
+  },
+};
+
+/** st_dev, st_rdev as the kernel encodes them for user space (new_encode_dev). */
+function encodeDevice(major: number, minor: number): number {
+  return (minor & 0xff) + ((major & 0xfff) << 8) + (minor >>> 8) * 2 ** 20;
+}
+
+/** Writes struct stat of `inode` to `address`. */
+function putStat(task: Task, inode: Inode, address: number): number {
+  const refreshed = inode.refresh();
+  if (refreshed < 0) return refreshed;
+  const at = task.memory.outView(address, STAT_BYTES);
+  if (at < 0) return at;
+  const b = task.memory.view;
+  put64(b, at, inode.fs.device);
+  put64(b, at + 8, inode.ino);
+  put64(b, at + 16, inode.nlink);
+  put32(b, at + 24, inode.mode);
+  put32(b, at + 28, inode.uid);
+  put32(b, at + 32, inode.gid);
+  put32(b, at + 36, 0);
+  put64(b, at + 40, encodeDevice(inode.rdevMajor, inode.rdevMinor));
+  put64(b, at + 48, inode.size);
+  put64(b, at + 56, 4096);
+  put64(b, at + 64, inode.blocks);
+  put64(b, at + 72, inode.atimeSec);
+  put64(b, at + 80, inode.atimeNsec);
+  put64(b, at + 88, inode.mtimeSec);
+  put64(b, at + 96, inode.mtimeNsec);
+  put64(b, at + 104, inode.ctimeSec);
+  put64(b, at + 112, inode.ctimeNsec);
+  zero(b, at + 120, 24);
+  return task.memory.outCommit(STAT_BYTES);
+}
+
+function statAt(task: Task, dirfd: number, nameAt: number, address: number, flags: number): number {
+  const name = task.memory.readString(nameAt, PATH_MAX);
+  if (typeof name === "number") return name;
+  const path = resolve(task, dirfd, name, flags);
+  return typeof path === "number" ? path : putStat(task, path.inode, address);
+}
+
+function fstat(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  return file === null ? -EBADF : putStat(task, file.inode, args.word(1));
+}
+
+function newfstatat(task: Task, args: Args): number {
+  const flags = args.u32(3);
+  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT)) !== 0) return -EINVAL;
+  const inode = inodeAt(task, args.i32(0), args.word(1), flags);
+  return typeof inode === "number" ? inode : putStat(task, inode, args.word(2));
+}
+
+/** The inode that the *at calls mean: a descriptor itself where the path is empty and AT_EMPTY_PATH set. */
+function inodeAt(task: Task, dirfd: number, nameAt: number, flags: number): Inode | number {
+  const hasEmpty = (flags & AT_EMPTY_PATH) !== 0;
+  if (hasEmpty && nameAt === 0 && dirfd >= 0) return task.files.get(dirfd)?.inode ?? -EBADF;
+  const name = task.memory.readString(nameAt, PATH_MAX);
+  if (typeof name === "number") return name;
+  if (name === "" && hasEmpty && dirfd !== AT_FDCWD) {
+    // Pipes and sockets have no path, yet fstat works on them.
+    return task.files.get(dirfd)?.inode ?? -EBADF;
+  }
+  const follow = (flags & AT_SYMLINK_NOFOLLOW) !== 0 ? 0 : FOLLOW;
+  const path = resolve(task, dirfd, name, follow | (hasEmpty ? EMPTY : 0));
+  return typeof path === "number" ? path : path.inode;
+}
+
+function statx(task: Task, args: Args): number {
+  const flags = args.u32(2), mask = args.u32(3);
+  if ((mask & STATX__RESERVED) !== 0) return -EINVAL;
+  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE)) !== 0) {
+    return -EINVAL;
+  }
+  if ((flags & AT_STATX_SYNC_TYPE) === AT_STATX_SYNC_TYPE) return -EINVAL;
+  const inode = inodeAt(task, args.i32(0), args.word(1), flags);
+  if (typeof inode === "number") return inode;
+  const refreshed = inode.refresh();
+  if (refreshed < 0) return refreshed;
+  const at = task.memory.outView(args.word(4), STATX_BYTES);
+  if (at < 0) return at;
+  const b = task.memory.view;
+  zero(b, at, STATX_BYTES);
+  const hasBirth = inode.birthSec !== 0 || inode.birthNsec !== 0;
+  put32(b, at, STATX_BASIC_STATS | (hasBirth ? STATX_BTIME : 0) | STATX_MNT_ID);
+  put32(b, at + 4, 4096);
+  put32(b, at + 16, inode.nlink);
+  put32(b, at + 20, inode.uid);
+  put32(b, at + 24, inode.gid);
+  put16(b, at + 28, inode.mode);
+  put64(b, at + 32, inode.ino);
+  put64(b, at + 40, inode.size);
+  put64(b, at + 48, inode.blocks);
+  putTime(b, at + 64, inode.atimeSec, inode.atimeNsec);
+  if (hasBirth) putTime(b, at + 80, inode.birthSec, inode.birthNsec);
+  putTime(b, at + 96, inode.ctimeSec, inode.ctimeNsec);
+  putTime(b, at + 112, inode.mtimeSec, inode.mtimeNsec);
+  put32(b, at + 128, inode.rdevMajor);
+  put32(b, at + 132, inode.rdevMinor);
+  put32(b, at + 136, 0);
+  put32(b, at + 140, inode.fs.device);
+  return task.memory.outCommit(STATX_BYTES);
+}
+
+function putTime(b: Uint8Array, at: number, seconds: number, nanoseconds: number): void {
+  put64(b, at, seconds);
+  put32(b, at + 8, nanoseconds);
+}
+
+function accessAt(task: Task, dirfd: number, nameAt: number, mode: number, flags: number): number {
+  if ((mode & ~7) !== 0) return -EINVAL;
+  if ((flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
+  const name = task.memory.readString(nameAt, PATH_MAX);
+  if (typeof name === "number") return name;
+  const saved = task.credentials;
+  // With real ids, as a setuid program asks on behalf of its caller; capabilities follow the real uid.
+  if ((flags & AT_EACCESS) === 0 && (saved.uid !== saved.fsuid || saved.gid !== saved.fsgid)) {
+    task.credentials = saved.with({
+      fsuid: saved.uid,
+      fsgid: saved.gid,
+      effective: saved.uid === 0 ? saved.permitted : NO_CAPABILITIES,
+    });
+  }
+  const follow = (flags & AT_SYMLINK_NOFOLLOW) !== 0 ? 0 : FOLLOW;
+  const path = resolve(task, dirfd, name, follow | ((flags & AT_EMPTY_PATH) !== 0 ? EMPTY : 0));
+  const result = typeof path === "number" ? path : checkAccess(task, path, mode);
+  task.credentials = saved;
+  return result;
+}
+
+function checkAccess(task: Task, path: Path, mode: number): number {
+  if (mode === F_OK) return 0;
+  const inode = path.inode;
+  const type = inode.mode & S_IFMT;
+  if ((mode & X_OK) !== 0 && !inode.isDirectory && (path.mount.flags & MS_NOEXEC) !== 0) return -EACCES;
+  const result = mayAccess(task.credentials, inode, mode);
+  if (result < 0) return result;
+  const isSpecial = type === S_IFCHR || type === S_IFBLK || type === S_IFIFO || type === S_IFSOCK;
+  return (mode & W_OK) !== 0 && !isSpecial && path.mount.isReadOnly ? -EROFS : 0;
+}
+
+function readlinkAt(task: Task, dirfd: number, nameAt: number, address: number, size: number): number {
+  if (size <= 0) return -EINVAL;
+  const name = task.memory.readString(nameAt, PATH_MAX);
+  if (typeof name === "number") return name;
+  const path = resolve(task, dirfd, name, EMPTY);
+  if (typeof path === "number") return name === "" && dirfd === AT_FDCWD ? -ENOENT : path;
+  if (!path.inode.isSymlink) return name === "" ? -ENOENT : -EINVAL;
+  const target = path.inode.readlink();
+  if (typeof target === "number") return target;
+  const length = Math.min(size, target.length);
+  const at = task.memory.outView(address, length);
+  if (at < 0) return -EFAULT;
+  putLatin1(task.memory.view, at, target.slice(0, length));
+  const written = task.memory.outCommit(length);
+  return written < 0 ? written : length;
+}
+
+function statfs(task: Task, args: Args): number {
+  const name = task.memory.readString(args.word(0), PATH_MAX);
+  if (typeof name === "number") return name;
+  const path = resolve(task, AT_FDCWD, name, FOLLOW);
+  return typeof path === "number" ? path : putStatfs(task, path.inode, path.mount, args.word(1));
+}
+
+function fstatfs(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  if (file === null) return -EBADF;
+  return putStatfs(task, file.inode, (file.path as Path | null)?.mount ?? null, args.word(1));
+}
+
+function putStatfs(task: Task, inode: Inode, mount: Mount | null, address: number): number {
+  const stat = new FilesystemStat();
+  const result = inode.fs.statfs(stat);
+  if (result < 0) return result;
+  const at = task.memory.outView(address, STATFS_BYTES);
+  if (at < 0) return at;
+  const b = task.memory.view;
+  zero(b, at, STATFS_BYTES);
+  put64(b, at, stat.type);
+  put64(b, at + 8, stat.blockSize);
+  put64(b, at + 16, stat.blocks);
+  put64(b, at + 24, stat.blocksFree);
+  put64(b, at + 32, stat.blocksAvailable);
+  put64(b, at + 40, stat.files);
+  put64(b, at + 48, stat.filesFree);
+  put32(b, at + 56, inode.fs.device);
+  put64(b, at + 64, stat.nameMax);
+  put64(b, at + 72, stat.blockSize);
+  // ST_RDONLY, ST_NOSUID, ST_NODEV, ST_NOEXEC equal the MS_ bits; ST_VALID is 0x20.
+  put64(b, at + 80, 0x20 | stat.flags | ((mount?.flags ?? 0) & 0xf) | ((mount?.flags ?? 0) & MS_RDONLY));
+  return task.memory.outCommit(STATFS_BYTES);
+}

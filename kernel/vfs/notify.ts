@@ -1,0 +1,93 @@
+// Telling watchers what happens to inodes. Linux: fs/notify/fsnotify.c, inotify(7). The queue that a guest reads stands in
+// fs/anonymous/inotify.ts; here is who is told.
+
+import { IN_DELETE_SELF, IN_IGNORED, IN_ISDIR } from "../abi/file.ts";
+import type { Inode } from "./inode.ts";
+import type { Path } from "./path.ts";
+
+/** One watch on one inode. */
+export interface InodeWatch {
+  /** IN_ events that it wants. */
+  mask: number;
+  /** An event in the mask. `name` is "" for one of the inode itself, else of an entry of the directory. */
+  onEvent(event: number, cookie: number, name: string): void;
+  /** The inode is gone, or the watch was removed. */
+  onGone(): void;
+}
+
+/** Watches in the whole sandbox; with none, notifying costs one load. */
+let watchCount = 0;
+let nextCookie = 1;
+
+export function addWatch(inode: Inode, watch: InodeWatch): void {
+  if (inode.watches === null) {
+    inode.watches = [];
+    inode.hold();
+  }
+  inode.watches.push(watch);
+  watchCount++;
+}
+
+export function removeWatch(inode: Inode, watch: InodeWatch): void {
+  const watches = inode.watches;
+  const index = watches === null ? -1 : watches.indexOf(watch);
+  if (index < 0) return;
+  watches!.splice(index, 1);
+  watchCount--;
+  if (watches!.length > 0) return;
+  inode.watches = null;
+  inode.drop();
+}
+
+/** A number that ties IN_MOVED_FROM to its IN_MOVED_TO. */
+export function newCookie(): number {
+  return nextCookie++;
+}
+
+/** `event` has happened to `inode` itself. */
+export function notifyInode(inode: Inode, event: number): void {
+  if (watchCount === 0 || inode.watches === null) return;
+  tell(inode, inode.isDirectory ? event | IN_ISDIR : event, 0, "");
+}
+
+/** `event` has happened to the entry `name` of `directory`. */
+export function notifyEntry(
+  directory: Inode,
+  name: string,
+  isDirectory: boolean,
+  event: number,
+  cookie: number,
+): void {
+  if (watchCount === 0 || directory.watches === null) return;
+  tell(directory, isDirectory ? event | IN_ISDIR : event, cookie, name);
+}
+
+/** `event` (open, read, write, close, attributes) has happened to what stands at `path`: it and its directory are told. */
+export function notifyPath(path: Path | null, event: number): void {
+  if (watchCount === 0 || path === null) return;
+  const dentry = path.dentry, inode = dentry.inode;
+  if (inode === null) return;
+  const directory = dentry.parent?.inode;
+  if (directory !== undefined && directory !== null && !dentry.isUnlinked) {
+    notifyEntry(directory, dentry.name, inode.isDirectory, event, 0);
+  }
+  notifyInode(inode, event);
+}
+
+/** The last link of `inode` went: its watches end. */
+export function notifyGone(inode: Inode): void {
+  if (watchCount === 0 || inode.watches === null || (inode.nlink > 0 && !inode.isDirectory)) return;
+  notifyInode(inode, IN_DELETE_SELF);
+  for (const watch of [...inode.watches ?? []]) {
+    watch.onEvent(IN_IGNORED, 0, "");
+    watch.onGone();
+    removeWatch(inode, watch);
+  }
+}
+
+function tell(inode: Inode, event: number, cookie: number, name: string): void {
+  // A one-shot watch removes itself while it is told.
+  for (const watch of [...inode.watches!]) {
+    if ((watch.mask & event & ~IN_ISDIR) !== 0) watch.onEvent(event, cookie, name);
+  }
+}

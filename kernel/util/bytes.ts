@@ -56,3 +56,21 @@ export function byteStringToUtf8(text: string): string {
   }
   return text;
 }
+
+/** Below this many bytes a loop beats Uint8Array.set with its subarray. */
+const LOOP_COPY_MAX = 48;
+
+/** Copies between byte arrays; allocates nothing for short lengths. The ranges must not overlap in one array. */
+export function copyBytes(
+  to: Uint8Array,
+  toAt: number,
+  from: Uint8Array,
+  fromAt: number,
+  length: number,
+): void {
+  if (length <= LOOP_COPY_MAX) {
+    for (let i = 0; i < length; i++) to[toAt + i] = from[fromAt + i];
+  } else {
+    to.set(from.subarray(fromAt, fromAt + length), toAt);
+  }
+}

@@ -14,6 +14,10 @@ export class Waiter {
   mask = 0;
   /** The queue it stands in, or null. */
   queue: WaitQueue | null = null;
+  /** Of those that are exclusive, notify() tells only as many as it needs to find one that has use for the event. */
+  isExclusive = false;
+  /** Set by an exclusive waiter's listener in onReady: it has use for the event. */
+  hasTaken = false;
   /** Listener's own number for this waiter (an fd, an index). */
   key = 0;
   next: Waiter | null = null;
@@ -60,9 +64,14 @@ export class WaitQueue {
   /** Tells every waiter whose mask meets `events`. A listener may remove itself or others while this runs. */
   notify(events: number): void {
     let waiter = this.#first;
+    let isTaken = false;
     while (waiter !== null) {
       const next: Waiter | null = waiter.next;
-      if ((events & (waiter.mask | ALWAYS)) !== 0) waiter.listener.onReady(waiter, events);
+      if ((events & (waiter.mask | ALWAYS)) !== 0 && !(waiter.isExclusive && isTaken)) {
+        waiter.hasTaken = false;
+        waiter.listener.onReady(waiter, events);
+        isTaken = isTaken || waiter.isExclusive && waiter.hasTaken;
+      }
       // A listener that removed `next` leaves it in no queue: start again from the front, as the rest is unknown.
       waiter = next !== null && next.queue !== this ? this.#first : next;
     }

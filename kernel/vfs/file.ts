@@ -34,6 +34,11 @@ export interface Mappable {
   readonly hostOffset: number;
 }
 
+/** Something that watches a file without holding it and leaves its chain of watches when the file closes. */
+export interface FileWatch {
+  onFileRelease(): void;
+}
+
 export abstract class File {
   /** The inode this is open on. Pipes, sockets and anonymous files have one too (for fstat and /proc/PID/fd). */
   readonly inode: Inode;
@@ -49,8 +54,11 @@ export abstract class File {
   isWriter = false;
   /** F_SETOWN, F_SETSIG of fcntl(2): set by syscalls. */
   owner: unknown = null;
-  /** epoll items that watch this file; owned by ipc/epoll. */
-  epollItems: unknown = null;
+  /** epoll items that watch this file, a chain; owned by fs/anonymous/epoll. */
+  epollItems: FileWatch | null = null;
+  /** SO_RCVTIMEO and SO_SNDTIMEO of sockets: longest wait of a blocking read or write. */
+  readTimeoutNanos = Infinity;
+  writeTimeoutNanos = Infinity;
   /** Readers' and pollers' queue. Notified with poll events. */
   readonly queue: WaitQueue;
 
@@ -132,6 +140,18 @@ export abstract class File {
     this.flags = flags;
     return 0;
   }
+  /** One write call is one message or must stay in one piece: pipes and datagrams. writev(2) gathers for it. */
+  get keepsBoundaries(): boolean {
+    return false;
+  }
+  /** What /proc/PID/fd/N links to for a file without path: "pipe:[12]", "anon_inode:[eventfd]". */
+  get linkText(): string {
+    return "anon_inode:[unknown]";
+  }
+  /** Lines of its own kind in /proc/PID/fdinfo/N, each with its newline. */
+  get infoText(): string {
+    return "";
+  }
   /** A descriptor of `task` to this file was closed (POSIX locks go away, the file may stay open elsewhere). */
   flush(_task: Task): number {
     return 0;
@@ -147,6 +167,7 @@ export abstract class File {
   drop(): void {
     if (this.#references <= 0) throw new Error("File dropped below zero");
     if (--this.#references > 0) return;
+    while (this.epollItems !== null) this.epollItems.onFileRelease();
     if (this.inode.locks !== null) dropFileLocks(this);
     this.release();
   }

@@ -2,5 +2,6 @@
 
 #[allow(dead_code)]
 mod slot;
+mod host;
 mod systrap;
 mod ptrace;

@@ -1,0 +1,176 @@
+// The sentry's and gofer's Host over native/src/host.rs. Offsets go as two u32 halves: numbers given as u64 are slow.
+
+import type { Host } from "../platform/platform.ts";
+import { nativeLibraryPath } from "./library.ts";
+
+const symbols = {
+  tsv_host_pread: { parameters: ["i32", "buffer", "u32", "u32", "u32", "u32"], result: "i32" },
+  tsv_host_pwrite: { parameters: ["i32", "buffer", "u32", "u32", "u32", "u32"], result: "i32" },
+  tsv_host_read: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
+  tsv_host_write: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
+  tsv_host_close: { parameters: ["i32"], result: "i32" },
+  tsv_host_dup: { parameters: ["i32"], result: "i32" },
+  tsv_host_ftruncate: { parameters: ["i32", "u32", "u32"], result: "i32" },
+  tsv_host_fallocate: { parameters: ["i32", "i32", "u32", "u32", "u32", "u32"], result: "i32" },
+  tsv_host_fsync: { parameters: ["i32", "u32"], result: "i32" },
+  tsv_host_lseek: { parameters: ["i32", "u32", "u32", "i32"], result: "f64" },
+  tsv_host_fstat: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  tsv_host_memfd: { parameters: ["buffer", "u32"], result: "i32" },
+  tsv_host_poll: { parameters: ["i32", "u32", "i32"], result: "i32" },
+  tsv_host_ioctl: { parameters: ["i32", "u32", "buffer", "u32"], result: "i32" },
+  tsv_host_fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  tsv_host_clock: { parameters: ["i32"], result: "f64" },
+  tsv_host_clock_split: { parameters: ["i32", "buffer"], result: "void" },
+  tsv_host_random: { parameters: ["buffer", "u32", "u32"], result: "i32" },
+  tsv_host_send: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "u32"], result: "i32" },
+  tsv_host_receive: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "i32", "u32"], result: "i32" },
+} as const;
+
+type Calls = Deno.DynamicLibrary<typeof symbols>["symbols"];
+type Bytes = Uint8Array<ArrayBuffer>;
+
+const TWO_32 = 4294967296;
+const EFAULT = 14;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
+/** As FDS_MAX in host.rs. */
+const FDS_MAX = 64;
+/** Polls of a message before the wait sleeps. */
+const RECEIVE_SPINS = 300;
+
+export class NativeHost implements Host {
+  clockFraction = 0;
+  receivedFds = 0;
+  readonly #calls: Calls = Deno.dlopen(nativeLibraryPath(), symbols).symbols;
+  readonly #split = new Float64Array(2);
+  readonly #fds = new Int32Array(FDS_MAX + 1);
+
+  pread(fd: number, into: Uint8Array, at: number, length: number, offset: number): number {
+    if (at + length > into.length) return -EFAULT;
+    return this.#calls.tsv_host_pread(
+      fd,
+      into as Bytes,
+      at,
+      length,
+      offset % TWO_32,
+      Math.floor(offset / TWO_32),
+    );
+  }
+  pwrite(fd: number, from: Uint8Array, at: number, length: number, offset: number): number {
+    if (at + length > from.length) return -EFAULT;
+    return this.#calls.tsv_host_pwrite(
+      fd,
+      from as Bytes,
+      at,
+      length,
+      offset % TWO_32,
+      Math.floor(offset / TWO_32),
+    );
+  }
+  read(fd: number, into: Uint8Array, at: number, length: number): number {
+    if (at + length > into.length) return -EFAULT;
+    return this.#calls.tsv_host_read(fd, into as Bytes, at, length);
+  }
+  write(fd: number, from: Uint8Array, at: number, length: number): number {
+    if (at + length > from.length) return -EFAULT;
+    return this.#calls.tsv_host_write(fd, from as Bytes, at, length);
+  }
+  close(fd: number): number {
+    return this.#calls.tsv_host_close(fd);
+  }
+  dup(fd: number): number {
+    return this.#calls.tsv_host_dup(fd);
+  }
+  ftruncate(fd: number, size: number): number {
+    return this.#calls.tsv_host_ftruncate(fd, size % TWO_32, Math.floor(size / TWO_32));
+  }
+  fallocate(fd: number, mode: number, offset: number, length: number): number {
+    const high = Math.floor(offset / TWO_32);
+    return this.#calls.tsv_host_fallocate(
+      fd,
+      mode,
+      offset % TWO_32,
+      high,
+      length % TWO_32,
+      Math.floor(length / TWO_32),
+    );
+  }
+  fsync(fd: number): number {
+    return this.#calls.tsv_host_fsync(fd, 0);
+  }
+  fdatasync(fd: number): number {
+    return this.#calls.tsv_host_fsync(fd, 1);
+  }
+  lseek(fd: number, offset: number, whence: number): number {
+    return this.#calls.tsv_host_lseek(fd, offset % TWO_32, Math.floor(offset / TWO_32), whence);
+  }
+  fstat(fd: number, into: Uint8Array, at: number): number {
+    return at + 144 > into.length ? -EFAULT : this.#calls.tsv_host_fstat(fd, into as Bytes, at);
+  }
+  memfdCreate(name: string, flags: number): number {
+    return this.#calls.tsv_host_memfd(new TextEncoder().encode(`${name}\0`), flags);
+  }
+  poll(fd: number, events: number): number {
+    return this.#calls.tsv_host_poll(fd, events, 0);
+  }
+  ioctl(fd: number, request: number, buffer: Uint8Array, at: number): number {
+    // Every request the kernel makes takes at most a termios2 or a winsize.
+    if (at + 64 > buffer.length) return -EFAULT;
+    return this.#calls.tsv_host_ioctl(fd, request, buffer as Bytes, at);
+  }
+  setNonblocking(fd: number): number {
+    const flags = this.#calls.tsv_host_fcntl(fd, F_GETFL, 0);
+    return flags < 0 ? flags : this.#calls.tsv_host_fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+  }
+  clockNanos(clock: number): number {
+    return this.#calls.tsv_host_clock(clock);
+  }
+  clockSeconds(clock: number): number {
+    this.#calls.tsv_host_clock_split(clock, this.#split);
+    this.clockFraction = this.#split[1];
+    return this.#split[0];
+  }
+  random(into: Uint8Array, at: number, length: number): void {
+    if (at + length > into.length) throw new RangeError("random() beyond its array");
+    for (let done = 0; done < length;) {
+      const n = this.#calls.tsv_host_random(into as Bytes, at + done, length - done);
+      if (n <= 0) throw new Error(`Cannot get random bytes: errno ${-n}`);
+      done += n;
+    }
+  }
+  sendMessage(
+    fd: number,
+    from: Uint8Array,
+    at: number,
+    length: number,
+    fds: Int32Array,
+    fdCount: number,
+  ): number {
+    if (at + length > from.length || fdCount > fds.length) return -EFAULT;
+    return this.#calls.tsv_host_send(fd, from as Bytes, at, length, fds as Int32Array<ArrayBuffer>, fdCount);
+  }
+  receiveMessage(
+    fd: number,
+    into: Uint8Array,
+    at: number,
+    length: number,
+    fds: Int32Array,
+    timeoutMillis: number,
+  ): number {
+    if (at + length > into.length) return -EFAULT;
+    const n = this.#calls.tsv_host_receive(
+      fd,
+      into as Bytes,
+      at,
+      length,
+      this.#fds,
+      timeoutMillis,
+      RECEIVE_SPINS,
+    );
+    this.receivedFds = n < 0 ? 0 : Math.min(this.#fds[FDS_MAX], fds.length);
+    for (let i = 0; i < this.receivedFds; i++) fds[i] = this.#fds[i];
+    for (let i = this.receivedFds; i < this.#fds[FDS_MAX]; i++) this.close(this.#fds[i]);
+    return n;
+  }
+}

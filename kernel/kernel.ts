@@ -4,8 +4,11 @@
 import type { Host, Platform } from "../platform/platform.ts";
 import type { Clock } from "./time/clock.ts";
 import type { Task } from "./task/task.ts";
+import type { ThreadGroup } from "./task/thread_group.ts";
+import type { File } from "./vfs/file.ts";
 import type { UserAccount } from "./task/user_account.ts";
 import type { PidNamespace } from "./task/namespaces.ts";
+import type { HardwareCapabilities } from "./loader/stack.ts";
 import type { FilesystemType } from "./vfs/filesystem.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
 
@@ -35,6 +38,8 @@ export class Kernel {
   readonly ready: Task[] = [];
   /** Tasks that a group exit or SIGKILL has condemned; they exit at the start of the next turn (task/exit.ts). */
   readonly killed: Task[] = [];
+  /** Makes the file of a pidfd for clone(2): boot puts fs/anonymous/pidfd.ts here, which stands above tasks. */
+  openPidfd: ((group: ThreadGroup) => File) | null = null;
   /** Counts by real user id (task/user_account.ts). */
   readonly users = new Map<number, UserAccount>();
   readonly deadlines = new DeadlineHeap();
@@ -44,6 +49,8 @@ export class Kernel {
   readonly cpuCount: number;
   /** Total memory shown to guests, bytes. */
   readonly memoryTotalBytes: number;
+  /** What the auxiliary vector tells of the CPU; boot reads it from the host. */
+  hardware: HardwareCapabilities = { hwcap: 0x078b_fbff, hwcap2: 0, minSignalStackBytes: 2048 };
   /** First process; its exit ends the sandbox. */
   initTask: Task | null = null;
   /** Wait status of the container once it has ended, or -1. */

@@ -55,7 +55,7 @@ import { nanosToTicks, putRusage, RUSAGE_BYTES, Usage } from "../task/usage.ts";
 import { WaitFor, waitForChild, waitResult } from "../task/wait.ts";
 import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
-import { isNonblockingPidfd, openPidfd, pidfdTarget } from "./pidfd.ts";
+import { isNonblockingPidfd, openPidfd, pidfdTarget } from "./process_descriptor.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 /** Flags of clone(2), by name for strace. */

@@ -48,7 +48,7 @@ import { SIGXFSZ } from "../abi/signal.ts";
 import { raiseSignal } from "../signal/send.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
-import { flock, getLock, setLock } from "../vfs/file_locks.ts";
+import { flock, getLock, setLock } from "./lock.ts";
 import { isOwnerOrCapable, MAY_WRITE, mayAccess, modeAfterWrite } from "../vfs/permission.ts";
 import { FOLLOW, PATH_MAX, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";

@@ -4,7 +4,7 @@ import { EBADF, EMFILE } from "../abi/errno.ts";
 import { RLIMIT_NOFILE } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "./file.ts";
-import { dropProcessLocks } from "./file_locks.ts";
+import { releasePosixLocks } from "./file_locks.ts";
 
 export class FdTable {
   readonly #files: (File | null)[] = [];
@@ -122,7 +122,7 @@ export class FdTable {
 
 function closeFile(task: Task, file: File): number {
   const result = file.flush(task);
-  if (file.inode.locks !== null) dropProcessLocks(task, file.inode);
+  if (file.inode.locks !== null) releasePosixLocks(file.inode, task.files);
   file.drop();
   return result;
 }

@@ -17,7 +17,6 @@ import {
 import { WaitQueue } from "../util/wait_queue.ts";
 import { releaseFileLocks } from "./file_locks.ts";
 import type { Inode } from "./inode.ts";
-import { dropFileLocks } from "./file_locks.ts";
 import type { Path } from "./path.ts";
 import type { Task } from "../task/task.ts";
 
@@ -168,7 +167,6 @@ export abstract class File {
     if (this.#references <= 0) throw new Error("File dropped below zero");
     if (--this.#references > 0) return;
     while (this.epollItems !== null) this.epollItems.onFileRelease();
-    if (this.inode.locks !== null) dropFileLocks(this);
     this.release();
   }
   /** The last reference went: give back what it holds. Called once. Subclasses call super.release() last. */

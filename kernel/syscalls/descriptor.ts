@@ -39,6 +39,7 @@ import {
   O_NOATIME,
   O_NONBLOCK,
   O_PATH,
+  PATH_MAX,
   S_IFMT,
   S_IFREG,
 } from "../abi/file.ts";
@@ -50,7 +51,7 @@ import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import { flock, getLock, setLock } from "./lock.ts";
 import { isOwnerOrCapable, MAY_WRITE, mayAccess, modeAfterWrite } from "../vfs/permission.ts";
-import { FOLLOW, PATH_MAX, resolve } from "../vfs/path_walk.ts";
+import { FOLLOW, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
 import { truncateInode } from "./open.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";

@@ -1,12 +1,12 @@
 // execve(2) and execveat(2): the arguments, read out of the caller's memory before it goes.
 
 import { E2BIG, EFAULT, EINVAL } from "../abi/errno.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from "../abi/file.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX } from "../abi/file.ts";
 import { u64 } from "../abi/struct.ts";
 import { ARG_STRING_BYTES_MAX } from "../loader/stack.ts";
 import { execute } from "../task/exec.ts";
 import type { Task } from "../task/task.ts";
-import { EMPTY, FOLLOW, PATH_MAX, resolve } from "../vfs/path_walk.ts";
+import { EMPTY, FOLLOW, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 

@@ -31,6 +31,7 @@ import {
   O_NOFOLLOW,
   O_NONBLOCK,
   O_PATH,
+  PATH_MAX,
   O_RDONLY,
   O_RDWR,
   O_SYNC,
@@ -65,7 +66,7 @@ import {
   mayAccess,
   modeAfterWrite,
 } from "../vfs/permission.ts";
-import { DIRECTORY, FOLLOW, PATH_MAX, resolve, resolveParent } from "../vfs/path_walk.ts";
+import { DIRECTORY, FOLLOW, resolve, resolveParent } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 

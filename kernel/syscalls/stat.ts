@@ -11,6 +11,7 @@ import {
   F_OK,
   MS_NOEXEC,
   MS_RDONLY,
+  PATH_MAX,
   S_IFBLK,
   S_IFCHR,
   S_IFIFO,
@@ -31,7 +32,7 @@ import type { Inode } from "../vfs/inode.ts";
 import type { Mount } from "../vfs/mount.ts";
 import type { Path } from "../vfs/path.ts";
 import { mayAccess } from "../vfs/permission.ts";
-import { EMPTY, FOLLOW, PATH_MAX, resolve } from "../vfs/path_walk.ts";
+import { EMPTY, FOLLOW, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 

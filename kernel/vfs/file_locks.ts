@@ -1,244 +1,176 @@
-// Advisory locks: flock(2), POSIX record locks and open file description locks of fcntl(2). Linux: fs/locks.c.
-// All locks of an inode stand in one list on the inode; whoever waits stands in its queue.
+// Advisory locks: flock(2) on open file descriptions, record locks of fcntl(2) owned by a descriptor table (POSIX) or by
+// an open file description (OFD). Linux: fs/locks.c.
 
-import { EAGAIN, EBADF, EDEADLK, EFAULT, EINVAL, ENOLCK, EOVERFLOW, ERESTARTSYS } from "../abi/errno.ts";
-import {
-  F_OFD_SETLK,
-  F_OFD_SETLKW,
-  F_RDLCK,
-  F_SETLKW,
-  F_UNLCK,
-  F_WRLCK,
-  LOCK_EX,
-  LOCK_NB,
-  LOCK_SH,
-  LOCK_UN,
-  POLLIN,
-  SEEK_CUR,
-  SEEK_END,
-  SEEK_SET,
-} from "../abi/file.ts";
-import { i32, i64, put16, put32, put64, u16 } from "../abi/struct.ts";
+import { EAGAIN, EDEADLK, ENOLCK } from "../abi/errno.ts";
+import { F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN, POLLIN } from "../abi/file.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
-import type { Args } from "../syscalls/args.ts";
-import type { SyscallHandler } from "../syscalls/table.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "./file.ts";
 import type { Inode } from "./inode.ts";
 
-const FLOCK_BYTES = 32;
-/** Locks one inode may carry: a guest cannot make the kernel's lists endless. */
-export const LOCKS_PER_INODE_MAX = 65_536;
+/** Record locks on one inode; Linux has no such limit but for memory. */
+export const RECORD_LOCKS_MAX = 16_384;
+/** Owners followed when looking for a deadlock (MAX_DEADLK_ITERATIONS). */
+const DEADLOCK_STEPS_MAX = 10;
+/** l_len 0: up to the end, wherever that is. */
+export const LOCK_END = Number.MAX_SAFE_INTEGER;
 
-/** Who holds a record lock: the process's descriptor table (POSIX) or the open file description. */
-type Owner = object;
-
-interface RecordLock {
-  readonly owner: Owner;
-  readonly pid: number;
-  readonly isWrite: boolean;
-  /** [start, end), end Infinity to the end of the file. */
-  readonly start: number;
-  readonly end: number;
-}
-
-class LockList {
-  /** flock(2): by open file description. */
-  readonly whole = new Map<File, boolean>();
-  records: RecordLock[] = [];
-  readonly queue = new WaitQueue();
-}
-
-function listOf(inode: Inode): LockList {
-  if (inode.locks === null) inode.locks = new LockList();
-  return inode.locks as LockList;
-}
-
-/** flock(2). `again` is the handler that is run again after a wait. */
-export function flock(task: Task, file: File, operation: number, again: SyscallHandler): number {
-  const kind = operation & ~LOCK_NB;
-  if (kind !== LOCK_SH && kind !== LOCK_EX && kind !== LOCK_UN) return -EINVAL;
-  const list = listOf(file.inode);
-  if (kind === LOCK_UN) {
-    if (list.whole.delete(file)) list.queue.notify(POLLIN);
-    return 0;
-  }
-  const wantsWrite = kind === LOCK_EX;
-  // Converting gives the old lock up first, as flock(2) says; it is lost if the new one cannot be had.
-  if (list.whole.get(file) === wantsWrite) return 0;
-  if (list.whole.delete(file)) list.queue.notify(POLLIN);
-  for (const isWrite of list.whole.values()) {
-    if (!wantsWrite && !isWrite) continue;
-    if ((operation & LOCK_NB) !== 0) return -EAGAIN;
-    task.waitOn(list.queue, POLLIN);
-    return task.block(again, -ERESTARTSYS);
-  }
-  list.whole.set(file, wantsWrite);
-  return 0;
-}
-
-const bytes = new Uint8Array(FLOCK_BYTES);
-
-interface Range {
+/** A record lock on bytes start..end, both included. */
+export interface RecordLock {
+  /** F_RDLCK or F_WRLCK. */
   readonly type: number;
   readonly start: number;
   readonly end: number;
+  /** Descriptor table (POSIX) or File (OFD). */
+  readonly owner: object;
+  /** Who took it, for l_pid; null for OFD locks, which show -1. */
+  readonly holder: Task | null;
 }
 
-/** Reads struct flock of the call; end is exclusive, Infinity to the end of file. */
-function readRange(task: Task, file: File, address: number, isDescription: boolean): Range | number {
-  if (task.memory.copyIn(address, bytes, 0, FLOCK_BYTES) < 0) return -EFAULT;
-  const type = u16(bytes, 0), whence = u16(bytes, 2);
-  let start = i64(bytes, 8);
-  const length = i64(bytes, 16);
-  if (isDescription && i32(bytes, 24) !== 0) return -EINVAL;
-  if (whence === SEEK_CUR) start += file.position;
-  else if (whence === SEEK_END) start += file.inode.size;
-  else if (whence !== SEEK_SET) return -EINVAL;
-  let end = length === 0 ? Infinity : start + length;
-  if (length < 0) {
-    end = start;
-    start += length;
+interface FlockHolder {
+  readonly file: File;
+  /** LOCK_SH or LOCK_EX. */
+  readonly type: number;
+}
+
+/** All locks of one inode. */
+export class InodeLocks {
+  /** By start; those of one owner do not overlap. */
+  records: RecordLock[] = [];
+  flocks: FlockHolder[] = [];
+  /** Told with POLLIN when a lock goes. */
+  readonly queue = new WaitQueue();
+}
+
+/** An owner that waits for another one's POSIX lock; it counts as long as its task stands in the queue for it. */
+class LockWait {
+  readonly task: Task;
+  readonly blocker: object;
+
+  constructor(task: Task, blocker: object) {
+    this.task = task;
+    this.blocker = blocker;
   }
-  if (start < 0) return -EINVAL;
-  if (start > Number.MAX_SAFE_INTEGER || (end !== Infinity && end > Number.MAX_SAFE_INTEGER)) {
-    return -EOVERFLOW;
-  }
-  return { type, start, end };
 }
 
-function ownerOf(task: Task, file: File, isDescription: boolean): Owner {
-  return isDescription ? file : task.files;
+/** Waits by owner. A signal may have ended one: see isWaiting. */
+const waits = new Map<object, LockWait>();
+
+export function locksOf(inode: Inode): InodeLocks {
+  return inode.locks ??= new InodeLocks();
 }
 
-function conflict(
-  list: LockList,
-  owner: Owner,
-  isWrite: boolean,
+/** The first lock that keeps `owner` from taking `type` on start..end, or null. */
+export function findConflict(
+  inode: Inode,
+  owner: object,
+  type: number,
   start: number,
   end: number,
 ): RecordLock | null {
-  for (const lock of list.records) {
-    if (lock.owner === owner || lock.start >= end || lock.end <= start) continue;
-    if (isWrite || lock.isWrite) return lock;
+  if (inode.locks === null) return null;
+  for (const lock of inode.locks.records) {
+    if (lock.owner === owner || lock.end < start || lock.start > end) continue;
+    if (type === F_WRLCK || lock.type === F_WRLCK) return lock;
   }
   return null;
 }
 
-/** F_GETLK, F_OFD_GETLK. */
-export function getLock(task: Task, file: File, args: Args, isDescription: boolean): number {
-  const range = readRange(task, file, args.word(2), isDescription);
-  if (typeof range === "number") return range;
-  if (range.type !== F_RDLCK && range.type !== F_WRLCK) return -EINVAL;
-  const owner = ownerOf(task, file, isDescription);
-  const lock = conflict(listOf(file.inode), owner, range.type === F_WRLCK, range.start, range.end);
-  if (lock === null) {
-    put16(bytes, 0, F_UNLCK);
-  } else {
-    put16(bytes, 0, lock.isWrite ? F_WRLCK : F_RDLCK);
-    put16(bytes, 2, SEEK_SET);
-    put64(bytes, 8, lock.start);
-    put64(bytes, 16, lock.end === Infinity ? 0 : lock.end - lock.start);
-    put32(bytes, 24, lock.pid);
+/** Takes, changes or (F_UNLCK) gives up a record lock. 0, -EAGAIN at a conflict, -ENOLCK. */
+export function setRecordLock(
+  inode: Inode,
+  owner: object,
+  holder: Task | null,
+  type: number,
+  start: number,
+  end: number,
+): number {
+  if (type === F_UNLCK) {
+    if (inode.locks === null) return 0;
+  } else if (findConflict(inode, owner, type, start, end) !== null) {
+    return -EAGAIN;
   }
-  return task.memory.copyOut(args.word(2), bytes, 0, FLOCK_BYTES);
-}
-
-/** F_SETLK, F_SETLKW and their OFD twins. Run again through fcntl's handler after a wait. */
-export function setLock(task: Task, file: File, args: Args, command: number): number {
-  const isDescription = command === F_OFD_SETLK || command === F_OFD_SETLKW;
-  const range = readRange(task, file, args.word(2), isDescription);
-  if (typeof range === "number") return range;
-  const owner = ownerOf(task, file, isDescription);
-  const list = listOf(file.inode);
-  if (range.type === F_UNLCK) {
-    cut(list, owner, range.start, range.end);
-    list.queue.notify(POLLIN);
-    return 0;
-  }
-  if (range.type !== F_RDLCK && range.type !== F_WRLCK) return -EINVAL;
-  const isWrite = range.type === F_WRLCK;
-  if (isWrite ? !file.isWritable : !file.isReadable) return -EBADF;
-  const other = conflict(list, owner, isWrite, range.start, range.end);
-  if (other === null) {
-    if (list.records.length >= LOCKS_PER_INODE_MAX) return -ENOLCK;
-    cut(list, owner, range.start, range.end);
-    const pid = isDescription ? -1 : task.threadGroup.tgid;
-    add(list, { owner, pid, isWrite, start: range.start, end: range.end });
-    // A write lock turned into a read lock lets readers in.
-    list.queue.notify(POLLIN);
-    return 0;
-  }
-  if (command !== F_SETLKW && command !== F_OFD_SETLKW) return -EAGAIN;
-  if (!isDescription && wouldDeadlock(owner, other.owner)) return -EDEADLK;
-  waitsFor.set(owner, other.owner);
-  task.waitOn(list.queue, POLLIN);
-  return task.block(again, -ERESTARTSYS);
-}
-
-/** Process to the process it waits for. One entry each: a process waits in one place at a time as far as this check goes. */
-const waitsFor = new WeakMap<Owner, Owner>();
-
-function wouldDeadlock(owner: Owner, other: Owner): boolean {
-  let at: Owner | undefined = other;
-  for (let depth = 0; at !== undefined && depth < 16; depth++) {
-    if (at === owner) return true;
-    at = waitsFor.get(at);
-  }
-  return false;
-}
-
-function again(task: Task, args: Args): number {
-  waitsFor.delete(task.files);
-  const file = task.files.get(args.i32(0));
-  return file === null ? -EBADF : setLock(task, file, args, args.i32(1));
-}
-
-/** Takes [start, end) out of the owner's locks, splitting those that reach beyond. */
-function cut(list: LockList, owner: Owner, start: number, end: number): void {
-  const kept: RecordLock[] = [];
-  for (const lock of list.records) {
-    if (lock.owner !== owner || lock.start >= end || lock.end <= start) {
-      kept.push(lock);
-      continue;
-    }
-    if (lock.start < start) kept.push({ ...lock, end: start });
-    if (lock.end > end) kept.push({ ...lock, start: end });
-  }
-  list.records = kept;
-}
-
-/** Adds a lock, merged with the owner's adjoining ones of the same kind. */
-function add(list: LockList, lock: RecordLock): void {
-  let { start, end } = lock;
-  const kept: RecordLock[] = [];
-  for (const other of list.records) {
-    if (
-      other.owner === lock.owner && other.isWrite === lock.isWrite && other.start <= end && other.end >= start
-    ) {
-      start = Math.min(start, other.start);
-      end = Math.max(end, other.end);
+  const locks = locksOf(inode);
+  if (locks.records.length >= RECORD_LOCKS_MAX) return -ENOLCK;
+  const next: RecordLock[] = [];
+  let from = start, to = end, isLoosened = false;
+  for (const lock of locks.records) {
+    const isMine = lock.owner === owner;
+    if (isMine && type !== F_UNLCK && lock.type === type && lock.end >= from - 1 && lock.start <= to + 1) {
+      from = Math.min(from, lock.start);
+      to = Math.max(to, lock.end);
+    } else if (isMine && lock.end >= start && lock.start <= end) {
+      isLoosened = true;
+      if (lock.start < start) next.push({ ...lock, end: start - 1 });
+      if (lock.end > end) next.push({ ...lock, start: end + 1 });
     } else {
-      kept.push(other);
+      next.push(lock);
     }
   }
-  kept.push({ ...lock, start, end });
-  list.records = kept;
+  if (type !== F_UNLCK) next.push({ type, start: from, end: to, owner, holder });
+  next.sort((a, b) => a.start - b.start);
+  locks.records = next;
+  if (isLoosened) locks.queue.notify(POLLIN);
+  return 0;
 }
 
-/** A process has closed a descriptor to `inode`: its POSIX locks there go. fcntl(2). */
-export function dropProcessLocks(task: Task, inode: Inode): void {
-  if (inode.locks === null) return;
-  const list = inode.locks as LockList;
-  cut(list, task.files, 0, Infinity);
-  list.queue.notify(POLLIN);
+/** `owner` is about to wait for the lock `blocker`: -EDEADLK when that would never end. Only POSIX locks are looked at. */
+export function beginLockWait(task: Task, owner: object, blocker: RecordLock): number {
+  let other = blocker.owner;
+  for (let steps = 0; steps < DEADLOCK_STEPS_MAX; steps++) {
+    if (other === owner) return -EDEADLK;
+    const wait = waits.get(other);
+    if (wait === undefined) break;
+    if (!isWaiting(wait)) {
+      waits.delete(other);
+      break;
+    }
+    other = wait.blocker;
+  }
+  const wait = new LockWait(task, blocker.owner);
+  waits.set(owner, wait);
+  task.scratch = wait;
+  return 0;
 }
 
-/** The last descriptor of an open file description went: its flock and OFD locks go. */
-export function dropFileLocks(file: File): void {
-  if (file.inode.locks === null) return;
-  const list = file.inode.locks as LockList;
-  list.whole.delete(file);
-  cut(list, file, 0, Infinity);
-  list.queue.notify(POLLIN);
+export function endLockWait(owner: object): void {
+  waits.delete(owner);
+}
+
+function isWaiting(wait: LockWait): boolean {
+  return wait.task.scratch === wait && wait.task.waiterCount > 0;
+}
+
+/** flock(2): 0, or -EAGAIN where another description's lock is in the way. A change of type gives up the old one first. */
+export function setFlock(file: File, type: number): number {
+  const inode = file.inode;
+  if (type === LOCK_UN && inode.locks === null) return 0;
+  const locks = locksOf(inode);
+  const mine = locks.flocks.findIndex((lock) => lock.file === file);
+  if (mine >= 0) {
+    if (locks.flocks[mine].type === type) return 0;
+    locks.flocks.splice(mine, 1);
+    locks.queue.notify(POLLIN);
+  }
+  if (type === LOCK_UN) return 0;
+  for (const lock of locks.flocks) {
+    if (type === LOCK_EX || lock.type === LOCK_EX) return -EAGAIN;
+  }
+  locks.flocks.push({ file, type });
+  return 0;
+}
+
+/** A descriptor table closed a descriptor of this inode: all its POSIX locks on it go, fcntl(2). */
+export function releasePosixLocks(inode: Inode, owner: object): void {
+  const locks = inode.locks;
+  if (locks === null) return;
+  const before = locks.records.length;
+  locks.records = locks.records.filter((lock) => lock.owner !== owner);
+  if (locks.records.length !== before) locks.queue.notify(POLLIN);
+}
+
+/** An open file description closes: its flock and OFD locks go. */
+export function releaseFileLocks(file: File): void {
+  releasePosixLocks(file.inode, file);
+  setFlock(file, LOCK_UN);
 }

@@ -1,0 +1,156 @@
+// Changing attributes: mode, owner, times, size. Linux: notify_change(), setattr_prepare(), chmod_common(), chown_common().
+
+import { EFBIG, EINVAL, EISDIR, EPERM, EROFS } from "../abi/errno.ts";
+import { IN_ATTRIB, IN_MODIFY, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from "../abi/file.ts";
+import { SIGXFSZ } from "../abi/signal.ts";
+import { CAP_CHOWN, CAP_FSETID, RLIMIT_FSIZE } from "../abi/task.ts";
+import type { Task } from "../task/task.ts";
+import {
+  ATTR_ATIME,
+  ATTR_CTIME,
+  ATTR_GID,
+  ATTR_MODE,
+  ATTR_MTIME,
+  ATTR_SIZE,
+  ATTR_UID,
+  AttributeChange,
+  type Inode,
+} from "./inode.ts";
+import { notifyPath } from "./notify.ts";
+import type { Path } from "./path.ts";
+import { isOwnerOrCapable, MAY_WRITE, mayAccess } from "./permission.ts";
+
+/** An id of chown(2) that means "leave it". */
+export const KEEP_ID = 0xffff_ffff;
+
+const SUID_SGID = S_ISUID | S_ISGID;
+
+/** A change that sets ctime to now. One object for all: it is used up before the next one is asked for. */
+const change = new AttributeChange();
+
+function newChange(task: Task, mask: number): AttributeChange {
+  change.mask = mask | ATTR_CTIME;
+  change.ctimeSec = task.kernel.clock.realtime();
+  change.ctimeNsec = task.kernel.clock.nanoseconds;
+  return change;
+}
+
+/** chmod(2). */
+export function changeMode(task: Task, path: Path, mode: number): number {
+  if (path.mount.isReadOnly) return -EROFS;
+  const inode = path.inode, credentials = task.credentials;
+  if (!isOwnerOrCapable(credentials, inode)) return -EPERM;
+  mode &= 0o7777;
+  if (!credentials.isInGroup(inode.gid) && !credentials.has(CAP_FSETID)) mode &= ~S_ISGID;
+  const asked = newChange(task, ATTR_MODE);
+  asked.mode = mode;
+  return applied(path, inode.setattr(asked));
+}
+
+/** chown(2); KEEP_ID leaves an id as it is. */
+export function changeOwner(task: Task, path: Path, uid: number, gid: number): number {
+  if (path.mount.isReadOnly) return -EROFS;
+  const inode = path.inode, credentials = task.credentials;
+  const isCapable = credentials.has(CAP_CHOWN);
+  const isOwner = credentials.fsuid === inode.uid;
+  if (uid !== KEEP_ID && !isCapable && !(isOwner && uid === inode.uid)) return -EPERM;
+  if (gid !== KEEP_ID && !isCapable && !(isOwner && (gid === inode.gid || credentials.isInGroup(gid)))) {
+    return -EPERM;
+  }
+  const asked = newChange(task, (uid !== KEEP_ID ? ATTR_UID : 0) | (gid !== KEEP_ID ? ATTR_GID : 0));
+  asked.uid = uid;
+  asked.gid = gid;
+  const kept = modeWithoutPrivileges(inode);
+  if (!inode.isDirectory && kept !== inode.mode) {
+    asked.mask |= ATTR_MODE;
+    asked.mode = kept & 0o7777;
+  }
+  return applied(path, inode.setattr(asked));
+}
+
+/** Times as utimensat(2) has them: seconds and nanoseconds, UTIME_NOW and UTIME_OMIT worked out by the caller. */
+export class TimeChange {
+  /** ATTR_ATIME, ATTR_MTIME. */
+  mask = 0;
+  /** Both are "now": write permission is enough. */
+  isNow = false;
+  atimeSec = 0;
+  atimeNsec = 0;
+  mtimeSec = 0;
+  mtimeNsec = 0;
+}
+
+/** utimensat(2). */
+export function changeTimes(task: Task, path: Path, times: TimeChange): number {
+  if (path.mount.isReadOnly) return -EROFS;
+  const inode = path.inode;
+  if (!isOwnerOrCapable(task.credentials, inode)) {
+    if (!times.isNow) return -EPERM;
+    const access = mayAccess(task.credentials, inode, MAY_WRITE);
+    if (access < 0) return access;
+  }
+  if (times.mask === 0) return 0;
+  const asked = newChange(task, times.mask & (ATTR_ATIME | ATTR_MTIME));
+  asked.atimeSec = times.atimeSec;
+  asked.atimeNsec = times.atimeNsec;
+  asked.mtimeSec = times.mtimeSec;
+  asked.mtimeNsec = times.mtimeNsec;
+  return applied(path, inode.setattr(asked));
+}
+
+/** truncate(2) of what stands at `path`. */
+export function truncatePath(task: Task, path: Path, size: number): number {
+  const inode = path.inode;
+  if (inode.isDirectory) return -EISDIR;
+  if ((inode.mode & S_IFMT) !== S_IFREG) return -EINVAL;
+  const access = mayAccess(task.credentials, inode, MAY_WRITE);
+  if (access < 0) return access;
+  if (path.mount.isReadOnly) return -EROFS;
+  const limited = checkSizeLimit(task, inode, size);
+  if (limited < 0) return limited;
+  const result = truncateInode(task, inode, size);
+  if (result === 0) notifyPath(path, IN_MODIFY);
+  return result;
+}
+
+/** RLIMIT_FSIZE where a file is made longer: 0, or -EFBIG with SIGXFSZ left for the caller to raise (see SIGNAL_ON_EFBIG). */
+export function checkSizeLimit(task: Task, inode: Inode, size: number): number {
+  return size > inode.size && size > task.threadGroup.limits.soft(RLIMIT_FSIZE) ? -EFBIG : 0;
+}
+
+/** What a caller raises when checkSizeLimit refuses. */
+export const SIGNAL_ON_EFBIG = SIGXFSZ;
+
+/** Sets the size of an inode, and what goes with it: times, loss of setuid. No checks. */
+export function truncateInode(task: Task, inode: Inode, size: number): number {
+  const asked = newChange(task, ATTR_SIZE | ATTR_MTIME);
+  asked.size = size;
+  asked.mtimeSec = asked.ctimeSec;
+  asked.mtimeNsec = asked.ctimeNsec;
+  if ((inode.mode & SUID_SGID) !== 0 && !task.credentials.has(CAP_FSETID)) {
+    asked.mask |= ATTR_MODE;
+    asked.mode = modeWithoutPrivileges(inode) & 0o7777;
+  }
+  return inode.setattr(asked);
+}
+
+/** A write by someone without CAP_FSETID takes setuid and setgid off: file_remove_privs(). Called where a bit is set. */
+export function removePrivileges(task: Task, inode: Inode): void {
+  if (task.credentials.has(CAP_FSETID)) return;
+  const mode = modeWithoutPrivileges(inode);
+  if (mode === inode.mode) return;
+  const asked = newChange(task, ATTR_MODE);
+  asked.mode = mode & 0o7777;
+  inode.setattr(asked);
+}
+
+/** Setgid without group execution is no privilege (mandatory locking, once): it stays. */
+function modeWithoutPrivileges(inode: Inode): number {
+  const mode = inode.mode & ~S_ISUID;
+  return (mode & S_IXGRP) !== 0 ? mode & ~S_ISGID : mode;
+}
+
+function applied(path: Path, result: number): number {
+  if (result === 0) notifyPath(path, IN_ATTRIB);
+  return result;
+}

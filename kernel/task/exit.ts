@@ -35,6 +35,8 @@ export function exitTask(task: Task, status: number): void {
   const group = task.threadGroup;
   task.exitStatus = group.isExiting ? group.exitStatus : status;
   if (task.state === TaskState.Blocked || task.state === TaskState.BlockedKillable) task.endWait();
+  task.heldFile?.drop();
+  task.heldFile = null;
   leaveStop(task);
   discardTaskSignals(task);
   exitFutexes(task);

@@ -15,6 +15,7 @@ import type { ThreadGroup } from "./thread_group.ts";
 import type { Credentials } from "./credentials.ts";
 import type { MemoryMap } from "../mm/address_space.ts";
 import type { FdTable } from "../vfs/fd_table.ts";
+import type { File } from "../vfs/file.ts";
 import type { FsContext } from "../vfs/fs_context.ts";
 import type { TaskNamespaces } from "./namespaces.ts";
 import type { TaskSignals } from "../signal/task_signals.ts";
@@ -79,6 +80,8 @@ export class Task implements WaitListener, Deadlined {
   progress = 0;
   /** Handler's own object across re-runs. null at entry of every call. */
   scratch: unknown = null;
+  /** A file that the call in progress holds for itself (a FIFO whose open waits); dropped if the task dies in the call. */
+  heldFile: File | null = null;
   readonly #waiters: Waiter[] = [];
   #waiterCount = 0;
   /** Place in the kernel's deadline heap, or -1. */

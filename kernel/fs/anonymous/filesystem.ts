@@ -1,0 +1,127 @@
+// The file systems nobody mounts: pipefs, sockfs and anon_inodefs. Their inodes stand behind files without a name. Linux:
+// fs/anon_inodes.c, fs/pipe.c (pipefs), net/socket.c (sockfs).
+
+import { S_IFIFO, S_IFSOCK } from "../../abi/file.ts";
+import { put32 } from "../../abi/struct.ts";
+import type { Clock } from "../../time/clock.ts";
+import type { Task } from "../../task/task.ts";
+import { File } from "../../vfs/file.ts";
+import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
+import {
+  ATTR_ATIME,
+  ATTR_CTIME,
+  ATTR_GID,
+  ATTR_MODE,
+  ATTR_MTIME,
+  ATTR_UID,
+  type AttributeChange,
+  Inode,
+} from "../../vfs/inode.ts";
+
+const PIPEFS_MAGIC = 0x5049_5045;
+const SOCKFS_MAGIC = 0x534f_434b;
+const ANON_INODE_FS_MAGIC = 0x0904_1934;
+
+/** An inode that is reached through open files alone. */
+export class AnonymousInode extends Inode {
+  /** fchmod(2) and fchown(2) work on pipes and sockets; nothing else has a meaning here. */
+  override setattr(change: AttributeChange): number {
+    if ((change.mask & ATTR_MODE) !== 0) this.mode = (this.mode & ~0o7777) | (change.mode & 0o7777);
+    if ((change.mask & ATTR_UID) !== 0) this.uid = change.uid;
+    if ((change.mask & ATTR_GID) !== 0) this.gid = change.gid;
+    if ((change.mask & ATTR_ATIME) !== 0) {
+      this.atimeSec = change.atimeSec;
+      this.atimeNsec = change.atimeNsec;
+    }
+    if ((change.mask & ATTR_MTIME) !== 0) {
+      this.mtimeSec = change.mtimeSec;
+      this.mtimeNsec = change.mtimeNsec;
+    }
+    if ((change.mask & ATTR_CTIME) !== 0) {
+      this.ctimeSec = change.ctimeSec;
+      this.ctimeNsec = change.ctimeNsec;
+    }
+    return 0;
+  }
+}
+
+export class AnonymousFilesystem extends Filesystem {
+  readonly #magic: number;
+  #nextInode = 1;
+  readonly #root: AnonymousInode;
+
+  constructor(type: string, magic: number) {
+    super(type);
+    this.#magic = magic;
+    this.#root = new AnonymousInode(this, this.#nextInode++, 0o600, 0, 0);
+  }
+
+  /** anon_inodefs: the one inode of all its files. The others never show it. */
+  override get root(): AnonymousInode {
+    return this.#root;
+  }
+
+  override statfs(into: FilesystemStat): number {
+    into.type = this.#magic;
+    return 0;
+  }
+
+  newInode(clock: Clock, mode: number, uid: number, gid: number): AnonymousInode {
+    const inode = new AnonymousInode(this, this.#nextInode++, mode, uid, gid);
+    inode.atimeSec =
+      inode.mtimeSec =
+      inode.ctimeSec =
+      inode.birthSec =
+        clock.realtime();
+    inode.atimeNsec =
+      inode.mtimeNsec =
+      inode.ctimeNsec =
+      inode.birthNsec =
+        clock.nanoseconds;
+    return inode;
+  }
+}
+
+export const PIPEFS = new AnonymousFilesystem("pipefs", PIPEFS_MAGIC);
+export const SOCKFS = new AnonymousFilesystem("sockfs", SOCKFS_MAGIC);
+export const ANON_INODEFS = new AnonymousFilesystem("anon_inodefs", ANON_INODE_FS_MAGIC);
+
+/** Inode of a pipe(2) that `task` makes. */
+export function newPipeInode(task: Task): AnonymousInode {
+  const who = task.credentials;
+  return PIPEFS.newInode(task.kernel.clock, S_IFIFO | 0o600, who.fsuid, who.fsgid);
+}
+
+/** Inode of a socket that `task` makes. */
+export function newSocketInode(task: Task): AnonymousInode {
+  const who = task.credentials;
+  return SOCKFS.newInode(task.kernel.clock, S_IFSOCK | 0o777, who.fsuid, who.fsgid);
+}
+
+/** A file on the one inode of anon_inodefs: eventfd, epoll and their like. */
+export abstract class AnonymousFile extends File {
+  /** What stands between the brackets of its link: "[eventfd]". */
+  readonly #kind: string;
+
+  constructor(kind: string, flags: number) {
+    super(ANON_INODEFS.root, flags);
+    this.#kind = kind;
+  }
+
+  override get linkText(): string {
+    return `anon_inode:${this.#kind}`;
+  }
+
+  /** noop_llseek: any lseek(2) answers the position, which never moves. */
+  override seek(_offset: number, _whence: number): number {
+    return 0;
+  }
+}
+
+const word = new Uint8Array(4);
+
+/** Answers an ioctl that stores one int at `address`. */
+export function putIntResult(task: Task, address: number, value: number): number {
+  put32(word, 0, value);
+  return task.memory.copyOut(address, word, 0, 4);
+}

@@ -1,0 +1,102 @@
+// A bounded ring of bytes: what stands in a pipe or in a stream socket. Memory grows with what is in it, up to the
+// bound. Linux: pipe buffers and socket queues, of which only the byte order is kept.
+
+import { copyBytes } from "../util/bytes.ts";
+
+/** First allocation, bytes. */
+const FIRST_BYTES = 4096;
+/** An empty ring with more memory than this gives it back. */
+const KEPT_BYTES_MAX = 256 * 1024;
+const NOTHING = new Uint8Array(0);
+
+export class ByteRing {
+  /** Most bytes it may hold. */
+  capacity: number;
+  /** Bytes in it. */
+  used = 0;
+  #bytes: Uint8Array = NOTHING;
+  /** Where the oldest byte stands. */
+  #head = 0;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+  }
+
+  get free(): number {
+    return this.used < this.capacity ? this.capacity - this.used : 0;
+  }
+
+  /** Takes in as much as fits of `length` bytes; gives back how many. */
+  push(from: Uint8Array, at: number, length: number): number {
+    const free = this.free;
+    if (length > free) length = free;
+    if (this.used + length > this.#bytes.length) this.#grow(this.used + length);
+    const size = this.#bytes.length;
+    let tail = this.#head + this.used;
+    if (tail >= size) tail -= size;
+    const first = size - tail;
+    if (length <= first) {
+      copyBytes(this.#bytes, tail, from, at, length);
+    } else {
+      copyBytes(this.#bytes, tail, from, at, first);
+      copyBytes(this.#bytes, 0, from, at + first, length - first);
+    }
+    this.used += length;
+    return length;
+  }
+
+  /** Moves up to `length` bytes out; gives back how many. */
+  pop(into: Uint8Array, at: number, length: number): number {
+    const n = this.peek(into, at, length, 0);
+    this.skip(n);
+    return n;
+  }
+
+  /** Copies up to `length` bytes, beginning `offset` bytes after the oldest, and leaves them in. */
+  peek(into: Uint8Array, at: number, length: number, offset: number): number {
+    const there = this.used - offset;
+    if (there <= 0) return 0;
+    if (length > there) length = there;
+    const size = this.#bytes.length;
+    let head = this.#head + offset;
+    if (head >= size) head -= size;
+    const first = size - head;
+    if (length <= first) {
+      copyBytes(into, at, this.#bytes, head, length);
+    } else {
+      copyBytes(into, at, this.#bytes, head, first);
+      copyBytes(into, at + first, this.#bytes, 0, length - first);
+    }
+    return length;
+  }
+
+  /** Drops the oldest `length` bytes; they must be there. */
+  skip(length: number): void {
+    this.used -= length;
+    if (this.used === 0) {
+      // From the start again: the next bytes lie in one piece.
+      this.#head = 0;
+      if (this.#bytes.length > KEPT_BYTES_MAX) this.#bytes = NOTHING;
+      return;
+    }
+    this.#head += length;
+    if (this.#head >= this.#bytes.length) this.#head -= this.#bytes.length;
+  }
+
+  /** Gives the memory back; what was in it is gone. */
+  clear(): void {
+    this.used = 0;
+    this.#head = 0;
+    this.#bytes = NOTHING;
+  }
+
+  #grow(needed: number): void {
+    let size = Math.max(FIRST_BYTES, this.#bytes.length);
+    while (size < needed) size *= 2;
+    const bytes = new Uint8Array(size);
+    const used = this.used;
+    this.peek(bytes, 0, used, 0);
+    this.#bytes = bytes;
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,268 @@
+// Pipes: a bounded ring of bytes between writers and readers. Linux: fs/pipe.c, pipe(7). FIFOs share it and add their
+// rules for opening (fifo.ts). In packet mode (O_DIRECT) the lengths of the pieces are kept beside the ring.
+
+import { EAGAIN, EBADF, EBUSY, EINVAL, EPERM, EPIPE } from "../abi/errno.ts";
+import {
+  F_GETPIPE_SZ,
+  F_SETPIPE_SZ,
+  FIONREAD,
+  O_ACCMODE,
+  O_DIRECT,
+  O_RDONLY,
+  O_WRONLY,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLOUT,
+  POLLRDNORM,
+  POLLWRNORM,
+} from "../abi/file.ts";
+import { PAGE_SIZE } from "../abi/memory.ts";
+import { CAP_SYS_RESOURCE } from "../abi/task.ts";
+import { newPipeInode, putIntResult } from "../fs/anonymous/filesystem.ts";
+import type { Task } from "../task/task.ts";
+import { WaitQueue } from "../util/wait_queue.ts";
+import { File } from "../vfs/file.ts";
+import type { Inode } from "../vfs/inode.ts";
+import { ByteRing } from "./byte_ring.ts";
+
+/** Writes of up to this many bytes are not torn apart. */
+export const PIPE_BUF = 4096;
+/** What a new pipe holds. */
+export const PIPE_BYTES = 64 * 1024;
+/** fs.pipe-max-size: beyond it F_SETPIPE_SZ wants CAP_SYS_RESOURCE. */
+export const PIPE_BYTES_MAX = 1024 * 1024;
+const PIPE_BYTES_LIMIT = 2 ** 31;
+
+const READABLE = POLLIN | POLLRDNORM;
+const WRITABLE = POLLOUT | POLLWRNORM;
+
+export class Pipe {
+  readonly ring = new ByteRing(PIPE_BYTES);
+  /** Readers, writers and pollers of all its files. */
+  readonly queue = new WaitQueue();
+  readers = 0;
+  writers = 0;
+  /** How often it has been opened for reading and for writing: what a FIFO's open waits for to change. */
+  readerOpens = 0;
+  writerOpens = 0;
+  /**
+   * Pieces in the ring, oldest first: a packet as its length, bytes of the stream between packets as a negative number.
+   * null while no packet is in the ring.
+   */
+  #pieces: number[] | null = null;
+
+  read(into: Uint8Array, at: number, length: number): number {
+    const ring = this.ring;
+    if (length === 0) return 0;
+    if (ring.used === 0) return this.writers === 0 ? 0 : -EAGAIN;
+    const wasFull = ring.free < PIPE_BUF;
+    const n = this.#pieces === null ? ring.pop(into, at, length) : this.#popPiece(into, at, length);
+    if (wasFull && ring.free >= PIPE_BUF) this.queue.notify(WRITABLE);
+    return n;
+  }
+
+  write(from: Uint8Array, at: number, length: number, isPacket: boolean): number {
+    if (length === 0) return 0;
+    if (this.readers === 0) return -EPIPE;
+    const ring = this.ring;
+    const room = this.#room(isPacket);
+    if (room === 0 || (length <= PIPE_BUF && length > room)) return -EAGAIN;
+    const n = isPacket ? this.#pushPackets(from, at, length) : ring.push(from, at, length);
+    if (!isPacket && this.#pieces !== null) this.#noteStream(n);
+    this.queue.notify(READABLE);
+    return n;
+  }
+
+  /** Copies what a read would give, `skip` bytes in, for splice(2) and tee(2). */
+  peek(into: Uint8Array, at: number, length: number, skip: number): number {
+    const n = this.ring.peek(into, at, length, skip);
+    return n > 0 || length === 0 || this.writers === 0 ? n : -EAGAIN;
+  }
+
+  consume(length: number): void {
+    const wasFull = this.ring.free < PIPE_BUF;
+    this.ring.skip(length);
+    if (this.#pieces !== null) this.#dropPieces(length);
+    if (wasFull && this.ring.free >= PIPE_BUF) this.queue.notify(WRITABLE);
+  }
+
+  /** Bytes that a write would take now. */
+  room(isPacket: boolean): number {
+    return this.readers === 0 ? -EPIPE : this.#room(isPacket);
+  }
+
+  /** A page holds one packet, or bytes of the stream: packets take up more than their bytes. */
+  #room(isPacket: boolean): number {
+    if (this.#pieces === null && !isPacket) return this.ring.free;
+    const pages = this.ring.capacity / PAGE_SIZE - this.#pagesUsed();
+    return Math.max(0, Math.min(pages * PAGE_SIZE, this.ring.free));
+  }
+
+  #pagesUsed(): number {
+    if (this.#pieces === null) return Math.ceil(this.ring.used / PAGE_SIZE);
+    let pages = 0;
+    for (const piece of this.#pieces) pages += Math.ceil(Math.abs(piece) / PAGE_SIZE);
+    return pages;
+  }
+
+  #pushPackets(from: Uint8Array, at: number, length: number): number {
+    if (this.#pieces === null) this.#pieces = this.ring.used > 0 ? [-this.ring.used] : [];
+    let done = 0;
+    while (done < length) {
+      const size = Math.min(length - done, PIPE_BUF);
+      if (this.#room(true) < size) break;
+      this.ring.push(from, at + done, size);
+      this.#pieces.push(size);
+      done += size;
+    }
+    return done;
+  }
+
+  #noteStream(length: number): void {
+    const pieces = this.#pieces!;
+    const last = pieces.length - 1;
+    if (last >= 0 && pieces[last] < 0) pieces[last] -= length;
+    else pieces.push(-length);
+  }
+
+  /** One packet, of which what does not fit is lost; or bytes of the stream up to the next packet. */
+  #popPiece(into: Uint8Array, at: number, length: number): number {
+    const piece = this.#pieces![0];
+    const n = this.ring.pop(into, at, Math.min(length, Math.abs(piece)));
+    if (piece > n) this.ring.skip(piece - n);
+    this.#dropPieces(piece > 0 ? piece : n);
+    return n;
+  }
+
+  #dropPieces(length: number): void {
+    const pieces = this.#pieces!;
+    while (length > 0) {
+      const size = Math.abs(pieces[0]);
+      if (size > length) {
+        pieces[0] += pieces[0] > 0 ? -length : length;
+        return;
+      }
+      length -= size;
+      pieces.shift();
+    }
+    if (pieces.length === 0) this.#pieces = null;
+  }
+
+  get isFull(): boolean {
+    return this.#pieces === null ? this.ring.free < PIPE_BUF : this.#room(true) < PIPE_BUF;
+  }
+
+  /** F_SETPIPE_SZ: the new size, or -ERRNO. */
+  resize(task: Task, bytes: number): number {
+    if (bytes <= 0 || bytes > PIPE_BYTES_LIMIT) return -EINVAL;
+    let size = PAGE_SIZE;
+    while (size < bytes) size *= 2;
+    if (size > this.ring.capacity && size > PIPE_BYTES_MAX && !task.credentials.has(CAP_SYS_RESOURCE)) {
+      return -EPERM;
+    }
+    if (size < this.#pagesUsed() * PAGE_SIZE) return -EBUSY;
+    const grows = size > this.ring.capacity;
+    this.ring.capacity = size;
+    if (grows) this.queue.notify(WRITABLE);
+    return size;
+  }
+}
+
+/** An end of a pipe, or a FIFO that is open. */
+export class PipeFile extends File {
+  readonly pipe: Pipe;
+  /** A FIFO opened for reading when nobody wrote shows no hang-up until somebody has: the value of writerOpens then. */
+  readonly #hangUpAfter: number;
+
+  /** `hangUpAfter`: see #hangUpAfter; -1 = none. */
+  constructor(inode: Inode, pipe: Pipe, flags: number, hangUpAfter: number) {
+    super(inode, flags, pipe.queue);
+    this.pipe = pipe;
+    this.#hangUpAfter = hangUpAfter;
+    const mode = flags & O_ACCMODE;
+    if (mode !== O_WRONLY) {
+      pipe.readers++;
+      pipe.readerOpens++;
+    }
+    if (mode !== O_RDONLY) {
+      pipe.writers++;
+      pipe.writerOpens++;
+    }
+  }
+
+  override read(_task: Task, into: Uint8Array, at: number, length: number): number {
+    return this.pipe.read(into, at, length);
+  }
+
+  override write(_task: Task, from: Uint8Array, at: number, length: number): number {
+    return this.pipe.write(from, at, length, (this.flags & O_DIRECT) !== 0);
+  }
+
+  override readiness(): number {
+    const pipe = this.pipe;
+    const mode = this.flags & O_ACCMODE;
+    let events = 0;
+    if (mode !== O_WRONLY) {
+      if (pipe.ring.used > 0) events |= READABLE;
+      if (pipe.writers === 0 && pipe.writerOpens !== this.#hangUpAfter) events |= POLLHUP;
+    }
+    if (mode !== O_RDONLY) {
+      if (!pipe.isFull) events |= WRITABLE;
+      if (pipe.readers === 0) events |= POLLERR;
+    }
+    return events;
+  }
+
+  override ioctl(task: Task, request: number, argument: number): number {
+    if (request === FIONREAD) return putIntResult(task, argument, this.pipe.ring.used);
+    return super.ioctl(task, request, argument);
+  }
+
+  override control(task: Task, command: number, argument: number): number {
+    if (command === F_GETPIPE_SZ) return this.pipe.ring.capacity;
+    // The argument is an unsigned int to Linux.
+    if (command === F_SETPIPE_SZ) return this.pipe.resize(task, argument % 2 ** 32);
+    return super.control(task, command, argument);
+  }
+
+  override get isPipe(): boolean {
+    return true;
+  }
+  override peek(into: Uint8Array, at: number, length: number, skip: number): number {
+    return this.isReadable ? this.pipe.peek(into, at, length, skip) : -EBADF;
+  }
+  override consume(length: number): void {
+    this.pipe.consume(length);
+  }
+  override room(): number {
+    return this.isWritable ? this.pipe.room((this.flags & O_DIRECT) !== 0) : -EBADF;
+  }
+
+  override get keepsBoundaries(): boolean {
+    return true;
+  }
+  override get linkText(): string {
+    return `pipe:[${this.inode.ino}]`;
+  }
+
+  override release(): void {
+    const pipe = this.pipe;
+    const mode = this.flags & O_ACCMODE;
+    if (mode !== O_WRONLY) pipe.readers--;
+    if (mode !== O_RDONLY) pipe.writers--;
+    // Nobody is left to read it; the inode of a FIFO may live on.
+    if (pipe.readers === 0 && pipe.writers === 0) pipe.ring.clear();
+    else pipe.queue.notify(READABLE | WRITABLE | POLLERR | POLLHUP);
+    super.release();
+  }
+}
+
+/** pipe2(2): the two ends, in `ends`. `flags`: O_NONBLOCK, O_DIRECT. */
+export function makePipe(task: Task, flags: number, ends: [File | null, File | null]): void {
+  const inode = newPipeInode(task);
+  const pipe = new Pipe();
+  inode.attachment = pipe;
+  ends[0] = new PipeFile(inode, pipe, O_RDONLY | (flags & ~O_DIRECT), -1);
+  ends[1] = new PipeFile(inode, pipe, O_WRONLY | flags, -1);
+}

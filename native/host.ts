@@ -17,6 +17,7 @@ const symbols = {
   tsv_host_fstat: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   tsv_host_memfd: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_host_poll: { parameters: ["i32", "u32", "i32"], result: "i32" },
+  tsv_host_poll_many: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_host_ioctl: { parameters: ["i32", "u32", "buffer", "u32"], result: "i32" },
   tsv_host_fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   tsv_host_clock: { parameters: ["i32"], result: "f64" },
@@ -113,6 +114,10 @@ export class NativeHost implements Host {
   }
   poll(fd: number, events: number): number {
     return this.#calls.tsv_host_poll(fd, events, 0);
+  }
+  /** Sleeps until one of `fds` has input or hangs up. */
+  pollMany(fds: readonly number[]): void {
+    this.#calls.tsv_host_poll_many(Int32Array.from(fds), fds.length);
   }
   ioctl(fd: number, request: number, buffer: Uint8Array, at: number): number {
     // Every request the kernel makes takes at most a termios2 or a winsize.

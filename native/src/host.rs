@@ -86,6 +86,16 @@ pub extern "C" fn tsv_host_poll(fd: i32, events: u32, millis: i32) -> i32 {
     let n = unsafe { libc::poll(&mut poll, 1, millis) };
     if n < 0 { errno() } else { poll.revents as u16 as i32 }
 }
+/// Sleeps until one of `count` descriptors has input or hangs up.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_host_poll_many(fds: *const i32, count: u32) -> i32 {
+    // SAFETY: `fds` has `count` entries.
+    let list = unsafe { std::slice::from_raw_parts(fds, count as usize) };
+    let mut polls: Vec<libc::pollfd> =
+        list.iter().map(|fd| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 }).collect();
+    // SAFETY: as many pollfds as told.
+    result(unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as u64, -1) } as i64)
+}
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_host_ioctl(fd: i32, request: u32, buffer: *mut u8, at: u32) -> i32 {
     // SAFETY: host.ts lets through only requests whose argument fits the array.

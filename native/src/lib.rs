@@ -2,6 +2,7 @@
 
 #[allow(dead_code)]
 mod slot;
+mod gofer_host;
 mod host;
 mod systrap;
 mod ptrace;

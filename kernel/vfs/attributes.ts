@@ -17,7 +17,7 @@ import {
   type Inode,
 } from "./inode.ts";
 import { notifyPath } from "./notify.ts";
-import type { Path } from "./path.ts";
+import { Path } from "./path.ts";
 import { isOwnerOrCapable, MAY_WRITE, mayAccess } from "./permission.ts";
 
 /** An id of chown(2) that means "leave it". */
@@ -35,22 +35,33 @@ function newChange(task: Task, mask: number): AttributeChange {
   return change;
 }
 
+/** What is changed: a place in the tree, or the inode of a pipe, socket or memfd, which has none. */
+export type Target = Path | Inode;
+
+function inodeOf(target: Target): Inode {
+  return target instanceof Path ? target.inode : target;
+}
+
+function isReadOnly(target: Target): boolean {
+  return target instanceof Path && target.mount.isReadOnly;
+}
+
 /** chmod(2). */
-export function changeMode(task: Task, path: Path, mode: number): number {
-  if (path.mount.isReadOnly) return -EROFS;
-  const inode = path.inode, credentials = task.credentials;
+export function changeMode(task: Task, target: Target, mode: number): number {
+  if (isReadOnly(target)) return -EROFS;
+  const inode = inodeOf(target), credentials = task.credentials;
   if (!isOwnerOrCapable(credentials, inode)) return -EPERM;
   mode &= 0o7777;
   if (!credentials.isInGroup(inode.gid) && !credentials.has(CAP_FSETID)) mode &= ~S_ISGID;
   const asked = newChange(task, ATTR_MODE);
   asked.mode = mode;
-  return applied(path, inode.setattr(asked));
+  return applied(target, inode.setattr(asked));
 }
 
 /** chown(2); KEEP_ID leaves an id as it is. */
-export function changeOwner(task: Task, path: Path, uid: number, gid: number): number {
-  if (path.mount.isReadOnly) return -EROFS;
-  const inode = path.inode, credentials = task.credentials;
+export function changeOwner(task: Task, target: Target, uid: number, gid: number): number {
+  if (isReadOnly(target)) return -EROFS;
+  const inode = inodeOf(target), credentials = task.credentials;
   const isCapable = credentials.has(CAP_CHOWN);
   const isOwner = credentials.fsuid === inode.uid;
   if (uid !== KEEP_ID && !isCapable && !(isOwner && uid === inode.uid)) return -EPERM;
@@ -65,7 +76,7 @@ export function changeOwner(task: Task, path: Path, uid: number, gid: number): n
     asked.mask |= ATTR_MODE;
     asked.mode = kept & 0o7777;
   }
-  return applied(path, inode.setattr(asked));
+  return applied(target, inode.setattr(asked));
 }
 
 /** Times as utimensat(2) has them: seconds and nanoseconds, UTIME_NOW and UTIME_OMIT worked out by the caller. */
@@ -81,9 +92,9 @@ export class TimeChange {
 }
 
 /** utimensat(2). */
-export function changeTimes(task: Task, path: Path, times: TimeChange): number {
-  if (path.mount.isReadOnly) return -EROFS;
-  const inode = path.inode;
+export function changeTimes(task: Task, target: Target, times: TimeChange): number {
+  if (isReadOnly(target)) return -EROFS;
+  const inode = inodeOf(target);
   if (!isOwnerOrCapable(task.credentials, inode)) {
     if (!times.isNow) return -EPERM;
     const access = mayAccess(task.credentials, inode, MAY_WRITE);
@@ -95,7 +106,7 @@ export function changeTimes(task: Task, path: Path, times: TimeChange): number {
   asked.atimeNsec = times.atimeNsec;
   asked.mtimeSec = times.mtimeSec;
   asked.mtimeNsec = times.mtimeNsec;
-  return applied(path, inode.setattr(asked));
+  return applied(target, inode.setattr(asked));
 }
 
 /** truncate(2) of what stands at `path`. */
@@ -150,7 +161,7 @@ function modeWithoutPrivileges(inode: Inode): number {
   return (mode & S_IXGRP) !== 0 ? mode & ~S_ISGID : mode;
 }
 
-function applied(path: Path, result: number): number {
-  if (result === 0) notifyPath(path, IN_ATTRIB);
+function applied(target: Target, result: number): number {
+  if (result === 0 && target instanceof Path) notifyPath(target, IN_ATTRIB);
   return result;
 }

@@ -13,6 +13,7 @@ import {
   POLLOUT,
   POLLRDNORM,
   POLLWRNORM,
+  S_IFREG,
 } from "../abi/file.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import { releaseFileLocks } from "./file_locks.ts";
@@ -138,6 +139,10 @@ export abstract class File {
   setFlags(flags: number): number {
     this.flags = flags;
     return 0;
+  }
+  /** Has something to wait for: epoll takes it. Regular files, directories and devices that are always ready do not. */
+  get isPollable(): boolean {
+    return !this.inode.isDirectory && this.inode.type !== S_IFREG;
   }
   /** One write call is one message or must stay in one piece: pipes and datagrams. writev(2) gathers for it. */
   get keepsBoundaries(): boolean {

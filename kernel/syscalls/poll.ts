@@ -1,0 +1,267 @@
+// poll(2), ppoll(2), select(2), pselect6(2): waiting for readiness of a list of descriptors. Linux: fs/select.c.
+
+import { EBADF, EFAULT, EINTR, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND } from "../abi/errno.ts";
+import {
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLNVAL,
+  POLLOUT,
+  POLLPRI,
+  POLLRDBAND,
+  POLLRDNORM,
+  POLLWRBAND,
+  POLLWRNORM,
+} from "../abi/file.ts";
+import { i32, put16, u16, u64 } from "../abi/struct.ts";
+import { RLIMIT_NOFILE } from "../abi/task.ts";
+import { BLOCKED, type Task } from "../task/task.ts";
+import type { Args } from "./args.ts";
+import { FULL, type SyscallFamily } from "./table.ts";
+import {
+  endSignalMask,
+  isDeadlineOver,
+  putRemaining,
+  setMillisDeadline,
+  setTimespecDeadline,
+  setTimevalDeadline,
+  useSignalMask,
+} from "./wait_time.ts";
+
+const POLLFD_BYTES = 8;
+
+export const POLL_CALLS: SyscallFamily = {
+  poll: {
+    nr: { x64: 7 },
+    args: { fds: { inBuffer: "nfds", unit: POLLFD_BYTES }, nfds: "uint", timeout: "int" },
+    returns: "int",
+    support: FULL,
+    run: poll,
+  },
+  ppoll: {
+    nr: { x64: 271, arm64: 73 },
+    args: {
+      fds: { inBuffer: "nfds", unit: POLLFD_BYTES },
+      nfds: "uint",
+      tmo_p: { inOut: 16 },
+      sigmask: { in: 8 },
+      sigsetsize: "size",
+    },
+    returns: "int",
+    support: FULL,
+    run: ppoll,
+  },
+  select: {
+    nr: { x64: 23 },
+    args: {
+      nfds: "int",
+      readfds: { inOut: 128 },
+      writefds: { inOut: 128 },
+      exceptfds: { inOut: 128 },
+      timeout: { inOut: 16 },
+    },
+    returns: "int",
+    support: FULL,
+    run: select,
+  },
+  pselect6: {
+    nr: { x64: 270, arm64: 72 },
+    args: {
+      nfds: "int",
+      readfds: { inOut: 128 },
+      writefds: { inOut: 128 },
+      exceptfds: { inOut: 128 },
+      timeout: { inOut: 16 },
+      sigmask: { in: 16 },
+    },
+    returns: "int",
+    support: FULL,
+    run: pselect6,
+  },
+};
+
+// --- poll -----------------------------------------------------------------------------------------------------------
+
+/** The pollfds of the call being served; made larger when a guest polls more. */
+let pollfds = new Uint8Array(64 * POLLFD_BYTES);
+
+function poll(task: Task, args: Args): number {
+  setMillisDeadline(task, args.i32(2));
+  const result = pollList(task, args);
+  if (result !== -EINTR) return result;
+  task.setRestart(restartPoll, task.progress);
+  return -ERESTART_RESTARTBLOCK;
+}
+
+/** restart_syscall(2): up to the same instant. */
+function restartPoll(task: Task, args: Args): number {
+  task.progress = task.restartValue;
+  return poll(task, args);
+}
+
+function ppoll(task: Task, args: Args): number {
+  const time = args.word(2);
+  const timed = setTimespecDeadline(task, time);
+  if (timed < 0) return timed;
+  const masked = useSignalMask(task, args.word(3), args.word(4));
+  if (masked < 0) return masked;
+  let result = pollList(task, args, ppoll);
+  if (result === BLOCKED) return result;
+  if (result === -EINTR) result = -ERESTARTNOHAND;
+  // Without the time that is left the call cannot be made again.
+  if (putRemaining(task, time, 1) < 0 && result === -ERESTARTNOHAND) result = -EINTR;
+  return endSignalMask(task, result);
+}
+
+/** One look at all descriptors; waits when there is nothing. -EINTR when a signal has ended the wait. */
+function pollList(task: Task, args: Args, again: typeof poll = poll): number {
+  const count = args.u32(1);
+  if (count > task.threadGroup.limits.soft(RLIMIT_NOFILE)) return -EINVAL;
+  const address = args.word(0);
+  const size = count * POLLFD_BYTES;
+  if (size > pollfds.length) pollfds = new Uint8Array(2 * size);
+  if (size > 0 && task.memory.copyIn(address, pollfds, 0, size) < 0) return -EFAULT;
+  let ready = 0;
+  for (let at = 0; at < size; at += POLLFD_BYTES) {
+    const events = eventsOf(task, i32(pollfds, at), u16(pollfds, at + 4));
+    put16(pollfds, at + 6, events);
+    if (events !== 0) ready++;
+  }
+  if (ready > 0 || isDeadlineOver(task)) {
+    if (size > 0 && task.memory.copyOut(address, pollfds, 0, size) < 0) return -EFAULT;
+    return ready;
+  }
+  if (task.signals.hasPending) return -EINTR;
+  for (let at = 0; at < size; at += POLLFD_BYTES) {
+    const file = task.files.get(i32(pollfds, at));
+    if (file !== null) task.waitOn(file.queue, u16(pollfds, at + 4));
+  }
+  task.waitUntil(task.progress);
+  return task.block(again, -EINTR);
+}
+
+function eventsOf(task: Task, fd: number, wanted: number): number {
+  if (fd < 0) return 0;
+  const file = task.files.get(fd);
+  if (file === null) return POLLNVAL;
+  return file.readiness() & (wanted | POLLERR | POLLHUP);
+}
+
+// --- select ---------------------------------------------------------------------------------------------------------
+
+const SELECT_IN = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR;
+const SELECT_OUT = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR;
+const SELECT_EXCEPT = POLLPRI;
+/** Fewest descriptors a table has room for; bits beyond the table's room are ignored. */
+const TABLE_SIZE_MIN = 64;
+
+/** The three sets of the call being served, one after the other, and those that are to be answered. */
+let wantedSets = new Uint8Array(3 * 128);
+let readySets = new Uint8Array(3 * 128);
+
+function select(task: Task, args: Args): number {
+  const time = args.word(4);
+  const timed = setTimevalDeadline(task, time);
+  return timed < 0 ? timed : endSelect(task, time, 1000, selectSets(task, args, select));
+}
+
+function pselect6(task: Task, args: Args): number {
+  const time = args.word(4);
+  const timed = setTimespecDeadline(task, time);
+  if (timed < 0) return timed;
+  const pair = args.word(5);
+  if (pair !== 0) {
+    const at = task.memory.inView(pair, 16);
+    if (at < 0) return -EFAULT;
+    const mask = u64(task.memory.view, at), size = u64(task.memory.view, at + 8);
+    const masked = useSignalMask(task, mask, size);
+    if (masked < 0) return masked;
+  }
+  return endSignalMask(task, endSelect(task, time, 1, selectSets(task, args, pselect6)));
+}
+
+function endSelect(task: Task, time: number, unitNanos: number, result: number): number {
+  if (result === BLOCKED) return result;
+  if (result === -EINTR) result = -ERESTARTNOHAND;
+  if (putRemaining(task, time, unitNanos) < 0 && result === -ERESTARTNOHAND) result = -EINTR;
+  return result;
+}
+
+function selectSets(task: Task, args: Args, again: typeof select): number {
+  let count = args.i32(0);
+  if (count < 0) return -EINVAL;
+  count = Math.min(count, Math.max(TABLE_SIZE_MIN, task.files.size));
+  const size = Math.ceil(count / 64) * 8;
+  if (3 * size > wantedSets.length) {
+    wantedSets = new Uint8Array(6 * size);
+    readySets = new Uint8Array(6 * size);
+  }
+  for (let set = 0; set < 3; set++) {
+    const address = args.word(1 + set);
+    if (address === 0) wantedSets.fill(0, set * size, (set + 1) * size);
+    else if (size > 0 && task.memory.copyIn(address, wantedSets, set * size, size) < 0) return -EFAULT;
+  }
+  readySets.fill(0, 0, 3 * size);
+  const ready = lookAtSets(task, count, size);
+  if (ready < 0) return ready;
+  if (ready > 0 || isDeadlineOver(task)) return putSets(task, args, size, ready);
+  if (task.signals.hasPending) return -EINTR;
+  for (let fd = 0; fd < count; fd++) {
+    const events = wantedEvents(fd, size);
+    if (events !== 0) task.waitOn(task.files.get(fd)!.queue, events);
+  }
+  task.waitUntil(task.progress);
+  return task.block(again, -EINTR);
+}
+
+/** Poll events that the three sets ask of `fd`. */
+function wantedEvents(fd: number, size: number): number {
+  const byte = fd >> 3, bit = 1 << (fd & 7);
+  let events = 0;
+  if ((wantedSets[byte] & bit) !== 0) events |= SELECT_IN;
+  if ((wantedSets[size + byte] & bit) !== 0) events |= SELECT_OUT;
+  if ((wantedSets[2 * size + byte] & bit) !== 0) events |= SELECT_EXCEPT;
+  return events;
+}
+
+/** Fills readySets; the number of bits set there, or -EBADF. */
+function lookAtSets(task: Task, count: number, size: number): number {
+  let ready = 0;
+  for (let fd = 0; fd < count; fd++) {
+    if (
+      (fd & 7) === 0 &&
+      (wantedSets[fd >> 3] | wantedSets[size + (fd >> 3)] | wantedSets[2 * size + (fd >> 3)]) === 0
+    ) {
+      fd += 7;
+      continue;
+    }
+    const wanted = wantedEvents(fd, size);
+    if (wanted === 0) continue;
+    const file = task.files.get(fd);
+    if (file === null) return -EBADF;
+    const events = file.readiness();
+    const byte = fd >> 3, bit = 1 << (fd & 7);
+    if ((events & SELECT_IN) !== 0 && (wantedSets[byte] & bit) !== 0) {
+      readySets[byte] |= bit;
+      ready++;
+    }
+    if ((events & SELECT_OUT) !== 0 && (wantedSets[size + byte] & bit) !== 0) {
+      readySets[size + byte] |= bit;
+      ready++;
+    }
+    if ((events & SELECT_EXCEPT) !== 0 && (wantedSets[2 * size + byte] & bit) !== 0) {
+      readySets[2 * size + byte] |= bit;
+      ready++;
+    }
+  }
+  return ready;
+}
+
+function putSets(task: Task, args: Args, size: number, ready: number): number {
+  for (let set = 0; set < 3; set++) {
+    const address = args.word(1 + set);
+    if (address === 0 || size === 0) continue;
+    if (task.memory.copyOut(address, readySets, set * size, size) < 0) return -EFAULT;
+  }
+  return ready;
+}

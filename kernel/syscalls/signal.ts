@@ -30,7 +30,7 @@ import { bit } from "../signal/signal_actions.ts";
 import { putSignalInfo, readSignalInfo, SIGINFO_BYTES, type SignalInfo } from "../signal/signal_info.ts";
 import { UNBLOCKABLE_LOW } from "../signal/task_signals.ts";
 import type { Task } from "../task/task.ts";
-import { ThreadGroup } from "../task/thread_group.ts";
+import type { ThreadGroup } from "../task/thread_group.ts";
 import type { Args } from "./args.ts";
 import { readTimespec, relativeDeadline, timeNanos, timeSeconds } from "./guest_time.ts";
 import { pidfdTarget } from "./process_descriptor.ts";

@@ -2,7 +2,7 @@
 // signal_struct. Its birth stands in clone.ts, its end in exit.ts, waiting for it in wait.ts.
 
 import { SIGCHLD } from "../abi/signal.ts";
-import { SignalActions } from "../signal/signal_actions.ts";
+import type { SignalActions } from "../signal/signal_actions.ts";
 import { SignalQueue } from "../signal/signal_queue.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import type { AddressSpace } from "../../platform/platform.ts";
@@ -80,6 +80,8 @@ export class ThreadGroup {
   readonly limits: Rlimits;
   /** prctl(PR_SET_CHILD_SUBREAPER). */
   isSubreaper = false;
+  /** prctl(PR_SET_THP_DISABLE), stored. */
+  isHugePageDisabled = false;
   oomScoreAdjust = 0;
   /** Monotonic nanoseconds of its birth. */
   readonly startNanos: number;

@@ -1,0 +1,147 @@
+// unshare(2) and setns(2): a task leaves what it shares, or joins a namespace of others.
+
+import { EBADF, EINVAL, EPERM } from "../abi/errno.ts";
+import {
+  CAP_SYS_ADMIN,
+  CLONE_FILES,
+  CLONE_FS,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWUTS,
+  CLONE_SIGHAND,
+  CLONE_SYSVSEM,
+  CLONE_THREAD,
+  CLONE_VM,
+} from "../abi/task.ts";
+import { hasCapability } from "../task/credentials.ts";
+import {
+  changedNamespaces,
+  type MovedMounts,
+  moveToMounts,
+  NAMESPACE_FLAGS,
+  withMountNamespace,
+  withNamespace,
+} from "../task/namespace_changes.ts";
+import { IpcNamespace, NetNamespace, PidNamespace, UtsNamespace } from "../task/namespaces.ts";
+import type { Task } from "../task/task.ts";
+import { ThreadGroup } from "../task/thread_group.ts";
+import { MountNamespace } from "../vfs/mount.ts";
+import { Path } from "../vfs/path.ts";
+import type { Args } from "./args.ts";
+import { CLONE_FLAGS } from "./process.ts";
+import { partial, type SyscallFamily } from "./table.ts";
+
+const UNSHARE_FLAGS = NAMESPACE_FLAGS | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_THREAD |
+  CLONE_SIGHAND |
+  CLONE_VM;
+
+type Namespace = UtsNamespace | IpcNamespace | NetNamespace | PidNamespace | MountNamespace;
+
+/** What a file of nsfs (/proc/PID/ns) or a pidfd has besides being a File. */
+interface NamespaceFile {
+  readonly namespace?: Namespace;
+  readonly threadGroup?: ThreadGroup;
+}
+
+function unshare(task: Task, args: Args): number {
+  let flags = args.u32(0);
+  if ((flags & ~UNSHARE_FLAGS) !== 0) return -EINVAL;
+  if ((flags & CLONE_VM) !== 0) flags |= CLONE_SIGHAND;
+  if ((flags & CLONE_SIGHAND) !== 0) flags |= CLONE_THREAD;
+  if ((flags & CLONE_NEWNS) !== 0) flags |= CLONE_FS;
+  // Threads cannot be torn apart; a process of one has nothing to unshare.
+  const isAlone = task.threadGroup.liveCount === 1;
+  if ((flags & CLONE_THREAD) !== 0 && !isAlone) return -EINVAL;
+  if ((flags & CLONE_SIGHAND) !== 0 && task.threadGroup.actions.references > 1) return -EINVAL;
+  if ((flags & CLONE_VM) !== 0 && task.mm.references > 1) return -EINVAL;
+  const moved: MovedMounts = new Map();
+  const namespaces = changedNamespaces(task, flags, moved);
+  if (typeof namespaces === "number") return namespaces;
+  if ((flags & CLONE_FS) !== 0) unshareFs(task);
+  if ((flags & CLONE_FILES) !== 0 && task.files.references > 1) {
+    const copy = task.files.clone();
+    task.files.drop(task);
+    task.files = copy;
+  }
+  task.namespaces = namespaces;
+  moveToMounts(task.fs, moved);
+  return 0;
+}
+
+function unshareFs(task: Task): void {
+  if (task.fs.references === 1) return;
+  const copy = task.fs.clone();
+  task.fs.drop();
+  task.fs = copy;
+}
+
+const KINDS = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS;
+
+function setns(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  if (file === null) return -EBADF;
+  const flags = args.u32(1);
+  const { namespace, threadGroup } = file as unknown as NamespaceFile;
+  if (threadGroup instanceof ThreadGroup) return joinProcess(task, threadGroup, flags);
+  if (namespace === undefined) return -EINVAL;
+  if (flags !== 0 && flags !== kindOf(namespace)) return -EINVAL;
+  return join(task, namespace);
+}
+
+/** By pidfd: every kind of namespace in `flags`. */
+function joinProcess(task: Task, group: ThreadGroup, flags: number): number {
+  if (flags === 0 || (flags & ~KINDS) !== 0) return -EINVAL;
+  const other = group.liveTask();
+  if (other === null) return -EINVAL;
+  const theirs = other.namespaces;
+  const all: Namespace[] = [theirs.uts, theirs.ipc, theirs.net, other.pid.namespace, theirs.mount];
+  for (const namespace of all) {
+    if ((flags & kindOf(namespace)) === 0) continue;
+    const joined = join(task, namespace);
+    if (joined < 0) return joined;
+  }
+  return 0;
+}
+
+function kindOf(namespace: Namespace): number {
+  if (namespace instanceof UtsNamespace) return CLONE_NEWUTS;
+  if (namespace instanceof IpcNamespace) return CLONE_NEWIPC;
+  if (namespace instanceof NetNamespace) return CLONE_NEWNET;
+  return namespace instanceof PidNamespace ? CLONE_NEWPID : CLONE_NEWNS;
+}
+
+function join(task: Task, namespace: Namespace): number {
+  if (!hasCapability(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
+  if (namespace instanceof MountNamespace) {
+    // The root changes for every task that shares it.
+    if (task.fs.references > 1) return -EINVAL;
+    task.namespaces = withMountNamespace(task.namespaces, namespace);
+    const root = new Path(namespace.root, namespace.root.root);
+    task.fs.root = root;
+    task.fs.cwd = root;
+    return 0;
+  }
+  // Only down: a child must be seen by the one who waits for it.
+  if (namespace instanceof PidNamespace && !task.pid.namespace.contains(namespace)) return -EINVAL;
+  task.namespaces = withNamespace(task.namespaces, namespace);
+  return 0;
+}
+
+export const NAMESPACE_CALLS: SyscallFamily = {
+  unshare: {
+    nr: { x64: 272, arm64: 97 },
+    args: { flags: { flags: CLONE_FLAGS } },
+    returns: "int",
+    support: partial("no user, time and cgroup namespaces"),
+    run: unshare,
+  },
+  setns: {
+    nr: { x64: 308, arm64: 268 },
+    args: { fd: "fd", nstype: { flags: CLONE_FLAGS } },
+    returns: "int",
+    support: partial("no user, time and cgroup namespaces"),
+    run: setns,
+  },
+};

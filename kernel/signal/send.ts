@@ -100,6 +100,11 @@ export function dequeueSignal(task: Task, maskLow: number, maskHigh: number): Si
     info.account = null;
   }
   info.onTaken?.onSignalTaken(info);
+  // One for all: the other tasks that could have taken it have nothing to do any more.
+  const { tasks } = task.threadGroup;
+  if (tasks.length > 1) {
+    for (const other of tasks) if (other.signals.hasPending) other.signals.recalculate();
+  }
   return info;
 }
 

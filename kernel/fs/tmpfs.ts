@@ -247,7 +247,7 @@ export class TmpfsInode extends Inode {
   }
 
   /** An inode without a name: O_TMPFILE. */
-  createUnnamed(node: NewNode): TmpfsInode | number {
+  override createUnnamed(node: NewNode): TmpfsInode | number {
     const inode = this.fs.newInode(node.mode, node.uid, node.gid);
     if (typeof inode !== "number") inode.nlink = 0;
     return inode;

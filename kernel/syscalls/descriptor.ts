@@ -1,6 +1,6 @@
 // Calls on descriptors as such: close, dup, fcntl, ioctl, flock, truncation and sync.
 
-import { EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EPERM, EROFS, ESPIPE } from "../abi/errno.ts";
+import { EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EPERM, ESPIPE } from "../abi/errno.ts";
 import {
   AT_FDCWD,
   CLOSE_RANGE_CLOEXEC,
@@ -29,6 +29,7 @@ import {
   FIONBIO,
   FIONCLEX,
   FIONREAD,
+  IN_MODIFY,
   LOCK_EX,
   LOCK_NB,
   LOCK_SH,
@@ -42,6 +43,8 @@ import {
   PATH_MAX,
   S_IFMT,
   S_IFREG,
+  S_ISGID,
+  S_ISUID,
 } from "../abi/file.ts";
 import { i32, put32 } from "../abi/struct.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE } from "../abi/task.ts";
@@ -50,10 +53,11 @@ import { raiseSignal } from "../signal/send.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import { flock, getLock, setLock } from "./lock.ts";
-import { isOwnerOrCapable, MAY_WRITE, mayAccess, modeAfterWrite } from "../vfs/permission.ts";
+import { removePrivileges, truncatePath } from "../vfs/attributes.ts";
+import { notifyPath } from "../vfs/notify.ts";
+import { isOwnerOrCapable } from "../vfs/permission.ts";
 import { FOLLOW, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
-import { truncateInode } from "./open.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 const O_ASYNC = 0o20000;
@@ -300,12 +304,9 @@ function truncate(task: Task, args: Args): number {
   if (typeof name === "number") return name;
   const path = resolve(task, AT_FDCWD, name, FOLLOW);
   if (typeof path === "number") return path;
-  if (path.inode.isDirectory) return -EISDIR;
-  if ((path.inode.mode & S_IFMT) !== S_IFREG) return -EINVAL;
-  if (path.mount.isReadOnly) return -EROFS;
-  const access = mayAccess(task.credentials, path.inode, MAY_WRITE);
-  if (access < 0) return access;
-  return overFileLimit(task, size) ? -EFBIG : truncateInode(task, path, size);
+  const result = truncatePath(task, path, size);
+  if (result === -EFBIG) raiseSignal(task, SIGXFSZ);
+  return result;
 }
 
 function overFileLimit(task: Task, size: number): boolean {
@@ -322,8 +323,10 @@ function ftruncate(task: Task, args: Args): number {
   if ((file.inode.mode & S_IFMT) !== S_IFREG || !file.isWritable) return -EINVAL;
   if (overFileLimit(task, size)) return -EFBIG;
   const result = file.truncate(size);
-  if (result === 0) file.inode.mode = modeAfterWrite(task.credentials, file.inode.mode);
-  return result;
+  if (result < 0) return result;
+  if ((file.inode.mode & (S_ISUID | S_ISGID)) !== 0) removePrivileges(task, file.inode);
+  notifyPath(file.path, IN_MODIFY);
+  return 0;
 }
 
 function syncAll(task: Task): number {

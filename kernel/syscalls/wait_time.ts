@@ -48,7 +48,7 @@ export function setTimevalDeadline(task: Task, address: number): number {
 
 /** The wait is over: its deadline has passed. */
 export function isDeadlineOver(task: Task): boolean {
-  return task.isTimedOut || (task.progress !== Infinity && task.progress <= task.kernel.clock.monotonic());
+  return task.progress !== Infinity && task.progress <= task.kernel.clock.monotonic();
 }
 
 /** Writes what is left of the time, as select(2) and ppoll(2) do; `unitNanos` 1 for a timespec, 1000 for a timeval. */

@@ -1,0 +1,71 @@
+// timerfd: a timer that is read. Linux: fs/timerfd.c, timerfd_create(2). A periodic one that nobody reads is not woken
+// for: what has expired is counted when somebody looks.
+
+import { EAGAIN, EINVAL } from "../../abi/errno.ts";
+import { POLLIN, POLLRDNORM } from "../../abi/file.ts";
+import { put64 } from "../../abi/struct.ts";
+import type { Kernel } from "../../kernel.ts";
+import type { Task } from "../../task/task.ts";
+import { Timer, type TimerListener } from "../../time/timer.ts";
+import { AnonymousFile } from "./filesystem.ts";
+
+export class TimerFile extends AnonymousFile implements TimerListener {
+  readonly clock: number;
+  readonly timer: Timer;
+  /** Expirations since the last read or settime. */
+  #ticks = 0;
+  /** It was set with TFD_TIMER_ABSTIME, for fdinfo. */
+  isAbsolute = false;
+
+  constructor(kernel: Kernel, clock: number, flags: number) {
+    super("[timerfd]", flags);
+    this.clock = clock;
+    this.timer = new Timer(kernel, this, null);
+  }
+
+  /** timerfd_settime(2): `target` in monotonic nanoseconds, Infinity disarms. */
+  set(target: number, interval: number): void {
+    this.#ticks = 0;
+    this.timer.set(target, interval);
+  }
+
+  onExpire(timer: Timer): void {
+    this.#ticks += timer.forward();
+    this.queue.notify(POLLIN | POLLRDNORM);
+  }
+
+  /** Counts what has expired since somebody looked, and starts the next period. */
+  update(): void {
+    if (this.#ticks === 0) return;
+    this.#ticks += this.timer.forward();
+  }
+
+  override read(_task: Task, into: Uint8Array, at: number, length: number): number {
+    if (length < 8) return -EINVAL;
+    if (this.#ticks === 0) return -EAGAIN;
+    this.update();
+    put64(into, at, this.#ticks);
+    this.#ticks = 0;
+    this.timer.rearm();
+    return 8;
+  }
+
+  override readiness(): number {
+    return this.#ticks > 0 ? POLLIN | POLLRDNORM : 0;
+  }
+
+  override get infoText(): string {
+    const left = this.timer.remaining(), interval = this.timer.interval;
+    return `clockid: ${this.clock}\nticks: ${this.#ticks}\nsettime flags: 0${this.isAbsolute ? 1 : 0}\n` +
+      `it_value: ${pair(left)}\nit_interval: ${pair(interval)}\n`;
+  }
+
+  override release(): void {
+    this.timer.stop();
+    super.release();
+  }
+}
+
+function pair(nanos: number): string {
+  return `(${Math.floor(nanos / 1e9)}, ${Math.floor(nanos % 1e9)})`;
+}

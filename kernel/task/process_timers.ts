@@ -1,0 +1,179 @@
+// Timers of a process that end in signals: setitimer(2), alarm(2), timer_create(2). Linux: kernel/time/itimer.c,
+// posix-timers.c. A periodic POSIX timer whose signal is still pending does not go off again; what it has missed is its
+// overrun count when the signal is taken.
+
+import { EAGAIN, EINVAL } from "../abi/errno.ts";
+import { SI_KERNEL, SI_TIMER, SIGALRM, SIGPROF, SIGVTALRM } from "../abi/signal.ts";
+import { RLIMIT_SIGPENDING } from "../abi/task.ts";
+import { sendGroupSignal, sendSignal } from "../signal/send.ts";
+import { SignalInfo, type SignalTakenListener } from "../signal/signal_info.ts";
+import type { CpuTimed } from "../time/clocks.ts";
+import { Timer, type TimerListener } from "../time/timer.ts";
+import type { Task } from "./task.ts";
+import type { ProcessTimers, ThreadGroup } from "./thread_group.ts";
+
+export const ITIMER_REAL = 0;
+export const ITIMER_VIRTUAL = 1;
+export const ITIMER_PROF = 2;
+const ITIMER_SIGNALS = [SIGALRM, SIGVTALRM, SIGPROF];
+/** DELAYTIMER_MAX: where overrun counts end. */
+const OVERRUN_MAX = 0x7fff_ffff;
+
+/** The timers of `group`, made on first use. */
+export function timersOf(group: ThreadGroup): GroupTimers {
+  return (group.timers ??= new GroupTimers(group)) as GroupTimers;
+}
+
+export class GroupTimers implements ProcessTimers {
+  readonly #group: ThreadGroup;
+  /** ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF; null until first set. */
+  readonly #interval: (IntervalTimer | null)[] = [null, null, null];
+  /** POSIX timers by id. */
+  readonly posix = new Map<number, PosixTimer>();
+
+  constructor(group: ThreadGroup) {
+    this.#group = group;
+  }
+
+  /** Interval timer `which`, or null if it was never set. */
+  interval(which: number): Timer | null {
+    return this.#interval[which]?.timer ?? null;
+  }
+
+  /** As interval(), made on first use. */
+  openInterval(which: number): Timer {
+    return (this.#interval[which] ??= new IntervalTimer(this.#group, which)).timer;
+  }
+
+  /** A new POSIX timer; its id, or -EAGAIN when there are too many. */
+  create(settings: PosixTimerSettings): number {
+    if (this.posix.size >= this.#group.limits.soft(RLIMIT_SIGPENDING)) return -EAGAIN;
+    let id = 0;
+    while (this.posix.has(id)) id++;
+    this.posix.set(id, new PosixTimer(this.#group, id, settings));
+    return id;
+  }
+
+  delete(id: number): number {
+    const timer = this.posix.get(id);
+    if (timer === undefined) return -EINVAL;
+    timer.release();
+    this.posix.delete(id);
+    return 0;
+  }
+
+  onExec(): void {
+    for (const timer of this.posix.values()) timer.release();
+    this.posix.clear();
+  }
+
+  release(): void {
+    this.onExec();
+    for (const interval of this.#interval) interval?.timer.stop();
+  }
+}
+
+class IntervalTimer implements TimerListener {
+  readonly timer: Timer;
+  readonly #group: ThreadGroup;
+  readonly #signal: number;
+
+  constructor(group: ThreadGroup, which: number) {
+    this.#group = group;
+    this.#signal = ITIMER_SIGNALS[which];
+    // Linux: all CPU time counts as user time here, so VIRTUAL and PROF run alike.
+    this.timer = new Timer(group.kernel, this, which === ITIMER_REAL ? null : group);
+  }
+
+  onExpire(timer: Timer): void {
+    timer.forward();
+    timer.rearm();
+    sendGroupSignal(this.#group, this.#signal, SI_KERNEL);
+  }
+}
+
+/** What timer_create(2) is told. */
+export interface PosixTimerSettings {
+  readonly clock: number;
+  readonly cpu: CpuTimed | null;
+  /** Signal to send, 0 = none (SIGEV_NONE). */
+  readonly signal: number;
+  /** The task it goes to (SIGEV_THREAD_ID), or null for the process. */
+  readonly target: Task | null;
+  /** sigev_value; null = the timer's id. */
+  readonly value: { readonly low: number; readonly high: number } | null;
+}
+
+export class PosixTimer implements TimerListener, SignalTakenListener {
+  readonly settings: PosixTimerSettings;
+  readonly timer: Timer;
+  readonly #group: ThreadGroup;
+  readonly #info: SignalInfo | null;
+  /** It was set anew while its signal was pending: taking that one must not start the next period. */
+  #isStale = false;
+  /** Expirations beyond the first since the last signal was taken. */
+  #missed = 0;
+  /** What timer_getoverrun(2) answers. */
+  overrun = 0;
+
+  constructor(group: ThreadGroup, id: number, settings: PosixTimerSettings) {
+    this.#group = group;
+    this.settings = settings;
+    this.timer = new Timer(group.kernel, this, settings.cpu);
+    this.#info = settings.signal === 0 ? null : new SignalInfo(settings.signal, SI_TIMER);
+    if (this.#info !== null) {
+      this.#info.timerId = id;
+      this.#info.valueLow = settings.value === null ? id : settings.value.low;
+      this.#info.valueHigh = settings.value === null ? 0 : settings.value.high;
+      this.#info.onTaken = this;
+    }
+  }
+
+  set(target: number, interval: number): void {
+    this.#isStale = this.#isPending();
+    this.#missed = 0;
+    this.overrun = 0;
+    this.timer.set(target, interval);
+  }
+
+  onExpire(timer: Timer): void {
+    const count = timer.forward();
+    this.#missed += count - 1;
+    this.#isStale = false;
+    const info = this.#info;
+    if (info === null) {
+      timer.rearm();
+      return;
+    }
+    // The next period begins when the signal is taken.
+    if (this.#isPending()) return;
+    const { target } = this.settings;
+    if (target === null || !target.hasExited) sendSignal(target ?? this.#group, info);
+    if (this.#isPending()) return;
+    // Nobody takes it (ignored, or one of its kind is pending already): the next period begins by itself.
+    this.#missed++;
+    timer.rearm();
+  }
+
+  /** Its signal stands in a queue: it has been accounted for. */
+  #isPending(): boolean {
+    return this.#info !== null && this.#info.account !== null;
+  }
+
+  onSignalTaken(info: SignalInfo): void {
+    if (this.#isStale) {
+      info.overrun = 0;
+      return;
+    }
+    const count = this.timer.forward();
+    this.overrun = Math.min(this.#missed + count, OVERRUN_MAX);
+    this.#missed = 0;
+    info.overrun = this.overrun;
+    this.timer.rearm();
+  }
+
+  release(): void {
+    this.timer.stop();
+    if (this.#info !== null) this.#info.onTaken = null;
+  }
+}

@@ -27,6 +27,7 @@ export const MAP_STACK = 0x20000;
 export const MAP_HUGETLB = 0x40000;
 export const MAP_SYNC = 0x80000;
 export const MAP_FIXED_NOREPLACE = 0x100000;
+export const PROT_SEM = 0x8;
 export const PROT_GROWSDOWN = 0x1000000;
 export const PROT_GROWSUP = 0x2000000;
 
@@ -58,7 +59,9 @@ export const MADV_PAGEOUT = 21;
 export const MADV_POPULATE_READ = 22;
 export const MADV_POPULATE_WRITE = 23;
 export const MADV_DONTNEED_LOCKED = 24;
+export const MADV_COLLAPSE = 25;
 export const MADV_HWPOISON = 100;
+export const MADV_SOFT_OFFLINE = 101;
 
 // msync(2)
 export const MS_ASYNC = 1;

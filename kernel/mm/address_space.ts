@@ -2,24 +2,23 @@
 // what is decided here; the host does the paging. Linux: struct mm_struct. Operations stand in mm/mapping.ts.
 
 import { EFAULT } from "../abi/errno.ts";
-import { MAP_PRIVATE, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
+import { MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
 import {
   type AddressSpace,
   type Fault,
   type GuestThread,
-  PATCH_TABLE_END,
-  PATCH_TABLE_START,
+  type Host,
   USER_ADDRESS_END,
-  USER_ADDRESS_START,
 } from "../../platform/platform.ts";
-import type { Host } from "../../platform/platform.ts";
+import { SIGSEGV } from "../abi/signal.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import { growStack } from "./stack_growth.ts";
-import { Vma, VmaSet } from "./vma.ts";
+import { type Vma, VmaSet } from "./vma.ts";
 
-/** Mappings per process (sysctl vm.max_map_count). */
-export const MAPPINGS_MAX = 65530;
+/** x86: number of the page fault, and the bit of its error code that says the page was there. */
+const TRAP_PAGE_FAULT = 14;
+const FAULT_PRESENT = 1;
 
 export class MemoryMap {
   readonly space: AddressSpace;
@@ -32,8 +31,7 @@ export class MemoryMap {
   brk = 0;
   /** Where mmap without a hint starts looking downwards. */
   mmapTop = USER_ADDRESS_END;
-  /** Bytes locked, and mlockall(MCL_FUTURE). */
-  lockedBytes = 0;
+  /** mlockall(MCL_FUTURE): what is mapped from now on is locked. */
   lockFuture = false;
   /** For /proc: executable, and where the loader put things. */
   exe: File | null = null;
@@ -98,7 +96,8 @@ export class MemoryMap {
 
   /** A fault that is not the guest's: a stack that grows. True when the task just goes on. */
   handleFault(task: Task, fault: Fault): boolean {
-    return fault.signal === 11 && growStack(task, this, fault.address);
+    const isUnmapped = fault.trap === TRAP_PAGE_FAULT && (fault.error & FAULT_PRESENT) === 0;
+    return isUnmapped && fault.signal === SIGSEGV && growStack(task, this, fault.address);
   }
 
   /** 0 when [address, +length) is mapped with `prot`, else -EFAULT. What access_ok and a page walk would say. */
@@ -124,22 +123,18 @@ export class MemoryMap {
     return { object: area.backing.file?.inode ?? area.backing, offset: area.offset + (address - area.start) };
   }
 
-  /** Reserved for the stub's patch table: nothing of the guest's may lie there. */
-  static isReserved(start: number, end: number): boolean {
-    return start < USER_ADDRESS_START || end > USER_ADDRESS_END ||
-      (start < PATCH_TABLE_END && end > PATCH_TABLE_START);
-  }
-
   /** Adds an area that the platform has mapped already. */
   enter(area: Vma): void {
     this.areas.insert(area);
   }
 
-  /** Bytes of private writable memory: what counts as data (RLIMIT_DATA, VmData). */
-  get dataBytes(): number {
+  /** Bytes of executable file mappings: with the program's own code taken off, what VmLib shows. */
+  get executableBytes(): number {
     let bytes = 0;
     for (const area of this.areas) {
-      if ((area.prot & PROT_WRITE) !== 0 && !area.isShared && !area.growsDown) bytes += area.length;
+      if ((area.prot & PROT_EXEC) !== 0 && (area.prot & PROT_WRITE) === 0 && !area.growsDown) {
+        bytes += area.length;
+      }
     }
     return bytes;
   }
@@ -158,7 +153,7 @@ export function mapsLine(area: Vma, pathOf: (file: File) => string): string {
   const file = area.backing?.file ?? null;
   const inode = file?.inode ?? null;
   const bits = (area.prot & PROT_READ ? "r" : "-") + (area.prot & PROT_WRITE ? "w" : "-") +
-    (area.prot & 4 ? "x" : "-") + ((area.flags & MAP_PRIVATE) !== 0 ? "p" : "s");
+    (area.prot & PROT_EXEC ? "x" : "-") + ((area.flags & MAP_PRIVATE) !== 0 ? "p" : "s");
   const device = inode === null ? "00:00" : `00:${hex(inode.fs.device, 2)}`;
   const offset = area.backing === null ? 0 : area.offset;
   const head = `${hex(area.start, 8)}-${hex(area.end, 8)} ${bits} ${hex(offset, 8)} ${device} ${

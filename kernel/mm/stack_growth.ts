@@ -1,29 +1,37 @@
-// Stacks that grow downwards (MAP_GROWSDOWN). The main stack is reserved whole at exec and paged by the host, so this
-// serves mappings that a program makes itself. Linux: expand_stack.
+// Stacks that grow downwards (MAP_GROWSDOWN): a fault below one is no fault. The main stack is reserved at exec as far as
+// its limit was then, and paged by the host; this serves the rest. Linux: expand_stack(), acct_stack_growth().
 
-import { MAP_ANONYMOUS, MAP_PRIVATE, pageDown } from "../abi/memory.ts";
+import { EAGAIN } from "../abi/errno.ts";
+import { pageDown, pageUp } from "../abi/memory.ts";
+import { RLIMIT_STACK } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
+import { isReserved, mayExpand, mayLock } from "./limits.ts";
 import type { MemoryMap } from "./address_space.ts";
-import { STACK_GUARD_BYTES } from "./vma.ts";
+import { carryOut } from "./mapping.ts";
+import { STACK_GUARD_BYTES, Vma } from "./vma.ts";
 
-/** Farthest below its start that one fault grows a stack: one page on Linux; we allow a frame that skips some. */
-const GROWTH_BYTES_MAX = 64 * 1024 * 1024;
+/** A fault grows the stack by at least this, so that deep recursion does not fault page by page. */
+const GROWTH_BYTES_MIN = 128 * 1024;
 
 /** Grows the stack above `address`, if one is meant to. True when memory is there now. */
 export function growStack(task: Task, mm: MemoryMap, address: number): boolean {
-  const index = mm.areas.indexAfter(address);
-  if (index >= mm.areas.count) return false;
-  const area = mm.areas.at(index);
-  if (!area.growsDown || area.start <= address) return false;
-  const start = pageDown(address);
-  if (area.start - start > GROWTH_BYTES_MAX) return false;
-  const below = index > 0 ? mm.areas.at(index - 1) : null;
-  if (below !== null && start - below.end < STACK_GUARD_BYTES) return false;
-  const length = area.start - start;
-  if (mm.space.map(task.thread, start, length, area.prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) < 0) {
-    return false;
-  }
-  area.start = start;
-  mm.areas.totalBytes += length;
+  const areas = mm.areas;
+  const index = areas.indexAfter(address);
+  if (index >= areas.count) return false;
+  const stack = areas.at(index);
+  if (!stack.growsDown || stack.start <= address || stack.prot === 0) return false;
+  const limit = task.threadGroup.limits.soft(RLIMIT_STACK);
+  const needed = pageDown(address);
+  if (stack.end - needed > limit) return false;
+  const floor = index > 0 ? areas.at(index - 1).end + STACK_GUARD_BYTES : STACK_GUARD_BYTES;
+  if (needed < floor) return false;
+  const wanted = Math.max(stack.start - GROWTH_BYTES_MIN, floor, stack.end - limit);
+  const start = Math.min(needed, pageUp(wanted));
+  const length = stack.start - start;
+  if (isReserved(start, stack.start) || mayExpand(task, length, 0) < 0) return false;
+  if (stack.isLocked && mayLock(task, length) === -EAGAIN) return false;
+  const grown = new Vma(start, stack.start, stack.prot, stack.flags, null, 0, "");
+  if (carryOut(task, grown, 0) < 0) return false;
+  areas.extendDown(stack, start);
   return true;
 }

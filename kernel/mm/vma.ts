@@ -1,7 +1,7 @@
 // Virtual memory areas and the ordered set of them: what is mapped where. Linux: struct vm_area_struct, maple tree.
 // A sorted array with binary search: a process has tens to a few thousand areas, and moves within one array are cheap.
 
-import { MAP_GROWSDOWN, MAP_SHARED, PAGE_SIZE } from "../abi/memory.ts";
+import { MAP_GROWSDOWN, MAP_NORESERVE, MAP_SHARED, MAP_STACK, PAGE_SIZE, PROT_WRITE } from "../abi/memory.ts";
 import type { File } from "../vfs/file.ts";
 
 /** What a shared or file mapping is made of. Anonymous private memory has none. */
@@ -21,19 +21,22 @@ export class Vma {
   end: number;
   /** PROT_ bits. */
   prot: number;
-  /** MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_NORESERVE, MAP_LOCKED. */
+  /** MAP_SHARED or MAP_PRIVATE, and which of MAP_GROWSDOWN, MAP_NORESERVE, MAP_STACK it was made with. */
   flags: number;
   backing: Backing | null;
   /** Offset in the backing of `start`. */
   offset: number;
   /** "[heap]", "[stack]", "[vdso]", "[anon:name]", or "" for the file's path. */
   name: string;
-  /** MADV_DONTFORK, MADV_WIPEONFORK, MADV_DONTDUMP. */
+  /** False after MADV_DONTFORK: a forked child lacks it. */
   isForked = true;
+  /** MADV_WIPEONFORK: a forked child finds zeros. */
   isWiped = false;
+  /** False after MADV_DONTDUMP. */
   isDumped = true;
+  /** mlock(2) and kin: counted, not pinned. */
   isLocked = false;
-  /** PROT_ bits mprotect may give: a shared mapping of a read-only file is never writable. */
+  /** PROT_ bits mprotect may give: a shared mapping of a read-only file is never writable, none of noexec is executable. */
   protMax = 7;
 
   constructor(
@@ -63,6 +66,10 @@ export class Vma {
   get growsDown(): boolean {
     return (this.flags & MAP_GROWSDOWN) !== 0;
   }
+  /** Private and writable, not a stack that grows: what RLIMIT_DATA and VmData count. */
+  get isData(): boolean {
+    return (this.prot & PROT_WRITE) !== 0 && (this.flags & (MAP_SHARED | MAP_GROWSDOWN)) === 0;
+  }
 
   /** A copy of [start, end) of this area, which must lie within it. Holds the backing once more. */
   slice(start: number, end: number): Vma {
@@ -89,15 +96,27 @@ export class Vma {
     return this.end === next.start && this.prot === next.prot && this.flags === next.flags &&
       this.name === next.name && this.isForked === next.isForked && this.isWiped === next.isWiped &&
       this.isDumped === next.isDumped && this.isLocked === next.isLocked && this.protMax === next.protMax &&
-      this.backing === next.backing && (this.backing === null || this.offset + this.length === next.offset) &&
-      !this.growsDown;
+      isSameBacking(this.backing, next.backing) &&
+      (this.backing === null || this.offset + this.length === next.offset);
   }
 }
 
+/** Two mmap calls of one open file give memory that belongs together; two of shared anonymous memory never do. */
+function isSameBacking(a: Backing | null, b: Backing | null): boolean {
+  return a === b || (a !== null && b !== null && a.file !== null && a.file === b.file);
+}
+
+/** The areas of one address space in order. Totals follow every change. */
 export class VmaSet {
   readonly #areas: Vma[] = [];
   /** Sum of lengths, bytes. */
   totalBytes = 0;
+  /** Of those that are data (Vma.isData), that are locked, and of stacks. */
+  dataBytes = 0;
+  lockedBytes = 0;
+  stackBytes = 0;
+  /** Data that memory may have to be found for: without MAP_NORESERVE and thread stacks. */
+  committedBytes = 0;
 
   get count(): number {
     return this.#areas.length;
@@ -142,16 +161,38 @@ export class VmaSet {
     return true;
   }
 
+  /** Bytes of [start, end) that are mapped. */
+  mappedBytes(start: number, end: number): number {
+    let bytes = 0;
+    for (let i = this.indexAfter(start); i < this.#areas.length && this.#areas[i].start < end; i++) {
+      bytes += Math.min(end, this.#areas[i].end) - Math.max(start, this.#areas[i].start);
+    }
+    return bytes;
+  }
+
   /** Adds an area to a free range, merged with its neighbours where they are alike. */
   insert(area: Vma): void {
     const index = this.indexAfter(area.start);
-    this.totalBytes += area.length;
+    this.#count(area, area.length);
     this.#areas.splice(index, 0, area);
-    this.mergeAround(index);
+    this.#mergeAround(index);
+  }
+
+  /** Moves the end of an area up into free space. */
+  extend(area: Vma, end: number): void {
+    this.#count(area, end - area.end);
+    area.end = end;
+    this.#mergeAround(this.indexAfter(area.start));
+  }
+
+  /** Moves the start of an anonymous area down into free space. */
+  extendDown(area: Vma, start: number): void {
+    this.#count(area, area.start - start);
+    area.start = start;
   }
 
   /** Merges the area at `index` with the ones before and after it. */
-  mergeAround(index: number): void {
+  #mergeAround(index: number): void {
     const areas = this.#areas;
     const area = areas[index];
     const next = areas[index + 1];
@@ -169,7 +210,7 @@ export class VmaSet {
   }
 
   /** Makes `address` a border between areas, if it lies within one. */
-  split(address: number): void {
+  #split(address: number): void {
     const index = this.indexAfter(address);
     const area = this.#areas[index];
     if (area === undefined || area.start >= address) return;
@@ -180,12 +221,13 @@ export class VmaSet {
 
   /** Takes out everything in [start, end) and drops its backings. */
   remove(start: number, end: number): void {
-    this.split(start);
-    this.split(end);
+    if (this.isFree(start, end)) return;
+    this.#split(start);
+    this.#split(end);
     const from = this.indexAfter(start);
     let to = from;
     for (; to < this.#areas.length && this.#areas[to].start < end; to++) {
-      this.totalBytes -= this.#areas[to].length;
+      this.#count(this.#areas[to], -this.#areas[to].length);
       this.#areas[to].backing?.drop();
     }
     this.#areas.splice(from, to - from);
@@ -193,26 +235,41 @@ export class VmaSet {
 
   /** Calls `change` on every area in [start, end), split at the borders; merges again afterwards. */
   update(start: number, end: number, change: (area: Vma) => void): void {
-    this.split(start);
-    this.split(end);
+    this.#split(start);
+    this.#split(end);
     const first = this.indexAfter(start);
     let last = first;
-    for (; last < this.#areas.length && this.#areas[last].start < end; last++) change(this.#areas[last]);
+    for (; last < this.#areas.length && this.#areas[last].start < end; last++) {
+      const area = this.#areas[last];
+      this.#count(area, -area.length);
+      change(area);
+      this.#count(area, area.length);
+    }
     for (let i = Math.min(last, this.#areas.length - 1); i >= Math.max(first - 1, 0); i--) {
-      this.mergeAround(i);
+      this.#mergeAround(i);
     }
   }
 
+  /** `bytes` of the kind of `area` come (or go, when negative). */
+  #count(area: Vma, bytes: number): void {
+    this.totalBytes += bytes;
+    if (area.isLocked) this.lockedBytes += bytes;
+    if (area.growsDown) this.stackBytes += bytes;
+    if (!area.isData) return;
+    this.dataBytes += bytes;
+    if ((area.flags & (MAP_NORESERVE | MAP_STACK)) === 0) this.committedBytes += bytes;
+  }
+
   /** Highest free range of `length` bytes that ends at or below `top` and starts at or above `bottom`; -1 = none. */
-  findGapBelow(top: number, bottom: number, length: number, guardBytes: number): number {
+  findGapBelow(top: number, bottom: number, length: number): number {
     let end = top;
     for (let i = this.indexAfter(top - 1); i >= 0; i--) {
       const area = this.#areas[i];
       if (area === undefined) continue;
-      if (area.start >= end) continue;
-      if (area.end <= end && end - area.end >= length) break;
-      // A stack that grows down keeps a distance to what lies below it.
-      end = area.growsDown ? area.start - guardBytes : area.start;
+      const start = startWithGuard(area);
+      if (start >= end) continue;
+      if (end - area.end >= length) break;
+      end = start;
     }
     const start = end - length;
     return start >= bottom ? start : -1;
@@ -223,27 +280,39 @@ export class VmaSet {
     let start = bottom;
     for (let i = this.indexAfter(bottom); i < this.#areas.length; i++) {
       const area = this.#areas[i];
-      if (area.start - start >= length) break;
+      if (startWithGuard(area) - start >= length) break;
       start = Math.max(start, area.end);
     }
     return start + length <= top ? start : -1;
   }
 
-  /** Copies the set for fork: areas hold their backings once more. */
+  /** Copies the set for fork: areas hold their backings once more; locks are not inherited. */
   cloneInto(other: VmaSet): void {
     for (const area of this.#areas) {
       if (!area.isForked) continue;
-      other.#areas.push(area.slice(area.start, area.end));
-      other.totalBytes += area.length;
+      const copy = area.slice(area.start, area.end);
+      copy.isLocked = false;
+      other.#areas.push(copy);
+      other.#count(copy, copy.length);
     }
   }
 
   clear(): void {
     for (const area of this.#areas) area.backing?.drop();
     this.#areas.length = 0;
-    this.totalBytes = 0;
+    this.totalBytes =
+      this.dataBytes =
+      this.lockedBytes =
+      this.stackBytes =
+      this.committedBytes =
+        0;
   }
 }
 
-/** Pages between a growing stack and its lower neighbour (stack_guard_gap). */
+/** Bytes between a growing stack and its lower neighbour (stack_guard_gap). */
 export const STACK_GUARD_BYTES = 256 * PAGE_SIZE;
+
+/** Where what lies below `area` has to end: a stack that grows down keeps a distance. */
+function startWithGuard(area: Vma): number {
+  return area.growsDown ? area.start - STACK_GUARD_BYTES : area.start;
+}

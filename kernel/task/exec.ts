@@ -211,7 +211,7 @@ function load(task: Task, program: Program, request: Request, isSecure: boolean)
   let entry = loaded.entry, interpreterBase = 0;
   if (interpreter !== null) {
     const span = interpreter.image.end - interpreter.image.start;
-    const at = mm.areas.findGapBelow(mm.mmapTop, 0x10_0000, pageUp(span), 0);
+    const at = mm.areas.findGapBelow(mm.mmapTop, 0x10_0000, pageUp(span));
     if (at < 0) return -ENOMEM;
     interpreterBase = interpreter.image.isPositionIndependent ? at - interpreter.image.start : 0;
     const ld = loadImage(task, interpreter.file, interpreter.image, interpreterBase);

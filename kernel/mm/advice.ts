@@ -1,0 +1,153 @@
+// madvise(2) on the areas of a memory map. What changes content or fork goes to the host and the VMA tree, hints about
+// paging go to the host, the rest is accepted. Linux: mm/madvise.c.
+
+import { EACCES, EINVAL, ENOMEM, EPERM } from "../abi/errno.ts";
+import {
+  isPageAligned,
+  MADV_COLD,
+  MADV_DODUMP,
+  MADV_DOFORK,
+  MADV_DONTDUMP,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_HUGEPAGE,
+  MADV_HWPOISON,
+  MADV_KEEPONFORK,
+  MADV_MERGEABLE,
+  MADV_NOHUGEPAGE,
+  MADV_NORMAL,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_RANDOM,
+  MADV_REMOVE,
+  MADV_SEQUENTIAL,
+  MADV_SOFT_OFFLINE,
+  MADV_UNMERGEABLE,
+  MADV_WILLNEED,
+  MADV_WIPEONFORK,
+  pageUp,
+  PROT_WRITE,
+} from "../abi/memory.ts";
+import { CAP_SYS_ADMIN } from "../abi/task.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
+import type { Task } from "../task/task.ts";
+import type { Vma } from "./vma.ts";
+
+/** By advice: the platform is told. Others only change the tree, or nothing. */
+const HOST_ADVICE = new Set([
+  MADV_WILLNEED,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_REMOVE,
+  MADV_DONTFORK,
+  MADV_DOFORK,
+  MADV_WIPEONFORK,
+  MADV_KEEPONFORK,
+  MADV_HUGEPAGE,
+  MADV_NOHUGEPAGE,
+  MADV_COLD,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+]);
+/** Accepted without effect. Linux: pages are never merged, as sharing shows a neighbour's content by its timing. */
+const NO_EFFECT = new Set([MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_MERGEABLE, MADV_UNMERGEABLE]);
+/** Change what the tree knows of an area. */
+const TREE_ADVICE = new Set([
+  MADV_DONTFORK,
+  MADV_DOFORK,
+  MADV_WIPEONFORK,
+  MADV_KEEPONFORK,
+  MADV_DONTDUMP,
+  MADV_DODUMP,
+]);
+
+/** madvise(2). Areas are advised in order; a hole is reported when the rest is done, as on Linux. */
+export function adviseMemory(task: Task, address: number, length: number, advice: number): number {
+  const isPoison = advice === MADV_HWPOISON || advice === MADV_SOFT_OFFLINE;
+  if (isPoison) return task.credentials.has(CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
+  // MADV_COLLAPSE is unknown here as to a kernel without huge pages.
+  const isKnown = HOST_ADVICE.has(advice) || TREE_ADVICE.has(advice) || NO_EFFECT.has(advice);
+  if (!isKnown || !isPageAligned(address)) return -EINVAL;
+  if (length > USER_ADDRESS_END) return -EINVAL;
+  const end = address + pageUp(length);
+  if (end > USER_ADDRESS_END) return address > USER_ADDRESS_END ? -EINVAL : -ENOMEM;
+  if (end === address) return 0;
+  const areas = task.mm.areas;
+  let hasHole = false;
+  for (let at = address; at < end;) {
+    const index = areas.indexAfter(at);
+    if (index >= areas.count || areas.at(index).start >= end) {
+      hasHole = true;
+      break;
+    }
+    const area = areas.at(index);
+    if (area.start > at) {
+      hasHole = true;
+      if (isPopulate(advice)) break;
+    }
+    const from = Math.max(at, area.start), to = Math.min(end, area.end);
+    const result = adviseArea(task, area, from, to, advice);
+    if (result < 0) return result;
+    at = to;
+  }
+  return hasHole ? -ENOMEM : 0;
+}
+
+function isPopulate(advice: number): boolean {
+  return advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE;
+}
+
+function adviseArea(task: Task, area: Vma, from: number, to: number, advice: number): number {
+  const refused = refusal(area, advice);
+  if (refused < 0) return refused;
+  if (HOST_ADVICE.has(advice)) {
+    const given = advice === MADV_DONTNEED_LOCKED ? MADV_DONTNEED : advice;
+    const result = task.mm.space.advise(task.thread, from, to - from, given);
+    // A hint the host does not know or cannot follow is no error of the guest's.
+    if (result < 0 && !isHint(advice)) return result;
+  }
+  if (TREE_ADVICE.has(advice)) task.mm.areas.update(from, to, changeOf(advice));
+  return 0;
+}
+
+/** Which areas an advice is not for. */
+function refusal(area: Vma, advice: number): number {
+  const isAnonymous = area.backing === null;
+  switch (advice) {
+    case MADV_DONTNEED:
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+      return area.isLocked ? -EINVAL : 0;
+    case MADV_FREE:
+    case MADV_WIPEONFORK:
+      return isAnonymous ? 0 : -EINVAL;
+    case MADV_REMOVE:
+      if (isAnonymous || area.isLocked) return -EINVAL;
+      return area.isShared && (area.prot & PROT_WRITE) !== 0 ? 0 : -EACCES;
+    default:
+      return 0;
+  }
+}
+
+function isHint(advice: number): boolean {
+  return advice === MADV_WILLNEED || advice === MADV_HUGEPAGE || advice === MADV_NOHUGEPAGE ||
+    advice === MADV_COLD || advice === MADV_PAGEOUT;
+}
+
+function changeOf(advice: number): (area: Vma) => void {
+  switch (advice) {
+    case MADV_DONTFORK:
+    case MADV_DOFORK:
+      return (area) => area.isForked = advice === MADV_DOFORK;
+    case MADV_WIPEONFORK:
+    case MADV_KEEPONFORK:
+      return (area) => area.isWiped = advice === MADV_WIPEONFORK;
+    default:
+      return (area) => area.isDumped = advice === MADV_DODUMP;
+  }
+}

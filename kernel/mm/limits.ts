@@ -1,0 +1,55 @@
+// How much a process may map: RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, the number of mappings, and the sandbox's memory.
+// Linux: may_expand_vm(), mlock_future_ok(), __vm_enough_memory().
+//
+// Linux: memory is committed by the heuristic overcommit (mode 0) with the sandbox's limit in the place of RAM plus
+// swap. Beyond that, a process whose data passes the limit is asked for what it really uses, and gets ENOMEM when that
+// and the new mapping do not fit; where the platform cannot tell, its data as a whole has to fit. Reservations
+// (MAP_NORESERVE, thread stacks, PROT_NONE) do not count. What all processes use together is the host cgroup's affair.
+
+import { EAGAIN, ENOMEM, EPERM } from "../abi/errno.ts";
+import { PAGE_SIZE } from "../abi/memory.ts";
+import { CAP_IPC_LOCK, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from "../abi/task.ts";
+import {
+  PATCH_TABLE_END,
+  PATCH_TABLE_START,
+  USER_ADDRESS_END,
+  USER_ADDRESS_START,
+} from "../../platform/platform.ts";
+import type { Task } from "../task/task.ts";
+
+/** Mappings per process (sysctl vm.max_map_count). */
+export const MAPPINGS_MAX = 65530;
+
+/** Whether [start, end) holds addresses where nothing of the guest's may lie: too low, the patch table, the stub. */
+export function isReserved(start: number, end: number): boolean {
+  return start < USER_ADDRESS_START || end > USER_ADDRESS_END ||
+    (start < PATCH_TABLE_END && end > PATCH_TABLE_START);
+}
+
+/** 0 when the address space may become `bytes` larger, `dataBytes` of them private and writable; else -ENOMEM. */
+export function mayExpand(task: Task, bytes: number, dataBytes: number): number {
+  const limits = task.threadGroup.limits;
+  const areas = task.mm.areas;
+  if (areas.totalBytes + bytes > limits.soft(RLIMIT_AS)) return -ENOMEM;
+  if (dataBytes > 0 && areas.dataBytes + dataBytes > limits.soft(RLIMIT_DATA)) return -ENOMEM;
+  return 0;
+}
+
+/** 0 when `bytes` more of memory that will be used can be promised, else -ENOMEM. */
+export function mayCommit(task: Task, bytes: number): number {
+  const limit = task.kernel.limits.memoryBytesMax;
+  if (bytes > limit) return -ENOMEM;
+  const committed = task.mm.areas.committedBytes + bytes;
+  if (committed <= limit) return 0;
+  const resident = task.mm.space.residentPages() * PAGE_SIZE;
+  if (resident > 0) return resident + bytes > limit ? -ENOMEM : 0;
+  return -ENOMEM;
+}
+
+/** 0 when `bytes` more may be locked, else -EPERM where nothing may, -EAGAIN beyond the limit. */
+export function mayLock(task: Task, bytes: number): number {
+  if (task.credentials.has(CAP_IPC_LOCK)) return 0;
+  const limit = task.threadGroup.limits.soft(RLIMIT_MEMLOCK);
+  if (limit === 0) return -EPERM;
+  return task.mm.areas.lockedBytes + bytes > limit ? -EAGAIN : 0;
+}

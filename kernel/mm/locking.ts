@@ -1,0 +1,79 @@
+// mlock(2), munlock(2), mlockall(2): locked memory is counted against RLIMIT_MEMLOCK and populated. Linux: mm/mlock.c.
+// Linux: the host does not pin the pages, as locked memory of guests would be taken from everyone else.
+
+import { EINVAL, ENOMEM, EPERM } from "../abi/errno.ts";
+import { MADV_POPULATE_READ, MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, pageDown, pageUp } from "../abi/memory.ts";
+import { CAP_IPC_LOCK, RLIMIT_MEMLOCK } from "../abi/task.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
+import type { Task } from "../task/task.ts";
+import { mayLock } from "./limits.ts";
+import type { Vma } from "./vma.ts";
+
+/** mlock(2) and mlock2(2); with `onFault` pages are not brought in now. */
+export function lockMemory(task: Task, address: number, length: number, onFault: boolean): number {
+  if (mayLock(task, 0) === -EPERM) return -EPERM;
+  const start = pageDown(address);
+  const bytes = pageUp(length + (address - start));
+  if (bytes > USER_ADDRESS_END || start + bytes > USER_ADDRESS_END) return -ENOMEM;
+  const areas = task.mm.areas;
+  // What is locked already does not count twice.
+  if (mayLock(task, bytes) < 0 && mayLock(task, bytes - lockedBytes(task, start, start + bytes)) < 0) {
+    return -ENOMEM;
+  }
+  if (bytes === 0) return 0;
+  if (!areas.isCovered(start, start + bytes)) return -ENOMEM;
+  areas.update(start, start + bytes, lock);
+  // Memory without access cannot be brought in; it is locked all the same.
+  if (!onFault) task.mm.space.advise(task.thread, start, bytes, MADV_POPULATE_READ);
+  return 0;
+}
+
+/** munlock(2). */
+export function unlockMemory(task: Task, address: number, length: number): number {
+  const start = pageDown(address);
+  const bytes = pageUp(length + (address - start));
+  if (bytes > USER_ADDRESS_END || start + bytes > USER_ADDRESS_END) return -EINVAL;
+  if (bytes === 0) return 0;
+  if (!task.mm.areas.isCovered(start, start + bytes)) return -ENOMEM;
+  task.mm.areas.update(start, start + bytes, unlock);
+  return 0;
+}
+
+/** mlockall(2). */
+export function lockAllMemory(task: Task, flags: number): number {
+  const known = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT;
+  if (flags === 0 || (flags & ~known) !== 0 || flags === MCL_ONFAULT) return -EINVAL;
+  if (mayLock(task, 0) === -EPERM) return -EPERM;
+  const { areas } = task.mm;
+  const isOver = (flags & MCL_CURRENT) !== 0 && !task.credentials.has(CAP_IPC_LOCK) &&
+    areas.totalBytes > task.threadGroup.limits.soft(RLIMIT_MEMLOCK);
+  if (isOver) return -ENOMEM;
+  task.mm.lockFuture = (flags & MCL_FUTURE) !== 0;
+  if ((flags & MCL_CURRENT) !== 0) areas.update(0, USER_ADDRESS_END, lock);
+  return 0;
+}
+
+/** munlockall(2). */
+export function unlockAllMemory(task: Task): number {
+  task.mm.areas.update(0, USER_ADDRESS_END, unlock);
+  task.mm.lockFuture = false;
+  return 0;
+}
+
+function lockedBytes(task: Task, start: number, end: number): number {
+  const areas = task.mm.areas;
+  let bytes = 0;
+  for (let i = areas.indexAfter(start); i < areas.count && areas.at(i).start < end; i++) {
+    const area = areas.at(i);
+    if (area.isLocked) bytes += Math.min(end, area.end) - Math.max(start, area.start);
+  }
+  return bytes;
+}
+
+function lock(area: Vma): void {
+  area.isLocked = true;
+}
+
+function unlock(area: Vma): void {
+  area.isLocked = false;
+}

@@ -1,0 +1,166 @@
+// mremap(2): mappings that grow, shrink and move. Linux: mm/mremap.c.
+
+import { EAGAIN, EFAULT, EINVAL, ENOMEM } from "../abi/errno.ts";
+import {
+  isPageAligned,
+  MAP_NORESERVE,
+  MAP_STACK,
+  MREMAP_DONTUNMAP,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  pageDown,
+  pageUp,
+} from "../abi/memory.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
+import type { Task } from "../task/task.ts";
+import { isReserved, MAPPINGS_MAX, mayCommit, mayExpand, mayLock } from "./limits.ts";
+import { carryOut, findFree, unmapMemory } from "./mapping.ts";
+import type { Vma } from "./vma.ts";
+
+const FLAGS_KNOWN = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+/** Splits a move may cause, and some spare, as mremap_to() has it. */
+const SPARE_MAPPINGS = 5;
+
+/** mremap(2). The new address, or -ERRNO. `target` counts with MREMAP_FIXED, and as a hint with MREMAP_DONTUNMAP. */
+export function remapMemory(
+  task: Task,
+  address: number,
+  oldLength: number,
+  newLength: number,
+  flags: number,
+  target: number,
+): number {
+  const isFixed = (flags & MREMAP_FIXED) !== 0, mayMove = (flags & MREMAP_MAYMOVE) !== 0;
+  const keepsOld = (flags & MREMAP_DONTUNMAP) !== 0;
+  if ((flags & ~FLAGS_KNOWN) !== 0 || (isFixed && !mayMove)) return -EINVAL;
+  if (keepsOld && (!mayMove || oldLength !== newLength)) return -EINVAL;
+  if (!isPageAligned(address)) return -EINVAL;
+  oldLength = pageUp(oldLength);
+  newLength = pageUp(newLength);
+  if (newLength === 0) return -EINVAL;
+  const { areas } = task.mm;
+  const area = areas.find(address);
+  if (area === null) return -EFAULT;
+  if (isFixed || keepsOld) {
+    return moveTo(task, address, oldLength, newLength, target, isFixed, keepsOld);
+  }
+
+  if (newLength <= oldLength) {
+    const cut = newLength < oldLength ? unmapMemory(task, address + newLength, oldLength - newLength) : 0;
+    return cut < 0 ? cut : address;
+  }
+  const refused = checkResize(task, area, address, oldLength, newLength);
+  if (refused < 0) return refused;
+  const end = address + newLength;
+  const canGrow = address + oldLength === area.end && end <= USER_ADDRESS_END &&
+    !isReserved(area.end, end) && areas.findGapAbove(area.end, end, end - area.end) === area.end;
+  if (oldLength > 0 && canGrow) {
+    const grown = task.mm.space.remap(task.thread, address, oldLength, newLength, address);
+    if (grown === 0) {
+      areas.extend(area, end);
+      return address;
+    }
+    // The host may have something of its own there, or see two mappings where we see one: it may still move.
+  }
+  if (!mayMove) return -ENOMEM;
+  const place = findFree(task.mm, newLength);
+  return place < 0 ? place : move(task, area, address, oldLength, newLength, place, false);
+}
+
+/** MREMAP_FIXED and MREMAP_DONTUNMAP: mremap_to(). */
+function moveTo(
+  task: Task,
+  address: number,
+  oldLength: number,
+  newLength: number,
+  target: number,
+  isFixed: boolean,
+  keepsOld: boolean,
+): number {
+  if (!isPageAligned(target)) return -EINVAL;
+  if (newLength > USER_ADDRESS_END || target > USER_ADDRESS_END - newLength) return -EINVAL;
+  if (address + oldLength > target && target + newLength > address) return -EINVAL;
+  const { areas } = task.mm;
+  if (areas.count >= MAPPINGS_MAX - SPARE_MAPPINGS) return -ENOMEM;
+  if (isFixed && isReserved(target, target + newLength)) return -EINVAL;
+  if (isFixed) {
+    const cleared = unmapMemory(task, target, newLength);
+    if (cleared < 0) return cleared;
+  }
+  if (oldLength > newLength) {
+    const cut = unmapMemory(task, address + newLength, oldLength - newLength);
+    if (cut < 0) return cut;
+    oldLength = newLength;
+  }
+  // What was unmapped may have split the area.
+  const area = areas.find(address);
+  if (area === null) return -EFAULT;
+  const refused = checkResize(task, area, address, oldLength, newLength);
+  if (refused < 0) return refused;
+  if (keepsOld) {
+    const expands = mayExpand(task, oldLength, area.isData ? oldLength : 0);
+    if (expands < 0) return expands;
+  }
+  let place = target;
+  if (!isFixed) {
+    const hint = pageDown(target);
+    const isHintFree = hint !== 0 && !isReserved(hint, hint + newLength) &&
+      areas.findGapAbove(hint, hint + newLength, newLength) === hint;
+    place = isHintFree ? hint : findFree(task.mm, newLength);
+    if (place < 0) return place;
+  }
+  return move(task, area, address, oldLength, newLength, place, keepsOld);
+}
+
+/** vma_to_resize(). */
+function checkResize(task: Task, area: Vma, address: number, oldLength: number, newLength: number): number {
+  if (oldLength === 0 && !area.isShared) return -EINVAL;
+  if (oldLength > area.end - address) return -EFAULT;
+  const growth = newLength - oldLength;
+  if (growth <= 0) return 0;
+  if (area.isLocked && mayLock(task, growth) < 0) return -EAGAIN;
+  const expands = mayExpand(task, growth, area.isData ? growth : 0);
+  if (expands < 0) return expands;
+  if (!area.isData || (area.flags & (MAP_NORESERVE | MAP_STACK)) !== 0) return 0;
+  return mayCommit(task, growth);
+}
+
+/** The area's [address, +oldLength) comes to lie at `place`, free so far, `newLength` long. */
+function move(
+  task: Task,
+  area: Vma,
+  address: number,
+  oldLength: number,
+  newLength: number,
+  place: number,
+  keepsOld: boolean,
+): number {
+  const { areas, space } = task.mm;
+  const moved = area.slice(address, address + oldLength);
+  moved.start = place;
+  moved.end = place + newLength;
+  // Nothing to move: a second mapping of the same shared memory.
+  const isDuplicate = oldLength === 0;
+  const result = isDuplicate
+    ? carryOut(task, moved, 0)
+    : space.remap(task.thread, address, oldLength, newLength, place);
+  if (result < 0) {
+    moved.backing?.drop();
+    return result;
+  }
+  if (keepsOld) {
+    const rest = area.slice(address, address + oldLength);
+    const kept = carryOut(task, rest, 0);
+    rest.backing?.drop();
+    if (kept < 0) areas.remove(address, address + oldLength);
+    else if (area.isLocked) areas.update(address, address + oldLength, unlock);
+  } else if (!isDuplicate) {
+    areas.remove(address, address + oldLength);
+  }
+  areas.insert(moved);
+  return place;
+}
+
+function unlock(area: Vma): void {
+  area.isLocked = false;
+}

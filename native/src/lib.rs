@@ -4,5 +4,7 @@
 mod slot;
 mod gofer_host;
 mod host;
+mod spawn;
+mod confine;
 mod systrap;
 mod ptrace;

@@ -1,0 +1,49 @@
+// Small things on raw descriptors that the roles share: JSON in a memfd, messages on the control socket.
+
+import type { Host } from "../platform/platform.ts";
+
+/** Bytes of a configuration at most. */
+const CONFIG_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Writes `value` into a new memfd and gives back its descriptor. */
+export function jsonDescriptor(host: Host, value: unknown): number {
+  const fd = host.memfdCreate("tsvisor-config", 0);
+  if (fd < 0) throw new Error(`Cannot make a memfd: errno ${-fd}`);
+  const bytes = new TextEncoder().encode(JSON.stringify(value));
+  for (let done = 0; done < bytes.length;) {
+    const n = host.pwrite(fd, bytes, done, bytes.length - done, done);
+    if (n <= 0) throw new Error(`Cannot write the configuration: errno ${-n}`);
+    done += n;
+  }
+  return fd;
+}
+
+/** Reads what jsonDescriptor has written. */
+export function readJson(host: Host, fd: number): unknown {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    const chunk = new Uint8Array(64 * 1024);
+    const n = host.pread(fd, chunk, 0, chunk.length, size);
+    if (n < 0) throw new Error(`Cannot read the configuration: errno ${-n}`);
+    if (n === 0) break;
+    chunks.push(chunk.subarray(0, n));
+    size += n;
+    if (size > CONFIG_BYTES_MAX) throw new Error("Cannot read the configuration: it is too large");
+  }
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return JSON.parse(new TextDecoder().decode(all));
+}
+
+const NO_FDS = new Int32Array(1);
+
+/** Sends one JSON message; false when the other end is gone. */
+export function sendJson(host: Host, fd: number, value: unknown): boolean {
+  const bytes = new TextEncoder().encode(JSON.stringify(value));
+  return host.sendMessage(fd, bytes, 0, bytes.length, NO_FDS, 0) === bytes.length;
+}

@@ -1,0 +1,43 @@
+// The gofer role: opens the roots it is told to serve, gives up the rest, serves.
+
+import { serveGofer } from "../gofer/server.ts";
+import { nameBytes } from "../gofer/host_tree.ts";
+import { loadGoferCalls } from "../native/gofer_host.ts";
+import { NativeHost } from "../native/host.ts";
+import { confineGofer } from "./confinement.ts";
+import { readJson } from "./descriptors.ts";
+import { GOFER_FDS, type GoferConfig } from "./sentry_config.ts";
+
+const O_PATH = 0o10000000;
+const O_DIRECTORY = 0o200000;
+const O_RDONLY = 0;
+
+/** Runs until the sentry is gone. Ends the process. */
+export function runGofer(): never {
+  const host = new NativeHost();
+  const calls = loadGoferCalls();
+  try {
+    const config = readJson(host, GOFER_FDS.config) as GoferConfig;
+    const mounts = config.mounts.map((mount, i) => {
+      const rootFd = calls.tsv_gofer_root(nameBytes(toBytes(mount.path)), O_PATH);
+      if (rootFd < 0) throw new Error(`Cannot open ${mount.path}: errno ${-rootFd}`);
+      return { socket: GOFER_FDS.firstMount + i, rootFd, isReadOnly: mount.isReadOnly };
+    });
+    confineGofer(config.isLenient);
+    const procFd = calls.tsv_gofer_root(nameBytes("/proc/self/fd"), O_RDONLY | O_DIRECTORY);
+    if (procFd < 0) throw new Error(`Cannot open /proc/self/fd: errno ${-procFd}`);
+    serveGofer(mounts, procFd);
+  } catch (error) {
+    const text = new TextEncoder().encode(`Gofer: ${error instanceof Error ? error.stack : error}\n`);
+    host.write(GOFER_FDS.log, text, 0, text.length);
+    Deno.exit(1);
+  }
+  Deno.exit(0);
+}
+
+/** UTF-8 text as a byte string. */
+function toBytes(text: string): string {
+  let bytes = "";
+  for (const byte of new TextEncoder().encode(text)) bytes += String.fromCharCode(byte);
+  return bytes;
+}

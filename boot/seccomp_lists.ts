@@ -1,0 +1,123 @@
+// The host calls each role may make once it runs, with the reason. Numbers are x86-64's. What is not here kills the role.
+
+export interface AllowedCall {
+  readonly nr: number;
+  readonly name: string;
+  readonly reason: string;
+  /** Allowed only where (argument & mask) == value. */
+  readonly when?: { readonly argument: number; readonly mask: number; readonly value: number };
+}
+
+const call = (nr: number, name: string, reason: string, when?: AllowedCall["when"]): AllowedCall => ({
+  nr,
+  name,
+  reason,
+  when,
+});
+
+/** What V8 and Deno's threads need whatever we do (measured; shared/deno.md). */
+const RUNTIME: readonly AllowedCall[] = [
+  call(202, "futex", "V8 and tokio threads"),
+  call(9, "mmap", "V8 heap and code"),
+  call(11, "munmap", "V8 heap"),
+  call(10, "mprotect", "V8 code pages"),
+  call(28, "madvise", "V8 heap"),
+  call(25, "mremap", "realloc of large blocks"),
+  call(12, "brk", "malloc"),
+  call(232, "epoll_wait", "event loops"),
+  call(281, "epoll_pwait", "event loops"),
+  call(441, "epoll_pwait2", "the sentry's wait"),
+  call(233, "epoll_ctl", "descriptors that are watched"),
+  call(0, "read", "descriptors we hold"),
+  call(1, "write", "descriptors we hold"),
+  call(3, "close", "descriptors we hold"),
+  call(186, "gettid", "V8"),
+  call(39, "getpid", "V8"),
+  call(204, "sched_getaffinity", "V8 platform"),
+  call(143, "sched_getparam", "thread pools"),
+  call(145, "sched_getscheduler", "thread pools"),
+  call(24, "sched_yield", "spin locks"),
+  call(131, "sigaltstack", "thread exit"),
+  call(13, "rt_sigaction", "signal set-up of the runtime"),
+  call(14, "rt_sigprocmask", "signal set-up of the runtime"),
+  call(15, "rt_sigreturn", "signal handlers"),
+  call(228, "clock_gettime", "clocks the vDSO does not serve"),
+  call(229, "clock_getres", "clocks"),
+  call(230, "clock_nanosleep", "timers of threads"),
+  call(35, "nanosleep", "timers of threads"),
+  call(318, "getrandom", "random bytes"),
+  call(60, "exit", "threads that end"),
+  call(231, "exit_group", "the end"),
+  call(219, "restart_syscall", "after a stop"),
+  call(7, "poll", "waiting for one descriptor"),
+  call(72, "fcntl", "descriptor flags"),
+  call(5, "fstat", "descriptors we hold"),
+  call(8, "lseek", "descriptors we hold"),
+  call(157, "prctl", "thread and VMA names", { argument: 0, mask: 0xffff_ffff, value: 15 }),
+  call(157, "prctl", "VMA names", { argument: 0, mask: 0xffff_ffff, value: 0x53564d41 }),
+  call(324, "membarrier", "V8 code patching"),
+  call(309, "getcpu", "malloc arenas"),
+  call(234, "tgkill", "the sentry interrupts guests; V8 its own threads"),
+];
+
+/** The sentry: its platform, memory files, messages to gofer and CLI. No open by path, no socket, no exec, no fork. */
+export const SENTRY_CALLS: readonly AllowedCall[] = [
+  ...RUNTIME,
+  call(46, "sendmsg", "gofer, stubs, CLI"),
+  call(47, "recvmsg", "gofer, CLI"),
+  call(53, "socketpair", "a socket for each stub", { argument: 0, mask: 0xffff_ffff, value: 1 }),
+  call(319, "memfd_create", "slots, shared memory, tmpfs files"),
+  call(77, "ftruncate", "memory files, donated files"),
+  call(285, "fallocate", "memory given back; fallocate of donated files"),
+  call(17, "pread64", "files"),
+  call(18, "pwrite64", "files"),
+  call(74, "fsync", "files"),
+  call(75, "fdatasync", "files"),
+  call(310, "process_vm_readv", "guest memory; the host checks that it is a stub's"),
+  call(311, "process_vm_writev", "guest memory"),
+  call(62, "kill", "ending stubs, in the own pid namespace"),
+  call(61, "wait4", "reaping stubs"),
+  call(16, "ioctl", "termios of the container's terminal, FIONREAD"),
+  call(101, "ptrace", "platform ptrace, own children only"),
+  call(32, "dup", "descriptors"),
+];
+
+/** The gofer: file calls below descriptors it holds. */
+export const GOFER_CALLS: readonly AllowedCall[] = [
+  ...RUNTIME,
+  call(46, "sendmsg", "answers"),
+  call(47, "recvmsg", "requests"),
+  call(437, "openat2", "one name below a node"),
+  call(257, "openat", "a node opened anew through /proc/self/fd"),
+  call(262, "newfstatat", "attributes"),
+  call(258, "mkdirat", "mkdir"),
+  call(259, "mknodat", "FIFOs and sockets"),
+  call(266, "symlinkat", "symlink"),
+  call(265, "linkat", "link"),
+  call(263, "unlinkat", "unlink and rmdir"),
+  call(316, "renameat2", "rename"),
+  call(267, "readlinkat", "readlink"),
+  call(217, "getdents64", "reading directories"),
+  call(260, "fchownat", "owners"),
+  call(268, "fchmodat", "modes"),
+  call(280, "utimensat", "times"),
+  call(77, "ftruncate", "truncate"),
+  call(138, "fstatfs", "statfs"),
+  call(191, "getxattr", "extended attributes through /proc/self/fd"),
+  call(188, "setxattr", "extended attributes"),
+  call(194, "listxattr", "extended attributes"),
+  call(197, "removexattr", "extended attributes"),
+];
+
+/** Rules as tsv_confine_calls wants them. */
+export function packRules(calls: readonly AllowedCall[]): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(calls.length * 4);
+  calls.forEach((allowed, i) => {
+    words[4 * i] = allowed.nr;
+    if (allowed.when === undefined) return;
+    words[4 * i + 1] = allowed.when.argument + 1;
+    words[4 * i + 2] = allowed.when.mask;
+    words[4 * i + 3] = allowed.when.value;
+  });
+  return words;
+}

@@ -1,0 +1,52 @@
+// The written list of system call families. A family that is not named here does not exist.
+
+import { ATTRIBUTE_CALLS } from "./attribute.ts";
+import { CREDENTIAL_CALLS } from "./credentials.ts";
+import { DESCRIPTOR_CALLS } from "./descriptor.ts";
+import { DIRECTORY_CALLS } from "./directory.ts";
+import { EPOLL_CALLS } from "./epoll.ts";
+import { EXEC_CALLS } from "./exec.ts";
+import { FUTEX_CALLS } from "./futex.ts";
+import { IO_CALLS } from "./io.ts";
+import { MEMORY_CALLS } from "./memory.ts";
+import { NAMESPACE_CALLS } from "./namespace.ts";
+import { OPEN_CALLS } from "./open.ts";
+import { PIPE_CALLS } from "./pipe.ts";
+import { POLL_CALLS } from "./poll.ts";
+import { PRCTL_CALLS } from "./prctl.ts";
+import { PROCESS_CALLS } from "./process.ts";
+import { PROCESS_MEMORY_CALLS } from "./process_memory.ts";
+import { RLIMIT_CALLS } from "./rlimit.ts";
+import { SCHED_CALLS } from "./sched.ts";
+import { SIGNAL_CALLS } from "./signal.ts";
+import { STAT_CALLS } from "./stat.ts";
+import { TIME_CALLS } from "./time.ts";
+import { TIMER_CALLS } from "./timer.ts";
+import { XATTR_CALLS } from "./xattr.ts";
+import type { SyscallFamily } from "./table.ts";
+
+export const FAMILIES: readonly SyscallFamily[] = [
+  ATTRIBUTE_CALLS,
+  CREDENTIAL_CALLS,
+  DESCRIPTOR_CALLS,
+  DIRECTORY_CALLS,
+  EPOLL_CALLS,
+  EXEC_CALLS,
+  FUTEX_CALLS,
+  IO_CALLS,
+  MEMORY_CALLS,
+  NAMESPACE_CALLS,
+  OPEN_CALLS,
+  PIPE_CALLS,
+  POLL_CALLS,
+  PRCTL_CALLS,
+  PROCESS_CALLS,
+  PROCESS_MEMORY_CALLS,
+  RLIMIT_CALLS,
+  SCHED_CALLS,
+  SIGNAL_CALLS,
+  STAT_CALLS,
+  TIME_CALLS,
+  TIMER_CALLS,
+  XATTR_CALLS,
+];

@@ -30,6 +30,8 @@ export const ARENA_BYTES = SLOT_BYTES * ARENA_SLOTS;
 export const COMMON_FLAGS = 0;
 export const COMMON_FILTER_LENGTH = 4;
 export const COMMON_XSAVE_MASK = 8;
+/** Bytes of an XSAVE area in the standard format with the components of the mask. */
+export const COMMON_XSAVE_BYTES = 12;
 export const COMMON_FILTER = 0x100;
 export const COMMON_TABLE = 0x2000;
 export const COMMON_HAS_FSGSBASE = 1;

@@ -1,7 +1,7 @@
 // Signal frames on the guest's stack, as Linux x86-64 lays them out: arch/x86/kernel/signal_64.c, fpu/signal.c;
 // sigreturn(2). From low to high: return address, ucontext, siginfo, and above, aligned to 64, the XSAVE area.
 
-import { Fault, FPU_STATE_MAX, REG, USER_ADDRESS_END } from "../../platform/platform.ts";
+import { Fault, FPU_FEATURES, FPU_STATE_MAX, REG, USER_ADDRESS_END } from "../../platform/platform.ts";
 import { EFAULT } from "../abi/errno.ts";
 import { PROT_WRITE } from "../abi/memory.ts";
 import {
@@ -100,7 +100,7 @@ export function pushSignalFrame(
   if ((flags & SA_RESTORER) === 0) return -EFAULT;
   const thread = task.thread;
   const signals = task.signals;
-  const fpuBytes = thread.saveFpu(buffer, FPU_AT);
+  const fpuBytes = saveFpu(task, buffer, FPU_AT);
   if (fpuBytes === 0) return -EFAULT;
   const fpu = fpuAddress(signals, thread.get(REG.RSP), flags, fpuBytes + 4);
   const frame = Math.floor((fpu - FRAME_BYTES) / 16) * 16 - 8;
@@ -217,29 +217,32 @@ function writeFrame(task: Task, address: number, at: number, length: number): nu
   return task.mm.space.write(address, buffer, at, length) === length ? 0 : -EFAULT;
 }
 
+/** Components of the machine's XSAVE area, as bits of XCR0; 0 until the first save. */
+let features = 0;
+
+function saveFpu(task: Task, into: Uint8Array, at: number): number {
+  const size = task.thread.saveFpu(into, at);
+  if (size !== 0) features = u32(into, at + FPU_FEATURES);
+  return size;
+}
+
 /** The kernel's marks in an XSAVE area of `bytes` at FPU_AT: struct _fpx_sw_bytes, and the second magic behind it. */
 function finishFpu(bytes: number): void {
   zero(buffer, FPU_AT + FX_SW, FXSAVE_BYTES - FX_SW);
   put32(buffer, FPU_AT + FX_SW, FP_XSTATE_MAGIC1);
   put32(buffer, FPU_AT + FX_SW + 4, bytes + 4);
-  put32(buffer, FPU_AT + FX_SW + 8, featuresOf(bytes));
+  put32(buffer, FPU_AT + FX_SW + 8, features);
   put32(buffer, FPU_AT + FX_SW + 16, bytes);
   // x87 and SSE are always there for a handler to look at.
   buffer[FPU_AT + FXSAVE_BYTES] |= 3;
   put32(buffer, FPU_AT + bytes, FP_XSTATE_MAGIC2);
 }
 
-/** State components in a standard-format XSAVE area of `bytes`: x87, SSE, AVX, AVX-512, PKRU. */
-function featuresOf(bytes: number): number {
-  if (bytes >= 2696) return 0x2e7;
-  if (bytes >= 2688) return 0xe7;
-  return bytes >= 832 ? 7 : 3;
-}
-
 /** Loads the FPU state that the frame in the buffer points at; false when it is not a valid one. fpu__restore_sig(). */
 function loadFpu(task: Task, frame: number, read: number): boolean {
   const address = u64(buffer, SC_FPSTATE);
   if (address === 0) return loadInitialFpu(task);
+  if (features === 0) saveFpu(task, area, 0);
   if (address % 64 !== 0 || address + FXSAVE_BYTES > USER_ADDRESS_END) return false;
   let from = buffer;
   let at = address - frame;
@@ -260,7 +263,7 @@ function loadFpu(task: Task, frame: number, read: number): boolean {
     initial[FXSAVE_BYTES] = 3;
     return task.thread.loadFpu(initial, 0, initial.length) >= 0;
   }
-  if (!isHeaderValid(from, at + FXSAVE_BYTES, featuresOf(bytes))) return false;
+  if (!isHeaderValid(from, at + FXSAVE_BYTES)) return false;
   return task.thread.loadFpu(from, at, bytes) >= 0;
 }
 
@@ -285,7 +288,7 @@ function xsaveBytes(from: Uint8Array, at: number, have: number): number {
 }
 
 /** XRSTOR faults on unknown components, on the compacted format and on reserved bytes. */
-function isHeaderValid(from: Uint8Array, at: number, features: number): boolean {
+function isHeaderValid(from: Uint8Array, at: number): boolean {
   if ((u32(from, at) & ~features) !== 0 || u32(from, at + 4) !== 0) return false;
   for (let i = 8; i < XSAVE_HEADER_BYTES; i += 4) {
     if (u32(from, at + i) !== 0) return false;

@@ -213,12 +213,25 @@ fn fill_common(common: *mut u8) {
         (common.add(COMMON_FLAGS as usize) as *mut u32).write(if has_fsgsbase { COMMON_HAS_FSGSBASE } else { 0 });
         (common.add(COMMON_FILTER_LENGTH as usize) as *mut u32).write(filter.len() as u32);
         (common.add(COMMON_XSAVE_MASK as usize) as *mut u32).write(mask as u32);
+        (common.add(COMMON_XSAVE_BYTES as usize) as *mut u32).write(xsave_bytes(mask));
         std::ptr::copy_nonoverlapping(
             filter.as_ptr() as *const u8,
             common.add(COMMON_FILTER as usize),
             filter.len() * size_of::<libc::sock_filter>(),
         );
     }
+}
+
+/// Where the last component of `mask` ends in the standard format; offsets differ between CPU makers.
+fn xsave_bytes(mask: u64) -> u32 {
+    let mut bytes = 576;
+    for component in 2..32 {
+        if mask & 1 << component != 0 {
+            let leaf = std::arch::x86_64::__cpuid_count(0xd, component);
+            bytes = bytes.max(leaf.ebx + leaf.eax);
+        }
+    }
+    bytes
 }
 
 fn xcr0() -> u64 {

@@ -2,6 +2,7 @@
 // whole: start, arenas and stubs and their pool, the wait for events. DESIGN.md section 2 has the measurements behind it.
 
 import { EAGAIN } from "../../kernel/abi/errno.ts";
+import { u32 } from "../../kernel/abi/struct.ts";
 import { startSystrap, type SystrapMemory } from "../../native/systrap.ts";
 import { EVENT, type Platform, type PlatformEvents } from "../platform.ts";
 import {
@@ -9,6 +10,7 @@ import {
   ARENA_SLOTS,
   COMMON_BYTES,
   COMMON_TABLE,
+  COMMON_XSAVE_BYTES,
   COMMON_XSAVE_MASK,
   SLOT_VDSO,
   STUB_TEXT,
@@ -49,6 +51,8 @@ export class SystrapPlatform implements Platform {
   readonly trampolineEntry: number;
   /** Size of the XSAVE area for the features we carry. */
   readonly fpuBytes: number;
+  /** Its components, as bits of XCR0. */
+  readonly fpuFeatures: number;
   vdsoAddress = 0;
   /** Spin lengths in force: zero on one CPU. */
   readonly sentrySpins: number;
@@ -87,6 +91,7 @@ export class SystrapPlatform implements Platform {
     this.threadFlags = calls.tsv_systrap_thread_flags();
     this.trampolineEntry = STUB_TEXT + STUB_TRAMPOLINE;
     this.fpuBytes = fpuBytes(this.memory.common);
+    this.fpuFeatures = u32(this.memory.common, COMMON_XSAVE_MASK);
     this.sentrySpins = cpuCount > 1 ? SENTRY_SPINS : 0;
     this.stubSpins = cpuCount > 1 ? STUB_SPINS : 0;
     this.commandSpins = cpuCount > 1 ? COMMAND_SPINS : 0;
@@ -256,12 +261,9 @@ export class SystrapPlatform implements Platform {
   }
 }
 
-/** Standard-format XSAVE size for the mask in the common page: legacy and header, AVX, AVX-512, PKRU as laid out by CPUID. */
+/** XSAVE size for the components we carry, from the common page. */
 export function fpuBytes(common: Uint8Array): number {
-  const mask = new DataView(common.buffer, common.byteOffset).getUint32(COMMON_XSAVE_MASK, true);
-  if ((mask & 0x200) !== 0) return 2696;
-  if ((mask & 0xe0) !== 0) return 2688;
-  return (mask & 4) !== 0 ? 832 : 576;
+  return u32(common, COMMON_XSAVE_BYTES);
 }
 
 export const SLOTS_PER_ARENA = ARENA_SLOTS;

@@ -2,7 +2,8 @@
 // it is stopped the slot is ours: registers, commands, outbox. All of it is untrusted memory.
 
 import { EINVAL, EIO } from "../../kernel/abi/errno.ts";
-import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, REG, REGS_COUNT } from "../platform.ts";
+import { put32 } from "../../kernel/abi/struct.ts";
+import { EVENT, Fault, FPU_FEATURES, FPU_STATE_MAX, type GuestThread, REG, REGS_COUNT } from "../platform.ts";
 import {
   COMMAND_BYTES,
   COMMANDS_COUNT,
@@ -293,15 +294,17 @@ export class SystrapThread implements GuestThread {
 
   saveFpu(into: Uint8Array, at: number): number {
     const size = this.platform.fpuBytes;
+    let from = SLOT_FPU;
     if (this.isTrapped) {
-      const from = this.#frameFpu(size);
+      from = this.#frameFpu(size);
       if (from < 0) return 0;
-      into.set(this.bytes.subarray(from, from + size), at);
-      return size;
+    } else {
+      this.command(OP_XSAVE, false, 0);
+      if (this.run() < 0) return 0;
     }
-    this.command(OP_XSAVE, false, 0);
-    if (this.run() < 0) return 0;
-    into.set(this.bytes.subarray(SLOT_FPU, SLOT_FPU + size), at);
+    into.set(this.bytes.subarray(from, from + size), at);
+    put32(into, at + FPU_FEATURES, this.platform.fpuFeatures);
+    put32(into, at + FPU_FEATURES + 4, 0);
     return size;
   }
 

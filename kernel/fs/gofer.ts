@@ -198,6 +198,14 @@ export class GoferInode extends Inode {
     }
   }
 
+  /** A directory still lists it although its last holder went and its node was closed: where to find it again. */
+  #revive(parent: GoferInode, name: string): void {
+    if (this.#node >= 0 || this.#parent !== null) return;
+    this.#parent = parent;
+    this.#name = name;
+    this.fs.inodes.set(this.#key, this);
+  }
+
   /** Its number on the server, asked for now if need be; -ERRNO. */
   node(): number {
     if (this.#node >= 0) return this.#node;
@@ -271,7 +279,12 @@ export class GoferInode extends Inode {
 
   override lookup(name: string): Inode | number {
     if (!this.isDirectory) return -ENOTDIR;
-    if (this.#entries !== null) return this.#entries.get(name) ?? -ENOENT;
+    if (this.#entries !== null) {
+      const entry = this.#entries.get(name);
+      if (entry === undefined) return -ENOENT;
+      entry.#revive(this, name);
+      return entry;
+    }
     const node = this.node();
     if (node < 0) return node;
     const request = this.fs.client.request;

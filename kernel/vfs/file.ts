@@ -93,8 +93,8 @@ export abstract class File {
   seek(_offset: number, _whence: number): number {
     return -ESPIPE;
   }
-  /** Poll events that hold now. */
-  readiness(): number {
+  /** Poll events that hold now; for `task` where it matters who asks (signalfd). */
+  readiness(_task?: Task): number {
     return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
   }
   ioctl(_task: Task, _request: number, _argument: number): number {

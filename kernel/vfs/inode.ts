@@ -164,9 +164,9 @@ export abstract class Inode {
     return -EPERM;
   }
 
-  /** The inode whose content this one shows (overlay: of the layer), for who compares or maps. Itself for most. */
-  get underlying(): Inode {
-    return this;
+  /** It is about to be opened with O_TRUNC: nobody needs the content it has (overlay: nothing to copy up). 0 or -ERRNO. */
+  prepareTruncate(): number {
+    return 0;
   }
 
   getXattr(_name: string): Uint8Array | number {

@@ -94,6 +94,10 @@ export function openPath(task: Task, path: Path, flags: number): File | number {
 /** A file open on `path` whatever its mode says: creat(2) with mode 0 gives a writable descriptor. */
 function openInode(task: Task, path: Path, flags: number): File | number {
   const inode = path.inode;
+  if ((flags & O_TRUNC) !== 0 && inode.type === S_IFREG) {
+    const prepared = inode.prepareTruncate();
+    if (prepared < 0) return prepared;
+  }
   const file = inode.open(task, flags & KEPT_FLAGS);
   if (typeof file === "number") return file;
   if (file.path === null) {

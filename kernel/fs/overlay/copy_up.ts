@@ -1,0 +1,168 @@
+// Copying up: before something of a lower layer is changed, it and the directories above it get a copy in the upper layer.
+// Linux: fs/overlayfs/copy_up.c.
+
+import { EIO, ENOENT, EROFS } from "../../abi/errno.ts";
+import { O_RDONLY, O_WRONLY, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../../abi/file.ts";
+import {
+  ATTR_ATIME,
+  ATTR_GID,
+  ATTR_MODE,
+  ATTR_MTIME,
+  ATTR_UID,
+  AttributeChange,
+  type Inode,
+} from "../../vfs/inode.ts";
+import { mergedEntries } from "./directory_file.ts";
+import type { OverlayInode } from "./inode.ts";
+import { PRIVATE_XATTRS } from "./overlay.ts";
+
+/** Depth of directories that a rename copies up. */
+export const TREE_DEPTH_MAX = 200;
+const STEP_BYTES = 256 * 1024;
+
+const buffer = new Uint8Array(STEP_BYTES);
+/** Not the object callers ask with: copying up happens in the middle of their setattr(). */
+const change = new AttributeChange();
+
+/** Makes sure that `inode` stands in the upper layer; content comes along unless it is not wanted. 0 or -ERRNO. */
+export function copyUp(inode: OverlayInode, withContent = true): number {
+  if (inode.upper !== null) return 0;
+  if (inode.fs.upperRoot === null) return -EROFS;
+  const { parent } = inode;
+  // Without a name it lives on for whoever has it open; it gets a copy without a name.
+  if (parent === null) return copyUnnamed(inode, withContent);
+  const above = copyUp(parent);
+  if (above < 0) return above;
+  const directory = parent.upper!;
+  const times = timesOf(directory);
+  const made = make(inode, directory);
+  if (typeof made === "number") return made;
+  const result = fill(inode, made, withContent);
+  if (result < 0) {
+    if (made.isDirectory) directory.rmdir(inode.name, made);
+    else directory.unlink(inode.name, made);
+    return result;
+  }
+  // The directory has changed in the layer, not for those who look at the overlay.
+  directory.setattr(times);
+  parent.sync();
+  inode.setUpper(made);
+  return 0;
+}
+
+function copyUnnamed(inode: OverlayInode, withContent: boolean): number {
+  if ((inode.mode & S_IFMT) !== S_IFREG) return -ENOENT;
+  const made = inode.fs.upperRoot!.createUnnamed({ mode: inode.mode, uid: inode.uid, gid: inode.gid });
+  if (typeof made === "number") return made;
+  const result = fill(inode, made, withContent);
+  if (result === 0) inode.setUpper(made);
+  return result;
+}
+
+/** Copies up a directory with everything below it. */
+export function copyTreeUp(inode: OverlayInode, depth = 0): number {
+  if (depth > TREE_DEPTH_MAX) return -EIO;
+  const result = copyUp(inode);
+  if (result < 0 || !inode.isDirectory || inode.lowers.length === 0) return result;
+  const entries = mergedEntries(inode);
+  if (typeof entries === "number") return entries;
+  for (const entry of entries) {
+    const child = inode.lookup(entry.name);
+    if (typeof child === "number") return child;
+    child.hold();
+    const copied = copyTreeUp(child as OverlayInode, depth + 1);
+    child.drop();
+    if (copied < 0) return copied;
+  }
+  return 0;
+}
+
+function make(inode: OverlayInode, directory: Inode): Inode | number {
+  const { name } = inode;
+  const lower = inode.real;
+  const node = { mode: lower.mode, uid: lower.uid, gid: lower.gid };
+  switch (lower.mode & S_IFMT) {
+    case S_IFDIR:
+      return directory.mkdir(name, node);
+    case S_IFREG:
+      return directory.create(name, node);
+    case S_IFLNK: {
+      const target = lower.readlink();
+      return typeof target === "number" ? target : directory.symlink(name, target, node);
+    }
+    default:
+      return directory.mknod(name, node, lower.rdevMajor, lower.rdevMinor);
+  }
+}
+
+/** Content, extended attributes, then the attributes that the others would have changed. */
+function fill(inode: OverlayInode, upper: Inode, withContent: boolean): number {
+  const lower = inode.real;
+  if (withContent && (lower.mode & S_IFMT) === S_IFREG) {
+    const copied = copyContent(inode, lower, upper);
+    if (copied < 0) return copied;
+  }
+  if ((lower.mode & S_IFMT) !== S_IFLNK) copyXattrs(lower, upper);
+  change.mask = ATTR_UID | ATTR_GID | ATTR_ATIME | ATTR_MTIME;
+  if ((lower.mode & S_IFMT) !== S_IFLNK) change.mask |= ATTR_MODE;
+  change.mode = lower.mode & 0o7777;
+  change.uid = lower.uid;
+  change.gid = lower.gid;
+  change.atimeSec = lower.atimeSec;
+  change.atimeNsec = lower.atimeNsec;
+  change.mtimeSec = lower.mtimeSec;
+  change.mtimeNsec = lower.mtimeNsec;
+  return upper.setattr(change);
+}
+
+function copyContent(inode: OverlayInode, lower: Inode, upper: Inode): number {
+  // Regular files of every layer read and write without looking at the task; there is none at boot.
+  const task = inode.fs.task!;
+  const from = lower.open(task, O_RDONLY);
+  if (typeof from === "number") return from;
+  const to = upper.open(task, O_WRONLY);
+  if (typeof to === "number") {
+    from.drop();
+    return to;
+  }
+  let result = 0;
+  for (let offset = 0; offset < lower.size;) {
+    const got = from.read(task, buffer, 0, STEP_BYTES, offset);
+    if (got <= 0) {
+      result = got;
+      break;
+    }
+    let put = 0;
+    while (put < got && result === 0) {
+      const n = to.write(task, buffer, put, got - put, offset + put);
+      if (n <= 0) result = n === 0 ? -EIO : n;
+      else put += n;
+    }
+    if (result < 0) break;
+    offset += got;
+  }
+  from.drop();
+  to.drop();
+  return result;
+}
+
+function copyXattrs(lower: Inode, upper: Inode): void {
+  const names = lower.listXattr();
+  if (typeof names === "number") return;
+  for (const name of names) {
+    if (name.startsWith(PRIVATE_XATTRS)) continue;
+    const value = lower.getXattr(name);
+    // A layer that cannot keep an attribute goes without, as Linux does for those it may.
+    if (typeof value !== "number") upper.setXattr(name, value, 0);
+  }
+}
+
+function timesOf(directory: Inode): AttributeChange {
+  const times = new AttributeChange();
+  times.mask = ATTR_ATIME | ATTR_MTIME;
+  times.atimeSec = directory.atimeSec;
+  times.atimeNsec = directory.atimeNsec;
+  times.mtimeSec = directory.mtimeSec;
+  times.mtimeNsec = directory.mtimeNsec;
+  return times;
+}

@@ -1,0 +1,106 @@
+// An open regular file of an overlay: the layer's own file behind the overlay's inode. Opened for reading below and copied
+// up since, it goes on with the copy. Linux: fs/overlayfs/file.c, ovl_real_fdget().
+
+import { O_ACCMODE, O_RDONLY } from "../../abi/file.ts";
+import type { Task } from "../../task/task.ts";
+import { type DirectorySink, File, type Mappable } from "../../vfs/file.ts";
+import type { Inode } from "../../vfs/inode.ts";
+import type { OverlayInode } from "./inode.ts";
+
+export class OverlayFile extends File {
+  declare readonly inode: OverlayInode;
+  #real: File;
+  /** The object of the layer that #real is open on. */
+  #realInode: Inode;
+
+  constructor(inode: OverlayInode, flags: number, real: File) {
+    super(inode, flags, real.queue);
+    this.#real = real;
+    this.#realInode = inode.real;
+    inode.hold();
+  }
+
+  override get isSeekable(): boolean {
+    return this.#real.isSeekable;
+  }
+
+  /** The layer's file that counts now. When the copy cannot be opened, the old one is still good for reading. */
+  #current(): File {
+    const inode = this.inode;
+    if (this.#realInode === inode.real) return this.#real;
+    const opened = inode.real.open(inode.fs.task!, this.flags);
+    if (typeof opened === "number") return this.#real;
+    this.#real.drop();
+    this.#real = opened;
+    this.#realInode = inode.real;
+    return opened;
+  }
+
+  override read(task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
+    const n = this.#current().read(task, into, at, length, offset);
+    const inode = this.inode, real = inode.real;
+    inode.atimeSec = real.atimeSec;
+    inode.atimeNsec = real.atimeNsec;
+    return n;
+  }
+
+  override write(task: Task, from: Uint8Array, at: number, length: number, offset: number): number {
+    const real = this.#current();
+    real.flags = this.flags;
+    const n = real.write(task, from, at, length, offset);
+    this.inode.sync();
+    return n;
+  }
+
+  override seek(offset: number, whence: number): number {
+    const real = this.#current();
+    real.position = this.position;
+    const result = real.seek(offset, whence);
+    if (result >= 0) this.position = real.position;
+    return result;
+  }
+
+  override truncate(size: number): number {
+    const result = this.#current().truncate(size);
+    this.inode.sync();
+    return result;
+  }
+
+  override allocate(mode: number, offset: number, length: number): number {
+    const result = this.#current().allocate(mode, offset, length);
+    this.inode.sync();
+    return result;
+  }
+
+  override sync(isDataOnly: boolean): number {
+    return (this.flags & O_ACCMODE) === O_RDONLY && this.inode.upper === null
+      ? 0
+      : this.#current().sync(isDataOnly);
+  }
+
+  override readDirectory(task: Task, sink: DirectorySink): number {
+    return this.#current().readDirectory(task, sink);
+  }
+
+  override mappable(isShared: boolean, prot: number): Mappable | number {
+    return this.#current().mappable(isShared, prot);
+  }
+
+  override control(task: Task, command: number, argument: number): number {
+    return this.#current().control(task, command, argument);
+  }
+
+  override ioctl(task: Task, request: number, argument: number): number {
+    return this.#current().ioctl(task, request, argument);
+  }
+
+  override readiness(): number {
+    return this.#current().readiness();
+  }
+
+  override release(): void {
+    super.release();
+    this.#real.drop();
+    this.inode.drop();
+  }
+}

@@ -187,7 +187,7 @@ function wait(task: Task, args: Args, again: typeof epollWait): number {
     const count = Math.min(max, epoll.readyCount, EVENTS_PER_VIEW);
     const at = task.memory.outView(args.word(1), count * EPOLL_EVENT_BYTES);
     if (at < 0) return -EFAULT;
-    const found = epoll.collect(task.memory.view, at, count);
+    const found = epoll.collect(task, task.memory.view, at, count);
     if (found > 0) {
       return task.memory.outCommit(found * EPOLL_EVENT_BYTES) < 0 ? -EFAULT : found;
     }

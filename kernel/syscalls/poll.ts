@@ -144,7 +144,7 @@ function eventsOf(task: Task, fd: number, wanted: number): number {
   if (fd < 0) return 0;
   const file = task.files.get(fd);
   if (file === null) return POLLNVAL;
-  return file.readiness() & (wanted | POLLERR | POLLHUP);
+  return file.readiness(task) & (wanted | POLLERR | POLLHUP);
 }
 
 // --- select ---------------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ function lookAtSets(task: Task, count: number, size: number): number {
     if (wanted === 0) continue;
     const file = task.files.get(fd);
     if (file === null) return -EBADF;
-    const events = file.readiness();
+    const events = file.readiness(task);
     const byte = fd >> 3, bit = 1 << (fd & 7);
     if ((events & SELECT_IN) !== 0 && (wantedSets[byte] & bit) !== 0) {
       readySets[byte] |= bit;

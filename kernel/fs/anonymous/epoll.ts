@@ -194,12 +194,12 @@ export class EpollFile extends AnonymousFile {
    * Writes up to `max` struct epoll_event at `at`; gives back how many. Level-triggered items go to the end of the list
    * and are looked at again next time, which also shares turns among many ready files.
    */
-  collect(bytes: Uint8Array, at: number, max: number): number {
+  collect(task: Task, bytes: Uint8Array, at: number, max: number): number {
     let count = 0;
     for (let turns = this.#readyCount; turns > 0 && count < max; turns--) {
       const item = this.#firstReady!;
       this.#dropReady(item);
-      const events = item.file.readiness() & item.mask;
+      const events = item.file.readiness(task) & item.mask;
       if (events === 0) continue;
       put32(bytes, at, events);
       put32(bytes, at + 4, item.dataLow);

@@ -5,6 +5,7 @@ import { S_IFIFO, S_IFSOCK } from "../../abi/file.ts";
 import { put32 } from "../../abi/struct.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { Task } from "../../task/task.ts";
+import type { WaitQueue } from "../../util/wait_queue.ts";
 import { File } from "../../vfs/file.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
 import {
@@ -103,8 +104,8 @@ export abstract class AnonymousFile extends File {
   /** What stands between the brackets of its link: "[eventfd]". */
   readonly #kind: string;
 
-  constructor(kind: string, flags: number) {
-    super(ANON_INODEFS.root, flags);
+  constructor(kind: string, flags: number, queue?: WaitQueue) {
+    super(ANON_INODEFS.root, flags, queue);
     this.#kind = kind;
   }
 

@@ -15,6 +15,7 @@ import {
   POLLRDNORM,
 } from "../../abi/file.ts";
 import { put32 } from "../../abi/struct.ts";
+import type { Task } from "../../task/task.ts";
 import { Waiter, type WaitListener } from "../../util/wait_queue.ts";
 import type { File, FileWatch } from "../../vfs/file.ts";
 import { AnonymousFile } from "./filesystem.ts";

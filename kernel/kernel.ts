@@ -51,6 +51,8 @@ export class Kernel {
   readonly memoryTotalBytes: number;
   /** What the auxiliary vector tells of the CPU; boot reads it from the host. */
   hardware: HardwareCapabilities = { hwcap: 0x078b_fbff, hwcap2: 0, minSignalStackBytes: 2048 };
+  /** Text of the host's /proc/cpuinfo, read by the CLI: the guest sees the real processors. */
+  cpuinfo = "";
   /** First process; its exit ends the sandbox. */
   initTask: Task | null = null;
   /** Wait status of the container once it has ended, or -1. */

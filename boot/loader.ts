@@ -1,0 +1,299 @@
+// From a SentryConfig to a kernel with its first task: file systems, mounts, credentials, limits, stdio, program.
+
+import { errnoName } from "../kernel/abi/errno.ts";
+import { EACCES, ENOENT, ENOEXEC, ENOTDIR } from "../kernel/abi/errno.ts";
+import {
+  AT_FDCWD,
+  MS_NOATIME,
+  MS_NODEV,
+  MS_NOEXEC,
+  MS_NOSUID,
+  MS_RDONLY,
+  MS_RELATIME,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+} from "../kernel/abi/file.ts";
+import { GoferClient } from "../gofer/client.ts";
+import { FILESYSTEMS } from "../kernel/fs/registry.ts";
+import { GoferFilesystem } from "../kernel/fs/gofer.ts";
+import { newHostStdio } from "../kernel/fs/host_stdio.ts";
+import { Overlay } from "../kernel/fs/overlay.ts";
+import { Tmpfs } from "../kernel/fs/tmpfs.ts";
+import { Kernel } from "../kernel/kernel.ts";
+import { MemoryMap } from "../kernel/mm/address_space.ts";
+import { createInitTask } from "../kernel/task/clone.ts";
+import { ALL_CAPABILITIES, CapabilitySet, Credentials, newCredentials } from "../kernel/task/credentials.ts";
+import { execute } from "../kernel/task/exec.ts";
+import {
+  IpcNamespace,
+  NetNamespace,
+  PidNamespace,
+  TaskNamespaces,
+  UtsNamespace,
+} from "../kernel/task/namespaces.ts";
+import { newRlimits, RLIMIT_NAMES, Rlimits } from "../kernel/task/rlimits.ts";
+import type { Task } from "../kernel/task/task.ts";
+import { HostClock } from "../kernel/time/clock.ts";
+import { utf8ToByteString } from "../kernel/util/bytes.ts";
+import { FdTable } from "../kernel/vfs/fd_table.ts";
+import type { Filesystem } from "../kernel/vfs/filesystem.ts";
+import { FsContext } from "../kernel/vfs/fs_context.ts";
+import type { Inode } from "../kernel/vfs/inode.ts";
+import { MountNamespace, newMount } from "../kernel/vfs/mount.ts";
+import { acrossMounts, Path } from "../kernel/vfs/path.ts";
+import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
+import type { Host, Platform } from "../platform/platform.ts";
+import * as CAPABILITY from "../kernel/abi/task.ts";
+import { StartError } from "./messages.ts";
+import { type MountConfig, type ProcessConfig, SENTRY_FDS, type SentryConfig } from "./sentry_config.ts";
+
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** The kernel of `config` with its init task ready to run. Throws StartError with one sentence for the user. */
+export function loadContainer(config: SentryConfig, host: Host, platform: Platform): Kernel {
+  const limits = { tasksMax: config.tasksMax, memoryBytesMax: config.memoryBytesMax };
+  const clock = new HostClock(host);
+  const kernel = new Kernel(
+    host,
+    platform,
+    clock,
+    limits,
+    FILESYSTEMS,
+    config.cpuCount,
+    config.memoryTotalBytes,
+  );
+  kernel.hardware = { hwcap: config.host.hwcap, hwcap2: config.host.hwcap2, minSignalStackBytes: 3632 };
+  kernel.cpuinfo = config.host.cpuinfo;
+
+  const gofers = connectGofers(config, host, kernel);
+  const rootFs = rootFilesystem(config, kernel, gofers);
+  const rootMount = newMount(rootFs, "none", config.root.isReadOnly ? MS_RDONLY | MS_RELATIME : MS_RELATIME);
+  const mounts = new MountNamespace(rootMount);
+  const rootPath = new Path(rootMount, rootMount.root);
+  const task = firstTask(config, kernel, platform, mounts, rootPath);
+  for (const mount of sorted(config.mounts)) addMount(task, mounts, mount, gofers);
+  openStdio(task, config);
+  enterDirectory(task, config.process.cwd);
+  startProgram(task, config.process);
+  return kernel;
+}
+
+function connectGofers(config: SentryConfig, host: Host, kernel: Kernel): GoferFilesystem[] {
+  return config.gofers.map((gofer, i) => {
+    const client = new GoferClient(host, SENTRY_FDS.firstGofer + i);
+    client.onLost = (reason) => {
+      kernel.log(reason);
+      kernel.exitStatus = 128 << 8;
+    };
+    return new GoferFilesystem(client, host, gofer.isReadOnly, gofer.isExclusive);
+  });
+}
+
+function rootFilesystem(
+  config: SentryConfig,
+  kernel: Kernel,
+  gofers: readonly GoferFilesystem[],
+): Filesystem {
+  if (!config.root.hasOverlay) return gofers[0];
+  const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
+  const upper = new Tmpfs(kernel.host, kernel.clock, limits, "");
+  return new Overlay(kernel.clock, [gofers[0].root], upper.root);
+}
+
+function firstTask(
+  config: SentryConfig,
+  kernel: Kernel,
+  platform: Platform,
+  mounts: MountNamespace,
+  root: Path,
+): Task {
+  const pids = new PidNamespace(null);
+  kernel.rootPids = pids;
+  const uts = new UtsNamespace(utf8ToByteString(config.hostname), utf8ToByteString(config.domainname));
+  const namespaces = new TaskNamespaces(uts, new IpcNamespace(), new NetNamespace(), mounts, pids);
+  const thread = platform.createAddressSpace();
+  if (typeof thread === "number") {
+    throw new StartError(`Cannot make an address space: ${errnoName(-thread)}`, 128);
+  }
+  return createInitTask(kernel, {
+    thread,
+    mm: new MemoryMap(thread.addressSpace, kernel.host),
+    credentials: credentialsOf(config.process),
+    files: new FdTable(),
+    fs: new FsContext(root, root, config.process.umask),
+    namespaces,
+    limits: limitsOf(config.process, kernel.memoryTotalBytes),
+  });
+}
+
+function credentialsOf(process: ProcessConfig): Credentials {
+  const plain = newCredentials(process.uid, process.gid, process.additionalGids, ALL_CAPABILITIES);
+  const sets = process.capabilities;
+  if (sets === null) return process.noNewPrivileges ? plain.with({ noNewPrivs: true }) : plain;
+  return plain.with({
+    bounding: capabilitySet(sets.bounding),
+    effective: capabilitySet(sets.effective),
+    inheritable: capabilitySet(sets.inheritable),
+    permitted: capabilitySet(sets.permitted),
+    ambient: capabilitySet(sets.ambient),
+    noNewPrivs: process.noNewPrivileges,
+  });
+}
+
+function capabilitySet(names: readonly string[]): CapabilitySet {
+  const numbers = CAPABILITY as unknown as Record<string, number>;
+  return CapabilitySet.of(names.map((name) => {
+    const number = numbers[name];
+    if (!name.startsWith("CAP_") || number === undefined) {
+      throw new StartError(`Unknown capability ${name}`, 128);
+    }
+    return number;
+  }));
+}
+
+function limitsOf(process: ProcessConfig, memoryBytes: number): Rlimits {
+  const limits = newRlimits(memoryBytes);
+  for (const { type, soft, hard } of process.rlimits) {
+    const number = RLIMIT_NAMES.indexOf(type);
+    if (number < 0) throw new StartError(`Unknown rlimit ${type}`, 128);
+    limits.set(number, soft, hard);
+  }
+  return limits;
+}
+
+/** Parents before children; equal ones in the order given. */
+function sorted(mounts: readonly MountConfig[]): MountConfig[] {
+  const depth = (mount: MountConfig) => mount.destination.split("/").filter((part) => part !== "").length;
+  return [...mounts].sort((a, b) => depth(a) - depth(b));
+}
+
+const FLAG_OPTIONS: Readonly<Record<string, number>> = {
+  ro: MS_RDONLY,
+  nosuid: MS_NOSUID,
+  nodev: MS_NODEV,
+  noexec: MS_NOEXEC,
+  noatime: MS_NOATIME,
+  relatime: MS_RELATIME,
+};
+/** Options that say what holds anyway, or mean the host's mount tree. */
+const IGNORED_OPTIONS = new Set(
+  "rw suid dev exec atime bind rbind private rprivate slave rslave strictatime norelatime diratime nodiratime sync async defaults newinstance"
+    .split(" "),
+);
+
+function addMount(
+  task: Task,
+  namespace: MountNamespace,
+  mount: MountConfig,
+  gofers: readonly GoferFilesystem[],
+): void {
+  let flags = 0;
+  const data: string[] = [];
+  for (const option of mount.options) {
+    if (FLAG_OPTIONS[option] !== undefined) flags |= FLAG_OPTIONS[option];
+    else if (!IGNORED_OPTIONS.has(option)) data.push(option);
+  }
+  const fs = filesystemOf(task, mount, data.join(","), gofers);
+  const at = mountPoint(task, namespace, mount.destination, fs.root.isDirectory);
+  namespace.attach(newMount(fs, utf8ToByteString(mount.source || mount.type), flags | MS_RELATIME), at);
+}
+
+function filesystemOf(
+  task: Task,
+  mount: MountConfig,
+  data: string,
+  gofers: readonly GoferFilesystem[],
+): Filesystem {
+  if (mount.gofer >= 0) return gofers[mount.gofer];
+  const type = task.kernel.filesystems.get(mount.type);
+  if (type === undefined) {
+    throw new StartError(`Cannot mount ${mount.destination}: type "${mount.type}" is unknown`, 128);
+  }
+  const fs = type.mount(task, utf8ToByteString(mount.source), utf8ToByteString(data));
+  if (typeof fs === "number") {
+    throw new StartError(`Cannot mount ${mount.destination}: ${errnoName(-fs)} for options "${data}"`, 128);
+  }
+  return fs;
+}
+
+/** The place to mount at, made where it is missing. */
+function mountPoint(task: Task, namespace: MountNamespace, destination: string, isDirectory: boolean): Path {
+  let at = acrossMounts(namespace, task.fs.root);
+  const parts = utf8ToByteString(destination).split("/").filter((part) => part !== "" && part !== ".");
+  for (let i = 0; i < parts.length; i++) {
+    const name = parts.slice(0, i + 1).join("/");
+    const found = resolve(task, AT_FDCWD, `/${name}`, FOLLOW);
+    if (typeof found !== "number") {
+      at = found;
+      continue;
+    }
+    if (found !== -ENOENT) {
+      throw new StartError(`Cannot mount ${destination}: ${errnoName(-found)} at /${name}`, 128);
+    }
+    at = makePoint(at, parts[i], destination, isDirectory || i < parts.length - 1);
+  }
+  return at;
+}
+
+function makePoint(directory: Path, name: string, destination: string, isDirectory: boolean): Path {
+  const node = { uid: 0, gid: 0 };
+  const made: Inode | number = isDirectory
+    ? directory.inode.mkdir(name, { ...node, mode: 0o40755 })
+    : directory.inode.create(name, { ...node, mode: 0o100644 });
+  if (typeof made === "number") throw new StartError(`Cannot mount ${destination}: ${errnoName(-made)}`, 128);
+  return new Path(directory.mount, directory.dentry.add(name, made));
+}
+
+function openStdio(task: Task, config: SentryConfig): void {
+  for (let fd = 0; fd < 3; fd++) {
+    const file = newHostStdio(task, fd, config.process.terminal ? O_RDWR : fd === 0 ? O_RDONLY : O_WRONLY);
+    task.files.allocate(task, file, false);
+  }
+}
+
+function enterDirectory(task: Task, cwd: string): void {
+  const name = utf8ToByteString(cwd);
+  let path = resolve(task, AT_FDCWD, name, FOLLOW);
+  if (path === -ENOENT) path = mountPoint(task, task.namespaces.mount, cwd, true);
+  if (typeof path === "number") throw new StartError(`Cannot enter ${cwd}: ${errnoName(-path)}`, 128);
+  if (!path.inode.isDirectory) throw new StartError(`Cannot enter ${cwd}: ${errnoName(ENOTDIR)}`, 128);
+  task.fs.cwd = path;
+}
+
+function startProgram(task: Task, process: ProcessConfig): void {
+  const argv = process.args.map(utf8ToByteString);
+  const envp = process.env.map(utf8ToByteString);
+  const { path, name } = findProgram(task, argv[0], envp);
+  const result = execute(task, path, name, argv, envp);
+  if (result <= -1 && result >= -4095) {
+    const reason = result === -ENOEXEC ? "exec format error" : errnoName(-result);
+    throw new StartError(`Cannot run ${process.args[0]}: ${reason}`, result === -ENOENT ? 127 : 126);
+  }
+  if (task.hasExited) throw new StartError(`Cannot run ${process.args[0]}: its image does not load`, 126);
+  task.kernel.ready.push(task);
+}
+
+/** Looks argv[0] up along PATH, as execvp(3). */
+function findProgram(task: Task, name: string, envp: readonly string[]): { path: Path; name: string } {
+  if (name === "") throw new StartError("Cannot run the program: its name is empty", 127);
+  const variable = envp.find((entry) => entry.startsWith("PATH="))?.slice(5) ?? DEFAULT_PATH;
+  const candidates = name.includes("/")
+    ? [name]
+    : variable.split(":").map((part) => `${part === "" ? "." : part}/${name}`);
+  let refusal = -ENOENT;
+  for (const candidate of candidates) {
+    const path = resolve(task, AT_FDCWD, candidate, FOLLOW);
+    if (typeof path === "number") {
+      if (path === -EACCES) refusal = path;
+      continue;
+    }
+    if (path.inode.isDirectory || (path.inode.mode & 0o111) === 0) {
+      refusal = -EACCES;
+      continue;
+    }
+    return { path, name: candidate };
+  }
+  if (refusal === -ENOENT) throw new StartError(`Cannot run ${name}: command not found`, 127);
+  throw new StartError(`Cannot run ${name}: permission denied`, 126);
+}

@@ -1,0 +1,74 @@
+// The sentry role: confines itself, builds the kernel, tells the CLI that it stands, runs guests until init has ended.
+
+import { NativeHost } from "../native/host.ts";
+import { FAMILIES } from "../kernel/syscalls/families.ts";
+import { SyscallTable } from "../kernel/syscalls/dispatch.ts";
+import { marshallingOf } from "../kernel/syscalls/marshalling.ts";
+import { straced } from "../kernel/trace/strace.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { sendGroupSignal } from "../kernel/signal/send.ts";
+import { SI_USER } from "../kernel/abi/signal.ts";
+import { watchHostFd } from "../kernel/task/host_fds.ts";
+import { runLoop } from "../kernel/task/run_loop.ts";
+import { createPlatform } from "../platform/probe.ts";
+import { confineSentryCalls, confineSentryEarly } from "./confinement.ts";
+import { readJson, sendJson } from "./descriptors.ts";
+import { loadContainer } from "./loader.ts";
+import { type CliMessage, MESSAGE_BYTES_MAX, StartError } from "./messages.ts";
+import { SENTRY_FDS, type SentryConfig } from "./sentry_config.ts";
+
+const POLLIN = 1;
+
+/** Runs a container. Ends the process. */
+export function runSentry(): never {
+  const host = new NativeHost();
+  const log = (text: string) => {
+    const bytes = new TextEncoder().encode(`${text}\n`);
+    host.write(SENTRY_FDS.log, bytes, 0, bytes.length);
+  };
+  let shutdown = () => {};
+  try {
+    const config = readJson(host, SENTRY_FDS.config) as SentryConfig;
+    confineSentryEarly();
+    const platform = createPlatform(config.platform, config.cpuCount, log);
+    shutdown = () => platform.shutdown();
+    const table = new SyscallTable(FAMILIES);
+    platform.setMarshalling(marshallingOf(table));
+    const kernel = loadContainer(config, host, platform);
+    kernel.log = log;
+    if (config.strace) kernel.straceSink = log;
+    listenToCli(kernel, host);
+    sendJson(host, SENTRY_FDS.control, { kind: "ready" });
+    confineSentryCalls(config.isLenient);
+    const status = runLoop(kernel, config.strace ? straced(table) : table);
+    shutdown();
+    sendJson(host, SENTRY_FDS.control, { kind: "exit", status });
+  } catch (error) {
+    shutdown();
+    const isStart = error instanceof StartError;
+    const message = error instanceof Error ? error.message : String(error);
+    if (!isStart) log(error instanceof Error ? error.stack ?? message : message);
+    sendJson(host, SENTRY_FDS.control, { kind: "failed", message, code: isStart ? error.code : 128 });
+    Deno.exit(1);
+  }
+  Deno.exit(0);
+}
+
+/** Signals come from the CLI; when it hangs up the container goes with it. */
+function listenToCli(kernel: Kernel, host: NativeHost): void {
+  const bytes = new Uint8Array(MESSAGE_BYTES_MAX);
+  const fds = new Int32Array(1);
+  watchHostFd(kernel, SENTRY_FDS.control, POLLIN, () => {
+    const n = host.receiveMessage(SENTRY_FDS.control, bytes, 0, bytes.length, fds, 0);
+    for (let i = 0; i < host.receivedFds; i++) host.close(fds[i]);
+    if (n <= 0) {
+      kernel.exitStatus = 9;
+      return;
+    }
+    const message = JSON.parse(new TextDecoder().decode(bytes.subarray(0, n))) as CliMessage;
+    const init = kernel.initTask;
+    if (message.kind === "signal" && init !== null) {
+      sendGroupSignal(init.threadGroup, message.signal, SI_USER);
+    }
+  });
+}

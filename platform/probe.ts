@@ -1,0 +1,19 @@
+// The written list of platforms, and the choice of one.
+
+import type { Platform } from "./platform.ts";
+import { PtracePlatform } from "./ptrace/platform.ts";
+import { SystrapPlatform } from "./systrap/platform.ts";
+
+export type PlatformName = "systrap" | "ptrace";
+export const PLATFORM_NAMES: readonly PlatformName[] = ["systrap", "ptrace"];
+
+/** Starts platform `name`. `onStubDeath` hears of stubs that died unasked. Throws when the host refuses. */
+export function createPlatform(
+  name: PlatformName,
+  cpuCount: number,
+  onStubDeath: (reason: string) => void,
+): Platform {
+  const platform = name === "ptrace" ? new PtracePlatform() : new SystrapPlatform(cpuCount);
+  platform.onStubDeath = onStubDeath;
+  return platform;
+}

@@ -73,6 +73,8 @@ export const SLOT_REGS = 0x80;
 /** 24 bytes around the call site: 8 before RIP, 16 after */
 export const SLOT_CODE = 0x138;
 export const SLOT_VDSO = 0x150;
+/** Set by a new thread once it can take signals; until then the sentry interrupts it through PENDING. */
+export const SLOT_READY = 0x158;
 /** IN_MAX x {address u64, length u32, offset u32} */
 export const IN_ENTRIES = 0x160;
 export const IN_MAX = 24;

@@ -72,6 +72,8 @@ pub const STACK_TOP: u64 = 0x78;
 pub const REGS: u64 = 0x80; // 23 x u64, order of user_regs_struct
 pub const CODE: u64 = 0x138; // 24 bytes around the call site: 8 before RIP, 16 after
 pub const VDSO: u64 = 0x150;
+/// Set by a new thread once it can take signals; until then the sentry interrupts it through PENDING.
+pub const READY: u64 = 0x158;
 pub const IN_ENTRIES: u64 = 0x160; // IN_MAX x {address u64, length u32, offset u32}
 pub const IN_MAX: u64 = 24;
 pub const OUT_ENTRIES: u64 = 0x2e0; // OUT_MAX x the same

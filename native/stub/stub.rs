@@ -815,6 +815,7 @@ unsafe extern "C" fn child(slot: u64, kind: u64) {
             // Arenas are not inherited: a fork of ours gives its child one of its own.
             syscall(28, slot & !(ARENA_BYTES - 1), ARENA_BYTES, 10, 0, 0, 0);
         }
+        word(slot, READY).swap(1, SeqCst);
         // The sentry has filled the slot as if we had reported: wait to be let go, then leave.
         loop {
             wait_run(slot);

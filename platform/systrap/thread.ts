@@ -36,6 +36,7 @@ import {
   SLOT_FPU,
   SLOT_FRAME,
   SLOT_PENDING,
+  SLOT_READY,
   SLOT_REGS,
   SLOT_SIGNAL,
   SLOT_SITE,
@@ -76,7 +77,7 @@ export class SystrapThread implements GuestThread {
   readonly words: Uint32Array;
   readonly bytes: Uint8Array;
   readonly window: SystrapWindow;
-  /** STATE as an Int32Array for Atomics. */
+  /** The slot's words for Atomics; STATE stands first. */
   readonly #state: Int32Array;
   /** Host tid, from the clone that made it. */
   tid = 0;
@@ -91,7 +92,7 @@ export class SystrapThread implements GuestThread {
     const at = slot * SLOT_BYTES;
     this.words = new Uint32Array(platform.memory.region, at, 1024);
     this.bytes = new Uint8Array(platform.memory.region, at, SLOT_BYTES);
-    this.#state = new Int32Array(platform.memory.region, at, 1);
+    this.#state = new Int32Array(platform.memory.region, at, 1024);
     this.window = new SystrapWindow(space, this.bytes, this.words);
   }
 
@@ -188,7 +189,14 @@ export class SystrapThread implements GuestThread {
   }
 
   interrupt(): void {
-    if (this.isRunning) this.platform.memory.calls.tsv_systrap_interrupt(this.addressSpace.pid, this.tid);
+    if (!this.isRunning) return;
+    // A forked process has no signal stack of its own at first; a signal would kill it. It looks at PENDING before it leaves.
+    const word = this.#state;
+    if (Atomics.load(word, SLOT_READY >> 2) === 0) {
+      Atomics.store(word, SLOT_PENDING >> 2, 1);
+      if (Atomics.load(word, SLOT_READY >> 2) === 0) return;
+    }
+    this.platform.memory.calls.tsv_systrap_interrupt(this.addressSpace.pid, this.tid);
   }
 
   /** The call it is in will take long: a spinning stub sleeps now. */
@@ -373,6 +381,7 @@ export class SystrapThread implements GuestThread {
     words[LEAVE_OVERRIDE >> 2] = parent.words[LEAVE_OVERRIDE >> 2];
     words[(LEAVE_OVERRIDE >> 2) + 1] = parent.words[(LEAVE_OVERRIDE >> 2) + 1];
     words[SLOT_PENDING >> 2] = 0;
+    words[SLOT_READY >> 2] = 0;
     words[OUT_COUNT >> 2] = 0;
     words[SLOT_ENTRY >> 2] = 1;
     words[SLOT_EVENT >> 2] = EVENT_COMMANDS_DONE;

@@ -1,5 +1,7 @@
 // A mounted file system instance and the registry of types. Linux: struct super_block, struct file_system_type.
 
+import { EINVAL } from "../abi/errno.ts";
+import type { Dentry } from "./dentry.ts";
 import type { Inode } from "./inode.ts";
 import type { Task } from "../task/task.ts";
 
@@ -25,6 +27,8 @@ export abstract class Filesystem {
   readonly device: number;
   /** Mounts of it, and file systems that stand on it. */
   #references = 0;
+  /** Of the root; made at the first mount. */
+  rootDentry: Dentry | null = null;
 
   constructor(type: string) {
     this.type = type;
@@ -41,6 +45,11 @@ export abstract class Filesystem {
   /** Options as /proc/PID/mounts shows them after ro/rw: "size=64k,mode=1777", or "". */
   get options(): string {
     return "";
+  }
+
+  /** mount(MS_REMOUNT) with other options. */
+  reconfigure(_task: Task, options: string): number {
+    return options === "" ? 0 : -EINVAL;
   }
 
   /** Everything written goes to stable storage (sync(2), syncfs(2)). */

@@ -1,7 +1,16 @@
-// Mounts and mount namespaces: which file system stands where. Linux: struct mount, fs/namespace.c.
+// Mounts and mount namespaces: which file system stands where. Linux: struct mount, fs/namespace.c. What mount(2) and
+// umount(2) check and do with them stands in mounting.ts.
 
-import { EBUSY, EINVAL } from "../abi/errno.ts";
-import { MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME } from "../abi/file.ts";
+import {
+  MS_NOATIME,
+  MS_NODEV,
+  MS_NODIRATIME,
+  MS_NOEXEC,
+  MS_NOSUID,
+  MS_NOSYMFOLLOW,
+  MS_RDONLY,
+  MS_RELATIME,
+} from "../abi/file.ts";
 import { Dentry } from "./dentry.ts";
 import type { Filesystem } from "./filesystem.ts";
 import { Path } from "./path.ts";
@@ -9,10 +18,11 @@ import { Path } from "./path.ts";
 /** Mounts in one namespace (sysctl fs.mount-max is 100000). */
 export const MOUNTS_MAX = 10_000;
 
-/** How mount events would travel; kept for mountinfo. Linux: with one sandbox there are no peers to tell yet. */
+/** How mount events would travel. Linux: it is kept and shown; within one sandbox mounts are not copied to peers. */
 export type Propagation = "private" | "shared" | "slave" | "unbindable";
 
 let nextId = 1;
+let nextPeerGroup = 1;
 
 export class Mount {
   readonly id = nextId++;
@@ -24,12 +34,19 @@ export class Mount {
   /** MS_ flags that hold per mount. */
   flags: number;
   propagation: Propagation = "private";
+  /** Number of its peer group while it is shared or a slave, for mountinfo. */
+  peerGroup = 0;
   /** Where it is attached; null for the namespace's root and once detached. */
   parent: Mount | null = null;
   mountPoint: Dentry | null = null;
+  /** In the order they were mounted. */
   readonly children: Mount[] = [];
   /** Open files and cwd/root paths: a busy mount is not unmounted without MNT_DETACH. */
-  uses = 0;
+  #uses = 0;
+  /** It was unmounted, and goes when nothing uses it any more. */
+  #isDetached = false;
+  /** umount2(MNT_EXPIRE) has been here and nobody has used it since. */
+  isExpiring = false;
 
   constructor(fs: Filesystem, root: Dentry, source: string, flags: number) {
     this.fs = fs;
@@ -37,27 +54,80 @@ export class Mount {
     this.source = source;
     this.flags = flags;
     root.hold();
+    fs.hold();
   }
 
   get isReadOnly(): boolean {
     return (this.flags & MS_RDONLY) !== 0;
   }
 
-  /** Options as /proc/mounts shows them, the file system's own after them. */
+  get uses(): number {
+    return this.#uses;
+  }
+  hold(): void {
+    this.#uses++;
+    this.isExpiring = false;
+  }
+  drop(): void {
+    if (--this.#uses === 0 && this.#isDetached) this.#release();
+  }
+
+  /** It stands nowhere any more. */
+  onDetached(): void {
+    if (this.#isDetached) return;
+    this.#isDetached = true;
+    if (this.#uses === 0) this.#release();
+  }
+
+  #release(): void {
+    this.root.drop();
+    this.fs.drop();
+  }
+
+  /** Another mount of the same place, as a bind makes it. */
+  copy(root: Dentry = this.root): Mount {
+    const copy = new Mount(this.fs, root, this.source, this.flags);
+    copy.propagation = this.propagation;
+    copy.peerGroup = this.peerGroup;
+    return copy;
+  }
+
+  setPropagation(propagation: Propagation): void {
+    this.propagation = propagation;
+    if (propagation === "shared" && this.peerGroup === 0) this.peerGroup = nextPeerGroup++;
+    else if (propagation === "private" || propagation === "unbindable") this.peerGroup = 0;
+  }
+
+  /** Options as /proc/mounts shows them before the file system's own. */
   optionText(): string {
     let text = this.isReadOnly ? "ro" : "rw";
     if ((this.flags & MS_NOSUID) !== 0) text += ",nosuid";
     if ((this.flags & MS_NODEV) !== 0) text += ",nodev";
     if ((this.flags & MS_NOEXEC) !== 0) text += ",noexec";
     if ((this.flags & MS_NOATIME) !== 0) text += ",noatime";
-    else if ((this.flags & MS_RELATIME) !== 0) text += ",relatime";
+    if ((this.flags & MS_NODIRATIME) !== 0) text += ",nodiratime";
+    if ((this.flags & MS_RELATIME) !== 0) text += ",relatime";
+    if ((this.flags & MS_NOSYMFOLLOW) !== 0) text += ",nosymfollow";
     return text;
+  }
+
+  /** Optional fields of mountinfo with a trailing space, or "". */
+  propagationText(): string {
+    if (this.propagation === "shared") return `shared:${this.peerGroup} `;
+    if (this.propagation === "slave" && this.peerGroup !== 0) return `master:${this.peerGroup} `;
+    return this.propagation === "unbindable" ? "unbindable " : "";
+  }
+
+  /** Whether `other` is this mount or stands below it. */
+  contains(other: Mount): boolean {
+    for (let at: Mount | null = other; at !== null; at = at.parent) if (at === this) return true;
+    return false;
   }
 }
 
 export class MountNamespace {
   root: Mount;
-  /** Mounts by mount point: the topmost one of each. */
+  /** Mounts by mount point; of those with the same parent the last one covers the others. */
   readonly #byPoint = new Map<Dentry, Mount[]>();
   count = 1;
   ino = 0xefff_0000 + nextId;
@@ -88,7 +158,7 @@ export class MountNamespace {
     this.count++;
   }
 
-  /** Takes `mount` off its place, with everything below it. */
+  /** Takes `mount` off its place, with everything below it; it can be attached elsewhere. */
   detach(mount: Mount): void {
     const point = mount.mountPoint, parent = mount.parent;
     if (point === null || parent === null) return;
@@ -96,21 +166,18 @@ export class MountNamespace {
     list.splice(list.indexOf(mount), 1);
     if (list.length === 0) this.#byPoint.delete(point);
     parent.children.splice(parent.children.indexOf(mount), 1);
-    point.mountCount--;
-    point.drop();
     mount.parent = null;
     mount.mountPoint = null;
     this.count--;
+    point.mountCount--;
+    point.drop();
   }
 
-  /** umount2(2) of the mount whose root is `path`. */
-  unmount(path: Path, isLazy: boolean): number {
-    const mount = path.mount;
-    if (path.dentry !== mount.root || mount.parent === null) return -EINVAL;
-    if (!isLazy && (mount.children.length > 0 || mount.uses > 0)) return -EBUSY;
-    for (const child of [...mount.children]) this.unmount(new Path(child, child.root), true);
+  /** Unmounts `mount` and everything below it, at once for lookups; what is in use lives on for its users. */
+  discard(mount: Mount): void {
+    for (const child of [...mount.children]) this.discard(child);
     this.detach(mount);
-    return 0;
+    mount.onDetached();
   }
 
   /** Every mount, parents before children. */
@@ -118,22 +185,20 @@ export class MountNamespace {
     const queue = [this.root];
     for (let i = 0; i < queue.length; i++) {
       yield queue[i];
-      queue.push(...queue[i].children);
+      for (const child of queue[i].children) queue.push(child);
     }
   }
 
   /** A copy for CLONE_NEWNS; `moved` gives the new mount for each old one. */
   clone(moved: Map<Mount, Mount>): MountNamespace {
-    const copyOf = (mount: Mount): Mount => {
-      const copy = new Mount(mount.fs, mount.root, mount.source, mount.flags);
-      copy.propagation = mount.propagation;
-      moved.set(mount, copy);
-      return copy;
-    };
-    const copy = new MountNamespace(copyOf(this.root));
+    const root = this.root.copy();
+    moved.set(this.root, root);
+    const copy = new MountNamespace(root);
     for (const mount of this.mounts()) {
       if (mount.parent === null) continue;
-      copy.attach(copyOf(mount), new Path(moved.get(mount.parent)!, mount.mountPoint!));
+      const twin = mount.copy();
+      moved.set(mount, twin);
+      copy.attach(twin, new Path(moved.get(mount.parent)!, mount.mountPoint!));
     }
     return copy;
   }
@@ -141,5 +206,5 @@ export class MountNamespace {
 
 /** A mount of a whole file system. */
 export function newMount(fs: Filesystem, source: string, flags: number): Mount {
-  return new Mount(fs, new Dentry("", null, fs.root), source, flags);
+  return new Mount(fs, fs.rootDentry ??= new Dentry("", null, fs.root), source, flags);
 }

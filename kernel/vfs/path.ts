@@ -23,11 +23,11 @@ export class Path {
   /** Keeps dentry and mount from going away. Pairs with drop(). */
   hold(): void {
     this.dentry.hold();
-    this.mount.uses++;
+    this.mount.hold();
   }
   drop(): void {
     this.dentry.drop();
-    this.mount.uses--;
+    this.mount.drop();
   }
 }
 

@@ -130,11 +130,17 @@ stub_sigreturn:
     and rax, -{SLOT_BYTES}
     cmp dword ptr [rax+{PENDING}], 0
     jne 3f
-    mov eax, 15
+6:  mov eax, 15
     syscall
 stub_sigreturn_end:
     ud2
 3:
+    // A frame that leads back into our own text holds none of the guest's registers; we look at PENDING later.
+    cmp dword ptr [rsp+40+16*8+4], {STUB_HIGH}
+    jne 7f
+    cmp dword ptr [rsp+40+16*8], {STUB_TEXT_BYTES}
+    jb 6b
+7:
     mov rbp, rsp
     mov rdi, rax
     mov rsi, rsp
@@ -230,6 +236,8 @@ stub_clone:
     PENDING = const PENDING,
     LEAVE_RIP = const LEAVE_RIP,
     SLOT_BYTES = const SLOT_BYTES,
+    STUB_HIGH = const STUB_TEXT >> 32,
+    STUB_TEXT_BYTES = const STUB_TEXT_BYTES,
 );
 
 unsafe extern "C" {

@@ -1,0 +1,245 @@
+// A task good enough for the file system calls, without a platform: its memory is one array, its host keeps memfds in
+// arrays, its clock advances a microsecond a reading.
+
+import { ALL_CAPABILITIES, newCredentials, NO_CAPABILITIES } from "../../kernel/task/credentials.ts";
+import { newRlimits } from "../../kernel/task/rlimits.ts";
+import type { Task } from "../../kernel/task/task.ts";
+import { Args } from "../../kernel/syscalls/args.ts";
+import type { SyscallHandler } from "../../kernel/syscalls/table.ts";
+import { Tmpfs } from "../../kernel/fs/tmpfs.ts";
+import { FdTable } from "../../kernel/vfs/fd_table.ts";
+import type { FilesystemType } from "../../kernel/vfs/filesystem.ts";
+import { FsContext } from "../../kernel/vfs/fs_context.ts";
+import { MountNamespace, newMount } from "../../kernel/vfs/mount.ts";
+import { Path } from "../../kernel/vfs/path.ts";
+import type { Host } from "../../platform/platform.ts";
+import { Waiter, type WaitQueue } from "../../kernel/util/wait_queue.ts";
+
+/** What block() answers in Task. */
+export const TEST_BLOCKED = -0x7000_0000;
+const MEMORY_BYTES = 1 << 20;
+
+class FakeFile {
+  bytes = new Uint8Array(0);
+  size = 0;
+}
+
+/** Host calls on memfds only. */
+class FakeHost {
+  readonly files = new Map<number, FakeFile>();
+  #next = 100;
+  clockFraction = 0;
+
+  memfdCreate(): number {
+    this.files.set(this.#next, new FakeFile());
+    return this.#next++;
+  }
+  close(fd: number): number {
+    return this.files.delete(fd) ? 0 : -9;
+  }
+  ftruncate(fd: number, size: number): number {
+    const file = this.files.get(fd)!;
+    this.#grow(file, size);
+    if (size < file.size) file.bytes.fill(0, size, file.size);
+    file.size = size;
+    return 0;
+  }
+  #grow(file: FakeFile, size: number): void {
+    if (size <= file.bytes.length) return;
+    const bytes = new Uint8Array(size * 2);
+    bytes.set(file.bytes);
+    file.bytes = bytes;
+  }
+  pread(fd: number, into: Uint8Array, at: number, length: number, offset: number): number {
+    const file = this.files.get(fd)!;
+    const n = Math.max(0, Math.min(length, file.size - offset));
+    into.set(file.bytes.subarray(offset, offset + n), at);
+    return n;
+  }
+  pwrite(fd: number, from: Uint8Array, at: number, length: number, offset: number): number {
+    const file = this.files.get(fd)!;
+    this.#grow(file, offset + length);
+    file.bytes.set(from.subarray(at, at + length), offset);
+    file.size = Math.max(file.size, offset + length);
+    return length;
+  }
+  fallocate(fd: number, mode: number, offset: number, length: number): number {
+    if ((mode & 2) !== 0) this.files.get(fd)!.bytes.fill(0, offset, offset + length);
+    else if ((mode & 1) === 0) this.ftruncate(fd, Math.max(this.files.get(fd)!.size, offset + length));
+    return 0;
+  }
+  lseek(fd: number, offset: number, whence: number): number {
+    return whence === 3 ? offset : this.files.get(fd)!.size;
+  }
+}
+
+class FakeMemory {
+  readonly bytes = new Uint8Array(MEMORY_BYTES);
+  view: Uint8Array = this.bytes;
+  inView(address: number, length: number): number {
+    return address > 0 && address + length <= MEMORY_BYTES ? address : -14;
+  }
+  outView(address: number, length: number): number {
+    return this.inView(address, length);
+  }
+  outCommit(): number {
+    return 0;
+  }
+  readString(address: number, max: number): string | number {
+    let text = "";
+    for (let at = address; at < address + max; at++) {
+      if (at <= 0 || at >= MEMORY_BYTES) return -14;
+      if (this.bytes[at] === 0) return text;
+      text += String.fromCharCode(this.bytes[at]);
+    }
+    return -36;
+  }
+  copyIn(address: number, into: Uint8Array, at: number, length: number): number {
+    if (this.inView(address, length) < 0) return -14;
+    into.set(this.bytes.subarray(address, address + length), at);
+    return 0;
+  }
+  copyOut(address: number, from: Uint8Array, at: number, length: number): number {
+    if (this.inView(address, length) < 0) return -14;
+    this.bytes.set(from.subarray(at, at + length), address);
+    return 0;
+  }
+}
+
+/** What the tests see of it beside Task. */
+export class VfsTask {
+  readonly host = new FakeHost();
+  readonly bytes: FakeMemory = new FakeMemory();
+  readonly memory = this.bytes;
+  readonly args = new Args();
+  readonly kernel: unknown;
+  readonly namespaces: { mount: MountNamespace };
+  readonly threadGroup = { limits: newRlimits(2 ** 30), pid: { in: () => 7 }, tgid: 7 };
+  readonly pid = { namespace: null };
+  credentials = newCredentials(0, 0, [], ALL_CAPABILITIES);
+  files = new FdTable();
+  fs: FsContext;
+  progress = 0;
+  scratch: unknown = null;
+  isTimedOut = false;
+  resume: SyscallHandler | null = null;
+  interruptResult = 0;
+  #micros = 1_000_000;
+  readonly #waiters: Waiter[] = [];
+  /** A waiter told it: the call is to be run again. */
+  isWoken = false;
+  hasExited = false;
+  /** Where the next argument goes in memory. */
+  #free = 4096;
+
+  constructor(parent: VfsTask | null = null, types: readonly FilesystemType[] = []) {
+    const readTime = () => this.#micros++;
+    const clock = {
+      nanoseconds: 0,
+      monotonic: () => readTime() * 1000,
+      realtime(): number {
+        const now = readTime();
+        this.nanoseconds = now % 1_000_000 * 1000;
+        return Math.floor(now / 1_000_000);
+      },
+    };
+    this.kernel = parent === null
+      ? {
+        host: this.host as unknown as Host,
+        clock,
+        memoryTotalBytes: 2 ** 30,
+        tasks: new Map<number, unknown>(),
+        filesystems: new Map(types.map((type) => [type.name, type])),
+      }
+      : parent.kernel;
+    if (parent === null) {
+      const root = newMount(this.newTmpfs(), "none", 0);
+      this.namespaces = { mount: new MountNamespace(root) };
+      const path = new Path(root, root.root);
+      this.fs = new FsContext(path, path, 0o022);
+    } else {
+      this.namespaces = parent.namespaces;
+      this.fs = parent.fs.clone();
+    }
+    (this.kernel as { tasks: Map<number, unknown> }).tasks.set(
+      (this.kernel as { tasks: Map<number, unknown> }).tasks.size + 1,
+      this,
+    );
+  }
+
+  /** A fresh tmpfs with the options a guest's mount would have. */
+  newTmpfs(limits: Partial<{ sizeBytes: number; inodes: number }> = {}): Tmpfs {
+    const { host, clock } = this.kernel as Task["kernel"];
+    return new Tmpfs(
+      host,
+      clock,
+      { mode: 0o755, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity, ...limits },
+      "",
+    );
+  }
+
+  get task(): Task {
+    return this as unknown as Task;
+  }
+
+  /** Becomes an ordinary user. */
+  dropTo(uid: number, gid = uid): void {
+    this.credentials = newCredentials(uid, gid, [], NO_CAPABILITIES);
+  }
+
+  waitOn(queue: WaitQueue, mask: number): void {
+    const waiter = new Waiter({ onReady: () => this.isWoken = true });
+    this.#waiters.push(waiter);
+    queue.add(waiter, mask);
+  }
+  waitUntil(): void {}
+  get waiterCount(): number {
+    return this.#waiters.length;
+  }
+  block(resume: SyscallHandler, interruptResult = -512): number {
+    this.resume = resume;
+    this.interruptResult = interruptResult;
+    return TEST_BLOCKED;
+  }
+  #endWait(): void {
+    for (const waiter of this.#waiters) waiter.queue?.remove(waiter);
+    this.#waiters.length = 0;
+    this.isWoken = false;
+  }
+  /** Runs the continuation of a call that was blocked. */
+  goOn(): number {
+    this.#endWait();
+    return this.resume!(this.task, this.args);
+  }
+  /** A signal ends the wait. */
+  interrupt(): number {
+    this.#endWait();
+    return this.interruptResult;
+  }
+
+  /** Puts bytes into guest memory and gives back where. */
+  put(value: string | Uint8Array): number {
+    const bytes = typeof value === "string" ? new TextEncoder().encode(`${value}\0`) : value;
+    if (this.#free + bytes.length > MEMORY_BYTES / 2) this.#free = 4096;
+    const at = this.#free;
+    this.bytes.bytes.set(bytes, at);
+    this.#free += (bytes.length + 15) & ~15;
+    return at;
+  }
+
+  /** Makes a call: strings and arrays are put into memory first, numbers are passed as they are. */
+  call(handler: SyscallHandler, ...values: (number | string | Uint8Array)[]): number {
+    this.progress = 0;
+    this.scratch = null;
+    this.args.words.fill(0);
+    values.forEach((value, i) => {
+      if (typeof value === "number" && value < 0) {
+        this.args.words[2 * i] = value >>> 0;
+        this.args.words[2 * i + 1] = 0xffff_ffff;
+      } else {
+        this.args.set(i, typeof value === "number" ? value : this.put(value));
+      }
+    });
+    return handler(this.task, this.args);
+  }
+}

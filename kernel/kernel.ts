@@ -4,9 +4,8 @@
 import type { Host, Platform } from "../platform/platform.ts";
 import type { Clock } from "./time/clock.ts";
 import type { Task } from "./task/task.ts";
-import type { ThreadGroup } from "./task/thread_group.ts";
-import type { File } from "./vfs/file.ts";
 import type { UserAccount } from "./task/user_account.ts";
+import type { ProcessGroup } from "./task/process_group.ts";
 import type { PidNamespace } from "./task/namespaces.ts";
 import type { HardwareCapabilities } from "./loader/stack.ts";
 import type { FilesystemType } from "./vfs/filesystem.ts";
@@ -38,8 +37,6 @@ export class Kernel {
   readonly ready: Task[] = [];
   /** Tasks that a group exit or SIGKILL has condemned; they exit at the start of the next turn (task/exit.ts). */
   readonly killed: Task[] = [];
-  /** Makes the file of a pidfd for clone(2): boot puts fs/anonymous/pidfd.ts here, which stands above tasks. */
-  openPidfd: ((group: ThreadGroup) => File) | null = null;
   /** Counts by real user id (task/user_account.ts). */
   readonly users = new Map<number, UserAccount>();
   readonly deadlines = new DeadlineHeap();
@@ -53,6 +50,8 @@ export class Kernel {
   hardware: HardwareCapabilities = { hwcap: 0x078b_fbff, hwcap2: 0, minSignalStackBytes: 2048 };
   /** Text of the host's /proc/cpuinfo, read by the CLI: the guest sees the real processors. */
   cpuinfo = "";
+  /** Foreground process group of the host terminal that stdio may be; null = init's. */
+  foregroundGroup: ProcessGroup | null = null;
   /** First process; its exit ends the sandbox. */
   initTask: Task | null = null;
   /** Wait status of the container once it has ended, or -1. */

@@ -26,7 +26,8 @@ import {
 } from "../task/namespace_changes.ts";
 import { IpcNamespace, NetNamespace, PidNamespace, UtsNamespace } from "../task/namespaces.ts";
 import type { Task } from "../task/task.ts";
-import { ThreadGroup } from "../task/thread_group.ts";
+import type { ThreadGroup } from "../task/thread_group.ts";
+import { PidFile } from "../fs/anonymous/pidfd.ts";
 import { MountNamespace } from "../vfs/mount.ts";
 import { Path } from "../vfs/path.ts";
 import type { Args } from "./args.ts";
@@ -39,10 +40,9 @@ const UNSHARE_FLAGS = NAMESPACE_FLAGS | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM |
 
 type Namespace = UtsNamespace | IpcNamespace | NetNamespace | PidNamespace | MountNamespace;
 
-/** What a file of nsfs (/proc/PID/ns) or a pidfd has besides being a File. */
+/** What a file of nsfs (/proc/PID/ns) has besides being a File. */
 interface NamespaceFile {
   readonly namespace?: Namespace;
-  readonly threadGroup?: ThreadGroup;
 }
 
 function unshare(task: Task, args: Args): number {
@@ -83,8 +83,8 @@ function setns(task: Task, args: Args): number {
   const file = task.files.get(args.i32(0));
   if (file === null) return -EBADF;
   const flags = args.u32(1);
-  const { namespace, threadGroup } = file as unknown as NamespaceFile;
-  if (threadGroup instanceof ThreadGroup) return joinProcess(task, threadGroup, flags);
+  if (file instanceof PidFile) return joinProcess(task, file.threadGroup, flags);
+  const { namespace } = file as unknown as NamespaceFile;
   if (namespace === undefined) return -EINVAL;
   if (flags !== 0 && flags !== kindOf(namespace)) return -EINVAL;
   return join(task, namespace);

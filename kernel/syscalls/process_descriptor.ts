@@ -1,25 +1,18 @@
 // pidfds as clone(2), waitid(2) and pidfd_send_signal(2) use them. The file itself is fs/anonymous/pidfd.ts.
 
-import { EBADF, EFAULT, EINVAL } from "../abi/errno.ts";
+import { EBADF, EFAULT } from "../abi/errno.ts";
 import { O_NONBLOCK } from "../abi/file.ts";
 import { put32 } from "../abi/struct.ts";
+import { newPidfd, PidFile } from "../fs/anonymous/pidfd.ts";
 import type { Task } from "../task/task.ts";
-import { ThreadGroup } from "../task/thread_group.ts";
-import { unfinished } from "../util/assert.ts";
+import type { ThreadGroup } from "../task/thread_group.ts";
 
 const bytes = new Uint8Array(4);
-
-/** What a pidfd has besides being a File. */
-interface PidfdFile {
-  readonly threadGroup: ThreadGroup;
-}
 
 /** The process a pidfd stands for, or -EBADF. */
 export function pidfdTarget(task: Task, fd: number): ThreadGroup | number {
   const file = task.files.get(fd);
-  if (file === null) return -EBADF;
-  const group = (file as unknown as PidfdFile).threadGroup;
-  return group instanceof ThreadGroup ? group : -EBADF;
+  return file instanceof PidFile ? file.threadGroup : -EBADF;
 }
 
 /** waitid(2) on a pidfd with O_NONBLOCK answers EAGAIN instead of waiting. */
@@ -31,9 +24,7 @@ export function isNonblockingPidfd(task: Task, fd: number): boolean {
 /** CLONE_PIDFD: opens a descriptor for the child in the parent's table and stores its number at `address`. */
 export function openPidfd(address: number): (task: Task, child: Task) => number {
   return (task, child) => {
-    const open = task.kernel.openPidfd;
-    if (open === null) return unfinished("clone CLONE_PIDFD", EINVAL);
-    const file = open(child.threadGroup);
+    const file = newPidfd(child.threadGroup);
     const fd = task.files.allocate(task, file, true);
     if (fd < 0) {
       file.drop();

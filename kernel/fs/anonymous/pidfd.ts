@@ -25,7 +25,7 @@ export class PidFile extends AnonymousFile {
   }
 }
 
-/** What Kernel.openPidfd is: the file that clone(2) makes for CLONE_PIDFD. */
+/** The file that clone(2) makes for CLONE_PIDFD. */
 export function newPidfd(group: ThreadGroup): PidFile {
   return new PidFile(group, O_RDWR);
 }

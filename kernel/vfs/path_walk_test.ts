@@ -24,7 +24,7 @@ import type { File } from "./file.ts";
 import { newMount } from "./mount.ts";
 import { attach } from "./mounting.ts";
 import { openByName } from "./open.ts";
-import { Path, pathName } from "./path.ts";
+import { type Path, pathName } from "./path.ts";
 import { EMPTY, FOLLOW, resolve, resolveParent, SYMLINKS_MAX } from "./path_walk.ts";
 import { removeFile } from "./remove.ts";
 

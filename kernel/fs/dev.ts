@@ -1,0 +1,153 @@
+// Devices: what a character device node leads to, by major and minor number, and the /dev that containers get. Linux:
+// drivers/char/mem.c, random.c, devtmpfs.
+
+import { ENODEV, ENOSPC, ENXIO } from "../abi/errno.ts";
+import { O_APPEND, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, S_IFBLK, S_IFCHR, S_IFMT } from "../abi/file.ts";
+import { MFD_CLOEXEC } from "../abi/memory.ts";
+import type { Task } from "../task/task.ts";
+import { File, type Mappable } from "../vfs/file.ts";
+import type { Filesystem, FilesystemType } from "../vfs/filesystem.ts";
+import type { Inode } from "../vfs/inode.ts";
+import { Tmpfs, type TmpfsInode } from "./tmpfs.ts";
+
+type DeviceOpener = (task: Task, inode: Inode, flags: number) => File | number;
+
+/** Memory devices, major 1, by minor. */
+const MEMORY_DEVICES: Readonly<Record<number, DeviceOpener>> = {
+  3: (_task, inode, flags) => new NullFile(inode, flags),
+  5: (task, inode, flags) => new ZeroFile(task, inode, flags, false),
+  7: (task, inode, flags) => new ZeroFile(task, inode, flags, true),
+  8: (task, inode, flags) => new RandomFile(task, inode, flags),
+  9: (task, inode, flags) => new RandomFile(task, inode, flags),
+};
+
+/** Openers of other majors, set by the rooms that have them (terminals). */
+const otherMajors = new Map<number, DeviceOpener>();
+
+/** Names who opens character devices of `major`; once, from registry.ts. */
+export function setDeviceOpener(major: number, opener: DeviceOpener): void {
+  otherMajors.set(major, opener);
+}
+
+/** Opens a device node of any file system. */
+export function openDevice(task: Task, inode: Inode, flags: number): File | number {
+  if ((inode.mode & S_IFMT) === S_IFBLK) return -ENXIO;
+  const opener = inode.rdevMajor === 1 ? MEMORY_DEVICES[inode.rdevMinor] : otherMajors.get(inode.rdevMajor);
+  return opener === undefined ? -ENXIO : opener(task, inode, flags);
+}
+
+abstract class DeviceFile extends File {
+  override get isSeekable(): boolean {
+    return true;
+  }
+  override seek(_offset: number, _whence: number): number {
+    return 0;
+  }
+  override readiness(): number {
+    return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+  }
+}
+
+class NullFile extends DeviceFile {
+  override read(): number {
+    return 0;
+  }
+  override write(_task: Task, _from: Uint8Array, _at: number, length: number): number {
+    return length;
+  }
+}
+
+/** /dev/zero, and /dev/full, which has no room for a byte. */
+class ZeroFile extends DeviceFile implements Mappable {
+  readonly hostOffset = 0;
+  readonly #isFull: boolean;
+  readonly #task: Task;
+  #fd = -1;
+
+  constructor(task: Task, inode: Inode, flags: number, isFull: boolean) {
+    super(inode, flags & ~O_APPEND);
+    this.#task = task;
+    this.#isFull = isFull;
+  }
+  override read(_task: Task, into: Uint8Array, at: number, length: number): number {
+    into.fill(0, at, at + length);
+    return length;
+  }
+  override write(_task: Task, _from: Uint8Array, _at: number, length: number): number {
+    return this.#isFull ? -ENOSPC : length;
+  }
+  /** A mapping is fresh memory: a memfd as large as any mapping may be. */
+  override mappable(_isShared: boolean, _prot: number): Mappable | number {
+    return this.#isFull ? -ENODEV : this;
+  }
+  hostFd(): number {
+    const host = this.#task.kernel.host;
+    if (this.#fd >= 0) return this.#fd;
+    this.#fd = host.memfdCreate("zero", MFD_CLOEXEC);
+    if (this.#fd >= 0) host.ftruncate(this.#fd, 2 ** 46);
+    return this.#fd;
+  }
+  override release(): void {
+    if (this.#fd >= 0) this.#task.kernel.host.close(this.#fd);
+    super.release();
+  }
+}
+
+class RandomFile extends DeviceFile {
+  readonly #task: Task;
+  constructor(task: Task, inode: Inode, flags: number) {
+    super(inode, flags);
+    this.#task = task;
+  }
+  override read(_task: Task, into: Uint8Array, at: number, length: number): number {
+    this.#task.kernel.host.random(into, at, length);
+    return length;
+  }
+  override write(_task: Task, _from: Uint8Array, _at: number, length: number): number {
+    return length;
+  }
+}
+
+interface Node {
+  readonly name: string;
+  readonly major: number;
+  readonly minor: number;
+  readonly mode: number;
+}
+
+const NODES: readonly Node[] = [
+  { name: "null", major: 1, minor: 3, mode: 0o666 },
+  { name: "zero", major: 1, minor: 5, mode: 0o666 },
+  { name: "full", major: 1, minor: 7, mode: 0o666 },
+  { name: "random", major: 1, minor: 8, mode: 0o666 },
+  { name: "urandom", major: 1, minor: 9, mode: 0o666 },
+  { name: "tty", major: 5, minor: 0, mode: 0o666 },
+];
+
+const LINKS: readonly (readonly [string, string])[] = [
+  ["fd", "/proc/self/fd"],
+  ["stdin", "/proc/self/fd/0"],
+  ["stdout", "/proc/self/fd/1"],
+  ["stderr", "/proc/self/fd/2"],
+  ["ptmx", "pts/ptmx"],
+];
+
+/** /dev of a container: a tmpfs with the usual nodes. */
+export const DEVTMPFS_TYPE: FilesystemType = {
+  name: "devtmpfs",
+  hasNoDevice: true,
+  isUserMountable: false,
+  mount: mountDev,
+};
+
+function mountDev(task: Task, _source: string, _options: string): Filesystem | number {
+  const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes: 64 * 1024 * 1024, inodes: 65536 };
+  const fs = new Tmpfs(task.kernel.host, task.kernel.clock, limits, "mode=755", "devtmpfs");
+  const root: TmpfsInode = fs.root;
+  for (const { name, major, minor, mode } of NODES) {
+    root.mknod(name, { mode: S_IFCHR | mode, uid: 0, gid: 0 }, major, minor);
+  }
+  for (const [name, target] of LINKS) root.symlink(name, target, { mode: 0o777, uid: 0, gid: 0 });
+  for (const name of ["pts", "shm", "mqueue"]) root.mkdir(name, { mode: 0o40755, uid: 0, gid: 0 });
+  return fs;
+}

@@ -1,0 +1,253 @@
+// The container's stdin, stdout and stderr: host descriptors that the CLI was given, whatever they are (terminal, pipe,
+// file, /dev/null). We never set O_NONBLOCK on them, as the description is shared with the caller: readiness is asked
+// for first. A host terminal passes termios and window size through.
+
+import { EAGAIN, EFAULT, EINVAL, ENOTTY, EPERM, ESPIPE } from "../abi/errno.ts";
+import {
+  O_APPEND,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLOUT,
+  POLLRDNORM,
+  POLLWRNORM,
+  S_IFCHR,
+  S_IFMT,
+  S_IFREG,
+  SEEK_CUR,
+  SEEK_SET,
+} from "../abi/file.ts";
+import { i32, put32, u32, u64 } from "../abi/struct.ts";
+import {
+  TCFLSH,
+  TCGETS,
+  TCSBRK,
+  TCSETS,
+  TCSETSF,
+  TCSETSW,
+  TCXONC,
+  TIOCGPGRP,
+  TIOCGSID,
+  TIOCGWINSZ,
+  TIOCNOTTY,
+  TIOCSCTTY,
+  TIOCSPGRP,
+  TIOCSWINSZ,
+} from "../abi/tty.ts";
+import { FIONREAD } from "../abi/file.ts";
+import type { Host } from "../../platform/platform.ts";
+import type { Kernel } from "../kernel.ts";
+import { changeHostFdWatch, unwatchHostFd, watchHostFd } from "../task/host_fds.ts";
+import type { Task } from "../task/task.ts";
+import { WaitQueue } from "../util/wait_queue.ts";
+import type { Waiter } from "../util/wait_queue.ts";
+import { File } from "../vfs/file.ts";
+import { Inode } from "../vfs/inode.ts";
+import { AnonymousFilesystem } from "./anonymous/filesystem.ts";
+
+/** Bytes written at once to a descriptor that might block: a pipe that polls writable takes PIPE_BUF. */
+const WRITE_BYTES_MAX = 4096;
+const TERMIOS_BYTES = 36;
+const WINSIZE_BYTES = 8;
+
+const HOST_MAGIC = 0x5449_4f48;
+const hostFilesystem = new AnonymousFilesystem("hostfs", HOST_MAGIC);
+
+class HostInode extends Inode {
+  readonly #host: Host;
+  readonly #fd: number;
+  constructor(kernel: Kernel, fd: number, stat: Uint8Array) {
+    super(hostFilesystem, u64(stat, 8), u32(stat, 24), u32(stat, 28), u32(stat, 32));
+    this.#host = kernel.host;
+    this.#fd = fd;
+    const device = u64(stat, 40);
+    this.rdevMajor = Math.floor(device / 256) % 4096;
+    this.rdevMinor = device % 256;
+    this.size = u64(stat, 48);
+  }
+  override refresh(): number {
+    const stat = new Uint8Array(144);
+    const result = this.#host.fstat(this.#fd, stat, 0);
+    if (result === 0) this.size = u64(stat, 48);
+    return result;
+  }
+}
+
+/** A queue that tells when somebody begins or ceases to wait, so that the host descriptor is watched only then. */
+class WatchedQueue extends WaitQueue {
+  onChange: () => void = () => {};
+  override add(waiter: Waiter, mask: number): void {
+    super.add(waiter, mask);
+    this.onChange();
+  }
+  override remove(waiter: Waiter): void {
+    super.remove(waiter);
+    this.onChange();
+  }
+}
+
+/** The File over host descriptor `fd`. `flags`: O_RDONLY, O_WRONLY or O_RDWR. */
+export function newHostStdio(task: Task, fd: number, flags: number): File {
+  const stat = new Uint8Array(144);
+  const result = task.kernel.host.fstat(fd, stat, 0);
+  if (result < 0) throw new Error(`Cannot use descriptor ${fd}: errno ${-result}`);
+  return new HostFile(task.kernel, fd, new HostInode(task.kernel, fd, stat), flags);
+}
+
+class HostFile extends File {
+  readonly #kernel: Kernel;
+  readonly #fd: number;
+  readonly #isRegular: boolean;
+  readonly #isTerminal: boolean;
+  #cookie = -1;
+  #isWatched = false;
+  readonly #buffer = new Uint8Array(64);
+
+  constructor(kernel: Kernel, fd: number, inode: Inode, flags: number) {
+    const queue = new WatchedQueue();
+    super(inode, flags, queue);
+    this.#kernel = kernel;
+    this.#fd = fd;
+    this.#isRegular = (inode.mode & S_IFMT) === S_IFREG;
+    this.#isTerminal = (inode.mode & S_IFMT) === S_IFCHR &&
+      kernel.host.ioctl(fd, TCGETS, this.#buffer, 0) === 0;
+    queue.onChange = () => this.#watch();
+  }
+
+  override get isSeekable(): boolean {
+    return false;
+  }
+
+  /** Watches the host descriptor exactly while somebody waits on this file. */
+  #watch(): void {
+    if (this.#isRegular) return;
+    const wanted = !this.queue.isEmpty;
+    if (wanted === this.#isWatched) return;
+    this.#isWatched = wanted;
+    const events = (this.isReadable ? POLLIN : 0) | (this.isWritable ? POLLOUT : 0);
+    if (this.#cookie < 0) {
+      this.#cookie = watchHostFd(this.#kernel, this.#fd, events, (ready) => this.#onReady(ready));
+    } else changeHostFdWatch(this.#kernel, this.#fd, this.#cookie, wanted ? events : 0);
+  }
+
+  #onReady(events: number): void {
+    // Level-triggered: unwatched until somebody waits again, or a writable terminal would keep us awake.
+    this.#isWatched = false;
+    changeHostFdWatch(this.#kernel, this.#fd, this.#cookie, 0);
+    this.queue.notify(pollEvents(events));
+    this.#watch();
+  }
+
+  override read(_task: Task, into: Uint8Array, at: number, length: number, _offset: number): number {
+    if (!this.#isRegular && this.#kernel.host.poll(this.#fd, POLLIN) === 0) return -EAGAIN;
+    return this.#kernel.host.read(this.#fd, into, at, length);
+  }
+
+  override write(_task: Task, from: Uint8Array, at: number, length: number, _offset: number): number {
+    if (this.#isRegular) return this.#kernel.host.write(this.#fd, from, at, length);
+    let done = 0;
+    while (done < length) {
+      if (this.#kernel.host.poll(this.#fd, POLLOUT) === 0) return done > 0 ? done : -EAGAIN;
+      const n = this.#kernel.host.write(this.#fd, from, at + done, Math.min(WRITE_BYTES_MAX, length - done));
+      if (n < 0) return done > 0 ? done : n;
+      done += n;
+    }
+    return done;
+  }
+
+  override readiness(): number {
+    if (this.#isRegular) return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+    return pollEvents(this.#kernel.host.poll(this.#fd, POLLIN | POLLOUT));
+  }
+
+  override seek(offset: number, whence: number): number {
+    if (!this.#isRegular) return -ESPIPE;
+    if (whence === SEEK_SET && offset < 0) return -EINVAL;
+    return this.#kernel.host.lseek(this.#fd, offset, whence === SEEK_CUR ? SEEK_CUR : whence);
+  }
+
+  override truncate(size: number): number {
+    return this.#isRegular ? this.#kernel.host.ftruncate(this.#fd, size) : -EINVAL;
+  }
+
+  override sync(isDataOnly: boolean): number {
+    if (!this.#isRegular) return -EINVAL;
+    return isDataOnly ? this.#kernel.host.fdatasync(this.#fd) : this.#kernel.host.fsync(this.#fd);
+  }
+
+  override setFlags(flags: number): number {
+    this.flags = flags & ~O_APPEND | this.flags & O_APPEND;
+    return 0;
+  }
+
+  override ioctl(task: Task, request: number, argument: number): number {
+    const host = this.#kernel.host;
+    const b = this.#buffer;
+    if (request === FIONREAD) {
+      const result = host.ioctl(this.#fd, request, b, 0);
+      return result < 0 ? result : task.memory.copyOut(argument, b, 0, 4);
+    }
+    if (!this.#isTerminal) return -ENOTTY;
+    switch (request) {
+      case TCGETS:
+      case TIOCGWINSZ: {
+        const result = host.ioctl(this.#fd, request, b, 0);
+        return result < 0
+          ? result
+          : task.memory.copyOut(argument, b, 0, request === TCGETS ? TERMIOS_BYTES : WINSIZE_BYTES);
+      }
+      case TCSETS:
+      case TCSETSW:
+      case TCSETSF:
+      case TIOCSWINSZ: {
+        const length = request === TIOCSWINSZ ? WINSIZE_BYTES : TERMIOS_BYTES;
+        if (task.memory.copyIn(argument, b, 0, length) < 0) return -EFAULT;
+        return host.ioctl(this.#fd, request, b, 0);
+      }
+      case TCFLSH:
+      case TCSBRK:
+      case TCXONC:
+        return 0;
+      case TIOCGPGRP:
+        put32(b, 0, this.#foreground(task));
+        return task.memory.copyOut(argument, b, 0, 4);
+      case TIOCSPGRP:
+        if (task.memory.copyIn(argument, b, 0, 4) < 0) return -EFAULT;
+        return this.#setForeground(task, i32(b, 0));
+      case TIOCGSID:
+        put32(b, 0, task.threadGroup.session.pid.in(task.pid.namespace));
+        return task.memory.copyOut(argument, b, 0, 4);
+      case TIOCSCTTY:
+        return task.threadGroup.session.pid === task.threadGroup.pid ? 0 : -EPERM;
+      case TIOCNOTTY:
+        return 0;
+      default:
+        return -ENOTTY;
+    }
+  }
+
+  #foreground(task: Task): number {
+    const group = this.#kernel.foregroundGroup ?? task.threadGroup.processGroup;
+    return group.pid.in(task.pid.namespace);
+  }
+
+  #setForeground(task: Task, number: number): number {
+    const group = task.pid.namespace.pids.get(number)?.group ?? null;
+    if (group === null) return -EPERM;
+    if (group.session !== task.threadGroup.session) return -EPERM;
+    this.#kernel.foregroundGroup = group;
+    return 0;
+  }
+
+  override release(): void {
+    if (this.#cookie >= 0) unwatchHostFd(this.#kernel, this.#fd, this.#cookie);
+    super.release();
+  }
+}
+
+function pollEvents(host: number): number {
+  let events = host & (POLLIN | POLLOUT | POLLERR | POLLHUP);
+  if ((events & POLLIN) !== 0) events |= POLLRDNORM;
+  if ((events & POLLOUT) !== 0) events |= POLLWRNORM;
+  return events;
+}

@@ -1,0 +1,273 @@
+// /proc/PID/stat, statm, status, limits: the numbers of a process in Linux' formats. Linux: fs/proc/array.c.
+
+import {
+  RLIMIT_AS,
+  RLIMIT_CORE,
+  RLIMIT_CPU,
+  RLIMIT_DATA,
+  RLIMIT_FSIZE,
+  RLIMIT_LOCKS,
+  RLIMIT_MEMLOCK,
+  RLIMIT_MSGQUEUE,
+  RLIMIT_NICE,
+  RLIMIT_NOFILE,
+  RLIMIT_NPROC,
+  RLIMIT_RSS,
+  RLIMIT_RTPRIO,
+  RLIMIT_RTTIME,
+  RLIMIT_SIGPENDING,
+  RLIMIT_STACK,
+} from "../../abi/task.ts";
+import { PROT_EXEC, PROT_WRITE } from "../../abi/memory.ts";
+import { SIG_DFL, SIG_IGN } from "../../abi/signal.ts";
+import type { CapabilitySet } from "../../task/credentials.ts";
+import { type Task, TaskState } from "../../task/task.ts";
+import { nanosToTicks } from "../../task/usage.ts";
+import type { ProcFilesystem } from "./proc.ts";
+
+const STATE_LETTERS: Readonly<Record<number, readonly [string, string]>> = {
+  [TaskState.Running]: ["R", "R (running)"],
+  [TaskState.Blocked]: ["S", "S (sleeping)"],
+  [TaskState.BlockedKillable]: ["D", "D (disk sleep)"],
+  [TaskState.Stopped]: ["T", "T (stopped)"],
+  [TaskState.Zombie]: ["Z", "Z (zombie)"],
+  [TaskState.Dead]: ["X", "X (dead)"],
+};
+
+interface MemorySizes {
+  readonly total: number;
+  readonly code: number;
+  readonly data: number;
+  readonly stack: number;
+  readonly shared: number;
+}
+
+/** Sizes in bytes, by walking the VMA tree. */
+function memorySizes(task: Task): MemorySizes {
+  let code = 0, data = 0, stack = 0, shared = 0;
+  if (task.hasExited) return { total: 0, code, data, stack, shared };
+  for (const area of task.mm.areas) {
+    if (area.name === "[stack]") stack += area.length;
+    else if ((area.prot & PROT_EXEC) !== 0) code += area.length;
+    else if ((area.prot & PROT_WRITE) !== 0 && !area.isShared) data += area.length;
+    if (area.isShared) shared += area.length;
+  }
+  return { total: task.mm.areas.totalBytes, code, data, stack, shared };
+}
+
+function residentPages(task: Task): number {
+  return task.hasExited ? 0 : task.mm.space.residentPages();
+}
+
+/** One line of 52 fields. */
+export function statText(fs: ProcFilesystem, task: Task): string {
+  const group = task.threadGroup, mm = task.mm, pids = fs.pids;
+  const sizes = memorySizes(task);
+  const ticks = nanosToTicks(group.cpuNanos());
+  const childTicks = nanosToTicks(group.childrenUsage.cpuNanos);
+  const start = nanosToTicks(task.startNanos - fs.kernel.bootNanos);
+  const { low: ignoredLow, caughtLow } = actionMasks(task);
+  const nice = task.scheduling.nice;
+  const gone = task.hasExited;
+  const fields = [
+    task.pid.in(pids),
+    `(${task.name})`,
+    STATE_LETTERS[task.state][0],
+    group.parent === null ? 0 : group.parent.pid.in(pids),
+    group.processGroup.pid.in(pids),
+    group.session.pid.in(pids),
+    0, // tty_nr
+    -1, // tpgid
+    0x400000, // flags
+    0,
+    0,
+    0,
+    0, // faults
+    ticks,
+    0,
+    childTicks,
+    0,
+    20 + nice,
+    nice,
+    group.liveCount,
+    0,
+    start,
+    sizes.total,
+    residentPages(task),
+    "18446744073709551615",
+    gone ? 0 : mm.codeStart,
+    gone ? 0 : mm.codeEnd,
+    gone ? 0 : mm.stackStart,
+    0,
+    0,
+    task.signals.pending.low & 0x7fffffff,
+    task.signals.maskLow & 0x7fffffff,
+    ignoredLow & 0x7fffffff,
+    caughtLow & 0x7fffffff,
+    0,
+    0,
+    0,
+    group.exitSignal,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    gone ? 0 : mm.dataStart,
+    gone ? 0 : mm.dataEnd,
+    gone ? 0 : mm.brkStart,
+    gone ? 0 : mm.argStart,
+    gone ? 0 : mm.argEnd,
+    gone ? 0 : mm.envStart,
+    gone ? 0 : mm.envEnd,
+    0,
+  ];
+  return `${fields.join(" ")}\n`;
+}
+
+export function statmText(task: Task): string {
+  const sizes = memorySizes(task);
+  const pages = (bytes: number) => Math.ceil(bytes / 4096);
+  const fields = [
+    pages(sizes.total),
+    residentPages(task),
+    pages(sizes.shared),
+    pages(sizes.code),
+    0,
+    pages(sizes.data + sizes.stack),
+    0,
+  ];
+  return `${fields.join(" ")}\n`;
+}
+
+interface Masks {
+  low: number;
+  high: number;
+  caughtLow: number;
+  caughtHigh: number;
+}
+
+function actionMasks(task: Task): Masks {
+  const masks: Masks = { low: 0, high: 0, caughtLow: 0, caughtHigh: 0 };
+  const { handler } = task.threadGroup.actions;
+  for (let signal = 1; signal <= 64; signal++) {
+    if (handler[signal] === SIG_DFL) continue;
+    const bit = 1 << ((signal - 1) & 31);
+    const isIgnored = handler[signal] === SIG_IGN;
+    if (signal <= 32) isIgnored ? masks.low |= bit : masks.caughtLow |= bit;
+    else isIgnored ? masks.high |= bit : masks.caughtHigh |= bit;
+  }
+  return masks;
+}
+
+function hex64(high: number, low: number): string {
+  return (high >>> 0).toString(16).padStart(8, "0") + (low >>> 0).toString(16).padStart(8, "0");
+}
+function capabilities(set: CapabilitySet): string {
+  return hex64(set.high, set.low);
+}
+
+export function statusText(fs: ProcFilesystem, task: Task): string {
+  const group = task.threadGroup, credentials = task.credentials, pids = fs.pids;
+  const sizes = memorySizes(task);
+  const kib = (bytes: number) => `${String(Math.ceil(bytes / 1024)).padStart(8)} kB`;
+  const ids = (a: number, b: number, c: number, d: number) => `${a}\t${b}\t${c}\t${d}`;
+  const masks = actionMasks(task);
+  const pending = task.signals.pending, shared = group.pending;
+  const rss = residentPages(task) * 4096;
+  const cpus = fs.kernel.cpuCount;
+  const lines = [
+    `Name:\t${task.name}`,
+    `Umask:\t${task.hasExited ? "0000" : task.fs.umask.toString(8).padStart(4, "0")}`,
+    `State:\t${STATE_LETTERS[task.state][1]}`,
+    `Tgid:\t${group.pid.in(pids)}`,
+    "Ngid:\t0",
+    `Pid:\t${task.pid.in(pids)}`,
+    `PPid:\t${group.parent === null ? 0 : group.parent.pid.in(pids)}`,
+    "TracerPid:\t0",
+    `Uid:\t${ids(credentials.uid, credentials.euid, credentials.suid, credentials.fsuid)}`,
+    `Gid:\t${ids(credentials.gid, credentials.egid, credentials.sgid, credentials.fsgid)}`,
+    `FDSize:\t${task.hasExited ? 0 : Math.max(64, task.files.size)}`,
+    `Groups:\t${credentials.groups.map((gid) => `${gid} `).join("")}`,
+    `NStgid:\t${group.pid.numbersFrom(pids).join("\t")}`,
+    `NSpid:\t${task.pid.numbersFrom(pids).join("\t")}`,
+    `NSpgid:\t${group.processGroup.pid.in(pids)}`,
+    `NSsid:\t${group.session.pid.in(pids)}`,
+  ];
+  if (!task.hasExited) {
+    lines.push(
+      `VmPeak:\t${kib(sizes.total)}`,
+      `VmSize:\t${kib(sizes.total)}`,
+      `VmLck:\t${kib(task.mm.lockedBytes)}`,
+      `VmPin:\t${kib(0)}`,
+      `VmHWM:\t${kib(rss)}`,
+      `VmRSS:\t${kib(rss)}`,
+      `VmData:\t${kib(sizes.data)}`,
+      `VmStk:\t${kib(sizes.stack)}`,
+      `VmExe:\t${kib(task.mm.codeEnd - task.mm.codeStart)}`,
+      `VmLib:\t${kib(Math.max(0, sizes.code - (task.mm.codeEnd - task.mm.codeStart)))}`,
+      `VmPTE:\t${kib(0)}`,
+      `VmSwap:\t${kib(0)}`,
+    );
+  }
+  lines.push(
+    `Threads:\t${group.liveCount}`,
+    `SigQ:\t0/${limitText(task, RLIMIT_SIGPENDING)[0]}`,
+    `SigPnd:\t${hex64(pending.high, pending.low)}`,
+    `ShdPnd:\t${hex64(shared.high, shared.low)}`,
+    `SigBlk:\t${hex64(task.signals.maskHigh, task.signals.maskLow)}`,
+    `SigIgn:\t${hex64(masks.high, masks.low)}`,
+    `SigCgt:\t${hex64(masks.caughtHigh, masks.caughtLow)}`,
+    `CapInh:\t${capabilities(credentials.inheritable)}`,
+    `CapPrm:\t${capabilities(credentials.permitted)}`,
+    `CapEff:\t${capabilities(credentials.effective)}`,
+    `CapBnd:\t${capabilities(credentials.bounding)}`,
+    `CapAmb:\t${capabilities(credentials.ambient)}`,
+    `NoNewPrivs:\t${credentials.noNewPrivs ? 1 : 0}`,
+    "Seccomp:\t0",
+    "Seccomp_filters:\t0",
+    `Cpus_allowed:\t${((1 << cpus) - 1 >>> 0).toString(16)}`,
+    `Cpus_allowed_list:\t${cpus === 1 ? "0" : `0-${cpus - 1}`}`,
+    "Mems_allowed:\t1",
+    "Mems_allowed_list:\t0",
+    `voluntary_ctxt_switches:\t${task.blockCount}`,
+    "nonvoluntary_ctxt_switches:\t0",
+  );
+  return `${lines.join("\n")}\n`;
+}
+
+const LIMITS: readonly (readonly [number, string, string])[] = [
+  [RLIMIT_CPU, "Max cpu time", "seconds"],
+  [RLIMIT_FSIZE, "Max file size", "bytes"],
+  [RLIMIT_DATA, "Max data size", "bytes"],
+  [RLIMIT_STACK, "Max stack size", "bytes"],
+  [RLIMIT_CORE, "Max core file size", "bytes"],
+  [RLIMIT_RSS, "Max resident set", "bytes"],
+  [RLIMIT_NPROC, "Max processes", "processes"],
+  [RLIMIT_NOFILE, "Max open files", "files"],
+  [RLIMIT_MEMLOCK, "Max locked memory", "bytes"],
+  [RLIMIT_AS, "Max address space", "bytes"],
+  [RLIMIT_LOCKS, "Max file locks", "locks"],
+  [RLIMIT_SIGPENDING, "Max pending signals", "signals"],
+  [RLIMIT_MSGQUEUE, "Max msgqueue size", "bytes"],
+  [RLIMIT_NICE, "Max nice priority", ""],
+  [RLIMIT_RTPRIO, "Max realtime priority", ""],
+  [RLIMIT_RTTIME, "Max realtime timeout", "us"],
+];
+
+function limitText(task: Task, resource: number): [string, string] {
+  const text = (value: number) => value === Infinity ? "unlimited" : String(value);
+  return [text(task.threadGroup.limits.soft(resource)), text(task.threadGroup.limits.hard(resource))];
+}
+
+export function limitsText(task: Task): string {
+  let text = `${"Limit".padEnd(26)}${"Soft Limit".padEnd(21)}${"Hard Limit".padEnd(21)}${
+    "Units".padEnd(10)
+  }\n`;
+  for (const [resource, name, unit] of LIMITS) {
+    const [soft, hard] = limitText(task, resource);
+    text += `${name.padEnd(26)}${soft.padEnd(21)}${hard.padEnd(21)}${unit.padEnd(10)}\n`;
+  }
+  return text;
+}

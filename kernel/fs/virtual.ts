@@ -1,0 +1,244 @@
+// Synthetic file systems: trees of directories, generated files and links that proc, sysfs and devtmpfs are made of.
+// Linux: kernfs, proc_dir_entry, seq_file. A file's text is made when it is read from offset 0, and read on from there.
+
+import { EACCES, EINVAL, EIO, ENOENT, ENOTDIR, EPERM } from "../abi/errno.ts";
+import { O_ACCMODE, O_RDONLY, S_IFDIR, S_IFLNK, S_IFREG, SEEK_CUR, SEEK_END, SEEK_SET } from "../abi/file.ts";
+import type { Clock } from "../time/clock.ts";
+import type { Task } from "../task/task.ts";
+import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
+import { type DirectorySink, File } from "../vfs/file.ts";
+import { Filesystem, type FilesystemStat } from "../vfs/filesystem.ts";
+import { type AttributeChange, Inode } from "../vfs/inode.ts";
+import { directoryType } from "./tmpfs_files.ts";
+
+/** Bytes one write to a generated file may have. */
+const WRITE_BYTES_MAX = 4096;
+
+export class VirtualFilesystem extends Filesystem {
+  readonly clock: Clock;
+  readonly #magic: number;
+  #root: Inode | null = null;
+  #nextInode = 1;
+
+  constructor(type: string, magic: number, clock: Clock) {
+    super(type);
+    this.#magic = magic;
+    this.clock = clock;
+  }
+
+  override get root(): Inode {
+    return this.#root!;
+  }
+  /** Set once, by whoever builds the tree. */
+  setRoot(root: Inode): void {
+    this.#root = root;
+  }
+  newNumber(): number {
+    return this.#nextInode++;
+  }
+  override statfs(into: FilesystemStat): number {
+    into.type = this.#magic;
+    return 0;
+  }
+}
+
+/** An inode of a virtual file system: owned by root unless told otherwise, times of its birth. */
+export abstract class VirtualInode extends Inode {
+  declare readonly fs: VirtualFilesystem;
+
+  constructor(fs: VirtualFilesystem, mode: number, uid = 0, gid = 0) {
+    super(fs, fs.newNumber(), mode, uid, gid);
+    this.atimeSec = this.mtimeSec = this.ctimeSec = fs.clock.realtime();
+    this.atimeNsec = this.mtimeNsec = this.ctimeNsec = fs.clock.nanoseconds;
+  }
+  override setattr(_change: AttributeChange): number {
+    return 0;
+  }
+}
+
+/** One entry of a directory as it is listed. */
+export interface VirtualEntry {
+  readonly name: string;
+  readonly ino: number;
+  /** S_IF type bits. */
+  readonly type: number;
+}
+
+/** A directory whose entries are known, in order. */
+export class StaticDirectory extends VirtualInode {
+  readonly #children = new Map<string, Inode>();
+
+  constructor(fs: VirtualFilesystem, mode = 0o555) {
+    super(fs, S_IFDIR | mode);
+    this.nlink = 2;
+  }
+  /** Adds a child; gives it back. */
+  add<T extends Inode>(name: string, inode: T): T {
+    this.#children.set(name, inode);
+    if (inode.isDirectory) this.nlink++;
+    return inode;
+  }
+  override lookup(name: string): Inode | number {
+    return this.#children.get(name) ?? -ENOENT;
+  }
+  entries(_task: Task): VirtualEntry[] {
+    return [...this.#children].map(([name, inode]) => ({ name, ino: inode.ino, type: inode.mode }));
+  }
+  override open(_task: Task, flags: number): File | number {
+    return new VirtualDirectoryFile(this, flags, (task) => this.entries(task));
+  }
+  override mkdir(): number {
+    return -EPERM;
+  }
+}
+
+/** A directory whose entries come and go: look-ups are never cached. */
+export class DynamicDirectory extends VirtualInode {
+  readonly #find: (name: string) => Inode | number;
+  readonly #list: (task: Task) => VirtualEntry[];
+
+  constructor(
+    fs: VirtualFilesystem,
+    mode: number,
+    find: (name: string) => Inode | number,
+    list: (task: Task) => VirtualEntry[],
+    uid = 0,
+    gid = 0,
+  ) {
+    super(fs, S_IFDIR | mode, uid, gid);
+    this.nlink = 2;
+    this.#find = find;
+    this.#list = list;
+  }
+  override get isCacheable(): boolean {
+    return false;
+  }
+  override lookup(name: string): Inode | number {
+    return this.#find(name);
+  }
+  override open(_task: Task, flags: number): File | number {
+    return new VirtualDirectoryFile(this, flags, this.#list);
+  }
+}
+
+/** Text of a generated file; a number is -ERRNO. */
+export type Generate = (task: Task) => string | number;
+/** What a write does; the whole text of one write. 0 or -ERRNO. */
+export type Accept = (task: Task, text: string) => number;
+
+export class GeneratedFile extends VirtualInode {
+  readonly generate: Generate;
+  readonly accept: Accept | null;
+
+  constructor(
+    fs: VirtualFilesystem,
+    mode: number,
+    generate: Generate,
+    accept: Accept | null = null,
+    uid = 0,
+    gid = 0,
+  ) {
+    super(fs, S_IFREG | mode, uid, gid);
+    this.generate = generate;
+    this.accept = accept;
+  }
+  override open(_task: Task, flags: number): File | number {
+    if ((flags & O_ACCMODE) !== O_RDONLY && this.accept === null) return -EACCES;
+    return new GeneratedOpenFile(this, flags);
+  }
+}
+
+class GeneratedOpenFile extends File {
+  declare readonly inode: GeneratedFile;
+  #bytes: Uint8Array | null = null;
+
+  override get isSeekable(): boolean {
+    return true;
+  }
+  override read(task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
+    if (this.#bytes === null || offset === 0) {
+      const text = this.inode.generate(task);
+      if (typeof text === "number") return text;
+      this.#bytes = latin1ToBytes(text);
+    }
+    const bytes = this.#bytes;
+    if (offset >= bytes.length) return 0;
+    const n = Math.min(length, bytes.length - offset);
+    into.set(bytes.subarray(offset, offset + n), at);
+    return n;
+  }
+  override write(task: Task, from: Uint8Array, at: number, length: number, _offset: number): number {
+    if (this.inode.accept === null) return -EIO;
+    if (length > WRITE_BYTES_MAX) return -EINVAL;
+    const result = this.inode.accept(task, bytesToLatin1(from, at, length));
+    return result < 0 ? result : length;
+  }
+  override seek(offset: number, whence: number): number {
+    return seekPlain(this, offset, whence);
+  }
+  override truncate(_size: number): number {
+    return 0;
+  }
+}
+
+/** SEEK_SET and SEEK_CUR; the end of a generated file is not known. */
+function seekPlain(file: File, offset: number, whence: number): number {
+  const position = whence === SEEK_SET ? offset : whence === SEEK_CUR ? file.position + offset : -1;
+  if (position < 0 || whence === SEEK_END) return -EINVAL;
+  file.position = position;
+  return position;
+}
+
+/** A symlink with fixed or computed text. */
+export class VirtualLink extends VirtualInode {
+  readonly #target: () => string | number;
+  readonly #magic: ((task: Task) => unknown) | null;
+
+  constructor(
+    fs: VirtualFilesystem,
+    target: () => string | number,
+    magic: ((task: Task) => unknown) | null = null,
+  ) {
+    super(fs, S_IFLNK | 0o777);
+    this.#target = target;
+    this.#magic = magic;
+  }
+  override readlink(): string | number {
+    return this.#target();
+  }
+  override magicLink(task: Task): unknown {
+    return this.#magic === null ? null : this.#magic(task);
+  }
+}
+
+/** An open directory: listed when it is read from the start; offsets are places in that list. */
+export class VirtualDirectoryFile extends File {
+  readonly #list: (task: Task) => VirtualEntry[];
+  #entries: VirtualEntry[] | null = null;
+
+  constructor(inode: Inode, flags: number, list: (task: Task) => VirtualEntry[]) {
+    super(inode, flags);
+    this.#list = list;
+  }
+  override get isSeekable(): boolean {
+    return true;
+  }
+  override seek(offset: number, whence: number): number {
+    const position = seekPlain(this, offset, whence);
+    if (position === 0) this.#entries = null;
+    return position;
+  }
+  override readDirectory(task: Task, sink: DirectorySink): number {
+    if (!this.inode.isDirectory) return -ENOTDIR;
+    const entries = this.#entries ??= this.#list(task);
+    while (this.position < entries.length + 2) {
+      const at = this.position;
+      const name = at === 0 ? "." : at === 1 ? ".." : entries[at - 2].name;
+      const ino = at < 2 ? this.inode.ino : entries[at - 2].ino;
+      const type = at < 2 ? S_IFDIR : entries[at - 2].type;
+      if (!sink.emit(name, ino, directoryType(type), at + 1)) return 0;
+      this.position++;
+    }
+    return 0;
+  }
+}

@@ -2,25 +2,31 @@
 // every offset, size and count is checked against the file and against limits before it is used.
 
 import { EINVAL, EIO, ENOEXEC, ENOMEM } from "../abi/errno.ts";
-import { PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
+import { PAGE_SIZE, pageDown, PROT_EXEC, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
 import { u16, u32, u64 } from "../abi/struct.ts";
 import { bytesToLatin1 } from "../util/bytes.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
+import { isReserved } from "../mm/limits.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 
 const EHDR_BYTES = 64;
 const PHDR_BYTES = 56;
-/** Program headers together fit a page, as on Linux (ELF_MIN_ALIGN). */
-const PHDRS_MAX = Math.floor(PAGE_SIZE / PHDR_BYTES);
+/** All program headers together (load_elf_phdrs). */
+const PHDRS_BYTES_MAX = 65536;
 const INTERPRETER_PATH_MAX = 4096;
+/** Largest alignment of a segment that is honoured; larger ones are nonsense. */
+const ALIGNMENT_MAX = 2 ** 30;
+/** What is read of a file at first: enough for scripts (BINPRM_BUF_SIZE) and for the headers of most programs. */
+export const HEAD_BYTES = 1024;
 
+const ELFCLASS64 = 2;
+const ELFDATA2LSB = 1;
 const ET_EXEC = 2;
 const ET_DYN = 3;
 const EM_X86_64 = 62;
 const PT_LOAD = 1;
 const PT_INTERP = 3;
-const PT_PHDR = 6;
 const PT_GNU_STACK = 0x6474e551;
 const PF_X = 1;
 const PF_W = 2;
@@ -44,88 +50,95 @@ export interface ElfImage {
   /** Largest p_align, for the bias. */
   readonly alignment: number;
   readonly interpreter: string | null;
-  /** Where the program headers lie in memory, before the bias; 0 when no segment has them. */
+  /** Where the program headers lie in memory, before the bias; -1 when no segment has them. */
   readonly headersAddress: number;
   readonly headersCount: number;
   readonly hasExecutableStack: boolean;
 }
 
-/** First bytes of a file, as execve reads them (BINPRM_BUF_SIZE). Number = -ERRNO. */
-export const HEAD_BYTES = 256;
-
-/** Whether `head` starts an ELF file. */
-export function isElf(head: Uint8Array): boolean {
-  return head[0] === 0x7f && head[1] === 0x45 && head[2] === 0x4c && head[3] === 0x46;
+/** Whether `head`, of `length` bytes, starts an ELF file. */
+export function isElf(head: Uint8Array, length: number): boolean {
+  return length >= 4 && head[0] === 0x7f && head[1] === 0x45 && head[2] === 0x4c && head[3] === 0x46;
 }
 
-/** Reads and checks the headers of `file`. -ENOEXEC where it is not for us, -EINVAL or -EIO where it lies. */
-export function readElf(task: Task, file: File): ElfImage | number {
-  const header = new Uint8Array(EHDR_BYTES);
-  if (readFully(task, file, header, 0, EHDR_BYTES, 0) !== EHDR_BYTES) return -ENOEXEC;
-  if (!isElf(header) || header[4] !== 2 || header[5] !== 1 || header[6] !== 1) return -ENOEXEC;
-  const type = u16(header, 16);
-  if ((type !== ET_EXEC && type !== ET_DYN) || u16(header, 18) !== EM_X86_64) return -ENOEXEC;
-  const count = u16(header, 56);
-  if (u16(header, 54) !== PHDR_BYTES || count === 0 || count > PHDRS_MAX) return -ENOEXEC;
-  const headersAt = u64(header, 32);
-  const table = new Uint8Array(count * PHDR_BYTES);
-  if (
-    headersAt > Number.MAX_SAFE_INTEGER ||
-    readFully(task, file, table, 0, table.length, headersAt) !== table.length
-  ) {
-    return -ENOEXEC;
+/**
+ * Checks the headers of `file`, whose first `headBytes` bytes are in `head`. -ENOEXEC where it is not a program for us or
+ * is cut short, -EINVAL where its numbers make no sense, -EIO or another where it cannot be read.
+ */
+export function readElf(task: Task, file: File, head: Uint8Array, headBytes: number): ElfImage | number {
+  if (headBytes < EHDR_BYTES || !isElf(head, headBytes)) return -ENOEXEC;
+  if (head[4] !== ELFCLASS64 || head[5] !== ELFDATA2LSB) return -ENOEXEC;
+  const type = u16(head, 16);
+  if ((type !== ET_EXEC && type !== ET_DYN) || u16(head, 18) !== EM_X86_64) return -ENOEXEC;
+  const entry = u64(head, 24), headersAt = u64(head, 32), count = u16(head, 56);
+  const bytes = count * PHDR_BYTES;
+  if (u16(head, 54) !== PHDR_BYTES || count === 0 || bytes > PHDRS_BYTES_MAX) return -ENOEXEC;
+  const stale = file.inode.refresh();
+  if (stale < 0) return stale;
+  if (headersAt > file.inode.size - bytes) return -ENOEXEC;
+  let table = head, at = headersAt;
+  if (headersAt + bytes > headBytes) {
+    table = new Uint8Array(bytes);
+    at = 0;
+    const n = readFully(task, file, table, 0, bytes, headersAt);
+    if (n !== bytes) return n < 0 ? n : -ENOEXEC;
   }
-  return readSegments(task, file, type === ET_DYN, u64(header, 24), table, count, headersAt);
+  return readSegments(task, file, { type, entry, headersAt, count, table, at, head, headBytes });
 }
 
-function readSegments(
-  task: Task,
-  file: File,
-  isPositionIndependent: boolean,
-  entry: number,
-  table: Uint8Array,
-  count: number,
-  headersAt: number,
-): ElfImage | number {
+/** What readSegments works from. `table` holds the program headers at `at`. */
+interface Headers {
+  readonly type: number;
+  readonly entry: number;
+  readonly headersAt: number;
+  readonly count: number;
+  readonly table: Uint8Array;
+  readonly at: number;
+  readonly head: Uint8Array;
+  readonly headBytes: number;
+}
+
+function readSegments(task: Task, file: File, headers: Headers): ElfImage | number {
+  const { table, count, headersAt } = headers;
   const segments: Segment[] = [];
   let interpreter: string | null = null;
-  let headersAddress = 0, alignment = PAGE_SIZE, hasExecutableStack = true;
+  let headersAddress = -1, alignment = PAGE_SIZE, hasExecutableStack = true;
   for (let i = 0; i < count; i++) {
-    const at = i * PHDR_BYTES;
-    const type = u32(table, at),
-      flags = u32(table, at + 4),
-      offset = u64(table, at + 8),
-      address = u64(table, at + 16);
+    const at = headers.at + i * PHDR_BYTES;
+    const type = u32(table, at), flags = u32(table, at + 4);
+    const offset = u64(table, at + 8), address = u64(table, at + 16);
     const fileBytes = u64(table, at + 32), memoryBytes = u64(table, at + 40), align = u64(table, at + 48);
     if (type === PT_INTERP && interpreter === null) {
-      const path = readInterpreter(task, file, offset, fileBytes);
+      const path = readInterpreter(task, file, headers, offset, fileBytes);
       if (typeof path === "number") return path;
       interpreter = path;
     } else if (type === PT_GNU_STACK) {
       hasExecutableStack = (flags & PF_X) !== 0;
-    } else if (type === PT_PHDR) {
-      headersAddress = address;
-    } else if (type === PT_LOAD) {
-      if (memoryBytes === 0) continue;
-      const segment = checkSegment(address, offset, fileBytes, memoryBytes, flags);
+    } else if (type === PT_LOAD && memoryBytes > 0) {
+      const segment = checkSegment(file, address, offset, fileBytes, memoryBytes, flags);
       if (typeof segment === "number") return segment;
       const before = segments[segments.length - 1];
+      // Linux: maps overlapping segments over each other; no linker makes them.
       if (before !== undefined && address < before.address + before.memoryBytes) return -EINVAL;
       segments.push(segment);
-      if (align > alignment && align <= 2 ** 30 && Number.isInteger(Math.log2(align))) alignment = align;
-      if (headersAddress === 0 && offset <= headersAt && headersAt < offset + fileBytes) {
+      if (align > alignment && align <= ALIGNMENT_MAX && isPowerOfTwo(align)) alignment = align;
+      if (headersAddress < 0 && offset <= headersAt && headersAt < offset + fileBytes) {
         headersAddress = address + (headersAt - offset);
       }
     }
   }
   if (segments.length === 0) return -ENOEXEC;
   const last = segments[segments.length - 1];
+  const start = pageDown(segments[0].address), end = last.address + last.memoryBytes;
+  const isPositionIndependent = headers.type === ET_DYN;
+  if (headers.entry >= USER_ADDRESS_END) return -EINVAL;
+  if (!isPositionIndependent && isReserved(start, end)) return -ENOMEM;
   return {
     isPositionIndependent,
-    entry,
+    entry: headers.entry,
     segments,
-    start: segments[0].address - segments[0].address % PAGE_SIZE,
-    end: last.address + last.memoryBytes,
+    start,
+    end,
     alignment,
     interpreter,
     headersAddress,
@@ -134,31 +147,45 @@ function readSegments(
   };
 }
 
+function isPowerOfTwo(value: number): boolean {
+  return (value & (value - 1)) === 0;
+}
+
 function checkSegment(
+  file: File,
   address: number,
   offset: number,
   fileBytes: number,
   memoryBytes: number,
   flags: number,
 ): Segment | number {
-  if (fileBytes > memoryBytes) return -EINVAL;
-  if (address + memoryBytes > USER_ADDRESS_END || offset + fileBytes > Number.MAX_SAFE_INTEGER) {
-    return -ENOMEM;
-  }
-  if (address % PAGE_SIZE !== offset % PAGE_SIZE) return -EINVAL;
+  if (fileBytes > memoryBytes || memoryBytes > USER_ADDRESS_END) return -EINVAL;
+  if (address > USER_ADDRESS_END - memoryBytes) return -EINVAL;
+  if (fileBytes > 0 && address % PAGE_SIZE !== offset % PAGE_SIZE) return -EINVAL;
+  // Linux: a program that is cut short starts, and dies of SIGBUS where its pages are missing.
+  if (fileBytes > 0 && offset > file.inode.size - fileBytes) return -ENOEXEC;
   const prot = ((flags & PF_R) !== 0 ? PROT_READ : 0) | ((flags & PF_W) !== 0 ? PROT_WRITE : 0) |
     ((flags & PF_X) !== 0 ? PROT_EXEC : 0);
   return { address, offset, fileBytes, memoryBytes, prot };
 }
 
-function readInterpreter(task: Task, file: File, offset: number, length: number): string | number {
-  if (length < 2 || length > INTERPRETER_PATH_MAX) return -ENOEXEC;
-  const bytes = new Uint8Array(length);
-  const n = readFully(task, file, bytes, 0, length, offset);
-  if (n < 0) return n;
-  if (n !== length) return -EIO;
-  if (bytes[length - 1] !== 0) return -ENOEXEC;
-  return bytesToLatin1(bytes, 0, bytes.indexOf(0));
+function readInterpreter(
+  task: Task,
+  file: File,
+  headers: Headers,
+  offset: number,
+  length: number,
+): string | number {
+  if (length < 2 || length > INTERPRETER_PATH_MAX || offset > file.inode.size - length) return -ENOEXEC;
+  let bytes = headers.head, at = offset;
+  if (offset + length > headers.headBytes) {
+    bytes = new Uint8Array(length);
+    at = 0;
+    const n = readFully(task, file, bytes, 0, length, offset);
+    if (n !== length) return n < 0 ? n : -EIO;
+  }
+  if (bytes[at + length - 1] !== 0) return -ENOEXEC;
+  return bytesToLatin1(bytes, at, bytes.indexOf(0, at) - at);
 }
 
 /** Reads until `length` bytes have come or the file ends. Bytes, or -ERRNO. */

@@ -12,28 +12,24 @@ import {
   PROT_EXEC,
   PROT_WRITE,
 } from "../abi/memory.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { mapMemory } from "../mm/mapping.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import { type ElfImage, readFully, type Segment } from "./elf.ts";
 
-/** Where an image came to lie. */
-export interface LoadedImage {
-  readonly bias: number;
-  readonly entry: number;
-  readonly end: number;
-}
-
 const zeros = new Uint8Array(PAGE_SIZE);
 const tail = new Uint8Array(PAGE_SIZE);
 
-/** Maps `image` of `file` with load bias `bias` into task.mm, whose address space is new. -ERRNO past repair. */
-export function loadImage(task: Task, file: File, image: ElfImage, bias: number): LoadedImage | number {
+/** Maps `image` of `file` with load bias `bias` into task.mm. 0, or -ERRNO: some of it is mapped then. */
+export function loadImage(task: Task, file: File, image: ElfImage, bias: number): number {
+  // The bias is a guess for an image that may be larger than what is left of the space.
+  if (image.end + bias > USER_ADDRESS_END) return -ENOMEM;
   for (const segment of image.segments) {
     const result = loadSegment(task, file, segment, bias);
     if (result < 0) return result;
   }
-  return { bias, entry: image.entry + bias, end: image.end + bias };
+  return 0;
 }
 
 function loadSegment(task: Task, file: File, segment: Segment, bias: number): number {
@@ -85,13 +81,20 @@ function mapFile(
   return 0;
 }
 
-/** Whether any segment can hold code: what /proc/PID/stat calls startcode..endcode. */
-export function codeRange(image: ElfImage, bias: number): { start: number; end: number } {
-  let start = 0, end = 0;
-  for (const segment of image.segments) {
-    if ((segment.prot & PROT_EXEC) === 0) continue;
-    if (start === 0) start = segment.address + bias;
-    end = segment.address + segment.fileBytes + bias;
+/** Where the code and the data of an image lie, as /proc/PID/stat shows them: start_code, end_code, start_data, end_data. */
+export function imageRanges(image: ElfImage, bias: number): {
+  readonly codeStart: number;
+  readonly codeEnd: number;
+  readonly dataStart: number;
+  readonly dataEnd: number;
+} {
+  let codeStart = 0, codeEnd = 0;
+  for (const { prot, address, fileBytes } of image.segments) {
+    if ((prot & PROT_EXEC) === 0) continue;
+    if (codeStart === 0) codeStart = address + bias;
+    codeEnd = address + fileBytes + bias;
   }
-  return { start, end };
+  const last = image.segments[image.segments.length - 1];
+  const dataStart = last.address + bias;
+  return { codeStart, codeEnd, dataStart, dataEnd: dataStart + last.fileBytes };
 }

@@ -9,6 +9,10 @@ export interface Script {
   readonly argument: string | null;
 }
 
+/** How much of the first line counts (BINPRM_BUF_SIZE). */
+const LINE_BYTES_MAX = 256;
+const NEWLINE = 0x0a;
+
 /** Whether `head` starts with #!. */
 export function isScript(head: Uint8Array, length: number): boolean {
   return length >= 2 && head[0] === 0x23 && head[1] === 0x21;
@@ -16,10 +20,11 @@ export function isScript(head: Uint8Array, length: number): boolean {
 
 /** The #! line in the first `length` bytes of a file. -ENOEXEC where it names nothing or is cut off. */
 export function parseScript(head: Uint8Array, length: number): Script | number {
+  length = Math.min(length, LINE_BYTES_MAX);
   let end = 2;
-  while (end < length && head[end] !== 0x0a && head[end] !== 0) end++;
-  // Without a newline in the buffer the line may be cut: acceptable only when the interpreter's name is whole.
-  const isCut = end === length && length === head.length;
+  while (end < length && head[end] !== NEWLINE && head[end] !== 0) end++;
+  // Without a newline the line may be cut: acceptable only when the interpreter's name is whole.
+  const isCut = end === LINE_BYTES_MAX;
   let from = 2;
   while (from < end && isBlank(head[from])) from++;
   let to = from;

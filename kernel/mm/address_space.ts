@@ -33,8 +33,9 @@ export class MemoryMap {
   mmapTop = USER_ADDRESS_END;
   /** mlockall(MCL_FUTURE): what is mapped from now on is locked. */
   lockFuture = false;
-  /** For /proc: executable, and where the loader put things. */
+  /** The program's file; nobody may write it while it runs. Set by setExecutable. */
   exe: File | null = null;
+  /** For /proc: where the loader put things. */
   argStart = 0;
   argEnd = 0;
   envStart = 0;
@@ -66,9 +67,21 @@ export class MemoryMap {
   drop(): void {
     if (--this.#references > 0) return;
     this.areas.clear();
-    this.exe?.drop();
-    this.exe = null;
+    this.setExecutable(null);
     this.space.release();
+  }
+
+  /** Makes `file` what /proc/PID/exe shows. Writers are kept away as vfs/write_access.ts says: ETXTBSY. */
+  setExecutable(file: File | null): void {
+    const old = this.exe;
+    if (file !== null) {
+      file.hold();
+      file.inode.writers--;
+    }
+    this.exe = file;
+    if (old === null) return;
+    old.inode.writers++;
+    old.drop();
   }
 
   /** The map of a forked process, whose first thread is `thread`: the host has copied the memory already. */
@@ -78,8 +91,7 @@ export class MemoryMap {
     copy.brkStart = this.brkStart;
     copy.brk = this.brk;
     copy.mmapTop = this.mmapTop;
-    copy.exe = this.exe;
-    this.exe?.hold();
+    copy.setExecutable(this.exe);
     copy.argStart = this.argStart;
     copy.argEnd = this.argEnd;
     copy.envStart = this.envStart;

@@ -1,9 +1,10 @@
 // execve(2) and execveat(2): the arguments, read out of the caller's memory before it goes.
 
-import { E2BIG, EFAULT, EINVAL } from "../abi/errno.ts";
+import { E2BIG, EBADF, EFAULT, EINVAL } from "../abi/errno.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX } from "../abi/file.ts";
 import { u64 } from "../abi/struct.ts";
 import { ARG_STRING_BYTES_MAX } from "../loader/stack.ts";
+import type { Target } from "../loader/program.ts";
 import { execute } from "../task/exec.ts";
 import type { Task } from "../task/task.ts";
 import { EMPTY, FOLLOW, resolve } from "../vfs/path_walk.ts";
@@ -60,15 +61,28 @@ function executeAt(
 ): number {
   const path = task.memory.readString(name, PATH_MAX);
   if (typeof path === "number") return path;
-  const found = resolve(task, dirfd, path, how);
-  if (typeof found === "number") return found;
+  const target = findTarget(task, dirfd, path, how);
+  if (typeof target === "number") return target;
   const argv = readStrings(task, argvAt);
   if (typeof argv === "number") return argv;
   const envp = readStrings(task, envpAt);
   if (typeof envp === "number") return envp;
-  const isByDescriptor = dirfd !== AT_FDCWD && !path.startsWith("/");
-  const filename = !isByDescriptor ? path : path === "" ? `/dev/fd/${dirfd}` : `/dev/fd/${dirfd}/${path}`;
-  return execute(task, found, filename, argv, envp);
+  return execute(task, target, argv, envp);
+}
+
+/** What a name means: an object in the tree, or a descriptor's file. */
+function findTarget(task: Task, dirfd: number, name: string, how: number): Target | number {
+  const isByDescriptor = dirfd !== AT_FDCWD && !name.startsWith("/");
+  const isGoneAfter = isByDescriptor && task.files.isCloseOnExec(dirfd);
+  if (isByDescriptor && name === "" && (how & EMPTY) !== 0) {
+    const file = task.files.get(dirfd);
+    if (file === null) return -EBADF;
+    return { inode: file.inode, path: file.path, filename: `/dev/fd/${dirfd}`, isGoneAfter };
+  }
+  const path = resolve(task, dirfd, name, how);
+  if (typeof path === "number") return path;
+  const filename = isByDescriptor ? `/dev/fd/${dirfd}/${name}` : name;
+  return { inode: path.inode, path, filename, isGoneAfter };
 }
 
 /** A NULL-terminated array of strings; a null pointer is an empty list, as on Linux. */

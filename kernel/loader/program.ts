@@ -1,0 +1,128 @@
+// From the file execve names to what is to be loaded: follows #! lines, checks the ELF headers, opens the interpreter.
+// Linux: open_exec(), search_binary_handler(), fs/binfmt_script.c, the first half of load_elf_binary().
+
+import { EACCES, ELIBBAD, ELOOP, ENOENT, ENOEXEC } from "../abi/errno.ts";
+import { AT_FDCWD, MS_NOEXEC, O_RDONLY, S_IFLNK, S_IFMT, S_IFREG } from "../abi/file.ts";
+import type { Task } from "../task/task.ts";
+import type { File } from "../vfs/file.ts";
+import type { Inode } from "../vfs/inode.ts";
+import type { Path } from "../vfs/path.ts";
+import { MAY_EXEC, mayAccess } from "../vfs/permission.ts";
+import { FOLLOW, resolve } from "../vfs/path_walk.ts";
+import { allowWriteAccess, denyWriteAccess } from "../vfs/write_access.ts";
+import { type ElfImage, HEAD_BYTES, isElf, readElf, readFully } from "./elf.ts";
+import { isScript, parseScript } from "./script.ts";
+
+/** Scripts that are interpreters of scripts (exec_binprm). */
+const SCRIPT_DEPTH_MAX = 5;
+
+/** What execve was asked to run. */
+export interface Target {
+  readonly inode: Inode;
+  /** Where it stands; null for a file without a name (fexecve of a memfd). */
+  readonly path: Path | null;
+  /** As the caller named it: AT_EXECFN, and what a script gets as its own name. */
+  readonly filename: string;
+  /** The name leads through a descriptor that execve closes: a script could not be opened by it. */
+  readonly isGoneAfter: boolean;
+}
+
+/** A program ready to be loaded. Its files are open and nobody may write them, until closeProgram(). */
+export interface Program {
+  readonly file: File;
+  readonly path: Path | null;
+  readonly image: ElfImage;
+  readonly interpreter: { readonly file: File; readonly image: ElfImage } | null;
+  /** With what the scripts on the way have put in front. */
+  readonly argv: readonly string[];
+}
+
+/** Name of the file findProgram looked at last: which of script, interpreter and loader an error is about. */
+export let lastName = "";
+
+const head = new Uint8Array(HEAD_BYTES);
+
+/** Finds what running `target` with `argv` means. -ERRNO as execve(2) answers. */
+export function findProgram(task: Task, target: Target, argv: readonly string[]): Program | number {
+  lastName = target.filename;
+  let { path } = target;
+  let file = openExecutable(task, target.inode, path);
+  for (let depth = 0;; depth++) {
+    if (typeof file === "number") return file;
+    const n = readFully(task, file, head, 0, HEAD_BYTES, 0);
+    if (n < 0 || !isScript(head, n)) {
+      const program = n < 0 ? n : openProgram(task, file, path, argv, n);
+      if (typeof program === "number") closeExecutable(file);
+      return program;
+    }
+    closeExecutable(file);
+    if (depth >= SCRIPT_DEPTH_MAX) return -ELOOP;
+    const script = parseScript(head, n);
+    if (typeof script === "number") return script;
+    if (target.isGoneAfter) return -ENOENT;
+    const argument = script.argument === null ? [] : [script.argument];
+    argv = [script.interpreter, ...argument, lastName, ...argv.slice(1)];
+    lastName = script.interpreter;
+    const found = resolve(task, AT_FDCWD, script.interpreter, FOLLOW);
+    if (typeof found === "number") return found;
+    path = found;
+    file = openExecutable(task, found.inode, found);
+  }
+}
+
+function openProgram(
+  task: Task,
+  file: File,
+  path: Path | null,
+  argv: readonly string[],
+  headBytes: number,
+): Program | number {
+  if (!isElf(head, headBytes)) return -ENOEXEC;
+  const image = readElf(task, file, head, headBytes);
+  if (typeof image === "number") return image;
+  if (image.interpreter === null) return { file, path, image, interpreter: null, argv };
+  lastName = image.interpreter;
+  const found = resolve(task, AT_FDCWD, image.interpreter, FOLLOW);
+  if (typeof found === "number") return found;
+  const loader = openExecutable(task, found.inode, found);
+  if (typeof loader === "number") return loader;
+  const n = readFully(task, loader, head, 0, HEAD_BYTES, 0);
+  const interpreter = n < 0 ? n : readElf(task, loader, head, n);
+  if (typeof interpreter === "number") {
+    closeExecutable(loader);
+    return interpreter === -ENOEXEC ? -ELIBBAD : interpreter;
+  }
+  return { file, path, image, interpreter: { file: loader, image: interpreter }, argv };
+}
+
+/** Gives up what findProgram opened. */
+export function closeProgram(program: Program): void {
+  closeExecutable(program.file);
+  if (program.interpreter !== null) closeExecutable(program.interpreter.file);
+}
+
+/** Opens a file for execution: regular, x bit, not on a noexec mount, not open for writing. do_open_execat(). */
+function openExecutable(task: Task, inode: Inode, path: Path | null): File | number {
+  const type = inode.mode & S_IFMT;
+  if (type === S_IFLNK) return -ELOOP;
+  if (type !== S_IFREG || (path !== null && (path.mount.flags & MS_NOEXEC) !== 0)) return -EACCES;
+  const access = mayAccess(task.credentials, inode, MAY_EXEC);
+  if (access < 0) return access;
+  const busy = denyWriteAccess(inode);
+  if (busy < 0) return busy;
+  const file = inode.open(task, O_RDONLY);
+  if (typeof file === "number") {
+    allowWriteAccess(inode);
+    return file;
+  }
+  if (file.path === null && path !== null) {
+    path.hold();
+    file.path = path;
+  }
+  return file;
+}
+
+function closeExecutable(file: File): void {
+  allowWriteAccess(file.inode);
+  file.drop();
+}

@@ -1,0 +1,237 @@
+// SOL_SOCKET options, which all sockets have. Linux: sk_setsockopt(), sk_getsockopt() of net/core/sock.c, socket(7).
+
+import { EDOM, EINVAL, ENOPROTOOPT, EPERM } from "../abi/errno.ts";
+import {
+  SO_ACCEPTCONN,
+  SO_BROADCAST,
+  SO_BSDCOMPAT,
+  SO_COOKIE,
+  SO_DEBUG,
+  SO_DOMAIN,
+  SO_DONTROUTE,
+  SO_ERROR,
+  SO_KEEPALIVE,
+  SO_LINGER,
+  SO_MARK,
+  SO_NO_CHECK,
+  SO_OOBINLINE,
+  SO_PASSCRED,
+  SO_PASSSEC,
+  SO_PRIORITY,
+  SO_PROTOCOL,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_RCVLOWAT,
+  SO_RCVTIMEO_NEW,
+  SO_RCVTIMEO_OLD,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SO_RXQ_OVFL,
+  SO_SELECT_ERR_QUEUE,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SO_SNDLOWAT,
+  SO_SNDTIMEO_NEW,
+  SO_SNDTIMEO_OLD,
+  SO_TIMESTAMP_OLD,
+  SO_TIMESTAMPNS_OLD,
+  SO_TYPE,
+} from "../abi/socket.ts";
+import { i32, i64, put32, put64 } from "../abi/struct.ts";
+import { CAP_NET_ADMIN } from "../abi/task.ts";
+import type { Task } from "../task/task.ts";
+import type { Socket } from "./socket.ts";
+
+/** net.core.wmem_default and rmem_default, which are also the most that may be asked for (doubled as always). */
+export const BUFFER_BYTES = 212_992;
+const SEND_BYTES_MIN = 4608;
+const RECEIVE_BYTES_MIN = 2304;
+const INT_MAX = 0x7fff_ffff;
+/** Longest timeout that is counted, seconds. */
+const TIMEOUT_SECONDS_MAX = 1e9;
+
+/** Options that are a flag and nothing else here, by their number: their place in SocketOptions.flags. */
+const FLAG_OPTIONS = [
+  SO_DEBUG,
+  SO_REUSEADDR,
+  SO_DONTROUTE,
+  SO_BROADCAST,
+  SO_KEEPALIVE,
+  SO_OOBINLINE,
+  SO_NO_CHECK,
+  SO_BSDCOMPAT,
+  SO_REUSEPORT,
+  SO_PASSCRED,
+  SO_PASSSEC,
+  SO_TIMESTAMP_OLD,
+  SO_TIMESTAMPNS_OLD,
+  SO_RXQ_OVFL,
+  SO_SELECT_ERR_QUEUE,
+];
+
+export class SocketOptions {
+  /** Bits in the order of FLAG_OPTIONS. */
+  #flags = 0;
+  /** As getsockopt(2) shows them: twice what was asked for. */
+  sendBytes = BUFFER_BYTES;
+  receiveBytes = BUFFER_BYTES;
+  receiveLow = 1;
+  isLingering = false;
+  lingerSeconds = 0;
+  priority = 0;
+  mark = 0;
+  /** SO_PASSCRED, read on every message. */
+  passesCredentials = false;
+  /** SO_COOKIE, given out on first use. */
+  cookie = 0;
+
+  flag(name: number): boolean {
+    return (this.#flags >>> FLAG_OPTIONS.indexOf(name) & 1) !== 0;
+  }
+  setFlag(name: number, value: boolean): void {
+    const bit = 1 << FLAG_OPTIONS.indexOf(name);
+    if (value) this.#flags |= bit;
+    else this.#flags &= ~bit;
+    if (name === SO_PASSCRED) this.passesCredentials = value;
+  }
+  /** What an accepted socket takes over from the one that listens. */
+  inherit(other: SocketOptions): void {
+    this.#flags = other.#flags;
+    this.passesCredentials = other.passesCredentials;
+    this.sendBytes = other.sendBytes;
+    this.receiveBytes = other.receiveBytes;
+  }
+}
+
+let nextCookie = 1;
+
+/** setsockopt(SOL_SOCKET): the value is `length` bytes at `at`. */
+export function setSocketOption(
+  task: Task,
+  socket: Socket,
+  name: number,
+  from: Uint8Array,
+  at: number,
+  length: number,
+): number {
+  if (length < 4) return -EINVAL;
+  const options = socket.options;
+  const value = i32(from, at);
+  if (FLAG_OPTIONS.includes(name)) {
+    options.setFlag(name, value !== 0);
+    return 0;
+  }
+  switch (name) {
+    case SO_SNDBUF:
+    case SO_SNDBUFFORCE:
+      if (name === SO_SNDBUFFORCE && !task.credentials.has(CAP_NET_ADMIN)) return -EPERM;
+      options.sendBytes = bufferBytes(value, SEND_BYTES_MIN, name === SO_SNDBUFFORCE);
+      socket.onSendBufferChange();
+      return 0;
+    case SO_RCVBUF:
+    case SO_RCVBUFFORCE:
+      if (name === SO_RCVBUFFORCE && !task.credentials.has(CAP_NET_ADMIN)) return -EPERM;
+      options.receiveBytes = bufferBytes(value, RECEIVE_BYTES_MIN, name === SO_RCVBUFFORCE);
+      return 0;
+    case SO_RCVLOWAT:
+      options.receiveLow = value < 0 ? INT_MAX : value === 0 ? 1 : value;
+      return 0;
+    case SO_LINGER:
+      if (length < 8) return -EINVAL;
+      options.isLingering = value !== 0;
+      options.lingerSeconds = i32(from, at + 4);
+      return 0;
+    case SO_RCVTIMEO_OLD:
+    case SO_RCVTIMEO_NEW:
+    case SO_SNDTIMEO_OLD:
+    case SO_SNDTIMEO_NEW: {
+      const nanos = length < 16 ? -EINVAL : timeoutNanos(i64(from, at), i64(from, at + 8));
+      if (nanos < 0) return nanos;
+      if (name === SO_RCVTIMEO_OLD || name === SO_RCVTIMEO_NEW) socket.readTimeoutNanos = nanos;
+      else socket.writeTimeoutNanos = nanos;
+      return 0;
+    }
+    case SO_PRIORITY:
+      if ((value < 0 || value > 6) && !task.credentials.has(CAP_NET_ADMIN)) return -EPERM;
+      options.priority = value;
+      return 0;
+    case SO_MARK:
+      if (!task.credentials.has(CAP_NET_ADMIN)) return -EPERM;
+      options.mark = value;
+      return 0;
+    default:
+      return -ENOPROTOOPT;
+  }
+}
+
+function bufferBytes(asked: number, least: number, isForced: boolean): number {
+  const bytes = isForced ? Math.max(0, Math.min(asked, INT_MAX / 2)) : Math.min(asked >>> 0, BUFFER_BYTES);
+  return Math.max(2 * Math.floor(bytes), least);
+}
+
+/** Nanoseconds of a timeval; zero means no timeout. */
+function timeoutNanos(seconds: number, micros: number): number {
+  if (micros < 0 || micros >= 1e6) return -EDOM;
+  // A negative time is no time at all.
+  if (seconds < 0) return 0;
+  if ((seconds === 0 && micros === 0) || seconds > TIMEOUT_SECONDS_MAX) return Infinity;
+  return seconds * 1e9 + micros * 1e3;
+}
+
+/** getsockopt(SOL_SOCKET): writes the value, which may have up to 16 bytes; its size or -ERRNO. */
+export function getSocketOption(socket: Socket, name: number, into: Uint8Array, at: number): number {
+  const options = socket.options;
+  if (FLAG_OPTIONS.includes(name)) return putInt(into, at, options.flag(name) ? 1 : 0);
+  switch (name) {
+    case SO_TYPE:
+      return putInt(into, at, socket.socketType);
+    case SO_DOMAIN:
+      return putInt(into, at, socket.domain);
+    case SO_PROTOCOL:
+      return putInt(into, at, socket.protocol);
+    case SO_ERROR:
+      return putInt(into, at, -socket.takeError());
+    case SO_ACCEPTCONN:
+      return putInt(into, at, socket.isListening ? 1 : 0);
+    case SO_SNDBUF:
+      return putInt(into, at, options.sendBytes);
+    case SO_RCVBUF:
+      return putInt(into, at, options.receiveBytes);
+    case SO_RCVLOWAT:
+      return putInt(into, at, options.receiveLow);
+    case SO_SNDLOWAT:
+      return putInt(into, at, 1);
+    case SO_PRIORITY:
+      return putInt(into, at, options.priority);
+    case SO_MARK:
+      return putInt(into, at, options.mark);
+    case SO_LINGER:
+      putInt(into, at, options.isLingering ? 1 : 0);
+      putInt(into, at + 4, options.lingerSeconds);
+      return 8;
+    case SO_RCVTIMEO_OLD:
+    case SO_RCVTIMEO_NEW:
+      return putTimeout(into, at, socket.readTimeoutNanos);
+    case SO_SNDTIMEO_OLD:
+    case SO_SNDTIMEO_NEW:
+      return putTimeout(into, at, socket.writeTimeoutNanos);
+    case SO_COOKIE:
+      if (options.cookie === 0) options.cookie = nextCookie++;
+      put64(into, at, options.cookie);
+      return 8;
+    default:
+      return -ENOPROTOOPT;
+  }
+}
+
+function putInt(into: Uint8Array, at: number, value: number): number {
+  put32(into, at, value);
+  return 4;
+}
+
+function putTimeout(into: Uint8Array, at: number, nanos: number): number {
+  const isSet = nanos !== Infinity;
+  put64(into, at, isSet ? Math.floor(nanos / 1e9) : 0);
+  put64(into, at + 8, isSet ? Math.floor(nanos % 1e9 / 1e3) : 0);
+  return 16;
+}

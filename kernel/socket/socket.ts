@@ -1,0 +1,153 @@
+// Sockets as files: what all protocols share, and what a protocol has to bring. Linux: struct socket, struct proto_ops,
+// net/core/sock.c. Methods never wait: they answer -EAGAIN, and the system calls wait on `queue`.
+
+import { EOPNOTSUPP } from "../abi/errno.ts";
+import { POLLOUT } from "../abi/file.ts";
+import { SOCK_STREAM } from "../abi/socket.ts";
+import { newSocketInode } from "../fs/anonymous/filesystem.ts";
+import type { Task } from "../task/task.ts";
+import type { WaitQueue } from "../util/wait_queue.ts";
+import { File } from "../vfs/file.ts";
+import type { IncomingMessage, OutgoingMessage, SocketAddress } from "./message.ts";
+import { SocketOptions } from "./options.ts";
+
+export abstract class Socket extends File {
+  readonly domain: number;
+  /** SOCK_STREAM, SOCK_DGRAM ... */
+  readonly socketType: number;
+  readonly protocol: number;
+  readonly options = new SocketOptions();
+  /** An errno that has come to pass and nobody has been told yet: SO_ERROR. */
+  error = 0;
+
+  constructor(task: Task, domain: number, type: number, protocol: number, flags: number) {
+    super(newSocketInode(task), flags);
+    this.domain = domain;
+    this.socketType = type;
+    this.protocol = protocol;
+  }
+
+  bind(_task: Task, _address: SocketAddress): number {
+    return -EOPNOTSUPP;
+  }
+  listen(_task: Task, _backlog: number): number {
+    return -EOPNOTSUPP;
+  }
+  /** It listens: SO_ACCEPTCONN. */
+  get isListening(): boolean {
+    return false;
+  }
+  /** The next connection, or -EAGAIN. */
+  accept(_task: Task, _flags: number): Socket | number {
+    return -EOPNOTSUPP;
+  }
+  /**
+   * 0, -EAGAIN to wait on connectQueue() and ask again, or -EINPROGRESS to wait until this socket is writable and then
+   * take the result from takeError().
+   */
+  connect(_task: Task, _address: SocketAddress): number {
+    return -EOPNOTSUPP;
+  }
+  /** Where a connect() that answered -EAGAIN waits for POLLOUT. */
+  connectQueue(): WaitQueue {
+    return this.queue;
+  }
+  localAddress(_into: SocketAddress): number {
+    return -EOPNOTSUPP;
+  }
+  peerAddress(_into: SocketAddress): number {
+    return -EOPNOTSUPP;
+  }
+  /** `how`: SHUT_RD, SHUT_WR, SHUT_RDWR, checked. */
+  shutdown(_how: number): number {
+    return -EOPNOTSUPP;
+  }
+  /** Takes in what fits; bytes, -EAGAIN, -ERRNO. `message` is null when there are only bytes. */
+  abstract send(
+    task: Task,
+    from: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    message: OutgoingMessage | null,
+  ): number;
+  /** Gives what is there; bytes, 0 at the end, -EAGAIN, -ERRNO. With MSG_TRUNC a datagram's full length. */
+  abstract receive(
+    task: Task,
+    into: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    message: IncomingMessage | null,
+  ): number;
+  /** Largest datagram that can be sent; Infinity for streams. */
+  get messageBytesMax(): number {
+    return Infinity;
+  }
+  /** Options of the protocol's own levels; `length` bytes at `at`. 0 or -ERRNO. */
+  setOption(
+    _task: Task,
+    _level: number,
+    _name: number,
+    _from: Uint8Array,
+    _at: number,
+    _length: number,
+  ): number {
+    return -EOPNOTSUPP;
+  }
+  /** Writes the option's value, at most `length` bytes; gives back its size or -ERRNO. */
+  getOption(
+    _task: Task,
+    _level: number,
+    _name: number,
+    _into: Uint8Array,
+    _at: number,
+    _length: number,
+  ): number {
+    return -EOPNOTSUPP;
+  }
+  /** SO_SNDBUF has changed. */
+  onSendBufferChange(): void {
+    this.queue.notify(POLLOUT);
+  }
+
+  /** -errno of what has come to pass, once; 0 = nothing. */
+  takeError(): number {
+    const error = this.error;
+    this.error = 0;
+    return -error;
+  }
+
+  /** Data comes in messages, each of which is one call. */
+  get isMessageBased(): boolean {
+    return this.socketType !== SOCK_STREAM;
+  }
+
+  override read(task: Task, into: Uint8Array, at: number, length: number): number {
+    // sock_read_iter(): reading nothing never waits, receiving nothing does.
+    return length === 0 ? 0 : this.receive(task, into, at, length, 0, null);
+  }
+  override write(task: Task, from: Uint8Array, at: number, length: number): number {
+    return this.send(task, from, at, length, 0, null);
+  }
+  override get keepsBoundaries(): boolean {
+    return this.isMessageBased;
+  }
+  override get linkText(): string {
+    return `socket:[${this.inode.ino}]`;
+  }
+}
+
+/** One address family. New ones are entered in families.ts. */
+export interface SocketFamily {
+  /** A socket of `type`, with the O_ flags of its file. */
+  create(task: Task, type: number, protocol: number, flags: number): Socket | number;
+  /** Two connected sockets into `pair`; 0 or -ERRNO. */
+  createPair?(
+    task: Task,
+    type: number,
+    protocol: number,
+    flags: number,
+    pair: [Socket | null, Socket | null],
+  ): number;
+}

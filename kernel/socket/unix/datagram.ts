@@ -1,0 +1,233 @@
+// SOCK_DGRAM over AF_UNIX. Linux: unix_dgram_sendmsg(), unix_dgram_recvmsg(), unix_dgram_connect(), unix_dgram_poll().
+// Datagrams are neither lost nor reordered: a sender waits while the receiver's queue is full.
+
+import {
+  EAGAIN,
+  ECONNREFUSED,
+  ECONNRESET,
+  EMSGSIZE,
+  ENOTCONN,
+  EOPNOTSUPP,
+  EPERM,
+  EPIPE,
+} from "../../abi/errno.ts";
+import {
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLOUT,
+  POLLRDHUP,
+  POLLRDNORM,
+  POLLWRBAND,
+  POLLWRNORM,
+} from "../../abi/file.ts";
+import { AF_UNIX, AF_UNSPEC, MSG_OOB, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_DGRAM } from "../../abi/socket.ts";
+import type { Task } from "../../task/task.ts";
+import { Waiter, type WaitListener, WaitQueue } from "../../util/wait_queue.ts";
+import type { File } from "../../vfs/file.ts";
+import {
+  type IncomingMessage,
+  messageCredentials,
+  type OutgoingMessage,
+  peerCredentials,
+  type SocketAddress,
+} from "../message.ts";
+import { MessageQueue, type MessageSender } from "./message_queue.ts";
+import { collectRings } from "./rights.ts";
+import { SEND_RESERVE_BYTES } from "./seqpacket.ts";
+import { findUnixSocket, UnixSocket } from "./unix_socket.ts";
+
+/** net.unix.max_dgram_qlen: beyond so many waiting datagrams a sender waits, unless the receiver is connected to it. */
+const DATAGRAMS_MAX = 10;
+const WRITABLE = POLLOUT | POLLWRNORM | POLLWRBAND;
+
+export class UnixDatagram extends UnixSocket implements MessageSender, WaitListener {
+  declare peer: UnixDatagram | null;
+  readonly #messages = new MessageQueue();
+  #onTheWay = 0;
+  /** Sockets that wait for room in #messages; null until one does. */
+  #senders: WaitQueue | null = null;
+  /** Its place among the senders of a socket whose queue was full. */
+  readonly #roomWaiter = new Waiter(this);
+
+  constructor(task: Task, flags: number) {
+    super(task, AF_UNIX, SOCK_DGRAM, 0, flags);
+  }
+
+  override get bytesToRead(): number {
+    return this.#messages.nextBytes;
+  }
+  override get bytesOnTheWay(): number {
+    return this.#onTheWay;
+  }
+  override get messageBytesMax(): number {
+    return this.options.sendBytes - SEND_RESERVE_BYTES;
+  }
+
+  /** Makes two sockets each other's peers: socketpair(2). */
+  connectTo(other: UnixDatagram): void {
+    this.peer = other;
+    other.peer = this;
+  }
+
+  override connect(task: Task, address: SocketAddress): number {
+    if (address.family === AF_UNSPEC && address.length >= 2) {
+      this.#disconnect();
+      return 0;
+    }
+    const found = findUnixSocket(task, address, SOCK_DGRAM);
+    if (typeof found === "number") return found;
+    const other = found as UnixDatagram;
+    if (this.options.passesCredentials) this.autobind(task);
+    if (!other.#accepts(this)) return -EPERM;
+    if (this.peer !== other) this.#disconnect();
+    this.peer = other;
+    this.peerCredentials = peerCredentials(task);
+    this.notifyChange();
+    return 0;
+  }
+
+  /** Who is connected takes datagrams from its peer only. */
+  #accepts(sender: UnixDatagram): boolean {
+    return this.peer === null || this.peer === sender;
+  }
+
+  /** What the old peer had sent and nobody has received is gone. */
+  #disconnect(): void {
+    const peer = this.peer;
+    if (peer === null) return;
+    this.peer = null;
+    this.#roomWaiter.queue?.remove(this.#roomWaiter);
+    this.#messages.clear();
+    if (peer.peer === this && !peer.isReleased) {
+      peer.error = ECONNRESET;
+      peer.notifyChange();
+    }
+  }
+
+  override send(
+    task: Task,
+    from: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    message: OutgoingMessage | null,
+  ): number {
+    if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
+    const isNamed = message !== null && message.address.length > 0;
+    if (!isNamed && this.peer === null) return -ENOTCONN;
+    if (this.options.passesCredentials) this.autobind(task);
+    if (length > this.messageBytesMax) return -EMSGSIZE;
+    if (this.error !== 0) return this.takeError();
+    if (this.isWriteShut) return -EPIPE;
+    if (this.#onTheWay >= this.options.sendBytes) return -EAGAIN;
+    const found = isNamed ? findUnixSocket(task, message.address, SOCK_DGRAM) : this.peer!;
+    if (typeof found === "number") return found;
+    const other = found as UnixDatagram;
+    if (other.isReleased) {
+      if (this.peer === other) this.#disconnect();
+      return -ECONNREFUSED;
+    }
+    if (!other.#accepts(this)) return -EPERM;
+    if (other.isReadShut) return -EPIPE;
+    if (other.#isFullFor(this)) {
+      this.#waitForRoom(other);
+      return -EAGAIN;
+    }
+    const files = message === null ? null : message.files;
+    let credentials = message === null ? null : message.credentials;
+    if (credentials === null && (this.options.passesCredentials || other.options.passesCredentials)) {
+      credentials = messageCredentials(task);
+    }
+    if (message !== null) message.files = null;
+    this.#onTheWay += other.#messages.push(from, at, length, this.name, this, credentials, files);
+    other.queue.notify(POLLIN | POLLRDNORM);
+    if (files !== null) collectRings();
+    return length;
+  }
+
+  #isFullFor(sender: UnixDatagram): boolean {
+    return this.peer !== sender && this !== sender && this.#messages.count > DATAGRAMS_MAX;
+  }
+
+  /** When `other` has room again, this socket tells those who wait on it. */
+  #waitForRoom(other: UnixDatagram): void {
+    const queue = other.#senders ??= new WaitQueue();
+    if (this.#roomWaiter.queue === queue) return;
+    this.#roomWaiter.queue?.remove(this.#roomWaiter);
+    queue.add(this.#roomWaiter, POLLOUT);
+  }
+
+  onReady(waiter: Waiter): void {
+    waiter.queue?.remove(waiter);
+    this.queue.notify(WRITABLE);
+  }
+
+  onDelivered(bytes: number): void {
+    this.#onTheWay -= bytes;
+    if (!this.isReleased && this.#onTheWay * 4 <= this.options.sendBytes) this.queue.notify(WRITABLE);
+  }
+
+  override receive(
+    _task: Task,
+    into: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    message: IncomingMessage | null,
+  ): number {
+    if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
+    if (this.#messages.count === 0) {
+      if (this.error !== 0) return this.takeError();
+      return this.isReadShut ? 0 : -EAGAIN;
+    }
+    const n = this.#messages.receive(into, at, length, flags, this.options.passesCredentials, message);
+    if (this.#senders !== null && this.#messages.count <= DATAGRAMS_MAX) this.#senders.notify(POLLOUT);
+    return n;
+  }
+
+  override shutdown(how: number): number {
+    if (how === SHUT_RD || how === SHUT_RDWR) this.isReadShut = true;
+    if (how === SHUT_WR || how === SHUT_RDWR) this.isWriteShut = true;
+    this.notifyChange();
+    this.#senders?.notify(POLLOUT);
+    return 0;
+  }
+
+  override readiness(): number {
+    let events = 0;
+    if (this.error !== 0) events |= POLLERR;
+    if (this.isReadShut) {
+      events |= POLLRDHUP | POLLIN | POLLRDNORM;
+      if (this.isWriteShut) events |= POLLHUP;
+    }
+    if (this.#messages.count > 0) events |= POLLIN | POLLRDNORM;
+    if (this.#onTheWay * 4 > this.options.sendBytes) return events;
+    const peer = this.peer;
+    if (peer !== null && !peer.isReleased && peer.#isFullFor(this)) {
+      this.#waitForRoom(peer);
+      return events;
+    }
+    return events | WRITABLE;
+  }
+
+  override onPeerRelease(_isReset: boolean): void {}
+
+  override forEachQueuedFile(visit: (file: File) => void): void {
+    this.#messages.forEachFile(visit);
+  }
+  override dropQueuedFiles(): void {
+    this.#messages.dropFiles();
+  }
+
+  override release(): void {
+    this.#roomWaiter.queue?.remove(this.#roomWaiter);
+    const peer = this.peer;
+    super.release();
+    this.#messages.clear();
+    this.#senders?.notify(POLLOUT);
+    if (peer !== null && peer.peer === this && !peer.isReleased) {
+      peer.notifyChange();
+    }
+  }
+}

@@ -1,0 +1,176 @@
+// Messages that wait at a Unix datagram or sequenced-packet socket. Linux: sk_receive_queue of sk_buffs. The sender pays
+// for a message until it has been received: that is what SO_SNDBUF limits.
+
+import { MSG_PEEK, MSG_TRUNC } from "../../abi/socket.ts";
+import { copyBytes } from "../../util/bytes.ts";
+import type { File } from "../../vfs/file.ts";
+import { type IncomingMessage, NO_CREDENTIALS, type SocketCredentials } from "../message.ts";
+import { dropFlight, enterFlight, leaveFlight } from "./rights.ts";
+import { putUnixName } from "./unix_socket.ts";
+
+/** Who pays for messages on their way. */
+export interface MessageSender {
+  /** `bytes` of what it had on the way have arrived or are lost. */
+  onDelivered(bytes: number): void;
+}
+
+/** Messages that are kept for the next one, and how large they may be for that. */
+const SPARE_MAX = 64;
+const SPARE_BYTES = 2048;
+/** What an sk_buff and its data's frame cost in Linux beside the data. */
+const FRAME_BYTES = 320;
+const HEAD_BYTES = 256;
+const DATA_BYTES_MIN = 512;
+
+class UnixMessage {
+  bytes = new Uint8Array(SPARE_BYTES);
+  length = 0;
+  /** Name of the socket it came from. */
+  name = "";
+  credentials: SocketCredentials | null = null;
+  files: File[] | null = null;
+  sender: MessageSender | null = null;
+  charge = 0;
+  next: UnixMessage | null = null;
+}
+
+let spares: UnixMessage | null = null;
+let spareCount = 0;
+
+function takeSpare(length: number): UnixMessage {
+  const message = spares;
+  if (message === null) {
+    const fresh = new UnixMessage();
+    if (length > SPARE_BYTES) fresh.bytes = new Uint8Array(length);
+    return fresh;
+  }
+  spares = message.next;
+  spareCount--;
+  message.next = null;
+  if (length > message.bytes.length) message.bytes = new Uint8Array(length);
+  return message;
+}
+
+function giveSpare(message: UnixMessage): void {
+  message.credentials = null;
+  message.files = null;
+  message.sender = null;
+  message.name = "";
+  message.next = null;
+  if (spareCount >= SPARE_MAX || message.bytes.length > SPARE_BYTES) return;
+  message.next = spares;
+  spares = message;
+  spareCount++;
+}
+
+/** What a message of `length` bytes counts against SO_SNDBUF: its truesize in Linux. */
+export function messageCharge(length: number): number {
+  let data = DATA_BYTES_MIN;
+  while (data < length + FRAME_BYTES) data *= 2;
+  return data + HEAD_BYTES;
+}
+
+export class MessageQueue {
+  count = 0;
+  #first: UnixMessage | null = null;
+  #last: UnixMessage | null = null;
+
+  /** Length of the next message; 0 when there is none. */
+  get nextBytes(): number {
+    return this.#first === null ? 0 : this.#first.length;
+  }
+
+  /** Adds a message; gives back what it counts against the sender's buffer. */
+  push(
+    from: Uint8Array,
+    at: number,
+    length: number,
+    name: string,
+    sender: MessageSender,
+    credentials: SocketCredentials | null,
+    files: File[] | null,
+  ): number {
+    const message = takeSpare(length);
+    copyBytes(message.bytes, 0, from, at, length);
+    message.length = length;
+    message.name = name;
+    message.sender = sender;
+    message.charge = messageCharge(length);
+    message.credentials = credentials;
+    message.files = files;
+    if (files !== null) enterFlight(files);
+    if (this.#last === null) this.#first = message;
+    else this.#last.next = message;
+    this.#last = message;
+    this.count++;
+    return message.charge;
+  }
+
+  /**
+   * The next message, which must be there: the bytes that fit, or with MSG_TRUNC its full length. `passesCredentials`
+   * asks for the sender's.
+   */
+  receive(
+    into: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    passesCredentials: boolean,
+    incoming: IncomingMessage | null,
+  ): number {
+    const message = this.#first!;
+    const size = message.length;
+    const n = Math.min(length, size);
+    copyBytes(into, at, message.bytes, 0, n);
+    const isPeek = (flags & MSG_PEEK) !== 0;
+    if (incoming !== null) {
+      if (message.name !== "") putUnixName(incoming.address, message.name);
+      if (n < size) incoming.flags |= MSG_TRUNC;
+      if (passesCredentials) incoming.credentials = message.credentials ?? NO_CREDENTIALS;
+      this.#giveFiles(message, isPeek, incoming);
+    }
+    if (!isPeek) this.#drop();
+    return (flags & MSG_TRUNC) !== 0 ? size : n;
+  }
+
+  #giveFiles(message: UnixMessage, isPeek: boolean, incoming: IncomingMessage): void {
+    const files = message.files;
+    if (files === null) return;
+    if (isPeek) {
+      for (const file of files) file.hold();
+      incoming.files = files.slice();
+      return;
+    }
+    leaveFlight(files);
+    incoming.files = files;
+    message.files = null;
+  }
+
+  #drop(): void {
+    const message = this.#first!;
+    this.#first = message.next;
+    if (this.#first === null) this.#last = null;
+    this.count--;
+    const { sender, charge, files } = message;
+    giveSpare(message);
+    if (files !== null) dropFlight(files);
+    sender?.onDelivered(charge);
+  }
+
+  clear(): void {
+    while (this.#first !== null) this.#drop();
+  }
+
+  forEachFile(visit: (file: File) => void): void {
+    for (let message = this.#first; message !== null; message = message.next) message.files?.forEach(visit);
+  }
+
+  /** Drops the descriptors that wait here and leaves the messages. */
+  dropFiles(): void {
+    for (let message = this.#first; message !== null; message = message.next) {
+      const files = message.files;
+      message.files = null;
+      if (files !== null) dropFlight(files);
+    }
+  }
+}

@@ -1,0 +1,67 @@
+// Descriptors on their way between processes: SCM_RIGHTS. Linux: net/unix/garbage.c, unix(7). A socket that is only to
+// be found in messages that wait in sockets that are only to be found there too, and so on, would live for ever; the
+// collector finds such rings and empties their queues.
+
+import type { File } from "../../vfs/file.ts";
+import { UnixSocket } from "./unix_socket.ts";
+
+/** Unix sockets that stand in some message at this moment. */
+const inFlight = new Set<UnixSocket>();
+let isCollecting = false;
+
+/** `files` have been put into a message that waits in a queue. */
+export function enterFlight(files: readonly File[]): void {
+  for (const file of files) {
+    if (!(file instanceof UnixSocket)) continue;
+    file.flights++;
+    inFlight.add(file);
+  }
+}
+
+/** `files` have been taken out of a queue. */
+export function leaveFlight(files: readonly File[]): void {
+  for (const file of files) {
+    if (file instanceof UnixSocket && --file.flights === 0) inFlight.delete(file);
+  }
+}
+
+/** The files of a message that is thrown away. */
+export function dropFlight(files: readonly File[]): void {
+  leaveFlight(files);
+  for (const file of files) file.drop();
+}
+
+/** Frees rings of sockets that nobody can reach. Called when a Unix socket closes or descriptors are sent. */
+export function collectRings(): void {
+  if (inFlight.size === 0 || isCollecting) return;
+  isCollecting = true;
+  const garbage = findGarbage();
+  for (const socket of garbage) socket.hold();
+  for (const socket of garbage) socket.dropQueuedFiles();
+  for (const socket of garbage) socket.drop();
+  isCollecting = false;
+}
+
+/** Sockets with references from messages alone, less those that a message in a socket still in use leads to. */
+function findGarbage(): UnixSocket[] {
+  const inner = new Map<UnixSocket, number>();
+  for (const socket of inFlight) {
+    if (socket.references === socket.flights) inner.set(socket, 0);
+  }
+  if (inner.size === 0) return [];
+  for (const socket of inner.keys()) {
+    socket.forEachQueuedFile((file) => {
+      const count = inner.get(file as UnixSocket);
+      if (count !== undefined) inner.set(file as UnixSocket, count + 1);
+    });
+  }
+  const reached: UnixSocket[] = [];
+  for (const [socket, count] of inner) if (socket.flights > count) reached.push(socket);
+  for (let socket = reached.pop(); socket !== undefined; socket = reached.pop()) {
+    if (!inner.delete(socket)) continue;
+    socket.forEachQueuedFile((file) => {
+      if (inner.has(file as UnixSocket)) reached.push(file as UnixSocket);
+    });
+  }
+  return [...inner.keys()];
+}

@@ -1,0 +1,214 @@
+// SOCK_STREAM over AF_UNIX. Linux: unix_stream_sendmsg(), unix_stream_read_generic(). The bytes stand in a ring at the
+// receiver; descriptors and credentials are marks at places in that stream.
+
+import { EAGAIN, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE } from "../../abi/errno.ts";
+import { POLLIN, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM } from "../../abi/file.ts";
+import { AF_UNIX, MSG_OOB, MSG_PEEK, SOCK_STREAM } from "../../abi/socket.ts";
+import { ByteRing } from "../../ipc/byte_ring.ts";
+import type { Task } from "../../task/task.ts";
+import type { File } from "../../vfs/file.ts";
+import {
+  type IncomingMessage,
+  messageCredentials,
+  NO_CREDENTIALS,
+  type OutgoingMessage,
+  type SocketCredentials,
+} from "../message.ts";
+import { BUFFER_BYTES } from "../options.ts";
+import { ConnectionState, END_FLAGS, UnixConnection } from "./connection.ts";
+import { collectRings, dropFlight, enterFlight, leaveFlight } from "./rights.ts";
+import { putUnixName } from "./unix_socket.ts";
+
+/** Something that goes with the bytes from `start` up to `end`, both counted from the beginning of the stream. */
+interface Mark {
+  readonly start: number;
+  end: number;
+  files: File[] | null;
+  readonly credentials: SocketCredentials | null;
+}
+
+export class UnixStream extends UnixConnection {
+  declare peer: UnixStream | null;
+  /** What can be received; its capacity follows the sender's SO_SNDBUF. */
+  readonly #ring = new ByteRing(BUFFER_BYTES);
+  /** Bytes received so far: where the ring begins. */
+  #received = 0;
+  /** In the order of the stream, not overlapping. Nearly always empty. */
+  readonly #marks: Mark[] = [];
+
+  constructor(task: Task, flags: number) {
+    super(task, AF_UNIX, SOCK_STREAM, 0, flags);
+  }
+
+  protected override newEnd(task: Task): UnixStream {
+    return new UnixStream(task, END_FLAGS);
+  }
+  protected override get hasData(): boolean {
+    return this.#ring.used > 0;
+  }
+  protected override get hasRoom(): boolean {
+    const peer = this.peer;
+    return peer === null || peer.#ring.used * 4 <= this.options.sendBytes;
+  }
+  override get bytesToRead(): number {
+    return this.#ring.used;
+  }
+  override get bytesOnTheWay(): number {
+    return this.peer === null ? 0 : this.peer.#ring.used;
+  }
+
+  override onSendBufferChange(): void {
+    if (this.peer !== null) this.peer.#ring.capacity = this.options.sendBytes;
+    super.onSendBufferChange();
+  }
+
+  override send(
+    task: Task,
+    from: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    message: OutgoingMessage | null,
+  ): number {
+    if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
+    if (message !== null && message.address.length > 0) {
+      return this.state === ConnectionState.Connected ? -EISCONN : -EOPNOTSUPP;
+    }
+    const peer = this.peer;
+    if (peer === null) return -ENOTCONN;
+    if (this.isWriteShut || peer.isReadShut) return -EPIPE;
+    if (this.error !== 0) return this.takeError();
+    if (length === 0) return 0;
+    const ring = peer.#ring;
+    if (ring.free === 0) return -EAGAIN;
+    const n = ring.push(from, at, length);
+    if (message !== null || this.options.passesCredentials || peer.options.passesCredentials) {
+      this.#mark(task, peer, n, message);
+    }
+    peer.queue.notify(POLLIN | POLLRDNORM);
+    return n;
+  }
+
+  /** Notes what goes with the last `length` bytes that were pushed to `peer`. */
+  #mark(task: Task, peer: UnixStream, length: number, message: OutgoingMessage | null): void {
+    const end = peer.#received + peer.#ring.used;
+    const files = message === null ? null : message.files;
+    let credentials = message === null ? null : message.credentials;
+    if (credentials === null && (this.options.passesCredentials || peer.options.passesCredentials)) {
+      credentials = messageCredentials(task);
+    }
+    if (files === null && credentials === null) return;
+    const last = peer.#marks.length === 0 ? null : peer.#marks[peer.#marks.length - 1];
+    if (files === null && last !== null && last.end === end - length && last.files === null) {
+      if (credentials!.equals(last.credentials)) {
+        last.end = end;
+        return;
+      }
+    }
+    peer.#marks.push({ start: end - length, end, files, credentials });
+    if (files === null) return;
+    message!.files = null;
+    enterFlight(files);
+    collectRings();
+  }
+
+  override receive(
+    _task: Task,
+    into: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    message: IncomingMessage | null,
+  ): number {
+    if (this.state !== ConnectionState.Connected) return -EINVAL;
+    if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
+    const ring = this.#ring;
+    if (ring.used === 0) {
+      if (this.error !== 0) return this.takeError();
+      return this.isReadShut ? 0 : -EAGAIN;
+    }
+    if (this.#marks.length > 0) length = this.#meetMarks(length, flags, message);
+    if (message !== null) this.#addSender(message);
+    if ((flags & MSG_PEEK) !== 0) return ring.peek(into, at, length, 0);
+    const sendBytes = ring.capacity;
+    const wasFull = ring.used * 4 > sendBytes;
+    const n = ring.pop(into, at, length);
+    this.#received += n;
+    if (this.#marks.length > 0) this.#passMarks();
+    if (wasFull && ring.used * 4 <= sendBytes) this.#tellRoom();
+    return n;
+  }
+
+  #tellRoom(): void {
+    const peer = this.peer;
+    if (peer !== null && !peer.isReleased) peer.queue.notify(POLLOUT | POLLWRNORM | POLLWRBAND);
+  }
+
+  #addSender(message: IncomingMessage): void {
+    if (this.peer !== null && this.peer.name !== "") putUnixName(message.address, this.peer.name);
+    if (this.options.passesCredentials && message.credentials === null) message.credentials = NO_CREDENTIALS;
+  }
+
+  /** Takes descriptors and credentials of the next `length` bytes; gives back how many of these one call may give. */
+  #meetMarks(length: number, flags: number, message: IncomingMessage | null): number {
+    const checksSender = this.options.passesCredentials && message !== null;
+    let isFirst = true;
+    for (let i = 0; i < this.#marks.length; i++) {
+      const mark = this.#marks[i];
+      if (mark.start >= this.#received + length) break;
+      if (checksSender) {
+        const isHere = mark.start <= this.#received;
+        if (isFirst && isHere) message.credentials = mark.credentials ?? NO_CREDENTIALS;
+        else if (!(mark.credentials ?? NO_CREDENTIALS).equals(message.credentials ?? NO_CREDENTIALS)) {
+          return mark.start - this.#received;
+        }
+      }
+      isFirst = false;
+      if (mark.files === null) continue;
+      this.#takeFiles(mark, flags, message);
+      return Math.min(length, mark.end - this.#received);
+    }
+    return length;
+  }
+
+  #takeFiles(mark: Mark, flags: number, message: IncomingMessage | null): void {
+    const files = mark.files!;
+    if ((flags & MSG_PEEK) !== 0) {
+      if (message === null) return;
+      for (const file of files) file.hold();
+      message.files = files.slice();
+      return;
+    }
+    mark.files = null;
+    if (message === null) {
+      // read(2) loses them.
+      dropFlight(files);
+      return;
+    }
+    leaveFlight(files);
+    message.files = files;
+  }
+
+  #passMarks(): void {
+    while (this.#marks.length > 0 && this.#marks[0].end <= this.#received) this.#marks.shift();
+  }
+
+  override forEachQueuedFile(visit: (file: File) => void): void {
+    super.forEachQueuedFile(visit);
+    for (const mark of this.#marks) if (mark.files !== null) mark.files.forEach(visit);
+  }
+
+  override dropQueuedFiles(): void {
+    super.dropQueuedFiles();
+    for (const mark of this.#marks) {
+      const files = mark.files;
+      mark.files = null;
+      if (files !== null) dropFlight(files);
+    }
+  }
+
+  override release(): void {
+    super.release();
+    this.#ring.clear();
+  }
+}

@@ -1,0 +1,202 @@
+// What all Unix sockets have: names, a peer, credentials. Linux: net/unix/af_unix.c, unix(7). Names are paths, abstract
+// (they begin with NUL and belong to a network namespace) or none.
+
+import { EADDRINUSE, ECONNREFUSED, EEXIST, EINVAL, ENOTCONN, EPROTOTYPE } from "../../abi/errno.ts";
+import { AT_FDCWD, FIONREAD, POLLERR, POLLHUP, POLLIN, POLLOUT, S_IFSOCK } from "../../abi/file.ts";
+import { AF_UNIX, SIOCOUTQ, SO_PEERCRED, SOL_SOCKET } from "../../abi/socket.ts";
+import { put16, put32 } from "../../abi/struct.ts";
+import { putIntResult } from "../../fs/anonymous/filesystem.ts";
+import type { NetNamespace } from "../../task/namespaces.ts";
+import type { Task } from "../../task/task.ts";
+import { bytesToLatin1, putLatin1 } from "../../util/bytes.ts";
+import { makeNode } from "../../vfs/create.ts";
+import type { File } from "../../vfs/file.ts";
+import type { Path } from "../../vfs/path.ts";
+import { FOLLOW, resolve } from "../../vfs/path_walk.ts";
+import { MAY_WRITE, mayAccess } from "../../vfs/permission.ts";
+import { NO_CREDENTIALS, type SocketAddress, type SocketCredentials } from "../message.ts";
+import { Socket } from "../socket.ts";
+import { collectRings } from "./rights.ts";
+
+/** offsetof(struct sockaddr_un, sun_path). */
+const PATH_OFFSET = 2;
+/** sizeof(struct sockaddr_un). */
+const ADDRESS_BYTES = 110;
+/** Names that autobind tries: 5 hexadecimal digits. */
+const AUTOBIND_NAMES = 0x10_0000;
+
+let nextAutobind = 0;
+
+export abstract class UnixSocket extends Socket {
+  /** sun_path as it was bound: a path, or a name that begins with NUL; "" = none. */
+  name = "";
+  /** Where its node stands; held. */
+  #path: Path | null = null;
+  /** Where its abstract name stands. */
+  #namespace: NetNamespace | null = null;
+  /** The socket it is connected to; may have been released meanwhile. */
+  peer: UnixSocket | null = null;
+  /** Who made the other end, as it was when they connected. */
+  peerCredentials: SocketCredentials = NO_CREDENTIALS;
+  /** shutdown(2), by this side or in effect by the other. */
+  isReadShut = false;
+  isWriteShut = false;
+  /** Closed for good. */
+  isReleased = false;
+  /** How many messages carry it at this moment (rights.ts). */
+  flights = 0;
+
+  /** Visits every file that waits in its queues as SCM_RIGHTS. */
+  abstract forEachQueuedFile(visit: (file: File) => void): void;
+  /** Drops them. */
+  abstract dropQueuedFiles(): void;
+  /** SIOCINQ, and SIOCOUTQ. */
+  abstract get bytesToRead(): number;
+  abstract get bytesOnTheWay(): number;
+
+  override bind(task: Task, address: SocketAddress): number {
+    if (address.family === AF_UNIX && address.length === PATH_OFFSET) return this.autobind(task);
+    const name = unixName(address);
+    if (typeof name === "number") return name;
+    if (this.name !== "") return -EINVAL;
+    return name.charCodeAt(0) === 0 ? this.#bindAbstract(task, name) : this.#bindPath(task, name);
+  }
+
+  /** Gives it a free abstract name, unless it has one. */
+  autobind(task: Task): number {
+    if (this.name !== "") return 0;
+    for (let tries = 0; tries < AUTOBIND_NAMES; tries++) {
+      nextAutobind = (nextAutobind + 1) % AUTOBIND_NAMES;
+      const name = `\0${nextAutobind.toString(16).padStart(5, "0")}`;
+      if (this.#bindAbstract(task, name) === 0) return 0;
+    }
+    return -EADDRINUSE;
+  }
+
+  #bindAbstract(task: Task, name: string): number {
+    const names = abstractNames(task.namespaces.net);
+    const key = abstractKey(this.socketType, name);
+    if (names.has(key)) return -EADDRINUSE;
+    names.set(key, this);
+    this.#namespace = task.namespaces.net;
+    this.name = name;
+    return 0;
+  }
+
+  #bindPath(task: Task, name: string): number {
+    const path = makeNode(task, AT_FDCWD, name, S_IFSOCK | (this.inode.mode & 0o777), 0, 0);
+    if (typeof path === "number") return path === -EEXIST ? -EADDRINUSE : path;
+    path.hold();
+    path.inode.attachment = this;
+    this.#path = path;
+    this.name = name;
+    return 0;
+  }
+
+  override localAddress(into: SocketAddress): number {
+    putUnixName(into, this.name);
+    return 0;
+  }
+
+  override peerAddress(into: SocketAddress): number {
+    if (this.peer === null) return -ENOTCONN;
+    putUnixName(into, this.peer.name);
+    return 0;
+  }
+
+  /** The protocol has one option of its own at SOL_SOCKET: SO_PEERCRED. */
+  override getOption(
+    task: Task,
+    level: number,
+    name: number,
+    into: Uint8Array,
+    at: number,
+    length: number,
+  ): number {
+    if (level !== SOL_SOCKET || name !== SO_PEERCRED) {
+      return super.getOption(task, level, name, into, at, length);
+    }
+    const who = this.peerCredentials;
+    put32(into, at, who.pid === null ? 0 : who.pid.in(task.pid.namespace));
+    put32(into, at + 4, who.uid);
+    put32(into, at + 8, who.gid);
+    return 12;
+  }
+
+  override ioctl(task: Task, request: number, argument: number): number {
+    switch (request) {
+      case FIONREAD:
+        return this.isListening ? -EINVAL : putIntResult(task, argument, this.bytesToRead);
+      case SIOCOUTQ:
+        return this.isListening ? -EINVAL : putIntResult(task, argument, this.bytesOnTheWay);
+      default:
+        return super.ioctl(task, request, argument);
+    }
+  }
+
+  /** The other end has closed. `isReset`: with something of ours unread, or before it was accepted. */
+  abstract onPeerRelease(isReset: boolean): void;
+
+  /** Tells everybody who waits that the state has changed. */
+  notifyChange(): void {
+    this.queue.notify(POLLIN | POLLOUT | POLLERR | POLLHUP);
+  }
+
+  override release(): void {
+    this.isReleased = true;
+    this.isReadShut = true;
+    this.isWriteShut = true;
+    if (this.#namespace !== null) {
+      abstractNames(this.#namespace).delete(abstractKey(this.socketType, this.name));
+    }
+    if (this.#path !== null) {
+      if (this.#path.inode.attachment === this) this.#path.inode.attachment = null;
+      this.#path.drop();
+    }
+    this.dropQueuedFiles();
+    super.release();
+    collectRings();
+  }
+}
+
+/** The bound socket of `type` that `address` names, or -ERRNO. */
+export function findUnixSocket(task: Task, address: SocketAddress, type: number): UnixSocket | number {
+  const name = unixName(address);
+  if (typeof name === "number") return name;
+  if (name.charCodeAt(0) === 0) {
+    return abstractNames(task.namespaces.net).get(abstractKey(type, name)) ?? -ECONNREFUSED;
+  }
+  const path = resolve(task, AT_FDCWD, name, FOLLOW);
+  if (typeof path === "number") return path;
+  const refused = mayAccess(task.credentials, path.inode, MAY_WRITE);
+  if (refused < 0) return refused;
+  const socket = path.inode.attachment;
+  if (path.inode.type !== S_IFSOCK || !(socket instanceof UnixSocket)) return -ECONNREFUSED;
+  return socket.socketType === type ? socket : -EPROTOTYPE;
+}
+
+/** sun_path of an address: up to the NUL for a path, everything for an abstract name. -EINVAL for anything else. */
+function unixName(address: SocketAddress): string | number {
+  const { bytes, length } = address;
+  if (address.family !== AF_UNIX || length <= PATH_OFFSET || length > ADDRESS_BYTES) return -EINVAL;
+  if (bytes[PATH_OFFSET] === 0) return bytesToLatin1(bytes, PATH_OFFSET, length - PATH_OFFSET);
+  let end = PATH_OFFSET;
+  while (end < length && bytes[end] !== 0) end++;
+  return bytesToLatin1(bytes, PATH_OFFSET, end - PATH_OFFSET);
+}
+
+/** Writes struct sockaddr_un for a name: a path with its NUL, an abstract name without, no name as the family alone. */
+export function putUnixName(into: SocketAddress, name: string): void {
+  put16(into.bytes, 0, AF_UNIX);
+  into.length = PATH_OFFSET + putLatin1(into.bytes, PATH_OFFSET, name);
+  if (name !== "" && name.charCodeAt(0) !== 0) into.bytes[into.length++] = 0;
+}
+
+/** Abstract names are apart for every type. */
+function abstractKey(type: number, name: string): string {
+  return `${type}${name}`;
+}
+
+function abstractNames(namespace: NetNamespace): Map<string, UnixSocket> {
+  return (namespace.abstractNames ??= new Map<string, UnixSocket>()) as Map<string, UnixSocket>;
+}

@@ -1,7 +1,7 @@
 // From a SentryConfig to a kernel with its first task: file systems, mounts, credentials, limits, stdio, program.
 
 import { errnoName } from "../kernel/abi/errno.ts";
-import { EACCES, ENOENT, ENOEXEC, ENOTDIR } from "../kernel/abi/errno.ts";
+import { EACCES, ENOENT, ENOTDIR } from "../kernel/abi/errno.ts";
 import {
   AT_FDCWD,
   MS_NOATIME,
@@ -18,13 +18,13 @@ import { GoferClient } from "../gofer/client.ts";
 import { FILESYSTEMS } from "../kernel/fs/registry.ts";
 import { GoferFilesystem } from "../kernel/fs/gofer.ts";
 import { newHostStdio } from "../kernel/fs/host_stdio.ts";
-import { Overlay } from "../kernel/fs/overlay.ts";
+import { OverlayFilesystem } from "../kernel/fs/overlay/overlay.ts";
 import { Tmpfs } from "../kernel/fs/tmpfs.ts";
 import { Kernel } from "../kernel/kernel.ts";
 import { MemoryMap } from "../kernel/mm/address_space.ts";
 import { createInitTask } from "../kernel/task/clone.ts";
 import { ALL_CAPABILITIES, CapabilitySet, Credentials, newCredentials } from "../kernel/task/credentials.ts";
-import { execute } from "../kernel/task/exec.ts";
+import { executeFirst } from "../kernel/task/exec.ts";
 import {
   IpcNamespace,
   NetNamespace,
@@ -98,7 +98,7 @@ function rootFilesystem(
   if (!config.root.hasOverlay) return gofers[0];
   const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
   const upper = new Tmpfs(kernel.host, kernel.clock, limits, "");
-  return new Overlay(kernel.clock, [gofers[0].root], upper.root);
+  return new OverlayFilesystem(upper.root, [gofers[0].root], "lowerdir=host,upperdir=memory");
 }
 
 function firstTask(
@@ -264,18 +264,15 @@ function enterDirectory(task: Task, cwd: string): void {
 function startProgram(task: Task, process: ProcessConfig): void {
   const argv = process.args.map(utf8ToByteString);
   const envp = process.env.map(utf8ToByteString);
-  const { path, name } = findProgram(task, argv[0], envp);
-  const result = execute(task, path, name, argv, envp);
-  if (result <= -1 && result >= -4095) {
-    const reason = result === -ENOEXEC ? "exec format error" : errnoName(-result);
-    throw new StartError(`Cannot run ${process.args[0]}: ${reason}`, result === -ENOENT ? 127 : 126);
-  }
+  const name = findProgram(task, argv[0], envp);
+  const failure = executeFirst(task, name, argv, envp);
+  if (failure !== null) throw new StartError(failure.reason, failure.errno === ENOENT ? 127 : 126);
   if (task.hasExited) throw new StartError(`Cannot run ${process.args[0]}: its image does not load`, 126);
   task.kernel.ready.push(task);
 }
 
 /** Looks argv[0] up along PATH, as execvp(3). */
-function findProgram(task: Task, name: string, envp: readonly string[]): { path: Path; name: string } {
+function findProgram(task: Task, name: string, envp: readonly string[]): string {
   if (name === "") throw new StartError("Cannot run the program: its name is empty", 127);
   const variable = envp.find((entry) => entry.startsWith("PATH="))?.slice(5) ?? DEFAULT_PATH;
   const candidates = name.includes("/")
@@ -292,7 +289,7 @@ function findProgram(task: Task, name: string, envp: readonly string[]): { path:
       refusal = -EACCES;
       continue;
     }
-    return { path, name: candidate };
+    return candidate;
   }
   if (refusal === -ENOENT) throw new StartError(`Cannot run ${name}: command not found`, 127);
   throw new StartError(`Cannot run ${name}: permission denied`, 126);

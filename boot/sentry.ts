@@ -47,7 +47,7 @@ export function runSentry(): never {
     shutdown();
     const isStart = error instanceof StartError;
     const message = error instanceof Error ? error.message : String(error);
-    if (!isStart) log(error instanceof Error ? error.stack ?? message : message);
+    if (!isStart) log(`Failed: ${message}`);
     sendJson(host, SENTRY_FDS.control, { kind: "failed", message, code: isStart ? error.code : 128 });
     Deno.exit(1);
   }

@@ -52,6 +52,8 @@ export class Kernel {
   cpuinfo = "";
   /** Foreground process group of the host terminal that stdio may be; null = init's. */
   foregroundGroup: ProcessGroup | null = null;
+  /** The task whose call is being served: what /proc/self is. null between calls. Set by the run loop. */
+  currentTask: Task | null = null;
   /** First process; its exit ends the sandbox. */
   initTask: Task | null = null;
   /** Wait status of the container once it has ended, or -1. */

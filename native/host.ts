@@ -17,6 +17,7 @@ const symbols = {
   tsv_host_fstat: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   tsv_host_memfd: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_host_poll: { parameters: ["i32", "u32", "i32"], result: "i32" },
+  tsv_host_open_append: { parameters: ["buffer"], result: "i32" },
   tsv_host_poll_many: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_host_ioctl: { parameters: ["i32", "u32", "buffer", "u32"], result: "i32" },
   tsv_host_fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -114,6 +115,10 @@ export class NativeHost implements Host {
   }
   poll(fd: number, events: number): number {
     return this.#calls.tsv_host_poll(fd, events, 0);
+  }
+  /** Opens a host path for reading and appending, made if missing: logs, /dev/null. For the CLI. */
+  openForAppend(path: string): number {
+    return this.#calls.tsv_host_open_append(new TextEncoder().encode(`${path}\0`));
   }
   /** Sleeps until one of `fds` has input or hangs up. */
   pollMany(fds: readonly number[]): void {

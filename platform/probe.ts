@@ -1,11 +1,9 @@
 // The written list of platforms, and the choice of one.
 
+import type { PlatformName } from "./names.ts";
 import type { Platform } from "./platform.ts";
 import { PtracePlatform } from "./ptrace/platform.ts";
 import { SystrapPlatform } from "./systrap/platform.ts";
-
-export type PlatformName = "systrap" | "ptrace";
-export const PLATFORM_NAMES: readonly PlatformName[] = ["systrap", "ptrace"];
 
 /** Starts platform `name`. `onStubDeath` hears of stubs that died unasked. Throws when the host refuses. */
 export function createPlatform(

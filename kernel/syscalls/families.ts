@@ -5,10 +5,12 @@ import { CREDENTIAL_CALLS } from "./credentials.ts";
 import { DESCRIPTOR_CALLS } from "./descriptor.ts";
 import { DIRECTORY_CALLS } from "./directory.ts";
 import { EPOLL_CALLS } from "./epoll.ts";
+import { EVENT_CALLS } from "./event.ts";
 import { EXEC_CALLS } from "./exec.ts";
 import { FUTEX_CALLS } from "./futex.ts";
 import { IO_CALLS } from "./io.ts";
 import { MEMORY_CALLS } from "./memory.ts";
+import { MOUNT_CALLS } from "./mount.ts";
 import { NAMESPACE_CALLS } from "./namespace.ts";
 import { OPEN_CALLS } from "./open.ts";
 import { PIPE_CALLS } from "./pipe.ts";
@@ -19,9 +21,12 @@ import { PROCESS_MEMORY_CALLS } from "./process_memory.ts";
 import { RLIMIT_CALLS } from "./rlimit.ts";
 import { SCHED_CALLS } from "./sched.ts";
 import { SIGNAL_CALLS } from "./signal.ts";
+import { SOCKET_CALLS } from "./socket.ts";
 import { STAT_CALLS } from "./stat.ts";
 import { TIME_CALLS } from "./time.ts";
 import { TIMER_CALLS } from "./timer.ts";
+import { TRANSFER_CALLS } from "./transfer.ts";
+import { VECTOR_CALLS } from "./vector.ts";
 import { XATTR_CALLS } from "./xattr.ts";
 import type { SyscallFamily } from "./table.ts";
 
@@ -31,10 +36,12 @@ export const FAMILIES: readonly SyscallFamily[] = [
   DESCRIPTOR_CALLS,
   DIRECTORY_CALLS,
   EPOLL_CALLS,
+  EVENT_CALLS,
   EXEC_CALLS,
   FUTEX_CALLS,
   IO_CALLS,
   MEMORY_CALLS,
+  MOUNT_CALLS,
   NAMESPACE_CALLS,
   OPEN_CALLS,
   PIPE_CALLS,
@@ -45,8 +52,11 @@ export const FAMILIES: readonly SyscallFamily[] = [
   RLIMIT_CALLS,
   SCHED_CALLS,
   SIGNAL_CALLS,
+  SOCKET_CALLS,
   STAT_CALLS,
   TIME_CALLS,
   TIMER_CALLS,
+  TRANSFER_CALLS,
+  VECTOR_CALLS,
   XATTR_CALLS,
 ];

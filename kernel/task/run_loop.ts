@@ -79,6 +79,7 @@ function takeArgument(words: Uint32Array, n: number, thread: Task["thread"], reg
 
 /** A thrown error in a handler is our bug: it kills the task and is logged, the sandbox lives. */
 function call(kernel: Kernel, table: CallTable, task: Task): number {
+  kernel.currentTask = task;
   try {
     return table.call(task, task.syscallNumber);
   } catch (error) {
@@ -156,6 +157,7 @@ function runWoken(kernel: Kernel, table: CallTable): void {
 function continueTask(kernel: Kernel, _table: CallTable, task: Task): void {
   task.endWait();
   let result: number;
+  kernel.currentTask = task;
   try {
     result = task.continueCall();
   } catch (error) {

@@ -86,6 +86,13 @@ pub extern "C" fn tsv_host_poll(fd: i32, events: u32, millis: i32) -> i32 {
     let n = unsafe { libc::poll(&mut poll, 1, millis) };
     if n < 0 { errno() } else { poll.revents as u16 as i32 }
 }
+/// Opens a host path for reading and appending, made with mode 0600 if missing.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_host_open_append(path: *const u8) -> i32 {
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC | libc::O_NOCTTY;
+    // SAFETY: `path` ends with a NUL byte (host.ts).
+    result(unsafe { libc::open(path as *const libc::c_char, flags, 0o600) } as i64)
+}
 /// Sleeps until one of `count` descriptors has input or hangs up.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_host_poll_many(fds: *const i32, count: u32) -> i32 {

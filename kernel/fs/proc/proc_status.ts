@@ -199,7 +199,7 @@ export function statusText(fs: ProcFilesystem, task: Task): string {
     lines.push(
       `VmPeak:\t${kib(sizes.total)}`,
       `VmSize:\t${kib(sizes.total)}`,
-      `VmLck:\t${kib(task.mm.lockedBytes)}`,
+      `VmLck:\t${kib(task.mm.areas.lockedBytes)}`,
       `VmPin:\t${kib(0)}`,
       `VmHWM:\t${kib(rss)}`,
       `VmRSS:\t${kib(rss)}`,

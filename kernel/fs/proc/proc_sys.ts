@@ -3,7 +3,7 @@
 import { EINVAL, EPERM } from "../../abi/errno.ts";
 import { CAP_SYS_ADMIN } from "../../abi/task.ts";
 import { KERNEL_RELEASE, KERNEL_SYSNAME, KERNEL_VERSION } from "../../abi/version.ts";
-import { MAPPINGS_MAX } from "../../mm/address_space.ts";
+import { MAPPINGS_MAX } from "../../mm/limits.ts";
 import { PID_MAX } from "../../task/namespaces.ts";
 import { NR_OPEN } from "../../task/rlimits.ts";
 import type { Task } from "../../task/task.ts";

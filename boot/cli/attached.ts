@@ -1,0 +1,35 @@
+// Runs a sandbox with the caller's stdio and signals, to its end.
+
+import { type Launch, launch } from "../launch.ts";
+
+/** Signals passed on to the container's init, by number. */
+const FORWARDED: readonly (readonly [Deno.Signal, number])[] = [
+  ["SIGHUP", 1],
+  ["SIGINT", 2],
+  ["SIGQUIT", 3],
+  ["SIGUSR2", 12],
+  ["SIGTERM", 15],
+  ["SIGWINCH", 28],
+];
+
+/** Launches and waits; the exit code: the container's status, or 128 + signal. */
+export async function runAttached(
+  options: Launch,
+  onStart: (pid: number) => void = () => {},
+): Promise<number> {
+  const sandbox = launch(options);
+  const listeners = FORWARDED.map(([name, number]) => {
+    const listener = () => sandbox.signal(number);
+    Deno.addSignalListener(name, listener);
+    return { name, listener };
+  });
+  try {
+    await sandbox.ready();
+    onStart(sandbox.sentryPid);
+    const status = await sandbox.exited();
+    return (status & 0x7f) === 0 ? status >> 8 & 0xff : 128 + (status & 0x7f);
+  } finally {
+    sandbox.kill();
+    for (const { name, listener } of listeners) Deno.removeSignalListener(name, listener);
+  }
+}

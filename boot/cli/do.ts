@@ -1,0 +1,89 @@
+// tsvisor do -- CMD ARGS...: a host program in a sandbox over the host's root, read-only below a memory overlay.
+
+import { readHostFacts } from "../host_facts.ts";
+import type { SentryConfig } from "../sentry_config.ts";
+import { runAttached } from "./attached.ts";
+import { type GlobalFlags, parse, UsageError } from "./flags.ts";
+
+const OPTIONS = {
+  cwd: { type: "string" },
+  env: { type: "string", short: "e", multiple: true },
+  root: { type: "string" },
+  quiet: { type: "boolean" },
+} as const;
+
+export async function doCommand(args: string[], flags: GlobalFlags): Promise<number> {
+  const { values, words } = parse(args, OPTIONS, true);
+  if (words.length === 0) {
+    throw new UsageError("Nothing to run: tsvisor do [--cwd DIR] [--env NAME=VALUE] -- CMD ARGS...");
+  }
+  const facts = readHostFacts();
+  const extra = (values.env as string[] | undefined) ?? [];
+  const sentry: SentryConfig = {
+    id: `do-${Deno.pid}`,
+    platform: flags.platform,
+    strace: flags.strace,
+    gofers: [{ isReadOnly: true, isExclusive: true }],
+    root: { isReadOnly: false, hasOverlay: true },
+    mounts: [
+      {
+        destination: "/proc",
+        type: "proc",
+        source: "proc",
+        options: ["nosuid", "nodev", "noexec"],
+        gofer: -1,
+      },
+      {
+        destination: "/sys",
+        type: "sysfs",
+        source: "sysfs",
+        options: ["ro", "nosuid", "nodev", "noexec"],
+        gofer: -1,
+      },
+      { destination: "/dev", type: "devtmpfs", source: "devtmpfs", options: ["nosuid"], gofer: -1 },
+      {
+        destination: "/dev/shm",
+        type: "tmpfs",
+        source: "shm",
+        options: ["nosuid", "nodev", "mode=1777"],
+        gofer: -1,
+      },
+    ],
+    process: {
+      args: words,
+      env: [...callerEnvironment(), ...extra],
+      cwd: (values.cwd as string | undefined) ?? Deno.cwd(),
+      uid: Deno.uid() ?? 0,
+      gid: Deno.gid() ?? 0,
+      umask: 0o22,
+      additionalGids: [],
+      capabilities: null,
+      rlimits: [{ type: "RLIMIT_NOFILE", soft: 1024 * 64, hard: 1024 * 1024 }],
+      noNewPrivileges: false,
+      terminal: Deno.stdin.isTerminal(),
+    },
+    hostname: "tsvisor",
+    domainname: "(none)",
+    cpuCount: facts.cpuCount,
+    memoryTotalBytes: facts.memoryTotalBytes,
+    tasksMax: 8192,
+    memoryBytesMax: facts.memoryTotalBytes,
+    host: { cpuinfo: facts.cpuinfo, hwcap: facts.hwcap, hwcap2: facts.hwcap2 },
+    isLenient: flags.isLenient,
+  };
+  const root = (values.root as string | undefined) ?? "/";
+  return await runAttached({
+    sentry,
+    gofer: { mounts: [{ path: root, isReadOnly: true }], isLenient: flags.isLenient },
+    stdio: [0, 1, 2],
+    debugLog: flags.debugLog,
+  });
+}
+
+/** The caller's environment without what is ours. */
+function callerEnvironment(): string[] {
+  return Object.entries(Deno.env.toObject()).filter(([name]) =>
+    !name.startsWith("TSVISOR_") && name !== "DENO_DIR"
+  )
+    .map(([name, value]) => `${name}=${value}`);
+}

@@ -1,0 +1,178 @@
+// Starts the processes of a sandbox, gofer and sentry, and stays with them: readiness, signals, the exit status.
+
+import { NativeHost } from "../native/host.ts";
+import {
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWUTS,
+  killProcess,
+  receiveLater,
+  socketPair,
+  SPAWN_BLOCK_USR1,
+  SPAWN_DIE_WITH_PARENT,
+  SPAWN_NEW_SESSION,
+  SPAWN_NO_NEW_PRIVS,
+  SPAWN_PRIVATE_MOUNTS,
+  spawnProcess,
+  waitProcess,
+} from "../native/process.ts";
+import { nativeLibraryPath } from "../native/library.ts";
+import { jsonDescriptor, sendJson } from "./descriptors.ts";
+import { MESSAGE_BYTES_MAX, type SentryMessage, StartError } from "./messages.ts";
+import type { GoferConfig, SentryConfig } from "./sentry_config.ts";
+
+const SIGKILL = 9;
+
+/** What a sandbox is made of. */
+export interface Launch {
+  readonly sentry: SentryConfig;
+  readonly gofer: GoferConfig;
+  /** Descriptors of the container's stdio. */
+  readonly stdio: readonly [number, number, number];
+  /** File that sentry and gofer log to; "" = nowhere. */
+  readonly debugLog: string;
+}
+
+export class RunningSandbox {
+  readonly sentryPid: number;
+  readonly goferPid: number;
+  readonly #host: NativeHost;
+  readonly #control: number;
+  readonly #buffer = new Uint8Array(MESSAGE_BYTES_MAX);
+  #isOver = false;
+
+  constructor(host: NativeHost, sentryPid: number, goferPid: number, control: number) {
+    this.#host = host;
+    this.sentryPid = sentryPid;
+    this.goferPid = goferPid;
+    this.#control = control;
+  }
+
+  /** Waits until the container runs. Throws StartError with the sentry's reason. */
+  async ready(): Promise<void> {
+    const message = await this.#next();
+    if (message?.kind === "ready") return;
+    this.kill();
+    if (message?.kind === "failed") throw new StartError(message.message, message.code);
+    throw new StartError("The sentry ended before the container ran; --debug-log tells more", 128);
+  }
+
+  /** Sends a signal to the container's init. */
+  signal(number: number): void {
+    if (!this.#isOver) sendJson(this.#host, this.#control, { kind: "signal", signal: number });
+  }
+
+  /** Waits for the container's end: its wait(2) status. A sentry that was killed counts as SIGKILL. */
+  async exited(): Promise<number> {
+    for (;;) {
+      const message = await this.#next();
+      if (message === null) {
+        this.kill();
+        return SIGKILL;
+      }
+      if (message.kind !== "exit") continue;
+      this.kill();
+      return message.status;
+    }
+  }
+
+  async #next(): Promise<SentryMessage | null> {
+    const n = await receiveLater(this.#control, this.#buffer);
+    if (n <= 0) return null;
+    return JSON.parse(new TextDecoder().decode(this.#buffer.subarray(0, n))) as SentryMessage;
+  }
+
+  /** Ends whatever still runs, and reaps it. Safe to call again. */
+  kill(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    for (const pid of [this.sentryPid, this.goferPid]) {
+      killProcess(pid, SIGKILL);
+      waitProcess(pid, true);
+    }
+    this.#host.close(this.#control);
+  }
+}
+
+/** Starts gofer and sentry, both at once. */
+export function launch(options: Launch): RunningSandbox {
+  const host = new NativeHost();
+  const [control, sentryControl] = socketPair();
+  const connections = options.gofer.mounts.map(() => socketPair());
+  const logFd = openPath(host, options.debugLog === "" ? "/dev/null" : options.debugLog);
+  const nothing = openPath(host, "/dev/null");
+  const goferConfig = jsonDescriptor(host, options.gofer),
+    sentryConfig = jsonDescriptor(host, options.sentry);
+  const gofer = spawnRole("gofer", [
+    nothing,
+    nothing,
+    logFd,
+    goferConfig,
+    logFd,
+    ...connections.map(([, server]) => server),
+  ], CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
+  const sentry = gofer < 0 ? gofer : spawnRole("sentry", [
+    ...options.stdio,
+    sentryConfig,
+    sentryControl,
+    logFd,
+    ...connections.map(([client]) => client),
+  ], CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
+  for (const fd of [sentryControl, nothing, goferConfig, sentryConfig, logFd, ...connections.flat()]) {
+    host.close(fd);
+  }
+  if (sentry < 0) {
+    host.close(control);
+    if (gofer > 0) {
+      killProcess(gofer, SIGKILL);
+      waitProcess(gofer, true);
+    }
+    throw new StartError(`Cannot start the sandbox's processes: errno ${-sentry}`, 128);
+  }
+  return new RunningSandbox(host, sentry, gofer, control);
+}
+
+function openPath(host: NativeHost, path: string): number {
+  const fd = host.openForAppend(path);
+  if (fd < 0) throw new StartError(`Cannot open ${path}: errno ${-fd}`, 128);
+  return fd;
+}
+
+/** Starts ourselves as `role` with permissions of its own: FFI of our library, nothing else (see confinement.ts). */
+function spawnRole(role: "sentry" | "gofer", fds: readonly number[], namespaces: number): number {
+  const library = nativeLibraryPath();
+  const isBundled = import.meta.url.endsWith("/main.js");
+  const entry = isBundled
+    ? new URL(import.meta.url).pathname
+    : new URL("../main.ts", import.meta.url).pathname;
+  const argv = [
+    Deno.execPath(),
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--no-config",
+    "--no-lock",
+    "--no-remote",
+    "--no-npm",
+    "--no-check",
+    // Pointers to shared memory need the FFI permission whole; see docs/DECISIONS.md.
+    "--allow-ffi",
+    `--allow-read=${library}`,
+    "--allow-env=TSVISOR_NATIVE",
+    "--v8-flags=--single-threaded-gc,--max-heap-size=2048",
+    entry,
+    `--role=${role}`,
+  ];
+  const env: Record<string, string> = {
+    PATH: "/usr/bin:/bin",
+    DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME") ?? "/root"}/.cache/deno`,
+    DENO_NO_UPDATE_CHECK: "1",
+    NO_COLOR: "1",
+    TSVISOR_NATIVE: library,
+  };
+  const flags = SPAWN_NEW_SESSION | SPAWN_DIE_WITH_PARENT | SPAWN_BLOCK_USR1 | SPAWN_PRIVATE_MOUNTS |
+    SPAWN_NO_NEW_PRIVS;
+  return spawnProcess({ argv, env, fds, namespaces, flags });
+}

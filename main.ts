@@ -1,0 +1,13 @@
+// tsvisor's entry: an internal role when the CLI has started us as one, the command line otherwise.
+
+const role = Deno.args[0];
+if (role === "--role=sentry") {
+  const { runSentry } = await import("./boot/sentry.ts");
+  runSentry();
+} else if (role === "--role=gofer") {
+  const { runGofer } = await import("./boot/gofer.ts");
+  runGofer();
+} else {
+  const { runCommandLine } = await import("./boot/cli/main.ts");
+  Deno.exit(await runCommandLine(Deno.args));
+}

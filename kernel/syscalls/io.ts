@@ -1,46 +1,44 @@
-// read(2), write(2) and all their kin. Bytes go from the file straight into the view of the caller's memory.
+// read(2), write(2), pread(2), pwrite(2), lseek(2). Bytes go straight between the file and the view of the caller's memory.
+// Vectors stand in vector.ts, calls between two files in transfer.ts.
 
+import { EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EPIPE, ERESTARTSYS, ESPIPE } from "../abi/errno.ts";
 import {
-  EAGAIN,
-  EBADF,
-  EFAULT,
-  EFBIG,
-  EINVAL,
-  EISDIR,
-  EOPNOTSUPP,
-  EPIPE,
-  ERESTARTSYS,
-  ESPIPE,
-} from "../abi/errno.ts";
-import {
+  IN_ACCESS,
+  IN_MODIFY,
   O_APPEND,
+  O_DSYNC,
   O_NONBLOCK,
+  O_PATH,
+  O_SYNC,
   POLLIN,
   POLLOUT,
   POLLRDHUP,
-  RWF_NOWAIT,
+  S_IFMT,
+  S_IFREG,
+  S_ISGID,
+  S_ISUID,
   SEEK_CUR,
   SEEK_DATA,
   SEEK_END,
   SEEK_HOLE,
   SEEK_SET,
 } from "../abi/file.ts";
+import { PAGE_SIZE } from "../abi/memory.ts";
 import { SIGPIPE, SIGXFSZ } from "../abi/signal.ts";
-import { u64 } from "../abi/struct.ts";
 import { RLIMIT_FSIZE } from "../abi/task.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
 import { raiseSignal } from "../signal/send.ts";
 import type { Task } from "../task/task.ts";
+import { removePrivileges } from "../vfs/attributes.ts";
 import type { File } from "../vfs/file.ts";
+import { notifyPath } from "../vfs/notify.ts";
 import type { Args } from "./args.ts";
-import { FULL, partial, type SyscallFamily } from "./table.ts";
+import { FULL, type SyscallFamily, type SyscallHandler } from "./table.ts";
 
 /** MAX_RW_COUNT: most bytes one call moves. */
-const COUNT_MAX = 0x7fff_f000;
-/** Iovecs of one call (UIO_MAXIOV). */
-const IOV_MAX = 1024;
-/** Bytes moved in one step by loops between files. */
-const STEP_BYTES = 64 * 1024;
+export const COUNT_MAX = 0x7fff_f000;
+/** Sizes from here on are negative for the guest. */
+const SIZE_END = 2 ** 63;
 
 export const IO_CALLS: SyscallFamily = {
   read: {
@@ -82,83 +80,13 @@ export const IO_CALLS: SyscallFamily = {
     support: FULL,
     run: pwrite64,
   },
-  readv: {
-    nr: { x64: 19, arm64: 65 },
-    args: { fd: "fd", iov: { in: 16 }, iovcnt: "int" },
-    returns: "size",
-    support: FULL,
-    run: readv,
-  },
-  writev: {
-    nr: { x64: 20, arm64: 66 },
-    args: { fd: "fd", iov: { inIovec: "iovcnt" }, iovcnt: "int" },
-    returns: "size",
-    support: FULL,
-    run: writev,
-  },
-  preadv: {
-    nr: { x64: 295, arm64: 69 },
-    args: { fd: "fd", iov: { in: 16 }, iovcnt: "int", offset: "offset" },
-    returns: "size",
-    support: FULL,
-    run: preadv,
-  },
-  pwritev: {
-    nr: { x64: 296, arm64: 70 },
-    args: { fd: "fd", iov: { inIovec: "iovcnt" }, iovcnt: "int", offset: "offset" },
-    returns: "size",
-    support: FULL,
-    run: pwritev,
-  },
-  preadv2: {
-    nr: { x64: 327, arm64: 286 },
-    args: { fd: "fd", iov: { in: 16 }, iovcnt: "int", offset: "offset", pos_h: "word", flags: "int" },
-    returns: "size",
-    support: partial("of the RWF_ flags only RWF_NOWAIT, RWF_APPEND and the ordering ones"),
-    run: preadv2,
-  },
-  pwritev2: {
-    nr: { x64: 328, arm64: 287 },
-    args: {
-      fd: "fd",
-      iov: { inIovec: "iovcnt" },
-      iovcnt: "int",
-      offset: "offset",
-      pos_h: "word",
-      flags: "int",
-    },
-    returns: "size",
-    support: partial("of the RWF_ flags only RWF_NOWAIT, RWF_APPEND and the ordering ones"),
-    run: pwritev2,
-  },
-  sendfile: {
-    nr: { x64: 40, arm64: 71 },
-    args: { out_fd: "fd", in_fd: "fd", offset: { inOut: 8 }, count: "size" },
-    returns: "size",
-    support: FULL,
-    run: sendfile,
-  },
-  copy_file_range: {
-    nr: { x64: 326, arm64: 285 },
-    args: {
-      fd_in: "fd",
-      off_in: { inOut: 8 },
-      fd_out: "fd",
-      off_out: { inOut: 8 },
-      len: "size",
-      flags: "uint",
-    },
-    returns: "size",
-    support: FULL,
-    run: copyFileRange,
-  },
 };
 
-function fileForRead(task: Task, fd: number): File | null {
+export function fileForRead(task: Task, fd: number): File | null {
   const file = task.files.get(fd);
   return file !== null && file.isReadable ? file : null;
 }
-function fileForWrite(task: Task, fd: number): File | null {
+export function fileForWrite(task: Task, fd: number): File | null {
   const file = task.files.get(fd);
   return file !== null && file.isWritable ? file : null;
 }
@@ -179,54 +107,10 @@ function pread64(task: Task, args: Args): number {
   return readInto(task, file, args.word(1), args.word(2), offset);
 }
 
-/** Waits for input, unless the file is non-blocking. */
-function waitToRead(task: Task, file: File, again: (task: Task, args: Args) => number): number {
-  if ((file.flags & O_NONBLOCK) !== 0) return -EAGAIN;
-  task.waitOn(file.queue, POLLIN | POLLRDHUP);
-  return task.block(again, -ERESTARTSYS);
-}
-
-/** Reads up to `count` bytes at `offset` (-1: the position) into guest memory. -EAGAIN when it would wait. */
-function readInto(task: Task, file: File, address: number, count: number, offset: number): number {
-  if (count > COUNT_MAX) {
-    if (count >= 2 ** 63) return -EINVAL;
-    count = COUNT_MAX;
-  }
-  const isSeekable = file.isSeekable;
-  const atPosition = offset < 0;
-  let done = 0;
-  for (;;) {
-    const length = count - done > VIEW_MAX ? VIEW_MAX : count - done;
-    const at = task.memory.outView(address + done, length);
-    if (at < 0) return done > 0 ? done : at;
-    const place = isSeekable ? (atPosition ? file.position : offset + done) : -1;
-    const n = file.read(task, task.memory.view, at, length, place);
-    if (n < 0) return done > 0 ? done : n;
-    const committed = task.memory.outCommit(n);
-    if (committed < 0) return done > 0 ? done : committed;
-    if (isSeekable && atPosition) file.position += n;
-    done += n;
-    // A pipe or socket gives what it has; only a regular file is read on.
-    if (n < length || done === count || !isSeekable) return done;
-  }
-}
-
 function write(task: Task, args: Args): number {
   const file = fileForWrite(task, args.i32(0));
   if (file === null) return -EBADF;
-  return writeOrWait(task, file, args, write);
-}
-
-function writeOrWait(task: Task, file: File, args: Args, again: (task: Task, args: Args) => number): number {
-  const done = task.progress;
-  const result = writeFrom(task, file, args.word(1) + done, args.word(2) - done, -1);
-  const count = Math.min(args.word(2), COUNT_MAX);
-  if (result >= 0 && (done + result >= count || file.isSeekable)) return done + result;
-  if (result < 0 && result !== -EAGAIN) return done > 0 ? done : result;
-  if (result > 0) task.progress = done + result;
-  if ((file.flags & O_NONBLOCK) !== 0) return task.progress > 0 ? task.progress : -EAGAIN;
-  task.waitOn(file.queue, POLLOUT);
-  return task.block(again, task.progress > 0 ? task.progress : -ERESTARTSYS);
+  return writeOrWait(task, file, args.word(1), args.word(2), write);
 }
 
 function pwrite64(task: Task, args: Args): number {
@@ -238,278 +122,186 @@ function pwrite64(task: Task, args: Args): number {
   return writeFrom(task, file, args.word(1), args.word(2), offset);
 }
 
-/** Writes up to `count` bytes of guest memory at `offset` (-1: the position). -EAGAIN when it would wait. */
-function writeFrom(task: Task, file: File, address: number, count: number, offset: number): number {
+function lseek(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
+  const whence = args.u32(2);
+  if (whence > SEEK_HOLE) return -EINVAL;
+  return file.seek(args.i53(1), whence);
+}
+
+// --- reading ------------------------------------------------------------------------------------------------------------
+
+/** Reads up to `count` bytes at `offset` (-1: the position) into guest memory. -EAGAIN when it would wait. */
+export function readInto(task: Task, file: File, address: number, count: number, offset: number): number {
   if (count > COUNT_MAX) {
-    if (count >= 2 ** 63) return -EINVAL;
+    if (count >= SIZE_END) return -EINVAL;
     count = COUNT_MAX;
   }
   const isSeekable = file.isSeekable;
-  const atPosition = offset < 0;
-  if (isSeekable) {
-    count = withinFileLimit(task, file, atPosition ? file.position : offset, count);
-    if (count < 0) return count;
-  }
+  const memory = task.memory;
   let done = 0;
   for (;;) {
     const length = count - done > VIEW_MAX ? VIEW_MAX : count - done;
-    const at = task.memory.inView(address + done, length);
+    const at = memory.outView(address + done, length);
     if (at < 0) return done > 0 ? done : at;
-    const place = isSeekable ? (atPosition ? file.position : offset + done) : -1;
-    const n = file.write(task, task.memory.view, at, length, place);
-    if (n < 0) {
-      if (n === -EPIPE && done === 0) raiseSignal(task, SIGPIPE);
-      return done > 0 ? done : n;
-    }
-    if (isSeekable && atPosition) file.position = (file.flags & O_APPEND) !== 0 ? file.inode.size : place + n;
+    const place = isSeekable ? (offset < 0 ? file.position : offset + done) : -1;
+    const n = file.read(task, memory.view, at, length, place);
+    if (n < 0) return done > 0 ? done : readError(file, n);
+    const committed = memory.outCommit(n);
+    if (committed < 0) return done > 0 ? done : committed;
     done += n;
-    if (n < length || done === count) return done;
+    if (isSeekable && offset < 0) file.position += n;
+    // A pipe or socket gives what it has; only a file is read on.
+    if (n < length || done === count || !isSeekable) break;
+  }
+  notifyPath(file.path, IN_ACCESS);
+  return done;
+}
+
+/** A directory is no file without content to read: it has a name for that. */
+export function readError(file: File, result: number): number {
+  return result === -EINVAL && file.inode.isDirectory ? -EISDIR : result;
+}
+
+/** A wait that ends by itself (SO_RCVTIMEO, SO_SNDTIMEO): when, across the re-runs of one call. */
+class TransferDeadline {
+  readonly at: number;
+  constructor(at: number) {
+    this.at = at;
   }
 }
 
-/** RLIMIT_FSIZE: bytes that may be written at `offset`, or -EFBIG with SIGXFSZ. */
-function withinFileLimit(task: Task, file: File, offset: number, count: number): number {
+/** Sets the deadline of a wait; false when it has passed. */
+function armTimeout(task: Task, timeoutNanos: number): boolean {
+  if (timeoutNanos === Infinity) return true;
+  if (!(task.scratch instanceof TransferDeadline)) {
+    task.scratch = new TransferDeadline(task.kernel.clock.monotonic() + timeoutNanos);
+  } else if (task.isTimedOut) {
+    return false;
+  }
+  task.waitUntil((task.scratch as TransferDeadline).at);
+  return true;
+}
+
+/** Waits for input and runs `again`, unless the file is non-blocking. */
+export function waitToRead(task: Task, file: File, again: SyscallHandler): number {
+  if ((file.flags & O_NONBLOCK) !== 0 || !armTimeout(task, file.readTimeoutNanos)) return -EAGAIN;
+  task.waitOn(file.queue, POLLIN | POLLRDHUP);
+  return task.block(again, -ERESTARTSYS);
+}
+
+/** Waits for room and runs `again`. Once something was written (task.progress) that is the answer of an interrupted call. */
+export function waitToWrite(task: Task, file: File, again: SyscallHandler): number {
+  const done = task.progress;
+  if ((file.flags & O_NONBLOCK) !== 0 || !armTimeout(task, file.writeTimeoutNanos)) {
+    return done > 0 ? done : -EAGAIN;
+  }
+  task.waitOn(file.queue, POLLOUT);
+  return task.block(again, done > 0 ? done : -ERESTARTSYS);
+}
+
+// --- writing ------------------------------------------------------------------------------------------------------------
+
+/** Writes at the position: all of it, however often it has to wait. */
+export function writeOrWait(
+  task: Task,
+  file: File,
+  address: number,
+  count: number,
+  again: SyscallHandler,
+): number {
+  if (file.isSeekable) return writeFrom(task, file, address, count, -1);
+  if (count > COUNT_MAX) {
+    if (count >= SIZE_END) return -EINVAL;
+    count = COUNT_MAX;
+  }
+  const memory = task.memory;
+  for (let done = task.progress;;) {
+    const at = viewBytes(task, address + done, count - done);
+    if (at < 0) return done > 0 ? done : at;
+    const n = file.write(task, memory.view, at, viewLength, -1);
+    if (n === -EAGAIN) {
+      task.progress = done;
+      return waitToWrite(task, file, again);
+    }
+    if (n < 0) return writeError(task, n, done);
+    done += n;
+    if (done >= count || n === 0) {
+      notifyPath(file.path, IN_MODIFY);
+      return done;
+    }
+  }
+}
+
+/** Writes up to `count` bytes of guest memory at `offset` (-1: the position) of a file that has one. */
+export function writeFrom(task: Task, file: File, address: number, count: number, offset: number): number {
+  if (count > COUNT_MAX) {
+    if (count >= SIZE_END) return -EINVAL;
+    count = COUNT_MAX;
+  }
+  count = beginWrite(task, file, offset < 0 ? file.position : offset, count);
+  if (count <= 0) return count;
+  let done = 0;
+  while (done < count) {
+    const at = viewBytes(task, address + done, count - done);
+    if (at < 0) {
+      if (done === 0) return at;
+      break;
+    }
+    const place = offset < 0 ? file.position : offset + done;
+    const n = file.write(task, task.memory.view, at, viewLength, place);
+    if (n < 0) {
+      if (done === 0) return writeError(task, n, 0);
+      break;
+    }
+    if (offset < 0) file.position = (file.flags & O_APPEND) !== 0 ? file.inode.size : place + n;
+    done += n;
+    if (n < viewLength) break;
+  }
+  return endWrite(file, done);
+}
+
+/** Bytes in the view that viewBytes has made last. */
+let viewLength = 0;
+
+/** Index in the view of up to `length` bytes to write: fewer where memory ends behind the first page. */
+function viewBytes(task: Task, address: number, length: number): number {
+  if (length > VIEW_MAX) length = VIEW_MAX;
+  viewLength = length;
+  const at = task.memory.inView(address, length);
+  if (at >= 0) return at;
+  viewLength = PAGE_SIZE - address % PAGE_SIZE;
+  return viewLength < length ? task.memory.inView(address, viewLength) : at;
+}
+
+/** What a write that cannot go on answers: a broken pipe raises SIGPIPE, even after some bytes. */
+export function writeError(task: Task, error: number, done: number): number {
+  if (error === -EPIPE) raiseSignal(task, SIGPIPE);
+  return done > 0 ? done : error;
+}
+
+/** Before a write to a file with offsets: bytes that RLIMIT_FSIZE allows, -EFBIG with SIGXFSZ; setuid bits go. */
+export function beginWrite(task: Task, file: File, offset: number, count: number): number {
+  const inode = file.inode;
+  if ((inode.mode & S_IFMT) !== S_IFREG || count === 0) return count;
+  if ((inode.mode & (S_ISUID | S_ISGID)) !== 0) removePrivileges(task, inode);
   const limit = task.threadGroup.limits.soft(RLIMIT_FSIZE);
   if (limit === Infinity) return offset + count > Number.MAX_SAFE_INTEGER ? -EFBIG : count;
-  const from = (file.flags & O_APPEND) !== 0 ? file.inode.size : offset;
-  if (from >= limit && count > 0) {
+  const from = (file.flags & O_APPEND) !== 0 ? inode.size : offset;
+  if (from >= limit) {
     raiseSignal(task, SIGXFSZ);
     return -EFBIG;
   }
   return Math.min(count, limit - from);
 }
 
-function lseek(task: Task, args: Args): number {
-  const file = task.files.get(args.i32(0));
-  if (file === null) return -EBADF;
-  const whence = args.u32(2);
-  if (whence > SEEK_HOLE) return -EINVAL;
-  return file.seek(args.i53(1), whence);
-}
-
-// --- vectors ------------------------------------------------------------------------------------------------------------
-
-const vector = new Float64Array(2 * IOV_MAX);
-
-/** Reads `count` iovecs at `address` into `vector` (base, length pairs); total bytes, or -ERRNO. */
-export function readVector(task: Task, address: number, count: number): number {
-  if (count < 0 || count > IOV_MAX) return -EINVAL;
-  if (count === 0) return 0;
-  const at = task.memory.inView(address, count * 16);
-  if (at < 0) return at;
-  const view = task.memory.view;
-  let total = 0;
-  for (let i = 0; i < count; i++) {
-    const length = u64(view, at + i * 16 + 8);
-    if (length >= 2 ** 63) return -EINVAL;
-    vector[2 * i] = u64(view, at + i * 16);
-    vector[2 * i + 1] = Math.min(length, COUNT_MAX - total);
-    total += vector[2 * i + 1];
+/** After a write to a file with offsets: O_SYNC, watchers. Gives back `done`. */
+export function endWrite(file: File, done: number): number {
+  if ((file.flags & O_DSYNC) !== 0) {
+    const synced = file.sync((file.flags & O_SYNC) !== O_SYNC);
+    if (synced < 0 && synced !== -EINVAL) return synced;
   }
-  return total;
-}
-
-/** Base and length of entry `i` of the vector that readVector has read last. */
-export function vectorBase(i: number): number {
-  return vector[2 * i];
-}
-export function vectorLength(i: number): number {
-  return vector[2 * i + 1];
-}
-
-function readv(task: Task, args: Args): number {
-  const file = fileForRead(task, args.i32(0));
-  if (file === null) return -EBADF;
-  const result = readVectorInto(task, file, args, -1);
-  return result === -EAGAIN ? waitToRead(task, file, readv) : result;
-}
-
-function preadv(task: Task, args: Args): number {
-  const offset = args.i53(3);
-  if (offset < 0) return -EINVAL;
-  const file = fileForRead(task, args.i32(0));
-  if (file === null) return -EBADF;
-  return file.isSeekable ? readVectorInto(task, file, args, offset) : -ESPIPE;
-}
-
-function preadv2(task: Task, args: Args): number {
-  const flags = args.u32(5);
-  if ((flags & ~0x1f) !== 0) return -EOPNOTSUPP;
-  const offset = args.i53(3);
-  if (offset < -1) return -EINVAL;
-  const file = fileForRead(task, args.i32(0));
-  if (file === null) return -EBADF;
-  if (offset >= 0 && !file.isSeekable) return -ESPIPE;
-  const result = readVectorInto(task, file, args, offset);
-  return result === -EAGAIN && (flags & RWF_NOWAIT) === 0 ? waitToRead(task, file, preadv2) : result;
-}
-
-function readVectorInto(task: Task, file: File, args: Args, offset: number): number {
-  const count = args.i32(2);
-  const total = readVector(task, args.word(1), count);
-  if (total < 0) return total;
-  let done = 0;
-  for (let i = 0; i < count; i++) {
-    const length = vector[2 * i + 1];
-    if (length === 0) continue;
-    const n = readInto(task, file, vector[2 * i], length, offset < 0 ? -1 : offset + done);
-    if (n < 0) return done > 0 ? done : n;
-    done += n;
-    if (n < length) break;
-  }
+  if (done > 0) notifyPath(file.path, IN_MODIFY);
   return done;
-}
-
-function writev(task: Task, args: Args): number {
-  const file = fileForWrite(task, args.i32(0));
-  if (file === null) return -EBADF;
-  return writeVectorOrWait(task, file, args, writev);
-}
-
-function writeVectorOrWait(
-  task: Task,
-  file: File,
-  args: Args,
-  again: (task: Task, args: Args) => number,
-): number {
-  const total = readVector(task, args.word(1), args.i32(2));
-  if (total < 0) return total;
-  const result = writeVectorFrom(task, file, args.i32(2), -1, task.progress);
-  if (result >= 0) task.progress += result;
-  if (result < 0 && result !== -EAGAIN) return task.progress > 0 ? task.progress : result;
-  if (task.progress >= total || file.isSeekable) return task.progress;
-  if ((file.flags & O_NONBLOCK) !== 0) return task.progress > 0 ? task.progress : -EAGAIN;
-  task.waitOn(file.queue, POLLOUT);
-  return task.block(again, task.progress > 0 ? task.progress : -ERESTARTSYS);
-}
-
-function pwritev(task: Task, args: Args): number {
-  const offset = args.i53(3);
-  if (offset < 0) return -EINVAL;
-  const file = fileForWrite(task, args.i32(0));
-  if (file === null) return -EBADF;
-  if (!file.isSeekable) return -ESPIPE;
-  const total = readVector(task, args.word(1), args.i32(2));
-  return total < 0 ? total : writeVectorFrom(task, file, args.i32(2), offset, 0);
-}
-
-function pwritev2(task: Task, args: Args): number {
-  const flags = args.u32(5);
-  if ((flags & ~0x1f) !== 0) return -EOPNOTSUPP;
-  const offset = args.i53(3);
-  if (offset < -1) return -EINVAL;
-  const file = fileForWrite(task, args.i32(0));
-  if (file === null) return -EBADF;
-  if (offset < 0) return writeVectorOrWait(task, file, args, pwritev2);
-  if (!file.isSeekable) return -ESPIPE;
-  const total = readVector(task, args.word(1), args.i32(2));
-  return total < 0 ? total : writeVectorFrom(task, file, args.i32(2), offset, 0);
-}
-
-/** Writes the vector read last, skipping the first `skip` bytes. */
-function writeVectorFrom(task: Task, file: File, count: number, offset: number, skip: number): number {
-  let done = 0;
-  for (let i = 0; i < count; i++) {
-    let base = vector[2 * i], length = vector[2 * i + 1];
-    if (skip >= length) {
-      skip -= length;
-      continue;
-    }
-    base += skip;
-    length -= skip;
-    skip = 0;
-    const n = writeFrom(task, file, base, length, offset < 0 ? -1 : offset + done);
-    if (n < 0) return done > 0 ? done : n;
-    done += n;
-    if (n < length) break;
-  }
-  return done;
-}
-
-// --- file to file -------------------------------------------------------------------------------------------------------
-
-const step = new Uint8Array(STEP_BYTES);
-
-function sendfile(task: Task, args: Args): number {
-  const from = fileForRead(task, args.i32(1)), to = fileForWrite(task, args.i32(0));
-  if (from === null || to === null) return -EBADF;
-  const pointer = args.word(2);
-  if (!from.isSeekable) return pointer !== 0 ? -ESPIPE : -EINVAL;
-  if ((to.flags & O_APPEND) !== 0) return -EINVAL;
-  let offset = from.position;
-  if (pointer !== 0) {
-    const at = task.memory.inView(pointer, 8);
-    if (at < 0) return at;
-    offset = u64(task.memory.view, at) + task.progress;
-    if (offset > Number.MAX_SAFE_INTEGER) return -EINVAL;
-  }
-  const count = Math.min(args.word(3), COUNT_MAX) - task.progress;
-  const n = pump(task, from, offset, to, to.isSeekable ? to.position : -1, count);
-  if (n > 0) {
-    if (to.isSeekable) to.position += n;
-    if (pointer === 0) from.position += n;
-    task.progress += n;
-  }
-  if (n === -EAGAIN && task.progress === 0) {
-    if ((to.flags & O_NONBLOCK) !== 0) return -EAGAIN;
-    task.waitOn(to.queue, POLLOUT);
-    return task.block(sendfile, -ERESTARTSYS);
-  }
-  if (n < 0 && task.progress === 0) return n;
-  return pointer === 0 ? task.progress : putOffset(task, pointer, offset + Math.max(n, 0), task.progress);
-}
-
-function putOffset(task: Task, pointer: number, offset: number, result: number): number {
-  const bytes = step;
-  for (let i = 0; i < 8; i++) bytes[i] = Math.floor(offset / 256 ** i) % 256;
-  const written = task.memory.copyOut(pointer, bytes, 0, 8);
-  return written < 0 ? written : result;
-}
-
-/** Copies up to `count` bytes between files; bytes, or the error that came before the first one. */
-function pump(task: Task, from: File, offset: number, to: File, toOffset: number, count: number): number {
-  let done = 0;
-  while (done < count) {
-    const length = Math.min(STEP_BYTES, count - done);
-    const got = from.read(task, step, 0, length, offset + done);
-    if (got <= 0) return done > 0 ? done : got;
-    const put = to.write(task, step, 0, got, toOffset < 0 ? -1 : toOffset + done);
-    if (put < 0) {
-      if (put === -EPIPE && done === 0) raiseSignal(task, SIGPIPE);
-      return done > 0 ? done : put;
-    }
-    done += put;
-    if (put < got) break;
-  }
-  return done;
-}
-
-function copyFileRange(task: Task, args: Args): number {
-  const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(2));
-  if (from === null || to === null || (to.flags & O_APPEND) !== 0) return -EBADF;
-  if (args.u32(5) !== 0) return -EINVAL;
-  if (from.inode.isDirectory || to.inode.isDirectory) return -EISDIR;
-  if (!from.isSeekable || !to.isSeekable) return -EINVAL;
-  const fromPointer = args.word(1), toPointer = args.word(3);
-  const fromAt = readOffset(task, fromPointer, from.position),
-    toAt = readOffset(task, toPointer, to.position);
-  if (fromAt < 0) return fromAt;
-  if (toAt < 0) return toAt;
-  const count = Math.min(args.word(4), COUNT_MAX);
-  if (from.inode === to.inode && fromAt < toAt + count && toAt < fromAt + count) return -EINVAL;
-  const n = pump(task, from, fromAt, to, toAt, count);
-  if (n <= 0) return n;
-  if (fromPointer === 0) from.position += n;
-  else if (putOffset(task, fromPointer, fromAt + n, 0) < 0) return -EFAULT;
-  if (toPointer === 0) to.position += n;
-  else if (putOffset(task, toPointer, toAt + n, 0) < 0) return -EFAULT;
-  return n;
-}
-
-function readOffset(task: Task, pointer: number, position: number): number {
-  if (pointer === 0) return position;
-  const at = task.memory.inView(pointer, 8);
-  if (at < 0) return at;
-  const offset = u64(task.memory.view, at);
-  return offset > Number.MAX_SAFE_INTEGER ? -EINVAL : offset;
 }

@@ -1,0 +1,314 @@
+// Calls that move bytes between two files: sendfile(2), copy_file_range(2), splice(2), tee(2). A buffer of ours stands
+// between them; bytes are taken out of a pipe only once the other side has them.
+
+import { EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ERESTARTSYS, ESPIPE } from "../abi/errno.ts";
+import { IN_MODIFY, O_APPEND, O_NONBLOCK, POLLIN, POLLOUT, POLLRDHUP, S_IFMT, S_IFREG } from "../abi/file.ts";
+import { i64, put64 } from "../abi/struct.ts";
+import type { Task } from "../task/task.ts";
+import type { File } from "../vfs/file.ts";
+import { notifyPath } from "../vfs/notify.ts";
+import type { Args } from "./args.ts";
+import { beginWrite, COUNT_MAX, fileForRead, fileForWrite, writeError } from "./io.ts";
+import { FULL, type SyscallFamily, type SyscallHandler } from "./table.ts";
+import { SPLICE_FLAGS } from "./vector.ts";
+
+/** Bytes moved in one step. */
+const STEP_BYTES = 64 * 1024;
+const SPLICE_KNOWN = 0xf;
+
+export const TRANSFER_CALLS: SyscallFamily = {
+  sendfile: {
+    nr: { x64: 40, arm64: 71 },
+    args: { out_fd: "fd", in_fd: "fd", offset: { inOut: 8 }, count: "size" },
+    returns: "size",
+    support: FULL,
+    run: sendfile,
+  },
+  splice: {
+    nr: { x64: 275, arm64: 76 },
+    args: {
+      fd_in: "fd",
+      off_in: { inOut: 8 },
+      fd_out: "fd",
+      off_out: { inOut: 8 },
+      len: "size",
+      flags: { flags: SPLICE_FLAGS },
+    },
+    returns: "size",
+    support: FULL,
+    run: splice,
+  },
+  tee: {
+    nr: { x64: 276, arm64: 77 },
+    args: { fd_in: "fd", fd_out: "fd", len: "size", flags: { flags: SPLICE_FLAGS } },
+    returns: "size",
+    support: FULL,
+    run: tee,
+  },
+  copy_file_range: {
+    nr: { x64: 326, arm64: 285 },
+    args: {
+      fd_in: "fd",
+      off_in: { inOut: 8 },
+      fd_out: "fd",
+      off_out: { inOut: 8 },
+      len: "size",
+      flags: "uint",
+    },
+    returns: "size",
+    support: FULL,
+    run: copyFileRange,
+  },
+};
+
+const step = new Uint8Array(STEP_BYTES);
+const offsetBytes = new Uint8Array(8);
+
+/** The offset a call names: that at `pointer`, or the position of the file. -ERRNO. */
+function readOffset(task: Task, pointer: number, file: File): number {
+  if (pointer === 0) return file.isSeekable ? file.position : 0;
+  const at = task.memory.inView(pointer, 8);
+  if (at < 0) return at;
+  const offset = i64(task.memory.view, at);
+  if (offset < 0) return -EINVAL;
+  return offset > Number.MAX_SAFE_INTEGER ? -EOVERFLOW : offset;
+}
+
+/** Writes an offset back to where readOffset found it. 0 or -EFAULT. */
+function writeOffset(task: Task, pointer: number, file: File, offset: number): number {
+  if (pointer === 0) {
+    if (file.isSeekable) file.position = offset;
+    return 0;
+  }
+  put64(offsetBytes, 0, offset);
+  return task.memory.copyOut(pointer, offsetBytes, 0, 8);
+}
+
+/** Why pump() stopped before `count`: 0 at the end of input, or an errno negated. */
+let pumpStop = 0;
+
+/** Copies up to `count` bytes from a file with offsets to another file; gives back how many. */
+function pump(task: Task, from: File, offset: number, to: File, toOffset: number, count: number): number {
+  pumpStop = 0;
+  let done = 0;
+  while (done < count) {
+    const got = from.read(task, step, 0, Math.min(STEP_BYTES, count - done), offset + done);
+    if (got <= 0) {
+      pumpStop = got;
+      break;
+    }
+    const put = to.write(task, step, 0, got, toOffset < 0 ? -1 : toOffset + done);
+    if (put < 0) {
+      pumpStop = put;
+      break;
+    }
+    done += put;
+    if (put < got && toOffset >= 0) break;
+  }
+  if (done > 0) notifyPath(to.path, IN_MODIFY);
+  return done;
+}
+
+/** Where a sendfile() began, across its waits: what stands at its pointer changes meanwhile. */
+class SendStart {
+  readonly offset: number;
+  constructor(offset: number) {
+    this.offset = offset;
+  }
+}
+
+function sendfile(task: Task, args: Args): number {
+  const from = fileForRead(task, args.i32(1)), to = fileForWrite(task, args.i32(0));
+  if (from === null || to === null) return -EBADF;
+  const pointer = args.word(2);
+  if (!from.isSeekable) return pointer !== 0 ? -ESPIPE : -EINVAL;
+  if (from.inode.isDirectory || (to.flags & O_APPEND) !== 0) return -EINVAL;
+  const before = task.progress;
+  const start = task.scratch instanceof SendStart ? task.scratch.offset : readOffset(task, pointer, from);
+  if (start < 0) return start;
+  let count = Math.min(args.word(3), COUNT_MAX) - before;
+  const toOffset = to.isSeekable ? to.position : -1;
+  if (toOffset >= 0) {
+    count = beginWrite(task, to, toOffset, count);
+    if (count < 0) return count;
+  }
+  const n = pump(task, from, start + before, to, toOffset, count);
+  if (to.isSeekable) to.position += n;
+  const done = task.progress = before + n;
+  const isWaiting = n < count && pumpStop === -EAGAIN && (to.flags & O_NONBLOCK) === 0;
+  if (done === 0 && pumpStop < 0 && !isWaiting) return writeError(task, pumpStop, 0);
+  if (pumpStop === -EPIPE) writeError(task, pumpStop, done);
+  const written = writeOffset(task, pointer, from, start + done);
+  if (written < 0) return written;
+  if (!isWaiting) return done;
+  task.scratch ??= new SendStart(start);
+  task.waitOn(to.queue, POLLOUT);
+  return task.block(sendfile, done > 0 ? done : -ERESTARTSYS);
+}
+
+function copyFileRange(task: Task, args: Args): number {
+  const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(2));
+  if (from === null || to === null || (to.flags & O_APPEND) !== 0) return -EBADF;
+  if (args.u32(5) !== 0) return -EINVAL;
+  if (from.inode.isDirectory || to.inode.isDirectory) return -EISDIR;
+  if (!isRegular(from) || !isRegular(to)) return -EINVAL;
+  const fromPointer = args.word(1), toPointer = args.word(3);
+  const fromAt = readOffset(task, fromPointer, from), toAt = readOffset(task, toPointer, to);
+  if (fromAt < 0) return fromAt;
+  if (toAt < 0) return toAt;
+  let count = Math.min(args.word(4), COUNT_MAX);
+  if (from.inode === to.inode && fromAt < toAt + count && toAt < fromAt + count) return -EINVAL;
+  count = beginWrite(task, to, toAt, Math.min(count, Math.max(0, from.inode.size - fromAt)));
+  if (count <= 0) return count;
+  const n = pump(task, from, fromAt, to, toAt, count);
+  if (n === 0) return pumpStop;
+  const first = writeOffset(task, fromPointer, from, fromAt + n);
+  const second = writeOffset(task, toPointer, to, toAt + n);
+  return first < 0 ? first : second < 0 ? second : n;
+}
+
+function isRegular(file: File): boolean {
+  return (file.inode.mode & S_IFMT) === S_IFREG && file.isSeekable;
+}
+
+function splice(task: Task, args: Args): number {
+  const flags = args.u32(5);
+  if ((flags & ~SPLICE_KNOWN) !== 0) return -EINVAL;
+  const count = Math.min(args.word(4), COUNT_MAX);
+  if (count === 0) return 0;
+  const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(2));
+  if (from === null || to === null) return -EBADF;
+  const fromPointer = args.word(1), toPointer = args.word(3);
+  if (from.isPipe && fromPointer !== 0) return -ESPIPE;
+  if (to.isPipe && toPointer !== 0) return -ESPIPE;
+  const mayWait = (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) === 0;
+  if (from.isPipe && to.isPipe) {
+    if (from.queue === to.queue) return -EINVAL;
+    return between(task, from, to, count, true, mayWait, splice);
+  }
+  if (from.isPipe) return outOfPipe(task, from, to, toPointer, count, mayWait);
+  return to.isPipe ? intoPipe(task, from, fromPointer, to, count, mayWait) : -EINVAL;
+}
+
+function tee(task: Task, args: Args): number {
+  const flags = args.u32(3);
+  if ((flags & ~SPLICE_KNOWN) !== 0) return -EINVAL;
+  const count = Math.min(args.word(2), COUNT_MAX);
+  if (count === 0) return 0;
+  const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(1));
+  if (from === null || to === null) return -EBADF;
+  if (!from.isPipe || !to.isPipe || from.queue === to.queue) return -EINVAL;
+  return between(task, from, to, count, false, (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) === 0, tee);
+}
+
+/** From one pipe to another; with `consumes` the bytes leave the first. */
+function between(
+  task: Task,
+  from: File,
+  to: File,
+  count: number,
+  consumes: boolean,
+  mayWait: boolean,
+  again: SyscallHandler,
+): number {
+  let done = 0;
+  while (done < count) {
+    const got = from.peek(step, 0, Math.min(STEP_BYTES, count - done), consumes ? 0 : done);
+    if (got <= 0) return done > 0 ? done : waitOrFail(task, from, POLLIN, got, mayWait, again);
+    const room = to.room();
+    // Whole pipes are moved: a write of fewer than PIPE_BUF bytes would want room for all of them.
+    const put = room > 0 ? to.write(task, step, 0, Math.min(got, room), -1) : room < 0 ? room : -EAGAIN;
+    if (put < 0) {
+      if (put === -EAGAIN && done > 0) return done;
+      return put === -EAGAIN
+        ? waitOrFail(task, to, POLLOUT, put, mayWait, again)
+        : writeError(task, put, done);
+    }
+    if (consumes) from.consume(put);
+    done += put;
+    if (put < got) break;
+  }
+  return done;
+}
+
+function outOfPipe(
+  task: Task,
+  from: File,
+  to: File,
+  pointer: number,
+  count: number,
+  mayWait: boolean,
+): number {
+  if (pointer !== 0 && !to.isSeekable) return -EINVAL;
+  if ((to.flags & O_APPEND) !== 0) return -EINVAL;
+  const start = readOffset(task, pointer, to);
+  if (start < 0) return start;
+  if (to.isSeekable) {
+    count = beginWrite(task, to, start, count);
+    if (count < 0) return count;
+  }
+  let done = 0, stop = 0, waits: File | null = null;
+  while (done < count) {
+    const got = from.peek(step, 0, Math.min(STEP_BYTES, count - done), 0);
+    if (got <= 0) {
+      stop = got;
+      waits = from;
+      break;
+    }
+    const put = to.write(task, step, 0, got, to.isSeekable ? start + done : -1);
+    if (put < 0) {
+      stop = put;
+      waits = to;
+      break;
+    }
+    from.consume(put);
+    done += put;
+  }
+  if (done === 0 && waits !== null) {
+    if (waits === from) return waitOrFail(task, from, POLLIN, stop, mayWait, splice);
+    return stop === -EAGAIN
+      ? waitOrFail(task, to, POLLOUT, stop, mayWait, splice)
+      : writeError(task, stop, 0);
+  }
+  const written = writeOffset(task, pointer, to, start + done);
+  if (done > 0) notifyPath(to.path, IN_MODIFY);
+  return written < 0 ? written : done;
+}
+
+function intoPipe(
+  task: Task,
+  from: File,
+  pointer: number,
+  to: File,
+  count: number,
+  mayWait: boolean,
+): number {
+  if (pointer !== 0 && !from.isSeekable) return -EINVAL;
+  if (from.inode.isDirectory) return -EINVAL;
+  const start = readOffset(task, pointer, from);
+  if (start < 0) return start;
+  const room = to.room();
+  if (room < 0) return writeError(task, room, 0);
+  if (room === 0) return waitOrFail(task, to, POLLOUT, -EAGAIN, mayWait, splice);
+  // Not more than the pipe takes: what a socket has given cannot be put back.
+  const got = from.read(task, step, 0, Math.min(STEP_BYTES, count, room), from.isSeekable ? start : -1);
+  if (got <= 0) return waitOrFail(task, from, POLLIN | POLLRDHUP, got, mayWait, splice);
+  const put = to.write(task, step, 0, got, -1);
+  if (put < 0) return writeError(task, put, 0);
+  const written = writeOffset(task, pointer, from, start + put);
+  return written < 0 ? written : put;
+}
+
+/** Nothing was moved: waits on `file` where `result` is -EAGAIN and it may. */
+function waitOrFail(
+  task: Task,
+  file: File,
+  events: number,
+  result: number,
+  mayWait: boolean,
+  again: SyscallHandler,
+): number {
+  if (result !== -EAGAIN || !mayWait || (file.flags & O_NONBLOCK) !== 0) return result;
+  task.waitOn(file.queue, events);
+  return task.block(again, -ERESTARTSYS);
+}

@@ -1,0 +1,320 @@
+// readv(2), writev(2) and their p forms, vmsplice(2). What the iovecs name is gathered or scattered around one read or
+// write of the file, so that a datagram stays one datagram and a small pipe write stays whole.
+
+import { EAGAIN, EBADF, EINVAL, EOPNOTSUPP, ESPIPE } from "../abi/errno.ts";
+import {
+  IN_ACCESS,
+  IN_MODIFY,
+  O_APPEND,
+  O_DSYNC,
+  O_NONBLOCK,
+  O_SYNC,
+  RWF_APPEND,
+  RWF_DSYNC,
+  RWF_HIPRI,
+  RWF_NOWAIT,
+  RWF_SUPPORTED,
+  RWF_SYNC,
+} from "../abi/file.ts";
+import { u64 } from "../abi/struct.ts";
+import { VIEW_MAX } from "../../platform/platform.ts";
+import type { Task } from "../task/task.ts";
+import type { File } from "../vfs/file.ts";
+import { notifyPath } from "../vfs/notify.ts";
+import type { Args } from "./args.ts";
+import {
+  beginWrite,
+  COUNT_MAX,
+  endWrite,
+  fileForRead,
+  fileForWrite,
+  readError,
+  readInto,
+  waitToRead,
+  waitToWrite,
+  writeError,
+  writeFrom,
+  writeOrWait,
+} from "./io.ts";
+import { FULL, type SyscallFamily, type SyscallHandler } from "./table.ts";
+
+/** Iovecs of one call (UIO_MAXIOV). */
+export const IOVECS_MAX = 1024;
+const IOVEC_BYTES = 16;
+const SIZE_END = 2 ** 63;
+const RWF_FLAGS = { RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND };
+
+export const SPLICE_FLAGS = { SPLICE_F_MOVE: 1, SPLICE_F_NONBLOCK: 2, SPLICE_F_MORE: 4, SPLICE_F_GIFT: 8 };
+
+const IN_ARGS = { fd: "fd", iov: { in: IOVEC_BYTES }, iovcnt: "int" } as const;
+const OUT_ARGS = { fd: "fd", iov: { inIovec: "iovcnt" }, iovcnt: "int" } as const;
+
+export const VECTOR_CALLS: SyscallFamily = {
+  readv: { nr: { x64: 19, arm64: 65 }, args: IN_ARGS, returns: "size", support: FULL, run: readv },
+  writev: { nr: { x64: 20, arm64: 66 }, args: OUT_ARGS, returns: "size", support: FULL, run: writev },
+  vmsplice: {
+    nr: { x64: 278, arm64: 75 },
+    args: { ...OUT_ARGS, flags: { flags: SPLICE_FLAGS } },
+    returns: "size",
+    support: FULL,
+    run: vmsplice,
+  },
+  preadv: {
+    nr: { x64: 295, arm64: 69 },
+    args: { ...IN_ARGS, offset: "offset" },
+    returns: "size",
+    support: FULL,
+    run: preadv,
+  },
+  pwritev: {
+    nr: { x64: 296, arm64: 70 },
+    args: { ...OUT_ARGS, offset: "offset" },
+    returns: "size",
+    support: FULL,
+    run: pwritev,
+  },
+  preadv2: {
+    nr: { x64: 327, arm64: 286 },
+    args: { ...IN_ARGS, offset: "offset", pos_h: "word", flags: { flags: RWF_FLAGS } },
+    returns: "size",
+    support: FULL,
+    run: preadv2,
+  },
+  pwritev2: {
+    nr: { x64: 328, arm64: 287 },
+    args: { ...OUT_ARGS, offset: "offset", pos_h: "word", flags: { flags: RWF_FLAGS } },
+    returns: "size",
+    support: FULL,
+    run: pwritev2,
+  },
+};
+
+/** Bases and lengths of the vector that was read last: a call uses it up before it waits. */
+const bases = new Float64Array(IOVECS_MAX);
+const lengths = new Float64Array(IOVECS_MAX);
+
+/** Reads `count` iovecs at `address`; total bytes, or -ERRNO. */
+export function readVector(task: Task, address: number, count: number): number {
+  if (count < 0 || count > IOVECS_MAX) return -EINVAL;
+  const at = task.memory.inView(address, count * IOVEC_BYTES);
+  if (at < 0) return count === 0 ? 0 : at;
+  const view = task.memory.view;
+  let total = 0;
+  for (let i = 0; i < count; i++) {
+    const length = u64(view, at + i * IOVEC_BYTES + 8);
+    if (length >= SIZE_END) return -EINVAL;
+    bases[i] = u64(view, at + i * IOVEC_BYTES);
+    lengths[i] = Math.min(length, COUNT_MAX - total);
+    total += lengths[i];
+  }
+  return total;
+}
+
+/** Base and length of entry `i` of the vector that readVector has read last. */
+export function vectorBase(i: number): number {
+  return bases[i];
+}
+export function vectorLength(i: number): number {
+  return lengths[i];
+}
+
+/** Bytes between vectors and files; grows to VIEW_MAX once a call needs it. */
+let buffer = new Uint8Array(64 * 1024);
+
+function reserve(length: number): void {
+  if (length > buffer.length) {
+    buffer = new Uint8Array(Math.min(VIEW_MAX, Math.max(length, 2 * buffer.length)));
+  }
+}
+
+/** Copies `length` bytes of the vector from its byte `skip` on into `buffer`. Bytes before a bad address, or -EFAULT. */
+export function gather(task: Task, count: number, skip: number, length: number): number {
+  reserve(length);
+  let done = 0;
+  for (let i = 0; i < count && done < length; i++) {
+    if (skip >= lengths[i]) {
+      skip -= lengths[i];
+      continue;
+    }
+    const n = Math.min(lengths[i] - skip, length - done);
+    const copied = task.memory.copyIn(bases[i] + skip, buffer, done, n);
+    if (copied < 0) return done > 0 ? done : copied;
+    done += n;
+    skip = 0;
+  }
+  return done;
+}
+
+/** Copies the first `length` bytes of `buffer` to the vector from its byte `skip` on. Bytes before a bad address, or -EFAULT. */
+export function scatter(task: Task, count: number, skip: number, length: number): number {
+  let done = 0;
+  for (let i = 0; i < count && done < length; i++) {
+    if (skip >= lengths[i]) {
+      skip -= lengths[i];
+      continue;
+    }
+    const n = Math.min(lengths[i] - skip, length - done);
+    const copied = task.memory.copyOut(bases[i] + skip, buffer, done, n);
+    if (copied < 0) return done > 0 ? done : copied;
+    done += n;
+    skip = 0;
+  }
+  return done;
+}
+
+function readv(task: Task, args: Args): number {
+  const file = fileForRead(task, args.i32(0));
+  if (file === null) return -EBADF;
+  const result = readVectorFrom(task, file, args, -1);
+  return result === -EAGAIN ? waitToRead(task, file, readv) : result;
+}
+
+function preadv(task: Task, args: Args): number {
+  const offset = args.i53(3);
+  if (offset < 0) return -EINVAL;
+  const file = fileForRead(task, args.i32(0));
+  if (file === null) return -EBADF;
+  return file.isSeekable ? readVectorFrom(task, file, args, offset) : -ESPIPE;
+}
+
+function preadv2(task: Task, args: Args): number {
+  const flags = args.u32(5), offset = args.i53(3);
+  const file = fileForRead(task, args.i32(0));
+  if (file === null) return -EBADF;
+  if ((flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
+  if (offset < -1) return -EINVAL;
+  if (offset >= 0 && !file.isSeekable) return -ESPIPE;
+  const result = readVectorFrom(task, file, args, offset);
+  return result === -EAGAIN && (flags & RWF_NOWAIT) === 0 ? waitToRead(task, file, preadv2) : result;
+}
+
+function readVectorFrom(task: Task, file: File, args: Args, offset: number): number {
+  const count = args.i32(2);
+  const total = readVector(task, args.word(1), count);
+  if (total < 0) return total;
+  if (count === 1) return readInto(task, file, bases[0], lengths[0], offset);
+  const isSeekable = file.isSeekable;
+  let done = 0;
+  for (;;) {
+    const length = Math.min(total - done, VIEW_MAX);
+    reserve(length);
+    const place = isSeekable ? (offset < 0 ? file.position : offset + done) : -1;
+    const n = file.read(task, buffer, 0, length, place);
+    if (n < 0) return done > 0 ? done : readError(file, n);
+    const put = scatter(task, count, done, n);
+    if (put < 0) return done > 0 ? done : put;
+    done += put;
+    if (isSeekable && offset < 0) file.position += put;
+    if (put < length || done === total || !isSeekable) break;
+  }
+  notifyPath(file.path, IN_ACCESS);
+  return done;
+}
+
+function writev(task: Task, args: Args): number {
+  const file = fileForWrite(task, args.i32(0));
+  if (file === null) return -EBADF;
+  const total = readVector(task, args.word(1), args.i32(2));
+  return total < 0 ? total : writeVectorOrWait(task, file, args.i32(2), total, true, writev);
+}
+
+function pwritev(task: Task, args: Args): number {
+  const offset = args.i53(3);
+  if (offset < 0) return -EINVAL;
+  const file = fileForWrite(task, args.i32(0));
+  if (file === null) return -EBADF;
+  if (!file.isSeekable) return -ESPIPE;
+  const total = readVector(task, args.word(1), args.i32(2));
+  return total < 0 ? total : writeVectorAt(task, file, args.i32(2), total, offset);
+}
+
+function pwritev2(task: Task, args: Args): number {
+  const flags = args.u32(5), offset = args.i53(3);
+  const file = fileForWrite(task, args.i32(0));
+  if (file === null) return -EBADF;
+  if ((flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
+  if (offset < -1) return -EINVAL;
+  if (offset >= 0 && !file.isSeekable) return -ESPIPE;
+  const total = readVector(task, args.word(1), args.i32(2));
+  if (total < 0) return total;
+  if (!file.isSeekable) {
+    return writeVectorOrWait(task, file, args.i32(2), total, (flags & RWF_NOWAIT) === 0, pwritev2);
+  }
+  // For this one call the file behaves as if it had been opened so.
+  const before = file.flags;
+  if ((flags & RWF_APPEND) !== 0) file.flags |= O_APPEND;
+  if ((flags & RWF_DSYNC) !== 0) file.flags |= O_DSYNC;
+  if ((flags & RWF_SYNC) !== 0) file.flags |= O_SYNC;
+  const result = writeVectorAt(task, file, args.i32(2), total, offset);
+  file.flags = before;
+  return result;
+}
+
+/** Writes the vector read last at the position of the file, or into a stream, waiting as often as it takes. */
+function writeVectorOrWait(
+  task: Task,
+  file: File,
+  count: number,
+  total: number,
+  mayWait: boolean,
+  again: SyscallHandler,
+): number {
+  if (file.isSeekable) return writeVectorAt(task, file, count, total, -1);
+  if (count === 1 && mayWait) return writeOrWait(task, file, bases[0], lengths[0], again);
+  for (let done = task.progress;;) {
+    const length = gather(task, count, done, Math.min(total - done, VIEW_MAX));
+    if (length < 0) return done > 0 ? done : length;
+    const n = file.write(task, buffer, 0, length, -1);
+    if (n === -EAGAIN) {
+      task.progress = done;
+      if (!mayWait) return done > 0 ? done : -EAGAIN;
+      return waitToWrite(task, file, again);
+    }
+    if (n < 0) return writeError(task, n, done);
+    done += n;
+    if (done >= total || n === 0) {
+      notifyPath(file.path, IN_MODIFY);
+      return done;
+    }
+  }
+}
+
+function writeVectorAt(task: Task, file: File, count: number, total: number, offset: number): number {
+  if (count === 1) return writeFrom(task, file, bases[0], lengths[0], offset);
+  total = beginWrite(task, file, offset < 0 ? file.position : offset, total);
+  if (total <= 0) return total;
+  let done = 0;
+  while (done < total) {
+    const length = gather(task, count, done, Math.min(total - done, VIEW_MAX));
+    if (length < 0) {
+      if (done === 0) return length;
+      break;
+    }
+    const place = offset < 0 ? file.position : offset + done;
+    const n = file.write(task, buffer, 0, length, place);
+    if (n < 0) {
+      if (done === 0) return writeError(task, n, 0);
+      break;
+    }
+    if (offset < 0) file.position = (file.flags & O_APPEND) !== 0 ? file.inode.size : place + n;
+    done += n;
+    if (n < length) break;
+  }
+  return endWrite(file, done);
+}
+
+function vmsplice(task: Task, args: Args): number {
+  const flags = args.u32(3);
+  if ((flags & ~0xf) !== 0) return -EINVAL;
+  const file = task.files.get(args.i32(0));
+  if (file === null || !file.isPipe) return -EBADF;
+  const isNonblocking = (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) !== 0 || (file.flags & O_NONBLOCK) !== 0;
+  const count = args.i32(2);
+  if (!file.isWritable) {
+    const result = readVectorFrom(task, file, args, -1);
+    return result === -EAGAIN && !isNonblocking ? waitToRead(task, file, vmsplice) : result;
+  }
+  const total = readVector(task, args.word(1), count);
+  if (total <= 0) return total;
+  return writeVectorOrWait(task, file, count, total, !isNonblocking, vmsplice);
+}

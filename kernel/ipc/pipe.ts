@@ -239,9 +239,6 @@ export class PipeFile extends File {
     return this.isWritable ? this.pipe.room((this.flags & O_DIRECT) !== 0) : -EBADF;
   }
 
-  override get keepsBoundaries(): boolean {
-    return true;
-  }
   override get linkText(): string {
     return `pipe:[${this.inode.ino}]`;
   }

@@ -130,9 +130,6 @@ export abstract class Socket extends File {
   override write(task: Task, from: Uint8Array, at: number, length: number): number {
     return this.send(task, from, at, length, 0, null);
   }
-  override get keepsBoundaries(): boolean {
-    return this.isMessageBased;
-  }
   override get linkText(): string {
     return `socket:[${this.inode.ino}]`;
   }

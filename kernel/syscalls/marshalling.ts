@@ -4,6 +4,7 @@ import {
   bufferItem,
   fixedItem,
   iovecItem,
+  messageItem,
   newMarshalTable,
   setMarshalItems,
   stringItem,
@@ -39,6 +40,7 @@ function itemOf(kind: ArgKind, argument: number, names: readonly string[]): numb
   if ("in" in kind) return fixedItem(argument, kind.in);
   if ("inOut" in kind) return fixedItem(argument, kind.inOut);
   if ("inBuffer" in kind) return bufferItem(argument, argumentIndex(names, kind.inBuffer), kind.unit ?? 1);
+  if ("message" in kind) return messageItem(argument, kind.message === "in");
   if ("inIovec" in kind) return iovecItem(argument, argumentIndex(names, kind.inIovec), true);
   return 0;
 }

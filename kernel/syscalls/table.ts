@@ -27,6 +27,7 @@ export type ArgKind =
   | { readonly in: number } // pointer to `in` bytes, copied in by the stub
   | { readonly inBuffer: string; readonly unit?: number } // pointer; argument `inBuffer` counts units of `unit` bytes (1)
   | { readonly inIovec: string } // pointer to iovecs that are read from; argument `inIovec` counts them
+  | { readonly message: "in" | "out" } // struct msghdr: what it points to is sent ("in") or filled ("out")
   | { readonly out: number } // pointer to at most `out` bytes that the kernel writes
   | { readonly outBuffer: string } // pointer; argument `outBuffer` is its size
   | { readonly inOut: number }; // read, then written

@@ -144,10 +144,6 @@ export abstract class File {
   get isPollable(): boolean {
     return !this.inode.isDirectory && this.inode.type !== S_IFREG;
   }
-  /** One write call is one message or must stay in one piece: pipes and datagrams. writev(2) gathers for it. */
-  get keepsBoundaries(): boolean {
-    return false;
-  }
   /** What /proc/PID/fd/N links to for a file without path: "pipe:[12]", "anon_inode:[eventfd]". */
   get linkText(): string {
     return "anon_inode:[unknown]";

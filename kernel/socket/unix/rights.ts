@@ -8,9 +8,12 @@ import { UnixSocket } from "./unix_socket.ts";
 /** Unix sockets that stand in some message at this moment. */
 const inFlight = new Set<UnixSocket>();
 let isCollecting = false;
+/** Files of all kinds in all messages. */
+export let filesInFlight = 0;
 
 /** `files` have been put into a message that waits in a queue. */
 export function enterFlight(files: readonly File[]): void {
+  filesInFlight += files.length;
   for (const file of files) {
     if (!(file instanceof UnixSocket)) continue;
     file.flights++;
@@ -20,6 +23,7 @@ export function enterFlight(files: readonly File[]): void {
 
 /** `files` have been taken out of a queue. */
 export function leaveFlight(files: readonly File[]): void {
+  filesInFlight -= files.length;
   for (const file of files) {
     if (file instanceof UnixSocket && --file.flights === 0) inFlight.delete(file);
   }

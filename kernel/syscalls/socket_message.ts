@@ -1,0 +1,509 @@
+// Sending and receiving on sockets: sendto(2), recvfrom(2), sendmsg(2), recvmsg(2), sendmmsg(2), recvmmsg(2). Bytes go
+// straight between socket and guest view where one iovec names them; several are gathered or scattered around one call.
+
+import { EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOBUFS, EPIPE } from "../abi/errno.ts";
+import {
+  MSG_CMSG_CLOEXEC,
+  MSG_CTRUNC,
+  MSG_DONTROUTE,
+  MSG_DONTWAIT,
+  MSG_EOR,
+  MSG_ERRQUEUE,
+  MSG_MORE,
+  MSG_NOSIGNAL,
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_TRUNC,
+  MSG_WAITALL,
+  MSG_WAITFORONE,
+  SOCK_STREAM,
+} from "../abi/socket.ts";
+import { SIGPIPE } from "../abi/signal.ts";
+import { i32, put32, put64, u64 } from "../abi/struct.ts";
+import { VIEW_MAX } from "../../platform/platform.ts";
+import { raiseSignal } from "../signal/send.ts";
+import { readControl, writeControl } from "../socket/control_message.ts";
+import { ADDRESS_BYTES_MAX, IncomingMessage, OutgoingMessage } from "../socket/message.ts";
+import type { Socket } from "../socket/socket.ts";
+import { BLOCKED, type Task } from "../task/task.ts";
+import type { Args } from "./args.ts";
+import { readTimespec, relativeDeadline } from "./guest_time.ts";
+import { COUNT_MAX } from "./io.ts";
+import { readAddress, socketOf, waitToReceive, waitToSend, writeAddress } from "./socket_call.ts";
+import { partial, type SyscallFamily, type SyscallHandler } from "./table.ts";
+import { IOVECS_MAX, readVector, vectorBase, vectorLength } from "./vector.ts";
+
+const SEND_FLAGS = { MSG_OOB, MSG_DONTROUTE, MSG_DONTWAIT, MSG_EOR, MSG_MORE, MSG_NOSIGNAL };
+const RECEIVE_FLAGS = {
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_TRUNC,
+  MSG_CTRUNC,
+  MSG_DONTWAIT,
+  MSG_WAITALL,
+  MSG_ERRQUEUE,
+  MSG_WAITFORONE,
+  MSG_CMSG_CLOEXEC,
+};
+/** sizeof(struct msghdr), sizeof(struct mmsghdr), and where the latter's msg_len stands. */
+const HEADER_BYTES = 56;
+const MULTI_HEADER_BYTES = 64;
+const MULTI_LENGTH_AT = 56;
+/** Control messages of one call (net.core.optmem_max). */
+const CONTROL_BYTES_MAX = 20_480;
+/** Bytes that one receive into several iovecs gives at most. */
+const SCATTER_BYTES_MAX = 1024 * 1024;
+
+export const SOCKET_MESSAGE_CALLS: SyscallFamily = {
+  sendto: {
+    nr: { x64: 44, arm64: 206 },
+    args: {
+      sockfd: "fd",
+      buf: { inBuffer: "len" },
+      len: "size",
+      flags: { flags: SEND_FLAGS },
+      dest_addr: { inBuffer: "addrlen" },
+      addrlen: "int",
+    },
+    returns: "size",
+    support: partial("no MSG_OOB, no MSG_ZEROCOPY"),
+    run: sendto,
+  },
+  recvfrom: {
+    nr: { x64: 45, arm64: 207 },
+    args: {
+      sockfd: "fd",
+      buf: { outBuffer: "len" },
+      len: "size",
+      flags: { flags: RECEIVE_FLAGS },
+      src_addr: "word",
+      addrlen: { inOut: 4 },
+    },
+    returns: "size",
+    support: partial("no MSG_OOB, no MSG_ERRQUEUE"),
+    run: recvfrom,
+  },
+  sendmsg: {
+    nr: { x64: 46, arm64: 211 },
+    args: { sockfd: "fd", msg: { message: "in" }, flags: { flags: SEND_FLAGS } },
+    returns: "size",
+    support: partial("no MSG_OOB, no MSG_ZEROCOPY"),
+    run: sendmsg,
+  },
+  recvmsg: {
+    nr: { x64: 47, arm64: 212 },
+    args: { sockfd: "fd", msg: { message: "out" }, flags: { flags: RECEIVE_FLAGS } },
+    returns: "size",
+    support: partial("no MSG_OOB, no MSG_ERRQUEUE"),
+    run: recvmsg,
+  },
+  sendmmsg: {
+    nr: { x64: 307, arm64: 269 },
+    args: {
+      sockfd: "fd",
+      msgvec: { inBuffer: "vlen", unit: MULTI_HEADER_BYTES },
+      vlen: "uint",
+      flags: { flags: SEND_FLAGS },
+    },
+    returns: "int",
+    support: partial("no MSG_OOB, no MSG_ZEROCOPY"),
+    run: sendmmsg,
+  },
+  recvmmsg: {
+    nr: { x64: 299, arm64: 243 },
+    args: {
+      sockfd: "fd",
+      msgvec: { inBuffer: "vlen", unit: MULTI_HEADER_BYTES },
+      vlen: "uint",
+      flags: { flags: RECEIVE_FLAGS },
+      timeout: { inOut: 16 },
+    },
+    returns: "int",
+    support: partial("no MSG_OOB, no MSG_ERRQUEUE"),
+    run: recvmmsg,
+  },
+};
+
+const outgoing = new OutgoingMessage();
+const incoming = new IncomingMessage();
+const control = new Uint8Array(CONTROL_BYTES_MAX);
+/** Bytes of several iovecs in one piece; grows once a call needs it. */
+let gathered = new Uint8Array(4096);
+
+// --- sending --------------------------------------------------------------------------------------------------------
+
+function sendto(task: Task, args: Args): number {
+  const socket = socketOf(task, args.i32(0));
+  if (typeof socket === "number") return socket;
+  let message: OutgoingMessage | null = null;
+  if (args.word(4) !== 0) {
+    message = outgoing;
+    const read = readAddress(task, args.word(4), args.i32(5), message.address);
+    if (read < 0) return read;
+  }
+  const length = Math.min(args.word(2), COUNT_MAX);
+  const flags = args.u32(3);
+  const result = sendOne(task, socket, args.word(1), length, flags, message);
+  return result === BLOCKED_SEND ? waitToSend(task, socket, flags, task.progress, sendto) : result;
+}
+
+/** A send cannot go on now; what has gone stands in task.progress. */
+const BLOCKED_SEND = BLOCKED - 2;
+
+/** Sends the rest of `length` bytes at `address`. What was sent in all, -ERRNO, or BLOCKED_SEND. */
+function sendOne(
+  task: Task,
+  socket: Socket,
+  address: number,
+  length: number,
+  flags: number,
+  message: OutgoingMessage | null,
+): number {
+  if (socket.isMessageBased && length > Math.min(socket.messageBytesMax, VIEW_MAX)) return -EMSGSIZE;
+  for (;;) {
+    const done = task.progress;
+    const step = Math.min(length - done, VIEW_MAX);
+    const at = task.memory.inView(address + done, step);
+    if (at < 0) return done > 0 ? done : -EFAULT;
+    const n = socket.send(task, task.memory.view, at, step, flags, message);
+    if (n < 0) return endSend(task, socket, n, flags);
+    task.progress += n;
+    if (task.progress >= length || socket.isMessageBased) return task.progress;
+    message = null;
+  }
+}
+
+/** A send that failed with `error`. */
+function endSend(task: Task, socket: Socket, error: number, flags: number): number {
+  if (error === -EAGAIN) return BLOCKED_SEND;
+  if (task.progress > 0) return task.progress;
+  if (error === -EPIPE && (flags & MSG_NOSIGNAL) === 0 && socket.socketType === SOCK_STREAM) {
+    raiseSignal(task, SIGPIPE);
+  }
+  return error;
+}
+
+/** struct msghdr of the call being served. */
+const header = {
+  name: 0,
+  nameLength: 0,
+  iov: 0,
+  iovCount: 0,
+  control: 0,
+  controlLength: 0,
+};
+
+/** Reads a struct msghdr. 0 or -ERRNO. */
+function readHeader(task: Task, address: number): number {
+  const at = task.memory.inView(address, HEADER_BYTES);
+  if (at < 0) return -EFAULT;
+  const view = task.memory.view;
+  header.name = u64(view, at);
+  header.nameLength = header.name === 0 ? 0 : i32(view, at + 8);
+  header.iov = u64(view, at + 16);
+  header.iovCount = u64(view, at + 24);
+  header.control = u64(view, at + 32);
+  header.controlLength = u64(view, at + 40);
+  if (header.nameLength < 0) return -EINVAL;
+  // Longer than any address: Linux cuts it to size.
+  header.nameLength = Math.min(header.nameLength, ADDRESS_BYTES_MAX);
+  return header.iovCount > IOVECS_MAX ? -EMSGSIZE : 0;
+}
+
+function sendmsg(task: Task, args: Args): number {
+  const socket = socketOf(task, args.i32(0));
+  if (typeof socket === "number") return socket;
+  const flags = args.u32(2);
+  const result = sendHeader(task, socket, args.word(1), flags);
+  return result === BLOCKED_SEND ? waitToSend(task, socket, flags, task.progress, sendmsg) : result;
+}
+
+/** Sends what the msghdr at `address` names, from byte task.progress on. As sendOne(). */
+function sendHeader(task: Task, socket: Socket, address: number, flags: number): number {
+  const read = readHeader(task, address);
+  if (read < 0) return read;
+  const filled = fillOutgoing(task, socket);
+  const total = filled < 0 ? filled : readVector(task, header.iov, header.iovCount);
+  const result = total < 0 ? total : sendVector(task, socket, total, flags);
+  outgoing.clear();
+  return result;
+}
+
+/** Address and control messages; the latter go with the first byte only. */
+function fillOutgoing(task: Task, socket: Socket): number {
+  const read = readAddress(task, header.name, header.nameLength, outgoing.address);
+  if (read < 0 || task.progress > 0 || header.controlLength === 0 || header.control === 0) return read;
+  if (header.controlLength > CONTROL_BYTES_MAX) return -ENOBUFS;
+  if (task.memory.copyIn(header.control, control, 0, header.controlLength) < 0) return -EFAULT;
+  return readControl(task, socket, control, header.controlLength, outgoing);
+}
+
+function sendVector(task: Task, socket: Socket, total: number, flags: number): number {
+  const isPlain = outgoing.address.length === 0 && outgoing.files === null && outgoing.credentials === null;
+  const message = isPlain ? null : outgoing;
+  const count = header.iovCount;
+  if (count === 1) return sendOne(task, socket, vectorBase(0), total, flags, message);
+  if (socket.isMessageBased && total > Math.min(socket.messageBytesMax, VIEW_MAX)) return -EMSGSIZE;
+  for (;;) {
+    const done = task.progress;
+    const step = gather(task, count, done, Math.min(total - done, VIEW_MAX));
+    if (step < 0) return done > 0 ? done : step;
+    const n = socket.send(task, gathered, 0, step, flags, done === 0 ? message : null);
+    if (n < 0) return endSend(task, socket, n, flags);
+    task.progress += n;
+    if (task.progress >= total || socket.isMessageBased) return task.progress;
+  }
+}
+
+function reserve(length: number): void {
+  if (length > gathered.length) {
+    gathered = new Uint8Array(Math.min(VIEW_MAX, Math.max(length, 2 * gathered.length)));
+  }
+}
+
+/** Copies `length` bytes of the vector from byte `skip` on into `gathered`; `length`, or -EFAULT. */
+function gather(task: Task, count: number, skip: number, length: number): number {
+  reserve(length);
+  let done = 0;
+  for (let i = 0; i < count && done < length; i++) {
+    const size = vectorLength(i);
+    if (skip >= size) {
+      skip -= size;
+      continue;
+    }
+    const n = Math.min(size - skip, length - done);
+    if (task.memory.copyIn(vectorBase(i) + skip, gathered, done, n) < 0) return -EFAULT;
+    done += n;
+    skip = 0;
+  }
+  return done;
+}
+
+function sendmmsg(task: Task, args: Args): number {
+  const socket = socketOf(task, args.i32(0));
+  if (typeof socket === "number") return socket;
+  const count = Math.min(args.u32(2), IOVECS_MAX);
+  const flags = args.u32(3);
+  const state = (task.scratch ??= new ManyMessages()) as ManyMessages;
+  while (state.done < count) {
+    const at = args.word(1) + state.done * MULTI_HEADER_BYTES;
+    const result = sendHeader(task, socket, at, flags);
+    if (result === BLOCKED_SEND) {
+      const waited = waitForMany(task, socket, state, flags, true, sendmmsg);
+      if (waited === BLOCKED) return waited;
+      // What has gone of this message counts as one that was sent short.
+      if (task.progress === 0) return state.done > 0 ? state.done : waited;
+    } else if (result < 0) {
+      return state.done > 0 ? state.done : result;
+    }
+    put32(control, 0, result === BLOCKED_SEND ? task.progress : result);
+    task.progress = 0;
+    if (task.memory.copyOut(at + MULTI_LENGTH_AT, control, 0, 4) < 0) {
+      return state.done > 0 ? state.done : -EFAULT;
+    }
+    state.done++;
+    if (result === BLOCKED_SEND) break;
+  }
+  return state.done;
+}
+
+/** Where a sendmmsg or recvmmsg stands across waits. */
+class ManyMessages {
+  done = 0;
+  /** End of the wait for one message (SO_RCVTIMEO, SO_SNDTIMEO), as task.scratch has it for single calls. */
+  waitDeadline: number | null = null;
+  /** recvmmsg's own timeout, looked at after each message; Infinity = none. */
+  deadline = Infinity;
+}
+
+function waitForMany(
+  task: Task,
+  socket: Socket,
+  state: ManyMessages,
+  flags: number,
+  isSend: boolean,
+  again: SyscallHandler,
+): number {
+  task.scratch = state.waitDeadline;
+  const achieved = state.done;
+  const result = isSend
+    ? waitToSend(task, socket, flags, achieved, again)
+    : waitToReceive(task, socket, flags, achieved, again);
+  state.waitDeadline = task.scratch as number | null;
+  task.scratch = state;
+  return result;
+}
+
+// --- receiving ------------------------------------------------------------------------------------------------------
+
+function recvfrom(task: Task, args: Args): number {
+  const socket = socketOf(task, args.i32(0));
+  if (typeof socket === "number") return socket;
+  const flags = args.u32(3);
+  const wantsAddress = args.word(4) !== 0;
+  if (wantsAddress) incoming.clear();
+  const length = Math.min(args.word(2), COUNT_MAX);
+  const result = receiveOne(task, socket, args.word(1), length, flags, wantsAddress ? incoming : null);
+  if (result === BLOCKED_RECEIVE) return waitToReceive(task, socket, flags, task.progress, recvfrom);
+  if (!wantsAddress) return result;
+  incoming.dropFiles();
+  if (result < 0) return result;
+  const written = writeAddress(task, args.word(4), args.word(5), incoming.address);
+  return written < 0 ? written : result;
+}
+
+/** Nothing to receive now, or with MSG_WAITALL not enough; what has come stands in task.progress. */
+const BLOCKED_RECEIVE = BLOCKED - 3;
+
+/** MSG_WAITALL goes on until everything is there; a look ahead or a message is what it is. */
+function waitsForAll(socket: Socket, flags: number): boolean {
+  return (flags & MSG_WAITALL) !== 0 && (flags & MSG_PEEK) === 0 && !socket.isMessageBased;
+}
+
+/** Receives up to `length` bytes at `address`. What was received in all, -ERRNO, or BLOCKED_RECEIVE. */
+function receiveOne(
+  task: Task,
+  socket: Socket,
+  address: number,
+  length: number,
+  flags: number,
+  message: IncomingMessage | null,
+): number {
+  if ((flags & MSG_ERRQUEUE) !== 0) return -EAGAIN;
+  for (;;) {
+    const done = task.progress;
+    const step = Math.min(length - done, VIEW_MAX);
+    const at = task.memory.outView(address + done, step);
+    if (at < 0) return done > 0 ? done : -EFAULT;
+    const n = socket.receive(task, task.memory.view, at, step, flags, message);
+    if (n === -EAGAIN) return BLOCKED_RECEIVE;
+    if (n < 0) return done > 0 ? done : n;
+    // With MSG_TRUNC the length of the message may be more than what was copied.
+    if (task.memory.outCommit(Math.min(n, step)) < 0) return -EFAULT;
+    task.progress += n;
+    if (n === 0 || task.progress >= length || !waitsForAll(socket, flags)) return task.progress;
+    if (message !== null && message.files !== null) return task.progress;
+  }
+}
+
+function recvmsg(task: Task, args: Args): number {
+  const socket = socketOf(task, args.i32(0));
+  if (typeof socket === "number") return socket;
+  const flags = args.u32(2);
+  const result = receiveHeader(task, socket, args.word(1), flags);
+  if (result !== BLOCKED_RECEIVE) return result;
+  // It may end here: what has come so far is complete then.
+  if (task.progress > 0 && putHeader(task, args.word(1), flags) < 0) return -EFAULT;
+  return waitToReceive(task, socket, flags, task.progress, recvmsg);
+}
+
+/** Receives into what the msghdr at `address` names, and completes it. As receiveOne(). */
+function receiveHeader(task: Task, socket: Socket, address: number, flags: number): number {
+  const read = readHeader(task, address);
+  if (read < 0) return read;
+  const total = readVector(task, header.iov, header.iovCount);
+  if (total < 0) return total;
+  incoming.clear();
+  const result = header.iovCount === 1
+    ? receiveOne(task, socket, vectorBase(0), total, flags, incoming)
+    : receiveVector(task, socket, header.iovCount, total, flags);
+  if (result < 0) {
+    incoming.dropFiles();
+    return result;
+  }
+  const put = putHeader(task, address, flags);
+  return put < 0 ? put : result;
+}
+
+function receiveVector(task: Task, socket: Socket, count: number, total: number, flags: number): number {
+  if ((flags & MSG_ERRQUEUE) !== 0) return -EAGAIN;
+  for (;;) {
+    const done = task.progress;
+    const step = Math.min(total - done, SCATTER_BYTES_MAX);
+    reserve(step);
+    const n = socket.receive(task, gathered, 0, step, flags, incoming);
+    if (n === -EAGAIN) return BLOCKED_RECEIVE;
+    if (n < 0) return done > 0 ? done : n;
+    if (scatter(task, count, done, Math.min(n, step)) < 0) return -EFAULT;
+    task.progress += n;
+    if (n === 0 || task.progress >= total || !waitsForAll(socket, flags)) return task.progress;
+    if (incoming.files !== null) return task.progress;
+  }
+}
+
+/** Copies the first `length` bytes of `gathered` to the vector from byte `skip` on. 0 or -EFAULT. */
+function scatter(task: Task, count: number, skip: number, length: number): number {
+  let done = 0;
+  for (let i = 0; i < count && done < length; i++) {
+    const size = vectorLength(i);
+    if (skip >= size) {
+      skip -= size;
+      continue;
+    }
+    const n = Math.min(size - skip, length - done);
+    if (task.memory.copyOut(vectorBase(i) + skip, gathered, done, n) < 0) return -EFAULT;
+    done += n;
+    skip = 0;
+  }
+  return 0;
+}
+
+const fields = new Uint8Array(16);
+
+/** Writes back what recvmsg(2) answers in the msghdr: address, control messages, flags. */
+function putHeader(task: Task, address: number, flags: number): number {
+  if (header.name !== 0) {
+    const size = Math.min(header.nameLength, incoming.address.length);
+    if (size > 0 && task.memory.copyOut(header.name, incoming.address.bytes, 0, size) < 0) return -EFAULT;
+    put32(fields, 0, incoming.address.length);
+    if (task.memory.copyOut(address + 8, fields, 0, 4) < 0) return -EFAULT;
+  }
+  let used = 0;
+  if (incoming.files !== null || incoming.credentials !== null) {
+    const room = header.control === 0 ? 0 : Math.min(header.controlLength, CONTROL_BYTES_MAX);
+    used = writeControl(task, control, room, incoming, (flags & MSG_CMSG_CLOEXEC) !== 0);
+    if (used > 0 && task.memory.copyOut(header.control, control, 0, used) < 0) return -EFAULT;
+  }
+  put64(fields, 0, used);
+  put32(fields, 8, incoming.flags | (flags & MSG_CMSG_CLOEXEC));
+  return task.memory.copyOut(address + 40, fields, 0, 12);
+}
+
+function recvmmsg(task: Task, args: Args): number {
+  const socket = socketOf(task, args.i32(0));
+  if (typeof socket === "number") return socket;
+  const count = Math.min(args.u32(2), IOVECS_MAX);
+  let state = task.scratch as ManyMessages | null;
+  if (state === null) {
+    state = new ManyMessages();
+    if (args.word(4) !== 0) {
+      const read = readTimespec(task, args.word(4));
+      if (read < 0) return read;
+      state.deadline = relativeDeadline(task);
+    }
+    task.scratch = state;
+  }
+  while (state.done < count) {
+    // Linux: MSG_WAITALL does not hold here.
+    let flags = args.u32(3) & ~(MSG_WAITFORONE | MSG_WAITALL);
+    if (state.done > 0 && (args.u32(3) & MSG_WAITFORONE) !== 0) flags |= MSG_DONTWAIT;
+    const at = args.word(1) + state.done * MULTI_HEADER_BYTES;
+    const result = receiveHeader(task, socket, at, flags);
+    if (result === BLOCKED_RECEIVE) return waitForMany(task, socket, state, flags, false, recvmmsg);
+    if (result < 0) {
+      if (state.done === 0) return result;
+      // The next call is told.
+      if (result !== -EAGAIN) socket.error = -result;
+      return state.done;
+    }
+    put32(fields, 0, result);
+    task.progress = 0;
+    state.waitDeadline = null;
+    if (task.memory.copyOut(at + MULTI_LENGTH_AT, fields, 0, 4) < 0) {
+      return state.done > 0 ? state.done : -EFAULT;
+    }
+    state.done++;
+    if (state.deadline <= task.kernel.clock.monotonic()) break;
+  }
+  return state.done;
+}

@@ -11,6 +11,10 @@ export class Pid {
   readonly namespace: PidNamespace;
   /** Its number by level of namespace; the last one is of `namespace`. */
   readonly #numbers: readonly number[];
+  /** Its number in the root namespace. */
+  readonly root: number;
+  /** Its number in its own namespace: what getpid() answers. */
+  readonly own: number;
   task: Task | null = null;
   group: ProcessGroup | null = null;
   session: Session | null = null;
@@ -19,16 +23,10 @@ export class Pid {
   constructor(namespace: PidNamespace, numbers: readonly number[]) {
     this.namespace = namespace;
     this.#numbers = numbers;
+    this.root = numbers[0];
+    this.own = numbers[namespace.level];
   }
 
-  /** Its number in the root namespace. */
-  get root(): number {
-    return this.#numbers[0];
-  }
-  /** Its number in its own namespace: what getpid() answers. */
-  get own(): number {
-    return this.#numbers[this.#numbers.length - 1];
-  }
   /** Its number as seen from `namespace`, 0 where it cannot be seen. */
   in(namespace: PidNamespace): number {
     if (namespace.level === 0) return this.#numbers[0];

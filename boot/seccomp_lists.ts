@@ -6,6 +6,8 @@ export interface AllowedCall {
   readonly reason: string;
   /** Allowed only where (argument & mask) == value. */
   readonly when?: { readonly argument: number; readonly mask: number; readonly value: number };
+  /** The runtime tries it and can do without: EPERM instead of death. */
+  readonly isRefused?: boolean;
 }
 
 const call = (nr: number, name: string, reason: string, when?: AllowedCall["when"]): AllowedCall => ({
@@ -14,6 +16,20 @@ const call = (nr: number, name: string, reason: string, when?: AllowedCall["when
   reason,
   when,
 });
+
+const refused = (nr: number, name: string, reason: string): AllowedCall => ({
+  nr,
+  name,
+  reason,
+  isRefused: true,
+});
+
+/** Calls that the runtime's threads try now and then and that need not succeed. */
+const TRIED: readonly AllowedCall[] = [
+  refused(21, "access", "malloc tuning"),
+  refused(334, "rseq", "threads that start late"),
+  refused(435, "clone3", "thread pools that would grow"),
+];
 
 /** What V8 and Deno's threads need whatever we do (measured; shared/deno.md). */
 const RUNTIME: readonly AllowedCall[] = [
@@ -63,6 +79,8 @@ const RUNTIME: readonly AllowedCall[] = [
 /** The sentry: its platform, memory files, messages to gofer and CLI. No open by path, no socket, no exec, no fork. */
 export const SENTRY_CALLS: readonly AllowedCall[] = [
   ...RUNTIME,
+  ...TRIED,
+  refused(257, "openat", "V8 workers read /sys/devices/system/cpu/online"),
   call(46, "sendmsg", "gofer, stubs, CLI"),
   call(47, "recvmsg", "gofer, CLI"),
   call(53, "socketpair", "a socket for each stub", { argument: 0, mask: 0xffff_ffff, value: 1 }),
@@ -85,6 +103,7 @@ export const SENTRY_CALLS: readonly AllowedCall[] = [
 /** The gofer: file calls below descriptors it holds. */
 export const GOFER_CALLS: readonly AllowedCall[] = [
   ...RUNTIME,
+  ...TRIED,
   call(46, "sendmsg", "answers"),
   call(47, "recvmsg", "requests"),
   call(437, "openat2", "one name below a node"),
@@ -109,11 +128,15 @@ export const GOFER_CALLS: readonly AllowedCall[] = [
   call(197, "removexattr", "extended attributes"),
 ];
 
+/** As in native/src/confine.rs. */
+const REFUSED = 0xff;
+
 /** Rules as tsv_confine_calls wants them. */
 export function packRules(calls: readonly AllowedCall[]): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(calls.length * 4);
   calls.forEach((allowed, i) => {
     words[4 * i] = allowed.nr;
+    if (allowed.isRefused) words[4 * i + 1] = REFUSED;
     if (allowed.when === undefined) return;
     words[4 * i + 1] = allowed.when.argument + 1;
     words[4 * i + 2] = allowed.when.mask;

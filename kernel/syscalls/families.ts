@@ -22,7 +22,9 @@ import { RLIMIT_CALLS } from "./rlimit.ts";
 import { SCHED_CALLS } from "./sched.ts";
 import { SIGNAL_CALLS } from "./signal.ts";
 import { SOCKET_CALLS } from "./socket.ts";
+import { SOCKET_MESSAGE_CALLS } from "./socket_message.ts";
 import { STAT_CALLS } from "./stat.ts";
+import { SYSTEM_CALLS } from "./system.ts";
 import { TIME_CALLS } from "./time.ts";
 import { TIMER_CALLS } from "./timer.ts";
 import { TRANSFER_CALLS } from "./transfer.ts";
@@ -53,7 +55,9 @@ export const FAMILIES: readonly SyscallFamily[] = [
   SCHED_CALLS,
   SIGNAL_CALLS,
   SOCKET_CALLS,
+  SOCKET_MESSAGE_CALLS,
   STAT_CALLS,
+  SYSTEM_CALLS,
   TIME_CALLS,
   TIMER_CALLS,
   TRANSFER_CALLS,

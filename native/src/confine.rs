@@ -88,6 +88,9 @@ pub extern "C" fn tsv_confine_capabilities(low: u32, high: u32) -> i32 {
     }
 }
 
+/// In the place of the argument: the call gives EPERM instead of killing.
+const REFUSED: u32 = 0xff;
+
 /// Installs an allow-list on every thread. `rules` are `count` entries of 4 words: call number, argument + 1 (0 = any),
 /// mask, value: the call is allowed when (argument & mask) == value. Other calls kill the process, or give EPERM when
 /// `is_lenient`.
@@ -96,8 +99,13 @@ pub extern "C" fn tsv_confine_calls(rules: *const u32, count: u32, is_lenient: u
     // SAFETY: `rules` has 4 * count words (process.ts).
     let words = unsafe { std::slice::from_raw_parts(rules, count as usize * 4) };
     let mut map: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    let mut refused: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     for rule in words.chunks(4) {
         let list = map.entry(rule[0] as i64).or_default();
+        if rule[1] == REFUSED {
+            refused.entry(rule[0] as i64).or_default();
+            continue;
+        }
         if rule[1] == 0 {
             continue;
         }
@@ -115,7 +123,13 @@ pub extern "C" fn tsv_confine_calls(rules: *const u32, count: u32, is_lenient: u
     let Some(program) = filter.ok().and_then(|filter| BpfProgram::try_from(filter).ok()) else {
         return -libc::EINVAL;
     };
-    match apply_filter_all_threads(&program) {
+    // Of two filters the stricter verdict counts: calls the runtime tries and can do without get EPERM.
+    let errno = SeccompAction::Errno(libc::EPERM as u32);
+    let second = SeccompFilter::new(refused, SeccompAction::Allow, errno, TargetArch::x86_64);
+    let Some(second) = second.ok().and_then(|filter| BpfProgram::try_from(filter).ok()) else {
+        return -libc::EINVAL;
+    };
+    match apply_filter_all_threads(&second).and_then(|()| apply_filter_all_threads(&program)) {
         Ok(()) => 0,
         Err(_) => -libc::EPERM,
     }

@@ -1,8 +1,10 @@
 // The bytes of a file that lives in memory: tmpfs files, memfds, the upper layer's copies. Small ones stand in a JS array;
 // once a file is mapped or large its content moves to a host memfd, so that guests can map it.
 
+import { FALLOC_FL_KEEP_SIZE, SEEK_DATA } from "../abi/file.ts";
 import { EFBIG, ENOSPC } from "../abi/errno.ts";
-import { MFD_CLOEXEC } from "../abi/memory.ts";
+import { MFD_CLOEXEC, PAGE_SIZE } from "../abi/memory.ts";
+import { u64 } from "../abi/struct.ts";
 import type { Host } from "../../platform/platform.ts";
 
 /** Content above this goes to a memfd: it is read and written by the host then, one call each. */
@@ -11,7 +13,14 @@ export const INLINE_BYTES_MAX = 256 * 1024;
 export const FILE_BYTES_MAX = 2 ** 46;
 
 const EMPTY = new Uint8Array(0);
-const zeros = new Uint8Array(4096);
+/** struct stat of x86-64, and where st_blocks stands in it. */
+const status = new Uint8Array(144);
+const STAT_BLOCKS_AT = 64;
+
+/** `bytes` in whole pages. */
+export function pagesOf(bytes: number): number {
+  return Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
+}
 
 export class MemoryFile {
   size = 0;
@@ -23,9 +32,10 @@ export class MemoryFile {
     this.#host = host;
   }
 
-  /** Bytes of memory taken: what statfs and st_blocks count. */
+  /** Bytes of memory taken, in whole pages: what statfs and st_blocks count. Holes of files at the host take none. */
   get allocatedBytes(): number {
-    return this.#fd >= 0 ? Math.ceil(this.size / 4096) * 4096 : Math.ceil(this.size / 4096) * 4096;
+    if (this.#fd < 0 || this.#host.fstat(this.#fd, status, 0) < 0) return pagesOf(this.size);
+    return u64(status, STAT_BLOCKS_AT) * 512;
   }
 
   read(into: Uint8Array, at: number, length: number, offset: number): number {
@@ -95,14 +105,14 @@ export class MemoryFile {
     if (moved < 0) return moved;
     const result = this.#host.fallocate(this.#fd, mode, offset, length);
     if (result < 0) return result;
-    if ((mode & 1) === 0 && offset + length > this.size) this.size = offset + length;
+    if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && offset + length > this.size) this.size = offset + length;
     return 0;
   }
 
   /** SEEK_DATA and SEEK_HOLE. Inline content counts as data throughout. */
   seekData(offset: number, whence: number): number {
     if (this.#fd >= 0) return this.#host.lseek(this.#fd, offset, whence);
-    return whence === 3 ? offset : this.size;
+    return whence === SEEK_DATA ? offset : this.size;
   }
 
   /** A host descriptor with the content, for mapping; -ERRNO. It stays owned here. */
@@ -140,6 +150,3 @@ export class MemoryFile {
     this.size = 0;
   }
 }
-
-/** A page of zeros to write from. */
-export const ZERO_PAGE = zeros;

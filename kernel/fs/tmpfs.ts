@@ -13,10 +13,11 @@ import {
   ENOTEMPTY,
   ENXIO,
   EOPNOTSUPP,
-  ERANGE,
 } from "../abi/errno.ts";
 import {
   RENAME_EXCHANGE,
+  RENAME_WHITEOUT,
+  S_IFCHR,
   S_IFDIR,
   S_IFIFO,
   S_IFLNK,
@@ -26,6 +27,7 @@ import {
   XATTR_CREATE,
   XATTR_REPLACE,
 } from "../abi/file.ts";
+import { PAGE_SIZE } from "../abi/memory.ts";
 import type { Host } from "../../platform/platform.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
@@ -44,7 +46,7 @@ import {
 } from "../vfs/inode.ts";
 import type { File } from "../vfs/file.ts";
 import { openSpecial } from "../vfs/special.ts";
-import { MemoryFile } from "./memory_file.ts";
+import { MemoryFile, pagesOf } from "./memory_file.ts";
 import { TmpfsDirectoryFile, TmpfsRegularFile } from "./tmpfs_files.ts";
 
 const TMPFS_MAGIC = 0x0102_1994;
@@ -106,11 +108,13 @@ export class Tmpfs extends Filesystem {
     return new TmpfsInode(this, this.#nextInode++, mode, uid, gid);
   }
 
-  /** Takes note of `bytes` more content (or less); -ENOSPC when the instance is full. */
-  charge(bytes: number): number {
-    if (bytes > 0 && this.bytesUsed + bytes > this.limits.sizeBytes) return -ENOSPC;
+  /** Takes note of `bytes` more content, or less. */
+  charge(bytes: number): void {
     this.bytesUsed += bytes;
-    return 0;
+  }
+  /** Bytes of content that still fit. */
+  room(): number {
+    return Math.max(0, this.limits.sizeBytes - this.bytesUsed);
   }
 }
 
@@ -128,7 +132,9 @@ export class TmpfsInode extends Inode {
   #nextOffset = 2;
   /** Regular files. */
   readonly content: MemoryFile | null;
+  /** Bytes of memory counted for the content, and up to which offset. */
   #charged = 0;
+  #chargedEnd = 0;
   #target = "";
   #xattrs: Map<string, Uint8Array> | null = null;
   #holders = 0;
@@ -178,23 +184,45 @@ export class TmpfsInode extends Inode {
     this.ctimeNsec = this.fs.clock.nanoseconds;
   }
 
-  /** Reserves room for content that grows to `size`; 0 or -ENOSPC. */
-  reserve(size: number): number {
-    const pages = Math.ceil(size / 4096) * 4096;
-    if (pages <= this.#charged) return 0;
-    const charged = this.fs.charge(pages - this.#charged);
-    if (charged === 0) this.#charged = pages;
-    return charged;
+  /**
+   * Reserves memory for `length` bytes at `offset`: how many of them fit, or -ENOSPC. Bytes behind what was written so far
+   * count; a hole that is filled later is counted when the file is looked at next (refresh).
+   */
+  reserve(offset: number, length: number): number {
+    const end = pagesOf(offset + length);
+    if (end <= this.#chargedEnd) return length;
+    const from = Math.max(Math.floor(offset / PAGE_SIZE) * PAGE_SIZE, this.#chargedEnd);
+    const wanted = Math.min(end - from, this.fs.room());
+    const granted = Math.floor(wanted / PAGE_SIZE) * PAGE_SIZE;
+    const fits = Math.min(length, from + granted - offset);
+    if (fits <= 0) return -ENOSPC;
+    this.fs.charge(granted);
+    this.#charged += granted;
+    this.#chargedEnd = from + granted;
+    return fits;
   }
+
   /** Brings size and blocks up to date with the content. */
   noteSize(): void {
-    this.size = this.content!.size;
-    const pages = Math.ceil(this.size / 4096) * 4096;
-    if (pages < this.#charged) {
-      this.fs.charge(pages - this.#charged);
-      this.#charged = pages;
-    }
-    this.blocks = pages / 512;
+    const size = this.content!.size;
+    this.size = size;
+    const end = pagesOf(size);
+    if (end < this.#chargedEnd) this.#chargedEnd = end;
+    if (end < this.#charged) this.#setCharged(end);
+    this.blocks = this.#charged / 512;
+  }
+
+  #setCharged(bytes: number): void {
+    this.fs.charge(bytes - this.#charged);
+    this.#charged = bytes;
+  }
+
+  /** What it takes up is known exactly only to the host: mappings fill pages too. */
+  override refresh(): number {
+    if (this.content === null || this.#isFreed) return 0;
+    this.#setCharged(this.content.allocatedBytes);
+    this.blocks = this.#charged / 512;
+    return 0;
   }
 
   override lookup(name: string): Inode | number {
@@ -318,7 +346,9 @@ export class TmpfsInode extends Inode {
       directory.nlink++;
     }
     source.touchChange();
-    return 0;
+    if ((flags & RENAME_WHITEOUT) === 0) return 0;
+    const whiteout = this.#make(name, { mode: S_IFCHR, uid: source.uid, gid: source.gid });
+    return typeof whiteout === "number" ? whiteout : 0;
   }
 
   #exchange(name: string, a: TmpfsInode, directory: TmpfsInode, newName: string, b: TmpfsInode): number {
@@ -360,8 +390,6 @@ export class TmpfsInode extends Inode {
   override setattr(change: AttributeChange): number {
     if ((change.mask & ATTR_SIZE) !== 0) {
       if (this.content === null) return -EINVAL;
-      const reserved = this.reserve(change.size);
-      if (reserved < 0) return reserved;
       const result = this.content.truncate(change.size);
       if (result < 0) return result;
       this.noteSize();
@@ -508,6 +536,3 @@ function parseSize(text: string, memoryBytes: number): number {
       return number;
   }
 }
-
-/** For callers that get a value larger than their buffer. */
-export const XATTR_TOO_SMALL = -ERANGE;

@@ -1,6 +1,6 @@
 // Open files and directories of tmpfs.
 
-import { EINVAL, ENXIO, EOPNOTSUPP } from "../abi/errno.ts";
+import { EINVAL, ENOSPC, ENXIO, EOPNOTSUPP } from "../abi/errno.ts";
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
@@ -41,7 +41,8 @@ export class TmpfsRegularFile extends File implements Mappable {
     const inode = this.inode;
     // A mapping may have written through the memfd; the size is ours, as only we truncate.
     const n = inode.content!.read(into, at, length, offset);
-    if (n > 0 && (this.flags & O_NOATIME) === 0) {
+    // As relatime has it, but for its rule about atimes of yesterday.
+    if (n > 0 && (this.flags & O_NOATIME) === 0 && isAccessTimeOld(inode)) {
       inode.atimeSec = inode.fs.clock.realtime();
       inode.atimeNsec = inode.fs.clock.nanoseconds;
     }
@@ -51,9 +52,10 @@ export class TmpfsRegularFile extends File implements Mappable {
   override write(_task: Task, from: Uint8Array, at: number, length: number, offset: number): number {
     const inode = this.inode;
     if ((this.flags & O_APPEND) !== 0) offset = inode.size;
-    const reserved = inode.reserve(offset + length);
-    if (reserved < 0) return reserved;
-    const n = inode.content!.write(from, at, length, offset);
+    if (length === 0) return 0;
+    const fits = inode.reserve(offset, length);
+    if (fits < 0) return fits;
+    const n = inode.content!.write(from, at, fits, offset);
     inode.noteSize();
     if (n > 0) inode.touch();
     return n;
@@ -71,8 +73,6 @@ export class TmpfsRegularFile extends File implements Mappable {
 
   override truncate(size: number): number {
     const inode = this.inode;
-    const reserved = inode.reserve(size);
-    if (reserved < 0) return reserved;
     const result = inode.content!.truncate(size);
     if (result < 0) return result;
     inode.noteSize();
@@ -87,8 +87,9 @@ export class TmpfsRegularFile extends File implements Mappable {
     // The host's memfds have no ZERO_RANGE.
     if ((mode & FALLOC_FL_ZERO_RANGE) !== 0) return -EOPNOTSUPP;
     if ((mode & FALLOC_FL_PUNCH_HOLE) === 0) {
-      const reserved = this.inode.reserve(offset + length);
-      if (reserved < 0) return reserved;
+      const fits = this.inode.reserve(offset, length);
+      if (fits < 0) return fits;
+      if (fits < length) return -ENOSPC;
     }
     const result = this.inode.content!.allocate(mode, offset, length);
     this.inode.noteSize();
@@ -113,6 +114,22 @@ export class TmpfsRegularFile extends File implements Mappable {
     this.inode.drop();
     super.release();
   }
+}
+
+/** Nobody has read it since it was changed. */
+function isAccessTimeOld(inode: TmpfsInode): boolean {
+  const { atimeSec, atimeNsec } = inode;
+  return isNotAfter(atimeSec, atimeNsec, inode.mtimeSec, inode.mtimeNsec) ||
+    isNotAfter(atimeSec, atimeNsec, inode.ctimeSec, inode.ctimeNsec);
+}
+
+function isNotAfter(
+  seconds: number,
+  nanoseconds: number,
+  otherSeconds: number,
+  otherNanoseconds: number,
+): boolean {
+  return seconds < otherSeconds || (seconds === otherSeconds && nanoseconds <= otherNanoseconds);
 }
 
 /** lseek(2) for a file of `size` bytes. */

@@ -4,6 +4,7 @@
 import { ALL_CAPABILITIES, newCredentials, NO_CAPABILITIES } from "../../kernel/task/credentials.ts";
 import { newRlimits } from "../../kernel/task/rlimits.ts";
 import type { Task } from "../../kernel/task/task.ts";
+import { put64 } from "../../kernel/abi/struct.ts";
 import { Args } from "../../kernel/syscalls/args.ts";
 import type { SyscallHandler } from "../../kernel/syscalls/table.ts";
 import { Tmpfs } from "../../kernel/fs/tmpfs.ts";
@@ -66,6 +67,11 @@ class FakeHost {
   fallocate(fd: number, mode: number, offset: number, length: number): number {
     if ((mode & 2) !== 0) this.files.get(fd)!.bytes.fill(0, offset, offset + length);
     else if ((mode & 1) === 0) this.ftruncate(fd, Math.max(this.files.get(fd)!.size, offset + length));
+    return 0;
+  }
+  /** struct stat with st_blocks alone. */
+  fstat(fd: number, into: Uint8Array, at: number): number {
+    put64(into, at + 64, Math.ceil(this.files.get(fd)!.size / 4096) * 8);
     return 0;
   }
   lseek(fd: number, offset: number, whence: number): number {

@@ -18,7 +18,7 @@ import { makeDirectory, makeLink, makeSymlink } from "../../vfs/create.ts";
 import type { File } from "../../vfs/file.ts";
 import { newMount } from "../../vfs/mount.ts";
 import { openByName } from "../../vfs/open.ts";
-import { Path } from "../../vfs/path.ts";
+import type { Path } from "../../vfs/path.ts";
 import { resolve } from "../../vfs/path_walk.ts";
 import { removeDirectory, removeFile, renamePath } from "../../vfs/remove.ts";
 import { attach } from "../../vfs/mounting.ts";

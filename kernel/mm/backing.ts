@@ -6,14 +6,18 @@ import { MFD_CLOEXEC } from "../abi/memory.ts";
 import type { File, Mappable } from "../vfs/file.ts";
 import type { Backing } from "./vma.ts";
 
-/** Memory of an open file. Areas of one mmap call share it; each holds the file once. */
+/** Memory of an open file. Areas of one mmap call share it; each holds the file once, the first from the start. */
 export class FileBacking implements Backing {
   readonly file: File;
   readonly #mappable: Mappable;
+  /** The guest may write the file through it, now or after mprotect. */
+  readonly #canWrite: boolean;
 
-  constructor(file: File, mappable: Mappable) {
+  constructor(file: File, mappable: Mappable, isShared: boolean) {
     this.file = file;
     this.#mappable = mappable;
+    this.#canWrite = isShared && file.isWritable;
+    this.hold();
   }
   hostFd(): number {
     return this.#mappable.hostFd();
@@ -23,8 +27,10 @@ export class FileBacking implements Backing {
   }
   hold(): void {
     this.file.hold();
+    if (this.#canWrite) this.file.inode.writableMappings++;
   }
   drop(): void {
+    if (this.#canWrite) this.file.inode.writableMappings--;
     this.file.drop();
   }
 }

@@ -195,8 +195,7 @@ function backingFor(
   // mprotect may ask for writing later: the host has to allow it from the start.
   const mappable = file.mappable(isShared, isShared && file.isWritable ? prot | PROT_WRITE : prot);
   if (typeof mappable === "number") return mappable;
-  file.hold();
-  return new FileBacking(file, mappable);
+  return new FileBacking(file, mappable, isShared);
 }
 
 /** Maps an area that is not in the tree yet, over whatever stands there. */

@@ -76,6 +76,8 @@ export abstract class Inode {
   watches: InodeWatch[] | null = null;
   /** Open files that may write; below 0 = programs that run from it. See vfs/write_access.ts. */
   writers = 0;
+  /** Shared mappings that may write it (i_mmap_writable): F_SEAL_WRITE waits for them to go. Kept by mm/backing.ts. */
+  writableMappings = 0;
   /** Made by O_TMPFILE: it may be given its first link although nlink is 0. */
   isLinkable = false;
 

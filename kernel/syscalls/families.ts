@@ -8,6 +8,7 @@ import { EPOLL_CALLS } from "./epoll.ts";
 import { EVENT_CALLS } from "./event.ts";
 import { EXEC_CALLS } from "./exec.ts";
 import { FUTEX_CALLS } from "./futex.ts";
+import { INOTIFY_CALLS } from "./inotify.ts";
 import { IO_CALLS } from "./io.ts";
 import { MEMORY_CALLS } from "./memory.ts";
 import { MOUNT_CALLS } from "./mount.ts";
@@ -41,6 +42,7 @@ export const FAMILIES: readonly SyscallFamily[] = [
   EVENT_CALLS,
   EXEC_CALLS,
   FUTEX_CALLS,
+  INOTIFY_CALLS,
   IO_CALLS,
   MEMORY_CALLS,
   MOUNT_CALLS,

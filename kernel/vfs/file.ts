@@ -4,6 +4,8 @@
 
 import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE } from "../abi/errno.ts";
 import {
+  IN_CLOSE_NOWRITE,
+  IN_CLOSE_WRITE,
   O_ACCMODE,
   O_PATH,
   O_RDONLY,
@@ -18,6 +20,7 @@ import {
 import { WaitQueue } from "../util/wait_queue.ts";
 import { releaseFileLocks } from "./file_locks.ts";
 import type { Inode } from "./inode.ts";
+import { notifyPath } from "./notify.ts";
 import type { Path } from "./path.ts";
 import type { Task } from "../task/task.ts";
 
@@ -75,6 +78,10 @@ export abstract class File {
   get isWritable(): boolean {
     const mode = this.flags & O_ACCMODE;
     return (this.flags & O_PATH) === 0 && (mode === O_WRONLY || mode === O_RDWR);
+  }
+  /** A shared mapping of it may be written, at once or after mprotect(2). */
+  get isSharedWritable(): boolean {
+    return this.isWritable;
   }
   /** Has a position: lseek, pread and pwrite are allowed. */
   get isSeekable(): boolean {
@@ -174,6 +181,9 @@ export abstract class File {
   release(): void {
     if (this.inode.locks !== null) releaseFileLocks(this);
     if (this.isWriter) this.inode.writers--;
+    if ((this.flags & O_PATH) === 0) {
+      notifyPath(this.path, this.isWritable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
+    }
     this.path?.drop();
     this.path = null;
   }

@@ -45,6 +45,8 @@ export class Mount {
   #uses = 0;
   /** It was unmounted, and goes when nothing uses it any more. */
   #isDetached = false;
+  /** The kernel's own, in nobody's tree (memfds): its names are shown as if it stood at the root. */
+  isInternal = false;
   /** umount2(MNT_EXPIRE) has been here and nobody has used it since. */
   isExpiring = false;
 

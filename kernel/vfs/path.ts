@@ -62,7 +62,9 @@ export function pathName(path: Path, root: Path): string {
     if (mount === root.mount && dentry === root.dentry) break;
     if (dentry === mount.root || dentry.parent === null) {
       if (mount.parent === null) {
-        if (mount !== root.mount || dentry !== mount.root) text = `(unreachable)${text}`;
+        if ((mount !== root.mount || dentry !== mount.root) && !mount.isInternal) {
+          text = `(unreachable)${text}`;
+        }
         break;
       }
       dentry = mount.mountPoint!;

@@ -169,7 +169,7 @@ function isOnNoexecMount(file: File): boolean {
 
 function protMaxOf(file: File, isShared: boolean): number {
   let prot = PROT_ALL;
-  if (isShared && !file.isWritable) prot &= ~PROT_WRITE;
+  if (isShared && !file.isSharedWritable) prot &= ~PROT_WRITE;
   if (isOnNoexecMount(file)) prot &= ~PROT_EXEC;
   return prot;
 }
@@ -193,7 +193,7 @@ function backingFor(
 ): Backing | null | number {
   if (file === null) return isShared ? newSharedMemory(task.mm.host, length) : null;
   // mprotect may ask for writing later: the host has to allow it from the start.
-  const mappable = file.mappable(isShared, isShared && file.isWritable ? prot | PROT_WRITE : prot);
+  const mappable = file.mappable(isShared, isShared && file.isSharedWritable ? prot | PROT_WRITE : prot);
   if (typeof mappable === "number") return mappable;
   return new FileBacking(file, mappable, isShared);
 }

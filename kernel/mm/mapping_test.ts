@@ -31,6 +31,7 @@ function fakeFile(options: { writable?: boolean; readable?: boolean; noexec?: bo
   return {
     isReadable: options.readable ?? true,
     isWritable: options.writable ?? false,
+    isSharedWritable: options.writable ?? false,
     flags: 0,
     path: options.noexec ? { mount: { flags: 8 } } : null,
     mappable: () => ({ hostFd: () => 7, hostOffset: 0 }),

@@ -1,0 +1,39 @@
+// memfd_create(2). The file and its seals stand in fs/anonymous/memfd.ts.
+
+import { EINVAL, ENAMETOOLONG } from "../abi/errno.ts";
+import { F_SEAL_SEAL } from "../abi/file.ts";
+import { MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_HUGETLB } from "../abi/memory.ts";
+import { F_SEAL_EXEC, MFD_EXEC, MFD_NOEXEC_SEAL, newMemfd } from "../fs/anonymous/memfd.ts";
+import type { Task } from "../task/task.ts";
+import { unfinished } from "../util/assert.ts";
+import type { Args } from "./args.ts";
+import { install } from "./event.ts";
+import { partial, type SyscallFamily } from "./table.ts";
+
+/** MFD_NAME_MAX_LEN with the NUL: NAME_MAX less "memfd:". */
+const NAME_BYTES_MAX = 250;
+const MFD_FLAGS = { MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB, MFD_NOEXEC_SEAL, MFD_EXEC };
+
+export const MEMFD_CALLS: SyscallFamily = {
+  memfd_create: {
+    nr: { x64: 319, arm64: 279 },
+    args: { name: "string", flags: { flags: MFD_FLAGS } },
+    returns: "fd",
+    support: partial("no MFD_HUGETLB"),
+    run: memfdCreate,
+  },
+};
+
+function memfdCreate(task: Task, args: Args): number {
+  const flags = args.u32(1);
+  if ((flags & MFD_HUGETLB) !== 0) return unfinished("memfd_create MFD_HUGETLB", EINVAL);
+  if ((flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) !== 0) return -EINVAL;
+  if ((flags & MFD_EXEC) !== 0 && (flags & MFD_NOEXEC_SEAL) !== 0) return -EINVAL;
+  const name = task.memory.readString(args.word(0), NAME_BYTES_MAX);
+  if (typeof name === "number") return name === -ENAMETOOLONG ? -EINVAL : name;
+  const isNoExec = (flags & MFD_NOEXEC_SEAL) !== 0;
+  let seals = (flags & MFD_ALLOW_SEALING) !== 0 || isNoExec ? 0 : F_SEAL_SEAL;
+  if (isNoExec) seals |= F_SEAL_EXEC;
+  const file = newMemfd(task, name, isNoExec ? 0o666 : 0o777, seals);
+  return install(task, file, (flags & MFD_CLOEXEC) !== 0);
+}

@@ -139,9 +139,16 @@ export interface GuestThread {
 
   /**
    * FPU state (XSAVE area, standard format) into `into` at `at`; gives back its size (<= FPU_STATE_MAX), 0 when it cannot.
-   * At FPU_FEATURES stand the components it can hold, as bits of XCR0.
    */
   saveFpu(into: Uint8Array, at: number): number;
+  /** Size of the XSAVE area, and its components as bits of XCR0. */
+  readonly fpuBytes: number;
+  readonly fpuFeatures: number;
+  /**
+   * Puts the FPU state at `address` (64-aligned, writable for fpuBytes) in guest memory and the FPU into its initial state,
+   * both at the latest when the thread resumes, and before what is written through the window from now on. 0 or -ERRNO.
+   */
+  pushFpu(address: number): number;
   /** Loads FPU state that passed validation by the caller (sizes and header); bad content becomes -EINVAL. */
   loadFpu(from: Uint8Array, at: number, length: number): number;
   /** Puts the FPU in its initial state (execve). */
@@ -204,8 +211,6 @@ export interface UserWindow {
 export const VIEW_MAX = 1 << 20;
 /** Largest XSAVE area we carry (AVX-512 needs 2,696). */
 export const FPU_STATE_MAX = 4096;
-/** Offset in a saved XSAVE area of the u64 with its components: where PTRACE_GETREGSET has XCR0. */
-export const FPU_FEATURES = 464;
 
 /** Guest addresses are below this; the stub lives above. */
 export const USER_ADDRESS_END = 0x7fe0_0000_0000;

@@ -32,6 +32,8 @@ export const COMMON_FILTER_LENGTH = 4;
 export const COMMON_XSAVE_MASK = 8;
 /** Bytes of an XSAVE area in the standard format with the components of the mask. */
 export const COMMON_XSAVE_BYTES = 12;
+/** An XSAVE area of the initial state. */
+export const COMMON_FPU = 0x1000;
 export const COMMON_FILTER = 0x100;
 export const COMMON_TABLE = 0x2000;
 export const COMMON_HAS_FSGSBASE = 1;

@@ -1,7 +1,7 @@
 // Signal frames on the guest's stack, as Linux x86-64 lays them out: arch/x86/kernel/signal_64.c, fpu/signal.c;
 // sigreturn(2). From low to high: return address, ucontext, siginfo, and above, aligned to 64, the XSAVE area.
 
-import { Fault, FPU_FEATURES, FPU_STATE_MAX, REG, USER_ADDRESS_END } from "../../platform/platform.ts";
+import { Fault, FPU_STATE_MAX, REG, USER_ADDRESS_END } from "../../platform/platform.ts";
 import { EFAULT } from "../abi/errno.ts";
 import { PROT_WRITE } from "../abi/memory.ts";
 import {
@@ -83,9 +83,8 @@ const MXCSR_VALID = 0xffff;
 const MXCSR_INITIAL = 0x1f80;
 const FCW_INITIAL = 0x37f;
 
-/** The XSAVE area stands here in `buffer`, the frame before it. */
-const FPU_AT = 512;
-const buffer = new Uint8Array(FPU_AT + FPU_STATE_MAX + 8);
+/** A frame, and at sigreturn what may follow it: the gap to the XSAVE area (at most 87 bytes), the area and its end mark. */
+const buffer = new Uint8Array(FRAME_BYTES + 88 + FPU_STATE_MAX + 8);
 const growth = new Fault();
 
 /** Puts a frame for `info` on the stack and the handler into the registers. 0, or -EFAULT when the stack cannot take it. */
@@ -100,39 +99,39 @@ export function pushSignalFrame(
   if ((flags & SA_RESTORER) === 0) return -EFAULT;
   const thread = task.thread;
   const signals = task.signals;
-  const fpuBytes = saveFpu(task, buffer, FPU_AT);
-  if (fpuBytes === 0) return -EFAULT;
+  const { fpuBytes } = thread;
   const fpu = fpuAddress(signals, thread.get(REG.RSP), flags, fpuBytes + 4);
   const frame = Math.floor((fpu - FRAME_BYTES) / 16) * 16 - 8;
   if (frame < 0 || fpu + fpuBytes + 4 > USER_ADDRESS_END) return -EFAULT;
   if (stackChosen !== 0 && !isWithinAltStack(signals, frame)) return -EFAULT;
 
-  finishFpu(fpuBytes);
-  const at = FPU_AT - (fpu - frame);
-  zero(buffer, at, FPU_AT - at);
-  put64(buffer, at, restorer);
-  put64(buffer, at + UC_FLAGS, UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS);
-  put64(buffer, at + UC_STACK, signals.altStackAddress);
-  put32(buffer, at + UC_STACK + 8, signals.altStackFlags);
-  put64(buffer, at + UC_STACK + 16, signals.altStackSize);
+  if (!canWrite(task, frame, fpu + fpuBytes + 4 - frame)) return -EFAULT;
+  zero(buffer, 0, FRAME_BYTES);
+  put64(buffer, 0, restorer);
+  put64(buffer, UC_FLAGS, UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS);
+  put64(buffer, UC_STACK, signals.altStackAddress);
+  put32(buffer, UC_STACK + 8, signals.altStackFlags);
+  put64(buffer, UC_STACK + 16, signals.altStackSize);
   for (let i = 0; i < SC_REGS.length; i++) {
-    put32(buffer, at + UC_MCONTEXT + 8 * i, thread.low(SC_REGS[i]));
-    put32(buffer, at + UC_MCONTEXT + 8 * i + 4, thread.high(SC_REGS[i]));
+    put32(buffer, UC_MCONTEXT + 8 * i, thread.low(SC_REGS[i]));
+    put32(buffer, UC_MCONTEXT + 8 * i + 4, thread.high(SC_REGS[i]));
   }
   const maskLow = signals.hasSavedMask ? signals.savedLow : signals.maskLow;
   const maskHigh = signals.hasSavedMask ? signals.savedHigh : signals.maskHigh;
-  put16(buffer, at + SC_CS, USER_CS);
-  put16(buffer, at + SC_SS, USER_SS);
-  put64(buffer, at + SC_ERR, signals.trapError);
-  put64(buffer, at + SC_TRAPNO, signals.trapNumber);
-  put32(buffer, at + SC_OLDMASK, maskLow);
-  put32(buffer, at + SC_OLDMASK + 4, maskHigh);
-  put64(buffer, at + SC_CR2, signals.faultAddress);
-  put64(buffer, at + SC_FPSTATE, fpu);
-  put32(buffer, at + UC_SIGMASK, maskLow);
-  put32(buffer, at + UC_SIGMASK + 4, maskHigh);
-  if ((flags & SA_SIGINFO) !== 0) putSignalInfo(buffer, at + FRAME_INFO, info);
-  if (writeFrame(task, frame, at, fpu - frame + fpuBytes + 4) < 0) return -EFAULT;
+  put16(buffer, SC_CS, USER_CS);
+  put16(buffer, SC_SS, USER_SS);
+  put64(buffer, SC_ERR, signals.trapError);
+  put64(buffer, SC_TRAPNO, signals.trapNumber);
+  put32(buffer, SC_OLDMASK, maskLow);
+  put32(buffer, SC_OLDMASK + 4, maskHigh);
+  put64(buffer, SC_CR2, signals.faultAddress);
+  put64(buffer, SC_FPSTATE, fpu);
+  put32(buffer, UC_SIGMASK, maskLow);
+  put32(buffer, UC_SIGMASK + 4, maskHigh);
+  if ((flags & SA_SIGINFO) !== 0) putSignalInfo(buffer, FRAME_INFO, info);
+  if (thread.pushFpu(fpu) < 0) return -EFAULT;
+  if (task.memory.copyOut(frame, buffer, 0, FRAME_BYTES) < 0) return -EFAULT;
+  if (markFpu(task, fpu) < 0) return -EFAULT;
 
   if ((signals.altStackFlags & SS_AUTODISARM) !== 0) signals.dropAltStack();
   thread.set(REG.RDI, info.signal);
@@ -204,45 +203,36 @@ export function altStackState(signals: TaskSignals, rsp: number): number {
   return isOnAltStack(signals, rsp) ? SS_ONSTACK : 0;
 }
 
-/** Writes buffer[at, +length) to the guest at `address`; a stack that has to grow for it does. */
-function writeFrame(task: Task, address: number, at: number, length: number): number {
-  if (task.mm.checkRange(address, length, PROT_WRITE) === 0) {
-    return task.memory.copyOut(address, buffer, at, length);
-  }
+/** Whether [address, +length) can be written; a stack that has to grow for it does. */
+function canWrite(task: Task, address: number, length: number): boolean {
+  if (task.mm.checkRange(address, length, PROT_WRITE) === 0) return true;
   growth.signal = SIGSEGV;
   growth.address = address;
   growth.trap = 14;
   growth.error = 6;
-  if (!task.mm.handleFault(task, growth)) return -EFAULT;
-  return task.mm.space.write(address, buffer, at, length) === length ? 0 : -EFAULT;
+  return task.mm.handleFault(task, growth) && task.mm.checkRange(address, length, PROT_WRITE) === 0;
 }
 
-/** Components of the machine's XSAVE area, as bits of XCR0; 0 until the first save. */
-let features = 0;
-
-function saveFpu(task: Task, into: Uint8Array, at: number): number {
-  const size = task.thread.saveFpu(into, at);
-  if (size !== 0) features = u32(into, at + FPU_FEATURES);
-  return size;
+/** The kernel's marks in the XSAVE area at `address`: struct _fpx_sw_bytes, and the second magic behind it. */
+function markFpu(task: Task, address: number): number {
+  const { fpuBytes, fpuFeatures } = task.thread;
+  zero(marks, 0, FXSAVE_BYTES - FX_SW);
+  put32(marks, 0, FP_XSTATE_MAGIC1);
+  put32(marks, 4, fpuBytes + 4);
+  put32(marks, 8, fpuFeatures);
+  put32(marks, 16, fpuBytes);
+  const marked = task.memory.copyOut(address + FX_SW, marks, 0, FXSAVE_BYTES - FX_SW);
+  if (marked < 0) return marked;
+  put32(marks, 0, FP_XSTATE_MAGIC2);
+  return task.memory.copyOut(address + fpuBytes, marks, 0, 4);
 }
 
-/** The kernel's marks in an XSAVE area of `bytes` at FPU_AT: struct _fpx_sw_bytes, and the second magic behind it. */
-function finishFpu(bytes: number): void {
-  zero(buffer, FPU_AT + FX_SW, FXSAVE_BYTES - FX_SW);
-  put32(buffer, FPU_AT + FX_SW, FP_XSTATE_MAGIC1);
-  put32(buffer, FPU_AT + FX_SW + 4, bytes + 4);
-  put32(buffer, FPU_AT + FX_SW + 8, features);
-  put32(buffer, FPU_AT + FX_SW + 16, bytes);
-  // x87 and SSE are always there for a handler to look at.
-  buffer[FPU_AT + FXSAVE_BYTES] |= 3;
-  put32(buffer, FPU_AT + bytes, FP_XSTATE_MAGIC2);
-}
+const marks = new Uint8Array(FXSAVE_BYTES - FX_SW);
 
 /** Loads the FPU state that the frame in the buffer points at; false when it is not a valid one. fpu__restore_sig(). */
 function loadFpu(task: Task, frame: number, read: number): boolean {
   const address = u64(buffer, SC_FPSTATE);
   if (address === 0) return loadInitialFpu(task);
-  if (features === 0) saveFpu(task, area, 0);
   if (address % 64 !== 0 || address + FXSAVE_BYTES > USER_ADDRESS_END) return false;
   let from = buffer;
   let at = address - frame;
@@ -263,7 +253,7 @@ function loadFpu(task: Task, frame: number, read: number): boolean {
     initial[FXSAVE_BYTES] = 3;
     return task.thread.loadFpu(initial, 0, initial.length) >= 0;
   }
-  if (!isHeaderValid(from, at + FXSAVE_BYTES)) return false;
+  if (!isHeaderValid(from, at + FXSAVE_BYTES, task.thread.fpuFeatures)) return false;
   return task.thread.loadFpu(from, at, bytes) >= 0;
 }
 
@@ -288,7 +278,7 @@ function xsaveBytes(from: Uint8Array, at: number, have: number): number {
 }
 
 /** XRSTOR faults on unknown components, on the compacted format and on reserved bytes. */
-function isHeaderValid(from: Uint8Array, at: number): boolean {
+function isHeaderValid(from: Uint8Array, at: number, features: number): boolean {
   if ((u32(from, at) & ~features) !== 0 || u32(from, at + 4) !== 0) return false;
   for (let i = 8; i < XSAVE_HEADER_BYTES; i += 4) {
     if (u32(from, at + i) !== 0) return false;

@@ -32,6 +32,8 @@ pub const COMMON_FILTER_LENGTH: u64 = 4;
 pub const COMMON_XSAVE_MASK: u64 = 8;
 /// Bytes of an XSAVE area in the standard format with the components of the mask.
 pub const COMMON_XSAVE_BYTES: u64 = 12;
+/// An XSAVE area of the initial state.
+pub const COMMON_FPU: u64 = 0x1000;
 pub const COMMON_FILTER: u64 = 0x100;
 pub const COMMON_TABLE: u64 = 0x2000;
 pub const COMMON_HAS_FSGSBASE: u32 = 1;

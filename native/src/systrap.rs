@@ -208,12 +208,15 @@ fn fill_common(common: *mut u8) {
     let has_fsgsbase = unsafe { libc::getauxval(libc::AT_HWCAP2) } & 2 != 0;
     // Components of the XSAVE area that fit the slot's FPU page: all but the AMX tiles.
     let mask = xcr0() & !(3 << 17);
-    // SAFETY: all offsets lie within COMMON_BYTES; the filter is shorter than COMMON_TABLE - COMMON_FILTER.
+    // SAFETY: all offsets lie within COMMON_BYTES; the filter is shorter than COMMON_FPU - COMMON_FILTER.
     unsafe {
         (common.add(COMMON_FLAGS as usize) as *mut u32).write(if has_fsgsbase { COMMON_HAS_FSGSBASE } else { 0 });
         (common.add(COMMON_FILTER_LENGTH as usize) as *mut u32).write(filter.len() as u32);
         (common.add(COMMON_XSAVE_MASK as usize) as *mut u32).write(mask as u32);
         (common.add(COMMON_XSAVE_BYTES as usize) as *mut u32).write(xsave_bytes(mask));
+        // FCW and MXCSR; no component is in use.
+        (common.add(COMMON_FPU as usize) as *mut u16).write(0x37f);
+        (common.add(COMMON_FPU as usize + 24) as *mut u32).write(0x1f80);
         std::ptr::copy_nonoverlapping(
             filter.as_ptr() as *const u8,
             common.add(COMMON_FILTER as usize),

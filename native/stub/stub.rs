@@ -411,6 +411,8 @@ unsafe fn execute(slot: u64, at: u64) -> i64 {
                 n += 8;
             }
             asm!("xsave64 [{}]", in(reg) slot + FPU, in("eax") get32(COMMON, COMMON_XSAVE_MASK), in("edx") 0);
+            // x87 and SSE are written even in their initial state: a signal handler may look at them and change them.
+            put64(slot, FPU + 512, get64(slot, FPU + 512) | 3);
             return 0;
         }
         if op == OP_XRSTOR {

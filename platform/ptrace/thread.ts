@@ -2,6 +2,7 @@
 // written back before it runs.
 
 import { EINVAL } from "../../kernel/abi/errno.ts";
+import { put16, put32, u32, zero } from "../../kernel/abi/struct.ts";
 import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, REG } from "../platform.ts";
 import type { PtraceAddressSpace } from "./address_space.ts";
 import type { PtracePlatform } from "./platform.ts";
@@ -10,6 +11,18 @@ import { PtraceWindow } from "./window.ts";
 const TWO_32 = 4294967296;
 /** Words of struct user_regs_struct: our 23 registers and ds, es, fs, gs. */
 export const USER_REGS_WORDS = 54;
+
+// Places in an XSAVE area, and the control words of its initial state.
+const MXCSR = 24;
+const FPU_XCR0 = 464;
+const XSTATE_BV = 512;
+const FCW_INITIAL = 0x37f;
+const MXCSR_INITIAL = 0x1f80;
+
+const fpuArea = new Uint8Array(FPU_STATE_MAX);
+/** Size and components of this machine's XSAVE area; 0 until first asked for. */
+let fpuBytes = 0;
+let fpuFeatures = 0;
 
 export class PtraceThread implements GuestThread {
   readonly platform: PtracePlatform;
@@ -45,6 +58,38 @@ export class PtraceThread implements GuestThread {
   setWords(index: number, low: number, high: number): void {
     this.registers[2 * index] = low;
     this.registers[2 * index + 1] = high;
+  }
+
+  get fpuBytes(): number {
+    this.#measureFpu();
+    return fpuBytes;
+  }
+  get fpuFeatures(): number {
+    this.#measureFpu();
+    return fpuFeatures;
+  }
+
+  /** The host tells the size by what it fills, and XCR0 in the bytes that are its own. */
+  #measureFpu(): void {
+    if (fpuBytes !== 0) return;
+    const size = this.platform.calls.tsv_ptrace_fpu(this.tid, 0, fpuArea, FPU_STATE_MAX);
+    if (size < 0) return;
+    fpuBytes = size;
+    fpuFeatures = u32(fpuArea, FPU_XCR0);
+  }
+
+  pushFpu(address: number): number {
+    const size = this.platform.calls.tsv_ptrace_fpu(this.tid, 0, fpuArea, FPU_STATE_MAX);
+    if (size < 0) return size;
+    // x87 and SSE are written even in their initial state: a signal handler may look at them and change them.
+    fpuArea[XSTATE_BV] |= 3;
+    const copied = this.window.copyOut(address, fpuArea, 0, size);
+    if (copied < 0) return copied;
+    put16(fpuArea, 0, FCW_INITIAL);
+    put32(fpuArea, MXCSR, MXCSR_INITIAL);
+    zero(fpuArea, XSTATE_BV, 64);
+    const result = this.platform.calls.tsv_ptrace_fpu(this.tid, 1, fpuArea, size);
+    return result < 0 ? -EINVAL : 0;
   }
 
   saveFpu(into: Uint8Array, at: number): number {

@@ -2,12 +2,14 @@
 // it is stopped the slot is ours: registers, commands, outbox. All of it is untrusted memory.
 
 import { EINVAL, EIO } from "../../kernel/abi/errno.ts";
-import { put32 } from "../../kernel/abi/struct.ts";
-import { EVENT, Fault, FPU_FEATURES, FPU_STATE_MAX, type GuestThread, REG, REGS_COUNT } from "../platform.ts";
+import { put16, put32, zero } from "../../kernel/abi/struct.ts";
+import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, REG, REGS_COUNT } from "../platform.ts";
 import {
   COMMAND_BYTES,
   COMMANDS_COUNT,
   COMMANDS_MAX,
+  COMMON,
+  COMMON_FPU,
   ENTRY_RIP,
   ENTRY_TRAP,
   EVENT_COMMANDS_DONE,
@@ -19,6 +21,7 @@ import {
   FPU_BYTES,
   IN_COUNT,
   LEAVE_OVERRIDE,
+  OP_COPY,
   OP_SYSCALL,
   OP_XRSTOR,
   OP_XSAVE,
@@ -60,6 +63,10 @@ const REGS_WORD = SLOT_REGS >> 2;
 
 /** Longest a stub may take over commands before it is given up, milliseconds. Host mmap under memory pressure is slow. */
 const COMMAND_MILLIS_MAX = 20_000;
+
+/** Control words of the FPU's initial state. */
+const FCW_INITIAL = 0x37f;
+const MXCSR_INITIAL = 0x1f80;
 
 /** Words of a signal frame's layout on the host: ucontext.uc_mcontext.fpstate at 40 + 23 * 8. */
 const FRAME_FPSTATE = 40 + 23 * 8;
@@ -311,9 +318,35 @@ export class SystrapThread implements GuestThread {
       if (this.run() < 0) return 0;
     }
     into.set(this.bytes.subarray(from, from + size), at);
-    put32(into, at + FPU_FEATURES, this.platform.fpuFeatures);
-    put32(into, at + FPU_FEATURES + 4, 0);
     return size;
+  }
+
+  get fpuBytes(): number {
+    return this.platform.fpuBytes;
+  }
+  get fpuFeatures(): number {
+    return this.platform.fpuFeatures;
+  }
+
+  /** On the patched way the stub does it when it resumes, which saves a round trip. */
+  pushFpu(address: number): number {
+    const size = this.platform.fpuBytes;
+    if (this.isTrapped) {
+      const from = this.#frameFpu(size);
+      if (from < 0) return -EINVAL;
+      this.bytes[from + 512] |= 3;
+      const copied = this.window.copyOut(address, this.bytes, from, size);
+      if (copied < 0) return copied;
+      put16(this.bytes, from, FCW_INITIAL);
+      put32(this.bytes, from + 24, MXCSR_INITIAL);
+      zero(this.bytes, from + 512, 64);
+      return 0;
+    }
+    if (this.#commands > COMMANDS_MAX - 8 && this.run() < 0) return -EIO;
+    this.command(OP_XSAVE, false, 0);
+    this.command(OP_COPY, false, 0, address, this.address + SLOT_FPU, size);
+    this.command(OP_XRSTOR, false, 0, COMMON + COMMON_FPU);
+    return 0;
   }
 
   loadFpu(from: Uint8Array, at: number, length: number): number {
@@ -327,9 +360,11 @@ export class SystrapThread implements GuestThread {
       this.bytes.set(from.subarray(at + 512, at + size), to + 512);
       return 0;
     }
+    // Commands that still use the slot's area come first.
+    if (this.#commands > 0 && this.run() < 0) return -EIO;
     this.bytes.set(from.subarray(at, at + size), SLOT_FPU);
     this.command(OP_XRSTOR, false, 0, this.address + SLOT_FPU);
-    return this.run();
+    return 0;
   }
 
   /** Nothing to do: a new address space is forked from a stub whose FPU nobody has used. */

@@ -136,10 +136,12 @@ export class FakeThread {
     this.words[2 * index] = low;
     this.words[2 * index + 1] = high;
   }
-  saveFpu(into: Uint8Array, at: number): number {
-    into.set(this.fpu, at);
-    into[at + 464] = 3;
-    return this.fpu.length;
+  readonly fpuBytes = 576;
+  readonly fpuFeatures = 3;
+  pushFpu(address: number): number {
+    this.space.write(address, this.fpu, 0, this.fpu.length);
+    this.fpu = new Uint8Array(576);
+    return 0;
   }
   loadFpu(from: Uint8Array, at: number, length: number): number {
     this.fpu = from.slice(at, at + length);

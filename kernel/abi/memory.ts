@@ -82,6 +82,13 @@ export const MFD_HUGETLB = 0x4;
 // membarrier(2)
 
 // mbind(2)
+export const MPOL_DEFAULT = 0;
+export const MPOL_PREFERRED = 1;
+export const MPOL_BIND = 2;
+export const MPOL_INTERLEAVE = 3;
+export const MPOL_LOCAL = 4;
+export const MPOL_PREFERRED_MANY = 5;
+export const MPOL_WEIGHTED_INTERLEAVE = 6;
 export const MPOL_F_NODE = 1;
 export const MPOL_F_SHARED = 1;
 export const MPOL_MF_STRICT = 1;

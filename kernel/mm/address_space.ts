@@ -140,17 +140,6 @@ export class MemoryMap {
     this.areas.insert(area);
   }
 
-  /** Bytes of executable file mappings: with the program's own code taken off, what VmLib shows. */
-  get executableBytes(): number {
-    let bytes = 0;
-    for (const area of this.areas) {
-      if ((area.prot & PROT_EXEC) !== 0 && (area.prot & PROT_WRITE) === 0 && !area.growsDown) {
-        bytes += area.length;
-      }
-    }
-    return bytes;
-  }
-
   /** Text of /proc/PID/maps; `pathOf` names a mapped file as the reader sees it. */
   mapsText(pathOf: (file: File) => string): string {
     let text = "";
@@ -171,6 +160,7 @@ export function mapsLine(area: Vma, pathOf: (file: File) => string): string {
   const head = `${hex(area.start, 8)}-${hex(area.end, 8)} ${bits} ${hex(offset, 8)} ${device} ${
     inode?.ino ?? 0
   } `;
-  const name = area.name !== "" ? area.name : file !== null ? pathOf(file) : "";
+  let name = area.name;
+  if (name === "" && area.backing !== null) name = file !== null ? pathOf(file) : "/dev/zero (deleted)";
   return name === "" ? `${head}\n` : `${head.padEnd(73)}${name}\n`;
 }

@@ -36,6 +36,8 @@ export class Vma {
   isDumped = true;
   /** mlock(2) and kin: counted, not pinned. */
   isLocked = false;
+  /** mbind(2): MPOL_ mode and flags, -1 = the task's. With one memory node it is only shown. */
+  memoryPolicy = -1;
   /** PROT_ bits mprotect may give: a shared mapping of a read-only file is never writable, none of noexec is executable. */
   protMax = 7;
 
@@ -86,6 +88,7 @@ export class Vma {
     copy.isWiped = this.isWiped;
     copy.isDumped = this.isDumped;
     copy.isLocked = this.isLocked;
+    copy.memoryPolicy = this.memoryPolicy;
     copy.protMax = this.protMax;
     this.backing?.hold();
     return copy;
@@ -96,6 +99,7 @@ export class Vma {
     return this.end === next.start && this.prot === next.prot && this.flags === next.flags &&
       this.name === next.name && this.isForked === next.isForked && this.isWiped === next.isWiped &&
       this.isDumped === next.isDumped && this.isLocked === next.isLocked && this.protMax === next.protMax &&
+      this.memoryPolicy === next.memoryPolicy &&
       isSameBacking(this.backing, next.backing) &&
       (this.backing === null || this.offset + this.length === next.offset);
   }
@@ -111,10 +115,9 @@ export class VmaSet {
   readonly #areas: Vma[] = [];
   /** Sum of lengths, bytes. */
   totalBytes = 0;
-  /** Of those that are data (Vma.isData), that are locked, and of stacks. */
+  /** Of those that are data (Vma.isData), and that are locked. */
   dataBytes = 0;
   lockedBytes = 0;
-  stackBytes = 0;
   /** Data that memory may have to be found for: without MAP_NORESERVE and thread stacks. */
   committedBytes = 0;
 
@@ -254,7 +257,6 @@ export class VmaSet {
   #count(area: Vma, bytes: number): void {
     this.totalBytes += bytes;
     if (area.isLocked) this.lockedBytes += bytes;
-    if (area.growsDown) this.stackBytes += bytes;
     if (!area.isData) return;
     this.dataBytes += bytes;
     if ((area.flags & (MAP_NORESERVE | MAP_STACK)) === 0) this.committedBytes += bytes;
@@ -303,7 +305,6 @@ export class VmaSet {
     this.totalBytes =
       this.dataBytes =
       this.lockedBytes =
-      this.stackBytes =
       this.committedBytes =
         0;
   }

@@ -11,6 +11,7 @@ import { FUTEX_CALLS } from "./futex.ts";
 import { INOTIFY_CALLS } from "./inotify.ts";
 import { IO_CALLS } from "./io.ts";
 import { MEMORY_CALLS } from "./memory.ts";
+import { MEMORY_POLICY_CALLS } from "./memory_policy.ts";
 import { MOUNT_CALLS } from "./mount.ts";
 import { NAMESPACE_CALLS } from "./namespace.ts";
 import { OPEN_CALLS } from "./open.ts";
@@ -45,6 +46,7 @@ export const FAMILIES: readonly SyscallFamily[] = [
   INOTIFY_CALLS,
   IO_CALLS,
   MEMORY_CALLS,
+  MEMORY_POLICY_CALLS,
   MOUNT_CALLS,
   NAMESPACE_CALLS,
   OPEN_CALLS,

@@ -21,6 +21,8 @@ export class Scheduling {
   defaultTimerSlackNanos = TIMER_SLACK_NANOS;
   /** ioprio_set(2) value. */
   ioPriority = 0;
+  /** set_mempolicy(2): MPOL_ mode and flags. With one memory node it is only shown. */
+  memoryPolicy = 0;
 
   get isRealTime(): boolean {
     return this.policy === SCHED_FIFO || this.policy === SCHED_RR;
@@ -33,6 +35,7 @@ export class Scheduling {
     child.timerSlackNanos = this.timerSlackNanos;
     child.defaultTimerSlackNanos = this.timerSlackNanos;
     child.ioPriority = this.ioPriority;
+    child.memoryPolicy = this.memoryPolicy;
     if (this.resetsOnFork) {
       if (!this.isRealTime) child.nice = Math.max(0, this.nice);
       return child;

@@ -12,6 +12,7 @@ import {
   F_GETLEASE,
   F_GETLK,
   F_GETOWN,
+  F_GETPIPE_SZ,
   F_GETSIG,
   F_OFD_GETLK,
   F_OFD_SETLK,
@@ -22,6 +23,7 @@ import {
   F_SETLK,
   F_SETLKW,
   F_SETOWN,
+  F_SETPIPE_SZ,
   F_SETSIG,
   FD_CLOEXEC,
   FIOASYNC,
@@ -245,6 +247,9 @@ function fcntl(task: Task, args: Args): number {
       return 2; // F_UNLCK: no lease
     case F_SETLEASE:
       return -EINVAL;
+    case F_SETPIPE_SZ:
+    case F_GETPIPE_SZ:
+      return file.isPipe ? file.control(task, command, args.word(2)) : -EBADF;
     default:
       return file.control(task, command, args.word(2));
   }

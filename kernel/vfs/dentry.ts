@@ -4,6 +4,7 @@
 
 import { ENOENT } from "../abi/errno.ts";
 import type { Inode } from "./inode.ts";
+import { notifyGone } from "./notify.ts";
 
 /** Unused dentries kept, over all file systems. */
 export const DENTRIES_UNUSED_MAX = 20_000;
@@ -56,7 +57,9 @@ export class Dentry {
   #forget(): void {
     const inode = this.inode;
     this.inode = null;
-    inode?.drop();
+    if (inode === null) return;
+    if (this.isUnlinked) notifyGone(inode);
+    inode.drop();
   }
 
   /** The cached child of that name, or null. */

@@ -1,7 +1,7 @@
 // Telling watchers what happens to inodes. Linux: fs/notify/fsnotify.c, inotify(7). The queue that a guest reads stands in
 // fs/anonymous/inotify.ts; here is who is told.
 
-import { IN_DELETE_SELF, IN_IGNORED, IN_ISDIR } from "../abi/file.ts";
+import { IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF } from "../abi/file.ts";
 import type { Inode } from "./inode.ts";
 import type { Path } from "./path.ts";
 
@@ -47,7 +47,8 @@ export function newCookie(): number {
 /** `event` has happened to `inode` itself. */
 export function notifyInode(inode: Inode, event: number): void {
   if (watchCount === 0 || inode.watches === null) return;
-  tell(inode, inode.isDirectory ? event | IN_ISDIR : event, 0, "");
+  const isOfSelf = (event & (IN_DELETE_SELF | IN_MOVE_SELF)) !== 0;
+  tell(inode, inode.isDirectory && !isOfSelf ? event | IN_ISDIR : event, 0, "");
 }
 
 /** `event` has happened to the entry `name` of `directory`. */
@@ -74,9 +75,9 @@ export function notifyPath(path: Path | null, event: number): void {
   notifyInode(inode, event);
 }
 
-/** The last link of `inode` went: its watches end. */
+/** Nobody uses an unlinked name of `inode` any more: without another link it is gone, and its watches end. */
 export function notifyGone(inode: Inode): void {
-  if (watchCount === 0 || inode.watches === null || (inode.nlink > 0 && !inode.isDirectory)) return;
+  if (watchCount === 0 || inode.watches === null || inode.nlink > 0) return;
   notifyInode(inode, IN_DELETE_SELF);
   for (const watch of [...inode.watches ?? []]) {
     watch.onEvent(IN_IGNORED, 0, "");

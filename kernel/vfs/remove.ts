@@ -26,7 +26,7 @@ import { CAP_MKNOD } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
 import { Dentry } from "./dentry.ts";
 import { isPlainName, mayCreate } from "./create.ts";
-import { newCookie, notifyEntry, notifyGone, notifyInode } from "./notify.ts";
+import { newCookie, notifyEntry, notifyInode } from "./notify.ts";
 import type { Path } from "./path.ts";
 import { MAY_EXEC, MAY_WRITE, mayAccess, mayDelete } from "./permission.ts";
 import { type Parent, resolveParent } from "./path_walk.ts";
@@ -80,8 +80,7 @@ function afterRemoval(parent: Parent, dentry: Dentry): void {
   const isDirectory = inode.isDirectory;
   // The dentry may be the inode's last holder: watchers hear first.
   notifyEntry(parent.path.inode, parent.name, isDirectory, IN_DELETE, 0);
-  if (inode.nlink > 0 && !isDirectory) notifyInode(inode, IN_ATTRIB);
-  notifyGone(inode);
+  if (!isDirectory) notifyInode(inode, IN_ATTRIB);
   parent.path.dentry.remove(dentry);
 }
 
@@ -187,7 +186,7 @@ function carryOut(from: Parent, source: Dentry, to: Parent, target: Dentry, flag
     notifyEntry(oldDirectory, from.name, replaced!.isDirectory, IN_MOVED_TO, back);
     notifyInode(replaced!, IN_MOVE_SELF);
   } else {
-    if (replaced !== null) notifyGone(replaced);
+    if (replaced !== null && !replaced.isDirectory) notifyInode(replaced, IN_ATTRIB);
     from.path.dentry.moveChild(source, to.path.dentry, to.name);
   }
   notifyInode(inode, IN_MOVE_SELF);

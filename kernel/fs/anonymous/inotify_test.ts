@@ -77,8 +77,18 @@ Deno.test("inotify tells of what happens in a watched directory", () => {
 Deno.test("a watch ends with its inode", () => {
   const { t, file, fd } = watched();
   equal(removeDirectory(t.task, AT_FDCWD, "/d"), 0);
-  deepEqual(events(file), ["1 delete_self|dir", "1 ignored"]);
+  deepEqual(events(file), ["1 delete_self", "1 ignored"]);
   equal(t.call(INOTIFY_CALLS.inotify_rm_watch.run, fd, 1), -EINVAL);
+});
+
+Deno.test("a watched file is gone when its last user closes it", () => {
+  const { t, file, fd } = watched();
+  const open = openByName(t.task, AT_FDCWD, "/f", O_CREAT | O_RDWR, 0o644) as File;
+  t.call(INOTIFY_CALLS.inotify_add_watch.run, fd, "/f", IN_ALL_EVENTS);
+  removeFile(t.task, AT_FDCWD, "/f");
+  deepEqual(events(file), ["2 attrib"]);
+  open.drop();
+  deepEqual(events(file), ["2 close_write", "2 delete_self", "2 ignored"]);
 });
 
 Deno.test("masks select, repeats are merged, a buffer too small for one event is refused", () => {

@@ -162,7 +162,9 @@ function notifyParentOfExit(group: ThreadGroup): void {
 /** Sends the exit signal and wakes wait(2). True when nobody will wait for it: do_notify_parent(). */
 export function tellParent(group: ThreadGroup): boolean {
   const parent = group.parent;
-  if (parent === null || parent.liveCount === 0) return parent !== null;
+  // Without a parent: boot's own processes, whose status boot has read by now; only an init stays.
+  if (parent === null) return group.pid.namespace.init !== group;
+  if (parent.liveCount === 0) return true;
   let isAutoReaped = false;
   let signal = group.exitSignal;
   if (signal === SIGCHLD) {

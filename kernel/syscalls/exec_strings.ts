@@ -1,0 +1,88 @@
+// argv and envp of execve(2): NULL-terminated arrays of strings. They lie close together as a rule, so memory is read in
+// blocks, a few host calls for all of them. Linux: count(), copy_strings() of fs/exec.c.
+
+import { E2BIG, EFAULT } from "../abi/errno.ts";
+import { u64 } from "../abi/struct.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
+import { ARG_STRING_BYTES_MAX } from "../loader/stack.ts";
+import type { Task } from "../task/task.ts";
+import { bytesToLatin1 } from "../util/bytes.ts";
+
+const POINTER_BYTES = 8;
+/** Bytes of one list including its pointers; the exact limit depends on the stack's and is checked by execute(). */
+const LIST_BYTES_MAX = 8 * 1024 * 1024;
+
+/** A part of guest memory that was read in one go. */
+class Block {
+  readonly #bytes: Uint8Array;
+  #start = 0;
+  #length = 0;
+
+  constructor(size: number) {
+    this.#bytes = new Uint8Array(size);
+  }
+
+  /** Forgets what it holds: memory may have changed since. */
+  clear(): void {
+    this.#length = 0;
+  }
+
+  /** Index in `bytes` of `address`, of which at least `length` bytes follow, or -1. */
+  #at(task: Task, address: number, length: number): number {
+    const at = address - this.#start;
+    if (at >= 0 && at + length <= this.#length) return at;
+    if (address + length > USER_ADDRESS_END) return -1;
+    this.#start = address;
+    const room = Math.min(this.#bytes.length, USER_ADDRESS_END - address);
+    // Short where mapped memory ends.
+    this.#length = Math.max(0, task.mm.space.read(address, this.#bytes, 0, room));
+    return length <= this.#length ? 0 : -1;
+  }
+
+  /** The pointer at `address`, or -1. */
+  pointer(task: Task, address: number): number {
+    const at = this.#at(task, address, POINTER_BYTES);
+    return at < 0 ? -1 : u64(this.#bytes, at);
+  }
+
+  /** The string at `address`; -EFAULT, or -E2BIG when it is too long for one. */
+  string(task: Task, address: number): string | number {
+    let at = this.#at(task, address, 1);
+    if (at < 0) return -EFAULT;
+    let end = this.#bytes.indexOf(0, at);
+    if (end >= 0 && end < this.#length) return bytesToLatin1(this.#bytes, at, end - at);
+    // It goes on behind the block, or starts late in it: again, from its start.
+    this.clear();
+    at = this.#at(task, address, 1);
+    if (at < 0) return -EFAULT;
+    end = this.#bytes.indexOf(0);
+    if (end >= 0 && end < this.#length) return bytesToLatin1(this.#bytes, 0, end);
+    return this.#length === this.#bytes.length ? -E2BIG : -EFAULT;
+  }
+}
+
+/** One string with its NUL fits any of the two. */
+const pointers = new Block(8 * 1024);
+const strings = new Block(ARG_STRING_BYTES_MAX + 1);
+const near = new Block(16 * 1024);
+
+/** The strings of the array at `address`; a null pointer is an empty list, as on Linux. */
+export function readStrings(task: Task, address: number): string[] | number {
+  const list: string[] = [];
+  if (address === 0) return list;
+  pointers.clear();
+  near.clear();
+  strings.clear();
+  let bytes = 0;
+  for (let at = address;; at += POINTER_BYTES) {
+    const pointer = pointers.pointer(task, at);
+    if (pointer < 0) return -EFAULT;
+    if (pointer === 0) return list;
+    let text = near.string(task, pointer);
+    if (typeof text === "number") text = strings.string(task, pointer);
+    if (typeof text === "number") return text;
+    bytes += text.length + 1 + POINTER_BYTES;
+    if (bytes > LIST_BYTES_MAX) return -E2BIG;
+    list.push(text);
+  }
+}

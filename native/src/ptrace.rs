@@ -177,15 +177,19 @@ pub extern "C" fn tsv_ptrace_inject(pid: i32, registers: *const u64, instruction
             }
             let signal = libc::WSTOPSIG(status);
             if signal == libc::SIGTRAP {
+                if ptrace(libc::PTRACE_GETREGS as u32, pid, 0, user.as_mut_ptr() as usize) < 0 {
+                    return errno();
+                }
+                // Out of a SYSEMU stop the first step only ends the call that was emulated.
+                if user[RIP] == *instruction {
+                    continue;
+                }
                 break;
             }
             if signal == crate::slot::INTERRUPT_SIGNAL || signal == libc::SIGSTOP {
                 continue; // not now: the thread is stopped for us anyway
             }
             return -libc::EFAULT;
-        }
-        if ptrace(libc::PTRACE_GETREGS as u32, pid, 0, user.as_mut_ptr() as usize) < 0 {
-            return errno();
         }
         arguments[0] = if is_clone && child != 0 { child } else { user[10] };
         0

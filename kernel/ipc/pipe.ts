@@ -155,7 +155,7 @@ export class Pipe {
 
   /** F_SETPIPE_SZ: the new size, or -ERRNO. */
   resize(task: Task, bytes: number): number {
-    if (bytes <= 0 || bytes > PIPE_BYTES_LIMIT) return -EINVAL;
+    if (bytes > PIPE_BYTES_LIMIT) return -EINVAL;
     let size = PAGE_SIZE;
     while (size < bytes) size *= 2;
     if (size > this.ring.capacity && size > PIPE_BYTES_MAX && !task.credentials.has(CAP_SYS_RESOURCE)) {

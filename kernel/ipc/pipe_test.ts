@@ -119,6 +119,6 @@ Deno.test("F_SETPIPE_SZ rounds up to a power of two pages and does not drop what
   equal(p.syscall(a, SYS.fcntl, w, F_SETPIPE_SZ, 70_000), 131_072);
   equal(p.syscall(a, SYS.write, w, B, 100_000), 100_000);
   equal(p.syscall(a, SYS.fcntl, w, F_SETPIPE_SZ, 4096), -EBUSY);
-  equal(p.syscall(a, SYS.fcntl, w, F_SETPIPE_SZ, 0), -EINVAL);
+  equal(p.syscall(a, SYS.fcntl, w, F_SETPIPE_SZ, 2 ** 31 + 1), -EINVAL);
   equal(readiness(a, r), POLLIN | POLLRDNORM);
 });

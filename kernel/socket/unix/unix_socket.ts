@@ -58,8 +58,14 @@ export abstract class UnixSocket extends Socket {
     if (address.family === AF_UNIX && address.length === PATH_OFFSET) return this.autobind(task);
     const name = unixName(address);
     if (typeof name === "number") return name;
-    if (this.name !== "") return -EINVAL;
+    if (this.name !== "") return this.#refuseSecondName(task, name);
     return name.charCodeAt(0) === 0 ? this.#bindAbstract(task, name) : this.#bindPath(task, name);
+  }
+
+  /** Linux makes the node before it sees that there is a name already: one that exists is what it complains of. */
+  #refuseSecondName(task: Task, name: string): number {
+    if (name.charCodeAt(0) === 0) return -EINVAL;
+    return typeof resolve(task, AT_FDCWD, name, 0) === "number" ? -EINVAL : -EADDRINUSE;
   }
 
   /** Gives it a free abstract name, unless it has one. */

@@ -1,0 +1,277 @@
+// Clocks and timers: reading, sleeping, interval timers, POSIX timers, timerfd. Times are compared, never printed.
+#include "check.h"
+
+static volatile int caught, caught_code, caught_value, caught_overrun;
+static void count(int number) { caught++; (void)number; }
+static void note(int number, siginfo_t *info, void *context) {
+  caught++;
+  caught_code = info->si_code;
+  caught_value = info->si_value.sival_int;
+  caught_overrun = info->si_overrun;
+  (void)number;
+  (void)context;
+}
+
+static double seconds_of(clockid_t clock) {
+  struct timespec time = {-1, -1};
+  if (clock_gettime(clock, &time) != 0) return -1;
+  return time.tv_sec + time.tv_nsec / 1e9;
+}
+static int is_between(double value, double low, double high) { return value >= low && value <= high; }
+
+static void clocks(void) {
+  static const struct { const char *name; clockid_t clock; } all[] = {
+    {"REALTIME", CLOCK_REALTIME}, {"MONOTONIC", CLOCK_MONOTONIC}, {"MONOTONIC_RAW", CLOCK_MONOTONIC_RAW},
+    {"REALTIME_COARSE", CLOCK_REALTIME_COARSE}, {"MONOTONIC_COARSE", CLOCK_MONOTONIC_COARSE},
+    {"BOOTTIME", CLOCK_BOOTTIME}, {"TAI", CLOCK_TAI}, {"PROCESS", CLOCK_PROCESS_CPUTIME_ID},
+    {"THREAD", CLOCK_THREAD_CPUTIME_ID},
+  };
+  for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
+    struct timespec time;
+    char name[64];
+    snprintf(name, sizeof name, "clock_gettime %s", all[i].name);
+    CALL(name, syscall(SYS_clock_gettime, all[i].clock, &time));
+    TRUE(name, time.tv_nsec >= 0 && time.tv_nsec < 1000000000);
+    snprintf(name, sizeof name, "clock_getres %s", all[i].name);
+    CALL(name, syscall(SYS_clock_getres, all[i].clock, &time));
+  }
+  struct timespec time;
+  CALL("a clock of nobody", syscall(SYS_clock_gettime, 99, &time));
+  CALL("clock_gettime at a bad address", syscall(SYS_clock_gettime, CLOCK_REALTIME, BAD));
+  CALL("clock_getres at no address", syscall(SYS_clock_getres, CLOCK_REALTIME, NULL));
+  TRUE("the vDSO and the call agree", is_between(seconds_of(CLOCK_MONOTONIC) -
+    (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &time), time.tv_sec + time.tv_nsec / 1e9), -0.5, 0.5));
+  struct timeval now;
+  CALL("gettimeofday", syscall(SYS_gettimeofday, &now, NULL));
+  TRUE("is the wall clock", is_between(now.tv_sec - seconds_of(CLOCK_REALTIME), -2, 2));
+  TRUE("time", labs((long)syscall(SYS_time, NULL) - now.tv_sec) <= 1);
+  CALL("gettimeofday at a bad address", syscall(SYS_gettimeofday, BAD, NULL));
+  clockid_t clock;
+  CALL("clock of process 0", clock_getcpuclockid(0, &clock));
+  CALL("can be read", clock_gettime(clock, &time));
+  CALL("clock of a stranger", clock_gettime((~(1 << 21) << 3) | 2, &time));
+  time = (struct timespec){0, 1000000000};
+  CALL("clock_settime of nonsense", clock_settime(CLOCK_REALTIME, &time));
+  CALL("clock_settime of MONOTONIC", clock_settime(CLOCK_MONOTONIC, &time));
+  double before = seconds_of(CLOCK_PROCESS_CPUTIME_ID), start = now_seconds();
+  while (now_seconds() - start < 0.05) continue;
+  TRUE("work counts as CPU time", seconds_of(CLOCK_PROCESS_CPUTIME_ID) - before > 0.01);
+  before = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+  usleep(50000);
+  TRUE("sleep does not", seconds_of(CLOCK_THREAD_CPUTIME_ID) - before < 0.04);
+  struct tms usage;
+  TRUE("times", times(&usage) > 0 && usage.tms_utime + usage.tms_stime >= 0);
+}
+
+static void sleeps(void) {
+  struct timespec time = {0, 30000000}, left;
+  double start = now_seconds();
+  CALL("nanosleep", nanosleep(&time, NULL));
+  TRUE("takes its time", is_between(now_seconds() - start, 0.03, 1));
+  time = (struct timespec){0, -1};
+  CALL("nanosleep of a negative time", nanosleep(&time, NULL));
+  time = (struct timespec){-1, 0};
+  CALL("nanosleep before the epoch", nanosleep(&time, NULL));
+  CALL("nanosleep at a bad address", syscall(SYS_nanosleep, BAD, NULL));
+  time = (struct timespec){0, 0};
+  CALL("nanosleep of nothing", nanosleep(&time, NULL));
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  time.tv_nsec += 30000000;
+  if (time.tv_nsec >= 1000000000) time.tv_nsec -= 1000000000, time.tv_sec++;
+  start = now_seconds();
+  CALL("sleep to an instant", clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL));
+  TRUE("it comes", is_between(now_seconds() - start, 0.025, 1));
+  CALL("an instant that is over", clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL));
+  clock_gettime(CLOCK_REALTIME, &time);
+  time.tv_nsec += 30000000;
+  if (time.tv_nsec >= 1000000000) time.tv_nsec -= 1000000000, time.tv_sec++;
+  start = now_seconds();
+  CALL("an instant of the wall clock", clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &time, NULL));
+  TRUE("it comes too", is_between(now_seconds() - start, 0.02, 1));
+  CALL("sleep on the thread's clock", syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &time, NULL));
+  CALL("sleep on a raw clock", syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC_RAW, 0, &time, NULL));
+  CALL("sleep on no clock", syscall(SYS_clock_nanosleep, 77, 0, &time, NULL));
+
+  struct sigaction action = {.sa_handler = count};
+  sigaction(SIGALRM, &action, NULL);
+  struct itimerval soon = {.it_value = {0, 20000}};
+  setitimer(ITIMER_REAL, &soon, NULL);
+  time = (struct timespec){5, 0};
+  CALL("nanosleep interrupted", nanosleep(&time, &left));
+  TRUE("what is left", is_between(left.tv_sec + left.tv_nsec / 1e9, 4, 4.99));
+  pid_t child = fork();
+  if (child == 0) {
+    time = (struct timespec){0, 100000000};
+    start = now_seconds();
+    int result = nanosleep(&time, NULL);
+    _exit(result == 0 && is_between(now_seconds() - start, 0.1, 1));
+  }
+  usleep(20000);
+  kill(child, SIGSTOP);
+  usleep(20000);
+  kill(child, SIGCONT);
+  CALL("a stop does not end a sleep", wait_code(child));
+}
+
+static void interval_timers(void) {
+  struct itimerval value = {{0, 10000}, {0, 10000}}, old;
+  struct sigaction action = {.sa_handler = count};
+  sigaction(SIGALRM, &action, NULL);
+  sigaction(SIGPROF, &action, NULL);
+  caught = 0;
+  CALL("setitimer", setitimer(ITIMER_REAL, &value, NULL));
+  while (caught < 3) pause();
+  CALL("getitimer", getitimer(ITIMER_REAL, &old));
+  TRUE("its interval", old.it_interval.tv_usec == 10000 && old.it_value.tv_usec <= 10000);
+  value = (struct itimerval){{0, 0}, {0, 0}};
+  CALL("stop it", setitimer(ITIMER_REAL, &value, &old));
+  TRUE("it ran", old.it_interval.tv_usec == 10000);
+  getitimer(ITIMER_REAL, &old);
+  TRUE("it runs no more", old.it_value.tv_sec == 0 && old.it_value.tv_usec == 0);
+  value.it_value.tv_usec = 1000000;
+  CALL("too many microseconds", setitimer(ITIMER_REAL, &value, NULL));
+  CALL("no such timer", setitimer(3, &old, NULL));
+  CALL("getitimer of none", getitimer(3, &old));
+  CALL("getitimer at a bad address", getitimer(ITIMER_REAL, (void *)BAD));
+  CALL("alarm", alarm(10));
+  CALL("alarm again", alarm(0));
+  CALL("alarm was off", alarm(0));
+  caught = 0;
+  value = (struct itimerval){{0, 0}, {0, 20000}};
+  CALL("ITIMER_PROF", setitimer(ITIMER_PROF, &value, NULL));
+  double start = now_seconds();
+  while (caught == 0 && now_seconds() - start < 3) continue;
+  CALL("fires while we work", caught);
+  caught = 0;
+  value = (struct itimerval){{0, 0}, {0, 50000}};
+  setitimer(ITIMER_REAL, &value, NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    getitimer(ITIMER_REAL, &old);
+    _exit(old.it_value.tv_usec == 0);
+  }
+  CALL("a child has no timers", wait_code(child));
+  while (caught == 0) pause();
+}
+
+static void posix_timers(void) {
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+  struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO};
+  sigaction(SIGUSR1, &action, NULL);
+  sigaction(SIGALRM, &action, NULL);
+  timer_t timer, second;
+  event.sigev_value.sival_int = 4711;
+  CALL("timer_create", timer_create(CLOCK_MONOTONIC, &event, &timer));
+  struct itimerspec value = {{0, 0}, {0, 20000000}}, old;
+  caught = 0;
+  CALL("timer_settime", timer_settime(timer, 0, &value, NULL));
+  CALL("timer_gettime", timer_gettime(timer, &old));
+  TRUE("what is left", old.it_value.tv_sec == 0 && old.it_value.tv_nsec > 0 && old.it_value.tv_nsec <= 20000000);
+  while (caught == 0) pause();
+  TRUE("its signal", caught_code == SI_TIMER && caught_value == 4711);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  value = (struct itimerspec){{0, 5000000}, {0, 5000000}};
+  timer_settime(timer, 0, &value, NULL);
+  usleep(100000);
+  caught = 0;
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+  TRUE("one signal with overruns", caught == 1 && caught_overrun > 5 && caught_overrun < 60);
+  TRUE("timer_getoverrun", timer_getoverrun(timer) == caught_overrun);
+  value = (struct itimerspec){{0, 0}, {0, 0}};
+  CALL("disarm", timer_settime(timer, 0, &value, &old));
+  TRUE("it was armed", old.it_interval.tv_nsec == 5000000);
+  value.it_value.tv_nsec = 1000000000;
+  CALL("a bad time", timer_settime(timer, 0, &value, NULL));
+  CALL("timer_delete", timer_delete(timer));
+  CALL("timer_delete again", syscall(SYS_timer_delete, timer));
+  event.sigev_signo = 99;
+  CALL("a bad signal", timer_create(CLOCK_MONOTONIC, &event, &timer));
+  event.sigev_signo = SIGUSR1;
+  event.sigev_notify = 77;
+  CALL("a bad notification", timer_create(CLOCK_MONOTONIC, &event, &timer));
+  CALL("a bad clock", timer_create(77, NULL, &timer));
+  event.sigev_notify = SIGEV_NONE;
+  CALL("without a signal", timer_create(CLOCK_MONOTONIC, &event, &second));
+  value = (struct itimerspec){{0, 0}, {0, 1000000}};
+  timer_settime(second, 0, &value, NULL);
+  usleep(10000);
+  timer_gettime(second, &old);
+  TRUE("it has run out", old.it_value.tv_sec == 0 && old.it_value.tv_nsec == 0);
+  timer_delete(second);
+  CALL("with SIGALRM by default", timer_create(CLOCK_REALTIME, NULL, &timer));
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  value = (struct itimerspec){{0, 0}, {now.tv_sec, now.tv_nsec}};
+  caught = 0;
+  CALL("at an instant that is over", timer_settime(timer, TIMER_ABSTIME, &value, NULL));
+  double start = now_seconds();
+  while (caught == 0 && now_seconds() - start < 3) usleep(1000);
+  CALL("fires at once", caught);
+  timer_delete(timer);
+  event.sigev_notify = SIGEV_SIGNAL;
+  CALL("on CPU time", timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer));
+  value = (struct itimerspec){{0, 0}, {0, 20000000}};
+  timer_settime(timer, 0, &value, NULL);
+  caught = 0;
+  start = now_seconds();
+  while (caught == 0 && now_seconds() - start < 3) continue;
+  CALL("fires while we work", caught);
+  timer_delete(timer);
+}
+
+static void timerfds(void) {
+  uint64_t ticks = 0;
+  CALL("timerfd_create of a bad clock", timerfd_create(CLOCK_PROCESS_CPUTIME_ID, 0));
+  CALL("timerfd_create with bad flags", timerfd_create(CLOCK_MONOTONIC, 1));
+  int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  CALL("read of an idle one", read(fd, &ticks, 8));
+  struct itimerspec value = {{0, 10000000}, {0, 20000000}}, old;
+  CALL("timerfd_settime", timerfd_settime(fd, 0, &value, NULL));
+  CALL("with bad flags", timerfd_settime(fd, 8, &value, NULL));
+  CALL("of no timerfd", timerfd_settime(1, 0, &value, NULL));
+  CALL("of a closed one", timerfd_settime(900, 0, &value, NULL));
+  CALL("timerfd_gettime", timerfd_gettime(fd, &old));
+  TRUE("what is left", old.it_value.tv_nsec > 0 && old.it_interval.tv_nsec == 10000000);
+  struct pollfd one = {fd, POLLIN, 0};
+  CALL("poll", poll(&one, 1, 1000));
+  usleep(50000);
+  CALL("a short read", read(fd, &ticks, 4));
+  CALL("read", read(fd, &ticks, 8));
+  TRUE("the ticks", ticks >= 5 && ticks < 60);
+  CALL("write", write(fd, &ticks, 8));
+  value = (struct itimerspec){{0, 0}, {0, 0}};
+  CALL("disarm", timerfd_settime(fd, 0, &value, &old));
+  TRUE("it was armed", old.it_interval.tv_nsec == 10000000);
+  timerfd_gettime(fd, &old);
+  TRUE("it is not", old.it_value.tv_nsec == 0 && old.it_value.tv_sec == 0);
+  fcntl(fd, F_SETFL, 0);
+  clock_gettime(CLOCK_MONOTONIC, &value.it_value);
+  value.it_value.tv_sec += 1;
+  value.it_value.tv_nsec = 0;
+  value.it_value.tv_sec -= 1;
+  CALL("at an instant that is over", timerfd_settime(fd, TFD_TIMER_ABSTIME, &value, NULL));
+  CALL("a read waits for nothing", read(fd, &ticks, 8));
+  CALL("one tick", ticks);
+  value = (struct itimerspec){{0, 0}, {0, 30000000}};
+  timerfd_settime(fd, 0, &value, NULL);
+  double start = now_seconds();
+  CALL("a read waits", read(fd, &ticks, 8));
+  TRUE("for its time", is_between(now_seconds() - start, 0.025, 1));
+  char path[64], link[64] = "";
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  readlink(path, link, sizeof link - 1);
+  say("its link", "%s", link);
+  close(fd);
+}
+
+int main(void) {
+  clocks();
+  sleeps();
+  interval_timers();
+  posix_timers();
+  timerfds();
+  return 0;
+}

@@ -27,6 +27,7 @@ import { enterVdso } from "../loader/vdso.ts";
 import { MemoryMap } from "../mm/address_space.ts";
 import { carryOut, findFree } from "../mm/mapping.ts";
 import { Vma } from "../mm/vma.ts";
+import { MAY_READ, mayAccess } from "../vfs/permission.ts";
 import { FOLLOW, resolve } from "../vfs/path_walk.ts";
 import { commitCredentials } from "./credential_changes.ts";
 import { killOtherThreads, releaseVforkParent, resetForExec } from "./exec_changes.ts";
@@ -236,7 +237,8 @@ function load(
 function applyCredentials(task: Task, changed: ExecCredentials): void {
   const { credentials, isSecure } = changed;
   const isPlain = credentials.euid === credentials.uid && credentials.egid === credentials.gid;
-  task.mm.dumpable = isPlain ? 1 : 0;
+  const isReadable = mayAccess(credentials, task.mm.exe!.inode, MAY_READ) === 0;
+  task.mm.dumpable = isPlain && isReadable ? 1 : 0;
   commitCredentials(task, credentials);
   if (!isSecure) return;
   task.parentDeathSignal = 0;

@@ -33,7 +33,7 @@ import {
 } from "../slot.ts";
 import { Patches } from "./patches.ts";
 import type { SystrapPlatform } from "./platform.ts";
-import { SystrapThread } from "./thread.ts";
+import type { SystrapThread } from "./thread.ts";
 
 const TWO_32 = 4294967296;
 

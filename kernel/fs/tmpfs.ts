@@ -51,6 +51,11 @@ import { TmpfsDirectoryFile, TmpfsRegularFile } from "./tmpfs_files.ts";
 
 const TMPFS_MAGIC = 0x0102_1994;
 const LINKS_MAX = 65_000;
+/**
+ * Linux: what statfs(2) shows of an instance without a limit, where Linux shows zeros: the root of a sandbox is one, and
+ * programs that look for free space would find none. 4 TiB.
+ */
+const UNLIMITED_BLOCKS = 2 ** 30;
 /** Bytes of all extended attributes of one inode. */
 const XATTR_BYTES_MAX = 64 * 1024;
 
@@ -94,10 +99,11 @@ export class Tmpfs extends Filesystem {
 
   override statfs(into: FilesystemStat): number {
     into.type = TMPFS_MAGIC;
-    into.blocks = this.limits.sizeBytes === Infinity ? 0 : Math.floor(this.limits.sizeBytes / 4096);
+    const isLimited = this.limits.sizeBytes !== Infinity;
+    into.blocks = isLimited ? Math.floor(this.limits.sizeBytes / 4096) : UNLIMITED_BLOCKS;
     into.blocksFree = Math.max(0, into.blocks - Math.ceil(this.bytesUsed / 4096));
     into.blocksAvailable = into.blocksFree;
-    into.files = this.limits.inodes === Infinity ? 0 : this.limits.inodes;
+    into.files = this.limits.inodes === Infinity ? UNLIMITED_BLOCKS : this.limits.inodes;
     into.filesFree = Math.max(0, into.files - this.inodesUsed);
     return 0;
   }

@@ -112,9 +112,10 @@ export class Dentry {
     list(this);
   }
 
-  /** The child has been removed from the file system: the name is free, who has it open keeps it. */
+  /** The child has been removed from the file system: who has it open keeps it, and its name is known to be free. */
   remove(child: Dentry): void {
     this.#detach(child);
+    if (this.inode!.isCacheable) this.add(child.name, null);
   }
 
   #detach(child: Dentry): void {
@@ -125,13 +126,15 @@ export class Dentry {
 
   /** Moves `child` of this directory to `to` under another name, after a rename in the file system. */
   moveChild(child: Dentry, to: Dentry, name: string): void {
-    this.#children?.delete(child.name);
+    const before = child.name;
+    this.#children?.delete(before);
     const replaced = to.child(name);
     if (replaced !== null && replaced !== child) to.#detach(replaced);
     child.name = name;
     child.parent = to;
     if (to.#children === null) to.#children = new Map();
     to.#children.set(name, child);
+    if (this.inode!.isCacheable) this.add(before, null);
   }
 
   /** Swaps two children after RENAME_EXCHANGE. */

@@ -53,6 +53,10 @@ export class OverlayInode extends Inode {
   /** Top to bottom. Other than directories have one at most, and none once they are copied up. */
   #lowers: readonly Inode[];
   #holders = 0;
+  /** Whether lookups below may be remembered: the layers' own answer, asked once. */
+  #isCacheable: boolean;
+  /** It was made above where nothing of its name stood below: removing it leaves nothing to cover. */
+  #isNew = false;
   /** Its name was removed while it stood in a lower layer: that one's link count does not tell. */
   #isRemoved = false;
 
@@ -71,6 +75,7 @@ export class OverlayInode extends Inode {
     this.#lowers = lowers;
     this.rdevMajor = real.rdevMajor;
     this.rdevMinor = real.rdevMinor;
+    this.#isCacheable = (upper === null || upper.isCacheable) && lowers.every((lower) => lower.isCacheable);
     this.sync();
   }
 
@@ -125,9 +130,7 @@ export class OverlayInode extends Inode {
   }
 
   override get isCacheable(): boolean {
-    if (this.#upper !== null && !this.#upper.isCacheable) return false;
-    for (let i = 0; i < this.#lowers.length; i++) if (!this.#lowers[i].isCacheable) return false;
-    return true;
+    return this.#isCacheable;
   }
 
   /** Takes its place in the upper layer: from now on `upper` counts. Called by copy_up.ts. */
@@ -135,6 +138,7 @@ export class OverlayInode extends Inode {
     this.fs.keepNumber(upper, this.ino);
     if (this.#holders > 0) upper.hold();
     this.#upper = upper;
+    if (!upper.isCacheable) this.#isCacheable = false;
     if (!this.isDirectory) {
       this.#dropLowers();
       this.fs.byUpper.set(upper, this);
@@ -178,6 +182,7 @@ export class OverlayInode extends Inode {
   #upperFile(name: string, upper: Inode): OverlayInode {
     const known = this.fs.byUpper.get(upper);
     if (known !== undefined) {
+      if (known.parent !== this || known.name !== name) known.#isNew = false;
       known.parent = this;
       known.name = name;
       known.sync();
@@ -219,8 +224,9 @@ export class OverlayInode extends Inode {
     return false;
   }
 
-  #coverBelow(name: string): number {
-    if (!this.#hasBelow(name)) return 0;
+  /** `inode` has left `name`: covers what stands below under it. */
+  #coverBelow(name: string, inode: OverlayInode): number {
+    if ((inode.#isNew && inode.name === name && inode.parent === this) || !this.#hasBelow(name)) return 0;
     const made = this.#upper!.mknod(name, WHITEOUT, 0, 0);
     return typeof made === "number" ? made : 0;
   }
@@ -244,10 +250,13 @@ export class OverlayInode extends Inode {
       return made;
     }
     this.sync();
-    if (!made.isDirectory) return this.#upperFile(name, made);
-    const inode = new OverlayInode(this.fs, this, name, made, []);
+    const inode = made.isDirectory
+      ? new OverlayInode(this.fs, this, name, made, [])
+      : this.#upperFile(name, made);
+    // The name was looked up before: where no whiteout hid it, no layer has it.
+    if (!hadWhiteout) inode.#isNew = true;
     // A lower directory of that name must not show through.
-    if (hadWhiteout || this.#hasBelow(name)) inode.makeOpaque();
+    else if (made.isDirectory) inode.makeOpaque();
     return inode;
   }
 
@@ -308,7 +317,7 @@ export class OverlayInode extends Inode {
       const removed = this.#upper!.unlink(name, target.#upper);
       if (removed < 0) return removed;
     }
-    const covered = this.#coverBelow(name);
+    const covered = this.#coverBelow(name, target);
     if (covered < 0) return covered;
     target.#forgetName(name, this);
     this.sync();
@@ -332,7 +341,7 @@ export class OverlayInode extends Inode {
       const removed = this.#upper!.rmdir(name, target.#upper);
       if (removed < 0) return removed;
     }
-    const covered = this.#coverBelow(name);
+    const covered = this.#coverBelow(name, target);
     if (covered < 0) return covered;
     target.#forgetName(name, this);
     this.sync();
@@ -397,7 +406,7 @@ export class OverlayInode extends Inode {
       if (hadWhiteout) directory.#upper!.mknod(newName, WHITEOUT, 0, 0);
       return moved;
     }
-    const covered = this.#coverBelow(name);
+    const covered = this.#coverBelow(name, source);
     if (covered < 0) return covered;
     if (replaced !== null) replaced.#forgetName(newName, directory);
     source.#moveTo(directory, newName);
@@ -432,6 +441,7 @@ export class OverlayInode extends Inode {
   #moveTo(directory: OverlayInode, name: string): void {
     this.parent = directory;
     this.name = name;
+    this.#isNew = false;
     this.sync();
   }
 

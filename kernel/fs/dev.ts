@@ -46,7 +46,13 @@ abstract class DeviceFile extends File {
   override readiness(): number {
     return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
   }
+  /** They have nothing to wait for; only /dev/random is a device that can be polled. */
+  override get isPollable(): boolean {
+    return this.inode.rdevMinor === RANDOM_MINOR;
+  }
 }
+
+const RANDOM_MINOR = 8;
 
 class NullFile extends DeviceFile {
   override read(): number {

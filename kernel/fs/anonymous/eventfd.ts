@@ -2,7 +2,7 @@
 // The counter is two u32 words, as its full range is 0 .. 2^64-2.
 
 import { EAGAIN, EINVAL } from "../../abi/errno.ts";
-import { EFD_SEMAPHORE, POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from "../../abi/file.ts";
+import { EFD_SEMAPHORE, POLLERR, POLLIN, POLLOUT } from "../../abi/file.ts";
 import { put32, u32 } from "../../abi/struct.ts";
 import type { Task } from "../../task/task.ts";
 import { AnonymousFile } from "./filesystem.ts";
@@ -43,7 +43,7 @@ export class EventFile extends AnonymousFile {
       this.#low = 0;
       this.#high = 0;
     }
-    this.queue.notify(POLLOUT | POLLWRNORM);
+    this.queue.notify(POLLOUT);
     return 8;
   }
 
@@ -65,7 +65,7 @@ export class EventFile extends AnonymousFile {
     if (sumHigh > WORD_MAX || (sumHigh === WORD_MAX && sumLow === WORD_MAX)) return false;
     this.#low = sumLow;
     this.#high = sumHigh;
-    this.queue.notify(POLLIN | POLLRDNORM);
+    this.queue.notify(POLLIN);
     return true;
   }
 
@@ -73,14 +73,14 @@ export class EventFile extends AnonymousFile {
   signal(): void {
     if (this.#add(1, 0)) return;
     this.#low = this.#high = WORD_MAX;
-    this.queue.notify(POLLIN | POLLRDNORM | POLLERR);
+    this.queue.notify(POLLIN | POLLERR);
   }
 
   override readiness(): number {
     let events = 0;
-    if (this.#low !== 0 || this.#high !== 0) events |= POLLIN | POLLRDNORM;
+    if (this.#low !== 0 || this.#high !== 0) events |= POLLIN;
     if (this.#high === WORD_MAX && this.#low === WORD_MAX) events |= POLLERR;
-    if (this.#high !== WORD_MAX || this.#low < WORD_MAX - 1) events |= POLLOUT | POLLWRNORM;
+    if (this.#high !== WORD_MAX || this.#low < WORD_MAX - 1) events |= POLLOUT;
     return events;
   }
 

@@ -2,7 +2,7 @@
 // reads it: a child that inherited it sees its own.
 
 import { EAGAIN, EINVAL } from "../../abi/errno.ts";
-import { POLLIN, POLLRDNORM } from "../../abi/file.ts";
+import { POLLIN } from "../../abi/file.ts";
 import { SIGCHLD, SIGSYS } from "../../abi/signal.ts";
 import { put32, put64, zero } from "../../abi/struct.ts";
 import { dequeueSignal } from "../../signal/send.ts";
@@ -52,11 +52,11 @@ export class SignalFile extends AnonymousFile implements WaitListener {
   setMask(low: number, high: number): void {
     this.#low = (low & ~UNBLOCKABLE_LOW) >>> 0;
     this.#high = high >>> 0;
-    this.queue.notify(POLLIN | POLLRDNORM);
+    this.queue.notify(POLLIN);
   }
 
   onReady(): void {
-    this.queue.notify(POLLIN | POLLRDNORM);
+    this.queue.notify(POLLIN);
   }
 
   /** From now on it is about the signals of `task` and its process. */
@@ -88,7 +88,7 @@ export class SignalFile extends AnonymousFile implements WaitListener {
     const own = task.signals.pending, shared = task.threadGroup.pending;
     const isReady = ((own.low | shared.low) & this.#low) !== 0 ||
       ((own.high | shared.high) & this.#high) !== 0;
-    return isReady ? POLLIN | POLLRDNORM : 0;
+    return isReady ? POLLIN : 0;
   }
 
   override get infoText(): string {

@@ -2,7 +2,7 @@
 // for: what has expired is counted when somebody looks.
 
 import { EAGAIN, EINVAL } from "../../abi/errno.ts";
-import { POLLIN, POLLRDNORM } from "../../abi/file.ts";
+import { POLLIN } from "../../abi/file.ts";
 import { put64 } from "../../abi/struct.ts";
 import type { Kernel } from "../../kernel.ts";
 import type { Task } from "../../task/task.ts";
@@ -31,7 +31,7 @@ export class TimerFile extends AnonymousFile implements TimerListener {
 
   onExpire(timer: Timer): void {
     this.#ticks += timer.forward();
-    this.queue.notify(POLLIN | POLLRDNORM);
+    this.queue.notify(POLLIN);
   }
 
   /** Counts what has expired since somebody looked, and starts the next period. */
@@ -51,7 +51,7 @@ export class TimerFile extends AnonymousFile implements TimerListener {
   }
 
   override readiness(): number {
-    return this.#ticks > 0 ? POLLIN | POLLRDNORM : 0;
+    return this.#ticks > 0 ? POLLIN : 0;
   }
 
   override get infoText(): string {

@@ -80,6 +80,12 @@ export interface AddressSpace {
     newLength: number,
     newAddress: number,
   ): number;
+  /**
+   * From here to endBatch, map() of `thread` only takes note and answers 0; endBatch has all carried out in order, in one
+   * go, and answers 0 or the first error, after which the address space is good for nothing but release(). For execve.
+   */
+  beginBatch?(thread: GuestThread): void;
+  endBatch?(): number;
   /** madvise(2) on the host memory (DONTNEED, FREE, REMOVE, WILLNEED, HUGEPAGE ...). */
   advise(thread: GuestThread, address: number, length: number, advice: number): number;
   /** msync(2). */

@@ -4,7 +4,6 @@ import { EIO, ENOMEM } from "../abi/errno.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
-  MAP_FIXED_NOREPLACE,
   MAP_PRIVATE,
   PAGE_SIZE,
   pageDown,
@@ -13,72 +12,105 @@ import {
   PROT_WRITE,
 } from "../abi/memory.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
-import { mapMemory } from "../mm/mapping.ts";
+import { mapMemory, protectMemory } from "../mm/mapping.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import { type ElfImage, readFully, type Segment } from "./elf.ts";
 
 const zeros = new Uint8Array(PAGE_SIZE);
-const tail = new Uint8Array(PAGE_SIZE);
+const page = new Uint8Array(PAGE_SIZE);
 
-/** Maps `image` of `file` with load bias `bias` into task.mm. 0, or -ERRNO: some of it is mapped then. */
-export function loadImage(task: Task, file: File, image: ElfImage, bias: number): number {
-  // The bias is a guess for an image that may be larger than what is left of the space.
-  if (image.end + bias > USER_ADDRESS_END) return -ENOMEM;
-  for (const segment of image.segments) {
-    const result = loadSegment(task, file, segment, bias);
-    if (result < 0) return result;
+/**
+ * Loads the images of one program into task.mm, whose address space is new. Mappings are collected and carried out
+ * together, as each one by itself costs a round trip to the stub: they are there after finish().
+ */
+export class ImageLoader {
+  readonly #task: Task;
+  /** Starts of the bss in the last file page of a segment: to be zeroed up to the page's end. */
+  readonly #partialPages: number[] = [];
+
+  constructor(task: Task) {
+    this.#task = task;
+    task.mm.space.beginBatch?.(task.thread);
   }
-  return 0;
-}
 
-function loadSegment(task: Task, file: File, segment: Segment, bias: number): number {
-  const address = segment.address + bias;
-  const start = pageDown(address);
-  const inPage = address - start;
-  const fileEnd = address + segment.fileBytes;
-  const end = address + segment.memoryBytes;
-  let mappedEnd = start;
-  if (segment.fileBytes > 0) {
-    const result = mapFile(task, file, start, fileEnd - start, segment.prot, segment.offset - inPage);
-    if (result < 0) return result;
-    mappedEnd = pageUp(fileEnd);
-    // Only a writable segment has its bss in the last file page; Linux leaves a read-only one alone too.
-    const partial = mappedEnd - fileEnd;
-    if (segment.memoryBytes > segment.fileBytes && partial > 0 && (segment.prot & PROT_WRITE) !== 0) {
-      if (task.mm.space.write(fileEnd, zeros, 0, partial) !== partial) return -ENOMEM;
+  /** Maps `image` of `file` with load bias `bias`. 0 or -ERRNO. */
+  load(file: File, image: ElfImage, bias: number): number {
+    // The bias is a guess for an image that may be larger than what is left of the space.
+    if (image.end + bias > USER_ADDRESS_END) return -ENOMEM;
+    for (const segment of image.segments) {
+      const result = this.#loadSegment(file, segment, bias);
+      if (result < 0) return result;
     }
+    return 0;
   }
-  if (pageUp(end) <= mappedEnd) return 0;
-  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-  const result = mapMemory(task, mappedEnd, pageUp(end) - mappedEnd, segment.prot, flags, null, 0);
-  return result < 0 ? result : 0;
-}
 
-/** Maps file pages, or copies them where the file system has no descriptor to map. */
-function mapFile(
-  task: Task,
-  file: File,
-  start: number,
-  length: number,
-  prot: number,
-  offset: number,
-): number {
-  const flags = MAP_PRIVATE | (task.mm.areas.isFree(start, start + length) ? MAP_FIXED_NOREPLACE : MAP_FIXED);
-  const result = mapMemory(task, start, length, prot, flags, file, offset);
-  if (result >= 0 || file.mappable(false, prot) instanceof Object) return result;
-  const copied = mapMemory(task, start, length, prot | PROT_WRITE, flags | MAP_ANONYMOUS, null, 0);
-  if (copied < 0) return copied;
-  for (let done = 0; done < length; done += PAGE_SIZE) {
-    const n = readFully(task, file, tail, 0, Math.min(PAGE_SIZE, length - done), offset + done);
-    if (n < 0) return -EIO;
-    if (n > 0 && task.mm.space.write(start + done, tail, 0, n) !== n) return -ENOMEM;
+  /** Carries out what was collected. 0, or -ERRNO past repair. */
+  finish(): number {
+    const { space } = this.#task.mm;
+    const result = space.endBatch?.() ?? 0;
+    if (result < 0) return result;
+    for (const start of this.#partialPages) {
+      const length = pageUp(start) - start;
+      if (space.write(start, zeros, 0, length) !== length) return -ENOMEM;
+    }
+    return 0;
   }
-  if ((prot & PROT_WRITE) === 0) {
-    task.mm.areas.update(start, pageUp(start + length), (area) => area.prot = prot);
-    return task.mm.space.protect(task.thread, start, pageUp(length), prot);
+
+  #loadSegment(file: File, segment: Segment, bias: number): number {
+    const task = this.#task;
+    const address = segment.address + bias;
+    const start = pageDown(address);
+    const inPage = address - start;
+    const fileEnd = address + segment.fileBytes;
+    const end = address + segment.memoryBytes;
+    // A segment that begins in the last page of the one before replaces it, bss and all.
+    const last = this.#partialPages.length - 1;
+    if (last >= 0 && pageUp(this.#partialPages[last]) > start && this.#partialPages[last] < end) {
+      this.#partialPages.pop();
+    }
+    let mappedEnd = start;
+    if (segment.fileBytes > 0) {
+      const result = this.#mapFile(file, start, fileEnd - start, segment.prot, segment.offset - inPage);
+      if (result < 0) return result;
+      mappedEnd = pageUp(fileEnd);
+      // Only a writable segment has its bss in the last file page; Linux leaves a read-only one alone too.
+      const hasPartial = segment.memoryBytes > segment.fileBytes && mappedEnd > fileEnd;
+      if (hasPartial && (segment.prot & PROT_WRITE) !== 0) this.#partialPages.push(fileEnd);
+    }
+    if (pageUp(end) <= mappedEnd) return 0;
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    const result = mapMemory(task, mappedEnd, pageUp(end) - mappedEnd, segment.prot, flags, null, 0);
+    return result < 0 ? result : 0;
   }
-  return 0;
+
+  /** Maps file pages, or copies them where the file system has no descriptor to map. */
+  #mapFile(file: File, start: number, length: number, prot: number, offset: number): number {
+    const task = this.#task;
+    if (typeof file.mappable(false, prot) === "number") {
+      return this.#copyFile(file, start, length, prot, offset);
+    }
+    const result = mapMemory(task, start, length, prot, MAP_PRIVATE | MAP_FIXED, file, offset);
+    return result < 0 ? result : 0;
+  }
+
+  #copyFile(file: File, start: number, length: number, prot: number, offset: number): number {
+    const task = this.#task;
+    const { space } = task.mm;
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    const mapped = mapMemory(task, start, length, prot | PROT_WRITE, flags, null, 0);
+    if (mapped < 0) return mapped;
+    const ran = space.endBatch?.() ?? 0;
+    if (ran < 0) return ran;
+    for (let done = 0; done < length; done += PAGE_SIZE) {
+      const n = readFully(task, file, page, 0, Math.min(PAGE_SIZE, length - done), offset + done);
+      if (n < 0) return -EIO;
+      if (n > 0 && space.write(start + done, page, 0, n) !== n) return -ENOMEM;
+    }
+    const result = protectMemory(task, start, length, prot);
+    space.beginBatch?.(task.thread);
+    return result;
+  }
 }
 
 /** Where the code and the data of an image lie, as /proc/PID/stat shows them: start_code, end_code, start_data, end_data. */

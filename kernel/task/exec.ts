@@ -20,7 +20,7 @@ import { SIGSEGV } from "../abi/signal.ts";
 import { RLIMIT_STACK } from "../abi/task.ts";
 import { type GuestThread, REG, REGS_COUNT, USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { ElfImage } from "../loader/elf.ts";
-import { imageRanges, loadImage } from "../loader/load.ts";
+import { ImageLoader, imageRanges } from "../loader/load.ts";
 import { closeProgram, findProgram, lastName, type Program, type Target } from "../loader/program.ts";
 import { buildStack, checkArguments } from "../loader/stack.ts";
 import { enterVdso } from "../loader/vdso.ts";
@@ -189,6 +189,7 @@ function load(
   if (isRandom) mm.host.random(randomBytes, 0, randomBytes.length);
   else randomBytes.fill(0);
 
+  const loader = new ImageLoader(task);
   const stackTop = USER_ADDRESS_END - PAGE_SIZE - randomPages(0, RANDOM_STACK_PAGES);
   const stack = reserveStack(task, stackTop, image.hasExecutableStack);
   if (stack < 0) return stack;
@@ -197,7 +198,7 @@ function load(
   mm.mmapTop = pageDown(stackTop - gap) - randomPages(1, RANDOM_PAGES);
 
   const bias = image.isPositionIndependent ? biasOf(image, PIE_BASE + randomPages(2, RANDOM_PAGES)) : 0;
-  const loaded = loadImage(task, file, image, bias);
+  const loaded = loader.load(file, image, bias);
   if (loaded < 0) return loaded;
   const ranges = imageRanges(image, bias);
   mm.codeStart = ranges.codeStart;
@@ -212,10 +213,12 @@ function load(
     const place = other.isPositionIndependent ? findFree(mm, pageUp(other.end) - other.start) : 0;
     if (place < 0) return place;
     interpreterBase = other.isPositionIndependent ? place - other.start : 0;
-    const result = loadImage(task, interpreter.file, other, interpreterBase);
+    const result = loader.load(interpreter.file, other, interpreterBase);
     if (result < 0) return result;
     start = other.entry + interpreterBase;
   }
+  const finished = loader.finish();
+  if (finished < 0) return finished;
   const sp = buildStack(task, stackTop, {
     argv: program.argv,
     envp,

@@ -20,6 +20,7 @@ import {
   ARENA_POSITIONS,
   ARENA_SLOTS,
   ARENAS,
+  COMMANDS_MAX,
   OP_CLONE,
   OP_COPY,
   OP_EXIT,
@@ -51,6 +52,8 @@ const MAP_PASSED = MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_POPULATE | MAP
 /** Descriptor number the first received descriptor takes in a stub (0 is the socket, 1 the doorbell). */
 const RECEIVED_FD = 2;
 const PROT_RW = 3;
+/** Commands one mapping may add to a batch: close, receive, map, and the close at the end. */
+const BATCH_COMMANDS_MAX = 4;
 /** Tries of compareExchange while a guest changes the words beside the one that is meant. */
 const EXCHANGE_TRIES_MAX = 32;
 
@@ -76,6 +79,9 @@ export class SystrapAddressSpace implements AddressSpace {
   readonly #ended: SystrapThread[] = [];
   #slotsUsed = 0;
   #cpuNanos = 0;
+  /** Thread whose map() calls are collected, and the descriptor that the collected commands have open in the stub. */
+  #batch: SystrapThread | null = null;
+  #batchFd = -1;
 
   constructor(
     platform: SystrapPlatform,
@@ -132,6 +138,7 @@ export class SystrapAddressSpace implements AddressSpace {
     this.patches.forget(address, length);
     const by = thread as SystrapThread;
     const passed = flags & MAP_PASSED | MAP_FIXED;
+    if (by === this.#batch) return this.#mapInBatch(by, address, length, prot, passed, hostFd, offset);
     if (hostFd < 0) {
       const result = by.callNow(SYS_mmap, address, length, prot, passed | MAP_ANONYMOUS, -1, 0);
       return result < 0 ? result : 0;
@@ -145,6 +152,55 @@ export class SystrapAddressSpace implements AddressSpace {
     if (ran < 0) return ran;
     const result = by.result(mapped);
     return result < 0 ? result : 0;
+  }
+
+  beginBatch(thread: GuestThread): void {
+    this.#batch = thread as SystrapThread;
+  }
+
+  endBatch(): number {
+    const by = this.#batch;
+    this.#batch = null;
+    return by === null ? 0 : this.#runBatch(by);
+  }
+
+  #runBatch(by: SystrapThread): number {
+    this.#closeBatchFd(by);
+    return by.commandCount === 0 ? 0 : by.run();
+  }
+
+  #closeBatchFd(by: SystrapThread): void {
+    if (this.#batchFd >= 0) by.call(SYS_close, false, RECEIVED_FD);
+    this.#batchFd = -1;
+  }
+
+  #mapInBatch(
+    by: SystrapThread,
+    address: number,
+    length: number,
+    prot: number,
+    flags: number,
+    hostFd: number,
+    offset: number,
+  ): number {
+    if (by.commandCount > COMMANDS_MAX - BATCH_COMMANDS_MAX) {
+      const ran = this.#runBatch(by);
+      if (ran < 0) return ran;
+    }
+    if (hostFd < 0) {
+      by.call(SYS_mmap, true, address, length, prot, flags | MAP_ANONYMOUS, -1, 0);
+      return 0;
+    }
+    // Mappings of one file follow each other: it is passed once.
+    if (hostFd !== this.#batchFd) {
+      this.#closeBatchFd(by);
+      const sent = this.platform.memory.calls.tsv_systrap_send(this.socket, -1, hostFd);
+      if (sent < 0) return sent;
+      by.command(OP_RECEIVE_FDS, true, 0);
+      this.#batchFd = hostFd;
+    }
+    by.call(SYS_mmap, true, address, length, prot, flags, RECEIVED_FD, offset);
+    return 0;
   }
 
   unmap(thread: GuestThread, address: number, length: number): number {

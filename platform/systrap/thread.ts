@@ -240,6 +240,11 @@ export class SystrapThread implements GuestThread {
     return index;
   }
 
+  /** Commands entered for the next run. */
+  get commandCount(): number {
+    return this.#commands;
+  }
+
   /** Overwrites argument `n` of an entered command with a 64-bit value given as words. */
   putCommandWords(index: number, n: number, low: number, high: number): void {
     const at = ((SLOT_COMMANDS + index * COMMAND_BYTES) >> 2) + 4 + 2 * n;

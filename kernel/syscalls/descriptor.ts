@@ -12,6 +12,7 @@ import {
   F_GETLEASE,
   F_GETLK,
   F_GETOWN,
+  F_GETOWN_EX,
   F_GETPIPE_SZ,
   F_GETSIG,
   F_OFD_GETLK,
@@ -23,6 +24,7 @@ import {
   F_SETLK,
   F_SETLKW,
   F_SETOWN,
+  F_SETOWN_EX,
   F_SETPIPE_SZ,
   F_SETSIG,
   FD_CLOEXEC,
@@ -54,6 +56,16 @@ import { SIGXFSZ } from "../abi/signal.ts";
 import { raiseSignal } from "../signal/send.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
+import {
+  changesAsync,
+  getOwner,
+  getOwnerEx,
+  getOwnerSignal,
+  setAsync,
+  setOwner,
+  setOwnerEx,
+  setOwnerSignal,
+} from "./file_owner.ts";
 import { flock, getLock, setLock } from "./lock.ts";
 import { removePrivileges, truncatePath } from "../vfs/attributes.ts";
 import { notifyPath } from "../vfs/notify.ts";
@@ -225,7 +237,7 @@ function fcntl(task: Task, args: Args): number {
     case F_GETFL:
       return file.flags | ((file.flags & O_PATH) === 0 ? O_LARGEFILE_SHOWN : 0);
     case F_SETFL:
-      return setStatusFlags(task, file, args.u32(2));
+      return setStatusFlags(task, file, fd, args.u32(2));
     case F_GETLK:
     case F_OFD_GETLK:
       return getLock(task, file, args, command === F_OFD_GETLK);
@@ -235,14 +247,17 @@ function fcntl(task: Task, args: Args): number {
     case F_OFD_SETLKW:
       return setLock(task, file, args, command);
     case F_GETOWN:
-      return (file.owner as number | null) ?? 0;
+      return getOwner(task, file);
     case F_SETOWN:
-      file.owner = args.i32(2);
-      return 0;
+      return setOwner(task, file, args.i32(2));
+    case F_GETOWN_EX:
+      return getOwnerEx(task, file, args.word(2));
+    case F_SETOWN_EX:
+      return setOwnerEx(task, file, args.word(2));
     case F_GETSIG:
-      return 0;
+      return getOwnerSignal(file);
     case F_SETSIG:
-      return args.i32(2) < 0 || args.i32(2) > 64 ? -EINVAL : 0;
+      return setOwnerSignal(file, args.i32(2));
     case F_GETLEASE:
       return 2; // F_UNLCK: no lease
     case F_SETLEASE:
@@ -257,11 +272,18 @@ function fcntl(task: Task, args: Args): number {
 
 const WORKS_ON_PATH = new Set([F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL]);
 
-function setStatusFlags(task: Task, file: File, wanted: number): number {
+function setStatusFlags(task: Task, file: File, fd: number, wanted: number): number {
   const changed = (file.flags ^ wanted) & SETFL_FLAGS;
   if ((changed & O_NOATIME & wanted) !== 0 && !isOwnerOrCapable(task.credentials, file.inode)) return -EPERM;
-  if ((changed & O_DIRECT & wanted) !== 0 && !file.isSeekable) return -EINVAL;
-  return file.setFlags((file.flags & ~SETFL_FLAGS) | (wanted & SETFL_FLAGS));
+  if ((changed & O_DIRECT & wanted) !== 0 && !file.isSeekable && !file.isPipe) return -EINVAL;
+  return changeFlags(file, fd, (file.flags & ~SETFL_FLAGS) | (wanted & SETFL_FLAGS));
+}
+
+function changeFlags(file: File, fd: number, flags: number): number {
+  const before = file.flags;
+  const result = file.setFlags(flags);
+  if (result === 0 && changesAsync(before, flags)) setAsync(file, fd, (flags & O_ASYNC) !== 0);
+  return result;
 }
 
 const small = new Uint8Array(8);
@@ -281,7 +303,7 @@ function ioctl(task: Task, args: Args): number {
     case FIOASYNC: {
       if (task.memory.copyIn(pointer, small, 0, 4) < 0) return -EFAULT;
       const flag = request === FIONBIO ? O_NONBLOCK : O_ASYNC;
-      return file.setFlags(i32(small, 0) !== 0 ? file.flags | flag : file.flags & ~flag);
+      return changeFlags(file, fd, i32(small, 0) !== 0 ? file.flags | flag : file.flags & ~flag);
     }
     case FIONREAD:
       if ((file.inode.mode & S_IFMT) !== S_IFREG) break;

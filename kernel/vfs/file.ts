@@ -55,8 +55,8 @@ export abstract class File {
   path: Path | null = null;
   /** It counts among its inode's writers (vfs/write_access.ts). */
   isWriter = false;
-  /** F_SETOWN, F_SETSIG of fcntl(2): set by syscalls. */
-  owner: unknown = null;
+  /** F_SETOWN, F_SETSIG, O_ASYNC of fcntl(2); owned by syscalls/file_owner. */
+  owner: FileWatch | null = null;
   /** epoll items that watch this file, a chain; owned by fs/anonymous/epoll. */
   epollItems: FileWatch | null = null;
   /** SO_RCVTIMEO and SO_SNDTIMEO of sockets: longest wait of a blocking read or write. */
@@ -175,6 +175,7 @@ export abstract class File {
     if (this.#references <= 0) throw new Error("File dropped below zero");
     if (--this.#references > 0) return;
     while (this.epollItems !== null) this.epollItems.onFileRelease();
+    if (this.owner !== null) this.owner.onFileRelease();
     this.release();
   }
   /** The last reference went: give back what it holds. Called once. Subclasses call super.release() last. */

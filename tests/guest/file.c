@@ -495,6 +495,47 @@ static void descriptors(void) {
   setrlimit(RLIMIT_NOFILE, &old);
 }
 
+static volatile int signals;
+static int signal_fd, signal_code;
+static void on_ready(int number, siginfo_t *info, void *context) {
+  (void)number, (void)context;
+  signals++;
+  signal_fd = info->si_fd;
+  signal_code = info->si_code;
+}
+
+static void signalled(void) {
+  int pipes[2];
+  pipe(pipes);
+  struct sigaction action = {.sa_sigaction = on_ready, .sa_flags = SA_SIGINFO};
+  sigaction(SIGIO, &action, NULL);
+  sigaction(SIGRTMIN, &action, NULL);
+  CALL("F_SETOWN", fcntl(pipes[0], F_SETOWN, getpid()));
+  TRUE("F_GETOWN", fcntl(pipes[0], F_GETOWN) == getpid());
+  CALL("F_SETOWN to nobody", fcntl(pipes[0], F_SETOWN, 999999));
+  CALL("F_SETOWN to a group", fcntl(pipes[0], F_SETOWN, -getpgrp()));
+  struct f_owner_ex owner;
+  CALL("F_GETOWN_EX", fcntl(pipes[0], F_GETOWN_EX, &owner));
+  say("is", "%d %d", owner.type, owner.pid == getpgrp());
+  owner.type = 7;
+  CALL("F_SETOWN_EX with a bad type", fcntl(pipes[0], F_SETOWN_EX, &owner));
+  owner.type = F_OWNER_TID;
+  owner.pid = gettid();
+  CALL("F_SETOWN_EX", fcntl(pipes[0], F_SETOWN_EX, &owner));
+  CALL("F_SETFL", fcntl(pipes[0], F_SETFL, O_ASYNC));
+  write(pipes[1], "x", 1);
+  CALL("SIGIO", signals);
+  CALL("F_SETSIG", fcntl(pipes[0], F_SETSIG, SIGRTMIN));
+  CALL("F_SETSIG of nonsense", fcntl(pipes[0], F_SETSIG, 99));
+  TRUE("F_GETSIG", fcntl(pipes[0], F_GETSIG) == SIGRTMIN);
+  write(pipes[1], "x", 1);
+  say("tells more", "%d %d", signal_fd == pipes[0], signal_code);
+  fcntl(pipes[0], F_SETFL, 0);
+  int before = signals;
+  write(pipes[1], "x", 1);
+  CALL("then no more", signals - before);
+}
+
 static int set_lock(int fd, int command, int type, off_t start, off_t length) {
   struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
   return fcntl(fd, command, &lock);
@@ -676,7 +717,7 @@ static void run(const char *where) {
   struct {
     const char *name;
     void (*run)(void);
-  } parts[] = {{"opening", opening}, {"openat2", opening2}, {"content", content}, {"names", names}, {"attributes", attributes}, {"descriptors", descriptors}, {"locks", locks}, {"transfers", transfers}, {"xattrs", xattrs}, {"watching", watching}, {"fifos", fifos}};
+  } parts[] = {{"opening", opening}, {"openat2", opening2}, {"content", content}, {"names", names}, {"attributes", attributes}, {"descriptors", descriptors}, {"signalled", signalled}, {"locks", locks}, {"transfers", transfers}, {"xattrs", xattrs}, {"watching", watching}, {"fifos", fifos}};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     say("part", "%s", parts[i].name);
     mkdir(parts[i].name, 0755);

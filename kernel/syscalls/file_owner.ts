@@ -1,0 +1,160 @@
+// Who is told by a signal when a file becomes ready: F_SETOWN, F_SETSIG and O_ASYNC of fcntl(2). Linux: fs/fcntl.c,
+// f_setown(), send_sigio().
+
+import { EFAULT, EINVAL, ESRCH } from "../abi/errno.ts";
+import { O_ASYNC, POLLERR, POLLHUP, POLLIN, POLLMSG, POLLOUT, POLLPRI } from "../abi/file.ts";
+import { SI_KERNEL, SIGIO, SIGRTMAX } from "../abi/signal.ts";
+import { i32, put32 } from "../abi/struct.ts";
+import { sendSignal } from "../signal/send.ts";
+import { SignalInfo } from "../signal/signal_info.ts";
+import type { Pid } from "../task/pid.ts";
+import type { Task } from "../task/task.ts";
+import { Waiter, type WaitListener } from "../util/wait_queue.ts";
+import type { File, FileWatch } from "../vfs/file.ts";
+
+const F_OWNER_TID = 0;
+const F_OWNER_PID = 1;
+const F_OWNER_PGRP = 2;
+const OWNER_BYTES = 8;
+
+const ALL_EVENTS = POLLIN | POLLOUT | POLLPRI | POLLMSG | POLLERR | POLLHUP;
+
+const bytes = new Uint8Array(OWNER_BYTES);
+
+/** The owner of one open file description, and its place in the file's queue while O_ASYNC is set. */
+export class FileOwner implements WaitListener, FileWatch {
+  readonly #file: File;
+  type = F_OWNER_PID;
+  pid: Pid | null = null;
+  /** F_SETSIG; 0 = SIGIO without more. */
+  signal = 0;
+  /** The descriptor that O_ASYNC was set through. */
+  fd = -1;
+  /** Who set the owner: it must be allowed to signal. */
+  uid = 0;
+  euid = 0;
+  readonly #waiter = new Waiter(this);
+
+  constructor(file: File) {
+    this.#file = file;
+  }
+
+  listen(fd: number): void {
+    this.fd = fd;
+    if (this.#waiter.queue === null) this.#file.queue.add(this.#waiter, ALL_EVENTS);
+  }
+  stopListening(): void {
+    this.#waiter.queue?.remove(this.#waiter);
+  }
+
+  onReady(_waiter: Waiter, events: number): void {
+    const pid = this.pid;
+    if (pid === null) return;
+    if (this.type === F_OWNER_PGRP) {
+      for (const member of [...pid.group?.members ?? []]) {
+        const task = member.liveTask();
+        if (task !== null && this.#maySignal(task)) sendSignal(member, this.#info(events));
+      }
+      return;
+    }
+    const task = pid.task;
+    if (task === null || task.hasExited || !this.#maySignal(task)) return;
+    sendSignal(this.type === F_OWNER_TID ? task : task.threadGroup, this.#info(events));
+  }
+
+  #maySignal(task: Task): boolean {
+    const { uid, suid } = task.credentials;
+    return this.euid === 0 || this.euid === uid || this.euid === suid || this.uid === uid ||
+      this.uid === suid;
+  }
+
+  #info(events: number): SignalInfo {
+    if (this.signal === 0) return new SignalInfo(SIGIO, SI_KERNEL);
+    const info = new SignalInfo(this.signal, pollCode(events));
+    info.band = events;
+    info.fd = this.fd;
+    return info;
+  }
+
+  onFileRelease(): void {
+    this.stopListening();
+  }
+}
+
+/** POLL_IN .. POLL_HUP of sigaction(2). */
+function pollCode(events: number): number {
+  if ((events & POLLHUP) !== 0) return 6;
+  if ((events & POLLERR) !== 0) return 4;
+  if ((events & POLLIN) !== 0) return 1;
+  if ((events & POLLOUT) !== 0) return 2;
+  return (events & POLLMSG) !== 0 ? 3 : 5;
+}
+
+function ownerOf(file: File): FileOwner {
+  if (file.owner === null) file.owner = new FileOwner(file);
+  return file.owner as FileOwner;
+}
+
+/** F_SETOWN: a process, or a process group as a negative number; 0 = nobody. */
+export function setOwner(task: Task, file: File, id: number): number {
+  if (id === -0x8000_0000) return -EINVAL;
+  return setOwnerTo(task, file, id < 0 ? F_OWNER_PGRP : F_OWNER_PID, Math.abs(id));
+}
+
+function setOwnerTo(task: Task, file: File, type: number, id: number): number {
+  const pid = id === 0 ? null : task.pid.namespace.pids.get(id);
+  if (pid === undefined) return -ESRCH;
+  const owner = ownerOf(file);
+  owner.type = type;
+  owner.pid = pid;
+  owner.uid = task.credentials.uid;
+  owner.euid = task.credentials.euid;
+  return 0;
+}
+
+/** F_GETOWN. */
+export function getOwner(task: Task, file: File): number {
+  const owner = file.owner as FileOwner | null;
+  if (owner === null || owner.pid === null) return 0;
+  const id = owner.pid.in(task.pid.namespace);
+  return owner.type === F_OWNER_PGRP ? -id : id;
+}
+
+/** F_SETOWN_EX. */
+export function setOwnerEx(task: Task, file: File, address: number): number {
+  if (task.memory.copyIn(address, bytes, 0, OWNER_BYTES) < 0) return -EFAULT;
+  const type = i32(bytes, 0);
+  if (type < F_OWNER_TID || type > F_OWNER_PGRP) return -EINVAL;
+  return setOwnerTo(task, file, type, i32(bytes, 4));
+}
+
+/** F_GETOWN_EX. */
+export function getOwnerEx(task: Task, file: File, address: number): number {
+  const owner = file.owner as FileOwner | null;
+  put32(bytes, 0, owner === null || owner.pid === null ? F_OWNER_TID : owner.type);
+  put32(bytes, 4, owner === null || owner.pid === null ? 0 : owner.pid.in(task.pid.namespace));
+  return task.memory.copyOut(address, bytes, 0, OWNER_BYTES);
+}
+
+/** F_SETSIG. */
+export function setOwnerSignal(file: File, signal: number): number {
+  if (signal < 0 || signal > SIGRTMAX) return -EINVAL;
+  ownerOf(file).signal = signal;
+  return 0;
+}
+
+/** F_GETSIG. */
+export function getOwnerSignal(file: File): number {
+  return (file.owner as FileOwner | null)?.signal ?? 0;
+}
+
+/** O_ASYNC was set or cleared through descriptor `fd`. */
+export function setAsync(file: File, fd: number, isOn: boolean): void {
+  if (isOn) ownerOf(file).listen(fd);
+  else (file.owner as FileOwner | null)?.stopListening();
+}
+
+/** Whether `flags` and `before` differ in O_ASYNC. */
+export function changesAsync(before: number, flags: number): boolean {
+  return ((before ^ flags) & O_ASYNC) !== 0;
+}

@@ -5,6 +5,7 @@ import { openFifo } from "../ipc/fifo.ts";
 import type { FilesystemType } from "../vfs/filesystem.ts";
 import { setSpecialOpener } from "../vfs/special.ts";
 import { DEVTMPFS_TYPE, openDevice } from "./dev.ts";
+import { MQUEUE_TYPE } from "./mqueue.ts";
 import { OVERLAY_TYPE } from "./overlay/type.ts";
 import { PROC_TYPE } from "./proc/proc.ts";
 import { SYSFS_TYPE } from "./sysfs.ts";
@@ -14,7 +15,14 @@ setSpecialOpener(S_IFIFO, openFifo);
 setSpecialOpener(S_IFCHR, openDevice);
 setSpecialOpener(S_IFBLK, openDevice);
 
-const TYPES: readonly FilesystemType[] = [TMPFS_TYPE, PROC_TYPE, SYSFS_TYPE, DEVTMPFS_TYPE, OVERLAY_TYPE];
+const TYPES: readonly FilesystemType[] = [
+  TMPFS_TYPE,
+  PROC_TYPE,
+  SYSFS_TYPE,
+  DEVTMPFS_TYPE,
+  OVERLAY_TYPE,
+  MQUEUE_TYPE,
+];
 
 /** By name. */
 export const FILESYSTEMS: ReadonlyMap<string, FilesystemType> = new Map(

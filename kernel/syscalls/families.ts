@@ -10,9 +10,11 @@ import { EXEC_CALLS } from "./exec.ts";
 import { FUTEX_CALLS } from "./futex.ts";
 import { INOTIFY_CALLS } from "./inotify.ts";
 import { IO_CALLS } from "./io.ts";
+import { MEMFD_CALLS } from "./memfd.ts";
 import { MEMORY_CALLS } from "./memory.ts";
 import { MEMORY_POLICY_CALLS } from "./memory_policy.ts";
 import { MOUNT_CALLS } from "./mount.ts";
+import { MQUEUE_CALLS } from "./mqueue.ts";
 import { NAMESPACE_CALLS } from "./namespace.ts";
 import { OPEN_CALLS } from "./open.ts";
 import { PIPE_CALLS } from "./pipe.ts";
@@ -45,9 +47,11 @@ export const FAMILIES: readonly SyscallFamily[] = [
   FUTEX_CALLS,
   INOTIFY_CALLS,
   IO_CALLS,
+  MEMFD_CALLS,
   MEMORY_CALLS,
   MEMORY_POLICY_CALLS,
   MOUNT_CALLS,
+  MQUEUE_CALLS,
   NAMESPACE_CALLS,
   OPEN_CALLS,
   PIPE_CALLS,

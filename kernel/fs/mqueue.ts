@@ -1,0 +1,165 @@
+// mqueue: the file system of POSIX message queues, one per IPC namespace. Linux: ipc/mqueue.c, mq_overview(7). A flat
+// directory; each file is a queue and reads as one line about it.
+
+import { EINVAL, ENOSPC, EPERM } from "../abi/errno.ts";
+import { S_IFDIR, S_IFMT, S_IFREG, S_ISVTX } from "../abi/file.ts";
+import { CAP_SYS_RESOURCE } from "../abi/task.ts";
+import { MESSAGE_BYTES_MAX, MessageQueue, MESSAGES_MAX, QUEUES_MAX } from "../ipc/mqueue.ts";
+import type { IpcNamespace } from "../task/namespaces.ts";
+import type { Task } from "../task/task.ts";
+import { latin1ToBytes } from "../util/bytes.ts";
+import { File } from "../vfs/file.ts";
+import type { FilesystemStat, FilesystemType } from "../vfs/filesystem.ts";
+import type { NewNode } from "../vfs/inode.ts";
+import { Tmpfs, TmpfsInode } from "./tmpfs.ts";
+
+const MQUEUE_MAGIC = 0x1980_0202;
+/** FILENT_SIZE: what each file says its size is. */
+const TEXT_BYTES = 80;
+
+/** The file system of the IPC namespace that `task` is in. */
+export function mqueueFilesystem(task: Task): MqueueFilesystem {
+  const namespace: IpcNamespace = task.namespaces.ipc;
+  let fs = filesystems.get(namespace);
+  if (fs === undefined) {
+    fs = new MqueueFilesystem(task);
+    // The namespace keeps it when nobody has it mounted.
+    fs.hold();
+    filesystems.set(namespace, fs);
+  }
+  return fs;
+}
+
+const filesystems = new WeakMap<IpcNamespace, MqueueFilesystem>();
+
+let nextInode = 1;
+
+export class MqueueFilesystem extends Tmpfs {
+  constructor(task: Task) {
+    const options = { mode: S_ISVTX | 0o777, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
+    super(task.kernel.host, task.kernel.clock, options, "", "mqueue");
+  }
+
+  override newInode(mode: number, uid: number, gid: number): TmpfsInode | number {
+    this.inodesUsed++;
+    const ino = nextInode++;
+    return (mode & S_IFMT) === S_IFDIR
+      ? new MqueueDirectory(this, ino, mode, uid, gid)
+      : new MqueueInode(this, ino, mode, uid, gid);
+  }
+
+  /** A queue of its own size under `name`, which is free. */
+  makeQueue(
+    task: Task,
+    name: string,
+    node: NewNode,
+    messagesMax: number,
+    bytesMax: number,
+  ): MqueueInode | number {
+    if (this.root.entries!.size >= QUEUES_MAX && !task.credentials.has(CAP_SYS_RESOURCE)) return -ENOSPC;
+    const made = this.root.create(name, node) as MqueueInode | number;
+    if (typeof made !== "number") made.messages = new MessageQueue(messagesMax, bytesMax);
+    return made;
+  }
+
+  override statfs(into: FilesystemStat): number {
+    super.statfs(into);
+    into.type = MQUEUE_MAGIC;
+    return 0;
+  }
+}
+
+/** Queues can be made and removed here, nothing else. */
+class MqueueDirectory extends TmpfsInode {
+  override mkdir(): number {
+    return -EPERM;
+  }
+  override mknod(): number {
+    return -EPERM;
+  }
+  override symlink(): number {
+    return -EPERM;
+  }
+  override link(): number {
+    return -EPERM;
+  }
+  override rename(): number {
+    return -EPERM;
+  }
+  override createUnnamed(): number {
+    return -EPERM;
+  }
+  /** mq_open(2) and mq_unlink(2) change it behind the cache of names. */
+  override get isCacheable(): boolean {
+    return false;
+  }
+}
+
+export class MqueueInode extends TmpfsInode {
+  /** Made by creat(2) in the directory it has the default sizes. */
+  messages = new MessageQueue(MESSAGES_MAX, MESSAGE_BYTES_MAX);
+
+  constructor(fs: MqueueFilesystem, ino: number, mode: number, uid: number, gid: number) {
+    super(fs, ino, mode, uid, gid);
+    this.size = TEXT_BYTES;
+  }
+
+  override open(_task: Task, flags: number): File | number {
+    return new MqueueFile(this, flags);
+  }
+}
+
+export class MqueueFile extends File {
+  declare readonly inode: MqueueInode;
+
+  constructor(inode: MqueueInode, flags: number) {
+    super(inode, flags, inode.messages.queue);
+    inode.hold();
+  }
+
+  get messages(): MessageQueue {
+    return this.inode.messages;
+  }
+  override get isPollable(): boolean {
+    return true;
+  }
+  override get isSeekable(): boolean {
+    return true;
+  }
+  override seek(offset: number, whence: number): number {
+    const position = whence === 0 ? offset : whence === 1 ? this.position + offset : TEXT_BYTES + offset;
+    if (position < 0 || whence > 2) return -EINVAL;
+    this.position = position;
+    return position;
+  }
+  override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
+    const text = latin1ToBytes(this.messages.text);
+    const n = Math.max(0, Math.min(length, text.length - offset));
+    into.set(text.subarray(offset, offset + n), at);
+    return n;
+  }
+  override readiness(): number {
+    return this.messages.readiness();
+  }
+  /** A closed descriptor ends its process's registration. */
+  override flush(task: Task): number {
+    this.messages.unregister(task.threadGroup);
+    return 0;
+  }
+  override release(): void {
+    super.release();
+    this.inode.drop();
+  }
+}
+
+export const MQUEUE_TYPE: FilesystemType = {
+  name: "mqueue",
+  hasNoDevice: true,
+  isUserMountable: true,
+  mount: (task, _source, options) => options === "" ? mqueueFilesystem(task) : -EINVAL,
+};
+
+/** Type and permissions of a queue that mq_open(2) makes. */
+export function queueMode(mode: number): number {
+  return S_IFREG | (mode & 0o777);
+}

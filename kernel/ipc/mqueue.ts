@@ -1,0 +1,130 @@
+// POSIX message queues: messages in order of priority, and who waits for them. Linux: ipc/mqueue.c, mq_overview(7). The
+// file system that their names stand in is fs/mqueue.ts.
+
+import { EAGAIN, EBUSY } from "../abi/errno.ts";
+import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from "../abi/file.ts";
+import { SI_MESGQ } from "../abi/signal.ts";
+import { sendSignal } from "../signal/send.ts";
+import { SignalInfo } from "../signal/signal_info.ts";
+import type { Task } from "../task/task.ts";
+import type { ThreadGroup } from "../task/thread_group.ts";
+import { WaitQueue } from "../util/wait_queue.ts";
+
+/** fs.mqueue.msg_max, msgsize_max, queues_max, and what CAP_SYS_RESOURCE may go up to. */
+export const MESSAGES_MAX = 10;
+export const MESSAGE_BYTES_MAX = 8192;
+export const QUEUES_MAX = 256;
+export const MESSAGES_HARD_MAX = 65_536;
+export const MESSAGE_BYTES_HARD_MAX = 16 * 1024 * 1024;
+/** MQ_PRIO_MAX. */
+export const PRIORITIES = 32_768;
+
+interface Message {
+  readonly bytes: Uint8Array;
+  readonly priority: number;
+}
+
+/** Who mq_notify(3) has promised a signal. */
+interface Notification {
+  readonly group: ThreadGroup;
+  /** 0 = SIGEV_NONE. */
+  readonly signal: number;
+  readonly valueLow: number;
+  readonly valueHigh: number;
+}
+
+export class MessageQueue {
+  readonly messagesMax: number;
+  readonly messageBytesMax: number;
+  /** Highest priority first, among equals the oldest first. */
+  readonly #messages: Message[] = [];
+  /** Pollers, and senders that wait for room. */
+  readonly queue = new WaitQueue();
+  /** Tasks that wait in mq_timedreceive: while there is one, nobody is notified. */
+  readonly receivers = new WaitQueue();
+  #notification: Notification | null = null;
+  /** Bytes of all messages, for the text of its file. */
+  bytes = 0;
+
+  constructor(messagesMax: number, messageBytesMax: number) {
+    this.messagesMax = messagesMax;
+    this.messageBytesMax = messageBytesMax;
+  }
+
+  get count(): number {
+    return this.#messages.length;
+  }
+  get isFull(): boolean {
+    return this.#messages.length >= this.messagesMax;
+  }
+
+  /** Adds a copy of a message. 0, or -EAGAIN when there is no room. */
+  send(task: Task, from: Uint8Array, at: number, length: number, priority: number): number {
+    if (this.isFull) return -EAGAIN;
+    const messages = this.#messages;
+    let place = messages.length;
+    while (place > 0 && messages[place - 1].priority < priority) place--;
+    messages.splice(place, 0, { bytes: from.slice(at, at + length), priority });
+    this.bytes += length;
+    if (!this.receivers.isEmpty) this.receivers.notify(POLLIN);
+    else if (messages.length === 1) this.#notify(task);
+    this.queue.notify(POLLIN | POLLRDNORM);
+    return 0;
+  }
+
+  /** Priority of the message that receive() has given last. */
+  lastPriority = 0;
+
+  /** Takes the first message into a buffer that any message fits; its length, or -EAGAIN. */
+  receive(into: Uint8Array, at: number): number {
+    const message = this.#messages.shift();
+    if (message === undefined) return -EAGAIN;
+    into.set(message.bytes, at);
+    this.lastPriority = message.priority;
+    this.bytes -= message.bytes.length;
+    this.queue.notify(POLLOUT | POLLWRNORM);
+    return message.bytes.length;
+  }
+
+  readiness(): number {
+    return (this.count > 0 ? POLLIN | POLLRDNORM : 0) | (this.isFull ? 0 : POLLOUT | POLLWRNORM);
+  }
+
+  /** mq_notify(3): one process at a time is told, once. */
+  register(notification: Notification): number {
+    if (this.#notification !== null && !hasEnded(this.#notification.group)) return -EBUSY;
+    this.#notification = notification;
+    return 0;
+  }
+
+  /** `group` wants to be told no more, or has closed the queue. */
+  unregister(group: ThreadGroup): void {
+    if (this.#notification?.group === group) this.#notification = null;
+  }
+
+  /** The line of its file: mq_overview(7). */
+  get text(): string {
+    const who = this.#notification;
+    const told = who === null ? "0" : String(who.signal === 0 ? 1 : 0);
+    const signal = who === null ? "0" : String(who.signal);
+    const pid = who === null ? "0" : String(who.group.pid.own);
+    return `QSIZE:${String(this.bytes).padEnd(10)} NOTIFY:${told.padEnd(5)} SIGNO:${signal.padEnd(5)} ` +
+      `NOTIFY_PID:${pid.padEnd(6)}\n`;
+  }
+
+  #notify(sender: Task): void {
+    const who = this.#notification;
+    this.#notification = null;
+    if (who === null || who.signal === 0 || hasEnded(who.group)) return;
+    const info = new SignalInfo(who.signal, SI_MESGQ);
+    info.pid = sender.threadGroup.pid.in(who.group.pid.namespace);
+    info.uid = sender.credentials.uid;
+    info.valueLow = who.valueLow;
+    info.valueHigh = who.valueHigh;
+    sendSignal(who.group, info);
+  }
+}
+
+function hasEnded(group: ThreadGroup): boolean {
+  return group.liveCount === 0;
+}

@@ -2,12 +2,12 @@
 // A dentry lives as long as something refers to it (children, paths); the cache beyond that is bounded: unused dentries
 // stand in a ring in the order they became unused, and go when it is over-full and nobody has looked them up since.
 
-import { ENOENT } from "../abi/errno.ts";
+import { EMFILE, ENFILE, ENOENT } from "../abi/errno.ts";
 import type { Inode } from "./inode.ts";
 import { notifyGone } from "./notify.ts";
 
 /** Unused dentries kept, over all file systems. */
-export const DENTRIES_UNUSED_MAX = 20_000;
+export const DENTRIES_UNUSED_MAX = 12_000;
 /** Dentries looked at each time the ring is over-full. */
 const EVICTIONS_MAX = 64;
 
@@ -27,8 +27,9 @@ export class Dentry {
   mountCount = 0;
   /** Stands in the ring of unused dentries. */
   isListed = false;
-  /** Looked up since the ring last came by: it gets another turn. */
-  #isRecent = false;
+  /** Values of lookupClock when it was looked up last, and when the ring came by last. */
+  #lookedUpAt = 0;
+  #visitedAt = 0;
 
   constructor(name: string, parent: Dentry | null, inode: Inode | null) {
     this.name = name;
@@ -66,7 +67,7 @@ export class Dentry {
   child(name: string): Dentry | null {
     const child = this.#children?.get(name);
     if (child === undefined) return null;
-    child.#isRecent = true;
+    child.#lookedUpAt = ++lookupClock;
     return child;
   }
 
@@ -75,7 +76,12 @@ export class Dentry {
     const directory = this.inode!;
     const known = this.child(name);
     if (known !== null && directory.isCacheable) return known;
-    const found = directory.lookup(name);
+    let found = directory.lookup(name);
+    if (found === -EMFILE || found === -ENFILE) {
+      // Behind what is cached stand descriptors of the host (gofer): give some back and ask again.
+      shrinkDentries();
+      found = directory.lookup(name);
+    }
     if (typeof found === "number") {
       if (found !== -ENOENT) return found;
       if (known !== null && known.inode === null) return known;
@@ -92,6 +98,7 @@ export class Dentry {
   /** Enters a child. It starts unused: whoever keeps it holds it. */
   add(name: string, inode: Inode | null): Dentry {
     const child = new Dentry(name, this, inode);
+    child.#lookedUpAt = child.#visitedAt = ++lookupClock;
     if (this.#children === null) this.#children = new Map();
     const before = this.#children.get(name);
     if (before !== undefined) this.#detach(before);
@@ -166,11 +173,17 @@ export class Dentry {
     return false;
   }
 
-  /** For the ring: goes if nobody uses it. True = it stays listed. */
-  evict(): boolean {
+  /**
+   * For the ring: goes if nobody uses it. True = it stays listed: it has children, or was looked up since the ring came by
+   * last. With `isUrgent` only what the call that is being served may have looked up is spared.
+   */
+  evict(isUrgent: boolean): boolean {
     if (this.#uses > 0 || this.mountCount > 0 || this.parent === null || this.isUnlinked) return false;
-    if (this.#isRecent || (this.#children !== null && this.#children.size > 0)) {
-      this.#isRecent = false;
+    const isRecent = isUrgent
+      ? lookupClock - this.#lookedUpAt < LOOKUPS_OF_CALL_MAX
+      : this.#lookedUpAt > this.#visitedAt;
+    if (isRecent || (this.#children !== null && this.#children.size > 0)) {
+      this.#visitedAt = lookupClock;
       return true;
     }
     this.parent.#detach(this);
@@ -178,20 +191,33 @@ export class Dentry {
   }
 }
 
+/** Counts look-ups. */
+let lookupClock = 0;
+/** Look-ups that one call makes, generously: its paths are not held while it runs. */
+const LOOKUPS_OF_CALL_MAX = 1000;
+
 /** The ring: from unusedFrom on, dentries in the order they became unused. */
 let unused: Dentry[] = [];
 let unusedFrom = 0;
+
+/** Evicts the older half of the unused dentries, even those looked up lately. */
+export function shrinkDentries(): void {
+  const count = (unused.length - unusedFrom) >> 1;
+  for (let n = 0; n < count; n++) evictOldest(true);
+}
+
+function evictOldest(isUrgent: boolean): void {
+  const oldest = unused[unusedFrom++];
+  if (oldest.evict(isUrgent)) unused.push(oldest);
+  else oldest.isListed = false;
+}
 
 function list(dentry: Dentry): void {
   if (dentry.isListed) return;
   dentry.isListed = true;
   unused.push(dentry);
   if (unused.length - unusedFrom <= DENTRIES_UNUSED_MAX) return;
-  for (let n = 0; n < EVICTIONS_MAX; n++) {
-    const oldest = unused[unusedFrom++];
-    if (oldest.evict()) unused.push(oldest);
-    else oldest.isListed = false;
-  }
+  for (let n = 0; n < EVICTIONS_MAX; n++) evictOldest(false);
   if (unusedFrom > DENTRIES_UNUSED_MAX) {
     unused = unused.slice(unusedFrom);
     unusedFrom = 0;

@@ -120,6 +120,10 @@ export class VmaSet {
   lockedBytes = 0;
   /** Data that memory may have to be found for: without MAP_NORESERVE and thread stacks. */
   committedBytes = 0;
+  /** What the last findGapBelow has seen: from #fullAbove up to #fullTop no gap is larger than #largestGap. */
+  #fullTop = -1;
+  #fullAbove = 0;
+  #largestGap = 0;
 
   get count(): number {
     return this.#areas.length;
@@ -225,6 +229,7 @@ export class VmaSet {
   /** Takes out everything in [start, end) and drops its backings. */
   remove(start: number, end: number): void {
     if (this.isFree(start, end)) return;
+    if (end > this.#fullAbove) this.#fullTop = -1;
     this.#split(start);
     this.#split(end);
     const from = this.indexAfter(start);
@@ -264,17 +269,25 @@ export class VmaSet {
 
   /** Highest free range of `length` bytes that ends at or below `top` and starts at or above `bottom`; -1 = none. */
   findGapBelow(top: number, bottom: number, length: number): number {
-    let end = top;
-    for (let i = this.indexAfter(top - 1); i >= 0; i--) {
+    const isKnownFull = this.#fullTop === top && length > this.#largestGap;
+    let end = isKnownFull ? this.#fullAbove : top;
+    let largest = isKnownFull ? this.#largestGap : 0;
+    for (let i = this.indexAfter(end - 1); i >= 0; i--) {
       const area = this.#areas[i];
       if (area === undefined) continue;
       const start = startWithGuard(area);
       if (start >= end) continue;
-      if (end - area.end >= length) break;
+      const gap = end - area.end;
+      if (gap >= length) break;
+      if (gap > largest) largest = gap;
       end = start;
     }
     const start = end - length;
-    return start >= bottom ? start : -1;
+    if (start < bottom) return -1;
+    this.#fullTop = top;
+    this.#fullAbove = end;
+    this.#largestGap = largest;
+    return start;
   }
 
   /** Lowest free range of `length` bytes at or above `bottom` that ends at or below `top`; -1 = none. */
@@ -300,6 +313,7 @@ export class VmaSet {
   }
 
   clear(): void {
+    this.#fullTop = -1;
     for (const area of this.#areas) area.backing?.drop();
     this.#areas.length = 0;
     this.totalBytes =

@@ -17,8 +17,11 @@ import {
   S_IFIFO,
   S_IFMT,
   S_IFSOCK,
+  STATX__RESERVED,
+  STATX_ATTR_MOUNT_ROOT,
   STATX_BASIC_STATS,
   STATX_BTIME,
+  STATX_MNT_ID,
   W_OK,
   X_OK,
 } from "../abi/file.ts";
@@ -40,9 +43,6 @@ const STAT_BYTES = 144;
 const STATX_BYTES = 256;
 const STATFS_BYTES = 120;
 const AT_FLAGS = { AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, AT_NO_AUTOMOUNT };
-/** STATX_MNT_ID and STATX_ATTR_MOUNT_ROOT of newer headers. */
-const STATX_MNT_ID = 0x1000;
-const STATX__RESERVED = 0x8000_0000;
 
 export const STAT_CALLS: SyscallFamily = {
   stat: {
@@ -154,7 +154,7 @@ function putStat(task: Task, inode: Inode, address: number): number {
   const at = task.memory.outView(address, STAT_BYTES);
   if (at < 0) return at;
   const b = task.memory.view;
-  put64(b, at, inode.fs.device);
+  put64(b, at, encodeDevice(0, inode.fs.device));
   put64(b, at + 8, inode.ino);
   put64(b, at + 16, inode.nlink);
   put32(b, at + 24, inode.mode);
@@ -194,19 +194,33 @@ function newfstatat(task: Task, args: Args): number {
   return typeof inode === "number" ? inode : putStat(task, inode, args.word(2));
 }
 
+/** Mount of what inodeAt has found last; null for pipes, sockets and their like. */
+let foundMount: Mount | null = null;
+/** It is the root of that mount. */
+let isMountRoot = false;
+
+function noteFound(path: Path | null): void {
+  foundMount = path === null ? null : path.mount;
+  isMountRoot = path !== null && path.dentry === path.mount.root;
+}
+
 /** The inode that the *at calls mean: a descriptor itself where the path is empty and AT_EMPTY_PATH set. */
 function inodeAt(task: Task, dirfd: number, nameAt: number, flags: number): Inode | number {
   const hasEmpty = (flags & AT_EMPTY_PATH) !== 0;
-  if (hasEmpty && nameAt === 0 && dirfd >= 0) return task.files.get(dirfd)?.inode ?? -EBADF;
-  const name = task.memory.readString(nameAt, PATH_MAX);
+  const name = hasEmpty && nameAt === 0 ? "" : task.memory.readString(nameAt, PATH_MAX);
   if (typeof name === "number") return name;
   if (name === "" && hasEmpty && dirfd !== AT_FDCWD) {
     // Pipes and sockets have no path, yet fstat works on them.
-    return task.files.get(dirfd)?.inode ?? -EBADF;
+    const file = task.files.get(dirfd);
+    if (file === null) return -EBADF;
+    noteFound(file.path);
+    return file.inode;
   }
   const follow = (flags & AT_SYMLINK_NOFOLLOW) !== 0 ? 0 : FOLLOW;
   const path = resolve(task, dirfd, name, follow | (hasEmpty ? EMPTY : 0));
-  return typeof path === "number" ? path : path.inode;
+  if (typeof path === "number") return path;
+  noteFound(path);
+  return path.inode;
 }
 
 function statx(task: Task, args: Args): number {
@@ -225,7 +239,8 @@ function statx(task: Task, args: Args): number {
   const b = task.memory.view;
   zero(b, at, STATX_BYTES);
   const hasBirth = inode.birthSec !== 0 || inode.birthNsec !== 0;
-  put32(b, at, STATX_BASIC_STATS | (hasBirth ? STATX_BTIME : 0) | STATX_MNT_ID);
+  const known = STATX_BASIC_STATS | (hasBirth ? STATX_BTIME : 0);
+  put32(b, at, foundMount === null ? known : known | STATX_MNT_ID);
   put32(b, at + 4, 4096);
   put32(b, at + 16, inode.nlink);
   put32(b, at + 20, inode.uid);
@@ -242,6 +257,11 @@ function statx(task: Task, args: Args): number {
   put32(b, at + 132, inode.rdevMinor);
   put32(b, at + 136, 0);
   put32(b, at + 140, inode.fs.device);
+  put64(b, at + 56, STATX_ATTR_MOUNT_ROOT);
+  if (foundMount !== null) {
+    put64(b, at + 144, foundMount.id);
+    if (isMountRoot) put64(b, at + 8, STATX_ATTR_MOUNT_ROOT);
+  }
   return task.memory.outCommit(STATX_BYTES);
 }
 
@@ -309,7 +329,7 @@ function statfs(task: Task, args: Args): number {
 function fstatfs(task: Task, args: Args): number {
   const file = task.files.get(args.i32(0));
   if (file === null) return -EBADF;
-  return putStatfs(task, file.inode, (file.path as Path | null)?.mount ?? null, args.word(1));
+  return putStatfs(task, file.inode, file.path?.mount ?? null, args.word(1));
 }
 
 function putStatfs(task: Task, inode: Inode, mount: Mount | null, address: number): number {

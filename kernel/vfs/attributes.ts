@@ -2,7 +2,6 @@
 
 import { EFBIG, EINVAL, EISDIR, EPERM, EROFS } from "../abi/errno.ts";
 import { IN_ATTRIB, IN_MODIFY, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from "../abi/file.ts";
-import { SIGXFSZ } from "../abi/signal.ts";
 import { CAP_CHOWN, CAP_FSETID, RLIMIT_FSIZE } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
 import {
@@ -114,9 +113,9 @@ export function truncatePath(task: Task, path: Path, size: number): number {
   const inode = path.inode;
   if (inode.isDirectory) return -EISDIR;
   if ((inode.mode & S_IFMT) !== S_IFREG) return -EINVAL;
+  if (path.mount.isReadOnly) return -EROFS;
   const access = mayAccess(task.credentials, inode, MAY_WRITE);
   if (access < 0) return access;
-  if (path.mount.isReadOnly) return -EROFS;
   const limited = checkSizeLimit(task, inode, size);
   if (limited < 0) return limited;
   const result = truncateInode(task, inode, size);
@@ -124,13 +123,10 @@ export function truncatePath(task: Task, path: Path, size: number): number {
   return result;
 }
 
-/** RLIMIT_FSIZE where a file is made longer: 0, or -EFBIG with SIGXFSZ left for the caller to raise (see SIGNAL_ON_EFBIG). */
+/** RLIMIT_FSIZE where a file is made longer: 0, or -EFBIG and the caller raises SIGXFSZ. */
 export function checkSizeLimit(task: Task, inode: Inode, size: number): number {
   return size > inode.size && size > task.threadGroup.limits.soft(RLIMIT_FSIZE) ? -EFBIG : 0;
 }
-
-/** What a caller raises when checkSizeLimit refuses. */
-export const SIGNAL_ON_EFBIG = SIGXFSZ;
 
 /** Sets the size of an inode, and what goes with it: times, loss of setuid. No checks. */
 export function truncateInode(task: Task, inode: Inode, size: number): number {

@@ -38,12 +38,12 @@ export function removeFile(task: Task, dirfd: number, name: string): number {
   const parent = resolveParent(task, dirfd, name);
   if (typeof parent === "number") return parent;
   if (!isPlainName(parent.name)) return -EISDIR;
+  if (parent.path.mount.isReadOnly) return -EROFS;
   const dentry = existingChild(task, parent);
   if (typeof dentry === "number") return dentry;
   const inode = dentry.inode!;
   if (parent.hasSlash) return inode.isDirectory ? -EISDIR : -ENOTDIR;
   const directory = parent.path.inode;
-  if (parent.path.mount.isReadOnly) return -EROFS;
   const refused = mayDelete(task.credentials, directory, inode);
   if (refused < 0) return refused;
   if (inode.isDirectory) return -EISDIR;
@@ -61,10 +61,10 @@ export function removeDirectory(task: Task, dirfd: number, name: string): number
   if (parent.name === ".") return -EINVAL;
   if (parent.name === "..") return -ENOTEMPTY;
   if (parent.name === "/") return -EBUSY;
+  if (parent.path.mount.isReadOnly) return -EROFS;
   const dentry = existingChild(task, parent);
   if (typeof dentry === "number") return dentry;
   const directory = parent.path.inode, inode = dentry.inode!;
-  if (parent.path.mount.isReadOnly) return -EROFS;
   const refused = mayDelete(task.credentials, directory, inode);
   if (refused < 0) return refused;
   if (!inode.isDirectory) return -ENOTDIR;

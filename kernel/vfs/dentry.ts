@@ -3,6 +3,7 @@
 // stand in a ring in the order they became unused, and go when it is over-full and nobody has looked them up since.
 
 import { EMFILE, ENFILE, ENOENT } from "../abi/errno.ts";
+import { ChildTable, hashOf } from "./child_table.ts";
 import type { Inode } from "./inode.ts";
 import { notifyGone } from "./notify.ts";
 
@@ -18,7 +19,9 @@ export class Dentry {
   parent: Dentry | null;
   /** null = negative: the name is known not to exist. */
   inode: Inode | null;
-  #children: Map<string, Dentry> | null = null;
+  #children: ChildTable | null = null;
+  /** Next in its parent's table of children; owned by ChildTable. */
+  nextOfHash: Dentry | null = null;
   /** Paths, open files and mounts that use it; at zero it may be evicted. */
   #uses = 0;
   /** No longer entered in its directory (removed, replaced, stale); it may still be open. */
@@ -65,17 +68,30 @@ export class Dentry {
 
   /** The cached child of that name, or null. */
   child(name: string): Dentry | null {
-    const child = this.#children?.get(name);
-    if (child === undefined) return null;
-    child.#lookedUpAt = ++lookupClock;
+    return this.#find(name, 0, name.length, hashOf(name, 0, name.length));
+  }
+
+  #find(text: string, start: number, end: number, hash: number): Dentry | null {
+    if (this.#children === null) return null;
+    const child = this.#children.find(text, start, end, hash);
+    if (child !== null) child.#lookedUpAt = ++lookupClock;
     return child;
   }
 
   /** The child of that name, looked up in the file system where the cache does not know. -ERRNO other than ENOENT. */
   lookup(name: string): Dentry | number {
+    return this.lookupIn(name, 0, name.length, hashOf(name, 0, name.length));
+  }
+
+  /** lookup() of text.slice(start, end) with its hash (child_table.ts): the way of a path walk. */
+  lookupIn(text: string, start: number, end: number, hash: number): Dentry | number {
     const directory = this.inode!;
-    const known = this.child(name);
+    const known = this.#find(text, start, end, hash);
     if (known !== null && directory.isCacheable) return known;
+    return this.#lookupInFilesystem(directory, known, text.slice(start, end));
+  }
+
+  #lookupInFilesystem(directory: Inode, known: Dentry | null, name: string): Dentry | number {
     let found = directory.lookup(name);
     if (found === -EMFILE || found === -ENFILE) {
       // Behind what is cached stand descriptors of the host (gofer): give some back and ask again.
@@ -99,10 +115,10 @@ export class Dentry {
   add(name: string, inode: Inode | null): Dentry {
     const child = new Dentry(name, this, inode);
     child.#lookedUpAt = child.#visitedAt = ++lookupClock;
-    if (this.#children === null) this.#children = new Map();
-    const before = this.#children.get(name);
-    if (before !== undefined) this.#detach(before);
-    this.#children.set(name, child);
+    if (this.#children === null) this.#children = new ChildTable();
+    const before = this.child(name);
+    if (before !== null) this.#detach(before);
+    this.#children.add(child);
     list(child);
     return child;
   }
@@ -111,11 +127,11 @@ export class Dentry {
   instantiate(inode: Inode): void {
     inode.hold();
     this.inode = inode;
-    const siblings = this.parent!.#children ??= new Map();
-    const entered = siblings.get(this.name);
+    const parent = this.parent!;
+    const entered = parent.child(this.name);
     if (entered === this) return;
-    if (entered !== undefined) this.parent!.#detach(entered);
-    siblings.set(this.name, this);
+    if (entered !== null) parent.#detach(entered);
+    (parent.#children ??= new ChildTable()).add(this);
     list(this);
   }
 
@@ -126,7 +142,7 @@ export class Dentry {
   }
 
   #detach(child: Dentry): void {
-    if (this.#children?.get(child.name) === child) this.#children.delete(child.name);
+    this.#children?.remove(child);
     child.isUnlinked = true;
     if (child.#uses === 0) child.#forget();
   }
@@ -134,33 +150,33 @@ export class Dentry {
   /** Moves `child` of this directory to `to` under another name, after a rename in the file system. */
   moveChild(child: Dentry, to: Dentry, name: string): void {
     const before = child.name;
-    this.#children?.delete(before);
+    this.#children?.remove(child);
     const replaced = to.child(name);
     if (replaced !== null && replaced !== child) to.#detach(replaced);
     child.name = name;
     child.parent = to;
-    if (to.#children === null) to.#children = new Map();
-    to.#children.set(name, child);
+    if (to.#children === null) to.#children = new ChildTable();
+    to.#children.add(child);
     if (this.inode!.isCacheable) this.add(before, null);
   }
 
   /** Swaps two children after RENAME_EXCHANGE. */
   static exchange(a: Dentry, b: Dentry): void {
     const aParent = a.parent!, bParent = b.parent!, aName = a.name;
-    aParent.#children!.delete(a.name);
-    bParent.#children!.delete(b.name);
+    aParent.#children!.remove(a);
+    bParent.#children!.remove(b);
     a.parent = bParent;
     a.name = b.name;
     b.parent = aParent;
     b.name = aName;
-    bParent.#children!.set(a.name, a);
-    aParent.#children!.set(b.name, b);
+    bParent.#children!.add(a);
+    aParent.#children!.add(b);
   }
 
   /** Forgets negative and unused children (the directory changed behind the cache). */
   prune(): void {
     if (this.#children === null) return;
-    for (const child of this.#children.values()) {
+    for (const child of this.#children.all()) {
       if (child.#uses > 0 || child.mountCount > 0) continue;
       child.prune();
       if (child.#children === null || child.#children.size === 0) this.#detach(child);

@@ -17,6 +17,7 @@ import {
   S_ISVTX,
 } from "../abi/file.ts";
 import type { Task } from "../task/task.ts";
+import { HASH_MASK, hashStep } from "./child_table.ts";
 import type { Dentry } from "./dentry.ts";
 import type { Mount, MountNamespace } from "./mount.ts";
 import { acrossMounts, Path } from "./path.ts";
@@ -157,8 +158,10 @@ class Walk {
   /** Directory in which the last component was looked up. */
   parentMount: Mount;
   parentDentry: Dentry;
-  /** The last component: a name, ".", "..", or "/" when there was none. */
-  last = "/";
+  /** Where the last component stands. */
+  #lastText = "/";
+  #lastStart = 0;
+  #lastStop = 1;
   /** A slash follows the last component. */
   hasSlash = false;
   #linkCount = 0;
@@ -174,6 +177,11 @@ class Walk {
     this.dentry = this.parentDentry = start.dentry;
   }
 
+  /** The last component: a name, ".", "..", or "/" when there was none. */
+  get last(): string {
+    return this.#lastText.slice(this.#lastStart, this.#lastStop);
+  }
+
   /** Walks `name`. 0 or -ERRNO; the last component may turn out negative. */
   run(name: string, end: WalkEnd): number {
     let index = 0;
@@ -186,10 +194,14 @@ class Walk {
         index = 0;
         continue;
       }
-      let stop = name.indexOf("/", index);
-      if (stop < 0) stop = name.length;
-      const component = name.slice(index, stop);
-      index = stop;
+      const start = index;
+      let hash = 0;
+      for (; index < name.length; index++) {
+        const code = name.charCodeAt(index);
+        if (code === SLASH) break;
+        hash = hashStep(hash, code);
+      }
+      const stop = index;
       while (name.charCodeAt(index) === SLASH) index++;
       const isLast = index >= name.length && (this.#rest === null || this.#rest.length === 0);
       if (isLast && stop < name.length) this.hasSlash = true;
@@ -203,21 +215,23 @@ class Walk {
         if (access < 0) return access;
       }
       if (isLast) {
-        this.last = component;
         this.parentMount = this.mount;
         this.parentDentry = this.dentry;
-        if (end === TO_PARENT) return component.length > NAME_MAX ? -ENAMETOOLONG : 0;
+        this.#lastText = name;
+        this.#lastStart = start;
+        this.#lastStop = stop;
+        if (end === TO_PARENT) return stop - start > NAME_MAX ? -ENAMETOOLONG : 0;
       }
-      if (component.charCodeAt(0) === DOT) {
-        if (component.length === 1) continue;
-        if (component.length === 2 && component.charCodeAt(1) === DOT) {
+      if (name.charCodeAt(start) === DOT) {
+        if (stop - start === 1) continue;
+        if (stop - start === 2 && name.charCodeAt(start + 1) === DOT) {
           const up = this.#stepUp();
           if (up < 0) return up;
           continue;
         }
       }
-      if (component.length > NAME_MAX) return -ENAMETOOLONG;
-      const child = this.dentry.lookup(component);
+      if (stop - start > NAME_MAX) return -ENAMETOOLONG;
+      const child = this.dentry.lookupIn(name, start, stop, hash & HASH_MASK);
       if (typeof child === "number") return child;
       const inode = child.inode;
       if (child.mountCount > 0) {

@@ -29,6 +29,9 @@ import { SOCKET_CALLS } from "./socket.ts";
 import { SOCKET_MESSAGE_CALLS } from "./socket_message.ts";
 import { STAT_CALLS } from "./stat.ts";
 import { SYSTEM_CALLS } from "./system.ts";
+import { MESSAGE_QUEUE_CALLS } from "./system_v_message.ts";
+import { SEMAPHORE_CALLS } from "./system_v_semaphore.ts";
+import { SHARED_MEMORY_CALLS } from "./system_v_memory.ts";
 import { TIME_CALLS } from "./time.ts";
 import { TIMER_CALLS } from "./timer.ts";
 import { TRANSFER_CALLS } from "./transfer.ts";
@@ -51,6 +54,7 @@ export const FAMILIES: readonly SyscallFamily[] = [
   MEMORY_CALLS,
   MEMORY_POLICY_CALLS,
   MOUNT_CALLS,
+  MESSAGE_QUEUE_CALLS,
   MQUEUE_CALLS,
   NAMESPACE_CALLS,
   OPEN_CALLS,
@@ -61,6 +65,8 @@ export const FAMILIES: readonly SyscallFamily[] = [
   PROCESS_MEMORY_CALLS,
   RLIMIT_CALLS,
   SCHED_CALLS,
+  SEMAPHORE_CALLS,
+  SHARED_MEMORY_CALLS,
   SIGNAL_CALLS,
   SOCKET_CALLS,
   SOCKET_MESSAGE_CALLS,

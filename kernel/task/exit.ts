@@ -133,6 +133,8 @@ function endProcess(task: Task): void {
   group.usage.voluntarySwitches += task.blockCount;
   group.timers?.release();
   group.timers = null;
+  group.semaphoreUndo?.release();
+  group.semaphoreUndo = null;
   group.actions.references--;
   discardSignals(group, 0xffff_ffff, 0xffff_ffff);
 }

@@ -95,6 +95,8 @@ export class ThreadGroup {
   readonly childrenUsage = new Usage();
   /** Interval and POSIX timers; the time room's object. */
   timers: ProcessTimers | null = null;
+  /** Changes of System V semaphores to be undone at its end (semop(2), SEM_UNDO); the ipc room's object. */
+  semaphoreUndo: { release(): void } | null = null;
   /** Exited tasks whose host thread has not stopped yet; each still holds the memory map. See exit.ts. */
   readonly lingering: Task[] = [];
 

@@ -14,9 +14,8 @@ import {
   O_RDWR,
   S_IFREG,
 } from "../../abi/file.ts";
-import { MAP_SHARED, PROT_WRITE } from "../../abi/memory.ts";
+import { PROT_WRITE } from "../../abi/memory.ts";
 import type { Kernel } from "../../kernel.ts";
-import type { MemoryMap } from "../../mm/address_space.ts";
 import type { Task } from "../../task/task.ts";
 import { Dentry } from "../../vfs/dentry.ts";
 import type { File, Mappable } from "../../vfs/file.ts";
@@ -35,14 +34,14 @@ const SEALS_KNOWN = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F
   F_SEAL_EXEC;
 const SEALS_WRITE = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 
-/** The kernel's own mount of the file system that memfds live in, per kernel. */
+/** The kernel's own mount of the file system that memfds and shared memory segments live in, per kernel. */
 const mounts = new WeakMap<Kernel, Mount>();
 
-function mountOf(kernel: Kernel): Mount {
+export function internalMount(kernel: Kernel): Mount {
   let mount = mounts.get(kernel);
   if (mount === undefined) {
     const options = { mode: 0o1777, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
-    const fs = new Tmpfs(kernel.host, kernel.clock, options, "");
+    const fs = new InternalFilesystem(kernel.host, kernel.clock, options, "");
     mount = new Mount(fs, new Dentry("", null, fs.root), "tmpfs", 0);
     mount.isInternal = true;
     mounts.set(kernel, mount);
@@ -50,23 +49,29 @@ function mountOf(kernel: Kernel): Mount {
   return mount;
 }
 
-let nextInode = 2;
-
 /** Makes a memfd called `name` (a byte string). */
 export function newMemfd(task: Task, name: string, mode: number, seals: number): File {
-  const mount = mountOf(task.kernel);
-  const fs = mount.fs as Tmpfs;
+  const mount = internalMount(task.kernel);
   const who = task.credentials;
-  const inode = new MemfdInode(fs, nextInode++, S_IFREG | mode, who.fsuid, who.fsgid);
+  const inode = (mount.fs as InternalFilesystem).newInode(S_IFREG | mode, who.fsuid, who.fsgid);
   inode.nlink = 0;
   inode.seals = seals;
-  fs.inodesUsed++;
   const dentry = new Dentry(`memfd:${name}`, mount.root, inode);
   dentry.isUnlinked = true;
   const file = new MemfdFile(inode, O_RDWR);
   file.path = new Path(mount, dentry);
   file.path.hold();
   return file;
+}
+
+let nextInode = 1;
+
+/** Its files have no names, and may be sealed. */
+class InternalFilesystem extends Tmpfs {
+  override newInode(mode: number, uid: number, gid: number): MemfdInode {
+    this.inodesUsed++;
+    return new MemfdInode(this, nextInode++, mode, uid, gid);
+  }
 }
 
 class MemfdInode extends TmpfsInode {
@@ -126,19 +131,19 @@ class MemfdFile extends TmpfsRegularFile {
       case F_GET_SEALS:
         return inode.seals;
       case F_ADD_SEALS:
-        return this.#addSeals(task, argument);
+        return this.#addSeals(argument);
       default:
         return super.control(task, command, argument);
     }
   }
 
-  #addSeals(task: Task, seals: number): number {
+  #addSeals(seals: number): number {
     const inode = this.inode;
     if (!this.isWritable) return -EPERM;
     if (seals > SEALS_KNOWN || (seals & ~SEALS_KNOWN) !== 0) return -EINVAL;
     if ((inode.seals & F_SEAL_SEAL) !== 0) return -EPERM;
     const adds = seals & ~inode.seals;
-    if ((adds & F_SEAL_WRITE) !== 0 && isMappedWritable(task.kernel, inode)) return -EBUSY;
+    if ((adds & F_SEAL_WRITE) !== 0 && inode.writableMappings > 0) return -EBUSY;
     // What cannot be executed need not be sealed against writing; what can be must (mm/memfd.c).
     if ((seals & F_SEAL_EXEC) !== 0 && (inode.mode & 0o111) !== 0) {
       seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
@@ -146,20 +151,4 @@ class MemfdFile extends TmpfsRegularFile {
     inode.seals |= seals;
     return 0;
   }
-}
-
-/** Some process has a shared mapping of `inode` that it may write. */
-function isMappedWritable(kernel: Kernel, inode: MemfdInode): boolean {
-  const seen = new Set<MemoryMap>();
-  for (const task of kernel.tasks.values()) {
-    if (task.hasExited || seen.has(task.mm)) continue;
-    seen.add(task.mm);
-    const areas = task.mm.areas;
-    for (let i = 0; i < areas.count; i++) {
-      const area = areas.at(i);
-      if (area.backing?.file?.inode !== inode) continue;
-      if ((area.flags & MAP_SHARED) !== 0 && (area.protMax & PROT_WRITE) !== 0) return true;
-    }
-  }
-  return false;
 }

@@ -1,0 +1,119 @@
+// System V message queues: typed messages. Linux: ipc/msg.c, msgop(2).
+
+import { E2BIG, ENOMSG } from "../../abi/errno.ts";
+import { MSG_EXCEPT, MSG_NOERROR, MSQID_BYTES } from "../../abi/ipc.ts";
+import { POLLIN, POLLOUT } from "../../abi/file.ts";
+import { put32, put64, zero } from "../../abi/struct.ts";
+import type { Pid } from "../../task/pid.ts";
+import type { Task } from "../../task/task.ts";
+import { WaitQueue } from "../../util/wait_queue.ts";
+import { IpcObject } from "./ids.ts";
+
+/** kernel.msgmax, msgmnb, msgmni. */
+export const MESSAGE_BYTES_MAX = 8192;
+export const QUEUE_BYTES = 16_384;
+export const QUEUES_MAX = 32_000;
+/** Fields of struct msqid64_ds. */
+const MSQID = {
+  send: 48,
+  receive: 56,
+  change: 64,
+  bytes: 72,
+  count: 80,
+  bytesMax: 88,
+  sender: 96,
+  receiver: 100,
+} as const;
+
+interface TypedMessage {
+  readonly type: number;
+  readonly bytes: Uint8Array;
+}
+
+export class TypedQueue extends IpcObject {
+  readonly #messages: TypedMessage[] = [];
+  /** Senders wait for POLLOUT, receivers for POLLIN. */
+  readonly queue = new WaitQueue();
+  bytes = 0;
+  bytesMax = QUEUE_BYTES;
+  #sendSeconds = 0;
+  #receiveSeconds = 0;
+  #sender: Pid | null = null;
+  #receiver: Pid | null = null;
+
+  constructor(task: Task, key: number, flags: number) {
+    super(task, key, flags);
+  }
+
+  get count(): number {
+    return this.#messages.length;
+  }
+
+  /** There is room for a message of `length` bytes. */
+  hasRoom(length: number): boolean {
+    return this.bytes + length <= this.bytesMax && this.#messages.length + 1 <= this.bytesMax;
+  }
+
+  /** Adds a message, whose bytes it keeps. */
+  send(task: Task, type: number, bytes: Uint8Array): void {
+    this.#messages.push({ type, bytes });
+    this.bytes += bytes.length;
+    this.#sendSeconds = task.kernel.clock.realtime();
+    this.#sender = task.threadGroup.pid;
+    this.queue.notify(POLLIN);
+  }
+
+  /** Type of the message that receive() has given last. */
+  lastType = 0;
+
+  /**
+   * Takes the first message that `type` and `flags` ask for into `into`, at most `length` bytes: how many, -ENOMSG when
+   * there is none, -E2BIG.
+   */
+  receive(task: Task, into: Uint8Array, length: number, type: number, flags: number): number {
+    const index = this.#find(type, flags);
+    if (index < 0) return -ENOMSG;
+    const message = this.#messages[index];
+    if (message.bytes.length > length && (flags & MSG_NOERROR) === 0) return -E2BIG;
+    this.#messages.splice(index, 1);
+    this.bytes -= message.bytes.length;
+    const n = Math.min(length, message.bytes.length);
+    into.set(message.bytes.subarray(0, n));
+    this.lastType = message.type;
+    this.#receiveSeconds = task.kernel.clock.realtime();
+    this.#receiver = task.threadGroup.pid;
+    this.queue.notify(POLLOUT);
+    return n;
+  }
+
+  /** type 0: the first; positive: the first of it (or, with MSG_EXCEPT, of another); negative: the lowest up to -type. */
+  #find(type: number, flags: number): number {
+    const messages = this.#messages;
+    if (type === 0) return messages.length > 0 ? 0 : -1;
+    if (type > 0) {
+      const isExcept = (flags & MSG_EXCEPT) !== 0;
+      return messages.findIndex((message) => (message.type === type) !== isExcept);
+    }
+    let found = -1;
+    for (let i = 0; i < messages.length; i++) {
+      if (messages[i].type > -type) continue;
+      if (found < 0 || messages[i].type < messages[found].type) found = i;
+    }
+    return found;
+  }
+
+  /** Writes struct msqid64_ds as `task` sees it. */
+  putStatus(task: Task, into: Uint8Array, at: number): void {
+    zero(into, at, MSQID_BYTES);
+    this.putPermissions(into, at);
+    const namespace = task.pid.namespace;
+    put64(into, at + MSQID.send, this.#sendSeconds);
+    put64(into, at + MSQID.receive, this.#receiveSeconds);
+    put64(into, at + MSQID.change, this.changeSeconds);
+    put64(into, at + MSQID.bytes, this.bytes);
+    put64(into, at + MSQID.count, this.count);
+    put64(into, at + MSQID.bytesMax, this.bytesMax);
+    put32(into, at + MSQID.sender, this.#sender === null ? 0 : this.#sender.in(namespace));
+    put32(into, at + MSQID.receiver, this.#receiver === null ? 0 : this.#receiver.in(namespace));
+  }
+}

@@ -1,0 +1,198 @@
+// System V semaphores: sets of counters that change together or not at all. Linux: ipc/sem.c, semop(2). A process that
+// asked for SEM_UNDO leaves its changes undone when it ends.
+
+import { EAGAIN, EFBIG, ERANGE } from "../../abi/errno.ts";
+import { IPC_NOWAIT, SEM_UNDO, SEMBUF_BYTES, SEMID_BYTES } from "../../abi/ipc.ts";
+import { POLLIN } from "../../abi/file.ts";
+import { put64, u16, zero } from "../../abi/struct.ts";
+import type { Pid } from "../../task/pid.ts";
+import type { Task } from "../../task/task.ts";
+import type { ThreadGroup } from "../../task/thread_group.ts";
+import { WaitQueue } from "../../util/wait_queue.ts";
+import { IpcObject } from "./ids.ts";
+
+/** kernel.sem: SEMMSL, SEMMNS, SEMOPM, SEMMNI; SEMVMX. */
+export const SEMAPHORES_PER_SET_MAX = 32_000;
+export const SEMAPHORES_MAX = 1_024_000_000;
+export const OPERATIONS_MAX = 500;
+export const SETS_MAX = 32_000;
+export const VALUE_MAX = 32_767;
+/** SEMAEM: how far a process's undo value may go. */
+const UNDO_MAX = VALUE_MAX;
+/** What apply() answers when the operations have to wait. */
+export const MUST_WAIT = 1;
+
+/** A task that waits in semop(2), and for what. */
+interface WaitingTask {
+  readonly number: number;
+  readonly isForZero: boolean;
+}
+
+export class SemaphoreSet extends IpcObject {
+  readonly values: Int32Array;
+  /** Who changed each last: GETPID. */
+  readonly #pids: (Pid | null)[];
+  /** Told when values change or the set goes. */
+  readonly queue = new WaitQueue();
+  readonly #waiting = new Map<Task, WaitingTask>();
+  operationSeconds = 0;
+
+  constructor(task: Task, key: number, count: number, flags: number) {
+    super(task, key, flags);
+    this.values = new Int32Array(count);
+    this.#pids = new Array(count).fill(null);
+  }
+
+  get count(): number {
+    return this.values.length;
+  }
+
+  lastPid(number: number): Pid | null {
+    return this.#pids[number];
+  }
+
+  /**
+   * Carries out `count` struct sembuf at `at`, all or none: 0, MUST_WAIT, or -ERRNO. The one that would wait is noted for
+   * GETNCNT and GETZCNT.
+   */
+  apply(task: Task, bytes: Uint8Array, at: number, count: number): number {
+    this.#waiting.delete(task);
+    const values = this.values;
+    let done = 0, result = 0, changes = false;
+    for (; done < count; done++) {
+      const one = at + done * SEMBUF_BYTES;
+      const number = u16(bytes, one), operation = i16(bytes, one + 2), flags = i16(bytes, one + 4);
+      if (number >= values.length) {
+        result = -EFBIG;
+        break;
+      }
+      const next = values[number] + operation;
+      const mustWait = operation === 0 ? values[number] !== 0 : next < 0;
+      if (mustWait) {
+        result = (flags & IPC_NOWAIT) !== 0 ? -EAGAIN : MUST_WAIT;
+        if (result === MUST_WAIT) this.#waiting.set(task, { number, isForZero: operation === 0 });
+        break;
+      }
+      if (next > VALUE_MAX || ((flags & SEM_UNDO) !== 0 && !this.#mayUndo(task, number, operation))) {
+        result = -ERANGE;
+        break;
+      }
+      values[number] = next;
+      changes = changes || operation !== 0;
+    }
+    if (result !== 0) this.#takeBack(bytes, at, done);
+    else this.#finish(task, bytes, at, count, changes);
+    return result;
+  }
+
+  #takeBack(bytes: Uint8Array, at: number, count: number): void {
+    for (let i = count - 1; i >= 0; i--) {
+      this.values[u16(bytes, at + i * SEMBUF_BYTES)] -= i16(bytes, at + i * SEMBUF_BYTES + 2);
+    }
+  }
+
+  #finish(task: Task, bytes: Uint8Array, at: number, count: number, changes: boolean): void {
+    for (let i = 0; i < count; i++) {
+      const one = at + i * SEMBUF_BYTES;
+      const number = u16(bytes, one), operation = i16(bytes, one + 2);
+      this.#pids[number] = task.threadGroup.pid;
+      if (operation !== 0 && (i16(bytes, one + 4) & SEM_UNDO) !== 0) {
+        undoOf(task.threadGroup).add(this, number, -operation);
+      }
+    }
+    this.operationSeconds = task.kernel.clock.realtime();
+    if (changes) this.queue.notify(POLLIN);
+  }
+
+  #mayUndo(task: Task, number: number, operation: number): boolean {
+    const undo = undoOf(task.threadGroup).value(this, number) - operation;
+    return undo >= -UNDO_MAX - 1 && undo <= UNDO_MAX;
+  }
+
+  /** SETVAL, SETALL: nobody's undo counts for it any more. */
+  setValue(task: Task, number: number, value: number): void {
+    this.values[number] = value;
+    this.#pids[number] = task.threadGroup.pid;
+    for (const undo of undos) undo.forget(this, number);
+    this.changeSeconds = task.kernel.clock.realtime();
+    this.queue.notify(POLLIN);
+  }
+
+  /** A process with an undo value has ended. */
+  undo(group: ThreadGroup, number: number, change: number): void {
+    this.values[number] = Math.max(0, Math.min(VALUE_MAX, this.values[number] + change));
+    this.#pids[number] = group.pid;
+    this.operationSeconds = group.kernel.clock.realtime();
+    this.queue.notify(POLLIN);
+  }
+
+  /** How many tasks wait for semaphore `number` to rise, or to become zero: GETNCNT, GETZCNT. */
+  waiters(number: number, isForZero: boolean): number {
+    let count = 0;
+    for (const [task, what] of this.#waiting) {
+      if (task.hasExited) this.#waiting.delete(task);
+      else if (what.number === number && what.isForZero === isForZero) count++;
+    }
+    return count;
+  }
+
+  /** `task` does not wait any more. */
+  leave(task: Task): void {
+    this.#waiting.delete(task);
+  }
+
+  /** Writes struct semid64_ds. */
+  putStatus(_task: Task, into: Uint8Array, at: number): void {
+    zero(into, at, SEMID_BYTES);
+    this.putPermissions(into, at);
+    put64(into, at + 48, this.operationSeconds);
+    put64(into, at + 64, this.changeSeconds);
+    put64(into, at + 80, this.count);
+  }
+}
+
+/** What a process's end will add to the semaphores it has changed with SEM_UNDO. */
+export class SemaphoreUndo {
+  readonly #group: ThreadGroup;
+  readonly #changes = new Map<SemaphoreSet, Int32Array>();
+
+  constructor(group: ThreadGroup) {
+    this.#group = group;
+    undos.add(this);
+  }
+
+  value(set: SemaphoreSet, number: number): number {
+    return this.#changes.get(set)?.[number] ?? 0;
+  }
+  add(set: SemaphoreSet, number: number, change: number): void {
+    let changes = this.#changes.get(set);
+    if (changes === undefined) this.#changes.set(set, changes = new Int32Array(set.count));
+    changes[number] += change;
+  }
+  forget(set: SemaphoreSet, number: number): void {
+    const changes = this.#changes.get(set);
+    if (changes !== undefined) changes[number] = 0;
+  }
+
+  /** The process has ended. */
+  release(): void {
+    undos.delete(this);
+    for (const [set, changes] of this.#changes) {
+      if (set.isRemoved) continue;
+      changes.forEach((change, number) => {
+        if (change !== 0) set.undo(this.#group, number, change);
+      });
+    }
+  }
+}
+
+/** Of all live processes that have used SEM_UNDO. */
+const undos = new Set<SemaphoreUndo>();
+
+function undoOf(group: ThreadGroup): SemaphoreUndo {
+  return (group.semaphoreUndo ??= new SemaphoreUndo(group)) as SemaphoreUndo;
+}
+
+function i16(bytes: Uint8Array, at: number): number {
+  return u16(bytes, at) << 16 >> 16;
+}

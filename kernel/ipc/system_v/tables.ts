@@ -1,0 +1,18 @@
+// The System V objects of an IPC namespace: ipc_namespaces(7).
+
+import type { Task } from "../../task/task.ts";
+import { IpcIds } from "./ids.ts";
+import { QUEUES_MAX, type TypedQueue } from "./messages.ts";
+import { type SemaphoreSet, SETS_MAX } from "./semaphores.ts";
+import { SEGMENTS_MAX, type SharedSegment } from "./shared_memory.ts";
+
+export class SystemVTables {
+  readonly segments = new IpcIds<SharedSegment>(SEGMENTS_MAX);
+  readonly semaphores = new IpcIds<SemaphoreSet>(SETS_MAX);
+  readonly queues = new IpcIds<TypedQueue>(QUEUES_MAX);
+}
+
+/** Those of the namespace that `task` is in. */
+export function systemV(task: Task): SystemVTables {
+  return (task.namespaces.ipc.tables ??= new SystemVTables()) as SystemVTables;
+}

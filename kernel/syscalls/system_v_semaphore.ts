@@ -1,0 +1,249 @@
+// System V semaphores: semget(2), semop(2), semtimedop(2), semctl(2).
+
+import { E2BIG, EACCES, EAGAIN, EFAULT, EIDRM, EINTR, EINVAL, ENOSPC, ERANGE } from "../abi/errno.ts";
+import { POLLIN } from "../abi/file.ts";
+import {
+  GETALL,
+  GETNCNT,
+  GETPID,
+  GETVAL,
+  GETZCNT,
+  IPC_CREAT,
+  IPC_EXCL,
+  IPC_INFO,
+  IPC_RMID,
+  IPC_SET,
+  IPC_STAT,
+  SEM_INFO,
+  SEM_STAT,
+  SEM_STAT_ANY,
+  SEMBUF_BYTES,
+  SEMID_BYTES,
+  SETALL,
+  SETVAL,
+} from "../abi/ipc.ts";
+import { put16, put32, u16 } from "../abi/struct.ts";
+import { MAY_READ_OBJECT, MAY_WRITE_OBJECT } from "../ipc/system_v/ids.ts";
+import {
+  MUST_WAIT,
+  OPERATIONS_MAX,
+  SEMAPHORES_MAX,
+  SEMAPHORES_PER_SET_MAX,
+  SemaphoreSet,
+  SETS_MAX,
+  VALUE_MAX,
+} from "../ipc/system_v/semaphores.ts";
+import { systemV } from "../ipc/system_v/tables.ts";
+import type { Task } from "../task/task.ts";
+import type { Args } from "./args.ts";
+import { FULL, type SyscallFamily } from "./table.ts";
+import { setTimespecDeadline } from "./wait_time.ts";
+
+const SEM_COMMANDS = {
+  IPC_RMID,
+  IPC_SET,
+  IPC_STAT,
+  IPC_INFO,
+  GETPID,
+  GETVAL,
+  GETALL,
+  GETNCNT,
+  GETZCNT,
+  SETVAL,
+  SETALL,
+  SEM_STAT,
+  SEM_INFO,
+  SEM_STAT_ANY,
+};
+const SEMINFO_BYTES = 40;
+
+export const SEMAPHORE_CALLS: SyscallFamily = {
+  semget: {
+    nr: { x64: 64, arm64: 190 },
+    args: { key: "int", nsems: "int", semflg: { flags: { IPC_CREAT, IPC_EXCL } } },
+    returns: "int",
+    support: FULL,
+    run: semget,
+  },
+  semop: {
+    nr: { x64: 65, arm64: 193 },
+    args: { semid: "int", sops: { inBuffer: "nsops", unit: SEMBUF_BYTES }, nsops: "size" },
+    returns: "int",
+    support: FULL,
+    run: semop,
+  },
+  semctl: {
+    nr: { x64: 66, arm64: 191 },
+    args: { semid: "int", semnum: "int", cmd: { values: SEM_COMMANDS }, arg: "word" },
+    returns: "int",
+    support: FULL,
+    run: semctl,
+  },
+  semtimedop: {
+    nr: { x64: 220, arm64: 192 },
+    args: {
+      semid: "int",
+      sops: { inBuffer: "nsops", unit: SEMBUF_BYTES },
+      nsops: "size",
+      timeout: { in: 16 },
+    },
+    returns: "int",
+    support: FULL,
+    run: semtimedop,
+  },
+};
+
+const bytes = new Uint8Array(OPERATIONS_MAX * SEMBUF_BYTES);
+
+function semget(task: Task, args: Args): number {
+  const key = args.i32(0), count = args.i32(1), flags = args.u32(2);
+  if (count < 0 || count > SEMAPHORES_PER_SET_MAX) return -EINVAL;
+  const ids = systemV(task).semaphores;
+  return ids.open(
+    task,
+    key,
+    flags,
+    (set) => count > set.count ? -EINVAL : 0,
+    () =>
+      count === 0 ? -EINVAL : count > SEMAPHORES_MAX ? -ENOSPC : new SemaphoreSet(task, key, count, flags),
+  );
+}
+
+function semop(task: Task, args: Args): number {
+  task.progress = Infinity;
+  return operate(task, args);
+}
+
+function semtimedop(task: Task, args: Args): number {
+  const timed = setTimespecDeadline(task, args.word(3));
+  return timed < 0 ? timed : operate(task, args);
+}
+
+/** Tries the operations, and again each time the set changes until task.progress. */
+function operate(task: Task, args: Args): number {
+  const count = args.word(2);
+  if (count < 1) return -EINVAL;
+  if (count > OPERATIONS_MAX) return -E2BIG;
+  if (task.memory.copyIn(args.word(1), bytes, 0, count * SEMBUF_BYTES) < 0) return -EFAULT;
+  const before = task.scratch as SemaphoreSet | null;
+  if (before !== null && before.isRemoved) return -EIDRM;
+  const set = before ?? systemV(task).semaphores.get(args.i32(0));
+  if (typeof set === "number") return set;
+  let alters = false;
+  for (let i = 0; i < count; i++) alters = alters || u16(bytes, i * SEMBUF_BYTES + 2) !== 0;
+  const refused = set.mayAccess(task, alters ? MAY_WRITE_OBJECT : MAY_READ_OBJECT);
+  if (refused < 0) return refused;
+  const result = set.apply(task, bytes, 0, count);
+  if (result !== MUST_WAIT) return result;
+  if (task.progress <= task.kernel.clock.monotonic()) {
+    set.leave(task);
+    return -EAGAIN;
+  }
+  if (task.signals.hasPending) {
+    set.leave(task);
+    return -EINTR;
+  }
+  task.scratch = set;
+  task.waitOn(set.queue, POLLIN);
+  task.waitUntil(task.progress);
+  return task.block(operate, -EINTR);
+}
+
+function semctl(task: Task, args: Args): number {
+  const id = args.i32(0), number = args.i32(1), command = args.i32(2), argument = args.word(3);
+  if (id < 0) return -EINVAL;
+  const ids = systemV(task).semaphores;
+  switch (command) {
+    case IPC_INFO:
+    case SEM_INFO: {
+      const info = [SETS_MAX, SETS_MAX, SEMAPHORES_MAX, SEMAPHORES_MAX, SEMAPHORES_PER_SET_MAX];
+      info.push(OPERATIONS_MAX, OPERATIONS_MAX, 20, VALUE_MAX, VALUE_MAX);
+      info.forEach((value, i) => put32(bytes, 4 * i, value));
+      if (command === SEM_INFO) put32(bytes, 28, ids.count);
+      return putAnswer(task, argument, SEMINFO_BYTES, Math.max(0, ids.last));
+    }
+    case SEM_STAT:
+    case SEM_STAT_ANY: {
+      const set = ids.at(id);
+      if (set === null) return -EINVAL;
+      if (command === SEM_STAT && set.mayAccess(task, MAY_READ_OBJECT) < 0) return -EACCES;
+      set.putStatus(task, bytes, 0);
+      return putAnswer(task, argument, SEMID_BYTES, set.id);
+    }
+  }
+  const set = ids.get(id);
+  return typeof set === "number" ? set : control(task, set, number, command, argument);
+}
+
+function control(task: Task, set: SemaphoreSet, number: number, command: number, argument: number): number {
+  switch (command) {
+    case IPC_STAT:
+      if (set.mayAccess(task, MAY_READ_OBJECT) < 0) return -EACCES;
+      set.putStatus(task, bytes, 0);
+      return putAnswer(task, argument, SEMID_BYTES, 0);
+    case IPC_SET: {
+      if (task.memory.copyIn(argument, bytes, 0, SEMID_BYTES) < 0) return -EFAULT;
+      const refused = set.mayControl(task);
+      if (refused === 0) set.setPermissions(task, bytes, 0);
+      return refused;
+    }
+    case IPC_RMID: {
+      const refused = set.mayControl(task);
+      if (refused < 0) return refused;
+      systemV(task).semaphores.remove(set);
+      set.queue.notify(POLLIN);
+      return 0;
+    }
+    case GETALL:
+    case SETALL:
+      return command === GETALL ? getAll(task, set, argument) : setAll(task, set, argument);
+    case GETVAL:
+    case GETPID:
+    case GETNCNT:
+    case GETZCNT:
+      if (number < 0 || number >= set.count) return -EINVAL;
+      return set.mayAccess(task, MAY_READ_OBJECT) < 0 ? -EACCES : look(task, set, number, command);
+    case SETVAL: {
+      // An int; what stands above it in the union is whatever was there.
+      const value = task.args.i32(3);
+      if (value < 0 || value > VALUE_MAX) return -ERANGE;
+      if (number < 0 || number >= set.count) return -EINVAL;
+      if (set.mayAccess(task, MAY_WRITE_OBJECT) < 0) return -EACCES;
+      set.setValue(task, number, value);
+      return 0;
+    }
+    default:
+      return -EINVAL;
+  }
+}
+
+function look(task: Task, set: SemaphoreSet, number: number, command: number): number {
+  switch (command) {
+    case GETVAL:
+      return set.values[number];
+    case GETPID:
+      return set.lastPid(number)?.in(task.pid.namespace) ?? 0;
+    default:
+      return set.waiters(number, command === GETZCNT);
+  }
+}
+
+function getAll(task: Task, set: SemaphoreSet, address: number): number {
+  if (set.mayAccess(task, MAY_READ_OBJECT) < 0) return -EACCES;
+  const values = new Uint8Array(2 * set.count);
+  set.values.forEach((value, i) => put16(values, 2 * i, value));
+  return task.memory.copyOut(address, values, 0, values.length) < 0 ? -EFAULT : 0;
+}
+
+function setAll(task: Task, set: SemaphoreSet, address: number): number {
+  if (set.mayAccess(task, MAY_WRITE_OBJECT) < 0) return -EACCES;
+  const values = new Uint8Array(2 * set.count);
+  if (task.memory.copyIn(address, values, 0, values.length) < 0) return -EFAULT;
+  for (let i = 0; i < set.count; i++) if (u16(values, 2 * i) > VALUE_MAX) return -ERANGE;
+  for (let i = 0; i < set.count; i++) set.setValue(task, i, u16(values, 2 * i));
+  return 0;
+}
+
+function putAnswer(task: Task, address: number, length: number, result: number): number {
+  return task.memory.copyOut(address, bytes, 0, length) < 0 ? -EFAULT : result;
+}

@@ -166,6 +166,26 @@ Deno.test("a blocking pipe write goes on until all is written", () => {
   equal(sys("splice", reader, 0, sys("open", "/f", O_CREAT | O_RDWR, 0o644), 0, 200_000, 0), 40_000);
 });
 
+Deno.test("a read that waits stays with its file when another thread reuses the descriptor", () => {
+  const { t, sys } = guest();
+  sys("pipe", OUT);
+  const reader = u32(t.bytes.bytes, OUT), writer = u32(t.bytes.bytes, OUT + 4);
+  const kept = sys("dup", reader);
+  const pipe = t.files.get(reader)!;
+  equal(sys("read", reader, OUT, 10), TEST_BLOCKED);
+  const args = t.args.words.slice();
+  sys("close", reader);
+  equal(sys("open", "/f", O_CREAT | O_RDWR, 0o644), reader);
+  sys("write", reader, bytes("wrong"), 5);
+  sys("lseek", reader, 0, 0);
+  sys("write", writer, bytes("right"), 5);
+  t.args.words.set(args);
+  t.scratch = pipe;
+  equal(t.goOn(), 5);
+  equal(text(t, 5), "right");
+  sys("close", kept);
+});
+
 Deno.test("sendfile and copy_file_range keep their offsets", () => {
   const { t, sys } = guest();
   const from = sys("open", "/from", O_CREAT | O_RDWR, 0o644),

@@ -30,7 +30,7 @@ import { VIEW_MAX } from "../../platform/platform.ts";
 import { raiseSignal } from "../signal/send.ts";
 import type { Task } from "../task/task.ts";
 import { removePrivileges } from "../vfs/attributes.ts";
-import type { File } from "../vfs/file.ts";
+import { File } from "../vfs/file.ts";
 import { notifyPath } from "../vfs/notify.ts";
 import type { Args } from "./args.ts";
 import { FULL, type SyscallFamily, type SyscallHandler } from "./table.ts";
@@ -83,12 +83,23 @@ export const IO_CALLS: SyscallFamily = {
 };
 
 export function fileForRead(task: Task, fd: number): File | null {
-  const file = task.files.get(fd);
+  const file = task.scratch === null ? task.files.get(fd) : waitedFile(task, fd);
   return file !== null && file.isReadable ? file : null;
 }
 export function fileForWrite(task: Task, fd: number): File | null {
-  const file = task.files.get(fd);
+  const file = task.scratch === null ? task.files.get(fd) : waitedFile(task, fd);
   return file !== null && file.isWritable ? file : null;
+}
+
+/**
+ * The file of a call that has waited: the one it began with, whatever another thread has put at its descriptor meanwhile.
+ * Linux: once the last descriptor of it is closed the call ends with EBADF, where Linux would go on waiting.
+ */
+function waitedFile(task: Task, fd: number): File | null {
+  const scratch = task.scratch;
+  if (scratch instanceof File) return scratch.references > 0 ? scratch : null;
+  if (scratch instanceof TransferDeadline) return scratch.file.references > 0 ? scratch.file : null;
+  return task.files.get(fd);
 }
 
 function read(task: Task, args: Args): number {
@@ -166,17 +177,22 @@ export function readError(file: File, result: number): number {
 
 /** A wait that ends by itself (SO_RCVTIMEO, SO_SNDTIMEO): when, across the re-runs of one call. */
 class TransferDeadline {
+  readonly file: File;
   readonly at: number;
-  constructor(at: number) {
+  constructor(file: File, at: number) {
+    this.file = file;
     this.at = at;
   }
 }
 
-/** Sets the deadline of a wait; false when it has passed. */
-function armTimeout(task: Task, timeoutNanos: number): boolean {
-  if (timeoutNanos === Infinity) return true;
+/** Remembers the file that is waited for, and sets the deadline of the wait; false when it has passed. */
+function armTimeout(task: Task, file: File, timeoutNanos: number): boolean {
+  if (timeoutNanos === Infinity) {
+    task.scratch = file;
+    return true;
+  }
   if (!(task.scratch instanceof TransferDeadline)) {
-    task.scratch = new TransferDeadline(task.kernel.clock.monotonic() + timeoutNanos);
+    task.scratch = new TransferDeadline(file, task.kernel.clock.monotonic() + timeoutNanos);
   } else if (task.isTimedOut) {
     return false;
   }
@@ -186,7 +202,7 @@ function armTimeout(task: Task, timeoutNanos: number): boolean {
 
 /** Waits for input and runs `again`, unless the file is non-blocking. */
 export function waitToRead(task: Task, file: File, again: SyscallHandler): number {
-  if ((file.flags & O_NONBLOCK) !== 0 || !armTimeout(task, file.readTimeoutNanos)) return -EAGAIN;
+  if ((file.flags & O_NONBLOCK) !== 0 || !armTimeout(task, file, file.readTimeoutNanos)) return -EAGAIN;
   task.waitOn(file.queue, POLLIN | POLLRDHUP);
   return task.block(again, -ERESTARTSYS);
 }
@@ -194,7 +210,7 @@ export function waitToRead(task: Task, file: File, again: SyscallHandler): numbe
 /** Waits for room and runs `again`. Once something was written (task.progress) that is the answer of an interrupted call. */
 export function waitToWrite(task: Task, file: File, again: SyscallHandler): number {
   const done = task.progress;
-  if ((file.flags & O_NONBLOCK) !== 0 || !armTimeout(task, file.writeTimeoutNanos)) {
+  if ((file.flags & O_NONBLOCK) !== 0 || !armTimeout(task, file, file.writeTimeoutNanos)) {
     return done > 0 ? done : -EAGAIN;
   }
   task.waitOn(file.queue, POLLOUT);

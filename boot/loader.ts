@@ -23,7 +23,12 @@ import { Tmpfs } from "../kernel/fs/tmpfs.ts";
 import { Kernel } from "../kernel/kernel.ts";
 import { MemoryMap } from "../kernel/mm/address_space.ts";
 import { createInitTask } from "../kernel/task/clone.ts";
-import { ALL_CAPABILITIES, CapabilitySet, Credentials, newCredentials } from "../kernel/task/credentials.ts";
+import {
+  ALL_CAPABILITIES,
+  CapabilitySet,
+  type Credentials,
+  newCredentials,
+} from "../kernel/task/credentials.ts";
 import { executeFirst } from "../kernel/task/exec.ts";
 import {
   IpcNamespace,
@@ -32,7 +37,7 @@ import {
   TaskNamespaces,
   UtsNamespace,
 } from "../kernel/task/namespaces.ts";
-import { newRlimits, RLIMIT_NAMES, Rlimits } from "../kernel/task/rlimits.ts";
+import { newRlimits, RLIMIT_NAMES, type Rlimits } from "../kernel/task/rlimits.ts";
 import type { Task } from "../kernel/task/task.ts";
 import { HostClock } from "../kernel/time/clock.ts";
 import { utf8ToByteString } from "../kernel/util/bytes.ts";

@@ -5,7 +5,7 @@ import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from "../../abi/errno.ts";
 import { O_ACCMODE, O_RDWR, O_WRONLY, S_IFDIR, S_IFLNK } from "../../abi/file.ts";
 import { CAP_SYS_PTRACE } from "../../abi/task.ts";
 import type { Task } from "../../task/task.ts";
-import { type File } from "../../vfs/file.ts";
+import type { File } from "../../vfs/file.ts";
 import type { Inode } from "../../vfs/inode.ts";
 import { type Path, pathName } from "../../vfs/path.ts";
 import { DynamicDirectory, GeneratedFile, StaticDirectory, VirtualLink } from "../virtual.ts";

@@ -63,6 +63,8 @@ export class Packet {
   hardwareLow = 0;
   sourceHardwareHigh = 0;
   sourceHardwareLow = 0;
+  /** It goes out with the source's hardware address noted here, not with the link's own. */
+  isBridged = false;
   /** PACKET_HOST, PACKET_BROADCAST, PACKET_MULTICAST, PACKET_OTHERHOST, PACKET_OUTGOING of packet(7). */
   packetType = 0;
   checksum: Checksum = Checksum.Unknown;
@@ -121,6 +123,7 @@ export class Packet {
     this.etherType = this.protocol = 0;
     this.ttl = this.tos = this.nicId = 0;
     this.packetType = 0;
+    this.isBridged = false;
     this.checksum = Checksum.Unknown;
     this.checksumOffset = 0;
     this.gso = Gso.None;
@@ -147,6 +150,7 @@ export class Packet {
     this.sourceHardwareHigh = from.sourceHardwareHigh;
     this.sourceHardwareLow = from.sourceHardwareLow;
     this.packetType = from.packetType;
+    this.isBridged = from.isBridged;
     this.checksum = from.checksum;
     this.checksumOffset = from.checksumOffset;
     this.gso = from.gso;

@@ -8,3 +8,4 @@ mod spawn;
 mod confine;
 mod systrap;
 mod ptrace;
+mod packet_device;

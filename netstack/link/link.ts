@@ -2,7 +2,6 @@
 // another (impairment, packet log).
 
 import type { Packet } from "../packet.ts";
-import type { Nic } from "../nic.ts";
 
 /** Bits of Link.features. */
 /** Whoever gets a packet with Checksum.Partial completes it; without, the link does it in software. */
@@ -13,6 +12,15 @@ export const LINK_GSO = 2;
 export const LINK_NEIGHBOURS = 4;
 /** What is sent comes back in: loopback. */
 export const LINK_LOOPBACK = 8;
+
+/** Whoever gets a link's packets: a NIC, a bridge. */
+export interface LinkReceiver {
+  /**
+   * A packet has come in: network header at packet.at, etherType, packetType and hardware addresses noted. The link keeps
+   * its reference and releases it after the call.
+   */
+  receive(packet: Packet): void;
+}
 
 export interface Link {
   /** "loopback", "ethernet", "veth", "bridge": for rtnetlink and logs. */
@@ -25,18 +33,18 @@ export interface Link {
   readonly features: number;
   /** Largest IP packet with `gso` set. */
   readonly gsoBytesMax: number;
-  /** Called once, before any packet. Received packets go to nic.receive(). */
-  attach(nic: Nic): void;
+  /** Called once, before any packet. */
+  attach(receiver: LinkReceiver): void;
   /** -EINVAL where the link cannot. */
   setMtu(mtu: number): number;
   /**
    * Takes over a packet whose network header is at packet.at; etherType and the destination's hardware address are noted
-   * in it. It goes out now or with flush(). The NIC's queueing discipline stands before this.
+   * in it (the source's too where packet.isBridged). It goes out now or with flush().
    */
   send(packet: Packet): void;
-  /** Frames the link can take before flush(); 0 = its queue is full, the queueing discipline waits. */
+  /** Packets the link can take before flush(); at 0 a queueing discipline above holds back, and what is sent is lost. */
   readonly room: number;
-  /** Hands at most `budget` received packets to the NIC; the number handed over. */
+  /** Hands at most `budget` received packets on; their number. */
   poll(now: number, budget: number): number;
   /** When poll() has something to do by itself (delayed packets): nanoseconds or NEVER. */
   pollAt(): number;

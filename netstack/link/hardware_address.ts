@@ -1,0 +1,33 @@
+// Ethernet addresses as packets note them: the first two bytes and the last four.
+
+import type { Packet } from "../packet.ts";
+import { PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST } from "../wire/numbers.ts";
+import { get16, get32 } from "../wire/bytes.ts";
+
+export const HARDWARE_BYTES = 6;
+
+/** For whom a frame is, seen from a station with address `own`. */
+export function packetTypeOf(packet: Packet, own: Uint8Array): number {
+  if (packet.hardwareHigh === 0xffff && packet.hardwareLow === -1) return PACKET_BROADCAST;
+  if ((packet.hardwareHigh & 0x100) !== 0) return PACKET_MULTICAST;
+  return packet.hardwareHigh === get16(own, 0) && packet.hardwareLow === get32(own, 2)
+    ? PACKET_HOST
+    : PACKET_OTHERHOST;
+}
+
+/** Notes `own` as the source of `packet`, unless it is bridged. */
+export function noteSource(packet: Packet, own: Uint8Array): void {
+  if (packet.isBridged) return;
+  packet.sourceHardwareHigh = get16(own, 0);
+  packet.sourceHardwareLow = get32(own, 2);
+}
+
+/** "02:00:00:00:00:01", or null. */
+export function parseHardwareAddress(text: string): Uint8Array | null {
+  if (!/^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/.test(text)) return null;
+  return Uint8Array.from(text.split(":"), (part) => parseInt(part, 16));
+}
+
+export function formatHardwareAddress(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+}

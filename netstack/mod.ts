@@ -1,0 +1,33 @@
+// The network stack for whoever embeds it: the kernel's sockets, the stand-alone program, a library's user.
+
+export { Address, formatAddress, parseAddress, parsePrefix, prefixBits } from "./address.ts";
+export {
+  Endpoint,
+  EndpointAddress,
+  IncomingControl,
+  MSG_ERRQUEUE,
+  MSG_MORE,
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_TRUNC,
+  OutgoingControl,
+  SHUTDOWN_READ,
+  SHUTDOWN_WRITE,
+} from "./endpoint.ts";
+export { OPTIONS } from "./options.ts";
+export { type Packet, PacketPool } from "./packet.ts";
+export { type RandomSource, SeededRandom } from "./random.ts";
+export { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, type ReadinessQueue } from "./readiness.ts";
+export { Stack, type StackEnvironment } from "./stack.ts";
+export { type Nic } from "./nic.ts";
+export { NEVER } from "./timer.ts";
+export type { Link, PacketDevice } from "./link/link.ts";
+export { BridgeLink } from "./link/bridge.ts";
+export { EthernetLink } from "./link/ethernet.ts";
+export { formatHardwareAddress, parseHardwareAddress } from "./link/hardware_address.ts";
+export { type Impairment, ImpairmentLink, NO_IMPAIRMENT } from "./link/impairment.ts";
+export { LoopbackLink } from "./link/loopback.ts";
+export { SoftwareOffload } from "./link/offload.ts";
+export { PacketLogLink, type PcapSink, PcapWriter, type WallClock } from "./link/packet_log.ts";
+export { FifoLink, TokenBucketLink } from "./link/queueing.ts";
+export { VethLink } from "./link/veth.ts";

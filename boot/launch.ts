@@ -143,10 +143,9 @@ function openPath(host: NativeHost, path: string): number {
 /** Starts ourselves as `role` with permissions of its own: FFI of our library, nothing else (see confinement.ts). */
 function spawnRole(role: "sentry" | "gofer", fds: readonly number[], namespaces: number): number {
   const library = nativeLibraryPath();
-  const isBundled = import.meta.url.endsWith("/main.js");
-  const entry = isBundled
-    ? new URL(import.meta.url).pathname
-    : new URL("../main.ts", import.meta.url).pathname;
+  // Bundled there is a file per role beside the command line's; in a checkout main.ts is all of them.
+  const isBundled = import.meta.url.endsWith(".js");
+  const entry = new URL(isBundled ? `${role}.js` : "../main.ts", import.meta.url).pathname;
   const argv = [
     Deno.execPath(),
     "run",
@@ -163,7 +162,7 @@ function spawnRole(role: "sentry" | "gofer", fds: readonly number[], namespaces:
     "--allow-env=TSVISOR_NATIVE",
     "--v8-flags=--single-threaded-gc,--max-heap-size=2048",
     entry,
-    `--role=${role}`,
+    ...(isBundled ? [] : [`--role=${role}`]),
   ];
   const env: Record<string, string> = {
     PATH: "/usr/bin:/bin",

@@ -1,0 +1,82 @@
+// Conformance: each C program here runs on the host first, then in the sandbox on each platform, and must print the same.
+// A program prints "name: result" per check; each check counts, and is named when it differs.
+
+import { command, type Finished, PLATFORMS, tsvisor } from "../support/tsvisor.ts";
+
+const HERE = new URL(".", import.meta.url).pathname;
+const PROGRAM_MILLIS_MAX = 120_000;
+
+/** Programs whose checks the ptrace platform cannot pass by design, with the reason. */
+const EXCLUDED: ReadonlyMap<string, string> = new Map();
+
+const directory = Deno.makeTempDirSync({ prefix: "tsvisor-guest-" });
+globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
+
+for (const program of programs()) {
+  Deno.test(`guest program ${program}`, async (t) => {
+    const path = await compile(program);
+    const native = await command([path], { timeoutMillis: PROGRAM_MILLIS_MAX });
+    if (native.code !== 0) throw new Error(`On the host it ends with ${native.code}: ${tail(native)}`);
+    const expected = checks(native.stdout);
+    for (const platform of PLATFORMS) {
+      if (EXCLUDED.has(`${program} ${platform}`)) continue;
+      await t.step(`on ${platform}`, async (step) => {
+        // Below a shell: as a container's first process it would be everybody's init.
+        const argv = ["do", "--", "/bin/sh", "-c", '"$0"; exit $?', path];
+        const got = await tsvisor([`--platform=${platform}`, ...argv], { timeoutMillis: PROGRAM_MILLIS_MAX });
+        const found = new Map(checks(got.stdout).map((check) => [check.name, check]));
+        for (const check of expected) {
+          await step.step(check.name, () => {
+            const result = found.get(check.name)?.result;
+            if (result === check.result) return;
+            throw new Error(
+              result === undefined
+                ? `never came to this check: exit ${got.code}, ${tail(got)}`
+                : `sandbox "${result}", host "${check.result}"`,
+            );
+          });
+        }
+        if (got.code !== native.code) {
+          throw new Error(`exit ${got.code}, on the host ${native.code}: ${tail(got)}`);
+        }
+      });
+    }
+  });
+}
+
+function programs(): string[] {
+  return [...Deno.readDirSync(HERE)].map((entry) => entry.name).filter((name) => name.endsWith(".c"))
+    .map((name) => name.slice(0, -2)).sort();
+}
+
+async function compile(program: string): Promise<string> {
+  const path = `${directory}/${program}`;
+  const args = ["-O1", "-w", "-pthread", "-o", path, `${HERE}${program}.c`, "-lrt", "-lm"];
+  const done = await command(["gcc", ...args]);
+  if (done.code !== 0) throw new Error(`gcc: ${done.stderr}`);
+  return path;
+}
+
+interface Check {
+  readonly name: string;
+  readonly result: string;
+}
+
+/** Names may come again; each time counts, and is numbered. */
+function checks(output: string): Check[] {
+  const seen = new Map<string, number>();
+  const list: Check[] = [];
+  for (const line of output.split("\n")) {
+    const at = line.indexOf(": ");
+    if (at < 0) continue;
+    const name = line.slice(0, at);
+    const count = (seen.get(name) ?? 0) + 1;
+    seen.set(name, count);
+    list.push({ name: count === 1 ? name : `${name} (${count})`, result: line.slice(at + 2) });
+  }
+  return list;
+}
+
+function tail(finished: Finished): string {
+  return JSON.stringify((finished.stdout.slice(-200) + finished.stderr.slice(-400)).trim());
+}

@@ -1,0 +1,143 @@
+// The project's one test command: format, lint, types, unit tests, then the tests that run sandboxes. Its last line is
+// "N passed, N failed" over all of them. `deno task test [GROUP...]` runs some groups only.
+
+import { build } from "../boot/build.ts";
+
+const ROOT = new URL("..", import.meta.url).pathname;
+const DENO = Deno.execPath();
+
+interface Group {
+  readonly name: string;
+  /** A command that passes or fails as one, or the folders whose x_test.ts are run. */
+  readonly command?: readonly string[];
+  readonly folders?: readonly string[];
+  /** Files run side by side: tests that share nothing but the machine. */
+  readonly isParallel?: boolean;
+  readonly minutesMax: number;
+}
+
+const GROUPS: readonly Group[] = [
+  { name: "format", command: ["fmt", "--check"], minutesMax: 2 },
+  { name: "lint", command: ["lint"], minutesMax: 2 },
+  { name: "types", command: ["check", "."], minutesMax: 5 },
+  {
+    name: "unit",
+    folders: ["kernel", "gofer", "platform", "netstack", "boot", "native"],
+    isParallel: true,
+    minutesMax: 10,
+  },
+  { name: "tidy", folders: ["tests/tidy_test.ts"], minutesMax: 2 },
+  { name: "guest", folders: ["tests/guest"], minutesMax: 15 },
+  { name: "attack", folders: ["tests/attack"], minutesMax: 10 },
+  { name: "cli", folders: ["tests/cli"], minutesMax: 15 },
+  { name: "programs", folders: ["tests/programs"], minutesMax: 20 },
+  { name: "net", folders: ["tests/net"], minutesMax: 15 },
+];
+
+interface Count {
+  passed: number;
+  failed: number;
+}
+
+async function runGroup(group: Group): Promise<Count> {
+  if (group.command !== undefined) {
+    const { code } = await run(group.command, group.minutesMax);
+    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1 };
+  }
+  const present = group.folders!.filter((folder) => hasTests(folder));
+  if (present.length === 0) return { passed: 0, failed: 0 };
+  const flags = group.isParallel === true ? ["--parallel"] : [];
+  const { code, output } = await run(["test", "-A", "--no-check", ...flags, ...present], group.minutesMax);
+  const count = countOf(output);
+  // A file that does not load, a crash or a time-out leaves no line of counts, or a code that they do not explain.
+  if (count === null) return { passed: 0, failed: 1 };
+  if (code !== 0 && count.failed === 0) count.failed = 1;
+  return count;
+}
+
+/** Deno's closing line counts tests and, in parentheses, their steps: a test with steps counts by its steps. */
+function countOf(output: string): Count | null {
+  // deno-lint-ignore no-control-regex
+  const plain = output.replaceAll(/\x1b\[[0-9;]*m/g, "");
+  const match = /^(?:ok|FAILED) \| (\d+) passed(?: \((\d+) steps?\))? \| (\d+) failed(?: \((\d+) steps?\))?/m
+    .exec(plain);
+  if (match === null) return null;
+  return {
+    passed: Number(match[1]) + Number(match[2] ?? 0),
+    failed: Number(match[3]) + Number(match[4] ?? 0),
+  };
+}
+
+async function run(args: readonly string[], minutesMax: number): Promise<{ code: number; output: string }> {
+  const child = new Deno.Command(DENO, {
+    args: [...args],
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+    env: { NO_COLOR: "1" },
+  }).spawn();
+  const timer = setTimeout(() => {
+    console.log(`Ended after ${minutesMax} minutes`);
+    child.kill("SIGTERM");
+  }, minutesMax * 60_000);
+  let output = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of child.stdout) {
+    const text = decoder.decode(chunk, { stream: true });
+    output += text;
+    await Deno.stdout.write(chunk);
+  }
+  const { code } = await child.status;
+  clearTimeout(timer);
+  return { code, output };
+}
+
+function hasTests(path: string): boolean {
+  try {
+    if (!Deno.statSync(`${ROOT}${path}`).isDirectory) return true;
+  } catch {
+    return false;
+  }
+  for (const entry of Deno.readDirSync(`${ROOT}${path}`)) {
+    if (entry.name === "target" || entry.name === "node_modules") continue;
+    if (entry.isFile && entry.name.endsWith("_test.ts")) return true;
+    if (entry.isDirectory && hasTests(`${path}/${entry.name}`)) return true;
+  }
+  return false;
+}
+
+const wanted = new Set(Deno.args);
+const unknown = Deno.args.filter((name) => !GROUPS.some((group) => group.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `Unknown group ${unknown.join(", ")}: they are ${GROUPS.map((group) => group.name).join(", ")}`,
+  );
+  Deno.exit(2);
+}
+const sum: Count = { passed: 0, failed: 0 };
+const report: string[] = [];
+try {
+  await build();
+} catch (error) {
+  console.error((error as Error).message);
+  sum.failed++;
+}
+for (const group of GROUPS) {
+  if (wanted.size > 0 && !wanted.has(group.name)) continue;
+  console.log(`\n== ${group.name}`);
+  const begin = performance.now();
+  const { passed, failed } = await runGroup(group);
+  sum.passed += passed;
+  sum.failed += failed;
+  const seconds = ((performance.now() - begin) / 1000).toFixed(0);
+  report.push(
+    `${group.name.padEnd(10)} ${String(passed).padStart(6)} passed ${
+      String(failed).padStart(4)
+    } failed ${seconds} s`,
+  );
+}
+console.log(`\n${report.join("\n")}`);
+if (sum.passed === 0) sum.failed = Math.max(1, sum.failed);
+console.log(`${sum.passed} passed, ${sum.failed} failed`);
+Deno.exit(sum.failed === 0 ? 0 : 1);

@@ -1,0 +1,77 @@
+// Runs tsvisor, as a user would, from dist/; builds it first where it is missing or old.
+
+import { build } from "../../boot/build.ts";
+
+/** What a finished command has left. */
+export interface Finished {
+  /** Exit code; 128 + signal where it was killed, -1 when it took too long. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly stdin?: string;
+  readonly env?: Record<string, string>;
+  readonly cwd?: string;
+  /** After this long it is killed, and the test fails with what it has printed. */
+  readonly timeoutMillis?: number;
+}
+
+const TIMEOUT_MILLIS = 60_000;
+
+export const PLATFORMS = ["systrap", "ptrace"] as const;
+export type PlatformName = typeof PLATFORMS[number];
+
+let launcher: Promise<string> | null = null;
+
+/** Path of dist/tsvisor. TSVISOR names another one. */
+export function tsvisorPath(): Promise<string> {
+  const given = Deno.env.get("TSVISOR");
+  return launcher ??= given ? Promise.resolve(given) : build();
+}
+
+/** Runs `tsvisor args...` to its end. */
+export async function tsvisor(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  return await command([await tsvisorPath(), ...args], options);
+}
+
+/** Runs a host command to its end. */
+export async function command(argv: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const child = new Deno.Command(argv[0], {
+    args: argv.slice(1),
+    stdin: options.stdin === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: options.env,
+    cwd: options.cwd,
+  }).spawn();
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    child.kill("SIGKILL");
+  }, options.timeoutMillis ?? TIMEOUT_MILLIS);
+  try {
+    const fed = options.stdin === undefined ? null : feed(child, options.stdin);
+    const output = await child.output();
+    await fed;
+    const decoder = new TextDecoder();
+    return {
+      code: isLate ? -1 : output.code,
+      stdout: decoder.decode(output.stdout),
+      stderr: decoder.decode(output.stderr),
+    };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
+  const writer = child.stdin.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+  } catch {
+    // It ended without reading all.
+  }
+}

@@ -55,6 +55,9 @@ abstract class DeviceFile extends File {
 const RANDOM_MINOR = 8;
 
 class NullFile extends DeviceFile {
+  override get canSplice(): boolean {
+    return false;
+  }
   override read(): number {
     return 0;
   }

@@ -8,7 +8,7 @@ import type { Task } from "../task/task.ts";
 import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
 import { type DirectorySink, File } from "../vfs/file.ts";
 import { Filesystem, type FilesystemStat } from "../vfs/filesystem.ts";
-import { type AttributeChange, Inode } from "../vfs/inode.ts";
+import { ATTR_MODE, type AttributeChange, Inode } from "../vfs/inode.ts";
 import { directoryType } from "./tmpfs_files.ts";
 
 /** Bytes one write to a generated file may have. */
@@ -51,8 +51,9 @@ export abstract class VirtualInode extends Inode {
     this.atimeSec = this.mtimeSec = this.ctimeSec = fs.clock.realtime();
     this.atimeNsec = this.mtimeNsec = this.ctimeNsec = fs.clock.nanoseconds;
   }
-  override setattr(_change: AttributeChange): number {
-    return 0;
+  /** proc_setattr() and kin: the permission bits are the kernel's to give. */
+  override setattr(change: AttributeChange): number {
+    return (change.mask & ATTR_MODE) !== 0 ? -EPERM : 0;
   }
 }
 

@@ -101,6 +101,14 @@ export function closeProgram(program: Program): void {
   if (program.interpreter !== null) closeExecutable(program.interpreter.file);
 }
 
+/** Why `target` alone cannot be run, or 0: Linux looks at the file before it looks at the arguments. */
+export function refusalOf(task: Task, target: Target): number {
+  const file = openExecutable(task, target.inode, target.path);
+  if (typeof file === "number") return file;
+  closeExecutable(file);
+  return 0;
+}
+
 /** Opens a file for execution: regular, x bit, not on a noexec mount, not open for writing. do_open_execat(). */
 function openExecutable(task: Task, inode: Inode, path: Path | null): File | number {
   const type = inode.mode & S_IFMT;

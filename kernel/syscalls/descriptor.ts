@@ -1,6 +1,18 @@
 // Calls on descriptors as such: close, dup, fcntl, ioctl, flock, truncation and sync.
 
-import { EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EPERM, ESPIPE } from "../abi/errno.ts";
+import {
+  EBADF,
+  EFAULT,
+  EFBIG,
+  EINVAL,
+  EISDIR,
+  ENODEV,
+  ENOTTY,
+  EOPNOTSUPP,
+  EPERM,
+  ESPIPE,
+  EXDEV,
+} from "../abi/errno.ts";
 import {
   AT_FDCWD,
   CLOSE_RANGE_CLOEXEC,
@@ -28,11 +40,13 @@ import {
   F_SETPIPE_SZ,
   F_SETSIG,
   FD_CLOEXEC,
+  FICLONE,
   FIOASYNC,
   FIOCLEX,
   FIONBIO,
   FIONCLEX,
   FIONREAD,
+  FIOQSIZE,
   IN_MODIFY,
   LOCK_EX,
   LOCK_NB,
@@ -45,12 +59,16 @@ import {
   O_NONBLOCK,
   O_PATH,
   PATH_MAX,
+  S_IFBLK,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
   S_IFMT,
   S_IFREG,
   S_ISGID,
   S_ISUID,
 } from "../abi/file.ts";
-import { i32, put32 } from "../abi/struct.ts";
+import { i32, put32, put64 } from "../abi/struct.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE } from "../abi/task.ts";
 import { SIGXFSZ } from "../abi/signal.ts";
 import { raiseSignal } from "../signal/send.ts";
@@ -76,8 +94,8 @@ import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 const O_ASYNC = 0o20000;
 const SETFL_FLAGS = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC;
-/** O_LARGEFILE as F_GETFL shows it on x86-64. */
-const O_LARGEFILE_SHOWN = 0o100000;
+/** The modes of fallocate(2) that Linux knows; a file system may know fewer. */
+const FALLOC_FL_KNOWN = 0x7f;
 
 export const DESCRIPTOR_CALLS: SyscallFamily = {
   close: {
@@ -235,7 +253,7 @@ function fcntl(task: Task, args: Args): number {
       task.files.setCloseOnExec(fd, (args.u32(2) & FD_CLOEXEC) !== 0);
       return 0;
     case F_GETFL:
-      return file.flags | ((file.flags & O_PATH) === 0 ? O_LARGEFILE_SHOWN : 0);
+      return file.flags;
     case F_SETFL:
       return setStatusFlags(task, file, fd, args.u32(2));
     case F_GETLK:
@@ -309,8 +327,26 @@ function ioctl(task: Task, args: Args): number {
       if ((file.inode.mode & S_IFMT) !== S_IFREG) break;
       put32(small, 0, Math.max(0, file.inode.size - file.position));
       return task.memory.copyOut(pointer, small, 0, 4);
+    case FIOQSIZE: {
+      const { type } = file.inode;
+      if (type !== S_IFREG && type !== S_IFDIR && type !== S_IFLNK) return -ENOTTY;
+      put64(small, 0, file.inode.size);
+      return task.memory.copyOut(pointer, small, 0, 8);
+    }
+    case FICLONE:
+      return refuseClone(task.files.getOpen(args.i32(2)), file);
   }
   return file.ioctl(task, request, pointer);
+}
+
+/** FICLONE: no file system here shares blocks between files. The errno that tells cp(1) to copy. */
+function refuseClone(from: File | null, to: File): number {
+  if (from === null) return -EBADF;
+  if (from.inode.fs !== to.inode.fs) return -EXDEV;
+  if (from.inode.isDirectory || to.inode.isDirectory) return -EISDIR;
+  if (from.inode.type !== S_IFREG || to.inode.type !== S_IFREG) return -EINVAL;
+  if (!from.isReadable || !to.isWritable || (to.flags & O_APPEND) !== 0) return -EBADF;
+  return -EOPNOTSUPP;
 }
 
 function flockCall(task: Task, args: Args): number {
@@ -362,16 +398,19 @@ function syncAll(task: Task): number {
 }
 
 function syncfs(task: Task, args: Args): number {
-  const file = task.files.get(args.i32(0));
+  const file = task.files.getOpen(args.i32(0));
   return file === null ? -EBADF : file.inode.fs.sync();
 }
 
 function syncFileRange(task: Task, args: Args): number {
-  const file = task.files.get(args.i32(0));
+  const file = task.files.getOpen(args.i32(0));
   if (file === null) return -EBADF;
   if ((args.u32(3) & ~7) !== 0 || args.i53(1) < 0 || args.i53(2) < 0) return -EINVAL;
-  if (!file.isSeekable) return -ESPIPE;
-  return file.sync(true);
+  const { type } = file.inode;
+  if (type !== S_IFREG && type !== S_IFBLK && type !== S_IFDIR && type !== S_IFLNK) return -ESPIPE;
+  const result = file.sync(true);
+  // What has no pages to write back has nothing to do either.
+  return result === -EINVAL ? 0 : result;
 }
 
 function fallocate(task: Task, args: Args): number {
@@ -379,16 +418,21 @@ function fallocate(task: Task, args: Args): number {
   const offset = args.i53(2), length = args.i53(3);
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
   if (offset < 0 || length <= 0) return -EINVAL;
+  const mode = args.u32(1);
+  if ((mode & ~FALLOC_FL_KNOWN) !== 0) return -EOPNOTSUPP;
   if (!file.isWritable) return -EBADF;
-  if (file.inode.isDirectory) return -EISDIR;
+  const { type } = file.inode;
+  if (type === S_IFIFO) return -ESPIPE;
+  if (type === S_IFDIR) return -EISDIR;
+  if (type !== S_IFREG && type !== S_IFBLK) return -ENODEV;
   if (overFileLimit(task, offset + length)) return -EFBIG;
-  return file.allocate(args.u32(1), offset, length);
+  return file.allocate(mode, offset, length);
 }
 
 function fadvise(task: Task, args: Args): number {
   const file = task.files.get(args.i32(0));
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
-  if (!file.isSeekable) return -ESPIPE;
+  if (file.inode.type === S_IFIFO) return -ESPIPE;
   return args.i53(2) < 0 || args.u32(3) > 5 ? -EINVAL : 0;
 }
 

@@ -353,8 +353,8 @@ function getdents64(task: Task, args: Args): number {
   return readEntries(task, args, false);
 }
 function readEntries(task: Task, args: Args, isOld: boolean): number {
-  const file = task.files.get(args.i32(0));
-  if (file === null || !file.isReadable) return -EBADF;
+  const file = task.files.getOpen(args.i32(0));
+  if (file === null) return -EBADF;
   if (!file.inode.isDirectory) return -ENOTDIR;
   if (file.inode.nlink === 0) return -ENOENT;
   const size = Math.min(args.u32(2), VIEW_MAX);

@@ -142,8 +142,8 @@ function epollCtl(task: Task, args: Args): number {
     dataLow = u32(view, at + 4);
     dataHigh = u32(view, at + 8);
   }
-  const epoll = task.files.get(args.i32(0));
-  const file = task.files.get(fd);
+  const epoll = task.files.getOpen(args.i32(0));
+  const file = task.files.getOpen(fd);
   if (epoll === null || file === null) return -EBADF;
   if (!file.isPollable) return -EPERM;
   if (epoll === file || !(epoll instanceof EpollFile)) return -EINVAL;
@@ -180,7 +180,7 @@ function epollPwait2(task: Task, args: Args): number {
 function wait(task: Task, args: Args, again: typeof epollWait): number {
   const max = args.i32(2);
   if (max <= 0 || max > EVENTS_MAX) return -EINVAL;
-  const epoll = task.files.get(args.i32(0));
+  const epoll = task.files.getOpen(args.i32(0));
   if (epoll === null) return -EBADF;
   if (!(epoll instanceof EpollFile)) return -EINVAL;
   if (epoll.readyCount > 0) {

@@ -103,7 +103,7 @@ function openSignalfd(task: Task, args: Args, flags: number): number {
     file.setMask(low, high);
     return install(task, file, (flags & O_CLOEXEC) !== 0);
   }
-  const file = task.files.get(fd);
+  const file = task.files.getOpen(fd);
   if (file === null) return -EBADF;
   if (!(file instanceof SignalFile)) return -EINVAL;
   file.setMask(low, high);
@@ -122,7 +122,7 @@ function pidfdOpen(task: Task, args: Args): number {
 
 function pidfdGetfd(task: Task, args: Args): number {
   if (args.u32(2) !== 0) return -EINVAL;
-  const pidfd = task.files.get(args.i32(0));
+  const pidfd = task.files.getOpen(args.i32(0));
   if (!(pidfd instanceof PidFile)) return -EBADF;
   const target = pidfd.threadGroup.liveTask();
   if (target === null) return -ESRCH;

@@ -2,7 +2,7 @@
 
 import { EBADF, EINVAL } from "../abi/errno.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX } from "../abi/file.ts";
-import type { Target } from "../loader/program.ts";
+import { refusalOf, type Target } from "../loader/program.ts";
 import { execute } from "../task/exec.ts";
 import type { Task } from "../task/task.ts";
 import { EMPTY, FOLLOW, resolve } from "../vfs/path_walk.ts";
@@ -58,9 +58,9 @@ function executeAt(
   const target = findTarget(task, dirfd, path, how);
   if (typeof target === "number") return target;
   const argv = readStrings(task, argvAt);
-  if (typeof argv === "number") return argv;
+  if (typeof argv === "number") return refusalOf(task, target) || argv;
   const envp = readStrings(task, envpAt);
-  if (typeof envp === "number") return envp;
+  if (typeof envp === "number") return refusalOf(task, target) || envp;
   return execute(task, target, argv, envp);
 }
 

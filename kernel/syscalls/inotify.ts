@@ -76,7 +76,7 @@ function addWatch(task: Task, args: Args): number {
   const mask = args.u32(2);
   if ((mask & ~KNOWN) !== 0 || (mask & IN_ALL_EVENTS) === 0) return -EINVAL;
   if ((mask & IN_MASK_ADD) !== 0 && (mask & IN_MASK_CREATE) !== 0) return -EINVAL;
-  const file = task.files.get(args.i32(0));
+  const file = task.files.getOpen(args.i32(0));
   if (file === null) return -EBADF;
   if (!(file instanceof InotifyFile)) return -EINVAL;
   const name = task.memory.readString(args.word(1), PATH_MAX);
@@ -94,7 +94,7 @@ function addWatch(task: Task, args: Args): number {
 }
 
 function removeWatch(task: Task, args: Args): number {
-  const file = task.files.get(args.i32(0));
+  const file = task.files.getOpen(args.i32(0));
   if (file === null) return -EBADF;
   if (!(file instanceof InotifyFile)) return -EINVAL;
   const watch = file.watches.get(args.i32(1));

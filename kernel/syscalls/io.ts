@@ -112,9 +112,10 @@ function read(task: Task, args: Args): number {
 function pread64(task: Task, args: Args): number {
   const offset = args.i53(3);
   if (offset < 0) return -EINVAL;
-  const file = fileForRead(task, args.i32(0));
+  const file = task.files.getOpen(args.i32(0));
   if (file === null) return -EBADF;
   if (!file.isSeekable) return -ESPIPE;
+  if (!file.isReadable) return -EBADF;
   return readInto(task, file, args.word(1), args.word(2), offset);
 }
 
@@ -127,9 +128,10 @@ function write(task: Task, args: Args): number {
 function pwrite64(task: Task, args: Args): number {
   const offset = args.i53(3);
   if (offset < 0) return -EINVAL;
-  const file = fileForWrite(task, args.i32(0));
+  const file = task.files.getOpen(args.i32(0));
   if (file === null) return -EBADF;
   if (!file.isSeekable) return -ESPIPE;
+  if (!file.isWritable) return -EBADF;
   return writeFrom(task, file, args.word(1), args.word(2), offset);
 }
 

@@ -133,7 +133,7 @@ function pollList(task: Task, args: Args, again: typeof poll = poll): number {
   }
   if (task.signals.hasPending) return -EINTR;
   for (let at = 0; at < size; at += POLLFD_BYTES) {
-    const file = task.files.get(i32(pollfds, at));
+    const file = task.files.getOpen(i32(pollfds, at));
     if (file !== null) task.waitOn(file.queue, u16(pollfds, at + 4));
   }
   task.waitUntil(task.progress);
@@ -142,7 +142,7 @@ function pollList(task: Task, args: Args, again: typeof poll = poll): number {
 
 function eventsOf(task: Task, fd: number, wanted: number): number {
   if (fd < 0) return 0;
-  const file = task.files.get(fd);
+  const file = task.files.getOpen(fd);
   if (file === null) return POLLNVAL;
   return file.readiness(task) & (wanted | POLLERR | POLLHUP);
 }

@@ -334,7 +334,7 @@ function timerfdSettime(task: Task, args: Args): number {
   const read = readSetting(task, args.word(2), 1e9);
   if (read === -EFAULT) return read;
   if (read < 0 || (flags & ~(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET)) !== 0) return -EINVAL;
-  const file = task.files.get(args.i32(0));
+  const file = task.files.getOpen(args.i32(0));
   if (file === null) return -EBADF;
   if (!(file instanceof TimerFile)) return -EINVAL;
   const timer = file.timer;
@@ -345,7 +345,7 @@ function timerfdSettime(task: Task, args: Args): number {
 }
 
 function timerfdGettime(task: Task, args: Args): number {
-  const file = task.files.get(args.i32(0));
+  const file = task.files.getOpen(args.i32(0));
   if (file === null) return -EBADF;
   if (!(file instanceof TimerFile)) return -EINVAL;
   return putTimer(task, args.word(1), file.timer, 1);

@@ -1,7 +1,7 @@
 // Calls that move bytes between two files: sendfile(2), copy_file_range(2), splice(2), tee(2). A buffer of ours stands
 // between them; bytes are taken out of a pipe only once the other side has them.
 
-import { EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ERESTARTSYS, ESPIPE } from "../abi/errno.ts";
+import { EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ERESTARTSYS, ESPIPE, EXDEV } from "../abi/errno.ts";
 import { IN_MODIFY, O_APPEND, O_NONBLOCK, POLLIN, POLLOUT, POLLRDHUP, S_IFMT, S_IFREG } from "../abi/file.ts";
 import { i64, put64 } from "../abi/struct.ts";
 import type { Task } from "../task/task.ts";
@@ -122,7 +122,7 @@ function sendfile(task: Task, args: Args): number {
   if (from === null || to === null) return -EBADF;
   const pointer = args.word(2);
   if (!from.isSeekable) return pointer !== 0 ? -ESPIPE : -EINVAL;
-  if (from.inode.isDirectory || (to.flags & O_APPEND) !== 0) return -EINVAL;
+  if (!from.canSplice || from.inode.isDirectory || (to.flags & O_APPEND) !== 0) return -EINVAL;
   const before = task.progress;
   const start = task.scratch instanceof SendStart ? task.scratch.offset : readOffset(task, pointer, from);
   if (start < 0) return start;
@@ -147,11 +147,13 @@ function sendfile(task: Task, args: Args): number {
 }
 
 function copyFileRange(task: Task, args: Args): number {
-  const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(2));
-  if (from === null || to === null || (to.flags & O_APPEND) !== 0) return -EBADF;
+  const from = task.files.getOpen(args.i32(0)), to = task.files.getOpen(args.i32(2));
+  if (from === null || to === null) return -EBADF;
   if (args.u32(5) !== 0) return -EINVAL;
   if (from.inode.isDirectory || to.inode.isDirectory) return -EISDIR;
   if (!isRegular(from) || !isRegular(to)) return -EINVAL;
+  if (!from.isReadable || !to.isWritable || (to.flags & O_APPEND) !== 0) return -EBADF;
+  if (from.inode.fs !== to.inode.fs) return -EXDEV;
   const fromPointer = args.word(1), toPointer = args.word(3);
   const fromAt = readOffset(task, fromPointer, from), toAt = readOffset(task, toPointer, to);
   if (fromAt < 0) return fromAt;
@@ -284,7 +286,7 @@ function intoPipe(
   mayWait: boolean,
 ): number {
   if (pointer !== 0 && !from.isSeekable) return -EINVAL;
-  if (from.inode.isDirectory) return -EINVAL;
+  if (!from.canSplice || from.inode.isDirectory) return -EINVAL;
   const start = readOffset(task, pointer, from);
   if (start < 0) return start;
   const room = to.room();

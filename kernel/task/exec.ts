@@ -21,7 +21,14 @@ import { RLIMIT_STACK } from "../abi/task.ts";
 import { type GuestThread, REG, REGS_COUNT, USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { ElfImage } from "../loader/elf.ts";
 import { ImageLoader, imageRanges } from "../loader/load.ts";
-import { closeProgram, findProgram, lastName, type Program, type Target } from "../loader/program.ts";
+import {
+  closeProgram,
+  findProgram,
+  lastName,
+  type Program,
+  refusalOf,
+  type Target,
+} from "../loader/program.ts";
 import { buildStack, checkArguments } from "../loader/stack.ts";
 import { enterVdso } from "../loader/vdso.ts";
 import { MemoryMap } from "../mm/address_space.ts";
@@ -71,7 +78,7 @@ export function execute(
   // An empty argument list is given an empty name, as since Linux 5.18.
   const given = argv.length === 0 ? [""] : argv;
   const fits = checkArguments(given, envp, limit);
-  if (fits < 0) return fits;
+  if (fits < 0) return refusalOf(task, target) || fits;
   const program = findProgram(task, target, given);
   if (typeof program === "number") return program;
   const result = checkArguments(program.argv, envp, limit) < 0

@@ -1,6 +1,7 @@
 // Descriptor tables: small numbers to open file descriptions. Linux: struct files_struct.
 
 import { EBADF, EMFILE } from "../abi/errno.ts";
+import { O_PATH } from "../abi/file.ts";
 import { RLIMIT_NOFILE } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "./file.ts";
@@ -19,6 +20,12 @@ export class FdTable {
   /** The file of `fd`, or null. Not held: it stays valid during the call. */
   get(fd: number): File | null {
     return fd >= 0 && fd < this.#files.length ? this.#files[fd] : null;
+  }
+
+  /** As get(), but null for a place that O_PATH has opened: most calls do not know those. Linux: fdget(). */
+  getOpen(fd: number): File | null {
+    const file = this.get(fd);
+    return file !== null && (file.flags & O_PATH) === 0 ? file : null;
   }
 
   /** Highest descriptor in use plus one. */

@@ -115,6 +115,10 @@ export abstract class File {
   get isPipe(): boolean {
     return false;
   }
+  /** splice(2) and sendfile(2) may read it. Linux: it has a splice_read, or pages of content. */
+  get canSplice(): boolean {
+    return true;
+  }
   /** Pipes: copies what a read would give, `skip` bytes in, and leaves it there. Bytes, 0 at the end, -EAGAIN to wait. */
   peek(_into: Uint8Array, _at: number, _length: number, _skip: number): number {
     return -EINVAL;

@@ -47,6 +47,8 @@ export class Mount {
   #isDetached = false;
   /** The kernel's own, in nobody's tree (memfds): its names are shown as if it stood at the root. */
   isInternal = false;
+  /** The kernel's own, of pipes, sockets and their like: its files have no names, and are not opened on a place. */
+  isNameless = false;
   /** umount2(MNT_EXPIRE) has been here and nobody has used it since. */
   isExpiring = false;
 

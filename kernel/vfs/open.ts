@@ -11,6 +11,7 @@ import {
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
+  O_LARGEFILE,
   O_NOATIME,
   O_NOCTTY,
   O_NOFOLLOW,
@@ -98,9 +99,10 @@ function openInode(task: Task, path: Path, flags: number): File | number {
     const prepared = inode.prepareTruncate();
     if (prepared < 0) return prepared;
   }
-  const file = inode.open(task, flags & KEPT_FLAGS);
+  // An x86-64 kernel opens every file as with O_LARGEFILE, and F_GETFL tells.
+  const file = inode.open(task, (flags & KEPT_FLAGS) | O_LARGEFILE);
   if (typeof file === "number") return file;
-  if (file.path === null) {
+  if (file.path === null && !path.mount.isNameless) {
     path.hold();
     file.path = path;
   }
@@ -188,7 +190,7 @@ function openUnnamed(
   inode.isLinkable = (flags & O_EXCL) === 0;
   const dentry = new Dentry(`#${inode.ino}`, parent.dentry, inode);
   dentry.isUnlinked = true;
-  return openInode(task, new Path(parent.mount, dentry), flags & ~(O_TMPFILE | O_TRUNC));
+  return openInode(task, new Path(parent.mount, dentry), flags & ~O_TRUNC);
 }
 
 /** An O_PATH descriptor: a place, nothing to read or write. */

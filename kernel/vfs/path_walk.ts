@@ -20,6 +20,7 @@ import type { Task } from "../task/task.ts";
 import { HASH_MASK, hashStep } from "./child_table.ts";
 import type { Dentry } from "./dentry.ts";
 import type { Mount, MountNamespace } from "./mount.ts";
+import { placeOf } from "./nameless.ts";
 import { acrossMounts, Path } from "./path.ts";
 import { MAY_EXEC, mayAccess } from "./permission.ts";
 
@@ -116,9 +117,7 @@ function resolveEmpty(task: Task, dirfd: number, flags: number): Path | number {
   if (dirfd === AT_FDCWD) return task.fs.cwd;
   const file = task.files.get(dirfd);
   if (file === null) return -EBADF;
-  const path = file.path;
-  // Pipes and sockets have no place in the tree; their callers ask the file itself.
-  if (path === null) return -ENOENT;
+  const path = placeOf(file);
   if ((flags & DIRECTORY) !== 0 && !path.inode.isDirectory) return -ENOTDIR;
   return path;
 }

@@ -1,6 +1,7 @@
 // The file systems nobody mounts: pipefs, sockfs and anon_inodefs. Their inodes stand behind files without a name. Linux:
 // fs/anon_inodes.c, fs/pipe.c (pipefs), net/socket.c (sockfs).
 
+import { ENXIO } from "../../abi/errno.ts";
 import { S_IFIFO, S_IFSOCK } from "../../abi/file.ts";
 import { put32 } from "../../abi/struct.ts";
 import type { Clock } from "../../time/clock.ts";
@@ -18,6 +19,7 @@ import {
   type AttributeChange,
   Inode,
 } from "../../vfs/inode.ts";
+import { openSpecial } from "../../vfs/special.ts";
 
 const PIPEFS_MAGIC = 0x5049_5045;
 const SOCKFS_MAGIC = 0x534f_434b;
@@ -25,6 +27,11 @@ const ANON_INODE_FS_MAGIC = 0x0904_1934;
 
 /** An inode that is reached through open files alone. */
 export class AnonymousInode extends Inode {
+  /** By /proc/PID/fd/N: a pipe opens as a FIFO does; sockets and anonymous files have nothing to open. */
+  override open(task: Task, flags: number): File | number {
+    return this.type === S_IFIFO ? openSpecial(task, this, flags) : -ENXIO;
+  }
+
   /** fchmod(2) and fchown(2) work on pipes and sockets; nothing else has a meaning here. */
   override setattr(change: AttributeChange): number {
     if ((change.mask & ATTR_MODE) !== 0) this.mode = (this.mode & ~0o7777) | (change.mode & 0o7777);
@@ -111,6 +118,10 @@ export abstract class AnonymousFile extends File {
 
   override get linkText(): string {
     return `anon_inode:${this.#kind}`;
+  }
+
+  override get canSplice(): boolean {
+    return false;
   }
 
   /** noop_llseek: any lseek(2) answers the position, which never moves. */

@@ -11,6 +11,7 @@ import {
   F_SEAL_WRITE,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  O_LARGEFILE,
   O_RDWR,
   S_IFREG,
 } from "../../abi/file.ts";
@@ -58,7 +59,7 @@ export function newMemfd(task: Task, name: string, mode: number, seals: number):
   inode.seals = seals;
   const dentry = new Dentry(`memfd:${name}`, mount.root, inode);
   dentry.isUnlinked = true;
-  const file = new MemfdFile(inode, O_RDWR);
+  const file = new MemfdFile(inode, O_RDWR | O_LARGEFILE);
   file.path = new Path(mount, dentry);
   file.path.hold();
   return file;

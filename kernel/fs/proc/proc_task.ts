@@ -7,6 +7,7 @@ import { CAP_SYS_PTRACE } from "../../abi/task.ts";
 import type { Task } from "../../task/task.ts";
 import type { File } from "../../vfs/file.ts";
 import type { Inode } from "../../vfs/inode.ts";
+import { placeOf } from "../../vfs/nameless.ts";
 import { type Path, pathName } from "../../vfs/path.ts";
 import { DynamicDirectory, GeneratedFile, StaticDirectory, VirtualLink } from "../virtual.ts";
 import type { ProcFilesystem } from "./proc.ts";
@@ -154,18 +155,13 @@ function fdDirectory(fs: ProcFilesystem, task: Task): Inode {
     const target = new VirtualLink(
       fs,
       () => nameOf(file, fs.kernel.currentTask!),
-      () => file.path ?? reopenable(file),
+      () => placeOf(file),
     );
     const mode = file.flags & O_ACCMODE;
     target.mode = S_IFLNK | (mode === O_WRONLY ? 0o300 : mode === O_RDWR ? 0o700 : 0o500);
     return target;
   };
   return new DynamicDirectory(fs, 0o500, find, () => descriptorEntries(task, S_IFLNK), ...owner(task));
-}
-
-/** Opening /proc/PID/fd/N of a pipe or socket: no path leads there; the walk cannot go through. */
-function reopenable(_file: File): number {
-  return -ENOENT;
 }
 
 function openFile(_fs: ProcFilesystem, task: Task, name: string): File | null {

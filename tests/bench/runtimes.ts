@@ -1,0 +1,160 @@
+// The peers of a benchmark: the host itself, runc, runsc and tsvisor. All containers are made from one bundle: an empty root
+// with the host's /usr and /etc below it, a tmpfs and a directory of the host's disk.
+
+export interface Runtime {
+  readonly name: string;
+  /** The command that runs `argv` in a container of this runtime, or on the host. */
+  command(argv: readonly string[]): Promise<string[]>;
+  readonly environment: Record<string, string>;
+}
+
+/** A temporary directory with the bundles; remove() leaves nothing. */
+export class Bundles {
+  readonly #directory = Deno.makeTempDirSync({ prefix: "tsvisor-bench-" });
+  /** On the host's disk, writable, /files in containers. */
+  readonly files = `${this.#directory}/files`;
+  readonly tmpfs = Deno.makeTempDirSync({ dir: "/dev/shm", prefix: "tsvisor-bench-" });
+  readonly #root = `${this.#directory}/root`;
+  #made = 0;
+
+  constructor() {
+    Deno.mkdirSync(this.files);
+    for (const name of ["usr", "etc", "proc", "sys", "dev", "tmp", "files", "run"]) {
+      Deno.mkdirSync(`${this.#root}/${name}`, { recursive: true });
+    }
+    // Merged /usr: /bin and its like are links.
+    for (const name of ["bin", "sbin", "lib", "lib32", "lib64"]) {
+      if (isLink(`/${name}`)) Deno.symlinkSync(`usr/${name}`, `${this.#root}/${name}`);
+    }
+  }
+
+  /** A new bundle and id for one container that runs `argv`. */
+  make(argv: readonly string[]): { bundle: string; id: string; state: string } {
+    const id = `bench-${Deno.pid}-${this.#made++}`;
+    const bundle = `${this.#directory}/${id}`;
+    Deno.mkdirSync(bundle);
+    Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(this.#config(argv)));
+    return { bundle, id, state: `${this.#directory}/state` };
+  }
+
+  remove(): void {
+    // A newer runsc leaves its empty network namespace mounted.
+    for (const { name } of Deno.readDirSync(this.#directory)) {
+      if (!name.startsWith("state-")) continue;
+      const path = `${this.#directory}/${name}/null-netns`;
+      if (exists(path)) new Deno.Command("umount", { args: [path] }).outputSync();
+    }
+    for (const path of [this.#directory, this.tmpfs]) Deno.removeSync(path, { recursive: true });
+  }
+
+  #config(args: readonly string[]): unknown {
+    const bind = (destination: string, source: string, mode: string) => ({
+      destination,
+      type: "bind",
+      source,
+      options: ["rbind", mode],
+    });
+    const capabilities = [
+      "CAP_CHOWN",
+      "CAP_DAC_OVERRIDE",
+      "CAP_FOWNER",
+      "CAP_KILL",
+      "CAP_SETGID",
+      "CAP_SETUID",
+    ];
+    return {
+      ociVersion: "1.0.2",
+      process: {
+        terminal: false,
+        user: { uid: 0, gid: 0 },
+        args,
+        env: [
+          "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+          "HOME=/tmp",
+          "LC_ALL=C",
+          "TMPFS=/tmp",
+          "FILES=/files",
+        ],
+        cwd: "/",
+        capabilities: {
+          bounding: capabilities,
+          effective: capabilities,
+          permitted: capabilities,
+        },
+        rlimits: [{ type: "RLIMIT_NOFILE", hard: 4096, soft: 4096 }],
+        noNewPrivileges: true,
+      },
+      root: { path: this.#root, readonly: true },
+      hostname: "bench",
+      mounts: [
+        { destination: "/proc", type: "proc", source: "proc" },
+        { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
+        { destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["mode=1777"] },
+        bind("/usr", "/usr", "ro"),
+        bind("/etc", "/etc", "ro"),
+        bind("/files", this.files, "rw"),
+      ],
+      linux: { namespaces: ["pid", "ipc", "uts", "mount", "network"].map((type) => ({ type })) },
+    };
+  }
+}
+
+/** All that this machine has, the host first and tsvisor last; those that are missing, with the reason, into `missing`. */
+export async function runtimes(bundles: Bundles, tsvisor: string, missing: string[]): Promise<Runtime[]> {
+  const found: Runtime[] = [{
+    name: "native",
+    command: (argv) => Promise.resolve(argv.map((word) => word.replace(/^\/files\b/, bundles.files))),
+    environment: { TMPFS: bundles.tmpfs, FILES: bundles.files, LC_ALL: "C", HOME: bundles.tmpfs },
+  }];
+  const candidates: [string, string[]][] = [
+    ["runc", ["runc"]],
+    ["runsc", ["runsc", "--network=none", "--ignore-cgroups"]],
+  ];
+  const newer = Deno.env.get("RUNSC");
+  if (newer) candidates.push(["runsc-new", [newer, "--network=none", "--ignore-cgroups"]]);
+  candidates.push(["tsvisor", [tsvisor]]);
+  for (const [name, base] of candidates) {
+    const runtime: Runtime = {
+      name,
+      command: (argv) => {
+        const { bundle, id, state } = bundles.make(argv);
+        return Promise.resolve([...base, "--root", `${state}-${name}`, "run", "--bundle", bundle, id]);
+      },
+      environment: {},
+    };
+    const reason = await whyNot(runtime);
+    if (reason === "") found.push(runtime);
+    else missing.push(`${name}: ${reason}`);
+  }
+  return found;
+}
+
+/** Empty when the runtime runs /bin/true. */
+async function whyNot(runtime: Runtime): Promise<string> {
+  const [program, ...args] = await runtime.command(["/bin/true"]);
+  try {
+    const output = await new Deno.Command(program, { args, stdin: "null", stdout: "null", stderr: "piped" })
+      .output();
+    if (output.success) return "";
+    return new TextDecoder().decode(output.stderr).trim().split("\n").at(-1) ?? `ends with ${output.code}`;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound ? "not installed" : (error as Error).message;
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch {
+    return false;
+  }
+}

@@ -9,6 +9,7 @@ import type { ProcessGroup } from "./task/process_group.ts";
 import type { PidNamespace } from "./task/namespaces.ts";
 import type { HardwareCapabilities } from "./loader/stack.ts";
 import type { FilesystemType } from "./vfs/filesystem.ts";
+import type { Terminal } from "./tty/terminal.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
 
 /** Limits of the whole sandbox, from the OCI resources or the command line. */
@@ -50,6 +51,8 @@ export class Kernel {
   hardware: HardwareCapabilities = { hwcap: 0x078b_fbff, hwcap2: 0, minSignalStackBytes: 2048 };
   /** Text of the host's /proc/cpuinfo, read by the CLI: the guest sees the real processors. */
   cpuinfo = "";
+  /** The container's terminal: /dev/console; null = it has none. */
+  console: Terminal | null = null;
   /** Foreground process group of the host terminal that stdio may be; null = init's. */
   foregroundGroup: ProcessGroup | null = null;
   /** The task whose call is being served: what /proc/self is. null between calls. Set by the run loop. */

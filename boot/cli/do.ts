@@ -42,6 +42,13 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
       },
       { destination: "/dev", type: "devtmpfs", source: "devtmpfs", options: ["nosuid"], gofer: -1 },
       {
+        destination: "/dev/pts",
+        type: "devpts",
+        source: "devpts",
+        options: ["nosuid", "noexec", "newinstance", "mode=620", "ptmxmode=666", "gid=5"],
+        gofer: -1,
+      },
+      {
         destination: "/dev/shm",
         type: "tmpfs",
         source: "shm",

@@ -163,3 +163,30 @@ export const IUTF8 = 0o40000;
 export const PENDIN = 0o40000;
 export const IEXTEN = 0o100000;
 export const EXTPROC = 0o200000;
+export const BOTHER = 0o10000;
+export const IBSHIFT = 16;
+
+// tcflush(3), tcflow(3): arguments of TCFLSH and TCXONC.
+export const TCIFLUSH = 0;
+export const TCOFLUSH = 1;
+export const TCIOFLUSH = 2;
+export const TCOOFF = 0;
+export const TCOON = 1;
+export const TCIOFF = 2;
+export const TCION = 3;
+
+// Of 64 bits and more: struct termios2 in the request's size.
+export const TCGETS2 = 0x802c_542a;
+export const TCSETS2 = 0x402c_542b;
+export const TCSETSW2 = 0x402c_542c;
+export const TCSETSF2 = 0x402c_542d;
+
+/** N_TTY of TIOCGETD. */
+export const N_TTY = 0;
+
+// Majors and minors of terminal devices.
+export const TTYAUX_MAJOR = 5;
+export const TTY_MINOR = 0;
+export const CONSOLE_MINOR = 1;
+export const PTMX_MINOR = 2;
+export const UNIX98_PTY_SLAVE_MAJOR = 136;

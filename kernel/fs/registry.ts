@@ -1,10 +1,12 @@
 // The written list of file system types, and who opens special nodes.
 
 import { S_IFBLK, S_IFCHR, S_IFIFO } from "../abi/file.ts";
+import { TTYAUX_MAJOR, UNIX98_PTY_SLAVE_MAJOR } from "../abi/tty.ts";
 import { openFifo } from "../ipc/fifo.ts";
 import type { FilesystemType } from "../vfs/filesystem.ts";
 import { setSpecialOpener } from "../vfs/special.ts";
-import { DEVTMPFS_TYPE, openDevice } from "./dev.ts";
+import { DEVTMPFS_TYPE, openDevice, setDeviceOpener } from "./dev.ts";
+import { DEVPTS_TYPE, openStraySlave, openTtyDevice } from "./devpts.ts";
 import { MQUEUE_TYPE } from "./mqueue.ts";
 import { OVERLAY_TYPE } from "./overlay/type.ts";
 import { PROC_TYPE } from "./proc/proc.ts";
@@ -14,6 +16,8 @@ import { TMPFS_TYPE } from "./tmpfs.ts";
 setSpecialOpener(S_IFIFO, openFifo);
 setSpecialOpener(S_IFCHR, openDevice);
 setSpecialOpener(S_IFBLK, openDevice);
+setDeviceOpener(TTYAUX_MAJOR, openTtyDevice);
+setDeviceOpener(UNIX98_PTY_SLAVE_MAJOR, openStraySlave);
 
 const TYPES: readonly FilesystemType[] = [
   TMPFS_TYPE,
@@ -22,6 +26,7 @@ const TYPES: readonly FilesystemType[] = [
   DEVTMPFS_TYPE,
   OVERLAY_TYPE,
   MQUEUE_TYPE,
+  DEVPTS_TYPE,
 ];
 
 /** By name. */

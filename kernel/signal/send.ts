@@ -193,7 +193,11 @@ function complete(group: ThreadGroup, task: Task | null, signal: number): void {
   wakeForSignal(target);
 }
 
-/** Marks every task that may take it and picks one: the named one, else the leader, else one without other signals. */
+/**
+ * Picks the task that is to take it and marks it: the named one, else the leader, else one without other signals. The
+ * others learn of it only when that one cannot any more (TaskSignals.passOn): a thread that sends its own process a signal
+ * while the main thread sleeps leaves it to the main thread.
+ */
 function chooseTarget(group: ThreadGroup, task: Task | null, signal: number): Task | null {
   if (task !== null) return canTake(task, signal) ? mark(task) : null;
   let target: Task | null = null;
@@ -201,13 +205,13 @@ function chooseTarget(group: ThreadGroup, task: Task | null, signal: number): Ta
   for (const candidate of group.tasks) {
     if (!canTake(candidate, signal)) continue;
     const isFree = !candidate.signals.hasPending;
-    if (target === null || (isFree && !isTargetFree) || (candidate === group.leader && isFree)) {
+    if (candidate === group.leader && isFree) return mark(candidate);
+    if (target === null || (isFree && !isTargetFree)) {
       target = candidate;
       isTargetFree = isFree;
     }
-    mark(candidate);
   }
-  return target;
+  return target === null ? null : mark(target);
 }
 
 function canTake(task: Task, signal: number): boolean {

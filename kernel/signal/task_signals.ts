@@ -60,9 +60,24 @@ export class TaskSignals {
 
   /** Sets the mask; SIGKILL and SIGSTOP stay out of it. Signals that it unblocks are delivered when the call returns. */
   setMask(low: number, high: number): void {
+    const shared = this.task.threadGroup.pending;
+    const isPassedOn = (shared.low & low & ~this.maskLow) !== 0 ||
+      (shared.high & high & ~this.maskHigh) !== 0;
     this.maskLow = (low & ~UNBLOCKABLE_LOW) >>> 0;
     this.maskHigh = high >>> 0;
     this.recalculate();
+    if (isPassedOn) this.passOn();
+  }
+
+  /** It takes no part in what is pending for the process any more (blocked, exiting): others have to. retarget_shared_pending(). */
+  passOn(): void {
+    for (const other of this.task.threadGroup.tasks) {
+      if (other === this.task || other.hasExited) continue;
+      other.signals.recalculate();
+      if (!other.signals.hasPending) continue;
+      other.wake();
+      if (other.thread.isRunning) other.thread.interrupt();
+    }
   }
 
   isBlocked(signal: number): boolean {

@@ -379,6 +379,7 @@ function setsid(task: Task): number {
   // A process group with this id, even one it has left: the session's id would not be unique.
   if (group.session.leader === group || pid.group !== null || pid.session !== null) return -EPERM;
   joinProcessGroup(group, new ProcessGroup(pid, new Session(pid, group)));
+  group.hasLeftTerminal = false;
   return pid.in(task.pid.namespace);
 }
 

@@ -233,6 +233,7 @@ function newGroup(task: Task, request: CloneRequest): ThreadGroup {
   group.exitSignal = isSibling ? parent.exitSignal : request.exitSignal;
   group.oomScoreAdjust = parent.oomScoreAdjust;
   group.processGroup = parent.processGroup;
+  group.hasLeftTerminal = parent.hasLeftTerminal;
   return group;
 }
 

@@ -39,6 +39,7 @@ export function exitTask(task: Task, status: number): void {
   task.heldFile = null;
   leaveStop(task);
   discardTaskSignals(task);
+  if (group.liveCount > 1 && !group.isExiting) task.signals.passOn();
   exitFutexes(task);
   releaseVforkParent(task);
   const isLast = group.liveCount === 1;
@@ -144,13 +145,17 @@ function leaveTerminal(group: ThreadGroup): void {
   const session = group.session;
   session.leader = null;
   const terminal = session.terminal;
-  if (terminal === null) return;
-  const foreground = terminal.foreground;
-  session.terminal = null;
-  if (foreground !== null) {
-    sendProcessGroupSignal(foreground, SIGHUP);
-    sendProcessGroupSignal(foreground, SIGCONT);
+  if (terminal === null) {
+    const lost = session.lostForeground;
+    session.lostForeground = null;
+    if (lost === null) return;
+    sendProcessGroupSignal(lost, SIGHUP);
+    sendProcessGroupSignal(lost, SIGCONT);
+    return;
   }
+  // disassociate_ctty(): no SIGCONT here, unlike at a hang-up.
+  if (terminal.foreground !== null) sendProcessGroupSignal(terminal.foreground, SIGHUP);
+  session.terminal = null;
   terminal.onSessionEnd();
 }
 

@@ -7,7 +7,9 @@ import type { ThreadGroup } from "./thread_group.ts";
 export interface SessionTerminal {
   /** Who may read and gets the signals of the keyboard. */
   foreground: ProcessGroup | null;
-  /** The session leader has exited or let go: readers get end of file, and the terminal is nobody's. */
+  /** Major and minor as tty_nr of /proc/PID/stat has them. */
+  readonly deviceNumber: number;
+  /** The session has let go of it: it is nobody's. */
   onSessionEnd(): void;
 }
 
@@ -18,6 +20,8 @@ export class Session {
   readonly groups = new Set<ProcessGroup>();
   /** Controlling terminal, or null. */
   terminal: SessionTerminal | null = null;
+  /** Who stood in the foreground of a terminal that was hung up: told when the leader exits (tty_old_pgrp). */
+  lostForeground: ProcessGroup | null = null;
 
   constructor(pid: Pid, leader: ThreadGroup) {
     this.pid = pid;
@@ -46,7 +50,7 @@ export class ProcessGroup {
     for (const member of this.members) {
       if (member === ignored || member.liveCount === 0) continue;
       const parent = member.parent;
-      if (parent === null || parent.pid.root === 1) continue;
+      if (parent === null) continue;
       if (parent.processGroup !== this && parent.processGroup.session === this.session) return false;
     }
     return true;

@@ -42,6 +42,8 @@ export class ThreadGroup {
   /** Signal sent to the parent at exit; 0 = none. */
   exitSignal = SIGCHLD;
   processGroup!: ProcessGroup;
+  /** It has given up its controlling terminal by itself (TIOCNOTTY) although its session has one. Children inherit it. */
+  hasLeftTerminal = false;
   /** It has called execve since it was born: setpgid(2) of its parent answers EACCES. */
   hasExeced = false;
 

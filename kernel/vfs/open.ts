@@ -99,9 +99,13 @@ function openInode(task: Task, path: Path, flags: number): File | number {
     const prepared = inode.prepareTruncate();
     if (prepared < 0) return prepared;
   }
-  // An x86-64 kernel opens every file as with O_LARGEFILE, and F_GETFL tells.
-  const file = inode.open(task, (flags & KEPT_FLAGS) | O_LARGEFILE);
+  // Terminals want to know of O_NOCTTY, which no file keeps. An x86-64 kernel opens every file as with O_LARGEFILE, and
+  // F_GETFL tells.
+  const isDevice = inode.type === S_IFCHR;
+  const kept = isDevice ? KEPT_FLAGS | O_NOCTTY : KEPT_FLAGS;
+  const file = inode.open(task, (flags & kept) | O_LARGEFILE);
   if (typeof file === "number") return file;
+  if (isDevice) file.flags &= ~O_NOCTTY;
   if (file.path === null && !path.mount.isNameless) {
     path.hold();
     file.path = path;

@@ -100,6 +100,7 @@ export const SENTRY_CALLS: readonly AllowedCall[] = [
   call(16, "ioctl", "termios of the container's terminal, FIONREAD"),
   call(101, "ptrace", "platform ptrace, own children only"),
   call(32, "dup", "descriptors"),
+  call(203, "sched_setaffinity", "sentry and guests on CPUs of their own"),
 ];
 
 /** The gofer: file calls below descriptors it holds. */

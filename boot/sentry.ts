@@ -30,7 +30,7 @@ export function runSentry(): never {
   try {
     const config = readJson(host, SENTRY_FDS.config) as SentryConfig;
     confineSentryEarly();
-    const platform = createPlatform(config.platform, config.cpuCount, log);
+    const platform = createPlatform(config.platform, log);
     shutdown = () => platform.shutdown();
     const table = new SyscallTable(FAMILIES);
     platform.setMarshalling(marshallingOf(table));

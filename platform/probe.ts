@@ -8,10 +8,9 @@ import { SystrapPlatform } from "./systrap/platform.ts";
 /** Starts platform `name`. `onStubDeath` hears of stubs that died unasked. Throws when the host refuses. */
 export function createPlatform(
   name: PlatformName,
-  cpuCount: number,
   onStubDeath: (reason: string) => void,
 ): Platform {
-  const platform = name === "ptrace" ? new PtracePlatform() : new SystrapPlatform(cpuCount);
+  const platform = name === "ptrace" ? new PtracePlatform() : new SystrapPlatform();
   platform.onStubDeath = onStubDeath;
   return platform;
 }

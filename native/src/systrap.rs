@@ -20,8 +20,12 @@ const HOST_EVENTS_MAX: usize = 256;
 // Control block, u32 words, read and written by TypeScript.
 const C_EVENTS: usize = 0;
 const C_HOST_EVENTS: usize = 1;
-const C_SLEEPS: usize = 2;
-const C_SPUN: usize = 3;
+/// 1 when this turn had to wait, 2 when it also saw that another ran on its CPU meanwhile.
+const C_WAITED: usize = 2;
+/// Slots that run after this turn.
+const C_RUNNING: usize = 3;
+/// Two words, an f64: CLOCK_MONOTONIC at the end of a turn that had to wait.
+const C_NOW: usize = 4;
 const C_RESUME: usize = 16;
 const C_EVENT_LIST: usize = C_RESUME + EVENTS_MAX;
 const C_HOST_LIST: usize = C_EVENT_LIST + EVENTS_MAX;
@@ -37,11 +41,15 @@ struct Sentry {
     arena_fds: Vec<i32>,
     /// Slots that run guest code: their STATE is a running value until they post an event.
     running: Vec<u32>,
-    /// Waits in a row that spun in vain; spinning backs off with them.
-    vain: u32,
-    skip: u32,
     turns: u32,
+    /// The CPUs we were started on: all of them, the one the sentry takes, the rest.
+    cpus: [libc::cpu_set_t; 3],
 }
+
+/// Pauses between looks at the clock while spinning.
+const PAUSES_A_LOOK: u32 = 32;
+/// Two looks at the clock are further apart than this only when another ran on our CPU in between.
+const GAP_NANOS: f64 = 500_000.0;
 
 static mut SENTRY: Option<Sentry> = None;
 
@@ -194,9 +202,8 @@ pub extern "C" fn tsv_systrap_start() -> i32 {
             epoll,
             arena_fds: Vec::new(),
             running: Vec::new(),
-            vain: 0,
-            skip: 0,
             turns: 0,
+            cpus: own_cpus(),
         });
         fill_common(common as *mut u8);
     }
@@ -536,46 +543,62 @@ pub extern "C" fn tsv_systrap_resume(resumes: u32) -> i32 {
 }
 
 /// Resumes the `resumes` slots listed in the control block, then waits for events until `deadline` (CLOCK_MONOTONIC
-/// nanoseconds; infinite = none; 0 = do not wait). Spins at most `spins` pauses first. Gives back the number of events;
-/// they and the host events stand in the control block.
+/// nanoseconds; infinite = none; 0 = do not wait). Spins at most `spin_nanos` first. Gives back the number of events;
+/// they and the host events stand in the control block, and how the wait went.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_wait(resumes: u32, deadline: f64, spins: u32) -> u32 {
+pub extern "C" fn tsv_systrap_wait(resumes: u32, deadline: f64, spin_nanos: f64) -> u32 {
     tsv_systrap_resume(resumes);
     let sentry = sentry();
     sentry.turns = sentry.turns.wrapping_add(1);
+    sentry.put(C_WAITED, 0);
     let mut found = sentry.collect();
-    if found == 0 && deadline != 0.0 && !sentry.running.is_empty() {
-        found = sentry.spin(spins);
+    if found == 0 && deadline != 0.0 && spin_nanos > 0.0 && !sentry.running.is_empty() {
+        found = sentry.spin(spin_nanos);
     }
-    if found != 0 || deadline == 0.0 {
-        // Busy guests must not starve host descriptors: look at them every few turns.
-        let host = if deadline == 0.0 || sentry.turns & 63 == 0 { sentry.poll(0.0) } else { 0 };
-        sentry.put(C_HOST_EVENTS, host as u32);
-        sentry.put(C_EVENTS, found as u32);
-        return found as u32;
+    if found == 0 && deadline != 0.0 {
+        return sentry.sleep(deadline);
     }
-    sentry.sleep(deadline)
+    // Busy guests must not starve host descriptors: look at them every few turns.
+    let host = if deadline == 0.0 || sentry.turns & 63 == 0 { sentry.poll(0.0) } else { 0 };
+    sentry.put(C_HOST_EVENTS, host as u32);
+    sentry.put(C_EVENTS, found as u32);
+    found as u32
 }
 
 impl Sentry {
-    fn spin(&mut self, spins: u32) -> usize {
-        if self.skip > 0 {
-            self.skip -= 1;
-            return 0;
-        }
-        for _ in 0..spins {
-            std::hint::spin_loop();
-            let found = self.collect();
-            if found != 0 {
-                self.vain = 0;
-                return found;
+    fn spin(&mut self, nanos: f64) -> usize {
+        let mut last = 0.0;
+        let mut end = f64::INFINITY;
+        loop {
+            for _ in 0..PAUSES_A_LOOK {
+                std::hint::spin_loop();
+                let found = self.collect();
+                if found != 0 {
+                    if last != 0.0 {
+                        self.note_time(monotonic_nanos());
+                    }
+                    return found;
+                }
             }
+            let now = monotonic_nanos();
+            if last == 0.0 {
+                end = now + nanos;
+                self.put(C_WAITED, 1);
+            } else if now - last > GAP_NANOS {
+                self.put(C_WAITED, 2);
+            }
+            if now >= end {
+                return 0;
+            }
+            last = now;
         }
-        if spins > 0 {
-            self.vain = (self.vain + 1).min(8);
-            self.skip = (1 << self.vain) >> 2;
-        }
-        0
+    }
+
+    fn note_time(&self, now: f64) {
+        let bits = now.to_bits();
+        self.put(C_NOW, bits as u32);
+        self.put(C_NOW + 1, (bits >> 32) as u32);
+        self.put(C_RUNNING, self.running.len() as u32);
     }
 
     fn sleep(&mut self, deadline: f64) -> u32 {
@@ -592,6 +615,7 @@ impl Sentry {
         } else {
             f64::INFINITY
         };
+        let running = self.running.len() as u32;
         let host = self.poll(timeout);
         for &slot in &self.running {
             let _ = self.state(slot).compare_exchange(STATE_RUN_SENTRY_ASLEEP, STATE_RUN, SeqCst, SeqCst);
@@ -599,10 +623,41 @@ impl Sentry {
         let found = self.collect();
         self.put(C_HOST_EVENTS, host as u32);
         self.put(C_EVENTS, found as u32);
-        self.put(C_SLEEPS, self.get(C_SLEEPS).wrapping_add(1));
-        self.put(C_SPUN, self.vain);
+        self.put(C_WAITED, self.get(C_WAITED).max(1));
+        self.note_time(monotonic_nanos());
+        self.put(C_RUNNING, running);
         found as u32
     }
+}
+
+/// All CPUs of this thread's affinity, the one it runs on, the rest.
+fn own_cpus() -> [libc::cpu_set_t; 3] {
+    // SAFETY: the kernel fills one set; the macros index within a set, as CPU numbers come from it.
+    unsafe {
+        let mut all: libc::cpu_set_t = std::mem::zeroed();
+        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut all);
+        let own = libc::sched_getcpu().max(0) as usize;
+        let mut one: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(own, &mut one);
+        let mut rest = all;
+        libc::CPU_CLR(own, &mut rest);
+        [all, one, rest]
+    }
+}
+
+/// How many CPUs we may use.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_cpus() -> u32 {
+    // SAFETY: counts the bits of a set.
+    unsafe { libc::CPU_COUNT(&sentry().cpus[0]) as u32 }
+}
+
+/// Lets thread `tid` (0 = the caller) run on CPU set `which`: 0 all, 1 the sentry's one, 2 the rest.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_place(tid: i32, which: u32) -> i32 {
+    let Some(set) = sentry().cpus.get(which as usize) else { return -libc::EINVAL };
+    // SAFETY: passes one set.
+    if unsafe { libc::sched_setaffinity(tid, size_of::<libc::cpu_set_t>(), set) } < 0 { errno() } else { 0 }
 }
 
 /// The doorbell's descriptor, for the ptrace platform's SIGCHLD handler. Never closed.

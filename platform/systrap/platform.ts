@@ -17,6 +17,7 @@ import {
   STUB_TRAMPOLINE,
 } from "../slot.ts";
 import { SystrapAddressSpace } from "./address_space.ts";
+import { PLACE, Placement } from "./placement.ts";
 import { SystrapThread } from "./thread.ts";
 
 /** As ARENAS_MAX in native/src/systrap.rs. */
@@ -25,6 +26,14 @@ export const ARENAS_MAX = 8192;
 const EVENTS_MAX = 1024;
 const HOST_EVENTS_MAX = 256;
 const C_HOST_EVENTS = 1;
+const C_WAITED = 2;
+const C_RUNNING = 3;
+/** As a Float64Array over the same words. */
+const C_NOW_F64 = 2;
+/** C_WAITED when another ran on the sentry's CPU while it spun. */
+const WAITED_WITH_GAP = 2;
+/** CPU sets of tsv_systrap_place. */
+const CPUS_ALL = 0, CPUS_SENTRY = 1, CPUS_GUESTS = 2;
 const C_RESUME = 16;
 const C_EVENT_LIST = C_RESUME + EVENTS_MAX;
 export const C_HOST_LIST = C_EVENT_LIST + EVENTS_MAX;
@@ -32,12 +41,12 @@ export const C_WORDS = C_HOST_LIST + HOST_EVENTS_MAX * 3;
 /** High word of the cookie of a stub's socket. */
 const COOKIE_STUB = 1;
 
-/** Pauses (about 50 ns each) the sentry spins for the next event when cores are free. */
-const SENTRY_SPINS = 2000;
-/** Pauses a stub spins for its answer. */
-const STUB_SPINS = 2000;
+/** How long the sentry spins for the next event where it has a CPU of its own. */
+const SENTRY_SPIN_NANOS = 100_000;
+/** Pauses (some 50 ns each) a stub spins for its answer: with the sentry on another CPU, and with it anywhere. */
+const STUB_SPINS_APART = 2000, STUB_SPINS_TOGETHER = 100;
 /** Pauses the sentry spins for commands it needs the result of. */
-const COMMAND_SPINS = 20_000;
+const COMMAND_SPINS_APART = 20_000, COMMAND_SPINS_TOGETHER = 50;
 /** Stubs kept ready for execve. */
 const POOL_MAX = 2;
 /** Milliseconds the first stub may take to start. */
@@ -55,9 +64,11 @@ export class SystrapPlatform implements Platform {
   readonly fpuFeatures: number;
   vdsoAddress = 0;
   /** Spin lengths in force: zero on one CPU. */
-  readonly sentrySpins: number;
-  readonly stubSpins: number;
-  readonly commandSpins: number;
+  sentrySpinNanos = 0;
+  stubSpins = 0;
+  commandSpins = 0;
+  readonly #placement: Placement;
+  readonly #controlF64: Float64Array;
   /** The stub's end of the socket pair of the address space that is being made. */
   childSocket = -1;
 
@@ -84,18 +95,35 @@ export class SystrapPlatform implements Platform {
   /** Told when a stub dies unasked or breaks the protocol, for the log. */
   onStubDeath: (reason: string) => void = () => {};
 
-  constructor(cpuCount: number) {
+  constructor() {
     this.memory = startSystrap(ARENAS_MAX * ARENA_BYTES, C_WORDS, COMMON_BYTES);
+    this.#controlF64 = new Float64Array(this.memory.control.buffer, 0, C_RESUME / 2);
     const calls = this.memory.calls;
     this.forkFlags = calls.tsv_systrap_fork_flags();
     this.threadFlags = calls.tsv_systrap_thread_flags();
     this.trampolineEntry = STUB_TEXT + STUB_TRAMPOLINE;
     this.fpuBytes = fpuBytes(this.memory.common);
     this.fpuFeatures = u32(this.memory.common, COMMON_XSAVE_MASK);
-    this.sentrySpins = cpuCount > 1 ? SENTRY_SPINS : 0;
-    this.stubSpins = cpuCount > 1 ? STUB_SPINS : 0;
-    this.commandSpins = cpuCount > 1 ? COMMAND_SPINS : 0;
+    this.#placement = new Placement(calls.tsv_systrap_cpus());
     this.#zygote = this.#startZygote();
+    this.#place();
+  }
+
+  /** Carries out what #placement says: CPUs of the sentry and of every guest thread, spin lengths. */
+  #place(): void {
+    const { isApart, cpuCount } = this.#placement;
+    if (cpuCount < 2) return;
+    this.sentrySpinNanos = isApart ? SENTRY_SPIN_NANOS : 0;
+    this.stubSpins = isApart ? STUB_SPINS_APART : STUB_SPINS_TOGETHER;
+    this.commandSpins = isApart ? COMMAND_SPINS_APART : COMMAND_SPINS_TOGETHER;
+    const calls = this.memory.calls;
+    calls.tsv_systrap_place(0, isApart ? CPUS_SENTRY : CPUS_ALL);
+    const guests = isApart ? CPUS_GUESTS : CPUS_ALL;
+    // New threads and processes inherit it. A thread that has just ended is no matter.
+    for (const space of this.#spaces) {
+      if (space === null) continue;
+      for (const thread of space.threads) if (thread.tid > 1) calls.tsv_systrap_place(thread.tid, guests);
+    }
   }
 
   #startZygote(): SystrapThread {
@@ -205,8 +233,10 @@ export class SystrapPlatform implements Platform {
     const control = this.memory.control;
     if (deadline !== 0 && (this.#dying.length > 0 || this.#pool.length < POOL_MAX)) this.#tidyUp();
     const until = this.#deadSpaces.length > 0 ? 0 : deadline;
-    const count = this.memory.calls.tsv_systrap_wait(this.#resumes, until, this.sentrySpins);
+    const count = this.memory.calls.tsv_systrap_wait(this.#resumes, until, this.sentrySpinNanos);
     this.#resumes = 0;
+    this.#placement.count(count);
+    if (control[C_WAITED] !== 0) this.#afterWait();
     events.threadCount = 0;
     for (let i = 0; i < count; i++) {
       const thread = this.#threads[control[C_EVENT_LIST + i]];
@@ -226,6 +256,13 @@ export class SystrapPlatform implements Platform {
     }
     while (this.#deadSpaces.length > 0) this.#buryDead(this.#deadSpaces.pop()!);
     return events;
+  }
+
+  #afterWait(): void {
+    const control = this.memory.control;
+    const hasGap = control[C_WAITED] === WAITED_WITH_GAP;
+    const decision = this.#placement.decide(this.#controlF64[C_NOW_F64], control[C_RUNNING], hasGap);
+    if (decision !== PLACE.STAY) this.#place();
   }
 
   /** Every thread of a dead process that was thought to run has a DEAD event. */

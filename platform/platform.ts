@@ -113,6 +113,8 @@ export interface AddressSpace {
 
   /** Protection of the mapping at an address (PROT_*), or -1; set by the VMA tree, so that call sites can be patched. */
   protectionOf: ((address: number) => number) | null;
+  /** Whether [address, end) lies in one mapping that no other process and no file shares; set by the VMA tree. */
+  isOwnCode?: (address: number, end: number) => boolean;
   /** Where the host's vDSO stands in this address space, 0 = none: AT_SYSINFO_EHDR. */
   readonly vdsoAddress: number;
 
@@ -170,6 +172,13 @@ export interface GuestThread {
 
   /** The call it is in will take long: do not spin for the answer any more. */
   park(): void;
+
+  /**
+   * rseq(2) and membarrier(2), carried out by the host for this thread and its address space: both are about what its
+   * scheduler does with threads that run guest code. Answers as the host does. Where a platform lacks it: ENOSYS.
+   */
+  rseq?(address: number, length: number, flags: number, signature: number): number;
+  memoryBarrier?(command: number, flags: number, cpu: number): number;
 
   /** Host CPU-time of this thread, nanoseconds. */
   cpuNanos(): number;

@@ -112,6 +112,8 @@ export const EVENT_COMMANDS_DONE = 5;
 export const ENTRY_TRAP = 0;
 export const ENTRY_TRAMPOLINE = 1;
 export const FLAG_FS_DIRTY = 1;
+/** The guest has a GS base of its own (REGS): calls come by the trap alone, as the patched way needs GS. */
+export const FLAG_GS = 2;
 export const THEN_RESUME = 0;
 export const THEN_REPORT = 1;
 // Command codes. A plain host call is the usual one: the filter holds for it too.

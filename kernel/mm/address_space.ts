@@ -53,6 +53,10 @@ export class MemoryMap {
     this.space = space;
     this.host = host;
     space.protectionOf = (address) => this.areas.find(address)?.prot ?? -1;
+    space.isOwnCode = (address, end) => {
+      const area = this.areas.find(address);
+      return area !== null && area.end >= end && !area.isShared;
+    };
   }
 
   hold(): void {

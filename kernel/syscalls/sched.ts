@@ -24,6 +24,7 @@ import {
   SCHED_RR,
 } from "../abi/task.ts";
 import { hasCapability } from "../task/credentials.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
@@ -38,6 +39,8 @@ const RR_NANOS = 100_000_000;
 const SLICE_NANOS = 4_000_000;
 const SCHED_ATTR_BYTES_MIN = 48;
 const SCHED_ATTR_BYTES = 56;
+
+const RSEQ_FLAG_UNREGISTER = 1;
 
 const bytes = new Uint8Array(64);
 
@@ -352,13 +355,25 @@ function ioprioGet(task: Task, args: Args): number {
   return isKnown ? best : -EINVAL;
 }
 
-function membarrier(): number {
-  return unfinished("membarrier", ENOSYS);
+function membarrier(task: Task, args: Args): number {
+  const { thread } = task;
+  if (thread.memoryBarrier === undefined) return -ENOSYS;
+  return thread.memoryBarrier(args.i32(0), args.u32(1), args.i32(2));
 }
 
-function rseq(): number {
-  // glibc goes on without; what it saves (the number of the processor) our guests get from the vDSO.
-  return -ENOSYS;
+/** The host keeps the area up to date, as it alone knows when a thread loses its processor. What fork copies, it copies. */
+function rseq(task: Task, args: Args): number {
+  const { thread } = task;
+  const address = args.word(0), length = args.u32(1), flags = args.i32(2), signature = args.u32(3);
+  if (thread.rseq === undefined) return -ENOSYS;
+  if (address + length > USER_ADDRESS_END) return -EINVAL;
+  const result = thread.rseq(address, length, flags, signature);
+  if (result < 0) return result;
+  const isRegistered = (flags & RSEQ_FLAG_UNREGISTER) === 0;
+  task.rseqAddress = isRegistered ? address : 0;
+  task.rseqLength = isRegistered ? length : 0;
+  task.rseqSignature = isRegistered ? signature : 0;
+  return 0;
 }
 
 const NO_EFFECT = partial("checked and stored; the host schedules");
@@ -483,14 +498,14 @@ export const SCHED_CALLS: SyscallFamily = {
     nr: { x64: 324, arm64: 283 },
     args: { cmd: "int", flags: "uint", cpu_id: "int" },
     returns: "int",
-    support: { level: "none", note: "programs fall back to other barriers" },
+    support: FULL,
     run: membarrier,
   },
   rseq: {
     nr: { x64: 334, arm64: 293 },
     args: { rseq: "word", rseq_len: "uint", flags: "int", sig: "uint" },
     returns: "int",
-    support: { level: "none", note: "libraries go on without it" },
+    support: FULL,
     run: rseq,
   },
 };

@@ -203,6 +203,12 @@ function newChild(
   child.name = task.name;
   child.personality = task.personality;
   child.scheduling = task.scheduling.forChild();
+  // As the host has it: a copy of the address space keeps its area.
+  if ((flags & CLONE_VM) === 0) {
+    child.rseqAddress = task.rseqAddress;
+    child.rseqLength = task.rseqLength;
+    child.rseqSignature = task.rseqSignature;
+  }
   if ((flags & CLONE_CHILD_CLEARTID) !== 0) child.clearChildTid = request.childTid;
   if ((flags & CLONE_THREAD) === 0) {
     group.leader = child;

@@ -46,9 +46,8 @@ export function turn(kernel: Kernel, table: CallTable, mayWait: boolean): void {
 function handleEvent(kernel: Kernel, table: CallTable, task: Task): void {
   const thread = task.thread;
   if (thread.event === EVENT.SYSCALL) {
-    const number = thread.low(REG.ORIG_RAX);
-    // Numbers with high bits set (x32, nonsense) match no call.
-    task.syscallNumber = thread.high(REG.ORIG_RAX) === 0 ? number : 0xffff_ffff;
+    // Linux takes EAX: the upper half of RAX does not count. x32 numbers match no call.
+    task.syscallNumber = thread.low(REG.ORIG_RAX);
     const words = task.args.words;
     takeArgument(words, 0, thread, REG.RDI);
     takeArgument(words, 1, thread, REG.RSI);

@@ -11,6 +11,8 @@ const PTRACE_GETREGSET: u32 = 0x4204;
 const PTRACE_SETREGSET: u32 = 0x4205;
 const PTRACE_SYSEMU: u32 = 31;
 const OPTIONS: usize = 1 /* TRACESYSGOOD */ | 8 /* TRACECLONE */ | 2 /* TRACEFORK */ | 0x10_0000 /* EXITKILL */;
+const PTRACE_GET_SYSCALL_INFO: u32 = 0x420e;
+const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 const NT_X86_XSTATE: usize = 0x202;
 const ORIG_RAX: usize = 15;
 const RIP: usize = 16;
@@ -91,7 +93,8 @@ pub extern "C" fn tsv_ptrace_resume(pid: i32) -> i32 {
     if unsafe { ptrace(PTRACE_SYSEMU, pid, 0, 0) } < 0 { errno() } else { 0 }
 }
 
-/// The next stop of any stub into `out` (8 x i32: pid, kind, signal, code, address low, high, call number of a SIGSYS).
+/// The next stop of any stub into `out` (8 x i32: pid, kind, signal, code, address low, high, call number of a SIGSYS; of a
+/// call whether it came by the 32-bit gate).
 /// 1 when there was one, 0 when not.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_ptrace_next(out: *mut i32) -> i32 {
@@ -113,6 +116,9 @@ pub extern "C" fn tsv_ptrace_next(out: *mut i32) -> i32 {
             let signal = libc::WSTOPSIG(status);
             if signal == libc::SIGTRAP | 0x80 {
                 out[1] = KIND_SYSCALL;
+                let mut info = [0u32; 22];
+                let got = ptrace(PTRACE_GET_SYSCALL_INFO, pid, size_of_val(&info), info.as_mut_ptr() as usize);
+                out[6] = (got > 0 && info[1] != AUDIT_ARCH_X86_64) as i32;
                 return 1;
             }
             if status >> 16 != 0 {

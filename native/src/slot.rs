@@ -112,6 +112,8 @@ pub const ENTRY_TRAP: u32 = 0;
 pub const ENTRY_TRAMPOLINE: u32 = 1;
 
 pub const FLAG_FS_DIRTY: u32 = 1;
+/** The guest has a GS base of its own (REGS): calls come by the trap alone, as the patched way needs GS. */
+pub const FLAG_GS: u32 = 2;
 
 pub const THEN_RESUME: u32 = 0;
 pub const THEN_REPORT: u32 = 1;

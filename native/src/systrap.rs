@@ -292,6 +292,8 @@ fn stub_filter() -> Vec<libc::sock_filter> {
         (libc::SYS_msync, None),
         (libc::SYS_mincore, None),
         (libc::SYS_recvmsg, Some((0, &[0]))),    // descriptors from the sentry (descriptor 0)
+        (libc::SYS_membarrier, None),            // the guest's own, among its threads
+        (libc::SYS_rseq, None),                  // the guest's own, of this thread
         (libc::SYS_close, None),
         (libc::SYS_dup2, Some((0, &[3]))),       // a forked child's own socket
         (libc::SYS_clone, Some((0, &[FORK_FLAGS, THREAD_FLAGS]))),

@@ -32,6 +32,7 @@ const RIP: u64 = 16;
 const EFLAGS: u64 = 18;
 const RSP: u64 = 19;
 const FS_BASE: u64 = 21;
+const GS_BASE: u64 = 22;
 
 /// Order of gregs in ucontext, as indices of user_regs_struct: r8..r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, efl.
 const GREGS: [u8; 18] = [9, 8, 7, 6, 3, 2, 1, 0, 14, 13, RBP as u8, 5, 12, 10, 11, 19, 16, 18];
@@ -119,6 +120,11 @@ stub_leave_end:
     mov rdi, gs:[{SELF}]
     call {fast_interrupted}
     jmp stub_leave
+
+    // --- on to the trap: a thread that is to leave with a GS base of its own cannot leave by the way above ---
+    .globl stub_regain
+stub_regain:
+    ud2
 
     // --- return from a signal handler; the same window, the same cure ---
     .globl stub_restorer
@@ -243,6 +249,7 @@ stub_clone:
 unsafe extern "C" {
     fn stub_leave();
     fn stub_leave_end();
+    fn stub_regain();
     fn stub_sigreturn();
     fn stub_sigreturn_end();
     fn stub_restorer();
@@ -468,7 +475,7 @@ unsafe fn leave(slot: u64) {
             copy_out(slot, count);
         }
         if get32(slot, FLAGS) & FLAG_FS_DIRTY != 0 {
-            put32(slot, FLAGS, 0);
+            put32(slot, FLAGS, get32(slot, FLAGS) & FLAG_GS);
             set_fs(reg(slot, FS_BASE));
         }
         let rip = reg(slot, RIP);
@@ -526,6 +533,46 @@ unsafe fn note_fs(slot: u64) {
     }
 }
 
+/// At a trap: notes a GS base that is not ours. It stays loaded, as nothing but the patched way looks at GS.
+#[inline(always)]
+unsafe fn note_gs(slot: u64) {
+    unsafe {
+        if has_fsgsbase() {
+            let base: u64;
+            asm!("rdgsbase {}", out(reg) base, options(nomem, nostack));
+            if base != slot {
+                put_reg(slot, GS_BASE, base);
+                put32(slot, FLAGS, get32(slot, FLAGS) | FLAG_GS);
+            }
+        }
+    }
+}
+
+/// Before the return from a trap: loads the guest's GS base where it has one.
+#[inline(always)]
+unsafe fn give_gs(slot: u64) {
+    unsafe {
+        if get32(slot, FLAGS) & FLAG_GS != 0 {
+            let base = reg(slot, GS_BASE);
+            if has_fsgsbase() {
+                asm!("wrgsbase {}", in(reg) base, options(nomem, nostack));
+            } else {
+                syscall(158, 0x1001, base, 0, 0, 0, 0);
+            }
+        }
+    }
+}
+
+/// On the way out of a patched call, or of a new thread: leaves by a trap where the guest has a GS base of its own.
+#[inline(always)]
+unsafe fn regain_if_gs(slot: u64) {
+    unsafe {
+        if get32(slot, FLAGS) & FLAG_GS != 0 {
+            asm!("jmp stub_regain", options(noreturn));
+        }
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Marshalling: copies what the call will read into the slot. It is a prefetch only: what does not fit or faults is left
 // out, and the sentry fetches it itself and finds the error.
@@ -533,7 +580,7 @@ unsafe fn note_fs(slot: u64) {
 unsafe fn marshal(slot: u64) {
     unsafe {
         put32(slot, IN_COUNT, 0);
-        let number = reg(slot, ORIG_RAX);
+        let number = reg(slot, ORIG_RAX) as u32 as u64;
         if number >= MARSHAL_CALLS {
             return;
         }
@@ -687,6 +734,7 @@ unsafe extern "C" fn fast_entry(slot: u64) {
         note_fs(slot);
         marshal(slot);
         report(slot);
+        regain_if_gs(slot);
     }
 }
 
@@ -701,6 +749,7 @@ unsafe extern "C" fn fast_interrupted(slot: u64) {
         put32(slot, ENTRY, ENTRY_TRAMPOLINE);
         put32(slot, EVENT, EVENT_INTERRUPTED);
         report(slot);
+        regain_if_gs(slot);
     }
 }
 
@@ -713,6 +762,7 @@ unsafe extern "C" fn trap_interrupted(slot: u64, context: u64) {
         put64(slot, FRAME, context);
         report(slot);
         give_registers(slot, registers);
+        give_gs(slot);
     }
 }
 
@@ -763,13 +813,20 @@ unsafe extern "C" fn on_signal(signal: i32, info: u64, context: u64) {
         } else if in_stub && fix_copy(registers, rip) {
             return;
         }
+        if signal == 4 && rip == stub_regain as *const () as u64 {
+            give_registers(slot, registers);
+            give_gs(slot);
+            return;
+        }
         let number = get64(registers, G_RAX as u64 * 8);
+        note_gs(slot);
         take_registers(slot, registers);
         put32(slot, ENTRY, ENTRY_TRAP);
         put64(slot, FRAME, context);
         if signal == 31 {
             put32(slot, EVENT, EVENT_SYSCALL);
-            put_reg(slot, ORIG_RAX, number);
+            // By the 32-bit gate (si_arch) come numbers of another table: they match no call.
+            put_reg(slot, ORIG_RAX, if get32(info, 28) == 0xc000_003e { number } else { u64::MAX });
             // Code around the site, for the sentry to decide on a patch. A fault leaves zeros, which match nothing.
             put64(slot, CODE, 0);
             put64(slot, CODE + 8, 0);
@@ -790,6 +847,7 @@ unsafe extern "C" fn on_signal(signal: i32, info: u64, context: u64) {
         }
         report(slot);
         give_registers(slot, registers);
+        give_gs(slot);
     }
 }
 
@@ -839,6 +897,7 @@ unsafe extern "C" fn child(slot: u64, kind: u64) {
             }
         }
         leave(slot);
+        regain_if_gs(slot);
     }
 }
 

@@ -114,6 +114,8 @@ export class PtracePlatform implements Platform {
     }
     this.calls.tsv_ptrace_registers(thread.tid, 0, thread.registers);
     if (stop[1] === KIND_SYSCALL) {
+      // By the 32-bit gate come numbers of another table: they match no call.
+      if (stop[6] !== 0) thread.set(REG.ORIG_RAX, 0xffff_ffff);
       thread.event = EVENT.SYSCALL;
       return true;
     }

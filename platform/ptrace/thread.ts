@@ -8,6 +8,8 @@ import type { PtraceAddressSpace } from "./address_space.ts";
 import type { PtracePlatform } from "./platform.ts";
 import { PtraceWindow } from "./window.ts";
 
+const SYS_membarrier = 324;
+const SYS_rseq = 334;
 const TWO_32 = 4294967296;
 /** Words of struct user_regs_struct: our 23 registers and ds, es, fs, gs. */
 export const USER_REGS_WORDS = 54;
@@ -135,6 +137,13 @@ export class PtraceThread implements GuestThread {
 
   cpuNanos(): number {
     return this.addressSpace.cpuNanos();
+  }
+
+  rseq(address: number, length: number, flags: number, signature: number): number {
+    return this.addressSpace.inject(this, SYS_rseq, address, length, flags, signature);
+  }
+  memoryBarrier(command: number, flags: number, cpu: number): number {
+    return this.addressSpace.inject(this, SYS_membarrier, command, flags, cpu);
   }
 
   cloneThread(): PtraceThread | number {

@@ -3,6 +3,9 @@
 
 import { EAGAIN, EFAULT, EIO, ENOMEM } from "../../kernel/abi/errno.ts";
 import {
+  MADV_DONTNEED,
+  MADV_FREE,
+  MADV_REMOVE,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_NORESERVE,
@@ -12,6 +15,7 @@ import {
   MAP_STACK,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
+  PROT_WRITE,
 } from "../../kernel/abi/memory.ts";
 import { put32, u32 } from "../../kernel/abi/struct.ts";
 import { type AddressSpace, EVENT, type GuestThread, USER_ADDRESS_END } from "../platform.ts";
@@ -54,6 +58,8 @@ const RECEIVED_FD = 2;
 const PROT_RW = 3;
 /** Commands one mapping may add to a batch: close, receive, map, and the close at the end. */
 const BATCH_COMMANDS_MAX = 4;
+/** Advice after which memory is what it was when it was mapped. */
+const DISCARDING = new Set([MADV_DONTNEED, MADV_FREE, MADV_REMOVE]);
 /** Tries of compareExchange while a guest changes the words beside the one that is meant. */
 const EXCHANGE_TRIES_MAX = 32;
 
@@ -73,6 +79,7 @@ export class SystrapAddressSpace implements AddressSpace {
   readonly threads = new Set<SystrapThread>();
   readonly patches: Patches;
   protectionOf: ((address: number) => number) | null = null;
+  isOwnCode: (address: number, end: number) => boolean = () => true;
   /** Its process is gone or not to be trusted any more. */
   isDead = false;
   /** Slots of threads that have ended; reused once the host has zeroed their TID word. */
@@ -209,7 +216,10 @@ export class SystrapAddressSpace implements AddressSpace {
   }
 
   protect(thread: GuestThread, address: number, length: number, prot: number): number {
-    return (thread as SystrapThread).callNow(SYS_mprotect, address, length, prot);
+    const by = thread as SystrapThread;
+    // Code that may be written now is the guest's to read and to change: it sees what it has put there.
+    if ((prot & PROT_WRITE) !== 0) this.patches.restore(by, address, length);
+    return by.callNow(SYS_mprotect, address, length, prot);
   }
 
   remap(
@@ -219,14 +229,15 @@ export class SystrapAddressSpace implements AddressSpace {
     newLength: number,
     newAddress: number,
   ): number {
-    this.patches.forget(address, oldLength);
-    const flags = newAddress === address ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
     const by = thread as SystrapThread;
+    this.patches.restore(by, address, oldLength);
+    const flags = newAddress === address ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
     const result = by.callNow(SYS_mremap, address, oldLength, newLength, flags, newAddress);
     return result < 0 ? result : 0;
   }
 
   advise(thread: GuestThread, address: number, length: number, advice: number): number {
+    if (DISCARDING.has(advice)) this.patches.forget(address, length);
     return (thread as SystrapThread).callNow(SYS_madvise, address, length, advice);
   }
 

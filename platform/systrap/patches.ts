@@ -33,15 +33,24 @@ const KIND_MOV = 1;
 /** `syscall; cmp $imm32,%rax`: site at the syscall, return at +2, continue at +8. */
 const KIND_CMP = 2;
 
+/** Places in a trampoline where the call is made by a trap; behind TRAP_CMP the tail follows at once. */
+const TRAP_MOV = 32;
+const TRAP_CMP = TRAMPOLINE_TAIL - 2;
+
 interface Site {
   readonly index: number;
   readonly start: number;
   readonly kind: number;
+  /** The code that stood there. */
+  readonly before: Uint8Array;
 }
 
 /** Offset of `mov $0, %gs:SITE` and friends within a trampoline being written; reused. */
 const code = new Uint8Array(TRAMPOLINE_BYTES);
 const line = new Uint8Array(16);
+/** Code around a site that is searched for branches into it. */
+const BRANCH_BYTES = 2048;
+const nearby = new Uint8Array(2 * BRANCH_BYTES);
 
 export class Patches {
   readonly #space: SystrapAddressSpace;
@@ -50,6 +59,10 @@ export class Patches {
   #isShared = false;
   #next: number;
   readonly #hits = new Map<number, number>();
+  /** Return addresses of the sites by index: where the call of a trampoline has come from. */
+  readonly #returns: number[];
+  /** A thread has a GS base of its own: trampolines trap, as they cannot find the slot by GS. */
+  isTrapping: boolean;
   /** Bounds of all sites, to see cheaply that a mapping change touches none. */
   #lowest = Infinity;
   #highest = 0;
@@ -58,6 +71,8 @@ export class Patches {
     this.#space = space;
     this.#sites = parent === null ? new Map() : parent.#sites;
     this.#next = parent === null ? 1 : parent.#next;
+    this.#returns = parent === null ? [] : parent.#returns.slice();
+    this.isTrapping = parent !== null && parent.isTrapping;
     if (parent !== null) {
       this.#isShared = parent.#isShared = parent.#sites.size > 0;
       this.#lowest = parent.#lowest;
@@ -86,8 +101,9 @@ export class Patches {
     const start = kind === KIND_MOV ? rip - 7 : rip - 2;
     const length = kind === KIND_MOV ? 7 : 8;
     const prot = this.#space.protectionOf === null ? 5 : this.#space.protectionOf(start);
-    // Writable code is a JIT's: it may change under us.
-    if (prot < 0 || (prot & PROT_WRITE) !== 0) return;
+    // Writable code is a JIT's: it may change under us. Shared code is a file's, or another process's too.
+    if (prot < 0 || (prot & PROT_WRITE) !== 0 || !this.#space.isOwnCode(start, start + length)) return;
+    if (kind === KIND_CMP && this.#isBranchTarget(rip)) return;
     const within = start % 16 + length <= 16;
     if (!within && this.#space.threadCount > 1) return;
     const known = this.#sites.get(rip);
@@ -100,6 +116,7 @@ export class Patches {
     thread.bytes.set(code, at);
     putAddress(thread.bytes, at + 64, TRAMPOLINES + index * TRAMPOLINE_BYTES);
     const jump = at + 72;
+    const before = thread.codeBefore(start - rip, length);
     putJump(thread.bytes, jump, PATCH_TABLE + index * 8, length);
 
     const page = start - start % PAGE;
@@ -109,24 +126,12 @@ export class Patches {
     thread.command(OP_COPY, true, 0, PATCH_TABLE + index * 8, here + at + 64, 8);
     thread.call(SYS_mprotect, true, page, pages, 7);
     let exchange = -1;
-    if (within) {
-      const lineAt = start - start % 16;
-      if (this.#space.read(lineAt, line, 0, 16) !== 16) line.fill(0);
-      const oldLow = word53(line, 0), oldHigh = word53(line, 8);
-      exchange = thread.command(OP_PATCH, false, 0, lineAt);
-      thread.putCommandWords(exchange, 1, oldLow[0], oldLow[1]);
-      thread.putCommandWords(exchange, 2, oldHigh[0], oldHigh[1]);
-      for (let i = 0; i < length; i++) line[start % 16 + i] = thread.bytes[jump + i];
-      const newLow = word53(line, 0), newHigh = word53(line, 8);
-      thread.putCommandWords(exchange, 3, newLow[0], newLow[1]);
-      thread.putCommandWords(exchange, 4, newHigh[0], newHigh[1]);
-    } else {
-      thread.command(OP_COPY, true, 0, start, here + jump, length);
-    }
+    if (within) exchange = this.#exchange(thread, start, thread.bytes, jump, length);
+    else thread.command(OP_COPY, true, 0, start, here + jump, length);
     thread.call(SYS_mprotect, true, page, pages, prot);
     if (thread.run() < 0) return;
     if (exchange >= 0 && thread.result(exchange) !== 1) return;
-    this.#enter({ index, start, kind }, rip);
+    this.#enter({ index, start, kind, before }, rip);
     // Threads that are stopped at this very site would return into the middle of the jump.
     if (kind === KIND_CMP) {
       for (const other of this.#space.threads) {
@@ -137,6 +142,45 @@ export class Patches {
     }
   }
 
+  /** Enters the command that replaces code within one line of 16 bytes at once. Gives back its index. */
+  #exchange(thread: SystrapThread, start: number, from: Uint8Array, at: number, length: number): number {
+    const lineAt = start - start % 16;
+    if (this.#space.read(lineAt, line, 0, 16) !== 16) line.fill(0);
+    const oldLow = word53(line, 0), oldHigh = word53(line, 8);
+    const index = thread.command(OP_PATCH, false, 0, lineAt);
+    thread.putCommandWords(index, 1, oldLow[0], oldLow[1]);
+    thread.putCommandWords(index, 2, oldHigh[0], oldHigh[1]);
+    for (let i = 0; i < length; i++) line[start % 16 + i] = from[at + i];
+    const newLow = word53(line, 0), newHigh = word53(line, 8);
+    thread.putCommandWords(index, 3, newLow[0], newLow[1]);
+    thread.putCommandWords(index, 4, newHigh[0], newHigh[1]);
+    return index;
+  }
+
+  /**
+   * A branch nearby leads to `rip`, into the middle of what a patch would replace: two ways through the code share the
+   * comparison. Bytes that only look like such a branch cost a patch, no more.
+   */
+  #isBranchTarget(rip: number): boolean {
+    const from = Math.max(0, rip - BRANCH_BYTES);
+    let n = this.#space.read(from, nearby, 0, 2 * BRANCH_BYTES);
+    // The code may end before the window does: to the end of the page at least.
+    if (n < 0) n = this.#space.read(from, nearby, 0, rip - from + PAGE - rip % PAGE);
+    if (n < 0) return true;
+    for (let i = 0; i + 2 <= n; i++) {
+      const code = nearby[i];
+      if (code === 0xeb || (code & 0xf0) === 0x70) {
+        if (from + i + 2 + (nearby[i + 1] << 24 >> 24) === rip) return true;
+      } else if (code === 0xe9 || (code === 0x0f && (nearby[i + 1] & 0xf0) === 0x80)) {
+        const at = code === 0xe9 ? i + 1 : i + 2;
+        if (at + 4 > n) continue;
+        const distance = nearby[at] | nearby[at + 1] << 8 | nearby[at + 2] << 16 | nearby[at + 3] << 24;
+        if (from + at + 4 + distance === rip) return true;
+      }
+    }
+    return false;
+  }
+
   #enter(site: Site, rip: number): void {
     if (this.#isShared) {
       this.#sites = new Map(this.#sites);
@@ -145,6 +189,32 @@ export class Patches {
     this.#sites.set(rip, site);
     this.#lowest = Math.min(this.#lowest, site.start);
     this.#highest = Math.max(this.#highest, site.start + 8);
+    this.#returns[site.index] = rip;
+  }
+
+  /** Makes every trampoline trap; carried out by `thread`. Pointers change in their last byte alone: none is seen torn. */
+  trapAll(thread: SystrapThread): void {
+    if (this.isTrapping) return;
+    this.isTrapping = true;
+    if (this.#next === 1) return;
+    const at = STAGING_IN + 32 * 1024;
+    thread.bytes.fill(0, at, at + this.#next * 8);
+    for (const { index, kind } of this.#sites.values()) {
+      const entry = TRAMPOLINES + index * TRAMPOLINE_BYTES + (kind === KIND_MOV ? TRAP_MOV : TRAP_CMP);
+      putAddress(thread.bytes, at + index * 8, entry);
+    }
+    thread.command(OP_COPY, false, 0, PATCH_TABLE, thread.address + at, this.#next * 8);
+    thread.run();
+  }
+
+  /** A trap in a trampoline is the call of its site. */
+  leaveTrampoline(thread: SystrapThread): void {
+    const offset = thread.get(REG.RIP) - TRAMPOLINES;
+    if (offset < 0 || offset >= TRAMPOLINES_MAX * TRAMPOLINE_BYTES) return;
+    const index = Math.floor(offset / TRAMPOLINE_BYTES);
+    const rip = this.#returns[index];
+    if (rip === undefined) return;
+    thread.setOrigin(rip, offset % TRAMPOLINE_BYTES === TRAP_CMP + 2 ? index : 0);
   }
 
   /** Where to continue for a RIP that lies inside a patched site, 0 when RIP itself is right. */
@@ -157,7 +227,7 @@ export class Patches {
     // Two bytes back from a return address: the call is to be made again with the number in RAX.
     const again = this.#sites.get(rip + 2);
     if (again !== undefined && again.kind === KIND_MOV) {
-      return TRAMPOLINES + again.index * TRAMPOLINE_BYTES + 5;
+      return TRAMPOLINES + again.index * TRAMPOLINE_BYTES + (this.isTrapping ? TRAP_MOV : 0) + 5;
     }
     return 0;
   }
@@ -165,6 +235,27 @@ export class Patches {
   /** Whether `rip` is where a KIND_MOV site had its `syscall`. */
   isDisplacedCall(rip: number): boolean {
     return this.#sites.get(rip + 2)?.kind === KIND_MOV;
+  }
+
+  /** Puts the code back that stood at the sites in [address, address + length), and forgets them. */
+  restore(thread: SystrapThread, address: number, length: number): void {
+    if (address > this.#highest || address + length <= this.#lowest) return;
+    for (const { start, before } of this.#sites.values()) {
+      if (start + 8 <= address || start >= address + length) continue;
+      const prot = this.#space.protectionOf === null ? 5 : this.#space.protectionOf(start);
+      if (prot < 0) continue;
+      const page = start - start % PAGE;
+      const pages = Math.ceil((start + before.length - page) / PAGE) * PAGE;
+      const at = STAGING_IN + 64 * 1024;
+      thread.bytes.set(before, at);
+      thread.call(SYS_mprotect, true, page, pages, 7);
+      // Whoever runs into it meanwhile finds either code whole, where it fits a line.
+      if (start % 16 + before.length <= 16) this.#exchange(thread, start, before, 0, before.length);
+      else thread.command(OP_COPY, true, 0, start, thread.address + at, before.length);
+      thread.call(SYS_mprotect, true, page, pages, prot);
+      if (thread.run() < 0) return;
+    }
+    this.forget(address, length);
   }
 
   /** The memory at `address` is mapped anew or gone: its sites are no longer patched. */
@@ -217,13 +308,25 @@ function writeTrampoline(index: number, kind: number, thread: SystrapThread, rip
   n += 8;
   code[n++] = 0xe9; // jmp stub_trampoline
   put32(code, n, thread.platform.trampolineEntry - (at + n + 4));
-  if (kind !== KIND_CMP) return;
+  if (kind === KIND_MOV) {
+    n = TRAP_MOV;
+    for (let i = -7; i <= -1; i++) code[n++] = thread.codeByte(i); // mov $nr, %eax; syscall
+    putFarJump(n, rip);
+    return;
+  }
+  code[TRAP_CMP] = 0x0f; // syscall
+  code[TRAP_CMP + 1] = 0x05;
   n = TRAMPOLINE_TAIL;
   for (let i = 0; i < 6; i++) code[n++] = thread.codeByte(i); // cmp $imm32, %rax
-  code[n++] = 0xff; // jmp *0(%rip)
-  code[n++] = 0x25;
-  put32(code, n, 0);
-  putAddress(code, n + 4, rip + 6);
+  putFarJump(n, rip + 6);
+}
+
+/** `jmp *0(%rip)` and where to. */
+function putFarJump(at: number, to: number): void {
+  code[at] = 0xff;
+  code[at + 1] = 0x25;
+  put32(code, at + 2, 0);
+  putAddress(code, at + 6, to);
 }
 
 /** `jmp *[table]` with the table's address below 2 GiB, filled up with nop. */

@@ -18,6 +18,7 @@ import {
   EVENT_SYSCALL,
   FAULT_ADDRESS,
   FLAG_FS_DIRTY,
+  FLAG_GS,
   FPU_BYTES,
   IN_COUNT,
   LEAVE_OVERRIDE,
@@ -59,6 +60,8 @@ import type { SystrapPlatform } from "./platform.ts";
 import { SystrapWindow } from "./window.ts";
 
 const TWO_32 = 4294967296;
+const SYS_membarrier = 324;
+const SYS_rseq = 334;
 const REGS_WORD = SLOT_REGS >> 2;
 
 /** Longest a stub may take over commands before it is given up, milliseconds. Host mmap under memory pressure is slow. */
@@ -125,6 +128,14 @@ export class SystrapThread implements GuestThread {
     this.words[REGS_WORD + 2 * index + 1] = high;
     if (index === REG.RIP) this.#continueAt();
     else if (index === REG.FS_BASE) this.words[SLOT_FLAGS >> 2] |= FLAG_FS_DIRTY;
+    else if (index === REG.GS_BASE) this.#setGs((low | high) !== 0);
+  }
+
+  /** From now on no call site may come by way of GS. */
+  #setGs(isUsed: boolean): void {
+    if (!isUsed && (this.words[SLOT_FLAGS >> 2] & FLAG_GS) === 0) return;
+    this.words[SLOT_FLAGS >> 2] |= FLAG_GS;
+    this.addressSpace.patches.trapAll(this);
   }
 
   /** A new RIP drops what was to run first, and is translated when it lies inside a patched call site. */
@@ -143,6 +154,10 @@ export class SystrapThread implements GuestThread {
   codeByte(n: number): number {
     return this.bytes[SLOT_CODE + 8 + n];
   }
+  /** `length` of the code bytes from RIP + `from` on, as they stood at the trap. */
+  codeBefore(from: number, length: number): Uint8Array {
+    return this.bytes.slice(SLOT_CODE + 8 + from, SLOT_CODE + 8 + from + length);
+  }
   get isTrapped(): boolean {
     return this.words[SLOT_ENTRY >> 2] === ENTRY_TRAP;
   }
@@ -154,7 +169,7 @@ export class SystrapThread implements GuestThread {
     this.window.open(kind === EVENT_SYSCALL ? this.words[IN_COUNT >> 2] : 0);
     if (kind === EVENT_SYSCALL) {
       this.event = EVENT.SYSCALL;
-      if (this.isTrapped) this.addressSpace.patches.consider(this);
+      if (this.isTrapped) this.#takeTrap();
     } else if (kind === EVENT_FAULT) {
       this.#takeFault();
     } else if (kind === EVENT_INTERRUPTED) {
@@ -164,6 +179,23 @@ export class SystrapThread implements GuestThread {
       this.addressSpace.fail(`event ${kind}, failed command ${this.words[SLOT_FAILED >> 2]}`);
       this.event = EVENT.DEAD;
     }
+  }
+
+  #takeTrap(): void {
+    const patches = this.addressSpace.patches;
+    // The guest has loaded GS by an instruction of its own.
+    if ((this.words[SLOT_FLAGS >> 2] & FLAG_GS) !== 0) patches.trapAll(this);
+    if (patches.isTrapping) patches.leaveTrampoline(this);
+    else patches.consider(this);
+  }
+
+  /** The call came from the trampoline of a site that returns to `rip`: it is as if it had come from the site. */
+  setOrigin(rip: number, site: number): void {
+    for (const at of [REGS_WORD + 2 * REG.RIP, REGS_WORD + 2 * REG.RCX, ENTRY_RIP >> 2]) {
+      this.words[at] = rip % TWO_32;
+      this.words[at + 1] = Math.floor(rip / TWO_32);
+    }
+    this.words[SLOT_SITE >> 2] = site;
   }
 
   #takeFault(): void {
@@ -209,6 +241,14 @@ export class SystrapThread implements GuestThread {
   /** The call it is in will take long: a spinning stub sleeps now. */
   park(): void {
     Atomics.compareExchange(this.#state, 0, STATE_EVENT, STATE_PARK);
+  }
+
+  rseq(address: number, length: number, flags: number, signature: number): number {
+    return this.callNow(SYS_rseq, address, length, flags, signature);
+  }
+
+  memoryBarrier(command: number, flags: number, cpu: number): number {
+    return this.callNow(SYS_membarrier, command, flags, cpu);
   }
 
   // --- commands -------------------------------------------------------------------------------------------------------
@@ -420,6 +460,7 @@ export class SystrapThread implements GuestThread {
     words[(ENTRY_RIP >> 2) + 1] = parent.words[(ENTRY_RIP >> 2) + 1];
     words[LEAVE_OVERRIDE >> 2] = parent.words[LEAVE_OVERRIDE >> 2];
     words[(LEAVE_OVERRIDE >> 2) + 1] = parent.words[(LEAVE_OVERRIDE >> 2) + 1];
+    words[SLOT_FLAGS >> 2] = parent.words[SLOT_FLAGS >> 2] & FLAG_GS;
     words[SLOT_PENDING >> 2] = 0;
     words[SLOT_READY >> 2] = 0;
     words[OUT_COUNT >> 2] = 0;

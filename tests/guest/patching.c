@@ -1,0 +1,599 @@
+// System calls from code of every shape: what a platform that rewrites call sites could get wrong. Registers and flags over
+// a call, jumps into the middle of a site, sites across pages, code that is written anew, moved or shared, threads and
+// signals that meet at one site, vsyscall, vDSO, rseq.
+#include "check.h"
+#include <asm/prctl.h>
+#include <immintrin.h>
+#include <link.h>
+#include <sys/auxv.h>
+#include <linux/membarrier.h>
+#include <sys/rseq.h>
+
+#define PAGE 4096UL
+#define ROUNDS 6 /* enough for any platform to have made up its mind about a site */
+
+static sigjmp_buf back;
+static void jump(int number) { siglongjmp(back, number); }
+
+/* --- code in memory -------------------------------------------------------------------------------------------------- */
+
+typedef long (*Code)(long);
+
+static unsigned char *new_pages(int count) {
+  return mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+static int seal(void *page, int count) { return mprotect(page, count * PAGE, PROT_READ | PROT_EXEC); }
+static int unseal(void *page, int count) { return mprotect(page, count * PAGE, PROT_READ | PROT_WRITE); }
+
+/* mov $number,%eax; syscall; ret */
+static int put_mov(unsigned char *at, int number) {
+  unsigned char code[] = {0xb8, number, number >> 8, 0, 0, 0x0f, 0x05, 0xc3};
+  memcpy(at, code, sizeof code);
+  return sizeof code;
+}
+/* mov %rdi,%rax; syscall; cmp $-4095,%rax; jae 1f; ret; 1: mov $-1,%rax; ret */
+static int put_cmp(unsigned char *at) {
+  unsigned char code[] = {0x48, 0x89, 0xf8, 0x0f, 0x05, 0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff, 0x73, 0x01, 0xc3, 0x48, 0xc7, 0xc0, 0xff, 0xff, 0xff, 0xff, 0xc3};
+  memcpy(at, code, sizeof code);
+  return sizeof code;
+}
+
+static int agrees(Code code, long argument, long expected) {
+  for (int i = 0; i < ROUNDS; i++) if (code(argument) != expected) return 0;
+  return 1;
+}
+
+/* --- registers and flags --------------------------------------------------------------------------------------------- */
+
+static void registers(void) {
+  int good = 1, return_address = 1, flags_kept = 1;
+  for (int i = 0; i < ROUNDS; i++) {
+    unsigned long in[11] = {0x1111, 0x2222, 0x3333, 0x4444, 0x5555, 0x6666, 0x7777, 0x8888, 0x9999, 0xaaaa, 0xbbbb}, out[11], rcx, r11, here, flags;
+    __asm__ volatile(
+      "mov %[in], %%rax\n"
+      "mov 0(%%rax), %%rbx\n mov 8(%%rax), %%rdx\n mov 16(%%rax), %%rsi\n mov 24(%%rax), %%rdi\n"
+      "mov 32(%%rax), %%r8\n mov 40(%%rax), %%r9\n mov 48(%%rax), %%r10\n mov 56(%%rax), %%r12\n"
+      "mov 64(%%rax), %%r13\n mov 72(%%rax), %%r14\n mov 80(%%rax), %%r15\n"
+      "std\n stc\n mov $39, %%eax\n syscall\n1: pushfq\n pop %%rax\n cld\n"
+      "push %%rax\n mov 8+%[out], %%rax\n"
+      "mov %%rbx, 0(%%rax)\n mov %%rdx, 8(%%rax)\n mov %%rsi, 16(%%rax)\n mov %%rdi, 24(%%rax)\n"
+      "mov %%r8, 32(%%rax)\n mov %%r9, 40(%%rax)\n mov %%r10, 48(%%rax)\n mov %%r12, 56(%%rax)\n"
+      "mov %%r13, 64(%%rax)\n mov %%r14, 72(%%rax)\n mov %%r15, 80(%%rax)\n pop %%rax\n"
+      "lea 1b(%%rip), %%rdx\n"
+      : "=c"(rcx), "=a"(flags), "=d"(here)
+      : [in] "m"(*(void *[1]){in}), [out] "m"(*(void *[1]){out})
+      : "rbx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+    (void)r11;
+    if (memcmp(in, out, sizeof in)) good = 0;
+    if (rcx != here) return_address = 0;
+    if ((flags & 0x401) != 0x401) flags_kept = 0;
+  }
+  TRUE("registers survive a call", good);
+  TRUE("rcx is the return address", return_address);
+  TRUE("direction and carry survive", flags_kept);
+  good = 1;
+  for (int i = 0; i < ROUNDS; i++) {
+    unsigned long flags, r11;
+    __asm__ volatile("stc\n mov $39, %%eax\n syscall\n mov %%r11, %1\n pushfq\n pop %0\n" : "=r"(flags), "=r"(r11) : : "rax", "rcx", "r11", "cc", "memory");
+    if ((flags & 0xfff) != (r11 & 0xfff)) good = 0;
+  }
+  TRUE("r11 is the flags", good);
+  good = 1;
+  for (int i = 0; i < ROUNDS; i++) {
+    long a = 0;
+    __asm__ volatile("movq $77, -8(%%rsp)\n movq $88, -128(%%rsp)\n mov $39, %%eax\n syscall\n mov -8(%%rsp), %0\n add -128(%%rsp), %0" : "=&r"(a) : : "rax", "rcx", "r11", "memory");
+    if (a != 165) good = 0;
+  }
+  TRUE("the red zone survives", good);
+}
+
+__attribute__((target("avx"))) static void vectors(void) {
+  int ymm = 1, control = 1, x87 = 1;
+  for (int i = 0; i < ROUNDS; i++) {
+    double in[4] = {1.5, 2.5, 3.5, 4.5 + i}, out[4];
+    unsigned mxcsr = 0x3f80, after;
+    short word = 0x0f7f, word_after;
+    double pi = 0;
+    __asm__ volatile(
+      "vmovupd %[in], %%ymm13\n ldmxcsr %[mxcsr]\n fninit\n fldcw %[word]\n fldpi\n"
+      "mov $39, %%eax\n syscall\n"
+      "vmovupd %%ymm13, %[out]\n stmxcsr %[after]\n fnstcw %[word_after]\n fstpl %[pi]\n vzeroupper\n fninit\n"
+      : [out] "=m"(out), [after] "=m"(after), [word_after] "=m"(word_after), [pi] "=m"(pi)
+      : [in] "m"(in), [mxcsr] "m"(mxcsr), [word] "m"(word)
+      : "rax", "rcx", "r11", "xmm13", "memory");
+    if (memcmp(in, out, sizeof in)) ymm = 0;
+    if ((after & 0xffc0) != (mxcsr & 0xffc0)) control = 0;
+    if (word_after != word || pi < 3.14 || pi > 3.15) x87 = 0;
+  }
+  unsigned normal = 0x1f80;
+  __asm__ volatile("ldmxcsr %0" : : "m"(normal));
+  TRUE("AVX registers survive", ymm);
+  TRUE("the rounding mode survives", control);
+  TRUE("the x87 stack survives", x87);
+}
+
+static void *own_segment(void *argument) {
+  long block[4] = {0, 0, (long)argument, 0}, seen;
+  syscall(SYS_arch_prctl, ARCH_SET_GS, block);
+  for (int i = 0; i < 200; i++) {
+    long pid;
+    __asm__ volatile("mov $39, %%eax\n syscall\n mov %%gs:16, %0" : "=r"(seen), "=&a"(pid) : : "rcx", "r11", "memory");
+    if (seen != (long)argument || pid != getpid()) return (void *)1;
+  }
+  return NULL;
+}
+static volatile int segment_signals, segment_wrong;
+static void in_segment(int number) {
+  long seen;
+  __asm__ volatile("mov %%gs:8, %0" : "=r"(seen));
+  segment_signals++;
+  if (seen != 2) segment_wrong++;
+  (void)number;
+}
+
+static void segments(void) {
+  static long block[4] = {1, 2, 3, 4};
+  unsigned long base = 0;
+  WORKS("ARCH_SET_GS", syscall(SYS_arch_prctl, ARCH_SET_GS, block));
+  int good = 1;
+  for (int i = 0; i < ROUNDS; i++) {
+    long seen, pid;
+    __asm__ volatile("mov $39, %%eax\n syscall\n mov %%gs:16, %0" : "=r"(seen), "=&a"(pid) : : "rcx", "r11", "memory");
+    if (seen != 3 || pid != getpid()) good = 0;
+  }
+  TRUE("calls and gs live together", good);
+  syscall(SYS_arch_prctl, ARCH_GET_GS, &base);
+  TRUE("ARCH_GET_GS", base == (unsigned long)block);
+  syscall(SYS_arch_prctl, ARCH_GET_FS, &base);
+  TRUE("ARCH_GET_FS", base == *(unsigned long *)__builtin_thread_pointer());
+  CALL("arch_prctl of nothing", syscall(SYS_arch_prctl, 0x9999, &base));
+  CALL("ARCH_SET_GS beyond the user's half", syscall(SYS_arch_prctl, ARCH_SET_GS, 1UL << 48));
+  pid_t child = fork();
+  if (child == 0) {
+    long seen;
+    __asm__ volatile("mov %%gs:24, %0" : "=r"(seen));
+    _exit(seen);
+  }
+  CALL("a child has gs too", wait_code(child));
+  pthread_t list[3];
+  void *results[3];
+  for (long i = 0; i < 3; i++) pthread_create(&list[i], NULL, own_segment, (void *)(i + 100));
+  for (int i = 0; i < 3; i++) pthread_join(list[i], &results[i]);
+  TRUE("threads have their own", !results[0] && !results[1] && !results[2]);
+  signal(SIGALRM, in_segment);
+  struct itimerval often = {{0, 500}, {0, 500}}, none = {{0, 0}, {0, 0}};
+  setitimer(ITIMER_REAL, &often, NULL);
+  good = 1;
+  for (int i = 0; i < 3000 || segment_signals < 5; i++) {
+    long seen;
+    getppid();
+    __asm__ volatile("mov %%gs:24, %0" : "=r"(seen));
+    if (seen != 4) good = 0;
+  }
+  setitimer(ITIMER_REAL, &none, NULL);
+  TRUE("signals leave it alone", good && segment_wrong == 0);
+  child = fork();
+  if (child == 0) {
+    execl("/bin/true", "true", NULL);
+    _exit(1);
+  }
+  CALL("exec begins without", wait_code(child));
+}
+
+/* --- numbers --------------------------------------------------------------------------------------------------------- */
+
+static long raw(long number) {
+  long result;
+  __asm__ volatile("syscall" : "=a"(result) : "0"(number), "D"(0), "S"(0), "d"(0) : "rcx", "r11", "memory");
+  return result;
+}
+
+static void numbers(void) {
+  for (int i = 0; i < 3; i++) {
+    CALL("number -1", (errno = 0, raw(-1)));
+    CALL("number 511", raw(511));
+    CALL("number 1000000", raw(1000000));
+    CALL("an x32 number", raw(0x40000000 + 39));
+    TRUE("the upper half of rax does not count", raw(0x500000027) == getpid());
+  }
+}
+
+/* --- shapes of sites ------------------------------------------------------------------------------------------------- */
+
+static void middles(void) {
+  unsigned char *page = new_pages(1);
+  put_mov(page, SYS_getpid);
+  put_cmp(page + 64);
+  /* A REX prefix makes it a mov to r8: mov %edi,%eax; mov $102,%r8d; syscall; ret */
+  unsigned char prefixed[] = {0x89, 0xf8, 0x41, 0xb8, 102, 0, 0, 0, 0x0f, 0x05, 0xc3};
+  memcpy(page + 128, prefixed, sizeof prefixed);
+  /* A mov that a branch jumps over: test %edi,%edi; mov %edi,%eax; jne 1f; mov $39,%eax; 1: syscall; ret */
+  unsigned char branch[] = {0x85, 0xff, 0x89, 0xf8, 0x75, 0x05, 0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xc3};
+  memcpy(page + 192, branch, sizeof branch);
+  /* Two calls that share the comparison: test %esi,%esi; mov %rdi,%rax; je 1f; neg %rax; jmp 2f; 1: syscall; 2: cmp $-4095,%rax; sbb %rax,%rax; ret */
+  unsigned char shared[] = {0x85, 0xf6, 0x48, 0x89, 0xf8, 0x74, 0x05, 0x48, 0xf7, 0xd8, 0xeb, 0x02, 0x0f, 0x05, 0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff, 0x48, 0x19, 0xc0, 0xc3};
+  memcpy(page + 256, shared, sizeof shared);
+  seal(page, 1);
+  TRUE("mov and syscall", agrees((Code)page, 0, getpid()));
+  long result;
+  int good = 1;
+  for (int i = 0; i < ROUNDS; i++) {
+    __asm__ volatile("call *%1" : "=a"(result) : "r"(page + 5), "0"((long)SYS_getppid) : "rcx", "r11", "memory");
+    if (result != getppid()) good = 0;
+  }
+  TRUE("a jump to the syscall behind the mov", good);
+  TRUE("and from the front again", agrees((Code)page, 0, getpid()));
+  TRUE("syscall and cmp", agrees((Code)(page + 64), SYS_getpid, getpid()));
+  TRUE("with an error", agrees((Code)(page + 64), 511, -1));
+  TRUE("a mov with a prefix", agrees((Code)(page + 128), SYS_getppid, getppid()) && agrees((Code)(page + 128), SYS_getuid, getuid()));
+  TRUE("a branch over the mov", agrees((Code)(page + 192), 0, getpid()) && agrees((Code)(page + 192), SYS_getppid, getppid()) && agrees((Code)(page + 192), 0, getpid()));
+  long (*two)(long, long) = (void *)(page + 256);
+  good = 1;
+  for (int i = 0; i < ROUNDS; i++) {
+    if (two(SYS_getpid, 0) != -1 || two(511, 0) != 0) good = 0;
+    if (two(22, 1) != 0 || two(-5, 1) != -1) good = 0;
+  }
+  TRUE("two ways to one comparison", good);
+  munmap(page, PAGE);
+}
+
+static void boundaries(void) {
+  unsigned char *pages = new_pages(2);
+  int mov = 1, cmp = 1;
+  for (int at = -24; at <= 16; at++) {
+    unseal(pages, 2);
+    memset(pages, 0xcc, 2 * PAGE);
+    put_mov(pages + PAGE + at, SYS_getpid);
+    seal(pages, 2);
+    if (!agrees((Code)(pages + PAGE + at), 0, getpid())) mov = 0;
+    unseal(pages, 2);
+    memset(pages, 0xcc, 2 * PAGE);
+    put_cmp(pages + PAGE + at);
+    seal(pages, 2);
+    if (!agrees((Code)(pages + PAGE + at), SYS_getpid, getpid()) || !agrees((Code)(pages + PAGE + at), 511, -1)) cmp = 0;
+  }
+  TRUE("a mov site at every place around the end of a page", mov);
+  TRUE("a cmp site at every place", cmp);
+  /* The syscall is the last instruction there is: what follows faults, at the right address. */
+  unseal(pages, 2);
+  put_mov(pages + PAGE - 7, SYS_getpid);
+  seal(pages, 2);
+  munmap(pages + PAGE, PAGE);
+  int good = 1;
+  for (int i = 0; i < ROUNDS; i++) {
+    int number = sigsetjmp(back, 1);
+    if (number == 0) {
+      ((Code)(pages + PAGE - 7))(0);
+      good = 0;
+    } else if (number != SIGSEGV) good = 0;
+  }
+  TRUE("a site at the end of memory", good);
+  munmap(pages, PAGE);
+}
+
+static void rewriting(void) {
+  unsigned char *page = new_pages(1);
+  int good = 1;
+  for (int i = 0; i < 20; i++) {
+    put_mov(page, i % 2 ? SYS_getpid : SYS_getppid);
+    put_cmp(page + 32 + i % 3);
+    seal(page, 1);
+    if (!agrees((Code)page, 0, i % 2 ? getpid() : getppid())) good = 0;
+    if (!agrees((Code)(page + 32 + i % 3), SYS_getpid, getpid())) good = 0;
+    unseal(page, 1);
+    if (i % 5 == 0) memset(page, 0xcc, PAGE);
+  }
+  TRUE("code that is written anew", good);
+  munmap(page, PAGE);
+  page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  good = 1;
+  for (int i = 0; i < 20; i++) {
+    put_mov(page, i % 2 ? SYS_getpid : SYS_getppid);
+    if (!agrees((Code)page, 0, i % 2 ? getpid() : getppid())) good = 0;
+  }
+  TRUE("code in a page that stays writable", good);
+  seal(page, 1);
+  good = agrees((Code)page, 0, getpid());
+  mprotect(page, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
+  put_mov(page, SYS_getppid);
+  TRUE("that is sealed and opened", good && agrees((Code)page, 0, getppid()));
+  void *same = page;
+  good = 1;
+  for (int i = 0; i < 6; i++) {
+    munmap(page, PAGE);
+    page = mmap(same, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    put_mov(page + i % 2, i % 2 ? SYS_getpid : SYS_getppid);
+    seal(page, 1);
+    if (!agrees((Code)(page + i % 2), 0, i % 2 ? getpid() : getppid())) good = 0;
+  }
+  TRUE("code mapped where other code was", good);
+  munmap(page, PAGE);
+  /* Moved: the old place is gone. */
+  page = new_pages(1);
+  put_mov(page, SYS_getpid);
+  put_cmp(page + 64);
+  seal(page, 1);
+  good = agrees((Code)page, 0, getpid()) && agrees((Code)(page + 64), 511, -1);
+  unsigned char *target = new_pages(1);
+  page = mremap(page, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, target);
+  TRUE("code that is moved", good && page == target && agrees((Code)page, 0, getpid()) && agrees((Code)(page + 64), 511, -1));
+  /* Discarded: it is zero now, and written again. */
+  mprotect(page, PAGE, PROT_READ | PROT_EXEC);
+  madvise(page, PAGE, MADV_DONTNEED);
+  TRUE("code that is discarded", page[0] == 0 && page[5] == 0 && page[70] == 0);
+  unseal(page, 1);
+  put_mov(page, SYS_getppid);
+  seal(page, 1);
+  TRUE("and written again", agrees((Code)page, 0, getppid()));
+  munmap(page, PAGE);
+}
+
+static void files(void) {
+  unsigned char code[64], seen[64];
+  memset(code, 0xcc, sizeof code);
+  put_mov(code, SYS_getpid);
+  put_cmp(code + 16);
+  int fd = memfd_create("code", 0);
+  ftruncate(fd, PAGE);
+  pwrite(fd, code, sizeof code, 0);
+  unsigned char *shared = mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+  TRUE("shared code runs", agrees((Code)shared, 0, getpid()) && agrees((Code)(shared + 16), 511, -1));
+  pread(fd, seen, sizeof seen, 0);
+  TRUE("and its file stays as it is", memcmp(code, seen, sizeof code) == 0);
+  unsigned char *own = mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+  TRUE("private code runs", agrees((Code)own, 0, getpid()) && agrees((Code)(own + 16), 511, -1));
+  pread(fd, seen, sizeof seen, 0);
+  TRUE("and its file stays as it is", memcmp(code, seen, sizeof code) == 0);
+  /* The usual way of a JIT that never maps memory writable and executable at once. */
+  unsigned char *writable = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  int good = 1;
+  for (int i = 0; i < 10; i++) {
+    put_mov(writable, i % 2 ? SYS_getpid : SYS_getppid);
+    if (!agrees((Code)shared, 0, i % 2 ? getpid() : getppid())) good = 0;
+  }
+  TRUE("code written by way of another mapping", good);
+  munmap(shared, PAGE);
+  munmap(own, PAGE);
+  munmap(writable, PAGE);
+  close(fd);
+}
+
+/* --- processes, threads, signals --------------------------------------------------------------------------------------- */
+
+static void children(void) {
+  unsigned char *page = new_pages(1);
+  put_mov(page, SYS_getpid);
+  put_cmp(page + 64);
+  seal(page, 1);
+  agrees((Code)page, 0, getpid());
+  pid_t child = fork();
+  if (child == 0) {
+    if (!agrees((Code)page, 0, getpid()) || !agrees((Code)(page + 64), SYS_getpid, getpid())) _exit(1);
+    unseal(page, 1);
+    put_mov(page, SYS_getppid);
+    seal(page, 1);
+    if (!agrees((Code)page, 0, getppid())) _exit(2);
+    _exit(0);
+  }
+  CALL("a child changes its own code", wait_code(child));
+  TRUE("not its parent's", agrees((Code)page, 0, getpid()) && agrees((Code)(page + 64), SYS_getpid, getpid()));
+  munmap(page, PAGE);
+}
+
+static unsigned char *site;
+static int wrong, begun;
+static void *hammer(void *argument) {
+  int kind = (long)argument % 2;
+  __atomic_add_fetch(&begun, 1, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&begun, __ATOMIC_SEQ_CST) < 3) sched_yield();
+  for (int i = 0; i < 30; i++) {
+    long result = kind ? ((Code)(site + 64))(SYS_getpid) : ((Code)site)(0);
+    if (result != getpid()) __atomic_add_fetch(&wrong, 1, __ATOMIC_SEQ_CST);
+  }
+  return NULL;
+}
+
+static void threads(void) {
+  for (int round = 0; round < 60; round++) {
+    site = new_pages(1);
+    memset(site, 0xcc, PAGE);
+    int at = round % 16;
+    put_mov(site + at, SYS_getpid);
+    put_cmp(site + 64 + at);
+    seal(site, 1);
+    site += at;
+    begun = 0;
+    pthread_t list[3];
+    for (long i = 0; i < 3; i++) pthread_create(&list[i], NULL, hammer, (void *)i);
+    for (int i = 0; i < 3; i++) pthread_join(list[i], NULL);
+    munmap(site - at, PAGE);
+  }
+  CALL("threads that meet at a new site", wrong);
+}
+
+static volatile int caught, odd_places;
+static unsigned long site_end;
+static void on_signal(int number, siginfo_t *info, void *context) {
+  ucontext_t *user = context;
+  unsigned long rip = user->uc_mcontext.gregs[REG_RIP];
+  caught++;
+  if (site_end && !((rip >= (unsigned long)site && rip < site_end) || rip < 0x800000000000)) odd_places++;
+  (void)number; (void)info;
+}
+
+static void signals(void) {
+  struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
+  sigaction(SIGALRM, &action, NULL);
+  site = new_pages(1);
+  put_mov(site, SYS_getpid);
+  put_cmp(site + 64);
+  seal(site, 1);
+  site_end = (unsigned long)site + PAGE;
+  struct itimerval often = {{0, 300}, {0, 300}}, none = {{0, 0}, {0, 0}};
+  setitimer(ITIMER_REAL, &often, NULL);
+  int good = 1;
+  long pid = getpid();
+  for (int i = 0; i < 30000; i++) {
+    if (((Code)site)(0) != pid) good = 0;
+    if (((Code)(site + 64))(SYS_getpid) != pid) good = 0;
+    if (((Code)(site + 64))(511) != -1) good = 0;
+  }
+  setitimer(ITIMER_REAL, &none, NULL);
+  TRUE("signals that rain on a site", good && caught > 3);
+  CALL("are told places of the program", odd_places);
+  /* A call that waits is made again from the site after SA_RESTART, and ends with EINTR without it. */
+  int p[2];
+  pipe(p);
+  for (int flags = 0; flags < 2; flags++) {
+    action.sa_flags = SA_SIGINFO | (flags ? SA_RESTART : 0);
+    sigaction(SIGALRM, &action, NULL);
+    for (int kind = 0; kind < 2; kind++) {
+      for (int i = 0; i < 4; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+          usleep(15000);
+          kill(pid, SIGALRM);
+          usleep(15000);
+          write(p[1], "x", 1);
+          _exit(0);
+        }
+        char byte = 0;
+        long result;
+        if (kind == 0) {
+          __asm__ volatile("mov $0, %%eax\n syscall" : "=a"(result) : "D"(p[0]), "S"(&byte), "d"(1L) : "rcx", "r11", "memory");
+        } else {
+          __asm__ volatile("xor %%eax, %%eax\n syscall\n cmp $-4095, %%rax\n jae 1f\n nop\n1:" : "=a"(result) : "D"(p[0]), "S"(&byte), "d"(1L) : "rcx", "r11", "memory", "cc");
+        }
+        CALL(flags ? "a call that is made again" : "a call that is interrupted", result);
+        wait_code(child);
+        if (result < 0) read(p[0], &byte, 1);
+      }
+    }
+  }
+  close(p[0]);
+  close(p[1]);
+  site_end = 0;
+}
+
+/* --- other ways in --------------------------------------------------------------------------------------------------- */
+
+static void other_ways(void) {
+  time_t now;
+  int good = 1;
+  for (int i = 0; i < 3; i++) {
+    long seconds = ((long (*)(time_t *))0xffffffffff600400)(&now);
+    if (labs(seconds - time(NULL)) > 1 || seconds != now) good = 0;
+    struct timeval value;
+    if (((long (*)(struct timeval *, void *))0xffffffffff600000)(&value, NULL) != 0 || labs(value.tv_sec - seconds) > 1) good = 0;
+    unsigned cpu = 99999;
+    if (((long (*)(unsigned *, unsigned *, void *))0xffffffffff600800)(&cpu, NULL, NULL) != 0 || cpu > 4096) good = 0;
+  }
+  TRUE("the vsyscall page", good);
+  int number = sigsetjmp(back, 1);
+  if (number == 0) ((void (*)(void))0xffffffffff600010)();
+  CALL("no other place of it", number);
+  number = sigsetjmp(back, 1);
+  if (number == 0) *(volatile int *)0xffffffffff601000;
+  CALL("nor behind it", number);
+
+  ElfW(Ehdr) *vdso = (void *)getauxval(AT_SYSINFO_EHDR);
+  TRUE("there is a vDSO", vdso != NULL && memcmp(vdso->e_ident, ELFMAG, SELFMAG) == 0);
+  ElfW(Phdr) *headers = (void *)((char *)vdso + vdso->e_phoff);
+  ElfW(Dyn) *dynamic = NULL;
+  unsigned long bias = 0;
+  for (int i = 0; i < vdso->e_phnum; i++) {
+    if (headers[i].p_type == PT_DYNAMIC) dynamic = (void *)((char *)vdso + headers[i].p_offset);
+    if (headers[i].p_type == PT_LOAD && bias == 0) bias = (unsigned long)vdso + headers[i].p_offset - headers[i].p_vaddr;
+  }
+  ElfW(Sym) *symbols = NULL;
+  const char *strings = NULL;
+  unsigned *hash = NULL;
+  for (; dynamic && dynamic->d_tag; dynamic++) {
+    if (dynamic->d_tag == DT_SYMTAB) symbols = (void *)(dynamic->d_un.d_ptr + bias);
+    if (dynamic->d_tag == DT_STRTAB) strings = (void *)(dynamic->d_un.d_ptr + bias);
+    if (dynamic->d_tag == DT_HASH) hash = (void *)(dynamic->d_un.d_ptr + bias);
+  }
+  static const char *names[] = {"__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time", "__vdso_getcpu", "__vdso_clock_getres"};
+  for (unsigned n = 0; n < 5; n++) {
+    void *found = NULL;
+    for (unsigned i = 1; hash && symbols && strings && i < hash[1]; i++) {
+      if (symbols[i].st_shndx && !strcmp(strings + symbols[i].st_name, names[n])) found = (void *)(symbols[i].st_value + bias);
+    }
+    if (hash) TRUE(names[n], found != NULL);
+    struct timespec time;
+    if (n == 0 && found) {
+      int (*read_clock)(int, struct timespec *) = found;
+      CALL("it reads the clock", read_clock(CLOCK_MONOTONIC, &time));
+      CALL("it knows no clock 99", read_clock(99, &time));
+      TRUE("its process clock", read_clock(CLOCK_PROCESS_CPUTIME_ID, &time) == 0 && time.tv_nsec >= 0);
+    }
+  }
+  double last = 0;
+  good = 1;
+  for (int i = 0; i < 100000; i++) {
+    double time = now_seconds();
+    if (time < last) good = 0;
+    last = time;
+  }
+  TRUE("time never goes back", good);
+
+  struct rseq *area = (void *)((char *)__builtin_thread_pointer() + __rseq_offset);
+  TRUE("glibc has registered rseq", __rseq_size > 0 && (int)area->cpu_id >= 0);
+  TRUE("its CPU is one there is", area->cpu_id < sysconf(_SC_NPROCESSORS_CONF) && area->cpu_id == area->cpu_id_start);
+  CALL("rseq again", syscall(SYS_rseq, area, 32, 0, RSEQ_SIG));
+  CALL("rseq elsewhere", syscall(SYS_rseq, (char *)area + 64, 32, 0, RSEQ_SIG));
+  CALL("rseq with another signature", syscall(SYS_rseq, area, 32, 0, 0x1234));
+  CALL("rseq with bad flags", syscall(SYS_rseq, area, 32, 8, RSEQ_SIG));
+  pid_t child = fork();
+  if (child == 0) {
+    if (syscall(SYS_rseq, area, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG)) _exit(errno);
+    if (syscall(SYS_rseq, area, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG) != -1) _exit(200);
+    if (syscall(SYS_rseq, (char *)area + 4, 32, 0, RSEQ_SIG) != -1) _exit(201);
+    if (syscall(SYS_rseq, area, 32, 0, RSEQ_SIG)) _exit(202);
+    _exit((int)area->cpu_id >= 0 ? 0 : 203);
+  }
+  CALL("unregistered and registered", wait_code(child));
+
+  CALL("membarrier query", syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0));
+  CALL("membarrier unregistered", syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0));
+  CALL("membarrier register", syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0));
+  CALL("membarrier", syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0));
+  CALL("membarrier of nothing", syscall(SYS_membarrier, 3, 0, 0));
+  CALL("membarrier with bad flags", syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 4, 0));
+
+  /* The 32-bit gate: its calls are those of this kernel or none. */
+  child = fork();
+  if (child == 0) {
+    long result = 20;
+    __asm__ volatile("int $0x80" : "+a"(result) : : "r8", "r9", "r10", "r11", "memory");
+    _exit((int)result == getpid() || (int)result == -ENOSYS ? 0 : 1);
+  }
+  int code = wait_code(child);
+  TRUE("int 0x80 stays inside", code == 0 || code == 1000 + SIGSEGV || code == 1000 + SIGSYS);
+}
+
+int main(void) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = jump;
+  sigaction(SIGSEGV, &action, NULL);
+  sigaction(SIGBUS, &action, NULL);
+  registers();
+  if (__builtin_cpu_supports("avx")) vectors();
+  pid_t child = fork();
+  if (child == 0) {
+    segments();
+    _exit(0);
+  }
+  CALL("segments", wait_code(child));
+  numbers();
+  middles();
+  boundaries();
+  rewriting();
+  files();
+  children();
+  threads();
+  signals();
+  other_ways();
+  return 0;
+}

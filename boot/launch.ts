@@ -19,11 +19,16 @@ import {
   waitProcess,
 } from "../native/process.ts";
 import { nativeLibraryPath } from "../native/library.ts";
+import { rememberCompiled, roleArguments } from "./code_cache.ts";
 import { jsonDescriptor, sendJson } from "./descriptors.ts";
 import { MESSAGE_BYTES_MAX, type SentryMessage, StartError } from "./messages.ts";
 import type { GoferConfig, SentryConfig } from "./sentry_config.ts";
 
 const SIGKILL = 9;
+
+/** Where this program stands, and whether as bundles (dist/) or as a checkout. */
+const DIRECTORY = new URL(".", import.meta.url).pathname;
+const IS_BUNDLED = import.meta.url.endsWith(".js");
 
 /** What a sandbox is made of. */
 export interface Launch {
@@ -73,6 +78,7 @@ export class RunningSandbox {
         return SIGKILL;
       }
       if (message.kind !== "exit") continue;
+      if (IS_BUNDLED) rememberCompiled(DIRECTORY);
       this.kill();
       return message.status;
     }
@@ -144,8 +150,7 @@ function openPath(host: NativeHost, path: string): number {
 function spawnRole(role: "sentry" | "gofer", fds: readonly number[], namespaces: number): number {
   const library = nativeLibraryPath();
   // Bundled there is a file per role beside the command line's; in a checkout main.ts is all of them.
-  const isBundled = import.meta.url.endsWith(".js");
-  const entry = new URL(isBundled ? `${role}.js` : "../main.ts", import.meta.url).pathname;
+  const entry = new URL(IS_BUNDLED ? `${role}.js` : "../main.ts", import.meta.url).pathname;
   const argv = [
     Deno.execPath(),
     "run",
@@ -160,9 +165,10 @@ function spawnRole(role: "sentry" | "gofer", fds: readonly number[], namespaces:
     "--allow-ffi",
     `--allow-read=${library}`,
     "--allow-env=TSVISOR_NATIVE",
-    "--v8-flags=--single-threaded-gc,--max-heap-size=2048",
+    // Compiled whole where the code is kept: then no function is compiled while a guest waits.
+    `--v8-flags=--single-threaded-gc,--max-heap-size=2048${IS_BUNDLED ? ",--no-lazy" : ""}`,
     entry,
-    ...(isBundled ? [] : [`--role=${role}`]),
+    ...(IS_BUNDLED ? roleArguments(DIRECTORY) : [`--role=${role}`]),
   ];
   const env: Record<string, string> = {
     PATH: "/usr/bin:/bin",

@@ -87,10 +87,16 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
   });
 }
 
-/** The caller's environment without what is ours. */
+/** The caller's environment without what is ours; where the launcher has taken a name for us, with the caller's value. */
 function callerEnvironment(): string[] {
-  return Object.entries(Deno.env.toObject()).filter(([name]) =>
-    !name.startsWith("TSVISOR_") && name !== "DENO_DIR"
-  )
-    .map(([name, value]) => `${name}=${value}`);
+  const own = Deno.env.toObject();
+  const list: string[] = [];
+  for (const [name, value] of Object.entries(own)) {
+    if (name.startsWith("TSVISOR_CALLER_")) {
+      if (value !== "") list.push(`${name.slice("TSVISOR_CALLER_".length)}=${value}`);
+    } else if (!name.startsWith("TSVISOR_") && own[`TSVISOR_CALLER_${name}`] === undefined) {
+      list.push(`${name}=${value}`);
+    }
+  }
+  return list;
 }

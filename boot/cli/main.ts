@@ -1,25 +1,21 @@
 // The command line: global flags, the list of commands, errors as one line. Commands stand in files of their own.
 
 import { StartError } from "../messages.ts";
-import { doCommand } from "./do.ts";
-import { help } from "./help.ts";
-import { runCommand } from "./run.ts";
-import { specCommand } from "./spec.ts";
-import { deleteCommand, killCommand, listCommand, stateCommand } from "./state.ts";
 import { type GlobalFlags, parseGlobal, UsageError } from "./flags.ts";
 
 /** A command: its own arguments, the global flags; gives back the exit code. */
 type Command = (args: string[], flags: GlobalFlags) => number | Promise<number>;
 
-const COMMANDS: Readonly<Record<string, Command>> = {
-  do: doCommand,
-  run: runCommand,
-  spec: specCommand,
-  state: stateCommand,
-  list: listCommand,
-  kill: killCommand,
-  delete: deleteCommand,
-  help,
+/** Each command is loaded when it is called for: `run` alone needs the schema of config.json. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  do: async () => (await import("./do.ts")).doCommand,
+  run: async () => (await import("./run.ts")).runCommand,
+  spec: async () => (await import("./spec.ts")).specCommand,
+  state: async () => (await import("./state.ts")).stateCommand,
+  list: async () => (await import("./state.ts")).listCommand,
+  kill: async () => (await import("./state.ts")).killCommand,
+  delete: async () => (await import("./state.ts")).deleteCommand,
+  help: async () => (await import("./help.ts")).help,
 };
 
 /** tsvisor's version, the same as in deno.json. */
@@ -36,10 +32,10 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
       return 0;
     }
     const [name, ...rest] = parsed.rest;
-    if (name === undefined || parsed.isHelp) return help(rest, flags);
+    if (name === undefined || parsed.isHelp) return await (await COMMANDS.help())(rest, flags);
     const command = COMMANDS[name];
     if (command === undefined) throw new UsageError(`Unknown command "${name}"; see tsvisor help`);
-    return await command(rest, flags);
+    return await (await command())(rest, flags);
   } catch (error) {
     return report(error, flags);
   }

@@ -25,6 +25,7 @@ import { MESSAGE_BYTES_MAX, type SentryMessage, StartError } from "./messages.ts
 import type { GoferConfig, SentryConfig } from "./sentry_config.ts";
 
 const SIGKILL = 9;
+const EPERM = 1;
 
 /** Where this program stands, and whether as bundles (dist/) or as a checkout. */
 const DIRECTORY = new URL(".", import.meta.url).pathname;
@@ -94,10 +95,9 @@ export class RunningSandbox {
   kill(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    for (const pid of [this.sentryPid, this.goferPid]) {
-      killProcess(pid, SIGKILL);
-      waitProcess(pid, true);
-    }
+    const pids = [this.sentryPid, this.goferPid];
+    for (const pid of pids) killProcess(pid, SIGKILL);
+    for (const pid of pids) waitProcess(pid, true);
     this.#host.close(this.#control);
   }
 }
@@ -135,7 +135,10 @@ export function launch(options: Launch): RunningSandbox {
       killProcess(gofer, SIGKILL);
       waitProcess(gofer, true);
     }
-    throw new StartError(`Cannot start the sandbox's processes: errno ${-sentry}`, 128);
+    const reason = sentry === -EPERM && Deno.uid() !== 0
+      ? "namespaces need root, the caller is not"
+      : `errno ${-sentry}`;
+    throw new StartError(`Cannot start the sandbox's processes: ${reason}`, 128);
   }
   return new RunningSandbox(host, sentry, gofer, control);
 }

@@ -15,6 +15,7 @@ import {
   SPAWN_NEW_SESSION,
   SPAWN_NO_NEW_PRIVS,
   SPAWN_PRIVATE_MOUNTS,
+  SPAWN_TERMINAL,
   spawnProcess,
   waitProcess,
 } from "../native/process.ts";
@@ -70,6 +71,11 @@ export class RunningSandbox {
     if (!this.#isOver) sendJson(this.#host, this.#control, { kind: "signal", signal: number });
   }
 
+  /** The caller's terminal has changed its size. */
+  resized(): void {
+    if (!this.#isOver) sendJson(this.#host, this.#control, { kind: "resized" });
+  }
+
   /** Waits for the container's end: its wait(2) status. A sentry that was killed counts as SIGKILL. */
   async exited(): Promise<number> {
     for (;;) {
@@ -119,13 +125,19 @@ export function launch(options: Launch): RunningSandbox {
     logFd,
     ...connections.map(([, server]) => server),
   ], CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
-  const sentry = gofer < 0 ? gofer : spawnRole("sentry", [
-    ...options.stdio,
-    sentryConfig,
-    sentryControl,
-    logFd,
-    ...connections.map(([client]) => client),
-  ], CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
+  const hasOwnTerminal = options.sentry.process.terminal?.isOwn === true;
+  const sentry = gofer < 0 ? gofer : spawnRole(
+    "sentry",
+    [
+      ...options.stdio,
+      sentryConfig,
+      sentryControl,
+      logFd,
+      ...connections.map(([client]) => client),
+    ],
+    CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
+    hasOwnTerminal ? SPAWN_TERMINAL : 0,
+  );
   for (const fd of [sentryControl, nothing, goferConfig, sentryConfig, logFd, ...connections.flat()]) {
     host.close(fd);
   }
@@ -150,7 +162,12 @@ function openPath(host: NativeHost, path: string): number {
 }
 
 /** Starts ourselves as `role` with permissions of its own: FFI of our library, nothing else (see confinement.ts). */
-function spawnRole(role: "sentry" | "gofer", fds: readonly number[], namespaces: number): number {
+function spawnRole(
+  role: "sentry" | "gofer",
+  fds: readonly number[],
+  namespaces: number,
+  moreFlags = 0,
+): number {
   const library = nativeLibraryPath();
   // Bundled there is a file per role beside the command line's; in a checkout main.ts is all of them.
   const entry = new URL(IS_BUNDLED ? `${role}.js` : "../main.ts", import.meta.url).pathname;
@@ -181,6 +198,6 @@ function spawnRole(role: "sentry" | "gofer", fds: readonly number[], namespaces:
     TSVISOR_NATIVE: library,
   };
   const flags = SPAWN_NEW_SESSION | SPAWN_DIE_WITH_PARENT | SPAWN_BLOCK_USR1 | SPAWN_PRIVATE_MOUNTS |
-    SPAWN_NO_NEW_PRIVS;
+    SPAWN_NO_NEW_PRIVS | moreFlags;
   return spawnProcess({ argv, env, fds, namespaces, flags });
 }

@@ -2,6 +2,7 @@
 
 import { readHostFacts } from "../host_facts.ts";
 import type { SentryConfig } from "../sentry_config.ts";
+import { terminalOfCaller } from "../terminal.ts";
 import { runAttached } from "./attached.ts";
 import { type GlobalFlags, parse, UsageError } from "./flags.ts";
 
@@ -18,6 +19,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     throw new UsageError("Nothing to run: tsvisor do [--cwd DIR] [--env NAME=VALUE] -- CMD ARGS...");
   }
   const facts = readHostFacts();
+  const terminal = terminalOfCaller();
   const extra = (values.env as string[] | undefined) ?? [];
   const sentry: SentryConfig = {
     id: `do-${Deno.pid}`,
@@ -67,7 +69,8 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
       capabilities: null,
       rlimits: [{ type: "RLIMIT_NOFILE", soft: 1024 * 64, hard: 1024 * 1024 }],
       noNewPrivileges: false,
-      terminal: Deno.stdin.isTerminal(),
+      diesOfSignals: true,
+      terminal: terminal?.config ?? null,
     },
     hostname: "tsvisor",
     domainname: "(none)",
@@ -82,9 +85,9 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
   return await runAttached({
     sentry,
     gofer: { mounts: [{ path: root, isReadOnly: true }], isLenient: flags.isLenient },
-    stdio: [0, 1, 2],
+    stdio: terminal?.stdio ?? [0, 1, 2],
     debugLog: flags.debugLog,
-  });
+  }, terminal);
 }
 
 /** The caller's environment without what is ours; where the launcher has taken a name for us, with the caller's value. */

@@ -4,6 +4,7 @@ import { readHostFacts } from "../host_facts.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
 import { startTicksOf, StateDirectory } from "../oci/state.ts";
 import type { GoferConfig, MountConfig, SentryConfig } from "../sentry_config.ts";
+import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
 import { runAttached } from "./attached.ts";
 import { type GlobalFlags, parse, UsageError } from "./flags.ts";
 
@@ -38,10 +39,18 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
     status: "creating" as const,
     startTicks: "",
   };
-  const { sentry, gofer } = containerOf(id, bundle, config, flags);
+  const plain = containerOf(id, bundle, config, flags);
   state.create(record);
   try {
-    return await runAttached({ sentry, gofer, stdio: [0, 1, 2], debugLog: flags.debugLog }, (pid) => {
+    const terminal = terminalOf(config, values["console-socket"] as string | undefined);
+    const process = { ...plain.sentry.process, terminal: terminal?.config ?? null };
+    const launch = {
+      sentry: { ...plain.sentry, process },
+      gofer: plain.gofer,
+      stdio: terminal?.stdio ?? [0, 1, 2] as const,
+      debugLog: flags.debugLog,
+    };
+    return await runAttached(launch, terminal, (pid) => {
       state.update({ ...record, pid, status: "running", startTicks: startTicksOf(pid) });
       const pidFile = values["pid-file"] as string | undefined;
       if (pidFile !== undefined) Deno.writeTextFileSync(pidFile, String(pid));
@@ -49,6 +58,17 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
   } finally {
     if (values.keep !== true) state.remove(id);
   }
+}
+
+/** The container's terminal as config.json and the command line ask for it. Throws one line for what cannot be. */
+function terminalOf(config: OciConfig, socket: string | undefined): ContainerTerminal | null {
+  if (config.process.terminal !== true) {
+    if (socket === undefined) return null;
+    throw new Error("--console-socket is given, but process.terminal is not true");
+  }
+  const asked = config.process.consoleSize;
+  const size = asked === undefined ? null : { rows: asked.height, columns: asked.width };
+  return socket === undefined ? terminalOfRun(size) : terminalOfSocket(socket, size);
 }
 
 /** What sentry and gofer are told, from config.json. Throws one line for what cannot be. */
@@ -128,7 +148,8 @@ function containerOf(
         },
         rlimits: process.rlimits ?? [],
         noNewPrivileges: process.noNewPrivileges === true,
-        terminal: process.terminal === true,
+        diesOfSignals: false,
+        terminal: null,
       },
       hostname: config.hostname ?? "tsvisor",
       domainname: config.domainname ?? "(none)",

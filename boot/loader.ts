@@ -18,7 +18,7 @@ import { GoferClient } from "../gofer/client.ts";
 import { FILESYSTEMS } from "../kernel/fs/registry.ts";
 import { TCGETS } from "../kernel/abi/tty.ts";
 import { DEVPTS_TYPE, DevptsFilesystem, openTerminal } from "../kernel/fs/devpts.ts";
-import { GoferFilesystem } from "../kernel/fs/gofer.ts";
+import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
 import { newHostStdio } from "../kernel/fs/host_stdio.ts";
 import { OverlayFilesystem } from "../kernel/fs/overlay/overlay.ts";
 import { Tmpfs } from "../kernel/fs/tmpfs.ts";

@@ -1,6 +1,7 @@
 // The command line: global flags, the list of commands, errors as one line. Commands stand in files of their own.
 
 import { StartError } from "../messages.ts";
+import { OCI_VERSION, VERSION } from "../version.ts";
 import { type GlobalFlags, parseGlobal, UsageError } from "./flags.ts";
 
 /** A command: its own arguments, the global flags; gives back the exit code. */
@@ -18,9 +19,6 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   help: async () => (await import("./help.ts")).help,
 };
 
-/** tsvisor's version, the same as in deno.json. */
-export const VERSION = "0.1.0";
-
 /** Runs the command line; the exit code. 128 = the runtime's own failure. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   let flags: GlobalFlags | null = null;
@@ -28,7 +26,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     const parsed = parseGlobal(argv);
     flags = parsed.flags;
     if (parsed.isVersion) {
-      console.log(`tsvisor version ${VERSION}\nspec: 1.2.0`);
+      console.log(`tsvisor version ${VERSION}\nspec: ${OCI_VERSION}`);
       return 0;
     }
     const [name, ...rest] = parsed.rest;

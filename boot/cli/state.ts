@@ -3,6 +3,7 @@
 import { killProcess } from "../../native/process.ts";
 import { StateDirectory } from "../oci/state.ts";
 import { signalNumber } from "../signals.ts";
+import { OCI_VERSION } from "../version.ts";
 import { type GlobalFlags, parse, UsageError } from "./flags.ts";
 
 /** Longest a forced delete waits for the processes to go, milliseconds. */
@@ -17,7 +18,11 @@ export function stateCommand(args: string[], flags: GlobalFlags): number {
   const id = onlyId(parse(args, {}, false).words, "state");
   const { status, pid, bundle, annotations, created, owner } = new StateDirectory(flags.root).read(id);
   console.log(
-    JSON.stringify({ ociVersion: "1.2.0", id, status, pid, bundle, annotations, created, owner }, null, 2),
+    JSON.stringify(
+      { ociVersion: OCI_VERSION, id, status, pid, bundle, annotations, created, owner },
+      null,
+      2,
+    ),
   );
   return 0;
 }
@@ -31,7 +36,7 @@ export function listCommand(args: string[], flags: GlobalFlags): number {
   if (values.quiet === true) {
     for (const { id } of states) console.log(id);
   } else if (values.format === "json") {
-    console.log(JSON.stringify(states.map((state) => ({ ociVersion: "1.2.0", ...state }))));
+    console.log(JSON.stringify(states.map((state) => ({ ociVersion: OCI_VERSION, ...state }))));
   } else {
     console.log("ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER");
     for (const s of states) {

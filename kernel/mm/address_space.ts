@@ -77,9 +77,14 @@ export class MemoryMap {
   /** One task less; the last one gives the memory back. */
   drop(): void {
     if (--this.#references > 0) return;
+    this.leave();
+    this.space.release();
+  }
+
+  /** What it holds is let go, but for the platform's address space, which another map goes on with. */
+  leave(): void {
     this.areas.clear();
     this.setExecutable(null);
-    this.space.release();
   }
 
   /** Makes `file` what /proc/PID/exe shows. Writers are kept away as vfs/write_access.ts says: ETXTBSY. */

@@ -3,14 +3,14 @@
 
 import { buildNative, modified } from "../native/build.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = import.meta.dirname!.replace(/[^/]+$/, "");
 const DIST = `${ROOT}dist`;
 const LIB = `${DIST}/lib`;
 
 /** Each role is a bundle of its own, so that none loads (or even reads) what another needs. */
 const ROLES: Readonly<Record<string, string>> = {
   cli:
-    `import { runCommandLine } from "${ROOT}boot/cli/main.ts"; Deno.exit(await runCommandLine(Deno.args));`,
+    `import { runCommandLine } from "${ROOT}boot/cli/main.ts"; Deno.exit(await runCommandLine(Deno.args, "${commit()}"));`,
   sentry: role("sentry", "runSentry"),
   gofer: role("gofer", "runGofer"),
 };
@@ -57,6 +57,17 @@ function sourceTime(path: string): number {
     newest = Math.max(newest, sourceTime(`${path}/${entry.name}`));
   }
   return newest;
+}
+
+/** Of the checkout, with "-dirty" when it holds other changes; "unknown" outside git. */
+function commit(): string {
+  try {
+    const args = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"];
+    const { stdout, success } = new Deno.Command("git", { args, cwd: ROOT, stderr: "null" }).outputSync();
+    return success ? new TextDecoder().decode(stdout).trim() : "unknown";
+  } catch {
+    return "unknown";
+  }
 }
 
 function role(name: string, run: string): string {

@@ -29,7 +29,7 @@ const SIGKILL = 9;
 const EPERM = 1;
 
 /** Where this program stands, and whether as bundles (dist/) or as a checkout. */
-const DIRECTORY = new URL(".", import.meta.url).pathname;
+const DIRECTORY = `${import.meta.dirname}/`;
 const IS_BUNDLED = import.meta.url.endsWith(".js");
 
 /** What a sandbox is made of. */
@@ -170,7 +170,7 @@ function spawnRole(
 ): number {
   const library = nativeLibraryPath();
   // Bundled there is a file per role beside the command line's; in a checkout main.ts is all of them.
-  const entry = new URL(IS_BUNDLED ? `${role}.js` : "../main.ts", import.meta.url).pathname;
+  const entry = DIRECTORY + (IS_BUNDLED ? `${role}.js` : "../main.ts");
   const argv = [
     Deno.execPath(),
     "run",

@@ -3,7 +3,7 @@
 
 import { build } from "../boot/build.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = import.meta.dirname!.replace(/[^/]+$/, "");
 const DENO = Deno.execPath();
 
 interface Group {

@@ -1,20 +1,27 @@
 // tsvisor do -- CMD ARGS...: a host program in a sandbox over the host's root, read-only below a memory overlay.
 
+import { callerEnvironment } from "../caller_environment.ts";
 import { readHostFacts } from "../host_facts.ts";
 import type { SentryConfig } from "../sentry_config.ts";
 import { terminalOfCaller } from "../terminal.ts";
 import { runAttached } from "./attached.ts";
-import { type GlobalFlags, parse, UsageError } from "./flags.ts";
+import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
 
-const OPTIONS = {
-  cwd: { type: "string" },
-  env: { type: "string", short: "e", multiple: true },
-  root: { type: "string" },
-  quiet: { type: "boolean" },
-} as const;
+export const DO_OPTIONS = {
+  cwd: { type: "string", value: "DIR", about: "directory to start in (the caller's)" },
+  env: {
+    type: "string",
+    short: "e",
+    multiple: true,
+    value: "NAME=VALUE",
+    about: "one more variable; may come again",
+  },
+  root: { type: "string", value: "DIR", about: "root of the sandbox (the host's)" },
+  quiet: { type: "boolean", about: IGNORED },
+} as const satisfies Options;
 
 export async function doCommand(args: string[], flags: GlobalFlags): Promise<number> {
-  const { values, words } = parse(args, OPTIONS, true);
+  const { values, words } = parse(args, DO_OPTIONS, true);
   if (words.length === 0) {
     throw new UsageError("Nothing to run: tsvisor do [--cwd DIR] [--env NAME=VALUE] -- CMD ARGS...");
   }
@@ -88,18 +95,4 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     stdio: terminal?.stdio ?? [0, 1, 2],
     debugLog: flags.debugLog,
   }, terminal);
-}
-
-/** The caller's environment without what is ours; where the launcher has taken a name for us, with the caller's value. */
-function callerEnvironment(): string[] {
-  const own = Deno.env.toObject();
-  const list: string[] = [];
-  for (const [name, value] of Object.entries(own)) {
-    if (name.startsWith("TSVISOR_CALLER_")) {
-      if (value !== "") list.push(`${name.slice("TSVISOR_CALLER_".length)}=${value}`);
-    } else if (!name.startsWith("TSVISOR_") && own[`TSVISOR_CALLER_${name}`] === undefined) {
-      list.push(`${name}=${value}`);
-    }
-  }
-  return list;
 }

@@ -6,24 +6,27 @@ import { startTicksOf, StateDirectory } from "../oci/state.ts";
 import type { GoferConfig, MountConfig, SentryConfig } from "../sentry_config.ts";
 import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
 import { runAttached } from "./attached.ts";
-import { type GlobalFlags, parse, UsageError } from "./flags.ts";
+import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
 
-const OPTIONS = {
-  bundle: { type: "string", short: "b" },
-  "pid-file": { type: "string" },
-  "console-socket": { type: "string" },
-  // Of runc; without a meaning here.
-  "no-pivot": { type: "boolean" },
-  "no-new-keyring": { type: "boolean" },
-  "no-subreaper": { type: "boolean" },
-  keep: { type: "boolean" },
-} as const;
+export const RUN_OPTIONS = {
+  bundle: { type: "string", short: "b", value: "DIR", about: "directory of config.json (the current one)" },
+  "pid-file": { type: "string", value: "FILE", about: "write the sentry's pid to FILE" },
+  "console-socket": {
+    type: "string",
+    value: "PATH",
+    about: "Unix socket that gets the container's terminal",
+  },
+  keep: { type: "boolean", about: "keep the container's state after its end" },
+  "no-pivot": { type: "boolean", about: IGNORED },
+  "no-new-keyring": { type: "boolean", about: IGNORED },
+  "no-subreaper": { type: "boolean", about: IGNORED },
+} as const satisfies Options;
 
 /** Mount types that our kernel serves itself. */
 const OWN_TYPES = new Set(["tmpfs", "proc", "sysfs", "devpts", "mqueue", "devtmpfs", "cgroup", "cgroup2"]);
 
 export async function runCommand(args: string[], flags: GlobalFlags): Promise<number> {
-  const { values, words } = parse(args, OPTIONS, false);
+  const { values, words } = parse(args, RUN_OPTIONS, false);
   if (words.length !== 1) throw new UsageError("run takes one container id: tsvisor run [--bundle DIR] ID");
   const id = words[0];
   const bundle = Deno.realPathSync((values.bundle as string | undefined) ?? ".");

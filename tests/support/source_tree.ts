@@ -1,6 +1,6 @@
 // The source tree as the tidy test sees it: tracked files, their text, what they import.
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = `${import.meta.dirname}/../../`;
 
 export interface SourceFile {
   /** Path from the root of the tree. */

@@ -9,10 +9,7 @@ export type SentryMessage =
   | { readonly kind: "exit"; readonly status: number };
 
 /** CLI to sentry. */
-export type CliMessage =
-  | { readonly kind: "signal"; readonly signal: number }
-  /** The caller's terminal has another size. */
-  | { readonly kind: "resized" };
+export type CliMessage = { readonly kind: "signal"; readonly signal: number };
 
 /** Bytes of one message. */
 export const MESSAGE_BYTES_MAX = 16 * 1024;

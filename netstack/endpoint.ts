@@ -8,12 +8,7 @@ import { OptionValues } from "./options.ts";
 import { NO_LISTENER, type ReadinessQueue } from "./readiness.ts";
 import type { Stack } from "./stack.ts";
 
-/** What an endpoint is, as bits, so that an option can name several. */
-export const ENDPOINT_TCP = 1;
-export const ENDPOINT_UDP = 2;
-export const ENDPOINT_PING = 4;
-export const ENDPOINT_RAW = 8;
-export const ENDPOINT_PACKET = 16;
+export * from "./endpoint_kind.ts";
 
 /** Flags of read() and write(): the MSG_ numbers of recv(2) and send(2) that the stack acts on. */
 export const MSG_OOB = 0x1;

@@ -1,14 +1,43 @@
-// A network interface: its link, its addresses, its flags. Linux: struct net_device, struct in_device, struct inet6_dev.
+// A network interface: its link, its addresses, its groups and flags. Linux: struct net_device, in_device, inet6_dev.
 
 import type { Address } from "./address.ts";
-import type { Link } from "./link/link.ts";
-import type { Packet } from "./packet.ts";
+import { EADDRNOTAVAIL, EEXIST } from "./errno.ts";
+import { type Link, LINK_LOOPBACK, LINK_NEIGHBOURS } from "./link/link.ts";
+import { Membership } from "./ip/membership.ts";
+import type { RouterDiscovery } from "./ip/router_discovery.ts";
+import { NeighbourTable } from "./neighbour.ts";
+import { NicStatistics } from "./nic_statistics.ts";
+import { type Packet, PacketType } from "./packet.ts";
 import type { Stack } from "./stack.ts";
 
+/** Addresses of one interface at most. */
+export const ADDRESSES_MAX = 256;
+
 /** An address of an interface, with its prefix in the unified form (an IPv4 /24 is 120). */
-export interface InterfaceAddress {
+export class InterfaceAddress {
   readonly address: Address;
   readonly prefixBits: number;
+  /** Duplicate detection is under way: it receives nothing and nothing is sent from it (RFC 4862 section 5.4). */
+  isTentative = false;
+  /** Another station has it: it stays unusable. */
+  isDuplicate = false;
+  /** Not chosen for new connections any more (RFC 4862 section 5.5.4). */
+  isDeprecated = false;
+  /** RFC 8981. */
+  isTemporary = false;
+
+  constructor(address: Address, prefixBits: number) {
+    this.address = address;
+    this.prefixBits = prefixBits;
+  }
+  get isUsable(): boolean {
+    return !this.isTentative && !this.isDuplicate;
+  }
+}
+
+/** Told every packet that comes in or goes out, network header at packet.at: packet endpoints. */
+export interface PacketTap {
+  onPacket(packet: Packet, nic: Nic): void;
 }
 
 export class Nic {
@@ -18,13 +47,29 @@ export class Nic {
   name: string;
   readonly link: Link;
   isUp = false;
+  /** Packets for others are passed on: ip_forward and ipv6 forwarding of this interface. */
+  isForwarding = false;
+  /** Frames for other stations reach taps. */
+  isPromiscuous = false;
   readonly addresses: InterfaceAddress[] = [];
+  readonly neighbours: NeighbourTable;
+  readonly statistics = new NicStatistics();
+  readonly membership: Membership;
+  readonly taps: PacketTap[] = [];
+  /** Set while router advertisements are accepted. */
+  routerDiscovery: RouterDiscovery | null = null;
+  readonly isLoopback: boolean;
+  readonly hasNeighbours: boolean;
 
   constructor(stack: Stack, id: number, name: string, link: Link) {
     this.stack = stack;
     this.id = id;
     this.name = name;
     this.link = link;
+    this.isLoopback = (link.features & LINK_LOOPBACK) !== 0;
+    this.hasNeighbours = (link.features & LINK_NEIGHBOURS) !== 0;
+    this.neighbours = new NeighbourTable(this);
+    this.membership = new Membership(this);
     link.attach(this);
   }
 
@@ -32,13 +77,100 @@ export class Nic {
     return this.link.mtu;
   }
 
-  /**
-   * A packet has come in: network header at packet.at, etherType, packetType and hardware addresses noted. The link keeps
-   * its reference and releases it after the call.
-   */
+  /** 0, -EEXIST, -EADDRNOTAVAIL where the interface has too many. Routes are the caller's: Stack.addAddress. */
+  addAddress(entry: InterfaceAddress): number {
+    if (this.find(entry.address) !== null) return -EEXIST;
+    if (this.addresses.length >= ADDRESSES_MAX) return -EADDRNOTAVAIL;
+    this.addresses.push(entry);
+    return 0;
+  }
+  removeAddress(address: Address): number {
+    const i = this.addresses.findIndex((entry) => entry.address.equals(address));
+    if (i < 0) return -EADDRNOTAVAIL;
+    this.addresses.splice(i, 1);
+    return 0;
+  }
+  find(address: Address): InterfaceAddress | null {
+    for (const entry of this.addresses) if (entry.address.equals(address)) return entry;
+    return null;
+  }
+  /** It is one of ours here, and may be used. Every address of 127.0.0.0/8 is, on loopback. */
+  hasAddress(address: Address): boolean {
+    const entry = this.find(address);
+    if (entry !== null) return entry.isUsable;
+    return this.isLoopback && address.isV4 && address.isLoopback;
+  }
+  /** 255.255.255.255, or the last address of one of our IPv4 subnets. */
+  isBroadcast(address: Address): boolean {
+    if (!address.isV4) return false;
+    if (address.isLimitedBroadcast) return true;
+    for (const entry of this.addresses) {
+      if (!entry.address.isV4 || entry.prefixBits > 126) continue;
+      const hostMask = -1 >>> (entry.prefixBits - 96);
+      if ((address.d & hostMask) === hostMask && address.isWithin(entry.address, entry.prefixBits)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  joinGroup(address: Address): number {
+    return this.membership.join(address);
+  }
+  leaveGroup(address: Address): void {
+    this.membership.leave(address);
+  }
+  isMember(address: Address): boolean {
+    return this.membership.isMember(address);
+  }
+
+  /** A packet has come in, see LinkReceiver. */
   receive(packet: Packet): void {
+    const statistics = this.statistics;
+    if (!this.isUp) {
+      statistics.receiveDropped++;
+      return;
+    }
     packet.nicId = this.id;
     packet.timestamp = this.stack.now;
+    packet.networkAt = packet.at;
+    statistics.receivePackets++;
+    statistics.receiveBytes += packet.length;
+    if (this.taps.length > 0) this.#tap(packet);
+    if (packet.packetType === PacketType.OtherHost) return;
+    if (packet.packetType === PacketType.Multicast) statistics.receiveMulticast++;
     this.stack.receive(packet, this);
+  }
+
+  /** A packet of this host's own that comes back: neither counted nor shown to taps again. */
+  receiveOwn(packet: Packet): void {
+    if (!this.isUp) return;
+    packet.networkAt = packet.at;
+    packet.packetType = PacketType.Outgoing;
+    this.stack.receive(packet, this);
+  }
+
+  /** Sends a packet whose network header is at packet.at, hardware address noted. Takes it over. */
+  send(packet: Packet): void {
+    const statistics = this.statistics;
+    if (!this.isUp) {
+      statistics.sendDropped++;
+      packet.release();
+      return;
+    }
+    packet.nicId = this.id;
+    packet.networkAt = packet.at;
+    statistics.sendPackets++;
+    statistics.sendBytes += packet.length;
+    if (this.taps.length > 0) {
+      packet.packetType = PacketType.Outgoing;
+      packet.timestamp = this.stack.now;
+      this.#tap(packet);
+    }
+    this.link.send(packet);
+  }
+
+  #tap(packet: Packet): void {
+    for (const tap of this.taps) tap.onPacket(packet, this);
   }
 }

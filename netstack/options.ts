@@ -3,42 +3,14 @@
 
 import { EINVAL, ENOPROTOOPT } from "./errno.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { OptionKind, type OptionSpec } from "./option_spec.ts";
 import { IP_OPTIONS } from "./ip/options.ts";
 import { RAW_OPTIONS } from "./raw/options.ts";
 import { SOCKET_OPTIONS } from "./socket_options.ts";
 import { TCP_OPTIONS } from "./tcp/options.ts";
 import { UDP_OPTIONS } from "./udp/options.ts";
 
-export const enum OptionKind {
-  /** An int of four bytes. */
-  Int,
-  /** An int that is 0 or not; read as 0 or 1. */
-  Flag,
-  /** An int that may also be given, and is then also read, as one byte (ip(7)). */
-  Byte,
-  /** struct linger: on/off and seconds; stored as seconds, -1 = off. */
-  Linger,
-  /** Anything else: the endpoint reads and writes it itself. */
-  Other,
-}
-
-export interface OptionSpec {
-  readonly level: number;
-  readonly name: number;
-  /** As in the manual: "TCP_NODELAY". */
-  readonly label: string;
-  readonly kind: OptionKind;
-  /** Bits of ENDPOINT_*: which endpoints have it. */
-  readonly endpoints: number;
-  /** Range of a number; outside is -EINVAL. Limits are clamped to instead where `isClamped`. */
-  readonly min: number;
-  readonly max: number;
-  readonly isClamped?: boolean;
-  readonly default: number;
-  readonly access: "rw" | "ro" | "wo";
-  /** "full", or what a program would notice. "none" answers -ENOPROTOOPT and stands here to say so. */
-  readonly support: string;
-}
+export { OptionKind, type OptionSpec };
 
 /** All rows; an option's number (as onOption has it) is its place here. */
 export const OPTIONS: readonly OptionSpec[] = [

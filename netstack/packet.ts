@@ -21,6 +21,15 @@ export const enum Checksum {
   Partial,
 }
 
+/** For whom a frame was: packet(7), PACKET_HOST and its kin. */
+export const enum PacketType {
+  Host,
+  Broadcast,
+  Multicast,
+  OtherHost,
+  Outgoing,
+}
+
 /** How a packet that is larger than the MTU is to be cut, by the device or in software at the link. */
 export const enum Gso {
   None,
@@ -58,6 +67,12 @@ export class Packet {
   tos = 0;
   /** Index of the NIC it came in by or goes out by; 0 = none yet. */
   nicId = 0;
+  /** IPv6: where the field stands that names `protocol`, for parameter problems; 0 = not noted. */
+  nextHeaderAt = 0;
+  /** IPv6 flow label, 20 bits. */
+  flowLabel = 0;
+  /** A multicast packet of ours comes back to members here: IP_MULTICAST_LOOP. */
+  loopsBack = true;
   /** Destination and source of the frame: first two bytes, last four. */
   hardwareHigh = 0;
   hardwareLow = 0;
@@ -65,8 +80,7 @@ export class Packet {
   sourceHardwareLow = 0;
   /** It goes out with the source's hardware address noted here, not with the link's own. */
   isBridged = false;
-  /** PACKET_HOST, PACKET_BROADCAST, PACKET_MULTICAST, PACKET_OTHERHOST, PACKET_OUTGOING of packet(7). */
-  packetType = 0;
+  packetType: PacketType = PacketType.Host;
   checksum: Checksum = Checksum.Unknown;
   /** Where the transport checksum field is, from transportAt; for Partial. */
   checksumOffset = 0;
@@ -121,8 +135,14 @@ export class Packet {
     this.end = this.at + length;
     this.linkAt = this.networkAt = this.transportAt = -1;
     this.etherType = this.protocol = 0;
-    this.ttl = this.tos = this.nicId = 0;
-    this.packetType = 0;
+    this.ttl =
+      this.tos =
+      this.nicId =
+      this.flowLabel =
+      this.nextHeaderAt =
+        0;
+    this.loopsBack = true;
+    this.packetType = PacketType.Host;
     this.isBridged = false;
     this.checksum = Checksum.Unknown;
     this.checksumOffset = 0;

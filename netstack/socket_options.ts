@@ -1,8 +1,8 @@
 // Options of SOL_SOCKET that the stack acts on, socket(7). Those about descriptors and credentials (SO_PASSCRED,
 // SO_RCVTIMEO, SO_TYPE ...) are the embedder's.
 
-import { ENDPOINT_PACKET, ENDPOINT_PING, ENDPOINT_RAW, ENDPOINT_TCP, ENDPOINT_UDP } from "./endpoint.ts";
-import { OptionKind, type OptionSpec } from "./options.ts";
+import { ENDPOINT_PACKET, ENDPOINT_PING, ENDPOINT_RAW, ENDPOINT_TCP, ENDPOINT_UDP } from "./endpoint_kind.ts";
+import { OptionKind, type OptionSpec } from "./option_spec.ts";
 
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;

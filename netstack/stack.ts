@@ -1,20 +1,57 @@
 // The root of a network stack: what it was given (clock through poll, randomness, packet memory), its interfaces, tables
 // and protocols. One thread, no promises: poll(now) does what is to do, pollAt() says when there is more.
 
+import { Address, mix, prefixBits } from "./address.ts";
+import type { FirewallHooks } from "./firewall/hooks.ts";
+import { Icmp } from "./icmp/icmp.ts";
+import { Ping, PingEndpoint } from "./icmp/ping.ts";
+import { announceArp, receiveArp } from "./ip/arp.ts";
+import { startDetection } from "./ip/duplicate_detection.ts";
+import { NetworkError, type Transport } from "./ip/ip.ts";
+import { receiveIpv4 } from "./ip/ipv4_input.ts";
+import { receiveIpv6 } from "./ip/ipv6_input.ts";
+import { solicitedNode } from "./ip/ndp_send.ts";
+import { IpOutput } from "./ip/output.ts";
+import { PathMtus } from "./ip/path_mtu.ts";
+import { Reassembly } from "./ip/reassembly.ts";
+import { RouterDiscovery } from "./ip/router_discovery.ts";
+import { IpStatistics } from "./ip/statistics.ts";
 import type { Link } from "./link/link.ts";
-import { Nic } from "./nic.ts";
-import type { Packet, PacketPool } from "./packet.ts";
+import { InterfaceAddress, Nic } from "./nic.ts";
+import { Checksum, type Packet, type PacketPool, PacketQueue } from "./packet.ts";
 import { type RandomSource, RandomWords } from "./random.ts";
+import { PacketEndpoint } from "./raw/packet_endpoint.ts";
+import { Raw, RawEndpoint } from "./raw/raw.ts";
+import { RouteTable } from "./route.ts";
+import { EHOSTUNREACH, ENODEV } from "./errno.ts";
+import { statisticsText } from "./statistics_text.ts";
 import { TimerQueue } from "./timer.ts";
+import { UdpEndpoint } from "./udp/endpoint.ts";
+import { Udp } from "./udp/protocol.ts";
+import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "./wire/numbers.ts";
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_IGMP, IPPROTO_UDP } from "./wire/numbers.ts";
 
 /** Packets taken from one link in one turn, so that no link starves the others and the kernel's own work. */
-const POLL_BUDGET = 64;
+const POLL_BUDGET = 256;
+/** Rounds of one turn: packets that lead to packets on loopback and veth. */
+const ROUNDS_MAX = 4;
+/** Copies of our own multicasts and broadcasts that wait for the next turn. */
+const COPIES_MAX = 256;
 
 export interface StackEnvironment {
   readonly pool: PacketPool;
   readonly random: RandomSource;
   /** One line for the operator: refused martians, full tables. Rate-limited by whoever calls it. */
   log(text: string): void;
+  /** Questions that duplicate address detection asks for a new IPv6 address (dad_transmits); 0 = none, default 1. */
+  readonly duplicateProbes?: number;
+}
+
+/** Work that waits for the end of the turn: an endpoint that has something to send. */
+export interface Deferred {
+  /** It is on the list: it is entered once. */
+  isDeferred: boolean;
+  onTurnEnd(now: number): void;
 }
 
 export class Stack {
@@ -24,36 +61,184 @@ export class Stack {
   readonly timers = new TimerQueue();
   /** By interface index; index 0 is never used. Removed ones leave undefined. */
   readonly nics: (Nic | undefined)[] = [undefined];
+  loopback: Nic | null = null;
+  readonly routes: RouteTable;
+  readonly pathMtus = new PathMtus();
+  readonly reassembly: Reassembly;
+  readonly ip: IpOutput;
+  readonly ipv4 = new IpStatistics();
+  readonly ipv6 = new IpStatistics();
+  readonly icmp: Icmp;
+  readonly ping: Ping;
+  readonly udp: Udp;
+  readonly raw: Raw;
+  /** By IP protocol number. */
+  readonly transports: (Transport | undefined)[] = [];
+  firewall: FirewallHooks | null = null;
   /** Monotonic nanoseconds of the last poll(). */
   now = 0;
+  readonly #duplicateProbes: number;
+  readonly #copies = new PacketQueue();
+  #deferred: Deferred[] = [];
+  #spare: Deferred[] = [];
+  readonly #error = new NetworkError();
+  /** Secret of stable addresses, RFC 7217. */
+  readonly #addressSecret: number;
 
   constructor(environment: StackEnvironment) {
     this.pool = environment.pool;
     this.random = new RandomWords(environment.random);
     this.log = environment.log;
+    this.#duplicateProbes = environment.duplicateProbes ?? 1;
+    this.#addressSecret = this.random.word();
+    this.routes = new RouteTable(this);
+    this.reassembly = new Reassembly(this);
+    this.ip = new IpOutput(this);
+    this.icmp = new Icmp(this);
+    this.ping = new Ping(this);
+    this.udp = new Udp(this);
+    this.raw = new Raw();
+    this.transports[IPPROTO_ICMP] = this.icmp.v4;
+    this.transports[IPPROTO_ICMPV6] = this.icmp.v6;
+    this.transports[IPPROTO_UDP] = this.udp;
+    this.transports[IPPROTO_IGMP] = {
+      protocol: IPPROTO_IGMP,
+      receive: (packet, nic) => nic.membership.receiveIgmp(packet),
+      receiveError() {},
+    };
   }
 
   addNic(name: string, link: Link): Nic {
     const nic = new Nic(this, this.nics.length, name, link);
     this.nics.push(nic);
+    if (nic.isLoopback) this.loopback ??= nic;
     return nic;
+  }
+  removeNic(nic: Nic): void {
+    this.setUp(nic, false);
+    this.routes.remove((route) => route.nic === nic);
+    nic.membership.close();
+    nic.neighbours.flush();
+    this.nics[nic.id] = undefined;
+    if (this.loopback === nic) this.loopback = null;
+    nic.link.close();
+  }
+  setUp(nic: Nic, isUp: boolean): void {
+    nic.isUp = isUp;
+    if (!isUp) nic.neighbours.flush();
+    this.routes.generation++;
+  }
+
+  /** Adds an address with its prefix (unified form) and the route to its subnet. 0 or -ERRNO. */
+  addAddress(nic: Nic, address: Address, bits: number): number {
+    const entry = new InterfaceAddress(address.clone(), bits);
+    const result = nic.addAddress(entry);
+    if (result < 0) return result;
+    if (bits < 128) {
+      this.routes.add({
+        prefix: address.clone().mask(bits),
+        prefixBits: bits,
+        gateway: null,
+        nic,
+        metric: address.isV4 ? 0 : 256,
+        mtu: 0,
+        source: address.isV4 ? entry.address : null,
+      });
+    }
+    this.routes.generation++;
+    if (!address.isV4) startDetection(nic, entry, this.#duplicateProbes);
+    else if (nic.hasNeighbours && nic.isUp) announceArp(nic, entry.address);
+    return 0;
+  }
+  removeAddress(nic: Nic, address: Address): number {
+    const entry = nic.find(address);
+    const result = nic.removeAddress(address);
+    if (result < 0 || entry === null) return result;
+    const prefix = entry.address.clone().mask(entry.prefixBits);
+    this.routes.remove((route) =>
+      route.nic === nic && route.gateway === null && route.prefixBits === entry.prefixBits &&
+      route.prefix.equals(prefix)
+    );
+    if (!address.isV4 && nic.hasNeighbours) nic.leaveGroup(solicitedNode(address, new Address()));
+    this.routes.generation++;
+    return 0;
+  }
+  /** An address of our own making in a /64 (RFC 7217): the same each time on this interface, telling nothing elsewhere. */
+  addStableAddress(nic: Nic, prefix: Address): InterfaceAddress | null {
+    let seed = mix(this.#addressSecret, nic.id);
+    for (const byte of nic.link.address) seed = mix(seed, byte);
+    const high = prefix.hash(seed), low = prefix.hash(high);
+    const address = new Address().setWords(prefix.a, prefix.b, high, low);
+    if (this.addAddress(nic, address, 64) < 0) return null;
+    return nic.find(address);
+  }
+  /** The link-local address that IPv6 lives on. */
+  addLinkLocal(nic: Nic): InterfaceAddress | null {
+    return this.addStableAddress(nic, new Address().setWords(0xfe800000, 0, 0, 0));
+  }
+  addDefaultRoute(nic: Nic, gateway: Address): number {
+    return this.routes.add({
+      prefix: new Address().setUnspecified(gateway.isV4),
+      prefixBits: prefixBits(0, gateway.isV4),
+      gateway: gateway.clone(),
+      nic,
+      metric: gateway.isV4 ? 0 : 1024,
+      mtu: 0,
+      source: null,
+    });
+  }
+  /** Takes addresses and routes from routers' advertisements on `nic` from now on. */
+  acceptRouterAdvertisements(nic: Nic): number {
+    if (!nic.hasNeighbours) return -ENODEV;
+    nic.routerDiscovery ??= new RouterDiscovery(nic);
+    return 0;
+  }
+
+  /** The interface that has `address`, null = none. Loopback counts for all of 127.0.0.0/8. */
+  nicOf(address: Address): Nic | null {
+    const { nics } = this;
+    for (let i = 1; i < nics.length; i++) {
+      const nic = nics[i];
+      if (nic !== undefined && nic.hasAddress(address)) return nic;
+    }
+    return null;
+  }
+
+  newUdpEndpoint(isV4: boolean): UdpEndpoint {
+    return new UdpEndpoint(this, isV4);
+  }
+  newPingEndpoint(isV4: boolean): PingEndpoint {
+    return new PingEndpoint(this, isV4);
+  }
+  newRawEndpoint(isV4: boolean, protocol: number): RawEndpoint {
+    return new RawEndpoint(this, isV4, protocol);
+  }
+  /** `isCooked`: without link header, SOCK_DGRAM of packet(7). */
+  newPacketEndpoint(isCooked: boolean, etherType: number): PacketEndpoint {
+    return new PacketEndpoint(this, isCooked, etherType);
   }
 
   /** Receives, fires timers, sends. True when there is more to do at once. */
   poll(now: number): boolean {
     this.now = now;
-    let isBusy = false;
-    for (let i = 1; i < this.nics.length; i++) {
-      const nic = this.nics[i];
-      if (nic !== undefined && nic.link.poll(now, POLL_BUDGET) === POLL_BUDGET) isBusy = true;
+    this.pathMtus.tick(now);
+    let isBusy = true;
+    for (let round = 0; round < ROUNDS_MAX && isBusy; round++) {
+      isBusy = this.#deliverCopies();
+      for (let i = 1; i < this.nics.length; i++) {
+        const nic = this.nics[i];
+        if (nic !== undefined && nic.link.poll(now, POLL_BUDGET) > 0) isBusy = true;
+      }
+      if (round === 0) this.timers.expire(now);
+      if (this.#endTurn(now)) isBusy = true;
+      for (let i = 1; i < this.nics.length; i++) this.nics[i]?.link.flush();
     }
-    this.timers.expire(now);
-    for (let i = 1; i < this.nics.length; i++) this.nics[i]?.link.flush();
     return isBusy;
   }
 
   /** When poll() is to be called at the latest, nanoseconds; NEVER = only when a device has something. */
   pollAt(): number {
+    if (this.#deferred.length > 0 || !this.#copies.isEmpty) return 0;
     let at = this.timers.next;
     for (let i = 1; i < this.nics.length; i++) {
       const nic = this.nics[i];
@@ -62,6 +247,104 @@ export class Stack {
     return at;
   }
 
-  /** A packet for the network layer. */
-  receive(_packet: Packet, _nic: Nic): void {}
+  /** `work` is done at the end of this turn, or with the next poll. */
+  defer(work: Deferred): void {
+    if (work.isDeferred) return;
+    work.isDeferred = true;
+    this.#deferred.push(work);
+  }
+
+  #endTurn(now: number): boolean {
+    const list = this.#deferred;
+    if (list.length === 0) return false;
+    this.#deferred = this.#spare;
+    this.#spare = list;
+    for (const work of list) {
+      work.isDeferred = false;
+      work.onTurnEnd(now);
+    }
+    list.length = 0;
+    return true;
+  }
+
+  /** A packet for the network layer, from an interface. The caller keeps its reference. */
+  receive(packet: Packet, nic: Nic): void {
+    switch (packet.etherType) {
+      case ETHERTYPE_IPV4:
+        receiveIpv4(this, packet, nic);
+        break;
+      case ETHERTYPE_IPV6:
+        receiveIpv6(this, packet, nic);
+        break;
+      case ETHERTYPE_ARP:
+        receiveArp(packet, nic);
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** A copy of an outgoing packet for members here; it comes in with the next turn as if by `nic`. */
+  deliverCopy(packet: Packet, nic: Nic): void {
+    if (this.#copies.count >= COPIES_MAX) return;
+    const copy = this.pool.clone(packet);
+    if (copy === null) return;
+    copy.nicId = nic.id;
+    copy.checksum = Checksum.Valid;
+    this.#copies.push(copy);
+  }
+
+  #deliverCopies(): boolean {
+    let any = false;
+    for (let n = this.#copies.count; n > 0; n--) {
+      const packet = this.#copies.shift()!;
+      const nic = this.nics[packet.nicId];
+      if (nic !== undefined) nic.receiveOwn(packet);
+      packet.release();
+      any = true;
+    }
+    return any;
+  }
+
+  /** The neighbour that `packet` (network header at packet.at) was for does not answer. Takes it over. */
+  unreachable(packet: Packet): void {
+    const error = this.#error;
+    const isOwn = this.nicOf(packet.source) !== null;
+    if (isOwn && packet.transportAt >= 0) {
+      error.source.copy(packet.source);
+      error.destination.copy(packet.destination);
+      error.protocol = packet.protocol;
+      error.errno = EHOSTUNREACH;
+      error.isHard = false;
+      error.origin = 1;
+      error.type = error.code = error.info = 0;
+      error.offender.copy(packet.source);
+      error.bytes = packet.bytes;
+      error.at = packet.transportAt;
+      error.length = packet.end - packet.transportAt;
+      error.nicId = packet.nicId;
+      this.transports[packet.protocol]?.receiveError(error);
+    } else if (!isOwn) {
+      packet.networkAt = packet.at;
+      const isV4 = packet.destination.isV4;
+      this.icmp.sendError(packet, isV4 ? 3 : 1, isV4 ? 1 : 3, 0);
+    }
+    packet.release();
+  }
+
+  /** A router says that the path to `destination` takes no more than `mtu`, and the caller has reason to believe it. */
+  learnPathMtu(destination: Address, mtu: number): void {
+    if (this.pathMtus.learn(destination, mtu, this.now)) this.routes.generation++;
+  }
+
+  /** All counters, a line each. */
+  statisticsText(): string {
+    return statisticsText(this);
+  }
+
+  close(): void {
+    this.reassembly.clear();
+    this.#copies.clear();
+    for (const nic of this.nics) if (nic !== undefined) this.removeNic(nic);
+  }
 }

@@ -1,18 +1,17 @@
 // Ethernet addresses as packets note them: the first two bytes and the last four.
 
-import type { Packet } from "../packet.ts";
-import { PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST } from "../wire/numbers.ts";
+import { type Packet, PacketType } from "../packet.ts";
 import { get16, get32 } from "../wire/bytes.ts";
 
 export const HARDWARE_BYTES = 6;
 
 /** For whom a frame is, seen from a station with address `own`. */
-export function packetTypeOf(packet: Packet, own: Uint8Array): number {
-  if (packet.hardwareHigh === 0xffff && packet.hardwareLow === -1) return PACKET_BROADCAST;
-  if ((packet.hardwareHigh & 0x100) !== 0) return PACKET_MULTICAST;
+export function packetTypeOf(packet: Packet, own: Uint8Array): PacketType {
+  if (packet.hardwareHigh === 0xffff && packet.hardwareLow === -1) return PacketType.Broadcast;
+  if ((packet.hardwareHigh & 0x100) !== 0) return PacketType.Multicast;
   return packet.hardwareHigh === get16(own, 0) && packet.hardwareLow === get32(own, 2)
-    ? PACKET_HOST
-    : PACKET_OTHERHOST;
+    ? PacketType.Host
+    : PacketType.OtherHost;
 }
 
 /** Notes `own` as the source of `packet`, unless it is bridged. */

@@ -1,8 +1,8 @@
 // The loopback link: what is sent comes back in with the next poll. Linux: drivers/net/loopback.c.
 
-import { Checksum, type Packet, PacketQueue } from "../packet.ts";
+import { Checksum, type Packet, PacketQueue, PacketType } from "../packet.ts";
 import { NEVER } from "../timer.ts";
-import { ARPHRD_LOOPBACK, PACKET_HOST } from "../wire/numbers.ts";
+import { ARPHRD_LOOPBACK } from "../wire/numbers.ts";
 import { EINVAL } from "../errno.ts";
 import { type Link, LINK_GSO, LINK_LOOPBACK, LINK_TX_CHECKSUM, type LinkReceiver } from "./link.ts";
 
@@ -41,7 +41,7 @@ export class LoopbackLink implements Link {
       const packet = this.#queue.shift();
       if (packet === null) break;
       n++;
-      packet.packetType = PACKET_HOST;
+      packet.packetType = PacketType.Host;
       // Nothing on the way could have changed it.
       packet.checksum = Checksum.Valid;
       packet.networkAt = packet.at;

@@ -3,7 +3,7 @@
 
 import { command, type Finished, PLATFORMS, tsvisor } from "../support/tsvisor.ts";
 
-const HERE = `${import.meta.dirname}/`;
+const HERE = new URL(".", import.meta.url).pathname;
 const PROGRAM_MILLIS_MAX = 120_000;
 
 /** Programs whose checks the ptrace platform cannot pass by design, with the reason. */

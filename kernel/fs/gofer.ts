@@ -1,0 +1,614 @@
+// Host files, served by the gofer process. Linux: a network file system in kind. Attributes are cached; in an exclusive
+// mount until we change them ourselves, in a shared one they are asked for again at each look. Content is read and
+// written on descriptors the gofer has donated, without asking it.
+
+import {
+  EEXIST,
+  EINVAL,
+  EISDIR,
+  ENOENT,
+  ENOTDIR,
+  ENOTEMPTY,
+  ENXIO,
+  EOPNOTSUPP,
+  EROFS,
+} from "../abi/errno.ts";
+import {
+  AT_REMOVEDIR,
+  O_ACCMODE,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+} from "../abi/file.ts";
+import { u32, u64 } from "../abi/struct.ts";
+import type { GoferClient } from "../../gofer/client.ts";
+import {
+  CLOSE_COUNT_MAX,
+  REQUEST,
+  SET_ATIME,
+  SET_GID,
+  SET_MODE,
+  SET_MTIME,
+  SET_SIZE,
+  SET_UID,
+  STAT_BYTES,
+  STATFS_BYTES,
+} from "../../gofer/protocol.ts";
+import type { Host } from "../../platform/platform.ts";
+import type { Task } from "../task/task.ts";
+import { Filesystem, type FilesystemStat } from "../vfs/filesystem.ts";
+import { type AttributeChange, Inode, type NewNode } from "../vfs/inode.ts";
+import type { File } from "../vfs/file.ts";
+import { openSpecial } from "../vfs/special.ts";
+import { GoferDirectoryFile, GoferRegularFile } from "./gofer_files.ts";
+
+/** Donated descriptors kept open although no guest has the file open: libraries are opened again and again. */
+const IDLE_FDS_MAX = 256;
+/** Mask of SET_ATTRIBUTES bits that the protocol knows; ctime follows by itself on the host. */
+const SETTABLE = SET_MODE | SET_UID | SET_GID | SET_SIZE | SET_ATIME | SET_MTIME;
+
+export class GoferFilesystem extends Filesystem {
+  readonly client: GoferClient;
+  readonly host: Host;
+  readonly isReadOnly: boolean;
+  /** Files change only through us: what is known stays true. */
+  readonly isExclusive: boolean;
+  readonly #root: GoferInode;
+  /** Inodes by host device and number, so that hard links are one inode. */
+  readonly inodes = new Map<string, GoferInode>();
+  readonly #toClose: number[] = [];
+  /** Inodes with a cached descriptor and no open file, oldest first. */
+  readonly #idle = new Set<GoferInode>();
+
+  /** Connects: asks for the root. Throws with a clear text when the gofer refuses; boot reports it. */
+  constructor(client: GoferClient, host: Host, isReadOnly: boolean, isExclusive: boolean) {
+    super("9p");
+    this.client = client;
+    this.host = host;
+    this.isReadOnly = isReadOnly;
+    this.isExclusive = isExclusive;
+    client.request.start(REQUEST.MOUNT);
+    const result = client.call();
+    if (result < 0) throw new Error(`Cannot mount host files: errno ${-result}`);
+    const node = client.answer.u32();
+    this.#root = this.take(node)!;
+    this.#root.hold();
+  }
+
+  override get root(): GoferInode {
+    return this.#root;
+  }
+
+  override get options(): string {
+    return this.isExclusive ? "cache=exclusive" : "cache=shared";
+  }
+
+  /** The inode of `node` with the stat that stands next in the answer; null when the answer is short. */
+  take(node: number): GoferInode | null {
+    const answer = this.client.answer;
+    const at = answer.raw(STAT_BYTES);
+    if (at < 0) return null;
+    return this.#inodeOf(answer.bytes, at, node, null, "");
+  }
+
+  /** As take(), for an entry of a directory that has no node on the server yet. */
+  takeEntry(bytes: Uint8Array, at: number, parent: GoferInode, name: string): GoferInode {
+    return this.#inodeOf(bytes, at, -1, parent, name);
+  }
+
+  #inodeOf(bytes: Uint8Array, at: number, node: number, parent: GoferInode | null, name: string): GoferInode {
+    const device = u64(bytes, at), number = u64(bytes, at + 8);
+    const key = `${device}:${number}`;
+    const known = this.inodes.get(key);
+    if (known !== undefined) {
+      known.adopt(node, parent, name);
+      known.load(bytes, at);
+      return known;
+    }
+    const inode = new GoferInode(this, key, number, u32(bytes, at + 24));
+    inode.adopt(node, parent, name);
+    inode.load(bytes, at);
+    this.inodes.set(key, inode);
+    return inode;
+  }
+
+  /** Closes a node on the server, together with others. */
+  closeNode(node: number): void {
+    this.#toClose.push(node);
+    if (this.#toClose.length < CLOSE_COUNT_MAX) return;
+    const request = this.client.request;
+    request.start(REQUEST.CLOSE);
+    request.u16(this.#toClose.length);
+    for (const closing of this.#toClose) request.u32(closing);
+    this.#toClose.length = 0;
+    this.client.call();
+  }
+
+  /** `inode` has a descriptor nobody uses now; the oldest such are closed. */
+  noteIdle(inode: GoferInode): void {
+    this.#idle.delete(inode);
+    this.#idle.add(inode);
+    if (this.#idle.size <= IDLE_FDS_MAX) return;
+    for (const oldest of this.#idle) {
+      this.#idle.delete(oldest);
+      oldest.closeFds();
+      return;
+    }
+  }
+  noteUsed(inode: GoferInode): void {
+    this.#idle.delete(inode);
+  }
+
+  override statfs(into: FilesystemStat): number {
+    this.client.request.start(REQUEST.STATFS);
+    this.client.request.u32(this.#root.node());
+    const result = this.client.call();
+    if (result < 0) return result;
+    const at = this.client.answer.raw(STATFS_BYTES);
+    if (at < 0) return -EINVAL;
+    const bytes = this.client.answer.bytes;
+    into.type = u64(bytes, at);
+    into.blockSize = u64(bytes, at + 8);
+    into.blocks = u64(bytes, at + 16);
+    into.blocksFree = u64(bytes, at + 24);
+    into.blocksAvailable = u64(bytes, at + 32);
+    into.files = u64(bytes, at + 40);
+    into.filesFree = u64(bytes, at + 48);
+    into.nameMax = u64(bytes, at + 64);
+    return 0;
+  }
+}
+
+export class GoferInode extends Inode {
+  declare readonly fs: GoferFilesystem;
+  readonly #key: string;
+  /** Number on the server; -1 while only its attributes are known (from reading a directory). */
+  #node = -1;
+  /** Where to find it on the server while it has no node. */
+  #parent: GoferInode | null = null;
+  #name = "";
+  #target: string | null = null;
+  #holders = 0;
+  /** Donated descriptors by access: reading, and reading with writing. */
+  #readFd = -1;
+  #writeFd = -1;
+  #openFiles = 0;
+  /** Children seen when the directory was last read whole, for look-ups without asking. Exclusive mounts only. */
+  #entries: Map<string, GoferInode> | null = null;
+
+  constructor(fs: GoferFilesystem, key: string, ino: number, mode: number) {
+    super(fs, ino, mode, 0, 0);
+    this.#key = key;
+  }
+
+  /** Takes over a node number, or where to find it. */
+  adopt(node: number, parent: GoferInode | null, name: string): void {
+    if (node >= 0) {
+      if (this.#node >= 0 && this.#node !== node) this.fs.closeNode(this.#node);
+      this.#node = node;
+      this.#parent = null;
+    } else if (this.#node < 0) {
+      this.#parent = parent;
+      this.#name = name;
+    }
+  }
+
+  /** A directory still lists it although its last holder went and its node was closed: where to find it again. */
+  #revive(parent: GoferInode, name: string): void {
+    if (this.#node >= 0 || this.#parent !== null) return;
+    this.#parent = parent;
+    this.#name = name;
+    this.fs.inodes.set(this.#key, this);
+  }
+
+  /** Its number on the server, asked for now if need be; -ERRNO. */
+  node(): number {
+    if (this.#node >= 0) return this.#node;
+    const parent = this.#parent?.node() ?? -ENOENT;
+    if (parent < 0) return parent;
+    const request = this.fs.client.request;
+    request.start(REQUEST.WALK);
+    request.u32(parent);
+    request.name(this.#name);
+    const result = this.fs.client.call();
+    if (result < 0) return result;
+    this.#node = this.fs.client.answer.u32();
+    this.#parent = null;
+    return this.#node;
+  }
+
+  /** Fills the attributes from struct stat. */
+  load(bytes: Uint8Array, at: number): void {
+    this.nlink = u64(bytes, at + 16);
+    this.mode = u32(bytes, at + 24);
+    this.uid = u32(bytes, at + 28);
+    this.gid = u32(bytes, at + 32);
+    const device = u64(bytes, at + 40);
+    this.rdevMajor = Math.floor(device / 256) % 4096;
+    this.rdevMinor = device % 256 + Math.floor(device / 2 ** 20) % 4096 * 256;
+    this.size = u64(bytes, at + 48);
+    this.blocks = u64(bytes, at + 64);
+    this.atimeSec = u64(bytes, at + 72);
+    this.atimeNsec = u64(bytes, at + 80);
+    this.mtimeSec = u64(bytes, at + 88);
+    this.mtimeNsec = u64(bytes, at + 96);
+    this.ctimeSec = u64(bytes, at + 104);
+    this.ctimeNsec = u64(bytes, at + 112);
+  }
+
+  /** Loads the stat that stands next in the last answer. */
+  #loadAnswer(): void {
+    const at = this.fs.client.answer.raw(STAT_BYTES);
+    if (at >= 0) this.load(this.fs.client.answer.bytes, at);
+  }
+
+  override hold(): void {
+    this.#holders++;
+  }
+  override drop(): void {
+    if (--this.#holders > 0 || this.#openFiles > 0) return;
+    this.closeFds();
+    if (this.#node >= 0) this.fs.closeNode(this.#node);
+    this.#node = -1;
+    this.#entries = null;
+    if (this.fs.inodes.get(this.#key) === this) this.fs.inodes.delete(this.#key);
+  }
+
+  override get isCacheable(): boolean {
+    return this.fs.isExclusive;
+  }
+
+  override refresh(): number {
+    return this.fs.isExclusive ? 0 : this.#refreshNow();
+  }
+
+  #refreshNow(): number {
+    const node = this.node();
+    if (node < 0) return node;
+    this.fs.client.request.start(REQUEST.STAT);
+    this.fs.client.request.u32(node);
+    const result = this.fs.client.call();
+    if (result === 0) this.#loadAnswer();
+    return result;
+  }
+
+  override lookup(name: string): Inode | number {
+    if (!this.isDirectory) return -ENOTDIR;
+    if (this.#entries !== null) {
+      const entry = this.#entries.get(name);
+      if (entry === undefined) return -ENOENT;
+      entry.#revive(this, name);
+      return entry;
+    }
+    const node = this.node();
+    if (node < 0) return node;
+    const request = this.fs.client.request;
+    request.start(REQUEST.WALK);
+    request.u32(node);
+    request.name(name);
+    const result = this.fs.client.call();
+    if (result < 0) return result;
+    const child = this.fs.client.answer.u32();
+    return this.fs.take(child) ?? -EINVAL;
+  }
+
+  /** Reads the whole directory from the server: name to inode, in the host's order. -ERRNO. */
+  readEntries(): Map<string, GoferInode> | number {
+    if (this.#entries !== null) return this.#entries;
+    const node = this.node();
+    if (node < 0) return node;
+    const entries = new Map<string, GoferInode>();
+    const { client } = this.fs;
+    for (let isFirst = true;; isFirst = false) {
+      client.request.start(REQUEST.READ_DIRECTORY);
+      client.request.u32(node);
+      client.request.u8(isFirst ? 1 : 0);
+      const result = client.call();
+      if (result < 0) return result;
+      const answer = client.answer;
+      const count = answer.u16(), isDone = answer.u8() !== 0;
+      for (let i = 0; i < count; i++) {
+        const at = answer.raw(STAT_BYTES);
+        const name = answer.name(255);
+        if (at < 0 || answer.isBad) return -EINVAL;
+        entries.set(name, this.fs.takeEntry(answer.bytes, at, this, name));
+      }
+      if (isDone) break;
+    }
+    if (this.fs.isExclusive) this.#entries = entries;
+    return entries;
+  }
+
+  /** Sends a request that makes `name` here and takes the new inode from the answer. */
+  #made(name: string): GoferInode | number {
+    const result = this.fs.client.call();
+    if (result < 0) return result;
+    const node = this.fs.client.answer.u32();
+    const inode = this.fs.take(node);
+    if (inode === null) return -EINVAL;
+    this.#entries?.set(name, inode);
+    this.#changed();
+    return inode;
+  }
+
+  /** Attributes of this directory follow a change of its entries. */
+  #changed(): void {
+    if (this.fs.isExclusive) this.#refreshNow();
+  }
+
+  #startMake(request: number, node: NewNode, flags: number): number {
+    if (this.fs.isReadOnly) return -EROFS;
+    const number = this.node();
+    if (number < 0) return number;
+    const writer = this.fs.client.request;
+    writer.start(request);
+    writer.u32(number);
+    if (flags >= 0) writer.u32(flags);
+    if (request !== REQUEST.SYMLINK) writer.u32(node.mode);
+    writer.u32(node.uid);
+    writer.u32(node.gid);
+    return 0;
+  }
+
+  override create(name: string, node: NewNode): Inode | number {
+    const started = this.#startMake(REQUEST.CREATE, node, O_RDWR);
+    if (started < 0) return started;
+    this.fs.client.request.name(name);
+    const inode = this.#made(name);
+    if (typeof inode !== "number") inode.#keepWriteFd();
+    return inode;
+  }
+
+  /** The descriptor that came with the answer to CREATE. */
+  #keepWriteFd(): void {
+    const fd = this.fs.client.donated;
+    if (fd < 0) return;
+    if (this.#writeFd >= 0) this.fs.host.close(fd);
+    else this.#writeFd = fd;
+    this.fs.noteIdle(this);
+  }
+
+  override mkdir(name: string, node: NewNode): Inode | number {
+    const started = this.#startMake(REQUEST.MKDIR, node, -1);
+    if (started < 0) return started;
+    this.fs.client.request.name(name);
+    return this.#made(name);
+  }
+
+  override mknod(name: string, node: NewNode, rdevMajor: number, rdevMinor: number): Inode | number {
+    const started = this.#startMake(REQUEST.MKNOD, node, -1);
+    if (started < 0) return started;
+    this.fs.client.request.u32(rdevMajor);
+    this.fs.client.request.u32(rdevMinor);
+    this.fs.client.request.name(name);
+    return this.#made(name);
+  }
+
+  override symlink(name: string, target: string, node: NewNode): Inode | number {
+    const started = this.#startMake(REQUEST.SYMLINK, node, -1);
+    if (started < 0) return started;
+    this.fs.client.request.name(name);
+    this.fs.client.request.name(target);
+    return this.#made(name);
+  }
+
+  override link(name: string, inode: Inode): number {
+    const target = inode as GoferInode;
+    const node = target.node(), directory = this.node();
+    if (node < 0 || directory < 0) return Math.min(node, directory);
+    const request = this.fs.client.request;
+    request.start(REQUEST.LINK);
+    request.u32(node);
+    request.u32(directory);
+    request.name(name);
+    const result = this.fs.client.call();
+    if (result < 0) return result;
+    target.#loadAnswer();
+    this.#entries?.set(name, target);
+    this.#changed();
+    return 0;
+  }
+
+  #remove(name: string, flags: number): number {
+    if (this.fs.isReadOnly) return -EROFS;
+    const node = this.node();
+    if (node < 0) return node;
+    const request = this.fs.client.request;
+    request.start(REQUEST.UNLINK);
+    request.u32(node);
+    request.u32(flags);
+    request.name(name);
+    const result = this.fs.client.call();
+    if (result < 0) return result;
+    this.#entries?.delete(name);
+    this.#changed();
+    return 0;
+  }
+
+  override unlink(name: string, inode: Inode): number {
+    const target = inode as GoferInode;
+    // It may be found by descriptor only from now on.
+    target.node();
+    const result = this.#remove(name, 0);
+    if (result === 0) {
+      if (target.nlink > 0) target.nlink--;
+      if (target.nlink === 0) this.fs.inodes.delete(target.#key);
+    }
+    return result;
+  }
+
+  override rmdir(name: string, inode: Inode): number {
+    if (!inode.isDirectory) return -ENOTDIR;
+    const result = this.#remove(name, AT_REMOVEDIR);
+    if (result === 0) {
+      inode.nlink = 0;
+      this.fs.inodes.delete((inode as GoferInode).#key);
+    }
+    return result === -EEXIST ? -ENOTEMPTY : result;
+  }
+
+  override rename(
+    name: string,
+    inode: Inode,
+    to: Inode,
+    newName: string,
+    target: Inode | null,
+    flags: number,
+  ): number {
+    if (this.fs.isReadOnly) return -EROFS;
+    const source = inode as GoferInode, directory = to as GoferInode, replaced = target as GoferInode | null;
+    source.node();
+    replaced?.node();
+    const from = this.node(), into = directory.node();
+    if (from < 0 || into < 0) return Math.min(from, into);
+    const request = this.fs.client.request;
+    request.start(REQUEST.RENAME);
+    request.u32(from);
+    request.u32(into);
+    request.u32(flags);
+    request.name(name);
+    request.name(newName);
+    const result = this.fs.client.call();
+    if (result < 0) return result;
+    this.#entries?.delete(name);
+    directory.#entries?.set(newName, source);
+    if (replaced !== null) {
+      if ((flags & 2) !== 0) this.#entries?.set(name, replaced);
+      else if (replaced.nlink > 0) replaced.nlink -= replaced.isDirectory ? replaced.nlink : 1;
+    }
+    this.#changed();
+    if (directory !== this) directory.#changed();
+    return 0;
+  }
+
+  override readlink(): string | number {
+    if (!this.isSymlink) return -EINVAL;
+    if (this.#target !== null && this.fs.isExclusive) return this.#target;
+    const node = this.node();
+    if (node < 0) return node;
+    this.fs.client.request.start(REQUEST.READLINK);
+    this.fs.client.request.u32(node);
+    const result = this.fs.client.call();
+    if (result < 0) return result;
+    const answer = this.fs.client.answer;
+    let target = "";
+    while (answer.left > 0) target += String.fromCharCode(answer.u8());
+    this.#target = target;
+    return target;
+  }
+
+  override open(task: Task, flags: number): File | number {
+    switch (this.mode & S_IFMT) {
+      case S_IFREG: {
+        const access = flags & O_ACCMODE;
+        const fd = this.fdFor(access === O_WRONLY || access === O_RDWR);
+        return fd < 0 ? fd : new GoferRegularFile(this, flags);
+      }
+      case S_IFDIR:
+        return new GoferDirectoryFile(this, flags);
+      case S_IFSOCK:
+        return -ENXIO;
+      default:
+        return openSpecial(task, this, flags);
+    }
+  }
+
+  /** A descriptor for reading, or for writing too; asked of the gofer once. -ERRNO. */
+  fdFor(forWriting: boolean): number {
+    if (this.#writeFd >= 0) return this.#writeFd;
+    if (!forWriting && this.#readFd >= 0) return this.#readFd;
+    const node = this.node();
+    if (node < 0) return node;
+    this.fs.client.request.start(REQUEST.OPEN);
+    this.fs.client.request.u32(node);
+    this.fs.client.request.u32(forWriting ? O_RDWR : O_RDONLY);
+    const result = this.fs.client.call();
+    if (result < 0) return result;
+    const fd = this.fs.client.donated;
+    if (fd < 0) return -EOPNOTSUPP;
+    if (forWriting) this.#writeFd = fd;
+    else this.#readFd = fd;
+    return fd;
+  }
+
+  noteOpen(): void {
+    this.#openFiles++;
+    this.hold();
+    this.fs.noteUsed(this);
+  }
+  noteClosed(): void {
+    this.#openFiles--;
+    if (this.#openFiles === 0 && this.nlink > 0) this.fs.noteIdle(this);
+    this.drop();
+  }
+  closeFds(): void {
+    if (this.#openFiles > 0) return;
+    if (this.#readFd >= 0) this.fs.host.close(this.#readFd);
+    if (this.#writeFd >= 0) this.fs.host.close(this.#writeFd);
+    this.#readFd = this.#writeFd = -1;
+    this.fs.noteUsed(this);
+  }
+
+  override setattr(change: AttributeChange): number {
+    const mask = change.mask & SETTABLE;
+    if (this.fs.isReadOnly) return -EROFS;
+    if ((mask & SET_SIZE) !== 0 && this.isDirectory) return -EISDIR;
+    const node = this.node();
+    if (node < 0) return node;
+    const request = this.fs.client.request;
+    request.start(REQUEST.SET_ATTRIBUTES);
+    request.u32(node);
+    request.u32(mask);
+    request.u32(change.mode);
+    request.u32(change.uid);
+    request.u32(change.gid);
+    request.u64(change.size);
+    request.u64(change.atimeSec);
+    request.u64(change.atimeNsec);
+    request.u64(change.mtimeSec);
+    request.u64(change.mtimeNsec);
+    const result = this.fs.client.call();
+    if (result === 0) this.#loadAnswer();
+    return result;
+  }
+
+  #xattr(operation: number, flags: number, name: string, value: Uint8Array | null): number {
+    const node = this.node();
+    if (node < 0) return node;
+    if (this.isSymlink || this.type === S_IFLNK) return -EOPNOTSUPP;
+    const request = this.fs.client.request;
+    request.start(REQUEST.XATTR);
+    request.u8(operation);
+    request.u8(flags);
+    request.u32(node);
+    request.name(name);
+    if (value !== null) request.raw(value, 0, value.length);
+    return this.fs.client.call();
+  }
+  override getXattr(name: string): Uint8Array | number {
+    const result = this.#xattr(0, 0, name, null);
+    return result < 0 ? result : this.#answerBytes();
+  }
+  override setXattr(name: string, value: Uint8Array, flags: number): number {
+    return this.#xattr(1, flags, name, value);
+  }
+  override removeXattr(name: string): number {
+    return this.#xattr(3, 0, name, null);
+  }
+  override listXattr(): string[] | number {
+    const result = this.#xattr(2, 0, "", null);
+    if (result < 0) return result;
+    let text = "";
+    for (const byte of this.#answerBytes()) text += String.fromCharCode(byte);
+    return text.split("\0").filter((name) => name !== "");
+  }
+  #answerBytes(): Uint8Array {
+    const answer = this.fs.client.answer;
+    return answer.bytes.slice(answer.at, answer.end);
+  }
+}

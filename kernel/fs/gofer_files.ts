@@ -1,0 +1,158 @@
+// Open host files and directories.
+
+import { EINVAL } from "../abi/errno.ts";
+import { O_APPEND, S_IFDIR, SEEK_CUR, SEEK_SET } from "../abi/file.ts";
+import type { Task } from "../task/task.ts";
+import { type DirectorySink, File, type Mappable } from "../vfs/file.ts";
+import type { GoferInode } from "./gofer.ts";
+import { directoryType, seekIn } from "./tmpfs_files.ts";
+
+export class GoferRegularFile extends File implements Mappable {
+  declare readonly inode: GoferInode;
+  readonly hostOffset = 0;
+
+  constructor(inode: GoferInode, flags: number) {
+    super(inode, flags);
+    inode.noteOpen();
+  }
+
+  override get isSeekable(): boolean {
+    return true;
+  }
+
+  override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
+    const fd = this.inode.fdFor(false);
+    return fd < 0 ? fd : this.inode.fs.host.pread(fd, into, at, length, offset);
+  }
+
+  override write(_task: Task, from: Uint8Array, at: number, length: number, offset: number): number {
+    const inode = this.inode;
+    const fd = inode.fdFor(true);
+    if (fd < 0) return fd;
+    if ((this.flags & O_APPEND) !== 0) {
+      inode.refresh();
+      offset = inode.size;
+    }
+    const n = inode.fs.host.pwrite(fd, from, at, length, offset);
+    if (n > 0) this.#noteWritten(offset + n);
+    return n;
+  }
+
+  /** Size and times follow a write without asking the gofer. */
+  #noteWritten(end: number): void {
+    const inode = this.inode;
+    if (end > inode.size) {
+      inode.size = end;
+      inode.blocks = Math.ceil(end / 4096) * 8;
+    }
+    const seconds = Date.now() / 1000;
+    inode.mtimeSec = inode.ctimeSec = Math.floor(seconds);
+    inode.mtimeNsec = inode.ctimeNsec = Math.floor(seconds % 1 * 1e9);
+  }
+
+  override seek(offset: number, whence: number): number {
+    const inode = this.inode;
+    const refreshed = inode.refresh();
+    if (refreshed < 0) return refreshed;
+    return seekIn(
+      this,
+      inode.size,
+      offset,
+      whence,
+      (at, kind) => inode.fs.host.lseek(inode.fdFor(false), at, kind),
+    );
+  }
+
+  override truncate(size: number): number {
+    const fd = this.inode.fdFor(true);
+    if (fd < 0) return fd;
+    const result = this.inode.fs.host.ftruncate(fd, size);
+    if (result === 0) {
+      this.inode.size = size;
+      this.#noteWritten(size);
+    }
+    return result;
+  }
+
+  override allocate(mode: number, offset: number, length: number): number {
+    const fd = this.inode.fdFor(true);
+    if (fd < 0) return fd;
+    const result = this.inode.fs.host.fallocate(fd, mode, offset, length);
+    if (result === 0 && (mode & 1) === 0) this.#noteWritten(offset + length);
+    return result;
+  }
+
+  override sync(isDataOnly: boolean): number {
+    const fd = this.inode.fdFor(this.isWritable);
+    if (fd < 0) return fd;
+    return isDataOnly ? this.inode.fs.host.fdatasync(fd) : this.inode.fs.host.fsync(fd);
+  }
+
+  override mappable(isShared: boolean, _prot: number): Mappable | number {
+    const fd = this.inode.fdFor(isShared && this.isWritable);
+    return fd < 0 ? fd : this;
+  }
+
+  hostFd(): number {
+    return this.inode.fdFor(this.isWritable);
+  }
+
+  override release(): void {
+    super.release();
+    this.inode.noteClosed();
+  }
+}
+
+/** A directory is read whole at its first read; offsets are positions in that snapshot. */
+export class GoferDirectoryFile extends File {
+  declare readonly inode: GoferInode;
+  #names: [string, GoferInode][] | null = null;
+
+  constructor(inode: GoferInode, flags: number) {
+    super(inode, flags);
+    inode.noteOpen();
+  }
+
+  override get isSeekable(): boolean {
+    return true;
+  }
+
+  override seek(offset: number, whence: number): number {
+    const position = whence === SEEK_SET ? offset : whence === SEEK_CUR ? this.position + offset : -1;
+    if (position < 0) return -EINVAL;
+    if (position === 0) this.#names = null;
+    this.position = position;
+    return position;
+  }
+
+  override readDirectory(_task: Task, sink: DirectorySink): number {
+    if (this.#names === null) {
+      const entries = this.inode.readEntries();
+      if (typeof entries === "number") return entries;
+      this.#names = [...entries];
+    }
+    if (this.position === 0) {
+      if (!sink.emit(".", this.inode.ino, S_IFDIR >> 12, 1)) return 0;
+      this.position = 1;
+    }
+    if (this.position === 1) {
+      if (!sink.emit("..", this.inode.ino, S_IFDIR >> 12, 2)) return 0;
+      this.position = 2;
+    }
+    while (this.position - 2 < this.#names.length) {
+      const [name, inode] = this.#names[this.position - 2];
+      if (!sink.emit(name, inode.ino, directoryType(inode.mode), this.position + 1)) return 0;
+      this.position++;
+    }
+    return 0;
+  }
+
+  override sync(_isDataOnly: boolean): number {
+    return 0;
+  }
+
+  override release(): void {
+    super.release();
+    this.inode.noteClosed();
+  }
+}

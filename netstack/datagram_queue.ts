@@ -1,0 +1,130 @@
+// What has come in for a datagram endpoint and was not read yet: bytes in one ring, a record for each message. No packet is
+// kept. Memory is taken as it is needed and given back when all is read.
+
+import { Address } from "./address.ts";
+import { copyBytes } from "./wire/bytes.ts";
+
+/** What each message counts besides its bytes, so that many small ones are bounded too (Linux: sk_buff truesize). */
+const RECORD_COST = 256;
+const RING_BYTES_MIN = 4096;
+const FREE_RECORDS_MAX = 64;
+
+export class DatagramRecord {
+  length = 0;
+  readonly from = new Address();
+  fromPort = 0;
+  readonly to = new Address();
+  toPort = 0;
+  nicId = 0;
+  ttl = 0;
+  tos = 0;
+  timestamp = 0;
+  /** Packet endpoints: EtherType, packet type, sender's hardware address. */
+  protocol = 0;
+  packetType = 0;
+  hardwareType = 0;
+  hardwareHigh = 0;
+  hardwareLow = 0;
+  /** An entry of an error queue: struct sock_extended_err. */
+  errorNumber = 0;
+  errorOrigin = 0;
+  errorType = 0;
+  errorCode = 0;
+  errorInfo = 0;
+  readonly offender = new Address();
+}
+
+const freeRecords: DatagramRecord[] = [];
+
+export class DatagramQueue {
+  #ring: Uint8Array | null = null;
+  /** Where the first message begins, and how many bytes are in use. */
+  #start = 0;
+  #used = 0;
+  #records: DatagramRecord[] = [];
+  #first = 0;
+  /** Bytes of messages and records at most. */
+  bytesMax: number;
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax;
+  }
+
+  get count(): number {
+    return this.#records.length - this.#first;
+  }
+  get isEmpty(): boolean {
+    return this.count === 0;
+  }
+  /** The next message's record. */
+  get first(): DatagramRecord {
+    return this.#records[this.#first];
+  }
+
+  /** A record for a message of `length` bytes, whose bytes were copied in; null when there is no room. */
+  push(bytes: Uint8Array, at: number, length: number): DatagramRecord | null {
+    // One message always fits, as on Linux, whatever the limit.
+    if (this.count > 0 && this.#used + length + (this.count + 1) * RECORD_COST > this.bytesMax) return null;
+    this.#reserve(length);
+    const ring = this.#ring!;
+    const place = (this.#start + this.#used) % ring.length;
+    const head = Math.min(length, ring.length - place);
+    copyBytes(ring, place, bytes, at, head);
+    if (head < length) copyBytes(ring, 0, bytes, at + head, length - head);
+    this.#used += length;
+    const record = freeRecords.pop() ?? new DatagramRecord();
+    record.length = length;
+    this.#records.push(record);
+    return record;
+  }
+
+  /** Copies up to `length` bytes of the first message. */
+  peek(into: Uint8Array, at: number, length: number): number {
+    const n = Math.min(length, this.first.length);
+    const ring = this.#ring!;
+    const head = Math.min(n, ring.length - this.#start);
+    copyBytes(into, at, ring, this.#start, head);
+    if (head < n) copyBytes(into, at + head, ring, 0, n - head);
+    return n;
+  }
+
+  /** Takes the first message away. */
+  shift(): void {
+    const record = this.#records[this.#first];
+    this.#start = (this.#start + record.length) % this.#ring!.length;
+    this.#used -= record.length;
+    if (freeRecords.length < FREE_RECORDS_MAX) freeRecords.push(record);
+    this.#first++;
+    if (this.#first === this.#records.length) {
+      this.#records.length = 0;
+      this.#first = 0;
+      this.#start = 0;
+      if (this.#ring!.length > 2 * RING_BYTES_MIN) this.#ring = null;
+    } else if (this.#first >= 512) {
+      this.#records = this.#records.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+
+  clear(): void {
+    this.#records.length = 0;
+    this.#first = this.#start = this.#used = 0;
+    this.#ring = null;
+  }
+
+  #reserve(length: number): void {
+    const ring = this.#ring;
+    const needed = this.#used + length;
+    if (ring !== null && needed <= ring.length) return;
+    let size = ring === null ? RING_BYTES_MIN : ring.length;
+    while (size < needed) size *= 2;
+    const larger = new Uint8Array(size);
+    if (ring !== null) {
+      const head = Math.min(this.#used, ring.length - this.#start);
+      copyBytes(larger, 0, ring, this.#start, head);
+      copyBytes(larger, head, ring, 0, this.#used - head);
+    }
+    this.#ring = larger;
+    this.#start = 0;
+  }
+}

@@ -62,7 +62,8 @@ function containerOf(
   const rootPath = config.root.path.startsWith("/") ? config.root.path : `${bundle}/${config.root.path}`;
   if (!isDirectory(rootPath)) throw new Error(`root.path: ${rootPath} is not a directory`);
   const isReadOnly = config.root.readonly === true;
-  const hasOverlay = !isReadOnly && flags.overlay === "memory";
+  // Under a read-only root too: mount points that it lacks are made there.
+  const hasOverlay = flags.overlay === "memory";
   const served = [{ path: rootPath, isReadOnly: isReadOnly || hasOverlay }];
   const gofers = [{ isReadOnly: isReadOnly || hasOverlay, isExclusive: true }];
   const mounts: MountConfig[] = [];

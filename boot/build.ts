@@ -1,17 +1,18 @@
-// Makes dist/: a bundle per role, the native library, the runtime, and the launcher `tsvisor`. It works wherever dist/ is
-// moved to as a whole. `deno task build`.
+// Makes dist/: the launcher `tsvisor`, and in lib/ a bundle per role, the native library and the runtime. It works wherever
+// dist/ is moved to as a whole. `deno task build`.
 
 import { buildNative, modified } from "../native/build.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = import.meta.dirname!.replace(/[^/]+$/, "");
 const DIST = `${ROOT}dist`;
+const LIB = `${DIST}/lib`;
 
 /** Each role is a bundle of its own, so that none loads (or even reads) what another needs. */
 const ROLES: Readonly<Record<string, string>> = {
   cli:
-    `import { runCommandLine } from "${ROOT}boot/cli/main.ts"; Deno.exit(await runCommandLine(Deno.args));`,
-  sentry: `import { runSentry } from "${ROOT}boot/sentry.ts"; runSentry();`,
-  gofer: `import { runGofer } from "${ROOT}boot/gofer.ts"; runGofer();`,
+    `import { runCommandLine } from "${ROOT}boot/cli/main.ts"; Deno.exit(await runCommandLine(Deno.args, "${commit()}"));`,
+  sentry: role("sentry", "runSentry"),
+  gofer: role("gofer", "runGofer"),
 };
 
 const SOURCES = ["boot", "kernel", "platform", "netstack", "gofer", "native", "main.ts", "deno.json"];
@@ -22,13 +23,29 @@ export async function build(): Promise<string> {
   const library = buildNative();
   const built = modified(launcher);
   if (built > 0 && SOURCES.every((name) => sourceTime(`${ROOT}${name}`) <= built)) return launcher;
-  Deno.mkdirSync(DIST, { recursive: true });
-  await Promise.all(Object.entries(ROLES).map(([role, text]) => bundle(role, text)));
-  Deno.copyFileSync(library, `${DIST}/libtsvisor_native.so`);
-  placeRuntime(`${DIST}/deno`);
-  Deno.copyFileSync(`${ROOT}boot/launcher.sh`, launcher);
-  Deno.chmodSync(launcher, 0o755);
+  // Made aside and put in place at once: whoever runs the old one meanwhile is not disturbed.
+  const fresh = `${DIST}/lib.${Deno.pid}`;
+  Deno.mkdirSync(fresh, { recursive: true });
+  try {
+    // One after the other: the first one ever fetches the bundler, and two would do that over each other.
+    for (const [role, text] of Object.entries(ROLES)) await bundle(fresh, role, text);
+    Deno.copyFileSync(library, `${fresh}/libtsvisor_native.so`);
+    placeRuntime(`${fresh}/deno`);
+    if (modified(LIB) > 0) Deno.renameSync(LIB, `${fresh}/old`);
+    Deno.renameSync(fresh, LIB);
+    remove(`${LIB}/old`);
+  } catch (error) {
+    remove(fresh);
+    throw error;
+  }
+  Deno.copyFileSync(`${ROOT}boot/launcher.sh`, `${launcher}.new`);
+  Deno.chmodSync(`${launcher}.new`, 0o755);
+  Deno.renameSync(`${launcher}.new`, launcher);
   return launcher;
+}
+
+function remove(path: string): void {
+  if (modified(path) > 0) Deno.removeSync(path, { recursive: true });
 }
 
 /** As modified(), without what is built or installed. */
@@ -43,30 +60,41 @@ function sourceTime(path: string): number {
   return newest;
 }
 
-async function bundle(role: string, text: string): Promise<void> {
-  const entry = `${DIST}/.${role}.entry.ts`;
-  Deno.writeTextFileSync(entry, text);
+/** Of the checkout, with "-dirty" when it holds other changes; "unknown" outside git. */
+function commit(): string {
   try {
-    const output = await new Deno.Command(Deno.execPath(), {
-      args: ["bundle", "--quiet", "--config", `${ROOT}deno.json`, "--output", `${DIST}/${role}.js`, entry],
-      cwd: ROOT,
-      stdin: "null",
-    }).output();
-    if (!output.success) {
-      throw new Error(`Cannot bundle ${role}: ${new TextDecoder().decode(output.stderr).trim()}`);
-    }
-  } finally {
-    Deno.removeSync(entry);
+    const args = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"];
+    const { stdout, success } = new Deno.Command("git", { args, cwd: ROOT, stderr: "null" }).outputSync();
+    return success ? new TextDecoder().decode(stdout).trim() : "unknown";
+  } catch {
+    return "unknown";
+  }
+}
+
+function role(name: string, run: string): string {
+  return `import { startRole } from "${ROOT}boot/code_cache.ts"; import { ${run} } from "${ROOT}boot/${name}.ts"; startRole(${run});`;
+}
+
+/** Bundles one role. What it imports when needed (a command of the command line) becomes a file of its own. */
+async function bundle(directory: string, role: string, text: string): Promise<void> {
+  const entry = `${directory}/${role}.ts`;
+  Deno.writeTextFileSync(entry, text);
+  const args = ["--quiet", "--config", `${ROOT}deno.json`, "--code-splitting", "--outdir", directory, entry];
+  const output = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", ...args],
+    cwd: ROOT,
+    stdin: "null",
+  })
+    .output();
+  Deno.removeSync(entry);
+  if (!output.success) {
+    throw new Error(`Cannot bundle ${role}: ${new TextDecoder().decode(output.stderr).trim()}`);
   }
 }
 
 /** The runtime that builds is the one that runs: linked, or copied where dist/ is on another file system. */
 function placeRuntime(path: string): void {
   const runtime = Deno.realPathSync(Deno.execPath());
-  if (modified(path) > 0) {
-    if (Deno.statSync(path).size === Deno.statSync(runtime).size) return;
-    Deno.removeSync(path);
-  }
   try {
     Deno.linkSync(runtime, path);
   } catch {

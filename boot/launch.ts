@@ -15,15 +15,22 @@ import {
   SPAWN_NEW_SESSION,
   SPAWN_NO_NEW_PRIVS,
   SPAWN_PRIVATE_MOUNTS,
+  SPAWN_TERMINAL,
   spawnProcess,
   waitProcess,
 } from "../native/process.ts";
 import { nativeLibraryPath } from "../native/library.ts";
+import { rememberCompiled, roleArguments } from "./code_cache.ts";
 import { jsonDescriptor, sendJson } from "./descriptors.ts";
 import { MESSAGE_BYTES_MAX, type SentryMessage, StartError } from "./messages.ts";
 import type { GoferConfig, SentryConfig } from "./sentry_config.ts";
 
 const SIGKILL = 9;
+const EPERM = 1;
+
+/** Where this program stands, and whether as bundles (dist/) or as a checkout. */
+const DIRECTORY = `${import.meta.dirname}/`;
+const IS_BUNDLED = import.meta.url.endsWith(".js");
 
 /** What a sandbox is made of. */
 export interface Launch {
@@ -64,6 +71,11 @@ export class RunningSandbox {
     if (!this.#isOver) sendJson(this.#host, this.#control, { kind: "signal", signal: number });
   }
 
+  /** The caller's terminal has changed its size. */
+  resized(): void {
+    if (!this.#isOver) sendJson(this.#host, this.#control, { kind: "resized" });
+  }
+
   /** Waits for the container's end: its wait(2) status. A sentry that was killed counts as SIGKILL. */
   async exited(): Promise<number> {
     for (;;) {
@@ -73,6 +85,7 @@ export class RunningSandbox {
         return SIGKILL;
       }
       if (message.kind !== "exit") continue;
+      if (IS_BUNDLED) rememberCompiled(DIRECTORY);
       this.kill();
       return message.status;
     }
@@ -88,10 +101,9 @@ export class RunningSandbox {
   kill(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    for (const pid of [this.sentryPid, this.goferPid]) {
-      killProcess(pid, SIGKILL);
-      waitProcess(pid, true);
-    }
+    const pids = [this.sentryPid, this.goferPid];
+    for (const pid of pids) killProcess(pid, SIGKILL);
+    for (const pid of pids) waitProcess(pid, true);
     this.#host.close(this.#control);
   }
 }
@@ -113,13 +125,19 @@ export function launch(options: Launch): RunningSandbox {
     logFd,
     ...connections.map(([, server]) => server),
   ], CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
-  const sentry = gofer < 0 ? gofer : spawnRole("sentry", [
-    ...options.stdio,
-    sentryConfig,
-    sentryControl,
-    logFd,
-    ...connections.map(([client]) => client),
-  ], CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
+  const hasOwnTerminal = options.sentry.process.terminal?.isOwn === true;
+  const sentry = gofer < 0 ? gofer : spawnRole(
+    "sentry",
+    [
+      ...options.stdio,
+      sentryConfig,
+      sentryControl,
+      logFd,
+      ...connections.map(([client]) => client),
+    ],
+    CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
+    hasOwnTerminal ? SPAWN_TERMINAL : 0,
+  );
   for (const fd of [sentryControl, nothing, goferConfig, sentryConfig, logFd, ...connections.flat()]) {
     host.close(fd);
   }
@@ -129,7 +147,10 @@ export function launch(options: Launch): RunningSandbox {
       killProcess(gofer, SIGKILL);
       waitProcess(gofer, true);
     }
-    throw new StartError(`Cannot start the sandbox's processes: errno ${-sentry}`, 128);
+    const reason = sentry === -EPERM && Deno.uid() !== 0
+      ? "namespaces need root, the caller is not"
+      : `errno ${-sentry}`;
+    throw new StartError(`Cannot start the sandbox's processes: ${reason}`, 128);
   }
   return new RunningSandbox(host, sentry, gofer, control);
 }
@@ -141,11 +162,15 @@ function openPath(host: NativeHost, path: string): number {
 }
 
 /** Starts ourselves as `role` with permissions of its own: FFI of our library, nothing else (see confinement.ts). */
-function spawnRole(role: "sentry" | "gofer", fds: readonly number[], namespaces: number): number {
+function spawnRole(
+  role: "sentry" | "gofer",
+  fds: readonly number[],
+  namespaces: number,
+  moreFlags = 0,
+): number {
   const library = nativeLibraryPath();
   // Bundled there is a file per role beside the command line's; in a checkout main.ts is all of them.
-  const isBundled = import.meta.url.endsWith(".js");
-  const entry = new URL(isBundled ? `${role}.js` : "../main.ts", import.meta.url).pathname;
+  const entry = DIRECTORY + (IS_BUNDLED ? `${role}.js` : "../main.ts");
   const argv = [
     Deno.execPath(),
     "run",
@@ -160,9 +185,10 @@ function spawnRole(role: "sentry" | "gofer", fds: readonly number[], namespaces:
     "--allow-ffi",
     `--allow-read=${library}`,
     "--allow-env=TSVISOR_NATIVE",
-    "--v8-flags=--single-threaded-gc,--max-heap-size=2048",
+    // Compiled whole where the code is kept: then no function is compiled while a guest waits.
+    `--v8-flags=--single-threaded-gc,--max-heap-size=2048${IS_BUNDLED ? ",--no-lazy" : ""}`,
     entry,
-    ...(isBundled ? [] : [`--role=${role}`]),
+    ...(IS_BUNDLED ? roleArguments(DIRECTORY) : [`--role=${role}`]),
   ];
   const env: Record<string, string> = {
     PATH: "/usr/bin:/bin",
@@ -172,6 +198,6 @@ function spawnRole(role: "sentry" | "gofer", fds: readonly number[], namespaces:
     TSVISOR_NATIVE: library,
   };
   const flags = SPAWN_NEW_SESSION | SPAWN_DIE_WITH_PARENT | SPAWN_BLOCK_USR1 | SPAWN_PRIVATE_MOUNTS |
-    SPAWN_NO_NEW_PRIVS;
+    SPAWN_NO_NEW_PRIVS | moreFlags;
   return spawnProcess({ argv, env, fds, namespaces, flags });
 }

@@ -16,7 +16,9 @@ import {
 } from "../kernel/abi/file.ts";
 import { GoferClient } from "../gofer/client.ts";
 import { FILESYSTEMS } from "../kernel/fs/registry.ts";
-import { GoferFilesystem } from "../kernel/fs/gofer.ts";
+import { TCGETS } from "../kernel/abi/tty.ts";
+import { DEVPTS_TYPE, DevptsFilesystem, openTerminal } from "../kernel/fs/devpts.ts";
+import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
 import { newHostStdio } from "../kernel/fs/host_stdio.ts";
 import { OverlayFilesystem } from "../kernel/fs/overlay/overlay.ts";
 import { Tmpfs } from "../kernel/fs/tmpfs.ts";
@@ -39,9 +41,15 @@ import {
 } from "../kernel/task/namespaces.ts";
 import { newRlimits, RLIMIT_NAMES, type Rlimits } from "../kernel/task/rlimits.ts";
 import type { Task } from "../kernel/task/task.ts";
+import { HostConsole } from "../kernel/tty/host_console.ts";
+import { setTerminal } from "../kernel/tty/job_control.ts";
+import type { Terminal } from "../kernel/tty/terminal.ts";
+import { termiosOf } from "../kernel/tty/termios.ts";
 import { HostClock } from "../kernel/time/clock.ts";
 import { utf8ToByteString } from "../kernel/util/bytes.ts";
 import { FdTable } from "../kernel/vfs/fd_table.ts";
+import type { File } from "../kernel/vfs/file.ts";
+import { bind } from "../kernel/vfs/mounting.ts";
 import type { Filesystem } from "../kernel/vfs/filesystem.ts";
 import { FsContext } from "../kernel/vfs/fs_context.ts";
 import type { Inode } from "../kernel/vfs/inode.ts";
@@ -51,7 +59,13 @@ import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import type { Host, Platform } from "../platform/platform.ts";
 import * as CAPABILITY from "../kernel/abi/task.ts";
 import { StartError } from "./messages.ts";
-import { type MountConfig, type ProcessConfig, SENTRY_FDS, type SentryConfig } from "./sentry_config.ts";
+import {
+  type MountConfig,
+  type ProcessConfig,
+  SENTRY_FDS,
+  type SentryConfig,
+  type TerminalConfig,
+} from "./sentry_config.ts";
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -77,8 +91,9 @@ export function loadContainer(config: SentryConfig, host: Host, platform: Platfo
   const mounts = new MountNamespace(rootMount);
   const rootPath = new Path(rootMount, rootMount.root);
   const task = firstTask(config, kernel, platform, mounts, rootPath);
+  if (config.process.diesOfSignals) task.threadGroup.isUnkillable = false;
   for (const mount of sorted(config.mounts)) addMount(task, mounts, mount, gofers);
-  openStdio(task, config);
+  openStdio(task, config, openConsole(task, config.process.terminal));
   enterDirectory(task, config.process.cwd);
   startProgram(task, config.process);
   return kernel;
@@ -250,11 +265,61 @@ function makePoint(directory: Path, name: string, destination: string, isDirecto
   return new Path(directory.mount, directory.dentry.add(name, made));
 }
 
-function openStdio(task: Task, config: SentryConfig): void {
+/** Host descriptors stdio is copied between. */
+const INPUT_FD = 0;
+const OUTPUT_FD = 1;
+
+/**
+ * The container's terminal: pts/0 of its devpts, or of one that is mounted nowhere; the init's controlling terminal, and
+ * /dev/console. null = it has none.
+ */
+function openConsole(task: Task, config: TerminalConfig | null): File | null {
+  if (config === null) return null;
+  const { kernel } = task;
+  let fs = [...task.namespaces.mount.mounts()].map((mount) => mount.fs).find((fs) =>
+    fs instanceof DevptsFilesystem
+  );
+  fs ??= DEVPTS_TYPE.mount(task, "devpts", "") as DevptsFilesystem;
+  const { uid, gid } = task.credentials;
+  const terminal = (fs as DevptsFilesystem).newTerminal(uid, gid) as Terminal;
+  terminal.isLocked = false;
+  if (config.settings !== null) terminal.setTermios(termiosOf(Uint8Array.from(config.settings), 0));
+  const console = new HostConsole(kernel, terminal, INPUT_FD, OUTPUT_FD);
+  if (config.size === null || config.size.rows === 0) console.resize([INPUT_FD, OUTPUT_FD, 2]);
+  else terminal.setWindowSize(config.size.rows, config.size.columns, 0, 0);
+  setTerminal(task.threadGroup, terminal);
+  kernel.console = terminal;
+  kernel.hostConsole = console;
+  console.start();
+  const file = openTerminal(task, fs as DevptsFilesystem, terminal);
+  if (file.path !== null) bindConsole(task, file.path);
+  return file;
+}
+
+/** /dev/console is the terminal too, where there is a /dev to have it. */
+function bindConsole(task: Task, terminal: Path): void {
+  const directory = resolve(task, AT_FDCWD, "/dev", FOLLOW);
+  if (typeof directory === "number") return;
+  const existing = resolve(task, AT_FDCWD, "/dev/console", FOLLOW);
+  const namespace = task.namespaces.mount;
+  const at = typeof existing !== "number" ? existing : mountPoint(task, namespace, "/dev/console", false);
+  bind(namespace, terminal, at, false);
+}
+
+function openStdio(task: Task, config: SentryConfig, console: File | null): void {
+  const { host } = task.kernel;
+  const buffer = new Uint8Array(64);
   for (let fd = 0; fd < 3; fd++) {
-    const file = newHostStdio(task, fd, config.process.terminal ? O_RDWR : fd === 0 ? O_RDONLY : O_WRONLY);
+    if (console !== null && config.process.terminal!.fds.includes(fd)) {
+      console.hold();
+      task.files.allocate(task, console, false);
+      continue;
+    }
+    const isTerminal = host.ioctl(fd, TCGETS, buffer, 0) === 0;
+    const file = newHostStdio(task, fd, isTerminal ? O_RDWR : fd === 0 ? O_RDONLY : O_WRONLY);
     task.files.allocate(task, file, false);
   }
+  console?.drop();
 }
 
 function enterDirectory(task: Task, cwd: string): void {

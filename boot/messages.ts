@@ -9,7 +9,10 @@ export type SentryMessage =
   | { readonly kind: "exit"; readonly status: number };
 
 /** CLI to sentry. */
-export type CliMessage = { readonly kind: "signal"; readonly signal: number };
+export type CliMessage =
+  | { readonly kind: "signal"; readonly signal: number }
+  /** The caller's terminal has another size. */
+  | { readonly kind: "resized" };
 
 /** Bytes of one message. */
 export const MESSAGE_BYTES_MAX = 16 * 1024;

@@ -7,7 +7,8 @@ import { marshallingOf } from "../kernel/syscalls/marshalling.ts";
 import { straced } from "../kernel/trace/strace.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { sendGroupSignal } from "../kernel/signal/send.ts";
-import { SI_USER } from "../kernel/abi/signal.ts";
+import { SI_USER, SIGWINCH } from "../kernel/abi/signal.ts";
+import { signalDescriptor } from "../native/terminal.ts";
 import { watchHostFd } from "../kernel/task/host_fds.ts";
 import { runLoop } from "../kernel/task/run_loop.ts";
 import { createPlatform } from "../platform/probe.ts";
@@ -18,6 +19,7 @@ import { type CliMessage, MESSAGE_BYTES_MAX, StartError } from "./messages.ts";
 import { SENTRY_FDS, type SentryConfig } from "./sentry_config.ts";
 
 const POLLIN = 1;
+const STDIO = [0, 1, 2];
 
 /** Runs a container. Ends the process. */
 export function runSentry(): never {
@@ -38,9 +40,11 @@ export function runSentry(): never {
     kernel.log = log;
     if (config.strace) kernel.straceSink = log;
     listenToCli(kernel, host);
+    if (config.process.terminal?.isOwn === true) listenToTerminal(kernel, host);
     sendJson(host, SENTRY_FDS.control, { kind: "ready" });
     confineSentryCalls(config.isLenient);
     const status = runLoop(kernel, config.strace ? straced(table) : table);
+    kernel.hostConsole?.drain();
     shutdown();
     sendJson(host, SENTRY_FDS.control, { kind: "exit", status });
   } catch (error) {
@@ -70,5 +74,17 @@ function listenToCli(kernel: Kernel, host: NativeHost): void {
     if (message.kind === "signal" && init !== null) {
       sendGroupSignal(init.threadGroup, message.signal, SI_USER);
     }
+    if (message.kind === "resized") kernel.hostConsole?.resize(STDIO);
+  });
+}
+
+/** The host's terminal is ours: the host tells us of its size by signal. */
+function listenToTerminal(kernel: Kernel, host: NativeHost): void {
+  const fd = signalDescriptor(SIGWINCH);
+  if (fd < 0) throw new Error(`Cannot listen to SIGWINCH: errno ${-fd}`);
+  const info = new Uint8Array(128);
+  watchHostFd(kernel, fd, POLLIN, () => {
+    host.read(fd, info, 0, info.length);
+    kernel.hostConsole?.resize(STDIO);
   });
 }

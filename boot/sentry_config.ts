@@ -28,7 +28,22 @@ export interface ProcessConfig {
   readonly capabilities: Readonly<Record<CapabilitySetName, readonly string[]>> | null;
   readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
   readonly noNewPrivileges: boolean;
-  readonly terminal: boolean;
+  /** Signals with default action end it although it is an init: `do` runs a program, not a system. */
+  readonly diesOfSignals: boolean;
+  /** null = stdio are the host's descriptors as they are. */
+  readonly terminal: TerminalConfig | null;
+}
+
+/** A terminal of ours for the init, copied from host descriptor 0 and to 1. */
+export interface TerminalConfig {
+  /** Which of 0, 1, 2 it is; the others are host descriptors. */
+  readonly fds: readonly number[];
+  /** Its size at the start; null = that of the host's terminal. */
+  readonly size: { readonly rows: number; readonly columns: number } | null;
+  /** struct termios to begin with; null = the defaults. */
+  readonly settings: readonly number[] | null;
+  /** The host's terminal is the sentry's controlling terminal: it hears of changes itself (--console-socket). */
+  readonly isOwn: boolean;
 }
 
 export type CapabilitySetName = "bounding" | "effective" | "inheritable" | "permitted" | "ambient";

@@ -9,6 +9,7 @@ import type { ProcessGroup } from "./task/process_group.ts";
 import type { PidNamespace } from "./task/namespaces.ts";
 import type { HardwareCapabilities } from "./loader/stack.ts";
 import type { FilesystemType } from "./vfs/filesystem.ts";
+import type { HostConsole } from "./tty/host_console.ts";
 import type { Terminal } from "./tty/terminal.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
 
@@ -53,6 +54,8 @@ export class Kernel {
   cpuinfo = "";
   /** The container's terminal: /dev/console; null = it has none. */
   console: Terminal | null = null;
+  /** What copies it to and from the host. */
+  hostConsole: HostConsole | null = null;
   /** Foreground process group of the host terminal that stdio may be; null = init's. */
   foregroundGroup: ProcessGroup | null = null;
   /** The task whose call is being served: what /proc/self is. null between calls. Set by the run loop. */

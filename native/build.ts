@@ -1,6 +1,6 @@
 // Builds the native library where it is missing or older than its sources. Needs cargo.
 
-const HERE = new URL(".", import.meta.url).pathname;
+const HERE = `${import.meta.dirname}/`;
 const LIBRARY = `${HERE}target/release/libtsvisor_native.so`;
 const SOURCES = [`${HERE}src`, `${HERE}stub`, `${HERE}Cargo.toml`, `${HERE}build.rs`];
 

@@ -6,14 +6,14 @@ const NAME = "libtsvisor_native.so";
 export function nativeLibraryPath(): string {
   const given = Deno.env.get("TSVISOR_NATIVE");
   if (given) return given;
-  const here = new URL(".", import.meta.url);
-  for (const candidate of [new URL(NAME, here), new URL(`target/release/${NAME}`, here)]) {
+  const here = import.meta.dirname;
+  for (const candidate of [`${here}/${NAME}`, `${here}/target/release/${NAME}`]) {
     try {
       Deno.statSync(candidate);
-      return candidate.pathname;
+      return candidate;
     } catch {
       // Try the next place.
     }
   }
-  throw new Error(`Cannot find the native library: ${NAME} is neither beside ${here.pathname} nor built`);
+  throw new Error(`Cannot find the native library: ${NAME} is neither in ${here} nor built`);
 }

@@ -43,6 +43,7 @@ export const SPAWN_DIE_WITH_PARENT = 2;
 export const SPAWN_BLOCK_USR1 = 4;
 export const SPAWN_PRIVATE_MOUNTS = 8;
 export const SPAWN_NO_NEW_PRIVS = 16;
+export const SPAWN_TERMINAL = 32;
 
 export interface SpawnOptions {
   readonly argv: readonly string[];

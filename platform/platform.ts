@@ -118,6 +118,12 @@ export interface AddressSpace {
   /** Where the host's vDSO stands in this address space, 0 = none: AT_SYSINFO_EHDR. */
   readonly vdsoAddress: number;
 
+  /**
+   * Unmaps everything and puts `thread`, its only one, into the state of a fresh address space's, registers aside: execve
+   * within the same host process. -ERRNO where that cannot be; it is good for nothing but release() then.
+   */
+  clear?(thread: GuestThread): number;
+
   /** Drops the last reference: every thread ends, the memory goes back to the host. */
   release(): void;
 }

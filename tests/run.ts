@@ -3,7 +3,7 @@
 
 import { build } from "../boot/build.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = import.meta.dirname!.replace(/[^/]+$/, "");
 const DENO = Deno.execPath();
 
 interface Group {
@@ -16,23 +16,42 @@ interface Group {
   readonly minutesMax: number;
 }
 
-const GROUPS: readonly Group[] = [
-  { name: "format", command: ["fmt", "--check"], minutesMax: 2 },
-  { name: "lint", command: ["lint"], minutesMax: 2 },
-  { name: "types", command: ["check", "."], minutesMax: 5 },
+/** Tests that share nothing but the machine, and what is checked as a whole. */
+const FIRST: readonly Group[] = [
+  { name: "format", command: ["fmt", "--check", "--quiet"], minutesMax: 2 },
+  { name: "lint", command: ["lint", "--quiet"], minutesMax: 2 },
+  { name: "types", command: ["check", "--quiet", "."], minutesMax: 5 },
+  { name: "tidy", folders: testsAtTop(), minutesMax: 2 },
   {
     name: "unit",
     folders: ["kernel", "gofer", "platform", "netstack", "boot", "native"],
     isParallel: true,
     minutesMax: 10,
   },
-  { name: "tidy", folders: ["tests/tidy_test.ts"], minutesMax: 2 },
-  { name: "guest", folders: ["tests/guest"], minutesMax: 15 },
-  { name: "attack", folders: ["tests/attack"], minutesMax: 10 },
-  { name: "cli", folders: ["tests/cli"], minutesMax: 15 },
-  { name: "programs", folders: ["tests/programs"], minutesMax: 20 },
-  { name: "net", folders: ["tests/net"], minutesMax: 15 },
 ];
+
+/** Folders of tests/ that run sandboxes or stacks, one file after the other; the order in which they run. Those that are
+ * not named follow by name. */
+const SYSTEM_ORDER = ["guest", "programs", "attack", "cli", "net"];
+const SYSTEM_MINUTES_MAX = 15;
+
+const GROUPS: readonly Group[] = [...FIRST, ...systemGroups()];
+
+function testsAtTop(): string[] {
+  return [...Deno.readDirSync(`${ROOT}tests`)].filter((entry) =>
+    entry.isFile && entry.name.endsWith("_test.ts")
+  )
+    .map((entry) => `tests/${entry.name}`);
+}
+
+function systemGroups(): Group[] {
+  const names = [...Deno.readDirSync(`${ROOT}tests`)].filter((entry) => entry.isDirectory)
+    .map((entry) => entry.name).filter((name) => hasTests(`tests/${name}`));
+  const place = (name: string) =>
+    SYSTEM_ORDER.includes(name) ? SYSTEM_ORDER.indexOf(name) : SYSTEM_ORDER.length;
+  return names.sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1))
+    .map((name) => ({ name, folders: [`tests/${name}`], minutesMax: SYSTEM_MINUTES_MAX }));
+}
 
 interface Count {
   passed: number;
@@ -59,9 +78,11 @@ async function runGroup(group: Group): Promise<Count> {
 function countOf(output: string): Count | null {
   // deno-lint-ignore no-control-regex
   const plain = output.replaceAll(/\x1b\[[0-9;]*m/g, "");
-  const match = /^(?:ok|FAILED) \| (\d+) passed(?: \((\d+) steps?\))? \| (\d+) failed(?: \((\d+) steps?\))?/m
-    .exec(plain);
-  if (match === null) return null;
+  const pattern =
+    /^(?:ok|FAILED) \| (\d+) passed(?: \((\d+) steps?\))? \| (\d+) failed(?: \((\d+) steps?\))?/gm;
+  // The last one: a test may have printed another's.
+  const match = [...plain.matchAll(pattern)].at(-1);
+  if (match === undefined) return null;
   return {
     passed: Number(match[1]) + Number(match[2] ?? 0),
     failed: Number(match[3]) + Number(match[4] ?? 0),

@@ -1,6 +1,8 @@
 // Runs a sandbox with the caller's stdio and signals, to its end.
 
+import { NativeHost } from "../../native/host.ts";
 import { type Launch, launch } from "../launch.ts";
+import type { ContainerTerminal } from "../terminal.ts";
 
 /** Signals passed on to the container's init, by number. */
 const FORWARDED: readonly (readonly [Deno.Signal, number])[] = [
@@ -15,21 +17,32 @@ const FORWARDED: readonly (readonly [Deno.Signal, number])[] = [
 /** Launches and waits; the exit code: the container's status, or 128 + signal. */
 export async function runAttached(
   options: Launch,
+  terminal: ContainerTerminal | null,
   onStart: (pid: number) => void = () => {},
 ): Promise<number> {
   const sandbox = launch(options);
+  if (terminal !== null) releaseOpened(terminal);
   const listeners = FORWARDED.map(([name, number]) => {
-    const listener = () => sandbox.signal(number);
+    const isResize = name === "SIGWINCH" && terminal !== null;
+    const listener = () => isResize ? sandbox.resized() : sandbox.signal(number);
     Deno.addSignalListener(name, listener);
     return { name, listener };
   });
   try {
+    terminal?.caller?.makeRawGuarded();
     await sandbox.ready();
     onStart(sandbox.sentryPid);
     const status = await sandbox.exited();
     return (status & 0x7f) === 0 ? status >> 8 & 0xff : 128 + (status & 0x7f);
   } finally {
     sandbox.kill();
+    terminal?.caller?.restore();
     for (const { name, listener } of listeners) Deno.removeSignalListener(name, listener);
   }
+}
+
+/** The sentry has its own copies of them now. */
+function releaseOpened(terminal: ContainerTerminal): void {
+  const host = new NativeHost();
+  for (const fd of terminal.opened) host.close(fd);
 }

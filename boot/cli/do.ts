@@ -1,23 +1,32 @@
 // tsvisor do -- CMD ARGS...: a host program in a sandbox over the host's root, read-only below a memory overlay.
 
+import { callerEnvironment } from "../caller_environment.ts";
 import { readHostFacts } from "../host_facts.ts";
 import type { SentryConfig } from "../sentry_config.ts";
+import { terminalOfCaller } from "../terminal.ts";
 import { runAttached } from "./attached.ts";
-import { type GlobalFlags, parse, UsageError } from "./flags.ts";
+import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
 
-const OPTIONS = {
-  cwd: { type: "string" },
-  env: { type: "string", short: "e", multiple: true },
-  root: { type: "string" },
-  quiet: { type: "boolean" },
-} as const;
+export const DO_OPTIONS = {
+  cwd: { type: "string", value: "DIR", about: "directory to start in (the caller's)" },
+  env: {
+    type: "string",
+    short: "e",
+    multiple: true,
+    value: "NAME=VALUE",
+    about: "one more variable; may come again",
+  },
+  root: { type: "string", value: "DIR", about: "root of the sandbox (the host's)" },
+  quiet: { type: "boolean", about: IGNORED },
+} as const satisfies Options;
 
 export async function doCommand(args: string[], flags: GlobalFlags): Promise<number> {
-  const { values, words } = parse(args, OPTIONS, true);
+  const { values, words } = parse(args, DO_OPTIONS, true);
   if (words.length === 0) {
     throw new UsageError("Nothing to run: tsvisor do [--cwd DIR] [--env NAME=VALUE] -- CMD ARGS...");
   }
   const facts = readHostFacts();
+  const terminal = terminalOfCaller();
   const extra = (values.env as string[] | undefined) ?? [];
   const sentry: SentryConfig = {
     id: `do-${Deno.pid}`,
@@ -67,7 +76,8 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
       capabilities: null,
       rlimits: [{ type: "RLIMIT_NOFILE", soft: 1024 * 64, hard: 1024 * 1024 }],
       noNewPrivileges: false,
-      terminal: Deno.stdin.isTerminal(),
+      diesOfSignals: true,
+      terminal: terminal?.config ?? null,
     },
     hostname: "tsvisor",
     domainname: "(none)",
@@ -82,15 +92,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
   return await runAttached({
     sentry,
     gofer: { mounts: [{ path: root, isReadOnly: true }], isLenient: flags.isLenient },
-    stdio: [0, 1, 2],
+    stdio: terminal?.stdio ?? [0, 1, 2],
     debugLog: flags.debugLog,
-  });
-}
-
-/** The caller's environment without what is ours. */
-function callerEnvironment(): string[] {
-  return Object.entries(Deno.env.toObject()).filter(([name]) =>
-    !name.startsWith("TSVISOR_") && name !== "DENO_DIR"
-  )
-    .map(([name, value]) => `${name}=${value}`);
+  }, terminal);
 }

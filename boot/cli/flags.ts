@@ -1,7 +1,7 @@
-// Flags of the command line. node:util's parseArgs does the parsing: it is part of the runtime and costs no start-up
-// time; it stands behind this file alone, so that another parser can take its place.
+// Flags of the command line. The npm package arg does the parsing, behind this file alone, so that another parser can take
+// its place. (node:util's parseArgs loads some forty modules of the runtime: 5 ms of every start.)
 
-import { parseArgs } from "node:util";
+import arg from "arg";
 import { PLATFORM_NAMES } from "../../platform/names.ts";
 
 /** A wrong command line. */
@@ -20,25 +20,47 @@ export interface GlobalFlags {
   readonly isLenient: boolean;
 }
 
-type Options = Record<string, { type: "string" | "boolean"; short?: string; multiple?: boolean }>;
+/** Flags by name. `value` stands for what follows in the help text. */
+export type Options = Readonly<Record<string, Option>>;
 
-const GLOBAL: Options = {
-  root: { type: "string" },
-  platform: { type: "string" },
-  log: { type: "string" },
-  "log-format": { type: "string" },
-  "debug-log": { type: "string" },
-  debug: { type: "boolean" },
-  strace: { type: "boolean" },
-  overlay2: { type: "string" },
-  "lenient-seccomp": { type: "boolean" },
-  // Of runc and runsc; without a meaning here.
-  "systemd-cgroup": { type: "boolean" },
-  rootless: { type: "string" },
-  network: { type: "string" },
-  "ignore-cgroups": { type: "boolean" },
-  version: { type: "boolean", short: "v" },
-  help: { type: "boolean", short: "h" },
+export interface Option {
+  readonly type: "string" | "boolean";
+  readonly short?: string;
+  readonly multiple?: boolean;
+  readonly value?: string;
+  readonly about: string;
+}
+
+/** Of flags that runc or runsc have and that mean nothing here. */
+export const IGNORED = "accepted for callers of runc and runsc, without a meaning here";
+
+export const GLOBAL_OPTIONS: Options = {
+  root: { type: "string", value: "DIR", about: "state directory (/run/tsvisor, or in XDG_RUNTIME_DIR)" },
+  platform: {
+    type: "string",
+    value: "NAME",
+    about: `${PLATFORM_NAMES.join(" or ")}; the first is the default`,
+  },
+  overlay2: {
+    type: "string",
+    value: "MODE",
+    about: "root:memory (default: writes to the root stay in memory) or none",
+  },
+  log: { type: "string", value: "FILE", about: "append errors to FILE" },
+  "log-format": { type: "string", value: "text|json", about: "of --log" },
+  "debug-log": { type: "string", value: "FILE", about: "append what sentry and gofer log to FILE" },
+  strace: { type: "boolean", about: "every system call goes to --debug-log" },
+  "lenient-seccomp": {
+    type: "boolean",
+    about: "for debugging tsvisor: a host call of ours that is not allowed fails instead of killing us",
+  },
+  version: { type: "boolean", short: "v", about: "print version, commit and runtime-spec version" },
+  help: { type: "boolean", short: "h", about: "print this" },
+  debug: { type: "boolean", about: IGNORED },
+  "systemd-cgroup": { type: "boolean", about: IGNORED },
+  rootless: { type: "string", about: IGNORED },
+  network: { type: "string", about: IGNORED },
+  "ignore-cgroups": { type: "boolean", about: IGNORED },
 };
 
 export interface Parsed {
@@ -53,10 +75,10 @@ export function parseGlobal(argv: readonly string[]): Parsed {
   let end = 0;
   while (end < argv.length && argv[end].startsWith("-") && argv[end] !== "--") {
     const name = argv[end].replace(/^-+/, "").split("=")[0];
-    const takesNext = GLOBAL[name]?.type === "string" && !argv[end].includes("=");
+    const takesNext = GLOBAL_OPTIONS[name]?.type === "string" && !argv[end].includes("=");
     end += takesNext ? 2 : 1;
   }
-  const { values } = parse(argv.slice(0, end).map(withTwoDashes), GLOBAL, false);
+  const { values } = parse(argv.slice(0, end).map(withTwoDashes), GLOBAL_OPTIONS, false);
   const platform = String(values.platform ?? "systrap");
   if (!(PLATFORM_NAMES as readonly string[]).includes(platform)) {
     throw new UsageError(`Unknown platform "${platform}": it is one of ${PLATFORM_NAMES.join(", ")}`);
@@ -102,10 +124,35 @@ export function parse(
     own = args.slice(0, at);
     rest = args.slice(args[at] === "--" ? at + 1 : at);
   }
-  try {
-    const { values, positionals } = parseArgs({ args: own, options, allowPositionals: true, strict: true });
-    return { values: values as Record<string, unknown>, words: [...positionals, ...rest] };
-  } catch (error) {
-    throw new UsageError((error as Error).message.split("\n")[0]);
+  const handlers: arg.Spec = {};
+  for (const [name, option] of Object.entries(options)) {
+    const type = option.type === "boolean" ? Boolean : String;
+    handlers[`--${name}`] = option.multiple === true ? [type] as [typeof type] : type;
+    if (option.short !== undefined) handlers[`-${option.short}`] = `--${name}`;
   }
+  try {
+    const found = arg(handlers, { argv: own.flatMap((word) => plainBoolean(word, options)) });
+    const values: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(found)) {
+      if (name !== "_") values[name.slice(2)] = value;
+    }
+    return { values, words: [...found._, ...rest] };
+  } catch (error) {
+    throw new UsageError(usageMessage(error as Error));
+  }
+}
+
+/** runsc's callers write --debug=true and --debug=false; arg knows --debug. */
+function plainBoolean(word: string, options: Options): string[] {
+  const match = /^--([\w-]+)=(true|false)$/.exec(word);
+  if (match === null || options[match[1]]?.type !== "boolean") return [word];
+  return match[2] === "true" ? [`--${match[1]}`] : [];
+}
+
+/** "unknown or unexpected option: --x" in the words of our other messages. */
+function usageMessage(error: Error): string {
+  const [reason, option] = error.message.split(": ");
+  if (reason.startsWith("unknown")) return `Unknown flag ${option}`;
+  if (reason.startsWith("option requires")) return `Flag ${option} needs a value`;
+  return error.message;
 }

@@ -1,43 +1,73 @@
-// tsvisor help, help syscalls.
+// tsvisor help: commands and flags from commands.ts and flags.ts, system calls from the one table.
 
-import type { GlobalFlags } from "./flags.ts";
+import { syscallRows } from "../syscall_rows.ts";
+import { COMMANDS } from "./commands.ts";
+import { GLOBAL_OPTIONS, type GlobalFlags, type Options, parse, UsageError } from "./flags.ts";
 
-const TEXT = `tsvisor runs Linux programs in a sandbox whose kernel is ours.
-
-Usage: tsvisor [flags] COMMAND [arguments]
-
-Commands
-  do [--cwd DIR] [--env N=V] -- CMD ...  run a host program over the host's root, read-only below a memory overlay
-  run [--bundle DIR] ID                  run an OCI container until it ends
-  spec [--bundle DIR]                    write a config.json to start from
-  state ID                               print a container's state as JSON
-  list [--quiet] [--format json]         list containers
-  kill ID [SIGNAL]                       send a signal to a container's init
-  delete [--force] ID                    delete a stopped container
-  help [syscalls]                        this text, or the table of system calls
-
-Flags
-  --root DIR            state directory (default /run/tsvisor)
-  --platform NAME       systrap (default) or ptrace
-  --overlay2 MODE       root:memory (default: writes to the root stay in memory) or none
-  --log FILE            append errors to FILE; --log-format text or json
-  --debug-log FILE      log of sentry and gofer; --strace adds every system call
-  --version
-`;
+export const HELP_OPTIONS = {
+  format: { type: "string", short: "f", value: "text|json", about: "of the table of system calls" },
+} as const satisfies Options;
 
 export async function help(args: string[], _flags: GlobalFlags): Promise<number> {
-  if (args[0] === "syscalls") {
-    const { FAMILIES } = await import("../../kernel/syscalls/families.ts");
-    const { SyscallTable } = await import("../../kernel/syscalls/dispatch.ts");
-    for (const [number, named] of new SyscallTable(FAMILIES).specs.entries()) {
-      if (named === null) continue;
-      const { level, note } = named.spec.support;
-      console.log(
-        `${String(number).padStart(3)}  ${named.name.padEnd(24)} ${level.padEnd(8)} ${note}`.trimEnd(),
-      );
-    }
-    return 0;
+  const { values, words } = parse(args, HELP_OPTIONS, false);
+  if (words.length > 1) throw new UsageError("help takes one topic: tsvisor help [COMMAND | syscalls]");
+  const format = values.format ?? "text";
+  if (format !== "text" && format !== "json") {
+    throw new UsageError(`Unknown format "${format}": it is text or json`);
   }
-  console.log(TEXT);
+  if (words.length === 0) console.log(overview());
+  else if (words[0] === "syscalls") console.log(await syscalls(format));
+  else console.log(await commandHelp(words[0]));
   return 0;
+}
+
+function overview(): string {
+  const commands = Object.entries(COMMANDS).map(([name, { about }]) => [name, about] as const);
+  return `tsvisor runs Linux programs in a sandbox whose kernel is ours.
+
+Usage: tsvisor [flags] COMMAND [flags] [arguments]
+
+Commands
+${columns(commands)}
+
+Flags
+${columns(flagRows(GLOBAL_OPTIONS))}
+
+Example
+  ${COMMANDS.do.example}
+
+tsvisor COMMAND --help tells a command's own flags.`;
+}
+
+/** Usage, flags and an example of one command. */
+export async function commandHelp(name: string): Promise<string> {
+  const command = COMMANDS[name];
+  if (command === undefined) throw new UsageError(`Unknown command "${name}"; see tsvisor help`);
+  const { options } = await command.load();
+  const rows = flagRows(options);
+  const usage = ["tsvisor [flags]", name, ...(rows.length > 0 ? ["[flags]"] : []), command.words].join(" ")
+    .trim();
+  const flags = rows.length > 0 ? `\nFlags\n${columns(rows)}\n` : "";
+  return `${command.about}.\n\nUsage: ${usage}\n${flags}\nExample\n  ${command.example}`;
+}
+
+function flagRows(options: Options): (readonly [string, string])[] {
+  return Object.entries(options).map(([name, option]) => {
+    const short = option.short === undefined ? "" : `-${option.short}, `;
+    const value = option.type === "string" ? ` ${option.value ?? "VALUE"}` : "";
+    return [`${short}--${name}${value}`, option.about];
+  });
+}
+
+function columns(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`.trimEnd()).join("\n");
+}
+
+async function syscalls(format: string): Promise<string> {
+  const rows = await syscallRows();
+  if (format === "json") return JSON.stringify(rows, null, 2);
+  return rows.map(({ number, name, support, note }) =>
+    `${String(number).padStart(3)}  ${name.padEnd(24)} ${support.padEnd(8)} ${note}`.trimEnd()
+  ).join("\n");
 }

@@ -1,48 +1,41 @@
-// The command line: global flags, the list of commands, errors as one line. Commands stand in files of their own.
+// The command line: global flags, the command, errors as one line. Commands stand in files of their own; see commands.ts.
 
 import { StartError } from "../messages.ts";
-import { doCommand } from "./do.ts";
-import { help } from "./help.ts";
-import { runCommand } from "./run.ts";
-import { specCommand } from "./spec.ts";
-import { deleteCommand, killCommand, listCommand, stateCommand } from "./state.ts";
+import { OCI_VERSION, VERSION } from "../version.ts";
+import { COMMANDS } from "./commands.ts";
 import { type GlobalFlags, parseGlobal, UsageError } from "./flags.ts";
 
-/** A command: its own arguments, the global flags; gives back the exit code. */
-type Command = (args: string[], flags: GlobalFlags) => number | Promise<number>;
-
-const COMMANDS: Readonly<Record<string, Command>> = {
-  do: doCommand,
-  run: runCommand,
-  spec: specCommand,
-  state: stateCommand,
-  list: listCommand,
-  kill: killCommand,
-  delete: deleteCommand,
-  help,
-};
-
-/** tsvisor's version, the same as in deno.json. */
-export const VERSION = "0.1.0";
-
-/** Runs the command line; the exit code. 128 = the runtime's own failure. */
-export async function runCommandLine(argv: readonly string[]): Promise<number> {
+/** Runs the command line; the exit code. 128 = the runtime's own failure. `commit` is the one dist/ was built from. */
+export async function runCommandLine(argv: readonly string[], commit = "unknown"): Promise<number> {
   let flags: GlobalFlags | null = null;
   try {
     const parsed = parseGlobal(argv);
     flags = parsed.flags;
     if (parsed.isVersion) {
-      console.log(`tsvisor version ${VERSION}\nspec: 1.2.0`);
+      // The shape that Docker reads.
+      console.log(`tsvisor version ${VERSION}\ncommit: ${commit}\nspec: ${OCI_VERSION}`);
       return 0;
     }
     const [name, ...rest] = parsed.rest;
-    if (name === undefined || parsed.isHelp) return help(rest, flags);
-    const command = COMMANDS[name];
-    if (command === undefined) throw new UsageError(`Unknown command "${name}"; see tsvisor help`);
-    return await command(rest, flags);
+    if (name === undefined || parsed.isHelp) return await run("help", [], flags);
+    if (COMMANDS[name] === undefined) throw new UsageError(`Unknown command "${name}"; see tsvisor help`);
+    if (asksForHelp(name, rest)) return await run("help", [name], flags);
+    return await run(name, rest, flags);
   } catch (error) {
     return report(error, flags);
   }
+}
+
+async function run(name: string, args: string[], flags: GlobalFlags): Promise<number> {
+  return await (await COMMANDS[name].load()).run(args, flags);
+}
+
+/** --help among a command's flags. What follows the program's name in `do` and `spec` is the program's. */
+function asksForHelp(name: string, args: readonly string[]): boolean {
+  const isHelp = (word: string) => word === "--help" || word === "-h";
+  if (name === "do" || name === "spec") return args.length > 0 && isHelp(args[0]);
+  const end = args.indexOf("--");
+  return args.slice(0, end < 0 ? args.length : end).some(isHelp);
 }
 
 function report(error: unknown, flags: GlobalFlags | null): number {

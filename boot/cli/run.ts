@@ -4,25 +4,29 @@ import { readHostFacts } from "../host_facts.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
 import { startTicksOf, StateDirectory } from "../oci/state.ts";
 import type { GoferConfig, MountConfig, SentryConfig } from "../sentry_config.ts";
+import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
 import { runAttached } from "./attached.ts";
-import { type GlobalFlags, parse, UsageError } from "./flags.ts";
+import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
 
-const OPTIONS = {
-  bundle: { type: "string", short: "b" },
-  "pid-file": { type: "string" },
-  "console-socket": { type: "string" },
-  // Of runc; without a meaning here.
-  "no-pivot": { type: "boolean" },
-  "no-new-keyring": { type: "boolean" },
-  "no-subreaper": { type: "boolean" },
-  keep: { type: "boolean" },
-} as const;
+export const RUN_OPTIONS = {
+  bundle: { type: "string", short: "b", value: "DIR", about: "directory of config.json (the current one)" },
+  "pid-file": { type: "string", value: "FILE", about: "write the sentry's pid to FILE" },
+  "console-socket": {
+    type: "string",
+    value: "PATH",
+    about: "Unix socket that gets the container's terminal",
+  },
+  keep: { type: "boolean", about: "keep the container's state after its end" },
+  "no-pivot": { type: "boolean", about: IGNORED },
+  "no-new-keyring": { type: "boolean", about: IGNORED },
+  "no-subreaper": { type: "boolean", about: IGNORED },
+} as const satisfies Options;
 
 /** Mount types that our kernel serves itself. */
 const OWN_TYPES = new Set(["tmpfs", "proc", "sysfs", "devpts", "mqueue", "devtmpfs", "cgroup", "cgroup2"]);
 
 export async function runCommand(args: string[], flags: GlobalFlags): Promise<number> {
-  const { values, words } = parse(args, OPTIONS, false);
+  const { values, words } = parse(args, RUN_OPTIONS, false);
   if (words.length !== 1) throw new UsageError("run takes one container id: tsvisor run [--bundle DIR] ID");
   const id = words[0];
   const bundle = Deno.realPathSync((values.bundle as string | undefined) ?? ".");
@@ -38,10 +42,18 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
     status: "creating" as const,
     startTicks: "",
   };
-  const { sentry, gofer } = containerOf(id, bundle, config, flags);
+  const plain = containerOf(id, bundle, config, flags);
   state.create(record);
   try {
-    return await runAttached({ sentry, gofer, stdio: [0, 1, 2], debugLog: flags.debugLog }, (pid) => {
+    const terminal = terminalOf(config, values["console-socket"] as string | undefined);
+    const process = { ...plain.sentry.process, terminal: terminal?.config ?? null };
+    const launch = {
+      sentry: { ...plain.sentry, process },
+      gofer: plain.gofer,
+      stdio: terminal?.stdio ?? [0, 1, 2] as const,
+      debugLog: flags.debugLog,
+    };
+    return await runAttached(launch, terminal, (pid) => {
       state.update({ ...record, pid, status: "running", startTicks: startTicksOf(pid) });
       const pidFile = values["pid-file"] as string | undefined;
       if (pidFile !== undefined) Deno.writeTextFileSync(pidFile, String(pid));
@@ -49,6 +61,17 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
   } finally {
     if (values.keep !== true) state.remove(id);
   }
+}
+
+/** The container's terminal as config.json and the command line ask for it. Throws one line for what cannot be. */
+function terminalOf(config: OciConfig, socket: string | undefined): ContainerTerminal | null {
+  if (config.process.terminal !== true) {
+    if (socket === undefined) return null;
+    throw new Error("--console-socket is given, but process.terminal is not true");
+  }
+  const asked = config.process.consoleSize;
+  const size = asked === undefined ? null : { rows: asked.height, columns: asked.width };
+  return socket === undefined ? terminalOfRun(size) : terminalOfSocket(socket, size);
 }
 
 /** What sentry and gofer are told, from config.json. Throws one line for what cannot be. */
@@ -129,7 +152,8 @@ function containerOf(
         },
         rlimits: process.rlimits ?? [],
         noNewPrivileges: process.noNewPrivileges === true,
-        terminal: process.terminal === true,
+        diesOfSignals: false,
+        terminal: null,
       },
       hostname: config.hostname ?? "tsvisor",
       domainname: config.domainname ?? "(none)",

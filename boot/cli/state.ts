@@ -3,10 +3,24 @@
 import { killProcess } from "../../native/process.ts";
 import { StateDirectory } from "../oci/state.ts";
 import { signalNumber } from "../signals.ts";
-import { type GlobalFlags, parse, UsageError } from "./flags.ts";
+import { OCI_VERSION } from "../version.ts";
+import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
 
 /** Longest a forced delete waits for the processes to go, milliseconds. */
 const DELETE_MILLIS_MAX = 5000;
+
+export const LIST_OPTIONS = {
+  quiet: { type: "boolean", short: "q", about: "ids only" },
+  format: { type: "string", short: "f", value: "table|json", about: "of the list" },
+} as const satisfies Options;
+
+export const KILL_OPTIONS = {
+  all: { type: "boolean", short: "a", about: IGNORED },
+} as const satisfies Options;
+
+export const DELETE_OPTIONS = {
+  force: { type: "boolean", short: "f", about: "kill it first if it runs; no error if there is none" },
+} as const satisfies Options;
 
 function onlyId(words: readonly string[], command: string): string {
   if (words.length !== 1) throw new UsageError(`${command} takes one container id`);
@@ -17,21 +31,22 @@ export function stateCommand(args: string[], flags: GlobalFlags): number {
   const id = onlyId(parse(args, {}, false).words, "state");
   const { status, pid, bundle, annotations, created, owner } = new StateDirectory(flags.root).read(id);
   console.log(
-    JSON.stringify({ ociVersion: "1.2.0", id, status, pid, bundle, annotations, created, owner }, null, 2),
+    JSON.stringify(
+      { ociVersion: OCI_VERSION, id, status, pid, bundle, annotations, created, owner },
+      null,
+      2,
+    ),
   );
   return 0;
 }
 
 export function listCommand(args: string[], flags: GlobalFlags): number {
-  const { values } = parse(args, {
-    quiet: { type: "boolean", short: "q" },
-    format: { type: "string", short: "f" },
-  }, false);
+  const { values } = parse(args, LIST_OPTIONS, false);
   const states = new StateDirectory(flags.root).list();
   if (values.quiet === true) {
     for (const { id } of states) console.log(id);
   } else if (values.format === "json") {
-    console.log(JSON.stringify(states.map((state) => ({ ociVersion: "1.2.0", ...state }))));
+    console.log(JSON.stringify(states.map((state) => ({ ociVersion: OCI_VERSION, ...state }))));
   } else {
     console.log("ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER");
     for (const s of states) {
@@ -42,7 +57,7 @@ export function listCommand(args: string[], flags: GlobalFlags): number {
 }
 
 export function killCommand(args: string[], flags: GlobalFlags): number {
-  const { words } = parse(args, { all: { type: "boolean", short: "a" } }, false);
+  const { words } = parse(args, KILL_OPTIONS, false);
   if (words.length < 1 || words.length > 2) throw new UsageError("kill takes a container id and a signal");
   const number = signalNumber(words[1] ?? "TERM");
   if (number < 0) throw new UsageError(`Unknown signal "${words[1]}"`);
@@ -64,7 +79,7 @@ function signalThroughParent(pid: number, signal: number): number {
 }
 
 export async function deleteCommand(args: string[], flags: GlobalFlags): Promise<number> {
-  const { values, words } = parse(args, { force: { type: "boolean", short: "f" } }, false);
+  const { values, words } = parse(args, DELETE_OPTIONS, false);
   const id = onlyId(words, "delete");
   const states = new StateDirectory(flags.root);
   const state = values.force === true ? readOrNull(states, id) : states.read(id);

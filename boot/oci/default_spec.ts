@@ -1,11 +1,13 @@
 // The config.json that `tsvisor spec` writes: runc's defaults.
 
+import { OCI_VERSION } from "../version.ts";
+
 const CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
 
 /** A config.json for `args`. */
 export function defaultSpec(args: readonly string[]): unknown {
   return {
-    ociVersion: "1.2.0",
+    ociVersion: OCI_VERSION,
     process: {
       terminal: true,
       user: { uid: 0, gid: 0 },

@@ -1,62 +1,66 @@
 // The OCI bundle's config.json (runtime-spec 1.2): its schema, and reading it with one clear line for what is wrong.
 
-import { z } from "zod";
+import * as z from "../schema.ts";
 
-const capabilityList = z.array(z.string()).optional();
+const text = z.optional(z.string());
+const texts = z.optional(z.array(z.string()));
+const amount = z.optional(z.number());
+const count = z.number().check(z.int(), z.nonnegative());
+const absolutePath = z.string().check(z.startsWith("/", "must be an absolute path"));
+const id = z.number().check(z.int(), z.gte(0), z.lte(0xffff_fffe));
 
 const mountSchema = z.object({
-  destination: z.string().startsWith("/", "must be an absolute path"),
-  type: z.string().optional(),
-  source: z.string().optional(),
-  options: z.array(z.string()).optional(),
+  destination: absolutePath,
+  type: text,
+  source: text,
+  options: texts,
 });
 
 const rlimitSchema = z.object({
   type: z.string(),
-  soft: z.number().nonnegative(),
-  hard: z.number().nonnegative(),
+  soft: z.number().check(z.nonnegative()),
+  hard: z.number().check(z.nonnegative()),
 });
 
-const id = z.number().int().min(0).max(0xffff_fffe);
+const processSchema = z.object({
+  terminal: z.optional(z.boolean()),
+  consoleSize: z.optional(z.object({ height: count, width: count })),
+  user: z.optional(z.object({
+    uid: z._default(id, 0),
+    gid: z._default(id, 0),
+    umask: z.optional(z.number().check(z.int(), z.gte(0), z.lte(0o777))),
+    additionalGids: z.optional(z.array(id)),
+  })),
+  args: z.array(z.string()).check(z.minLength(1, "must name a program")),
+  env: texts,
+  cwd: absolutePath,
+  capabilities: z.optional(z.object({
+    bounding: texts,
+    effective: texts,
+    inheritable: texts,
+    permitted: texts,
+    ambient: texts,
+  })),
+  rlimits: z.optional(z.array(rlimitSchema)),
+  noNewPrivileges: z.optional(z.boolean()),
+  oomScoreAdj: z.optional(z.number().check(z.int())),
+});
+
+const resourcesSchema = z.object({
+  memory: z.optional(z.object({ limit: amount })),
+  pids: z.optional(z.object({ limit: amount })),
+  cpu: z.optional(z.object({ quota: amount, period: amount })),
+});
 
 export const configSchema = z.object({
   ociVersion: z.string(),
-  process: z.object({
-    terminal: z.boolean().optional(),
-    consoleSize: z.object({ height: z.number().int().nonnegative(), width: z.number().int().nonnegative() })
-      .optional(),
-    user: z.object({
-      uid: id.default(0),
-      gid: id.default(0),
-      umask: z.number().int().min(0).max(0o777).optional(),
-      additionalGids: z.array(id).optional(),
-    }).optional(),
-    args: z.array(z.string()).min(1, "must name a program"),
-    env: z.array(z.string()).optional(),
-    cwd: z.string().startsWith("/", "must be an absolute path"),
-    capabilities: z.object({
-      bounding: capabilityList,
-      effective: capabilityList,
-      inheritable: capabilityList,
-      permitted: capabilityList,
-      ambient: capabilityList,
-    }).optional(),
-    rlimits: z.array(rlimitSchema).optional(),
-    noNewPrivileges: z.boolean().optional(),
-    oomScoreAdj: z.number().int().optional(),
-  }),
-  root: z.object({ path: z.string().min(1), readonly: z.boolean().optional() }),
-  hostname: z.string().max(64).optional(),
-  domainname: z.string().max(64).optional(),
-  mounts: z.array(mountSchema).optional(),
-  annotations: z.record(z.string(), z.string()).optional(),
-  linux: z.object({
-    resources: z.object({
-      memory: z.object({ limit: z.number().optional() }).optional(),
-      pids: z.object({ limit: z.number().optional() }).optional(),
-      cpu: z.object({ quota: z.number().optional(), period: z.number().optional() }).optional(),
-    }).optional(),
-  }).optional(),
+  process: processSchema,
+  root: z.object({ path: z.string().check(z.minLength(1)), readonly: z.optional(z.boolean()) }),
+  hostname: z.optional(z.string().check(z.maxLength(64))),
+  domainname: z.optional(z.string().check(z.maxLength(64))),
+  mounts: z.optional(z.array(mountSchema)),
+  annotations: z.optional(z.record(z.string(), z.string())),
+  linux: z.optional(z.object({ resources: z.optional(resourcesSchema) })),
 });
 
 export type OciConfig = z.infer<typeof configSchema>;

@@ -394,7 +394,8 @@ export const RB_ENABLE_CAD = 0x89abcdef;
 export const RB_HALT_SYSTEM = 0xcdef0123;
 export const RB_SW_SUSPEND = 0xd000fce2;
 
-// membarrier, kcmp, rseq
+// rseq(2)
+export const RSEQ_FLAG_UNREGISTER = 1;
 
 // ELF auxiliary vector, getauxval(3)
 export const AT_NULL = 0;

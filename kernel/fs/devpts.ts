@@ -236,8 +236,8 @@ function mountOf(task: Task, fs: DevptsFilesystem): Mount | null {
   return null;
 }
 
-/** The files of the console: the slave of `terminal`, by its name where the file system is mounted. */
-export function openConsole(task: Task, fs: DevptsFilesystem, terminal: Terminal): File {
+/** A file of a container's own terminal: the slave of `terminal`, by its name where the file system is mounted. */
+export function openTerminal(task: Task, fs: DevptsFilesystem, terminal: Terminal): File {
   const inode = fs.slaveInode(terminal)!;
   const file = new SlaveFile(inode, terminal, O_RDWR);
   const mount = mountOf(task, fs);

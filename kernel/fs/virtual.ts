@@ -1,8 +1,8 @@
 // Synthetic file systems: trees of directories, generated files and links that proc, sysfs and devtmpfs are made of.
 // Linux: kernfs, proc_dir_entry, seq_file. A file's text is made when it is read from offset 0, and read on from there.
 
-import { EACCES, EINVAL, EIO, ENOENT, ENOTDIR, EPERM } from "../abi/errno.ts";
-import { O_ACCMODE, O_RDONLY, S_IFDIR, S_IFLNK, S_IFREG, SEEK_CUR, SEEK_END, SEEK_SET } from "../abi/file.ts";
+import { EINVAL, EIO, ENOENT, ENOTDIR, EPERM } from "../abi/errno.ts";
+import { S_IFDIR, S_IFLNK, S_IFREG, SEEK_CUR, SEEK_END, SEEK_SET } from "../abi/file.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
 import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
@@ -144,7 +144,6 @@ export class GeneratedFile extends VirtualInode {
     this.accept = accept;
   }
   override open(_task: Task, flags: number): File | number {
-    if ((flags & O_ACCMODE) !== O_RDONLY && this.accept === null) return -EACCES;
     return new GeneratedOpenFile(this, flags);
   }
 }

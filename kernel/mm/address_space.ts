@@ -13,6 +13,7 @@ import {
 import { SIGSEGV } from "../abi/signal.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
+import { ResidentMemory } from "./residency.ts";
 import { growStack } from "./stack_growth.ts";
 import { type Vma, VmaSet } from "./vma.ts";
 
@@ -46,6 +47,12 @@ export class MemoryMap {
   dataEnd = 0;
   stackStart = 0;
   auxv: Uint8Array = new Uint8Array(0);
+  /** /proc/PID/coredump_filter. */
+  coredumpFilter = 0x33;
+  /** The largest the address space was seen, for VmPeak. */
+  peakBytes = 0;
+  /** What is in RAM; kept by mm/residency.ts. */
+  readonly resident = new ResidentMemory();
   /** prctl(PR_SET_DUMPABLE). */
   dumpable = 1;
 
@@ -70,9 +77,14 @@ export class MemoryMap {
   /** One task less; the last one gives the memory back. */
   drop(): void {
     if (--this.#references > 0) return;
+    this.leave();
+    this.space.release();
+  }
+
+  /** What it holds is let go, but for the platform's address space, which another map goes on with. */
+  leave(): void {
     this.areas.clear();
     this.setExecutable(null);
-    this.space.release();
   }
 
   /** Makes `file` what /proc/PID/exe shows. Writers are kept away as vfs/write_access.ts says: ETXTBSY. */
@@ -148,9 +160,12 @@ export class MemoryMap {
   mapsText(pathOf: (file: File) => string): string {
     let text = "";
     for (const area of this.areas) text += mapsLine(area, pathOf);
-    return text;
+    return text + VSYSCALL_LINE;
   }
 }
+
+/** The host's page at a fixed address, which every x86-64 process has. */
+const VSYSCALL_LINE = "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n";
 
 /** One line of /proc/PID/maps, proc(5). */
 export function mapsLine(area: Vma, pathOf: (file: File) => string): string {

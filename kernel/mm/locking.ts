@@ -9,8 +9,8 @@ import type { Task } from "../task/task.ts";
 import { mayLock } from "./limits.ts";
 import type { Vma } from "./vma.ts";
 
-/** mlock(2) and mlock2(2); with `onFault` pages are not brought in now. */
-export function lockMemory(task: Task, address: number, length: number, onFault: boolean): number {
+/** mlock(2) and mlock2(2); with `isOnFault` pages are not brought in now. */
+export function lockMemory(task: Task, address: number, length: number, isOnFault: boolean): number {
   if (mayLock(task, 0) === -EPERM) return -EPERM;
   const start = pageDown(address);
   const bytes = pageUp(length + (address - start));
@@ -24,7 +24,7 @@ export function lockMemory(task: Task, address: number, length: number, onFault:
   if (!areas.isCovered(start, start + bytes)) return -ENOMEM;
   areas.update(start, start + bytes, lock);
   // Memory without access cannot be brought in; it is locked all the same.
-  if (!onFault) task.mm.space.advise(task.thread, start, bytes, MADV_POPULATE_READ);
+  if (!isOnFault) task.mm.space.advise(task.thread, start, bytes, MADV_POPULATE_READ);
   return 0;
 }
 

@@ -16,15 +16,13 @@ import {
   O_RDONLY,
   PATH_MAX,
 } from "../abi/file.ts";
-import { InotifyFile } from "../fs/anonymous/inotify.ts";
+import { InotifyFile, WATCHES_MAX } from "../fs/anonymous/inotify.ts";
 import type { Task } from "../task/task.ts";
 import { DIRECTORY, FOLLOW, resolve } from "../vfs/path_walk.ts";
 import { MAY_READ, mayAccess } from "../vfs/permission.ts";
 import type { Args } from "./args.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
-/** fs.inotify.max_user_watches, for one instance here. */
-export const WATCHES_MAX = 65_536;
 const KEPT = IN_ALL_EVENTS | IN_ONESHOT | IN_EXCL_UNLINK;
 const KNOWN = IN_ALL_EVENTS | IN_ONESHOT | IN_EXCL_UNLINK | IN_ONLYDIR | IN_DONT_FOLLOW | IN_MASK_ADD |
   IN_MASK_CREATE;

@@ -45,6 +45,7 @@ import {
   WUNTRACED,
 } from "../abi/task.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
+import { residentMemory } from "../mm/residency.ts";
 import { cloneTask } from "../task/clone.ts";
 import { exitGroup, exitTask } from "../task/exit.ts";
 import { PID_LEVELS_MAX } from "../task/namespaces.ts";
@@ -413,12 +414,12 @@ function getrusage(task: Task, args: Args): number {
       usage.cpuNanos = group.cpuNanos();
       usage.voluntarySwitches = group.usage.voluntarySwitches;
       for (const other of group.tasks) usage.voluntarySwitches += other.blockCount;
-      usage.maxResidentKib = task.mm.space.residentPages() * (PAGE_SIZE / 1024);
+      usage.maxResidentKib = residentMemory(task).peakPages * (PAGE_SIZE / 1024);
       break;
     case RUSAGE_THREAD:
       usage.cpuNanos = task.thread.cpuNanos();
       usage.voluntarySwitches = task.blockCount;
-      usage.maxResidentKib = task.mm.space.residentPages() * (PAGE_SIZE / 1024);
+      usage.maxResidentKib = residentMemory(task).peakPages * (PAGE_SIZE / 1024);
       break;
     case RUSAGE_CHILDREN:
       usage.add(group.childrenUsage);

@@ -12,6 +12,7 @@ import {
   PRIO_USER,
   RLIMIT_NICE,
   RLIMIT_RTPRIO,
+  RSEQ_FLAG_UNREGISTER,
   SCHED_BATCH,
   SCHED_DEADLINE,
   SCHED_FIFO,
@@ -39,8 +40,6 @@ const RR_NANOS = 100_000_000;
 const SLICE_NANOS = 4_000_000;
 const SCHED_ATTR_BYTES_MIN = 48;
 const SCHED_ATTR_BYTES = 56;
-
-const RSEQ_FLAG_UNREGISTER = 1;
 
 const bytes = new Uint8Array(64);
 

@@ -1,6 +1,6 @@
 // System V message queues: msgget(2), msgsnd(2), msgrcv(2), msgctl(2).
 
-import { EACCES, EAGAIN, EFAULT, EIDRM, EINTR, EINVAL, ENOMSG, ENOSYS, EPERM } from "../abi/errno.ts";
+import { EACCES, EAGAIN, EFAULT, EIDRM, EINVAL, ENOMSG, EPERM, ERESTARTNOHAND } from "../abi/errno.ts";
 import { POLLIN, POLLOUT } from "../abi/file.ts";
 import {
   IPC_CREAT,
@@ -24,7 +24,6 @@ import { MAY_READ_OBJECT, MAY_WRITE_OBJECT } from "../ipc/system_v/ids.ts";
 import { MESSAGE_BYTES_MAX, QUEUE_BYTES, QUEUES_MAX, TypedQueue } from "../ipc/system_v/messages.ts";
 import { systemV } from "../ipc/system_v/tables.ts";
 import type { Task } from "../task/task.ts";
-import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
 import { FULL, partial, type SyscallFamily, type SyscallHandler } from "./table.ts";
 
@@ -103,7 +102,9 @@ function msgsnd(task: Task, args: Args): number {
 function msgrcv(task: Task, args: Args): number {
   const size = args.word(2), type = args.i53(3), flags = args.u32(4);
   if (size >= 2 ** 63) return -EINVAL;
-  if ((flags & MSG_COPY) !== 0) return unfinished("msgrcv MSG_COPY", ENOSYS);
+  if ((flags & MSG_COPY) !== 0 && ((flags & IPC_NOWAIT) === 0 || (flags & MSG_EXCEPT) !== 0 || type < 0)) {
+    return -EINVAL;
+  }
   const queue = queueOf(task, args.i32(0));
   if (typeof queue === "number") return queue;
   if (queue.mayAccess(task, MAY_READ_OBJECT) < 0) return -EACCES;
@@ -126,7 +127,7 @@ function wait(
   if ((flags & IPC_NOWAIT) !== 0) return -errno;
   task.scratch = queue;
   task.waitOn(queue.queue, events);
-  return task.block(again, -EINTR);
+  return task.block(again, -ERESTARTNOHAND);
 }
 
 function msgctl(task: Task, args: Args): number {

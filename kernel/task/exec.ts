@@ -16,7 +16,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../abi/memory.ts";
-import { SIGSEGV } from "../abi/signal.ts";
+import { SIGKILL, SIGSEGV } from "../abi/signal.ts";
 import { RLIMIT_STACK } from "../abi/task.ts";
 import { type GuestThread, REG, REGS_COUNT, USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { ElfImage } from "../loader/elf.ts";
@@ -40,6 +40,7 @@ import { commitCredentials } from "./credential_changes.ts";
 import { killOtherThreads, releaseVforkParent, resetForExec } from "./exec_changes.ts";
 import { credentialsAfterExec, type ExecCredentials } from "./exec_credentials.ts";
 import { exitGroup } from "./exit.ts";
+import { leaveRseq } from "./futex_exit.ts";
 import { NO_RESULT, type Task } from "./task.ts";
 
 /** Where position-independent programs go without randomization: two thirds of the space (ELF_ET_DYN_BASE). */
@@ -142,13 +143,18 @@ function become(task: Task, program: Program, filename: string, envp: readonly s
     const result = load(task, program, filename, envp, changed);
     if (result < 0) return result;
   } else {
-    const thread = task.kernel.platform.createAddressSpace();
+    const thread = mayStayInProcess(task, program, changed)
+      ? null
+      : task.kernel.platform.createAddressSpace();
     if (typeof thread === "number") return thread;
     if (killOtherThreads(task) < 0) {
-      thread.addressSpace.release();
+      thread?.addressSpace.release();
       return NO_RESULT;
     }
-    swapImage(task, thread);
+    if (!changeImage(task, thread)) {
+      exitGroup(task, SIGKILL);
+      return NO_RESULT;
+    }
     if (load(task, program, filename, envp, changed) < 0) {
       exitGroup(task, SIGSEGV);
       return NO_RESULT;
@@ -161,6 +167,35 @@ function become(task: Task, program: Program, filename: string, envp: readonly s
   task.files.closeForExec(task);
   releaseVforkParent(task);
   return NO_RESULT;
+}
+
+/**
+ * Whether the new program may run in the host process of the old one, emptied. Not where it has other rights: a guest can
+ * leave things in its process that the kernel does not know of, a thread of the host's for one.
+ */
+function mayStayInProcess(task: Task, program: Program, changed: ExecCredentials): boolean {
+  const { mm } = task;
+  return mm.space.clear !== undefined && mm.references === 1 && mm.dumpable === 1 && !changed.isSecure &&
+    dumpableAfter(program, changed) === 1;
+}
+
+/** Goes over to `thread`, or empties the task's own address space. False when neither can be had. */
+function changeImage(task: Task, thread: GuestThread | null): boolean {
+  if (thread === null && clearImage(task)) return true;
+  const fresh = thread ?? task.kernel.platform.createAddressSpace();
+  if (typeof fresh === "number") return false;
+  swapImage(task, fresh);
+  return true;
+}
+
+function clearImage(task: Task): boolean {
+  const { mm, thread } = task;
+  if (mm.references > 1) return false;
+  leaveRseq(task);
+  if (mm.space.clear!(thread) < 0) return false;
+  task.mm = new MemoryMap(mm.space, mm.host);
+  mm.leave();
+  return true;
 }
 
 /** The task goes over to a pristine address space. A vfork child leaves its parent's; otherwise it goes with its last user. */
@@ -191,7 +226,7 @@ function load(
   const { image, interpreter, file } = program;
   const { mm } = task;
   mm.setExecutable(file);
-  applyCredentials(task, changed);
+  applyCredentials(task, program, changed);
   const isRandom = (task.personality & ADDR_NO_RANDOMIZE) === 0;
   if (isRandom) mm.host.random(randomBytes, 0, randomBytes.length);
   else randomBytes.fill(0);
@@ -244,11 +279,9 @@ function load(
 }
 
 /** The new identity holds for the new memory: who may not read the program may not look into its process either. */
-function applyCredentials(task: Task, changed: ExecCredentials): void {
+function applyCredentials(task: Task, program: Program, changed: ExecCredentials): void {
   const { credentials, isSecure } = changed;
-  const isPlain = credentials.euid === credentials.uid && credentials.egid === credentials.gid;
-  const isReadable = mayAccess(credentials, task.mm.exe!.inode, MAY_READ) === 0;
-  task.mm.dumpable = isPlain && isReadable ? 1 : 0;
+  task.mm.dumpable = dumpableAfter(program, changed);
   commitCredentials(task, credentials);
   if (!isSecure) return;
   task.parentDeathSignal = 0;
@@ -258,6 +291,12 @@ function applyCredentials(task: Task, changed: ExecCredentials): void {
   if (soft > SECURE_STACK_BYTES_MAX) {
     limits.set(RLIMIT_STACK, SECURE_STACK_BYTES_MAX, limits.hard(RLIMIT_STACK));
   }
+}
+
+function dumpableAfter(program: Program, { credentials }: ExecCredentials): number {
+  const isPlain = credentials.euid === credentials.uid && credentials.egid === credentials.gid;
+  const isReadable = mayAccess(credentials, program.file.inode, MAY_READ) === 0;
+  return isPlain && isReadable ? 1 : 0;
 }
 
 /** Load bias of a position-independent image near `base`. */

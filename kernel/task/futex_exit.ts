@@ -2,7 +2,13 @@
 // PI locks go to who waits, and the word of set_tid_address(2) becomes 0. Linux: futex_exit_release(), mm_release();
 // get_robust_list(2), Documentation/locking/robust-futex-ABI.rst.
 
-import { FUTEX_BITSET_MATCH_ANY, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from "../abi/task.ts";
+import {
+  FUTEX_BITSET_MATCH_ANY,
+  FUTEX_OWNER_DIED,
+  FUTEX_TID_MASK,
+  FUTEX_WAITERS,
+  RSEQ_FLAG_UNREGISTER,
+} from "../abi/task.ts";
 import { i64, u64 } from "../abi/struct.ts";
 import { futexWake } from "./futex.ts";
 import { releaseOwnedLocks } from "./futex_pi.ts";
@@ -26,6 +32,7 @@ export function exitFutexes(task: Task): void {
     task.robustList = 0;
   }
   releaseOwnedLocks(task);
+  if (task.mm.references > 1) leaveRseq(task);
   if (task.clearChildTid !== 0) {
     // With nobody left to look at it, the write is saved.
     if (task.mm.references > 1 && writeWord(task, task.clearChildTid, 0) === 0) {
@@ -33,6 +40,14 @@ export function exitFutexes(task: Task): void {
     }
     task.clearChildTid = 0;
   }
+}
+
+/** The memory may go as soon as the word is 0: the host must not write its rseq(2) area any more. */
+export function leaveRseq(task: Task): void {
+  const { thread } = task;
+  if (task.rseqAddress === 0 || thread.isRunning) return;
+  thread.rseq?.(task.rseqAddress, task.rseqLength, RSEQ_FLAG_UNREGISTER, task.rseqSignature);
+  task.rseqAddress = 0;
 }
 
 function walkRobustList(task: Task): void {

@@ -129,6 +129,9 @@ export class Terminal implements LinePort, SessionTerminal {
   }
 
   /** Keys that would be taken now. */
+  get masterRoom(): number {
+    return this.#pending.free;
+  }
   get hasMasterRoom(): boolean {
     return this.#pending.free > 0;
   }

@@ -5,6 +5,7 @@ mod slot;
 mod gofer_host;
 mod host;
 mod spawn;
+mod terminal;
 mod confine;
 mod systrap;
 mod ptrace;

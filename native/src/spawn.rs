@@ -26,6 +26,9 @@ const FLAG_BLOCK_USR1: u32 = 4;
 /// Mounts it makes stay its own (with CLONE_NEWNS).
 const FLAG_PRIVATE_MOUNTS: u32 = 8;
 const FLAG_NO_NEW_PRIVS: u32 = 16;
+/// Descriptor 0 is a terminal of nobody and becomes its controlling terminal: SIGWINCH stays blocked, to be read from a
+/// descriptor; a hang-up does not end it (with FLAG_NEW_SESSION).
+const FLAG_TERMINAL: u32 = 32;
 
 fn strings(buffer: *const u8, length: u32, pointers: &mut Vec<*const libc::c_char>) -> bool {
     let mut at = 0usize;
@@ -113,6 +116,10 @@ extern "C" fn become_program(start: *mut c_void) -> i32 {
         if start.flags & FLAG_BLOCK_USR1 != 0 {
             libc::sigaddset(&mut mask, libc::SIGUSR1);
         }
+        if start.flags & FLAG_TERMINAL != 0 {
+            libc::sigaddset(&mut mask, libc::SIGWINCH);
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+        }
         libc::sigprocmask(libc::SIG_SETMASK, &mask, null_mut());
         // First out of the way, then to their places: a source may be another's target.
         let mut high = [0i32; FDS_MAX];
@@ -126,6 +133,9 @@ extern "C" fn become_program(start: *mut c_void) -> i32 {
             if libc::dup2(high[i], i as i32) < 0 {
                 libc::_exit(126);
             }
+        }
+        if start.flags & FLAG_TERMINAL != 0 && libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
+            libc::_exit(126);
         }
         libc::syscall(libc::SYS_close_range, start.count as u32, u32::MAX, 0);
         libc::execve(*start.argv, start.argv, start.envp);

@@ -111,6 +111,7 @@ impl Sentry {
 
     /// epoll; host events go to the control block. The doorbell is drained and not reported.
     fn poll(&mut self, timeout_nanos: f64) -> usize {
+        // SAFETY: all zeros is a valid epoll_event.
         let mut events: [libc::epoll_event; 64] = unsafe { std::mem::zeroed() };
         let n = if timeout_nanos == 0.0 {
             // SAFETY: the buffer holds 64 events.
@@ -212,6 +213,7 @@ pub extern "C" fn tsv_systrap_start() -> i32 {
 
 fn fill_common(common: *mut u8) {
     let filter = stub_filter();
+    // SAFETY: reads the auxiliary vector of this process.
     let has_fsgsbase = unsafe { libc::getauxval(libc::AT_HWCAP2) } & 2 != 0;
     // Components of the XSAVE area that fit the slot's FPU page: all but the AMX tiles.
     let mask = xcr0() & !(3 << 17);

@@ -14,6 +14,7 @@ use slot::*;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
+    // SAFETY: exit_group touches no memory.
     unsafe { syscall(231, 99, 0, 0, 0, 0, 0) };
     loop {}
 }
@@ -306,6 +307,7 @@ unsafe fn put_reg(slot: u64, index: u64, value: u64) {
 }
 #[inline(always)]
 fn has_fsgsbase() -> bool {
+    // SAFETY: the common page is mapped, read-only, before the first of our code runs.
     unsafe { get32(COMMON, COMMON_FLAGS) & COMMON_HAS_FSGSBASE != 0 }
 }
 
@@ -637,6 +639,7 @@ unsafe fn argument(slot: u64, n: u32) -> u64 {
     } else {
         R9
     };
+    // SAFETY: `slot` is the caller's own slot, and index is one of the six above.
     unsafe { reg(slot, index) }
 }
 
@@ -986,6 +989,7 @@ unsafe extern "C" fn memset(to: *mut u8, value: i32, length: usize) -> *mut u8 {
 }
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
+    // SAFETY: the compiler calls this with ranges that are its own to copy.
     unsafe { asm!("rep movsb", inout("rdi") to => _, inout("rsi") from => _, inout("rcx") length => _, options(nostack)) };
     to
 }

@@ -31,6 +31,8 @@ import {
   OP_FORK,
   OP_PATCH,
   OP_RECEIVE_FDS,
+  PATCH_TABLE,
+  PATCH_TABLE_BYTES,
   SLOT_BYTES,
   SLOT_TID,
   STAGING_IN,
@@ -77,7 +79,7 @@ export class SystrapAddressSpace implements AddressSpace {
   /** Host pid of the stub process; 0 until the fork has answered. */
   pid = 0;
   readonly threads = new Set<SystrapThread>();
-  readonly patches: Patches;
+  patches: Patches;
   protectionOf: ((address: number) => number) | null = null;
   isOwnCode: (address: number, end: number) => boolean = () => true;
   /** Its process is gone or not to be trusted any more. */
@@ -324,6 +326,20 @@ export class SystrapAddressSpace implements AddressSpace {
     }
     // Either the words beside it never stood still, or the page cannot be written.
     return -EFAULT;
+  }
+
+  clear(thread: GuestThread): number {
+    if (this.threads.size !== 1 || this.isDead) return -EAGAIN;
+    for (const ended of this.#ended) if (!ended.hasEnded) return -EAGAIN;
+    const by = thread as SystrapThread;
+    by.forgetCall();
+    // All but the patch table, which is ours. Trampolines and table are written anew as they are used.
+    by.call(SYS_munmap, true, 0, PATCH_TABLE);
+    const above = PATCH_TABLE + PATCH_TABLE_BYTES;
+    by.call(SYS_munmap, true, above, USER_ADDRESS_END - above);
+    const result = by.run();
+    this.patches = new Patches(this, null);
+    return result;
   }
 
   residentPages(): number {

@@ -34,8 +34,8 @@ export const fixedItem = (argument: number, size: number) => marshalItem(ITEM_FI
 export const bufferItem = (argument: number, length: number, unit: number) =>
   marshalItem(ITEM_BUFFER, argument, length, unit);
 /** Iovecs; with content where the call reads from them. */
-export const iovecItem = (argument: number, count: number, withContent: boolean) =>
-  marshalItem(withContent ? ITEM_IOVEC_CONTENT : ITEM_IOVEC, argument, count, 16);
+export const iovecItem = (argument: number, count: number, hasContent: boolean) =>
+  marshalItem(hasContent ? ITEM_IOVEC_CONTENT : ITEM_IOVEC, argument, count, 16);
 /** struct msghdr and its iovecs; with content for sending. */
-export const messageItem = (argument: number, withContent: boolean) =>
-  marshalItem(withContent ? ITEM_MSGHDR_CONTENT : ITEM_MSGHDR, argument, 0, 56);
+export const messageItem = (argument: number, hasContent: boolean) =>
+  marshalItem(hasContent ? ITEM_MSGHDR_CONTENT : ITEM_MSGHDR, argument, 0, 56);

@@ -23,8 +23,8 @@ const TWO_32 = 4294967296;
 const SYS_mprotect = 10;
 const PAGE = 4096;
 
-/** A site is patched at this trap: most sites of a short program run once or twice, and a patch costs three traps. */
-const PATCH_AT_HIT = 2;
+/** A site is patched at this trap: most sites of a short program run a few times, and a patch costs as much as six traps. */
+const PATCH_AT_HIT = 8;
 /** Sites counted per address space; a program that traps at more keeps working through SIGSYS. */
 const COUNTED_SITES_MAX = 16384;
 
@@ -74,7 +74,7 @@ export class Patches {
     this.#returns = parent === null ? [] : parent.#returns.slice();
     this.isTrapping = parent !== null && parent.isTrapping;
     if (parent !== null) {
-      this.#isShared = parent.#isShared = parent.#sites.size > 0;
+      this.#isShared = parent.#isShared = true;
       this.#lowest = parent.#lowest;
       this.#highest = parent.#highest;
     }

@@ -382,9 +382,7 @@ export class SystrapThread implements GuestThread {
       this.bytes[from + 512] |= 3;
       const copied = this.window.copyOut(address, this.bytes, from, size);
       if (copied < 0) return copied;
-      put16(this.bytes, from, FCW_INITIAL);
-      put32(this.bytes, from + 24, MXCSR_INITIAL);
-      zero(this.bytes, from + 512, 64);
+      clearFpu(this.bytes, from);
       return 0;
     }
     if (this.#commands > COMMANDS_MAX - 8 && this.run() < 0) return -EIO;
@@ -412,8 +410,24 @@ export class SystrapThread implements GuestThread {
     return 0;
   }
 
-  /** Nothing to do: a new address space is forked from a stub whose FPU nobody has used. */
+  /** Nothing to do: a new address space is forked from a stub whose FPU nobody has used, or forgetCall() has done it. */
   resetFpu(): void {}
+
+  /** What the current call has left undone is not to happen; the FPU goes back to its initial state. For execve in place. */
+  forgetCall(): void {
+    const words = this.words;
+    this.#commands = 0;
+    this.window.reset();
+    words[OUT_COUNT >> 2] = 0;
+    words[SLOT_SITE >> 2] = 0;
+    this.setOverride(0);
+    if (!this.isTrapped) {
+      this.command(OP_XRSTOR, false, 0, COMMON + COMMON_FPU);
+      return;
+    }
+    const frame = this.#frameFpu(this.platform.fpuBytes);
+    if (frame >= 0) clearFpu(this.bytes, frame);
+  }
 
   /** Offset in the slot of the FPU area of the host's signal frame, or -1 when the pointers do not fit the slot. */
   #frameFpu(size: number): number {
@@ -479,4 +493,11 @@ export class SystrapThread implements GuestThread {
   get hasEnded(): boolean {
     return this.words[SLOT_TID >> 2] === 0;
   }
+}
+
+/** Makes the XSAVE area at `at` the FPU's initial state. */
+function clearFpu(bytes: Uint8Array, at: number): void {
+  put16(bytes, at, FCW_INITIAL);
+  put32(bytes, at + 24, MXCSR_INITIAL);
+  zero(bytes, at + 512, 64);
 }

@@ -10,7 +10,7 @@
 #include <sys/rseq.h>
 
 #define PAGE 4096UL
-#define ROUNDS 6 /* enough for any platform to have made up its mind about a site */
+#define ROUNDS 12 /* enough for any platform to have made up its mind about a site */
 
 static sigjmp_buf back;
 static void jump(int number) { siglongjmp(back, number); }
@@ -380,6 +380,25 @@ static void children(void) {
   munmap(page, PAGE);
 }
 
+/* What one child has made of a site is not to be taken for its sibling's. */
+static void siblings(void) {
+  unsigned char *page = new_pages(1);
+  put_mov(page, SYS_getpid);
+  put_mov(page + 64, SYS_getppid);
+  seal(page, 1);
+  Code first = (Code)page, second = (Code)(page + 64);
+  for (int child_number = 0; child_number < 2; child_number++) {
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+      for (int i = 0; child_number == 1 && i < ROUNDS; i++) second(0);
+      for (int i = 0; i < ROUNDS; i++) first(0);
+      _exit(first(0) != getpid() || (child_number == 1 && second(0) != parent));
+    }
+    CALL(child_number == 0 ? "first child's site" : "second child's sites", wait_code(child));
+  }
+  munmap(page, PAGE);
+}
+
 static unsigned char *site;
 static int wrong, begun;
 static void *hammer(void *argument) {
@@ -578,6 +597,7 @@ int main(void) {
   action.sa_handler = jump;
   sigaction(SIGSEGV, &action, NULL);
   sigaction(SIGBUS, &action, NULL);
+  siblings(); /* first: while this process has no site of its own that is patched */
   registers();
   if (__builtin_cpu_supports("avx")) vectors();
   pid_t child = fork();

@@ -132,6 +132,13 @@ static void messages(void) {
   message.type = 1;
   CALL("msgsnd too long", msgsnd(id, &message, 8193, 0));
   CALL("too small a buffer", msgrcv(id, &message, 3, 3, 0));
+  CALL("a copy", msgrcv(id, &message, 100, 1, MSG_COPY | IPC_NOWAIT));
+  CALL("is of the second", message.type);
+  CALL("a copy of what is not there", msgrcv(id, &message, 100, 3, MSG_COPY | IPC_NOWAIT));
+  CALL("a copy that would wait", msgrcv(id, &message, 100, 0, MSG_COPY));
+  CALL("a copy of all but one", msgrcv(id, &message, 100, 0, MSG_COPY | IPC_NOWAIT | MSG_EXCEPT));
+  CALL("a copy into too little", msgrcv(id, &message, 1, 0, MSG_COPY | IPC_NOWAIT));
+  CALL("a copy cut short", msgrcv(id, &message, 1, 0, MSG_COPY | IPC_NOWAIT | MSG_NOERROR));
   CALL("by type", msgrcv(id, &message, 100, 2, 0));
   CALL("lowest type", msgrcv(id, &message, 100, -3, 0));
   CALL("was", message.type);

@@ -22,6 +22,8 @@ import { AnonymousFile, putIntResult } from "./filesystem.ts";
 
 /** Events queued (fs.inotify.max_queued_events); then one IN_Q_OVERFLOW. */
 export const QUEUED_EVENTS_MAX = 16_384;
+/** fs.inotify.max_user_watches, for one instance here. */
+export const WATCHES_MAX = 65_536;
 /** Bytes of struct inotify_event before the name. */
 const EVENT_BYTES = 16;
 

@@ -25,19 +25,19 @@ const buffer = new Uint8Array(STEP_BYTES);
 const change = new AttributeChange();
 
 /** Makes sure that `inode` stands in the upper layer; content comes along unless it is not wanted. 0 or -ERRNO. */
-export function copyUp(inode: OverlayInode, withContent = true): number {
+export function copyUp(inode: OverlayInode, hasContent = true): number {
   if (inode.upper !== null) return 0;
   if (inode.fs.upperRoot === null) return -EROFS;
   const { parent } = inode;
   // Without a name it lives on for whoever has it open; it gets a copy without a name.
-  if (parent === null) return copyUnnamed(inode, withContent);
+  if (parent === null) return copyUnnamed(inode, hasContent);
   const above = copyUp(parent);
   if (above < 0) return above;
   const directory = parent.upper!;
   const times = timesOf(directory);
   const made = make(inode, directory);
   if (typeof made === "number") return made;
-  const result = fill(inode, made, withContent);
+  const result = fill(inode, made, hasContent);
   if (result < 0) {
     if (made.isDirectory) directory.rmdir(inode.name, made);
     else directory.unlink(inode.name, made);
@@ -50,11 +50,11 @@ export function copyUp(inode: OverlayInode, withContent = true): number {
   return 0;
 }
 
-function copyUnnamed(inode: OverlayInode, withContent: boolean): number {
+function copyUnnamed(inode: OverlayInode, hasContent: boolean): number {
   if ((inode.mode & S_IFMT) !== S_IFREG) return -ENOENT;
   const made = inode.fs.upperRoot!.createUnnamed({ mode: inode.mode, uid: inode.uid, gid: inode.gid });
   if (typeof made === "number") return made;
-  const result = fill(inode, made, withContent);
+  const result = fill(inode, made, hasContent);
   if (result === 0) inode.setUpper(made);
   return result;
 }
@@ -96,9 +96,9 @@ function make(inode: OverlayInode, directory: Inode): Inode | number {
 }
 
 /** Content, extended attributes, then the attributes that the others would have changed. */
-function fill(inode: OverlayInode, upper: Inode, withContent: boolean): number {
+function fill(inode: OverlayInode, upper: Inode, hasContent: boolean): number {
   const lower = inode.real;
-  if (withContent && (lower.mode & S_IFMT) === S_IFREG) {
+  if (hasContent && (lower.mode & S_IFMT) === S_IFREG) {
     const copied = copyContent(inode, lower, upper);
     if (copied < 0) return copied;
   }

@@ -18,8 +18,9 @@ import {
   RLIMIT_SIGPENDING,
   RLIMIT_STACK,
 } from "../../abi/task.ts";
-import { PROT_EXEC, PROT_WRITE } from "../../abi/memory.ts";
+import { PAGE_SIZE, PROT_EXEC, PROT_WRITE } from "../../abi/memory.ts";
 import { SIG_DFL, SIG_IGN } from "../../abi/signal.ts";
+import { residentMemory } from "../../mm/residency.ts";
 import type { CapabilitySet } from "../../task/credentials.ts";
 import { type Task, TaskState } from "../../task/task.ts";
 import { nanosToTicks } from "../../task/usage.ts";
@@ -56,7 +57,7 @@ function memorySizes(task: Task): MemorySizes {
 }
 
 function residentPages(task: Task): number {
-  return task.hasExited ? 0 : task.mm.space.residentPages();
+  return task.hasExited ? 0 : residentMemory(task).pages;
 }
 
 /** One line of 52 fields. */
@@ -107,7 +108,7 @@ export function statText(fs: ProcFilesystem, task: Task): string {
     0,
     0,
     0,
-    group.exitSignal,
+    group.leader === task ? group.exitSignal : -1,
     0,
     0,
     0,
@@ -175,7 +176,6 @@ export function statusText(fs: ProcFilesystem, task: Task): string {
   const ids = (a: number, b: number, c: number, d: number) => `${a}\t${b}\t${c}\t${d}`;
   const masks = actionMasks(task);
   const pending = task.signals.pending, shared = group.pending;
-  const rss = residentPages(task) * 4096;
   const cpus = fs.kernel.cpuCount;
   const lines = [
     `Name:\t${task.name}`,
@@ -196,13 +196,18 @@ export function statusText(fs: ProcFilesystem, task: Task): string {
     `NSsid:\t${group.session.pid.in(pids)}`,
   ];
   if (!task.hasExited) {
+    const resident = residentMemory(task);
+    task.mm.peakBytes = Math.max(task.mm.peakBytes, sizes.total);
     lines.push(
-      `VmPeak:\t${kib(sizes.total)}`,
+      `VmPeak:\t${kib(task.mm.peakBytes)}`,
       `VmSize:\t${kib(sizes.total)}`,
       `VmLck:\t${kib(task.mm.areas.lockedBytes)}`,
       `VmPin:\t${kib(0)}`,
-      `VmHWM:\t${kib(rss)}`,
-      `VmRSS:\t${kib(rss)}`,
+      `VmHWM:\t${kib(resident.peakPages * PAGE_SIZE)}`,
+      `VmRSS:\t${kib(resident.pages * PAGE_SIZE)}`,
+      `RssAnon:\t${kib(resident.anonymousPages * PAGE_SIZE)}`,
+      `RssFile:\t${kib(resident.filePages * PAGE_SIZE)}`,
+      `RssShmem:\t${kib(resident.sharedPages * PAGE_SIZE)}`,
       `VmData:\t${kib(sizes.data)}`,
       `VmStk:\t${kib(sizes.stack)}`,
       `VmExe:\t${kib(task.mm.codeEnd - task.mm.codeStart)}`,

@@ -3,10 +3,13 @@
 import { EINVAL, EPERM } from "../../abi/errno.ts";
 import { CAP_SYS_ADMIN } from "../../abi/task.ts";
 import { KERNEL_RELEASE, KERNEL_SYSNAME, KERNEL_VERSION } from "../../abi/version.ts";
+import { MESSAGE_BYTES_MAX, MESSAGES_MAX, QUEUES_MAX } from "../../ipc/mqueue.ts";
 import { MAPPINGS_MAX } from "../../mm/limits.ts";
 import { PID_MAX } from "../../task/namespaces.ts";
 import { NR_OPEN } from "../../task/rlimits.ts";
 import type { Task } from "../../task/task.ts";
+import { EPOLL_ITEMS_MAX } from "../anonymous/epoll.ts";
+import { QUEUED_EVENTS_MAX, WATCHES_MAX } from "../anonymous/inotify.ts";
 import { type Accept, type Generate, GeneratedFile, StaticDirectory } from "../virtual.ts";
 import type { ProcFilesystem } from "./proc.ts";
 
@@ -49,6 +52,19 @@ export function addSysctls(fs: ProcFilesystem, root: StaticDirectory): void {
   file(kernel, "shmall", () => "18446744073692774399\n");
   file(kernel, "shmmax", () => "18446744073692774399\n");
   file(kernel, "shmmni", () => "4096\n");
+  // What a container finds there and does not change: programs ask whether a feature is to be had.
+  file(kernel, "core_uses_pid", () => "0\n");
+  file(kernel, "printk", () => "4\t4\t1\t7\n");
+  file(kernel, "panic", () => "0\n");
+  file(kernel, "perf_event_paranoid", () => "2\n");
+  file(kernel, "kptr_restrict", () => "1\n");
+  file(kernel, "dmesg_restrict", () => "1\n");
+  file(kernel, "unprivileged_bpf_disabled", () => "2\n");
+  file(kernel, "sysrq", () => "0\n");
+  file(kernel, "ns_last_pid", () => `${fs.pids.lastNumber}\n`);
+  const terminals = directory(kernel, "pty");
+  file(terminals, "max", () => "4096\n");
+  file(terminals, "nr", () => "0\n");
   const random = directory(kernel, "random");
   const bootId = uuid(fs);
   file(random, "boot_id", () => `${bootId}\n`);
@@ -66,12 +82,40 @@ export function addSysctls(fs: ProcFilesystem, root: StaticDirectory): void {
   file(files, "protected_regular", () => "1\n");
   file(files, "protected_fifos", () => "1\n");
 
+  file(files, "inode-nr", () => "0\t0\n");
+  file(files, "dentry-state", () => "0\t0\t45\t0\t0\t0\n");
+  file(files, "pipe-user-pages-soft", () => "16384\n");
+  file(files, "pipe-user-pages-hard", () => "0\n");
+  file(files, "aio-nr", () => "0\n");
+  file(files, "aio-max-nr", () => "65536\n");
+  file(files, "suid_dumpable", () => "0\n");
+  file(files, "lease-break-time", () => "45\n");
+  file(files, "leases-enable", () => "1\n");
+  const watches = directory(files, "inotify");
+  file(watches, "max_user_watches", () => `${WATCHES_MAX}\n`);
+  file(watches, "max_user_instances", () => "128\n");
+  file(watches, "max_queued_events", () => `${QUEUED_EVENTS_MAX}\n`);
+  const queues = directory(files, "mqueue");
+  file(queues, "msg_max", () => `${MESSAGES_MAX}\n`);
+  file(queues, "msg_default", () => `${MESSAGES_MAX}\n`);
+  file(queues, "msgsize_max", () => `${MESSAGE_BYTES_MAX}\n`);
+  file(queues, "msgsize_default", () => `${MESSAGE_BYTES_MAX}\n`);
+  file(queues, "queues_max", () => `${QUEUES_MAX}\n`);
+  file(directory(files, "epoll"), "max_user_watches", () => `${EPOLL_ITEMS_MAX}\n`);
+
   const vm = directory(sys, "vm");
   file(vm, "max_map_count", () => `${MAPPINGS_MAX}\n`);
   file(vm, "mmap_min_addr", () => "65536\n");
   file(vm, "overcommit_memory", () => "0\n");
   file(vm, "overcommit_ratio", () => "50\n");
   file(vm, "swappiness", () => "60\n");
+  file(vm, "min_free_kbytes", () => "67584\n");
+  file(vm, "dirty_ratio", () => "20\n");
+  file(vm, "dirty_background_ratio", () => "10\n");
+  file(vm, "nr_hugepages", () => "0\n");
+  file(vm, "vfs_cache_pressure", () => "100\n");
+  file(vm, "panic_on_oom", () => "0\n");
+  file(vm, "oom_kill_allocating_task", () => "0\n");
 
   const core = directory(directory(sys, "net"), "core");
   file(core, "somaxconn", () => "4096\n");

@@ -1,6 +1,7 @@
 // Files of /proc that are about the whole system: meminfo, cpuinfo, stat, uptime, loadavg, version ... Linux: fs/proc.
 
 import type { Kernel } from "../../kernel.ts";
+import { residentMemory } from "../../mm/residency.ts";
 import { TaskState } from "../../task/task.ts";
 import { nanosToTicks } from "../../task/usage.ts";
 import { KERNEL_RELEASE, KERNEL_VERSION } from "../../abi/version.ts";
@@ -77,7 +78,7 @@ function meminfo(kernel: Kernel): string {
   for (const task of kernel.tasks.values()) {
     if (task.hasExited || seen.has(task.mm)) continue;
     seen.add(task.mm);
-    used += task.mm.space.residentPages() * 4;
+    used += residentMemory(task).pages * 4;
   }
   const free = Math.max(0, total - used);
   const line = (name: string, kib: number) =>

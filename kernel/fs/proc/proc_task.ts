@@ -2,7 +2,7 @@
 // ptrace access checks do there.
 
 import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from "../../abi/errno.ts";
-import { O_ACCMODE, O_RDWR, O_WRONLY, S_IFDIR, S_IFLNK } from "../../abi/file.ts";
+import { O_ACCMODE, O_CLOEXEC, O_RDWR, O_WRONLY, S_IFDIR, S_IFLNK } from "../../abi/file.ts";
 import { CAP_SYS_PTRACE } from "../../abi/task.ts";
 import type { Task } from "../../task/task.ts";
 import type { File } from "../../vfs/file.ts";
@@ -11,6 +11,7 @@ import { placeOf } from "../../vfs/nameless.ts";
 import { type Path, pathName } from "../../vfs/path.ts";
 import { DynamicDirectory, GeneratedFile, StaticDirectory, VirtualLink } from "../virtual.ts";
 import type { ProcFilesystem } from "./proc.ts";
+import { ProcessMemoryInode, smapsRollupText, smapsText } from "./proc_memory.ts";
 import { mountinfoText, mountstatsText, mountsText } from "./proc_mounts.ts";
 import { limitsText, statmText, statText, statusText } from "./proc_status.ts";
 
@@ -45,6 +46,12 @@ export function processDirectory(fs: ProcFilesystem, task: Task, isThread: boole
     0o444,
     guarded(() => task.hasExited ? "" : task.mm.mapsText((file) => nameOf(file, fs.kernel.currentTask!))),
   );
+  add("smaps", 0o444, guarded(() => smapsText(task, (file) => nameOf(file, fs.kernel.currentTask!))));
+  add("smaps_rollup", 0o444, guarded(() => smapsRollupText(task)));
+  directory.add(
+    "mem",
+    new ProcessMemoryInode(fs, task, (reader) => mayInspect(reader, task), ...owner(task)),
+  );
   add("mounts", 0o444, (reader) => mountsText(task, reader));
   add("mountinfo", 0o444, (reader) => mountinfoText(task, reader));
   add("mountstats", 0o400, (reader) => mountstatsText(task, reader));
@@ -65,13 +72,17 @@ export function processDirectory(fs: ProcFilesystem, task: Task, isThread: boole
   add("setgroups", 0o444, () => "allow\n");
   directory.add("comm", commFile(fs, task));
   directory.add("oom_score_adj", oomFile(fs, task));
+  directory.add("oom_adj", oldOomFile(fs, task));
+  directory.add("coredump_filter", coredumpFile(fs, task));
+  directory.add("timerslack_ns", timerSlackFile(fs, task));
   directory.add("cwd", link(fs, task, () => task.fs.cwd));
   directory.add("root", link(fs, task, () => task.fs.root));
   directory.add("exe", link(fs, task, () => task.hasExited ? null : task.mm.exe?.path ?? null));
   directory.add("fd", fdDirectory(fs, task));
   directory.add("fdinfo", fdinfoDirectory(fs, task));
   directory.add("ns", namespaceDirectory(fs, task));
-  if (!isThread) directory.add("task", taskDirectory(fs, task));
+  if (isThread) add("children", 0o444, () => childrenText(fs, task));
+  else directory.add("task", taskDirectory(fs, task));
   return directory;
 }
 
@@ -124,6 +135,53 @@ function oomFile(fs: ProcFilesystem, task: Task): Inode {
     return 0;
   };
   return new GeneratedFile(fs, 0o644, () => `${task.threadGroup.oomScoreAdjust}\n`, write, ...owner(task));
+}
+
+/** What oom_score_adj was before Linux 2.6.36: -17 to 15. */
+function oldOomFile(fs: ProcFilesystem, task: Task): Inode {
+  const read = () => {
+    const value = task.threadGroup.oomScoreAdjust;
+    return `${value === 1000 ? 15 : Math.trunc(value * 17 / 1000)}\n`;
+  };
+  const write = (_writer: Task, text: string) => {
+    const value = Number(text.trim());
+    if (!Number.isInteger(value) || value < -17 || value > 15) return -EINVAL;
+    task.threadGroup.oomScoreAdjust = value === 15 ? 1000 : Math.trunc(value * 1000 / 17);
+    return 0;
+  };
+  return new GeneratedFile(fs, 0o644, read, write, ...owner(task));
+}
+
+/** core(5): which mappings a core dump would hold. Kept and shown; there are no core dumps. */
+function coredumpFile(fs: ProcFilesystem, task: Task): Inode {
+  const write = (_writer: Task, text: string) => {
+    const value = Number(text.trim());
+    if (!Number.isInteger(value) || value < 0) return -EINVAL;
+    task.mm.coredumpFilter = value & 0x1ff;
+    return 0;
+  };
+  const read = () => `${task.mm.coredumpFilter.toString(16).padStart(8, "0")}\n`;
+  return new GeneratedFile(fs, 0o644, read, write, ...owner(task));
+}
+
+/** As prctl(PR_SET_TIMERSLACK). */
+function timerSlackFile(fs: ProcFilesystem, task: Task): Inode {
+  const write = (_writer: Task, text: string) => {
+    const value = Number(text.trim());
+    if (!Number.isInteger(value) || value < 0) return -EINVAL;
+    const { scheduling } = task;
+    scheduling.timerSlackNanos = value === 0 ? scheduling.defaultTimerSlackNanos : value;
+    return 0;
+  };
+  return new GeneratedFile(fs, 0o666, () => `${task.scheduling.timerSlackNanos}\n`, write, ...owner(task));
+}
+
+/** Children of the process; of one thread, Linux shows those that it has made itself. */
+function childrenText(fs: ProcFilesystem, task: Task): string {
+  if (task.threadGroup.leader !== task) return "";
+  let text = "";
+  for (const child of task.threadGroup.children) text += `${child.pid.in(fs.pids)} `;
+  return text;
 }
 
 /** A magic link to a place of the process. */
@@ -183,9 +241,10 @@ function fdinfoDirectory(fs: ProcFilesystem, task: Task): Inode {
     if (file === null) return -ENOENT;
     const text = () => {
       const mount = file.path?.mount.id ?? 0;
+      const flags = file.flags | (task.files.isCloseOnExec(Number(name)) ? O_CLOEXEC : 0);
       return `pos:\t${file.position}\nflags:\t0${
-        file.flags.toString(8)
-      }\nmnt_id:\t${mount}\nino:\t${file.inode.ino}\n`;
+        flags.toString(8)
+      }\nmnt_id:\t${mount}\nino:\t${file.inode.ino}\n${file.infoText}`;
     };
     return new GeneratedFile(fs, 0o444, text, null, ...owner(task));
   };

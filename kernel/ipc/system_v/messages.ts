@@ -1,7 +1,7 @@
 // System V message queues: typed messages. Linux: ipc/msg.c, msgop(2).
 
-import { E2BIG, ENOMSG } from "../../abi/errno.ts";
-import { MSG_EXCEPT, MSG_NOERROR, MSQID_BYTES } from "../../abi/ipc.ts";
+import { E2BIG, EINVAL, ENOMSG } from "../../abi/errno.ts";
+import { MSG_COPY, MSG_EXCEPT, MSG_NOERROR, MSQID_BYTES } from "../../abi/ipc.ts";
 import { POLLIN, POLLOUT } from "../../abi/file.ts";
 import { put32, put64, zero } from "../../abi/struct.ts";
 import type { Pid } from "../../task/pid.ts";
@@ -68,13 +68,21 @@ export class TypedQueue extends IpcObject {
 
   /**
    * Takes the first message that `type` and `flags` ask for into `into`, at most `length` bytes: how many, -ENOMSG when
-   * there is none, -E2BIG.
+   * there is none, -E2BIG. With MSG_COPY message number `type` is copied and stays.
    */
   receive(task: Task, into: Uint8Array, length: number, type: number, flags: number): number {
-    const index = this.#find(type, flags);
+    const isCopy = (flags & MSG_COPY) !== 0;
+    const index = isCopy ? (type < this.#messages.length ? type : -1) : this.#find(type, flags);
     if (index < 0) return -ENOMSG;
     const message = this.#messages[index];
     if (message.bytes.length > length && (flags & MSG_NOERROR) === 0) return -E2BIG;
+    if (isCopy) {
+      // copy_msg(): a copy is never cut short.
+      if (message.bytes.length > length) return -EINVAL;
+      into.set(message.bytes);
+      this.lastType = message.type;
+      return message.bytes.length;
+    }
     this.#messages.splice(index, 1);
     this.bytes -= message.bytes.length;
     const n = Math.min(length, message.bytes.length);

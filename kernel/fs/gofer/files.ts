@@ -1,11 +1,11 @@
 // Open host files and directories.
 
-import { EINVAL } from "../abi/errno.ts";
-import { O_APPEND, S_IFDIR, SEEK_CUR, SEEK_SET } from "../abi/file.ts";
-import type { Task } from "../task/task.ts";
-import { type DirectorySink, File, type Mappable } from "../vfs/file.ts";
-import type { GoferInode } from "./gofer.ts";
-import { directoryType, seekIn } from "./tmpfs_files.ts";
+import { EINVAL } from "../../abi/errno.ts";
+import { O_APPEND, S_IFDIR, SEEK_CUR, SEEK_SET } from "../../abi/file.ts";
+import type { Task } from "../../task/task.ts";
+import { type DirectorySink, File, type Mappable } from "../../vfs/file.ts";
+import type { GoferInode } from "./inode.ts";
+import { directoryType, seekIn } from ".././tmpfs_files.ts";
 
 export class GoferRegularFile extends File implements Mappable {
   declare readonly inode: GoferInode;

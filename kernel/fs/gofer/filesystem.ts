@@ -1,0 +1,125 @@
+// Host files, served by the gofer process: the file system. Linux: a network file system in kind. Inodes stand in inode.ts,
+// open files in files.ts.
+
+import { EINVAL } from "../../abi/errno.ts";
+import { u32, u64 } from "../../abi/struct.ts";
+import type { GoferClient } from "../../../gofer/client.ts";
+import { CLOSE_COUNT_MAX, REQUEST, STAT_BYTES, STATFS_BYTES } from "../../../gofer/protocol.ts";
+import type { Host } from "../../../platform/platform.ts";
+import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
+import { GoferInode } from "./inode.ts";
+
+/** Donated descriptors kept open although no guest has the file open: libraries are opened again and again. */
+const IDLE_FDS_MAX = 256;
+
+export class GoferFilesystem extends Filesystem {
+  readonly client: GoferClient;
+  readonly host: Host;
+  readonly isReadOnly: boolean;
+  /** Files change only through us: what is known stays true. */
+  readonly isExclusive: boolean;
+  readonly #root: GoferInode;
+  /** Inodes by host device and number, so that hard links are one inode. */
+  readonly inodes = new Map<string, GoferInode>();
+  readonly #toClose: number[] = [];
+  /** Inodes with a cached descriptor and no open file, oldest first. */
+  readonly #idle = new Set<GoferInode>();
+
+  /** Connects: asks for the root. Throws with a clear text when the gofer refuses; boot reports it. */
+  constructor(client: GoferClient, host: Host, isReadOnly: boolean, isExclusive: boolean) {
+    super("9p");
+    this.client = client;
+    this.host = host;
+    this.isReadOnly = isReadOnly;
+    this.isExclusive = isExclusive;
+    client.request.start(REQUEST.MOUNT);
+    const result = client.call();
+    if (result < 0) throw new Error(`Cannot mount host files: errno ${-result}`);
+    const node = client.answer.u32();
+    this.#root = this.take(node)!;
+    this.#root.hold();
+  }
+
+  override get root(): GoferInode {
+    return this.#root;
+  }
+
+  override get options(): string {
+    return this.isExclusive ? "cache=exclusive" : "cache=shared";
+  }
+
+  /** The inode of `node` with the stat that stands next in the answer; null when the answer is short. */
+  take(node: number): GoferInode | null {
+    const answer = this.client.answer;
+    const at = answer.raw(STAT_BYTES);
+    if (at < 0) return null;
+    return this.#inodeOf(answer.bytes, at, node, null, "");
+  }
+
+  /** As take(), for an entry of a directory that has no node on the server yet. */
+  takeEntry(bytes: Uint8Array, at: number, parent: GoferInode, name: string): GoferInode {
+    return this.#inodeOf(bytes, at, -1, parent, name);
+  }
+
+  #inodeOf(bytes: Uint8Array, at: number, node: number, parent: GoferInode | null, name: string): GoferInode {
+    const device = u64(bytes, at), number = u64(bytes, at + 8);
+    const key = `${device}:${number}`;
+    const known = this.inodes.get(key);
+    if (known !== undefined) {
+      known.adopt(node, parent, name);
+      known.load(bytes, at);
+      return known;
+    }
+    const inode = new GoferInode(this, key, number, u32(bytes, at + 24));
+    inode.adopt(node, parent, name);
+    inode.load(bytes, at);
+    this.inodes.set(key, inode);
+    return inode;
+  }
+
+  /** Closes a node on the server, together with others. */
+  closeNode(node: number): void {
+    this.#toClose.push(node);
+    if (this.#toClose.length < CLOSE_COUNT_MAX) return;
+    const request = this.client.request;
+    request.start(REQUEST.CLOSE);
+    request.u16(this.#toClose.length);
+    for (const closing of this.#toClose) request.u32(closing);
+    this.#toClose.length = 0;
+    this.client.call();
+  }
+
+  /** `inode` has a descriptor nobody uses now; the oldest such are closed. */
+  noteIdle(inode: GoferInode): void {
+    this.#idle.delete(inode);
+    this.#idle.add(inode);
+    if (this.#idle.size <= IDLE_FDS_MAX) return;
+    for (const oldest of this.#idle) {
+      this.#idle.delete(oldest);
+      oldest.closeFds();
+      return;
+    }
+  }
+  noteUsed(inode: GoferInode): void {
+    this.#idle.delete(inode);
+  }
+
+  override statfs(into: FilesystemStat): number {
+    this.client.request.start(REQUEST.STATFS);
+    this.client.request.u32(this.#root.node());
+    const result = this.client.call();
+    if (result < 0) return result;
+    const at = this.client.answer.raw(STATFS_BYTES);
+    if (at < 0) return -EINVAL;
+    const bytes = this.client.answer.bytes;
+    into.type = u64(bytes, at);
+    into.blockSize = u64(bytes, at + 8);
+    into.blocks = u64(bytes, at + 16);
+    into.blocksFree = u64(bytes, at + 24);
+    into.blocksAvailable = u64(bytes, at + 32);
+    into.files = u64(bytes, at + 40);
+    into.filesFree = u64(bytes, at + 48);
+    into.nameMax = u64(bytes, at + 64);
+    return 0;
+  }
+}

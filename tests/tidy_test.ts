@@ -1,0 +1,365 @@
+// What the style sheet and the plan of rooms ask for and a program can check. Each test lists every offence with its file,
+// and what is allowed by way of exception stands here with its reason. .github/ARCHITECTURE.md draws the arrows.
+
+import { importsOf, type SourceFile, sourceFiles } from "./support/source_tree.ts";
+
+/** Lines of a file (two-top-down): past this it becomes a folder of its name. */
+const LINES_MAX = 600;
+
+/** Files that may be longer, up to their own bound. */
+const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
+  "native/stub/stub.rs": {
+    lines: 1200,
+    reason: "freestanding code of one compilation unit, linked at a fixed address: no modules to split into",
+  },
+  "native/src/systrap.rs": { lines: 900, reason: "one command protocol, spoken from one side" },
+};
+
+/** Rooms of kernel/ from left to right: a room's values come from rooms to its left, or beside it, only. */
+const KERNEL_ORDER: readonly (readonly string[])[] = [
+  ["abi", "util"],
+  ["context"],
+  ["syscalls/table", "syscalls/args"],
+  ["time", "mm"],
+  ["vfs"],
+  ["loader"],
+  ["task", "signal"],
+  ["fs", "ipc", "tty", "socket"],
+  ["trace", "state"],
+  ["syscalls"],
+  ["kernel.ts"],
+];
+
+/** Types that a room takes from its right: they name each other's objects, and vanish before the program runs. */
+const TYPES_FROM_THE_RIGHT: Readonly<Record<string, string>> = {
+  "syscalls/table -> task": "a handler's first argument is the Task",
+  "time -> task": "clocks of a process are read from its Task",
+  "time -> kernel.ts": "clocks hang at the Kernel",
+  "mm -> vfs": "a mapping keeps its file",
+  "mm -> task": "an address space acts for a Task",
+  "vfs -> task": "permission and limits are the Task's",
+  "loader -> task": "a program is loaded for a Task",
+  "task -> kernel.ts": "tasks hang at the Kernel",
+  "fs -> kernel.ts": "file systems are mounted by the Kernel",
+  "tty -> kernel.ts": "the host's terminal is watched by the Kernel",
+  "trace -> syscalls": "strace wraps the dispatch table",
+};
+
+/** Between top-level rooms: whom each may import, by prefix. */
+const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  "main.ts": ["boot/"],
+  boot: ["kernel/", "platform/", "gofer/", "netstack/mod.ts", "native/"],
+  kernel: ["platform/platform.ts", "platform/slot.ts", "gofer/client.ts", "netstack/mod.ts"],
+  gofer: ["kernel/abi/"],
+  platform: ["kernel/abi/", "native/"],
+  netstack: [],
+  native: [],
+  tests: ["boot/", "kernel/", "platform/", "gofer/", "netstack/", "native/"],
+};
+
+/** Imports that the arrows forbid, allowed one by one. */
+const CROSSINGS: Readonly<Record<string, string>> = {
+  "gofer/server.ts -> native/": "the server end works on the host",
+  "gofer/host_tree.ts -> native/": "the server end works on the host",
+  "gofer/client.ts -> platform/platform.ts": "types: the host that the sentry's side is given",
+  "native/host.ts -> platform/platform.ts": "types: NativeHost is the platform's Host",
+  "platform/ -> kernel/util/bytes.ts": "reads and writes of little-endian words, shared with the kernel",
+  "kernel/fs/ -> gofer/protocol.ts": "numbers of the protocol that the gofer file system speaks",
+  "kernel/syscalls/marshalling.ts -> platform/systrap/marshalling.ts":
+    "the table's argument kinds become what the stub marshals",
+};
+
+/** Third-party packages, each behind one file. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  "boot/cli/flags.ts": ["arg"],
+  "boot/schema.ts": ["zod/mini", "zod/v4/locales/en.js"],
+};
+
+/** Where `Deno.` may stand: whoever touches the host. The kernel, the platforms and the network stack do not. */
+const DENO_ROOMS = ["boot/", "native/", "tests/", "main.ts", "gofer/server.ts"];
+
+/** Where neither promise nor async function may stand: all that runs below a system call. */
+const SYNCHRONOUS_ROOMS = ["kernel/", "platform/", "netstack/", "gofer/"];
+
+/** Booleans with Linux's, OCI's or a flag's own word as their name, and those that are just any value. */
+const BOOLEAN_NAMES = new Set([
+  ...["noNewPrivs", "noNewPrivileges", "terminal", "strace", "nonblocking", "closeOnExec", "multiple"],
+  ...["reuseAddress", "reusePort"],
+  ...["value", "condition"],
+]);
+
+const files = sourceFiles();
+const scripts = files.filter((file) => file.path.endsWith(".ts"));
+const sources = scripts.filter((file) => !file.path.endsWith("_test.ts"));
+const imports = scripts.flatMap(importsOf);
+
+Deno.test("tidy: a file begins with what it is", () => {
+  offences(
+    files.filter((file) => /\.(ts|rs|c|h)$/.test(file.path) && !file.path.endsWith("_test.ts"))
+      .filter((file) => !/^(\/\/|\/\*|#!)/.test(file.text))
+      .map((file) => `${file.path}: its first line is not a comment that says what it is`),
+  );
+});
+
+Deno.test("tidy: no file is past its number of lines", () => {
+  const list: string[] = [];
+  for (const { path, text } of files) {
+    if (!/\.(ts|rs)$/.test(path)) continue;
+    const lines = text.split("\n").length - 1, max = LONGER[path]?.lines ?? LINES_MAX;
+    if (lines > max) list.push(`${path}: ${lines} lines, at most ${max}: make it a folder of that name`);
+    if (lines <= LINES_MAX && path in LONGER) list.push(`${path}: no longer needs its exception`);
+  }
+  offences(list);
+});
+
+Deno.test("tidy: file names are snake_case", () => {
+  offences(
+    files.filter((file) =>
+      /\.(ts|rs|c|sh)$/.test(file.path) && !/(^|\/)[a-z][a-z0-9_]*\.\w+$/.test(file.path)
+    )
+      .map((file) => `${file.path}: not snake_case`),
+  );
+});
+
+Deno.test("tidy: full words, no Impl, Manager, Helper, Utils, Base, I-prefix", () => {
+  const type = /^\s*(?:export )?(?:abstract )?(?:class|interface|type|enum) (\w+)/gm;
+  const list: string[] = [];
+  for (const file of scripts) {
+    if (/(_impl|_manager|_helpers?|_utils?|_base)(_test)?\.ts$|\/(utils?|helpers?)\.ts$/.test(file.path)) {
+      list.push(`${file.path}: a name that says nothing`);
+    }
+    for (const [, name] of file.code.matchAll(type)) {
+      if (/(Impl|Manager|Helpers?|Utils?|Base)$|^I[A-Z][a-z]/.test(name)) list.push(`${file.path}: ${name}`);
+    }
+  }
+  offences(list);
+});
+
+Deno.test("tidy: a boolean's name is a statement", () => {
+  // isX, hasX, canX, wantsX and other verbs in the third person: resetsOnFork, keepsOld.
+  const boolean = /(?:^|[\s(,#])(\w+)\??: boolean\b/gm;
+  const statement = /^_?(is|has|had|can|was|are|may|must|did)[A-Z]|^[a-z]+s([A-Z]|$)/;
+  const list: string[] = [];
+  for (const file of sources) {
+    for (const [, name] of file.code.matchAll(boolean)) {
+      if (!statement.test(name) && !BOOLEAN_NAMES.has(name)) list.push(`${file.path}: ${name}: boolean`);
+    }
+  }
+  offences(list);
+});
+
+Deno.test("tidy: nothing is left for later in a comment", () => {
+  const words = ["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"];
+  const pattern = new RegExp(`\\b(${words.join("|")})\\b`);
+  offences(
+    files.flatMap((file) =>
+      file.text.split("\n").flatMap((line, i) =>
+        pattern.test(line) ? [`${file.path}:${i + 1}: ${line.trim()}`] : []
+      )
+    ),
+  );
+});
+
+Deno.test("tidy: Deno stands only where the host is touched, dlopen only in native/", () => {
+  offences(lines(sources.filter((file) => !starts(file.path, DENO_ROOMS)), /\bDeno\./));
+  offences(lines(sources.filter((file) => !file.path.startsWith("native/")), /\bDeno\.(dlopen|Unsafe\w+)/));
+});
+
+Deno.test("tidy: no promise and no async function below a system call", () => {
+  const rooms = sources.filter((file) => starts(file.path, SYNCHRONOUS_ROOMS));
+  offences(lines(rooms, /\basync\b|\bawait\b|\bPromise\b|\bsetTimeout\b/));
+});
+
+Deno.test("tidy: no BigInt near a packet", () => {
+  offences(
+    lines(sources.filter((file) => file.path.startsWith("netstack/")), /\bBigInt\b|\b\d+n\b|\bBig(Ui|I)nt64/),
+  );
+});
+
+Deno.test("tidy: third-party packages stand behind one file each", () => {
+  const list: string[] = [];
+  for (const { from, to, isOurs } of imports) {
+    if (isOurs || PACKAGES[from]?.includes(to)) continue;
+    if (to.startsWith("node:") && (from.endsWith("_test.ts") || from.startsWith("tests/"))) continue;
+    list.push(`${from} imports ${to}`);
+  }
+  offences(list);
+});
+
+Deno.test("tidy: nothing is imported for its effect", () => {
+  offences(imports.filter((one) => one.isBare).map((one) => `${one.from} imports ${one.to} for its effect`));
+});
+
+Deno.test("tidy: top-level rooms import along the arrows", () => {
+  const list: string[] = [];
+  for (const { from, to, isOurs } of imports) {
+    const room = from.split("/")[0];
+    if (!isOurs || to.split("/")[0] === room) continue;
+    if (from.endsWith("_test.ts") && to.startsWith("tests/support/")) continue;
+    if (ARROWS[room] !== undefined && starts(to, ARROWS[room])) continue;
+    if (Object.keys(CROSSINGS).some((crossing) => covers(crossing, from, to))) continue;
+    list.push(`${from} -> ${to}`);
+  }
+  for (const crossing of Object.keys(CROSSINGS)) {
+    if (!imports.some((one) => covers(crossing, one.from, one.to))) {
+      list.push(`the exception ${crossing} is no longer needed`);
+    }
+  }
+  offences(list);
+});
+
+Deno.test("tidy: a room of kernel/ imports rooms to its left only", () => {
+  const list: string[] = [];
+  for (const { from, to, isOurs, isType } of imports) {
+    if (!isOurs || from.endsWith("_test.ts") || !from.startsWith("kernel/") || !to.startsWith("kernel/")) {
+      continue;
+    }
+    const own = kernelRoom(from), other = kernelRoom(to);
+    for (const [room, path] of [[own, from], [other, to]]) {
+      if (rank(room) < 0) list.push(`${path}: ${room} is not in the order of rooms`);
+    }
+    if (rank(other) <= rank(own)) continue;
+    if (isType && `${own} -> ${other}` in TYPES_FROM_THE_RIGHT) continue;
+    list.push(`${from} -> ${to}${isType ? " (types)" : ""}: ${other} is to the right of ${own}`);
+  }
+  offences(list);
+});
+
+Deno.test("tidy: an error message is a sentence without its period", () => {
+  offences(lines(sources, /Error\(\s*(`[^`]*[^.`]\.`|"[^"]*[^."]\.")\s*[),]/, (file) => file.text));
+});
+
+Deno.test("tidy: each unsafe block of Rust says why it is safe", () => {
+  const list: string[] = [];
+  for (const { path, text } of files) {
+    if (!path.endsWith(".rs")) continue;
+    const all = text.split("\n");
+    for (const [i, line] of all.entries()) {
+      if (!/\bunsafe\s*\{/.test(line.replace(/\/\/.*/, ""))) continue;
+      if (!isJustified(all, i)) list.push(`${path}:${i + 1}: no SAFETY sentence`);
+    }
+  }
+  offences(list);
+});
+
+Deno.test("tidy: no registry is named, nothing built is tracked", () => {
+  // In parts, so that this file does not name them either.
+  const hosts = [["registry", "npmjs", "org"], ["npm", "jsr", "io"], ["crates", "io"], ["jsr", "io"], [
+    "pypi",
+    "org",
+  ]]
+    .map((parts) => parts.join("."));
+  const list: string[] = [];
+  for (const { path, text } of files) {
+    for (const host of hosts) if (text.includes(host)) list.push(`${path} names ${host}`);
+    if (/(^|\/)(Cargo\.lock|deno\.lock|package-lock\.json)$|\.(so|o|a)$/.test(path)) {
+      list.push(`${path} is tracked`);
+    }
+  }
+  offences(list);
+});
+
+Deno.test("tidy: packages are pinned exactly", () => {
+  const list: string[] = [];
+  const config = JSON.parse(textOf("deno.json")) as { imports: Record<string, string> };
+  for (const [name, target] of Object.entries(config.imports)) {
+    if (!/@\d+\.\d+\.\d+$/.test(target)) list.push(`deno.json: ${name}: ${target}`);
+  }
+  const dependencies = textOf("native/Cargo.toml").split("[dependencies]")[1].split("\n[")[0];
+  for (const line of dependencies.split("\n")) {
+    if (line.trim() !== "" && !/"=\d+\.\d+\.\d+"/.test(line)) list.push(`native/Cargo.toml: ${line}`);
+  }
+  offences(list);
+});
+
+Deno.test("tidy: Deno's version stands in .deno-version, all others agree", () => {
+  const pinned = textOf(".deno-version").trim();
+  const list = Deno.version.deno === pinned ? [] : [`this is Deno ${Deno.version.deno}, pinned is ${pinned}`];
+  for (const { path, text } of files) {
+    for (const [, version] of text.matchAll(/deno@v?(\d+\.\d+\.\d+)/g)) {
+      if (version !== pinned) list.push(`${path}: deno@${version}, pinned is ${pinned}`);
+    }
+  }
+  offences(list);
+});
+
+Deno.test("tidy: tsvisor's version is the same in deno.json, Cargo.toml, CHANGELOG.md and --version", () => {
+  const { version } = JSON.parse(textOf("deno.json")) as { version: string };
+  const expected: Readonly<Record<string, string>> = {
+    "native/Cargo.toml": `version = "${version}"`,
+    "CHANGELOG.md": `## ${version}`,
+    "boot/version.ts": `VERSION = "${version}"`,
+  };
+  offences(
+    Object.entries(expected).filter(([path, text]) => !textOf(path).includes(text))
+      .map(([path, text]) => `${path} does not say ${text}`),
+  );
+});
+
+Deno.test("tidy: documents point at files that exist", () => {
+  const list: string[] = [];
+  const paths = new Set(files.map((file) => file.path));
+  for (const { path, text } of files) {
+    if (!path.endsWith(".md")) continue;
+    const directory = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
+    for (const [, target] of text.matchAll(/\]\(([^)#\s]+)[^)]*\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const full = new URL(target, `file:///${directory}`).pathname.slice(1).replace(/\/$/, "");
+      if (!paths.has(full) && ![...paths].some((one) => one.startsWith(`${full}/`))) {
+        list.push(`${path}: ${target}`);
+      }
+    }
+  }
+  offences(list);
+});
+
+function kernelRoom(path: string): string {
+  const inside = path.slice("kernel/".length);
+  if (inside === "kernel.ts") return inside;
+  if (inside === "syscalls/table.ts" || inside === "syscalls/args.ts") return inside.slice(0, -3);
+  return inside.includes("/") ? inside.split("/")[0] : inside.replace(/\.ts$/, "");
+}
+
+function rank(room: string): number {
+  return KERNEL_ORDER.findIndex((rooms) => rooms.includes(room));
+}
+
+/** A SAFETY comment in the lines above, or a block that is the body of an unsafe function, whose caller has the duty. */
+function isJustified(all: readonly string[], at: number): boolean {
+  for (let i = at; i >= Math.max(0, at - 12); i--) {
+    if (/SAFETY/.test(all[i])) return true;
+    if (/\bfn\b/.test(all[i])) return /\bunsafe\b.*\bfn\b/.test(all[i]);
+  }
+  return false;
+}
+
+function covers(crossing: string, from: string, to: string): boolean {
+  const [left, right] = crossing.split(" -> ");
+  return from.startsWith(left) && to.startsWith(right);
+}
+
+function starts(path: string, prefixes: readonly string[]): boolean {
+  return prefixes.some((prefix) => path.startsWith(prefix));
+}
+
+function textOf(path: string): string {
+  const file = files.find((one) => one.path === path);
+  if (file === undefined) throw new Error(`${path} is missing`);
+  return file.text;
+}
+
+function lines(
+  of: readonly SourceFile[],
+  pattern: RegExp,
+  text: (file: SourceFile) => string = (file) => file.code,
+): string[] {
+  return of.flatMap((file) =>
+    text(file).split("\n").flatMap((line, i) =>
+      pattern.test(line) ? [`${file.path}:${i + 1}: ${file.text.split("\n")[i].trim()}`] : []
+    )
+  );
+}
+
+function offences(list: readonly string[]): void {
+  if (list.length > 0) throw new Error(`\n  ${list.join("\n  ")}`);
+}

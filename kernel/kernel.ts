@@ -39,6 +39,8 @@ export class Kernel {
   readonly ready: Task[] = [];
   /** Tasks that a group exit or SIGKILL has condemned; they exit at the start of the next turn (task/exit.ts). */
   readonly killed: Task[] = [];
+  /** Processor time of processes that have been reaped. */
+  reapedCpuNanos = 0;
   /** Counts by real user id (task/user_account.ts). */
   readonly users = new Map<number, UserAccount>();
   readonly deadlines = new DeadlineHeap();

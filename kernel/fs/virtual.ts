@@ -16,6 +16,8 @@ const WRITE_BYTES_MAX = 4096;
 
 export class VirtualFilesystem extends Filesystem {
   readonly clock: Clock;
+  /** What making anything in it answers: names that are not there cannot be looked up in proc, even for that. */
+  readonly creationError: number = -EPERM;
   readonly #magic: number;
   #root: Inode | null = null;
   #nextInode = 1;
@@ -55,6 +57,21 @@ export abstract class VirtualInode extends Inode {
   override setattr(change: AttributeChange): number {
     return (change.mask & ATTR_MODE) !== 0 ? -EPERM : 0;
   }
+  override create(): Inode | number {
+    return this.fs.creationError;
+  }
+  override mkdir(): Inode | number {
+    return this.fs.creationError;
+  }
+  override mknod(): Inode | number {
+    return this.fs.creationError;
+  }
+  override symlink(): Inode | number {
+    return this.fs.creationError;
+  }
+  override link(): number {
+    return this.fs.creationError;
+  }
 }
 
 /** One entry of a directory as it is listed. */
@@ -87,9 +104,6 @@ export class StaticDirectory extends VirtualInode {
   }
   override open(_task: Task, flags: number): File | number {
     return new VirtualDirectoryFile(this, flags, (task) => this.entries(task));
-  }
-  override mkdir(): number {
-    return -EPERM;
   }
 }
 

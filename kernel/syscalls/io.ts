@@ -169,6 +169,8 @@ export function readInto(task: Task, file: File, address: number, count: number,
     if (n < length || done === count || !isSeekable) break;
   }
   notifyPath(file.path, IN_ACCESS);
+  task.threadGroup.bytesRead += done;
+  task.threadGroup.readCalls++;
   return done;
 }
 
@@ -247,6 +249,8 @@ export function writeOrWait(
     done += n;
     if (done >= count || n === 0) {
       notifyPath(file.path, IN_MODIFY);
+      task.threadGroup.bytesWritten += done;
+      task.threadGroup.writeCalls++;
       return done;
     }
   }
@@ -277,6 +281,8 @@ export function writeFrom(task: Task, file: File, address: number, count: number
     done += n;
     if (n < viewLength) break;
   }
+  task.threadGroup.bytesWritten += done;
+  task.threadGroup.writeCalls++;
   return endWrite(file, done);
 }
 

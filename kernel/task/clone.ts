@@ -238,6 +238,7 @@ function newGroup(task: Task, request: CloneRequest): ThreadGroup {
   );
   group.exitSignal = isSibling ? parent.exitSignal : request.exitSignal;
   group.oomScoreAdjust = parent.oomScoreAdjust;
+  group.oomScoreAdjustMin = parent.oomScoreAdjustMin;
   group.processGroup = parent.processGroup;
   group.hasLeftTerminal = parent.hasLeftTerminal;
   return group;

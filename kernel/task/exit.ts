@@ -195,6 +195,7 @@ function exitInfo(group: ThreadGroup, signal: number) {
 /** Waited for, or nobody will: its id is free again. release_task() of the leader. */
 export function reap(group: ThreadGroup): void {
   group.isReaped = true;
+  group.kernel.reapedCpuNanos += group.usage.cpuNanos;
   group.parent?.children.delete(group);
   buryTask(group.leader);
   leaveProcessGroup(group);

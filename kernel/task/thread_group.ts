@@ -85,12 +85,19 @@ export class ThreadGroup {
   /** prctl(PR_SET_THP_DISABLE), stored. */
   isHugePageDisabled = false;
   oomScoreAdjust = 0;
+  /** Where the privileged have set it last: others may not go below. */
+  oomScoreAdjustMin = 0;
   /** Monotonic nanoseconds of its birth. */
   readonly startNanos: number;
 
   // Accounts. CPU time of the running image is asked of the platform; what is over stands here.
   /** Time of former images (before execve) and a correction for an address space that was someone else's (vfork). */
   cpuNanosBefore = 0;
+  /** What calls have read and written, for /proc/PID/io. */
+  bytesRead = 0;
+  bytesWritten = 0;
+  readCalls = 0;
+  writeCalls = 0;
   /** Final account, filled when the last task has exited. */
   readonly usage = new Usage();
   /** Of children that were waited for, and theirs. */

@@ -19,7 +19,7 @@ import {
 import { S_IFLNK } from "../../abi/file.ts";
 import { addSysctls } from "./proc_sys.ts";
 import { addSystemFiles } from "./proc_system.ts";
-import { processDirectory } from "./proc_task.ts";
+import { ProcessDirectory } from "./proc_task.ts";
 
 const PROC_MAGIC = 0x9fa0;
 
@@ -38,6 +38,7 @@ function mountProc(task: Task, _source: string, _options: string): Filesystem | 
 export class ProcFilesystem extends VirtualFilesystem {
   readonly kernel: Kernel;
   readonly pids: PidNamespace;
+  override readonly creationError = -ENOENT;
 
   constructor(kernel: Kernel, pids: PidNamespace) {
     super("proc", PROC_MAGIC, kernel.clock);
@@ -50,6 +51,8 @@ export class ProcFilesystem extends VirtualFilesystem {
 /** Static files first, then the processes. */
 class ProcRoot extends StaticDirectory {
   declare readonly fs: ProcFilesystem;
+  /** Those that have been looked up, as long as their processes live. */
+  readonly #processes = new WeakMap<Task, ProcessDirectory>();
 
   constructor(fs: ProcFilesystem) {
     super(fs);
@@ -69,7 +72,13 @@ class ProcRoot extends StaticDirectory {
     if (typeof found !== "number") return found;
     if (!/^[1-9]\d{0,8}$/.test(name)) return -ENOENT;
     const task = this.fs.pids.task(Number(name));
-    return task === null ? -ENOENT : processDirectory(this.fs, task, false);
+    if (task === null) return -ENOENT;
+    let directory = this.#processes.get(task);
+    if (directory === undefined || !directory.isCurrent) {
+      directory = new ProcessDirectory(this.fs, task, false);
+      this.#processes.set(task, directory);
+    }
+    return directory;
   }
 
   override entries(task: Task): VirtualEntry[] {

@@ -44,7 +44,9 @@ export function mountinfoText(task: Task, reader: Task): string {
     const head = `${mount.id} ${parent} 0:${mount.fs.device} ${escape(root || "/")} ${
       escape(name)
     } ${mount.optionText()}`;
-    text += `${head} - ${mount.fs.type} ${escape(mount.source)} ${escape(superOptions(mount))}\n`;
+    text += `${head} ${mount.propagationText()}- ${mount.fs.type} ${escape(mount.source)} ${
+      escape(superOptions(mount))
+    }\n`;
   }
   return text;
 }

@@ -18,12 +18,13 @@ import {
   RLIMIT_SIGPENDING,
   RLIMIT_STACK,
 } from "../../abi/task.ts";
+import { residentMemory } from "../../mm/residency.ts";
 import { PAGE_SIZE, PROT_EXEC, PROT_WRITE } from "../../abi/memory.ts";
 import { SIG_DFL, SIG_IGN } from "../../abi/signal.ts";
-import { residentMemory } from "../../mm/residency.ts";
 import type { CapabilitySet } from "../../task/credentials.ts";
 import { type Task, TaskState } from "../../task/task.ts";
 import { nanosToTicks } from "../../task/usage.ts";
+import { userAccount } from "../../task/user_account.ts";
 import type { ProcFilesystem } from "./proc.ts";
 
 const STATE_LETTERS: Readonly<Record<number, readonly [string, string]>> = {
@@ -56,20 +57,24 @@ function memorySizes(task: Task): MemorySizes {
   return { total: task.mm.areas.totalBytes, code, data, stack, shared };
 }
 
-function residentPages(task: Task): number {
-  return task.hasExited ? 0 : residentMemory(task).pages;
-}
+const PF_EXITING = 0x4;
+const PF_FORKNOEXEC = 0x40;
+const PF_RANDOMIZE = 0x40_0000;
+/** Priority of the ordinary, as user space counts. */
+const DEFAULT_PRIORITY = 20;
 
-/** One line of 52 fields. */
-export function statText(fs: ProcFilesystem, task: Task): string {
+/** One line of 52 fields: proc_pid_stat(5). A thread has its own processor time. */
+export function statText(fs: ProcFilesystem, task: Task, isThread: boolean): string {
   const group = task.threadGroup, mm = task.mm, pids = fs.pids;
   const sizes = memorySizes(task);
-  const ticks = nanosToTicks(group.cpuNanos());
+  const gone = task.hasExited;
+  const ticks = nanosToTicks(isThread && !gone ? task.thread.cpuNanos() : group.cpuNanos());
   const childTicks = nanosToTicks(group.childrenUsage.cpuNanos);
   const start = nanosToTicks(task.startNanos - fs.kernel.bootNanos);
   const { low: ignoredLow, caughtLow } = actionMasks(task);
-  const nice = task.scheduling.nice;
-  const gone = task.hasExited;
+  const { nice, isRealTime, priority, policy } = task.scheduling;
+  const terminal = group.hasLeftTerminal ? null : group.session.terminal;
+  const flags = PF_RANDOMIZE | (group.hasExeced ? 0 : PF_FORKNOEXEC) | (gone ? PF_EXITING : 0);
   const fields = [
     task.pid.in(pids),
     `(${task.name})`,
@@ -77,29 +82,29 @@ export function statText(fs: ProcFilesystem, task: Task): string {
     group.parent === null ? 0 : group.parent.pid.in(pids),
     group.processGroup.pid.in(pids),
     group.session.pid.in(pids),
-    0, // tty_nr
-    -1, // tpgid
-    0x400000, // flags
+    terminal === null ? 0 : terminal.deviceNumber,
+    terminal === null ? -1 : terminal.foreground?.pid.in(pids) ?? 0,
+    flags,
+    0, // minor faults, of children; major ones: the host takes them
     0,
     0,
     0,
-    0, // faults
     ticks,
     0,
     childTicks,
     0,
-    20 + nice,
+    isRealTime ? -1 - priority : DEFAULT_PRIORITY + nice,
     nice,
-    group.liveCount,
+    Math.max(1, group.liveCount),
     0,
     start,
     sizes.total,
-    residentPages(task),
-    "18446744073709551615",
+    gone ? 0 : residentMemory(task).pages,
+    limitValue(task, RLIMIT_RSS),
     gone ? 0 : mm.codeStart,
     gone ? 0 : mm.codeEnd,
     gone ? 0 : mm.stackStart,
-    0,
+    0, // stack and instruction pointer: of a task that dumps core alone
     0,
     task.signals.pending.low & 0x7fffffff,
     task.signals.maskLow & 0x7fffffff,
@@ -108,10 +113,10 @@ export function statText(fs: ProcFilesystem, task: Task): string {
     0,
     0,
     0,
-    group.leader === task ? group.exitSignal : -1,
-    0,
-    0,
-    0,
+    task === group.leader ? group.exitSignal : -1,
+    0, // processor
+    isRealTime ? priority : 0,
+    policy,
     0,
     0,
     0,
@@ -122,18 +127,25 @@ export function statText(fs: ProcFilesystem, task: Task): string {
     gone ? 0 : mm.argEnd,
     gone ? 0 : mm.envStart,
     gone ? 0 : mm.envEnd,
-    0,
+    gone ? task.exitStatus : 0,
   ];
   return `${fields.join(" ")}\n`;
 }
 
+/** A soft limit as the kernel's number. */
+function limitValue(task: Task, resource: number): string {
+  const value = task.threadGroup.limits.soft(resource);
+  return value === Infinity ? "18446744073709551615" : String(value);
+}
+
 export function statmText(task: Task): string {
   const sizes = memorySizes(task);
-  const pages = (bytes: number) => Math.ceil(bytes / 4096);
+  const pages = (bytes: number) => Math.ceil(bytes / PAGE_SIZE);
+  const resident = task.hasExited ? null : residentMemory(task);
   const fields = [
     pages(sizes.total),
-    residentPages(task),
-    pages(sizes.shared),
+    resident === null ? 0 : resident.pages,
+    resident === null ? 0 : resident.filePages + resident.sharedPages,
     pages(sizes.code),
     0,
     pages(sizes.data + sizes.stack),
@@ -177,6 +189,7 @@ export function statusText(fs: ProcFilesystem, task: Task): string {
   const masks = actionMasks(task);
   const pending = task.signals.pending, shared = group.pending;
   const cpus = fs.kernel.cpuCount;
+  const allowed = allowedCpus(task, cpus);
   const lines = [
     `Name:\t${task.name}`,
     `Umask:\t${task.hasExited ? "0000" : task.fs.umask.toString(8).padStart(4, "0")}`,
@@ -192,8 +205,9 @@ export function statusText(fs: ProcFilesystem, task: Task): string {
     `Groups:\t${credentials.groups.map((gid) => `${gid} `).join("")}`,
     `NStgid:\t${group.pid.numbersFrom(pids).join("\t")}`,
     `NSpid:\t${task.pid.numbersFrom(pids).join("\t")}`,
-    `NSpgid:\t${group.processGroup.pid.in(pids)}`,
-    `NSsid:\t${group.session.pid.in(pids)}`,
+    `NSpgid:\t${group.processGroup.pid.numbersFrom(pids).join("\t")}`,
+    `NSsid:\t${group.session.pid.numbersFrom(pids).join("\t")}`,
+    "Kthread:\t0",
   ];
   if (!task.hasExited) {
     const resident = residentMemory(task);
@@ -214,11 +228,17 @@ export function statusText(fs: ProcFilesystem, task: Task): string {
       `VmLib:\t${kib(Math.max(0, sizes.code - (task.mm.codeEnd - task.mm.codeStart)))}`,
       `VmPTE:\t${kib(0)}`,
       `VmSwap:\t${kib(0)}`,
+      `HugetlbPages:\t${kib(0)}`,
+      "CoreDumping:\t0",
+      `THP_enabled:\t${group.isHugePageDisabled ? 0 : 1}`,
+      "untag_mask:\t0xffffffffffffffff",
     );
   }
   lines.push(
-    `Threads:\t${group.liveCount}`,
-    `SigQ:\t0/${limitText(task, RLIMIT_SIGPENDING)[0]}`,
+    `Threads:\t${Math.max(1, group.liveCount)}`,
+    `SigQ:\t${userAccount(fs.kernel, credentials.uid).pendingSignals}/${
+      limitText(task, RLIMIT_SIGPENDING)[0]
+    }`,
     `SigPnd:\t${hex64(pending.high, pending.low)}`,
     `ShdPnd:\t${hex64(shared.high, shared.low)}`,
     `SigBlk:\t${hex64(task.signals.maskHigh, task.signals.maskLow)}`,
@@ -232,14 +252,43 @@ export function statusText(fs: ProcFilesystem, task: Task): string {
     `NoNewPrivs:\t${credentials.noNewPrivs ? 1 : 0}`,
     "Seccomp:\t0",
     "Seccomp_filters:\t0",
-    `Cpus_allowed:\t${((1 << cpus) - 1 >>> 0).toString(16)}`,
-    `Cpus_allowed_list:\t${cpus === 1 ? "0" : `0-${cpus - 1}`}`,
-    "Mems_allowed:\t1",
+    "Speculation_Store_Bypass:\tunknown",
+    "SpeculationIndirectBranch:\tunknown",
+    `Cpus_allowed:\t${cpuMask(allowed, cpus)}`,
+    `Cpus_allowed_list:\t${cpuList(allowed)}`,
+    "Mems_allowed:\t00000001",
     "Mems_allowed_list:\t0",
     `voluntary_ctxt_switches:\t${task.blockCount}`,
     "nonvoluntary_ctxt_switches:\t0",
   );
   return `${lines.join("\n")}\n`;
+}
+
+/** Numbers of the processors a task may run on. */
+function allowedCpus(task: Task, count: number): number[] {
+  const { affinity } = task.scheduling;
+  const cpus = Array.from({ length: count }, (_, cpu) => cpu);
+  return affinity === null ? cpus : cpus.filter((cpu) => (affinity[cpu >> 3] >> (cpu & 7) & 1) !== 0);
+}
+
+/** "f", "ff,ffffffff": as %*pb prints a mask of `count` bits. */
+export function cpuMask(cpus: readonly number[], count: number): string {
+  const words = new Array<number>(Math.ceil(count / 32)).fill(0);
+  for (const cpu of cpus) words[cpu >> 5] |= 1 << (cpu & 31);
+  const digits = Math.ceil((count % 32 || 32) / 4);
+  return words.map((word, i) => (word >>> 0).toString(16).padStart(i === words.length - 1 ? digits : 8, "0"))
+    .reverse().join(",");
+}
+
+/** "0-2,5": as %*pbl does. */
+export function cpuList(cpus: readonly number[]): string {
+  const parts: string[] = [];
+  for (let i = 0; i < cpus.length; i++) {
+    const first = cpus[i];
+    while (i + 1 < cpus.length && cpus[i + 1] === cpus[i] + 1) i++;
+    parts.push(first === cpus[i] ? String(first) : `${first}-${cpus[i]}`);
+  }
+  return parts.join(",");
 }
 
 const LIMITS: readonly (readonly [number, string, string])[] = [

@@ -3,126 +3,200 @@
 import { EINVAL, EPERM } from "../../abi/errno.ts";
 import { CAP_SYS_ADMIN } from "../../abi/task.ts";
 import { KERNEL_RELEASE, KERNEL_SYSNAME, KERNEL_VERSION } from "../../abi/version.ts";
-import { MESSAGE_BYTES_MAX, MESSAGES_MAX, QUEUES_MAX } from "../../ipc/mqueue.ts";
+import {
+  MESSAGE_BYTES_MAX as MQUEUE_BYTES,
+  MESSAGES_MAX as MQUEUE_MESSAGES,
+  QUEUES_MAX as MQUEUES_MAX,
+} from "../../ipc/mqueue.ts";
+import { PIPE_BYTES_MAX } from "../../ipc/pipe.ts";
+import { MESSAGE_BYTES_MAX, QUEUE_BYTES, QUEUES_MAX } from "../../ipc/system_v/messages.ts";
 import { MAPPINGS_MAX } from "../../mm/limits.ts";
 import { PID_MAX } from "../../task/namespaces.ts";
 import { NR_OPEN } from "../../task/rlimits.ts";
 import type { Task } from "../../task/task.ts";
+import { MOUNTS_MAX } from "../../vfs/mount.ts";
 import { EPOLL_ITEMS_MAX } from "../anonymous/epoll.ts";
 import { QUEUED_EVENTS_MAX, WATCHES_MAX } from "../anonymous/inotify.ts";
+import { DevptsFilesystem, TERMINALS_MAX } from "../devpts.ts";
 import { type Accept, type Generate, GeneratedFile, StaticDirectory } from "../virtual.ts";
 import type { ProcFilesystem } from "./proc.ts";
+
+/**
+ * Values that only show how this kernel is. Linux: most can be changed there; here they are read-only, so that a change
+ * which would have no effect is refused.
+ */
+const VALUES: Readonly<Record<string, string | number>> = {
+  "kernel/ostype": KERNEL_SYSNAME,
+  "kernel/osrelease": KERNEL_RELEASE,
+  "kernel/version": KERNEL_VERSION,
+  "kernel/auto_msgmni": 0,
+  "kernel/bootloader_type": 0,
+  "kernel/cad_pid": 1,
+  "kernel/cap_last_cap": 40,
+  "kernel/core_pattern": "core",
+  "kernel/core_pipe_limit": 0,
+  "kernel/core_uses_pid": 0,
+  "kernel/ctrl-alt-del": 0,
+  "kernel/dmesg_restrict": 1,
+  "kernel/hung_task_timeout_secs": 0,
+  "kernel/io_uring_disabled": 2,
+  "kernel/keys/maxbytes": 20000,
+  "kernel/keys/maxkeys": 200,
+  "kernel/keys/root_maxbytes": 25000000,
+  "kernel/keys/root_maxkeys": 1000000,
+  "kernel/kptr_restrict": 1,
+  "kernel/modules_disabled": 1,
+  "kernel/msg_next_id": -1,
+  "kernel/msgmax": MESSAGE_BYTES_MAX,
+  "kernel/msgmnb": QUEUE_BYTES,
+  "kernel/msgmni": QUEUES_MAX,
+  "kernel/ngroups_max": 65536,
+  "kernel/numa_balancing": 0,
+  "kernel/overflowgid": 65534,
+  "kernel/overflowuid": 65534,
+  "kernel/panic": 0,
+  "kernel/panic_on_oops": 0,
+  "kernel/perf_event_paranoid": 2,
+  "kernel/pid_max": PID_MAX,
+  "kernel/print-fatal-signals": 0,
+  "kernel/printk": "4\t4\t1\t7",
+  "kernel/pty/max": TERMINALS_MAX,
+  "kernel/pty/reserve": 1024,
+  "kernel/random/entropy_avail": 256,
+  "kernel/random/poolsize": 256,
+  "kernel/random/urandom_min_reseed_secs": 60,
+  "kernel/random/write_wakeup_threshold": 256,
+  "kernel/randomize_va_space": 2,
+  "kernel/sched_rr_timeslice_ms": 100,
+  "kernel/sched_rt_period_us": 1000000,
+  "kernel/sched_rt_runtime_us": 950000,
+  "kernel/sem": "32000\t1024000000\t500\t32000",
+  "kernel/sem_next_id": -1,
+  "kernel/shm_next_id": -1,
+  "kernel/shm_rmid_forced": 0,
+  "kernel/shmall": "18446744073692774399",
+  "kernel/shmmax": "18446744073692774399",
+  "kernel/shmmni": 4096,
+  "kernel/sysctl_writes_strict": 1,
+  "kernel/tainted": 0,
+  "kernel/sysrq": 0,
+  "kernel/unprivileged_bpf_disabled": 2,
+  "kernel/yama/ptrace_scope": 0,
+  "dev/tty/ldisc_autoload": 0,
+  "dev/tty/legacy_tiocsti": 0,
+  "fs/aio-max-nr": 65536,
+  "fs/aio-nr": 0,
+  "fs/dentry-state": "0\t0\t45\t0\t0\t0",
+  "fs/dir-notify-enable": 0,
+  "fs/epoll/max_user_watches": EPOLL_ITEMS_MAX,
+  "fs/file-max": "9223372036854775807",
+  "fs/inode-nr": "0\t0",
+  "fs/inode-state": "0\t0\t0\t0\t0\t0\t0",
+  "fs/inotify/max_queued_events": QUEUED_EVENTS_MAX,
+  "fs/inotify/max_user_instances": 128,
+  "fs/inotify/max_user_watches": WATCHES_MAX,
+  "fs/lease-break-time": 45,
+  "fs/leases-enable": 1,
+  "fs/mount-max": MOUNTS_MAX,
+  "fs/mqueue/msg_default": MQUEUE_MESSAGES,
+  "fs/mqueue/msg_max": MQUEUE_MESSAGES,
+  "fs/mqueue/msgsize_default": MQUEUE_BYTES,
+  "fs/mqueue/msgsize_max": MQUEUE_BYTES,
+  "fs/mqueue/queues_max": MQUEUES_MAX,
+  "fs/nr_open": NR_OPEN,
+  "fs/overflowgid": 65534,
+  "fs/overflowuid": 65534,
+  "fs/pipe-max-size": PIPE_BYTES_MAX,
+  "fs/pipe-user-pages-hard": 0,
+  "fs/pipe-user-pages-soft": 16384,
+  "fs/protected_fifos": 1,
+  "fs/protected_hardlinks": 1,
+  "fs/protected_regular": 1,
+  "fs/protected_symlinks": 1,
+  "fs/suid_dumpable": 0,
+  "vm/admin_reserve_kbytes": 8192,
+  "vm/compact_unevictable_allowed": 1,
+  "vm/dirty_background_bytes": 0,
+  "vm/dirty_background_ratio": 10,
+  "vm/dirty_bytes": 0,
+  "vm/dirty_expire_centisecs": 3000,
+  "vm/dirty_ratio": 20,
+  "vm/dirty_writeback_centisecs": 500,
+  "vm/laptop_mode": 0,
+  "vm/legacy_va_layout": 0,
+  "vm/max_map_count": MAPPINGS_MAX,
+  "vm/memfd_noexec": 0,
+  "vm/min_free_kbytes": 67584,
+  "vm/mmap_min_addr": 65536,
+  "vm/nr_hugepages": 0,
+  "vm/nr_overcommit_hugepages": 0,
+  "vm/oom_dump_tasks": 1,
+  "vm/oom_kill_allocating_task": 0,
+  "vm/overcommit_kbytes": 0,
+  "vm/overcommit_memory": 0,
+  "vm/overcommit_ratio": 50,
+  "vm/page-cluster": 3,
+  "vm/panic_on_oom": 0,
+  "vm/stat_interval": 1,
+  "vm/swappiness": 60,
+  "vm/unprivileged_userfaultfd": 0,
+  "vm/user_reserve_kbytes": 131072,
+  "vm/vfs_cache_pressure": 100,
+  "vm/zone_reclaim_mode": 0,
+  "net/core/netdev_max_backlog": 1000,
+  "net/core/optmem_max": 131072,
+  "net/core/rmem_default": 212992,
+  "net/core/rmem_max": 212992,
+  "net/core/somaxconn": 4096,
+  "net/core/wmem_default": 212992,
+  "net/core/wmem_max": 212992,
+  "net/unix/max_dgram_qlen": 512,
+};
 
 /** Adds /proc/sys to /proc. */
 export function addSysctls(fs: ProcFilesystem, root: StaticDirectory): void {
   const sys = root.add("sys", new StaticDirectory(fs));
-  const directory = (parent: StaticDirectory, name: string) => parent.add(name, new StaticDirectory(fs));
-  const file = (parent: StaticDirectory, name: string, text: Generate, accept: Accept | null = null) =>
-    parent.add(name, new GeneratedFile(fs, accept === null ? 0o444 : 0o644, text, accept));
-
-  const kernel = directory(sys, "kernel");
-  file(kernel, "ostype", () => `${KERNEL_SYSNAME}\n`);
-  file(kernel, "osrelease", () => `${KERNEL_RELEASE}\n`);
-  file(kernel, "version", () => `${KERNEL_VERSION}\n`);
-  file(
-    kernel,
-    "hostname",
-    (task) => `${task.namespaces.uts.hostname}\n`,
-    (task, text) => setName(task, text, "hostname"),
-  );
-  file(
-    kernel,
-    "domainname",
-    (task) => `${task.namespaces.uts.domainname}\n`,
-    (task, text) => setName(task, text, "domainname"),
-  );
-  file(kernel, "pid_max", () => `${PID_MAX}\n`);
-  file(kernel, "threads-max", () => `${fs.kernel.limits.tasksMax}\n`);
-  file(kernel, "cap_last_cap", () => "40\n");
-  file(kernel, "ngroups_max", () => "65536\n");
-  file(kernel, "overflowuid", () => "65534\n");
-  file(kernel, "overflowgid", () => "65534\n");
-  file(kernel, "randomize_va_space", () => "2\n");
-  file(kernel, "tainted", () => "0\n");
-  file(kernel, "core_pattern", () => "core\n");
-  file(kernel, "msgmax", () => "8192\n");
-  file(kernel, "msgmnb", () => "16384\n");
-  file(kernel, "msgmni", () => "32000\n");
-  file(kernel, "sem", () => "32000\t1024000000\t500\t32000\n");
-  file(kernel, "shmall", () => "18446744073692774399\n");
-  file(kernel, "shmmax", () => "18446744073692774399\n");
-  file(kernel, "shmmni", () => "4096\n");
-  // What a container finds there and does not change: programs ask whether a feature is to be had.
-  file(kernel, "core_uses_pid", () => "0\n");
-  file(kernel, "printk", () => "4\t4\t1\t7\n");
-  file(kernel, "panic", () => "0\n");
-  file(kernel, "perf_event_paranoid", () => "2\n");
-  file(kernel, "kptr_restrict", () => "1\n");
-  file(kernel, "dmesg_restrict", () => "1\n");
-  file(kernel, "unprivileged_bpf_disabled", () => "2\n");
-  file(kernel, "sysrq", () => "0\n");
-  file(kernel, "ns_last_pid", () => `${fs.pids.lastNumber}\n`);
-  const terminals = directory(kernel, "pty");
-  file(terminals, "max", () => "4096\n");
-  file(terminals, "nr", () => "0\n");
-  const random = directory(kernel, "random");
+  const add = (path: string, text: Generate, accept: Accept | null = null) => {
+    const parts = path.split("/");
+    const name = parts.pop()!;
+    const file = new GeneratedFile(fs, accept === null ? 0o444 : 0o644, text, accept);
+    parts.reduce((parent, part) => childDirectory(fs, parent, part), sys).add(name, file);
+  };
+  for (const [path, value] of Object.entries(VALUES)) add(path, () => `${value}\n`);
+  for (const which of ["hostname", "domainname"] as const) {
+    const text: Generate = (task) => `${task.namespaces.uts[which]}\n`;
+    add(`kernel/${which}`, text, (task, written) => setName(task, written, which));
+  }
+  add("kernel/threads-max", () => `${fs.kernel.limits.tasksMax}\n`);
+  add("kernel/ns_last_pid", () => `${fs.pids.lastNumber}\n`);
+  add("kernel/pty/nr", (task) => `${countTerminals(task)}\n`);
   const bootId = uuid(fs);
-  file(random, "boot_id", () => `${bootId}\n`);
-  file(random, "uuid", () => `${uuid(fs)}\n`);
-  file(random, "entropy_avail", () => "256\n");
-  file(random, "poolsize", () => "256\n");
+  add("kernel/random/boot_id", () => `${bootId}\n`);
+  add("kernel/random/uuid", () => `${uuid(fs)}\n`);
+  add("fs/file-nr", () => `${countFiles(fs)}\t0\t9223372036854775807\n`);
+}
 
-  const files = directory(sys, "fs");
-  file(files, "nr_open", () => `${NR_OPEN}\n`);
-  file(files, "file-max", () => "9223372036854775807\n");
-  file(files, "file-nr", () => "0\t0\t9223372036854775807\n");
-  file(files, "pipe-max-size", () => "1048576\n");
-  file(files, "protected_symlinks", () => "1\n");
-  file(files, "protected_hardlinks", () => "1\n");
-  file(files, "protected_regular", () => "1\n");
-  file(files, "protected_fifos", () => "1\n");
+function childDirectory(fs: ProcFilesystem, parent: StaticDirectory, name: string): StaticDirectory {
+  const found = parent.lookup(name);
+  return found instanceof StaticDirectory ? found : parent.add(name, new StaticDirectory(fs));
+}
 
-  file(files, "inode-nr", () => "0\t0\n");
-  file(files, "dentry-state", () => "0\t0\t45\t0\t0\t0\n");
-  file(files, "pipe-user-pages-soft", () => "16384\n");
-  file(files, "pipe-user-pages-hard", () => "0\n");
-  file(files, "aio-nr", () => "0\n");
-  file(files, "aio-max-nr", () => "65536\n");
-  file(files, "suid_dumpable", () => "0\n");
-  file(files, "lease-break-time", () => "45\n");
-  file(files, "leases-enable", () => "1\n");
-  const watches = directory(files, "inotify");
-  file(watches, "max_user_watches", () => `${WATCHES_MAX}\n`);
-  file(watches, "max_user_instances", () => "128\n");
-  file(watches, "max_queued_events", () => `${QUEUED_EVENTS_MAX}\n`);
-  const queues = directory(files, "mqueue");
-  file(queues, "msg_max", () => `${MESSAGES_MAX}\n`);
-  file(queues, "msg_default", () => `${MESSAGES_MAX}\n`);
-  file(queues, "msgsize_max", () => `${MESSAGE_BYTES_MAX}\n`);
-  file(queues, "msgsize_default", () => `${MESSAGE_BYTES_MAX}\n`);
-  file(queues, "queues_max", () => `${QUEUES_MAX}\n`);
-  file(directory(files, "epoll"), "max_user_watches", () => `${EPOLL_ITEMS_MAX}\n`);
+/** Open files of all processes. */
+function countFiles(fs: ProcFilesystem): number {
+  const files = new Set<unknown>();
+  for (const task of fs.kernel.tasks.values()) {
+    if (!task.hasExited) task.files.forEach((_fd, file) => files.add(file));
+  }
+  return files.size;
+}
 
-  const vm = directory(sys, "vm");
-  file(vm, "max_map_count", () => `${MAPPINGS_MAX}\n`);
-  file(vm, "mmap_min_addr", () => "65536\n");
-  file(vm, "overcommit_memory", () => "0\n");
-  file(vm, "overcommit_ratio", () => "50\n");
-  file(vm, "swappiness", () => "60\n");
-  file(vm, "min_free_kbytes", () => "67584\n");
-  file(vm, "dirty_ratio", () => "20\n");
-  file(vm, "dirty_background_ratio", () => "10\n");
-  file(vm, "nr_hugepages", () => "0\n");
-  file(vm, "vfs_cache_pressure", () => "100\n");
-  file(vm, "panic_on_oom", () => "0\n");
-  file(vm, "oom_kill_allocating_task", () => "0\n");
-
-  const core = directory(directory(sys, "net"), "core");
-  file(core, "somaxconn", () => "4096\n");
-  file(core, "rmem_max", () => "212992\n");
-  file(core, "wmem_max", () => "212992\n");
-  file(core, "rmem_default", () => "212992\n");
-  file(core, "wmem_default", () => "212992\n");
+/** Pseudo-terminals of the instances one can see. */
+function countTerminals(task: Task): number {
+  const instances = new Set<DevptsFilesystem>();
+  for (const { fs } of task.namespaces.mount.mounts()) if (fs instanceof DevptsFilesystem) instances.add(fs);
+  let count = 0;
+  for (const instance of instances) count += instance.count;
+  return count;
 }
 
 function setName(task: Task, text: string, which: "hostname" | "domainname"): number {

@@ -1,44 +1,87 @@
 // Files of /proc that are about the whole system: meminfo, cpuinfo, stat, uptime, loadavg, version ... Linux: fs/proc.
+// A sandbox has no hardware of its own: tables of devices, interrupts and drivers are there, and empty.
 
 import type { Kernel } from "../../kernel.ts";
+import { EPERM } from "../../abi/errno.ts";
 import { residentMemory } from "../../mm/residency.ts";
-import { TaskState } from "../../task/task.ts";
-import { nanosToTicks } from "../../task/usage.ts";
 import { KERNEL_RELEASE, KERNEL_VERSION } from "../../abi/version.ts";
-import { GeneratedFile, type StaticDirectory, VirtualLink } from "../virtual.ts";
+import { CAP_SYSLOG } from "../../abi/task.ts";
+import { type Task, TaskState } from "../../task/task.ts";
+import { nanosToTicks } from "../../task/usage.ts";
+import { GeneratedFile, StaticDirectory, VirtualLink } from "../virtual.ts";
+import { Tmpfs } from "../tmpfs.ts";
+import { busyNanos, loadAverages } from "./load.ts";
 import type { ProcFilesystem } from "./proc.ts";
+import { ipcDirectory } from "./proc_ipc.ts";
+import { locksText } from "./proc_locks.ts";
+
+/** Those of Linux that a program finds in a container without modules and drivers. */
+const SOFTIRQS = [
+  "HI",
+  "TIMER",
+  "NET_TX",
+  "NET_RX",
+  "BLOCK",
+  "IRQ_POLL",
+  "TASKLET",
+  "SCHED",
+  "HRTIMER",
+  "RCU",
+];
+const CGROUPS = ["cpuset", "cpu", "cpuacct", "memory", "devices", "freezer", "pids"];
+
+/** Text that does not change. */
+const FIXED: Readonly<Record<string, string>> = {
+  cmdline: "BOOT_IMAGE=/vmlinuz quiet\n",
+  crypto: "",
+  devices:
+    "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n",
+  diskstats: "",
+  dma: "",
+  execdomains: "0-0\tLinux           \t[kernel]\n",
+  fb: "",
+  iomem: "",
+  ioports: "",
+  keys: "",
+  misc: "",
+  modules: "",
+  mtrr: "",
+  partitions: "major minor  #blocks  name\n\n",
+  swaps: "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n",
+};
 
 /** Adds the files to /proc. */
 export function addSystemFiles(fs: ProcFilesystem, root: StaticDirectory): void {
-  const kernel = fs.kernel;
-  const add = (name: string, text: () => string) => root.add(name, new GeneratedFile(fs, 0o444, text));
-  add("cmdline", () => "BOOT_IMAGE=/vmlinuz quiet\n");
+  const { kernel } = fs;
+  const add = (name: string, text: (reader: Task) => string | number, mode = 0o444, parent = root) =>
+    parent.add(name, new GeneratedFile(fs, mode, text));
+  for (const [name, text] of Object.entries(FIXED)) add(name, () => text);
+  add("buddyinfo", () => buddyinfo(kernel));
+  add("cgroups", cgroups);
+  add("consoles", () => consoles(kernel));
   add("cpuinfo", () => cpuinfo(kernel));
-  add(
-    "devices",
-    () =>
-      "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n",
-  );
   add("filesystems", () => filesystems(kernel));
+  add("interrupts", () => `${" ".repeat(11)}${cpuColumns(kernel)}\n`);
+  add("key-users", () => keyUsers(kernel));
+  // Reading would wait for a message that never comes.
+  add("kmsg", (reader) => reader.credentials.has(CAP_SYSLOG) ? "" : -EPERM, 0o400);
   add("loadavg", () => loadavg(fs));
+  add("locks", () => locksText(fs));
   add("meminfo", () => meminfo(kernel));
-  add("modules", () => "");
-  add("partitions", () => "major minor  #blocks  name\n\n");
+  add("softirqs", () => softirqs(kernel));
   add("stat", () => stat(fs));
-  add("swaps", () => "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
   add("uptime", () => uptime(kernel));
   add("version", () => `Linux version ${KERNEL_RELEASE} (tsvisor) ${KERNEL_VERSION}\n`);
-  add("diskstats", () => "");
-  add("interrupts", () => `${" ".repeat(11)}${cpuColumns(kernel)}\n`);
-  add("softirqs", () => `${" ".repeat(20)}${cpuColumns(kernel)}\n`);
-  add("locks", () => "");
-  add("key-users", () => "");
-  add(
-    "vmstat",
-    () => `nr_free_pages ${Math.floor(kernel.memoryTotalBytes / 4096)}\npgfault 0\npgmajfault 0\n`,
-  );
+  add("vmstat", () => vmstat(kernel));
   root.add("mounts", new VirtualLink(fs, () => "self/mounts"));
   root.add("net", new VirtualLink(fs, () => "self/net"));
+  root.add("sysvipc", ipcDirectory(fs));
+  for (const name of ["bus", "driver", "fs", "irq"]) root.add(name, new StaticDirectory(fs));
+  const pressure = root.add("pressure", new StaticDirectory(fs));
+  for (const name of ["cpu", "io", "memory"]) add(name, pressureText, 0o444, pressure);
+  const tty = root.add("tty", new StaticDirectory(fs));
+  add("drivers", ttyDrivers, 0o444, tty);
+  add("ldiscs", () => "n_tty       0\n", 0o444, tty);
 }
 
 function cpuColumns(kernel: Kernel): string {
@@ -64,67 +107,187 @@ function filesystems(kernel: Kernel): string {
   return text;
 }
 
+function cgroups(): string {
+  let text = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n";
+  for (const name of CGROUPS) text += `${name}\t0\t1\t1\n`;
+  return text;
+}
+
+/** proc_consoles(5): the container's terminal, when it has one. */
+function consoles(kernel: Kernel): string {
+  const { console } = kernel;
+  return console === null ? "" : `${console.name.padEnd(21)}-W- (EC  p  )  136:${console.index}\n`;
+}
+
+function ttyDrivers(): string {
+  return "/dev/tty             /dev/tty        5       0 system:/dev/tty\n" +
+    "/dev/console         /dev/console    5       1 system:console\n" +
+    "/dev/ptmx            /dev/ptmx       5       2 system\n" +
+    "pty_slave            /dev/pts      136 0-1048575 pty:slave\n" +
+    "pty_master           /dev/ptm      128 0-1048575 pty:master\n";
+}
+
+/** proc_key-users(5). There are no keys. */
+function keyUsers(kernel: Kernel): string {
+  let text = "";
+  for (const uid of [...kernel.users.keys()].sort((a, b) => a - b)) {
+    const quota = uid === 0 ? "0/1000000 0/25000000" : "0/200 0/20000";
+    text += `${String(uid).padStart(5)}: ${"0".padStart(5)} 0/0 ${quota}\n`;
+  }
+  return text;
+}
+
 function loadavg(fs: ProcFilesystem): string {
-  let running = 0;
-  for (const task of fs.kernel.tasks.values()) if (task.state === TaskState.Running) running++;
-  const load = "0.00 0.00 0.00";
-  return `${load} ${running}/${fs.kernel.tasks.size} ${fs.pids.lastNumber}\n`;
+  const { running, count } = taskCounts(fs.kernel);
+  const load = loadAverages(fs.kernel).map((average) => average.toFixed(2)).join(" ");
+  return `${load} ${running}/${count} ${fs.pids.lastNumber}\n`;
 }
 
-function meminfo(kernel: Kernel): string {
-  const total = Math.floor(kernel.memoryTotalBytes / 1024);
-  let used = 0;
-  const seen = new Set<unknown>();
-  for (const task of kernel.tasks.values()) {
-    if (task.hasExited || seen.has(task.mm)) continue;
-    seen.add(task.mm);
-    used += residentMemory(task).pages * 4;
-  }
-  const free = Math.max(0, total - used);
-  const line = (name: string, kib: number) =>
-    `${`${name}:`.padEnd(16)}${String(Math.floor(kib)).padStart(8)} kB\n`;
-  return line("MemTotal", total) + line("MemFree", free) + line("MemAvailable", free) + line("Buffers", 0) +
-    line("Cached", 0) + line("SwapCached", 0) + line("Active", used) + line("Inactive", 0) +
-    line("Active(anon)", used) +
-    line("Inactive(anon)", 0) + line("Active(file)", 0) + line("Inactive(file)", 0) + line("Unevictable", 0) +
-    line("Mlocked", 0) + line("SwapTotal", 0) + line("SwapFree", 0) + line("Dirty", 0) +
-    line("Writeback", 0) +
-    line("AnonPages", used) + line("Mapped", 0) + line("Shmem", 0) + line("KReclaimable", 0) +
-    line("Slab", 0) +
-    line("SReclaimable", 0) + line("SUnreclaim", 0) + line("KernelStack", 0) + line("PageTables", 0) +
-    line("CommitLimit", total) + line("Committed_AS", used) + line("VmallocTotal", 34359738367) +
-    line("VmallocUsed", 0) + line("VmallocChunk", 0) +
-    "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\n" +
-    line("Hugepagesize", 2048);
-}
-
-/** Processor time of all processes so far, nanoseconds. */
-function busyNanos(kernel: Kernel): number {
-  let nanos = 0;
-  for (const task of kernel.tasks.values()) {
-    if (task.threadGroup.leader === task) nanos += task.threadGroup.cpuNanos();
-  }
-  return nanos;
-}
-
-function stat(fs: ProcFilesystem): string {
-  const kernel = fs.kernel;
-  const busy = nanosToTicks(busyNanos(kernel));
-  const all = nanosToTicks(kernel.clock.monotonic() - kernel.bootNanos) * kernel.cpuCount;
-  const idle = Math.max(0, all - busy);
-  let text = `cpu  ${busy} 0 0 ${idle} 0 0 0 0 0 0\n`;
-  for (let cpu = 0; cpu < kernel.cpuCount; cpu++) {
-    text += `cpu${cpu} ${Math.floor(busy / kernel.cpuCount)} 0 0 ${
-      Math.floor(idle / kernel.cpuCount)
-    } 0 0 0 0 0 0\n`;
-  }
-  let running = 0, blocked = 0;
+function taskCounts(kernel: Kernel): { running: number; blocked: number; count: number; switches: number } {
+  let running = 0, blocked = 0, switches = 0;
   for (const task of kernel.tasks.values()) {
     if (task.state === TaskState.Running) running++;
     else if (task.state === TaskState.BlockedKillable) blocked++;
+    switches += task.blockCount;
   }
+  return { running, blocked, count: kernel.tasks.size, switches };
+}
+
+/** Memory in KiB: resident in processes, and in files in memory. */
+export function memoryUse(kernel: Kernel): { total: number; free: number; resident: number; files: number } {
+  const total = Math.floor(kernel.memoryTotalBytes / 1024);
+  let resident = 0, files = 0;
+  const seen = new Set<unknown>();
+  for (const task of kernel.tasks.values()) {
+    if (task.hasExited) continue;
+    if (!seen.has(task.mm)) resident += residentMemory(task).pages * 4;
+    seen.add(task.mm);
+    const { mount } = task.namespaces;
+    if (seen.has(mount)) continue;
+    seen.add(mount);
+    for (const { fs } of mount.mounts()) {
+      if (fs instanceof Tmpfs && !seen.has(fs)) files += Math.ceil(fs.bytesUsed / 1024);
+      seen.add(fs);
+    }
+  }
+  return { total, free: Math.max(0, total - resident - files), resident, files };
+}
+
+function meminfo(kernel: Kernel): string {
+  const { total, free, resident, files } = memoryUse(kernel);
+  const lines: readonly (readonly [string, number])[] = [
+    ["MemTotal", total],
+    ["MemFree", free],
+    ["MemAvailable", free],
+    ["Buffers", 0],
+    ["Cached", files],
+    ["SwapCached", 0],
+    ["Active", resident],
+    ["Inactive", files],
+    ["Active(anon)", resident],
+    ["Inactive(anon)", files],
+    ["Active(file)", 0],
+    ["Inactive(file)", 0],
+    ["Unevictable", 0],
+    ["Mlocked", 0],
+    ["SwapTotal", 0],
+    ["SwapFree", 0],
+    ["Zswap", 0],
+    ["Zswapped", 0],
+    ["Dirty", 0],
+    ["Writeback", 0],
+    ["AnonPages", resident],
+    ["Mapped", 0],
+    ["Shmem", files],
+    ["KReclaimable", 0],
+    ["Slab", 0],
+    ["SReclaimable", 0],
+    ["SUnreclaim", 0],
+    ["KernelStack", 0],
+    ["PageTables", 0],
+    ["SecPageTables", 0],
+    ["NFS_Unstable", 0],
+    ["Bounce", 0],
+    ["WritebackTmp", 0],
+    ["CommitLimit", total],
+    ["Committed_AS", resident + files],
+    ["VmallocTotal", 34359738367],
+    ["VmallocUsed", 0],
+    ["VmallocChunk", 0],
+    ["Percpu", 0],
+    ["AnonHugePages", 0],
+    ["ShmemHugePages", 0],
+    ["ShmemPmdMapped", 0],
+    ["FileHugePages", 0],
+    ["FilePmdMapped", 0],
+  ];
+  const text = lines.map(([name, kib]) => `${`${name}:`.padEnd(16)}${String(kib).padStart(8)} kB\n`).join("");
+  const counts = ["Total", "Free", "Rsvd", "Surp"].map((name) => `HugePages_${name}:       0\n`).join("");
+  return `${text}${counts}Hugepagesize:       2048 kB\nHugetlb:               0 kB\n`;
+}
+
+/** Free memory as one zone of the largest blocks. */
+function buddyinfo(kernel: Kernel): string {
+  const blocks = Math.floor(memoryUse(kernel).free / 4096);
+  const columns = [...new Array(10).fill(0), blocks].map((count) => `${String(count).padStart(6)} `).join("");
+  return `Node 0, zone   Normal ${columns}\n`;
+}
+
+function vmstat(kernel: Kernel): string {
+  const { free, resident, files } = memoryUse(kernel);
+  const pages = (kib: number) => Math.floor(kib / 4);
+  const values: readonly (readonly [string, number])[] = [
+    ["nr_free_pages", pages(free)],
+    ["nr_inactive_anon", pages(files)],
+    ["nr_active_anon", pages(resident)],
+    ["nr_inactive_file", 0],
+    ["nr_active_file", 0],
+    ["nr_unevictable", 0],
+    ["nr_mlock", 0],
+    ["nr_anon_pages", pages(resident)],
+    ["nr_mapped", 0],
+    ["nr_file_pages", pages(files)],
+    ["nr_dirty", 0],
+    ["nr_writeback", 0],
+    ["nr_shmem", pages(files)],
+    ["pgpgin", 0],
+    ["pgpgout", 0],
+    ["pswpin", 0],
+    ["pswpout", 0],
+    ["pgalloc_normal", 0],
+    ["pgfree", 0],
+    ["pgfault", 0],
+    ["pgmajfault", 0],
+    ["oom_kill", 0],
+  ];
+  return values.map(([name, value]) => `${name} ${value}\n`).join("");
+}
+
+function stat(fs: ProcFilesystem): string {
+  const { kernel } = fs;
+  const cpus = kernel.cpuCount;
+  const busy = nanosToTicks(busyNanos(kernel));
+  const idle = Math.max(0, nanosToTicks(kernel.clock.monotonic() - kernel.bootNanos) * cpus - busy);
+  let text = `cpu  ${busy} 0 0 ${idle} 0 0 0 0 0 0\n`;
+  for (let cpu = 0; cpu < cpus; cpu++) {
+    text += `cpu${cpu} ${Math.floor(busy / cpus)} 0 0 ${Math.floor(idle / cpus)} 0 0 0 0 0 0\n`;
+  }
+  const { running, blocked, switches } = taskCounts(kernel);
   const boot = kernel.clock.realtime() - Math.floor((kernel.clock.monotonic() - kernel.bootNanos) / 1e9);
-  return `${text}intr 0\nctxt 0\nbtime ${boot}\nprocesses ${fs.pids.lastNumber}\nprocs_running ${running}\nprocs_blocked ${blocked}\nsoftirq 0\n`;
+  return `${text}intr 0\nctxt ${switches}\nbtime ${boot}\nprocesses ${fs.pids.lastNumber}\n` +
+    `procs_running ${running}\nprocs_blocked ${blocked}\nsoftirq 0${" 0".repeat(SOFTIRQS.length)}\n`;
+}
+
+function softirqs(kernel: Kernel): string {
+  let text = `${" ".repeat(20)}${cpuColumns(kernel)}\n`;
+  const zeros = " ".repeat(10) + "0";
+  for (const name of SOFTIRQS) text += `${`${name}:`.padStart(13)}${zeros.repeat(kernel.cpuCount)}\n`;
+  return text;
+}
+
+/** proc_pressure(5): nobody here waits for what the host does not tell of. */
+function pressureText(): string {
+  return ["some", "full"].map((kind) => `${kind} avg10=0.00 avg60=0.00 avg300=0.00 total=0\n`).join("");
 }
 
 function uptime(kernel: Kernel): string {

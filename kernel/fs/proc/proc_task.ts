@@ -1,111 +1,249 @@
-// /proc/PID and /proc/PID/task/TID. Linux: fs/proc/base.c, proc(5). What another user may not see answers EACCES, as
-// ptrace access checks do there.
+// /proc/PID and /proc/PID/task/TID: what stands in them. Linux: fs/proc/base.c, proc(5). What another user may not see
+// answers EACCES, as ptrace access checks do there. An entry is made when it is looked up.
 
 import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from "../../abi/errno.ts";
-import { O_ACCMODE, O_CLOEXEC, O_RDWR, O_WRONLY, S_IFDIR, S_IFLNK } from "../../abi/file.ts";
-import { CAP_SYS_PTRACE } from "../../abi/task.ts";
-import type { Task } from "../../task/task.ts";
+import { S_IFDIR, S_IFLNK, S_IFREG } from "../../abi/file.ts";
+import { CAP_SYS_NICE, CAP_SYS_RESOURCE } from "../../abi/task.ts";
+import { residentMemory } from "../../mm/residency.ts";
+import { type Task, TaskState } from "../../task/task.ts";
 import type { File } from "../../vfs/file.ts";
 import type { Inode } from "../../vfs/inode.ts";
-import { placeOf } from "../../vfs/nameless.ts";
 import { type Path, pathName } from "../../vfs/path.ts";
-import { DynamicDirectory, GeneratedFile, StaticDirectory, VirtualLink } from "../virtual.ts";
+import { REG } from "../../../platform/platform.ts";
+import {
+  type Accept,
+  DynamicDirectory,
+  GeneratedFile,
+  StaticDirectory,
+  VirtualDirectoryFile,
+  type VirtualEntry,
+  VirtualInode,
+  VirtualLink,
+} from "../virtual.ts";
 import type { ProcFilesystem } from "./proc.ts";
-import { ProcessMemoryInode, smapsRollupText, smapsText } from "./proc_memory.ts";
+import { mayInspect, ownerOf } from "./proc_access.ts";
+import { fdDirectory, fdinfoDirectory } from "./proc_fd.ts";
+import { memoryFile, numaMapsText, pagemapFile, smapsRollupText, smapsText } from "./proc_memory.ts";
 import { mountinfoText, mountstatsText, mountsText } from "./proc_mounts.ts";
+import { netDirectory } from "./proc_net.ts";
 import { limitsText, statmText, statText, statusText } from "./proc_status.ts";
 
 /** Bytes of cmdline or environ read at most. */
 const STRINGS_BYTES_MAX = 1024 * 1024;
+const COMM_BYTES_MAX = 15;
+const OOM_ADJUST_MAX = 1000;
+/** oom_adj of old counted to this, -17 = never. */
+const OLD_OOM_ADJUST_MAX = 15;
+const OLD_OOM_DISABLE = -17;
+/** Bits of coredump_filter that mean something. */
+const COREDUMP_FILTER_BITS = 0x1ff;
+/** One user namespace: ids are what they are. */
+const WHOLE_MAP = "         0          0 4294967295\n";
 
-/** The directory of a process, or of one of its threads. */
-export function processDirectory(fs: ProcFilesystem, task: Task, isThread: boolean): Inode {
-  const directory = new ProcessDirectory(fs, task);
-  const add = (name: string, mode: number, text: (reader: Task) => string | number) =>
-    directory.add(
-      name,
-      new GeneratedFile(
-        fs,
-        mode,
-        (reader) => task.pid.task === null ? -ESRCH : text(reader),
-        null,
-        ...owner(task),
-      ),
-    );
-  const guarded = (text: () => string | number) => (reader: Task) =>
-    mayInspect(reader, task) ? text() : -EACCES;
+interface Reading {
+  readonly fs: ProcFilesystem;
+  readonly task: Task;
+  readonly isThread: boolean;
+  /** Who reads. */
+  readonly reader: Task;
+}
+type Text = (reading: Reading) => string | number;
+type Make = (fs: ProcFilesystem, task: Task, isThread: boolean) => Inode;
 
-  add("cmdline", 0o444, () => guestStrings(task, task.mm.argStart, task.mm.argEnd));
-  add("environ", 0o400, guarded(() => guestStrings(task, task.mm.envStart, task.mm.envEnd)));
-  add("auxv", 0o400, guarded(() => String.fromCharCode(...task.mm.auxv)));
-  add("stat", 0o444, () => statText(fs, task));
-  add("statm", 0o444, () => statmText(task));
-  add("status", 0o444, () => statusText(fs, task));
-  add(
-    "maps",
-    0o444,
-    guarded(() => task.hasExited ? "" : task.mm.mapsText((file) => nameOf(file, fs.kernel.currentTask!))),
-  );
-  add("smaps", 0o444, guarded(() => smapsText(task, (file) => nameOf(file, fs.kernel.currentTask!))));
-  add("smaps_rollup", 0o444, guarded(() => smapsRollupText(task)));
-  directory.add(
-    "mem",
-    new ProcessMemoryInode(fs, task, (reader) => mayInspect(reader, task), ...owner(task)),
-  );
-  add("mounts", 0o444, (reader) => mountsText(task, reader));
-  add("mountinfo", 0o444, (reader) => mountinfoText(task, reader));
-  add("mountstats", 0o400, (reader) => mountstatsText(task, reader));
-  add("limits", 0o444, () => limitsText(task));
-  add("cgroup", 0o444, () => "0::/\n");
-  add("wchan", 0o444, () => "0");
-  add("oom_score", 0o444, () => "0\n");
-  add("loginuid", 0o444, () => "4294967295");
-  add("sessionid", 0o444, () => "4294967295");
-  add("personality", 0o400, () => `${task.personality.toString(16).padStart(8, "0")}\n`);
-  add("schedstat", 0o444, () => `${Math.round(task.threadGroup.cpuNanos())} 0 ${task.blockCount}\n`);
-  add(
-    "io",
-    0o400,
-    () => "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n",
-  );
-  for (const name of ["uid_map", "gid_map"]) add(name, 0o444, () => "         0          0 4294967295\n");
-  add("setgroups", 0o444, () => "allow\n");
-  directory.add("comm", commFile(fs, task));
-  directory.add("oom_score_adj", oomFile(fs, task));
-  directory.add("oom_adj", oldOomFile(fs, task));
-  directory.add("coredump_filter", coredumpFile(fs, task));
-  directory.add("timerslack_ns", timerSlackFile(fs, task));
-  directory.add("cwd", link(fs, task, () => task.fs.cwd));
-  directory.add("root", link(fs, task, () => task.fs.root));
-  directory.add("exe", link(fs, task, () => task.hasExited ? null : task.mm.exe?.path ?? null));
-  directory.add("fd", fdDirectory(fs, task));
-  directory.add("fdinfo", fdinfoDirectory(fs, task));
-  directory.add("ns", namespaceDirectory(fs, task));
-  if (isThread) add("children", 0o444, () => childrenText(fs, task));
-  else directory.add("task", taskDirectory(fs, task));
-  return directory;
+interface Entry {
+  readonly name: string;
+  /** S_IF type bits. */
+  readonly type: number;
+  readonly make: Make;
 }
 
-/** Attributes follow the task's credentials, which may change while the inode lives. */
-class ProcessDirectory extends StaticDirectory {
-  constructor(fs: ProcFilesystem, task: Task) {
-    super(fs);
-    [this.uid, this.gid] = owner(task);
+const ENTRIES: readonly Entry[] = [
+  file("auxv", 0o400, ofMemory(({ task }) => String.fromCharCode(...task.mm.auxv))),
+  file("cgroup", 0o444, () => "0::/\n"),
+  file("children", 0o444, childrenText),
+  file("cmdline", 0o444, ({ task }) => guestStrings(task, task.mm.argStart, task.mm.argEnd)),
+  file("comm", 0o644, ({ task }) => `${task.name}\n`, setName),
+  file("coredump_filter", 0o644, ({ task }) => `${hex(task.mm.coredumpFilter, 8)}\n`, setFilter),
+  file("cpuset", 0o444, () => "/\n"),
+  link("cwd", (task) => task.fs.cwd),
+  file("environ", 0o400, ofMemory(({ task }) => guestStrings(task, task.mm.envStart, task.mm.envEnd))),
+  link("exe", (task) => task.mm.exe?.path ?? null),
+  { name: "fd", type: S_IFDIR, make: fdDirectory },
+  { name: "fdinfo", type: S_IFDIR, make: fdinfoDirectory },
+  file("gid_map", 0o444, () => WHOLE_MAP),
+  file("io", 0o400, guarded(({ task }) => ioText(task))),
+  file("limits", 0o444, ({ task }) => limitsText(task)),
+  file("loginuid", 0o444, () => "4294967295"),
+  file("maps", 0o444, ofMemory((reading) => reading.task.mm.mapsText(mappedNames(reading)))),
+  { name: "mem", type: S_IFREG, make: memoryFile },
+  file("mountinfo", 0o444, ({ task, reader }) => mountinfoText(task, reader)),
+  file("mounts", 0o444, ({ task, reader }) => mountsText(task, reader)),
+  file("mountstats", 0o400, ({ task, reader }) => mountstatsText(task, reader)),
+  { name: "net", type: S_IFDIR, make: netDirectory },
+  { name: "ns", type: S_IFDIR, make: namespaceDirectory },
+  file("numa_maps", 0o444, ofMemory((reading) => numaMapsText(reading.task, mappedNames(reading)))),
+  file("oom_adj", 0o644, ({ task }) => `${oldAdjust(task)}\n`, setOldAdjust),
+  file("oom_score", 0o444, ({ task }) => `${oomScore(task)}\n`),
+  file("oom_score_adj", 0o644, ({ task }) => `${task.threadGroup.oomScoreAdjust}\n`, setAdjust),
+  { name: "pagemap", type: S_IFREG, make: pagemapFile },
+  file("personality", 0o400, guarded(({ task }) => `${hex(task.personality, 8)}\n`)),
+  file("projid_map", 0o444, () => WHOLE_MAP),
+  link("root", (task) => task.fs.root),
+  file("schedstat", 0o444, schedstatText),
+  file("sessionid", 0o444, () => "4294967295"),
+  file("setgroups", 0o444, () => "allow\n"),
+  file("smaps", 0o444, ofMemory((reading) => smapsText(reading.task, mappedNames(reading)))),
+  file("smaps_rollup", 0o444, ofMemory(({ task }) => smapsRollupText(task))),
+  file("stat", 0o444, ({ fs, task, isThread }) => statText(fs, task, isThread)),
+  file("statm", 0o444, ({ task }) => statmText(task)),
+  file("status", 0o444, ({ fs, task }) => statusText(fs, task)),
+  file("syscall", 0o400, guarded(({ task, reader }) => syscallText(task, reader))),
+  { name: "task", type: S_IFDIR, make: taskDirectory },
+  file("timerslack_ns", 0o666, timerSlackText, setTimerSlack),
+  file("uid_map", 0o444, () => WHOLE_MAP),
+  file("wchan", 0o444, () => "0"),
+];
+const BY_NAME = new Map(ENTRIES.map((entry) => [entry.name, entry]));
+/** Processes alone, and threads alone. */
+const NOT_OF_THREADS = new Set(["coredump_filter", "mountstats", "task", "timerslack_ns"]);
+const OF_THREADS = new Set(["children"]);
+
+/** The directory of a process, or of one of its threads. */
+export function processDirectory(fs: ProcFilesystem, task: Task, isThread: boolean): ProcessDirectory {
+  return new ProcessDirectory(fs, task, isThread);
+}
+
+export class ProcessDirectory extends VirtualInode {
+  declare readonly fs: ProcFilesystem;
+  readonly task: Task;
+  readonly #isThread: boolean;
+  readonly #made = new Map<string, Inode>();
+
+  constructor(fs: ProcFilesystem, task: Task, isThread: boolean) {
+    super(fs, S_IFDIR | 0o555, ...ownerOf(task));
+    this.nlink = isThread ? 6 : 9;
+    this.task = task;
+    this.#isThread = isThread;
+  }
+
+  /** Its files belong to whom the process belongs to now. */
+  get isCurrent(): boolean {
+    const [uid, gid] = ownerOf(this.task);
+    return this.uid === uid && this.gid === gid;
+  }
+
+  #has(name: string): boolean {
+    return !(this.#isThread ? NOT_OF_THREADS : OF_THREADS).has(name);
+  }
+
+  override lookup(name: string): Inode | number {
+    const made = this.#made.get(name);
+    if (made !== undefined) return made;
+    const entry = BY_NAME.get(name);
+    if (entry === undefined || !this.#has(name)) return -ENOENT;
+    const inode = entry.make(this.fs, this.task, this.#isThread);
+    this.#made.set(name, inode);
+    return inode;
+  }
+
+  override open(_task: Task, flags: number): File | number {
+    return new VirtualDirectoryFile(this, flags, () => this.#entries());
+  }
+
+  #entries(): VirtualEntry[] {
+    const first = this.ino * ENTRIES.length;
+    return ENTRIES.filter(({ name }) => this.#has(name)).map(({ name, type }, i) => ({
+      name,
+      ino: first + i,
+      type,
+    }));
   }
 }
 
-/** Files of a process belong to its user, or to root where it is not dumpable. */
-function owner(task: Task): [number, number] {
-  return task.mm.dumpable === 1 ? [task.credentials.euid, task.credentials.egid] : [0, 0];
+// --- kinds of entries ---------------------------------------------------------------------------------------------------
+
+function file(
+  name: string,
+  mode: number,
+  text: Text,
+  accept: ((task: Task, writer: Task, text: string) => number) | null = null,
+): Entry {
+  const make: Make = (fs, task, isThread) => {
+    const generate = (reader: Task) => task.pid.task === null ? -ESRCH : text({ fs, task, isThread, reader });
+    const write: Accept | null = accept === null
+      ? null
+      : (writer, written) => task.hasExited ? -ESRCH : accept(task, writer, written);
+    return new GeneratedFile(fs, mode, generate, write, ...ownerOf(task));
+  };
+  return { name, type: S_IFREG, make };
 }
 
-/** ptrace(2) PTRACE_MODE_READ_FSCREDS. */
-function mayInspect(reader: Task, task: Task): boolean {
-  if (reader.threadGroup === task.threadGroup || reader.credentials.has(CAP_SYS_PTRACE)) return true;
-  const mine = reader.credentials, theirs = task.credentials;
-  return mine.fsuid === theirs.euid && mine.fsuid === theirs.suid && mine.fsuid === theirs.uid &&
-    mine.fsgid === theirs.egid && mine.fsgid === theirs.sgid && mine.fsgid === theirs.gid &&
-    task.mm.dumpable === 1;
+function guarded(text: Text): Text {
+  return (reading) => mayInspect(reading.reader, reading.task) ? text(reading) : -EACCES;
+}
+
+/** Of a process that has none any more it is empty. */
+function ofMemory(text: Text): Text {
+  return guarded((reading) => reading.task.hasExited ? "" : text(reading));
+}
+
+/** A magic link to a place of the process. */
+function link(name: string, place: (task: Task) => Path | null): Entry {
+  const make: Make = (fs, task) => {
+    const text = () => {
+      const reader = fs.kernel.currentTask!;
+      const path = task.hasExited ? null : place(task);
+      if (path === null) return -ENOENT;
+      return mayInspect(reader, task) ? pathName(path, reader.fs.root) : -EACCES;
+    };
+    const follow = (reader: Task) => {
+      const path = task.hasExited ? null : place(task);
+      return path === null ? -ENOENT : mayInspect(reader, task) ? path : -EACCES;
+    };
+    return new VirtualLink(fs, text, follow);
+  };
+  return { name, type: S_IFLNK, make };
+}
+
+function namespaceDirectory(fs: ProcFilesystem, task: Task): Inode {
+  const directory = new StaticDirectory(fs, 0o511);
+  const add = (name: string, type: string, ino: () => number) =>
+    directory.add(name, new VirtualLink(fs, () => `${type}:[${ino()}]`, () => -EPERM));
+  add("cgroup", "cgroup", () => 0xefff_fffb);
+  add("ipc", "ipc", () => task.namespaces.ipc.ino);
+  add("mnt", "mnt", () => task.namespaces.mount.ino);
+  add("net", "net", () => task.namespaces.net.ino);
+  add("pid", "pid", () => task.pid.namespace.ino);
+  add("pid_for_children", "pid", () => task.namespaces.pidForChildren.ino);
+  add("user", "user", () => 0xefff_fffd);
+  add("uts", "uts", () => task.namespaces.uts.ino);
+  return directory;
+}
+
+function taskDirectory(fs: ProcFilesystem, leader: Task): Inode {
+  const made = new Map<Task, ProcessDirectory>();
+  const find = (name: string): Inode | number => {
+    const task = /^[1-9]\d{0,8}$/.test(name) ? fs.pids.task(Number(name)) : null;
+    if (task === null || task.threadGroup !== leader.threadGroup) return -ENOENT;
+    let directory = made.get(task);
+    if (directory === undefined || !directory.isCurrent) {
+      directory = new ProcessDirectory(fs, task, true);
+      made.set(task, directory);
+    }
+    return directory;
+  };
+  const list = () =>
+    leader.threadGroup.tasks.filter((task) => !task.hasExited || task === leader).map((task) => {
+      const number = task.pid.in(fs.pids);
+      return { name: String(number), ino: 3_000_000 + number, type: S_IFDIR };
+    });
+  return new DynamicDirectory(fs, 0o555, find, list, ...ownerOf(leader));
+}
+
+// --- texts --------------------------------------------------------------------------------------------------------------
+
+function hex(value: number, width: number): string {
+  return (value >>> 0).toString(16).padStart(width, "0");
 }
 
 function guestStrings(task: Task, start: number, end: number): string | number {
@@ -118,165 +256,120 @@ function guestStrings(task: Task, start: number, end: number): string | number {
   return text;
 }
 
-function commFile(fs: ProcFilesystem, task: Task): Inode {
-  const write = (writer: Task, text: string) => {
-    if (writer.threadGroup !== task.threadGroup) return -EINVAL;
-    task.name = text.replace(/\n$/, "").slice(0, 15);
-    return 0;
-  };
-  return new GeneratedFile(fs, 0o644, () => `${task.name}\n`, write, ...owner(task));
+/** How a mapped file is called by who reads. */
+function mappedNames({ reader }: Reading): (file: File) => string {
+  return (file) => file.path !== null ? pathName(file.path, reader.fs.root) : file.linkText;
 }
 
-function oomFile(fs: ProcFilesystem, task: Task): Inode {
-  const write = (_writer: Task, text: string) => {
-    const value = Number(text.trim());
-    if (!Number.isInteger(value) || value < -1000 || value > 1000) return -EINVAL;
-    task.threadGroup.oomScoreAdjust = value;
-    return 0;
-  };
-  return new GeneratedFile(fs, 0o644, () => `${task.threadGroup.oomScoreAdjust}\n`, write, ...owner(task));
-}
-
-/** What oom_score_adj was before Linux 2.6.36: -17 to 15. */
-function oldOomFile(fs: ProcFilesystem, task: Task): Inode {
-  const read = () => {
-    const value = task.threadGroup.oomScoreAdjust;
-    return `${value === 1000 ? 15 : Math.trunc(value * 17 / 1000)}\n`;
-  };
-  const write = (_writer: Task, text: string) => {
-    const value = Number(text.trim());
-    if (!Number.isInteger(value) || value < -17 || value > 15) return -EINVAL;
-    task.threadGroup.oomScoreAdjust = value === 15 ? 1000 : Math.trunc(value * 1000 / 17);
-    return 0;
-  };
-  return new GeneratedFile(fs, 0o644, read, write, ...owner(task));
-}
-
-/** core(5): which mappings a core dump would hold. Kept and shown; there are no core dumps. */
-function coredumpFile(fs: ProcFilesystem, task: Task): Inode {
-  const write = (_writer: Task, text: string) => {
-    const value = Number(text.trim());
-    if (!Number.isInteger(value) || value < 0) return -EINVAL;
-    task.mm.coredumpFilter = value & 0x1ff;
-    return 0;
-  };
-  const read = () => `${task.mm.coredumpFilter.toString(16).padStart(8, "0")}\n`;
-  return new GeneratedFile(fs, 0o644, read, write, ...owner(task));
-}
-
-/** As prctl(PR_SET_TIMERSLACK). */
-function timerSlackFile(fs: ProcFilesystem, task: Task): Inode {
-  const write = (_writer: Task, text: string) => {
-    const value = Number(text.trim());
-    if (!Number.isInteger(value) || value < 0) return -EINVAL;
-    const { scheduling } = task;
-    scheduling.timerSlackNanos = value === 0 ? scheduling.defaultTimerSlackNanos : value;
-    return 0;
-  };
-  return new GeneratedFile(fs, 0o666, () => `${task.scheduling.timerSlackNanos}\n`, write, ...owner(task));
-}
-
-/** Children of the process; of one thread, Linux shows those that it has made itself. */
-function childrenText(fs: ProcFilesystem, task: Task): string {
-  if (task.threadGroup.leader !== task) return "";
+/** Children that this thread has made, by number. */
+function childrenText({ fs, task }: Reading): string {
   let text = "";
-  for (const child of task.threadGroup.children) text += `${child.pid.in(fs.pids)} `;
+  for (const child of task.threadGroup.children) {
+    if (child.parentTask === task) text += `${child.pid.in(fs.pids)} `;
+  }
   return text;
 }
 
-/** A magic link to a place of the process. */
-function link(fs: ProcFilesystem, task: Task, place: () => Path | null): Inode {
-  const text = () => {
-    const reader = fs.kernel.currentTask!;
-    const path = task.hasExited ? null : place();
-    if (path === null) return -ENOENT;
-    return mayInspect(reader, task) ? pathName(path, reader.fs.root) : -EACCES;
-  };
-  const follow = (reader: Task) => {
-    const path = task.hasExited ? null : place();
-    return path === null ? -ENOENT : mayInspect(reader, task) ? path : -EACCES;
-  };
-  return new VirtualLink(fs, text, follow);
+/** Linux: bytes of block devices and threads are not told apart; what was read and written through calls is. */
+function ioText(task: Task): string {
+  const { bytesRead, bytesWritten, readCalls, writeCalls } = task.threadGroup;
+  return `rchar: ${bytesRead}\nwchar: ${bytesWritten}\nsyscr: ${readCalls}\nsyscw: ${writeCalls}\n` +
+    "read_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n";
 }
 
-/** What a descriptor's link shows: a path, or "pipe:[7]", "anon_inode:[eventfd]". */
-function nameOf(file: File, reader: Task): string {
-  if (file.path !== null) return pathName(file.path, reader.fs.root);
-  return file.linkText;
+function schedstatText({ task, isThread }: Reading): string {
+  const nanos = task.hasExited || !isThread ? task.threadGroup.cpuNanos() : task.thread.cpuNanos();
+  return `${Math.round(nanos)} 0 ${task.blockCount}\n`;
 }
 
-function fdDirectory(fs: ProcFilesystem, task: Task): Inode {
-  const find = (name: string): Inode | number => {
-    const file = openFile(fs, task, name);
-    if (file === null) return -ENOENT;
-    if (!mayInspect(fs.kernel.currentTask!, task)) return -EACCES;
-    const target = new VirtualLink(
-      fs,
-      () => nameOf(file, fs.kernel.currentTask!),
-      () => placeOf(file),
-    );
-    const mode = file.flags & O_ACCMODE;
-    target.mode = S_IFLNK | (mode === O_WRONLY ? 0o300 : mode === O_RDWR ? 0o700 : 0o500);
-    return target;
-  };
-  return new DynamicDirectory(fs, 0o500, find, () => descriptorEntries(task, S_IFLNK), ...owner(task));
+/** The call it is in with its arguments, stack and instruction pointer, or "running". */
+function syscallText(task: Task, reader: Task): string {
+  if (task.hasExited) return "0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n";
+  const isWaiting = task.state === TaskState.Blocked || task.state === TaskState.BlockedKillable;
+  if (!isWaiting && task !== reader) return "running\n";
+  const word = (low: number, high: number) => `0x${(high * 2 ** 32 + low).toString(16)}`;
+  const { words } = task.args;
+  let text = String(task.syscallNumber);
+  for (let i = 0; i < 6; i++) text += ` ${word(words[2 * i], words[2 * i + 1])}`;
+  const register = (n: number) => word(task.thread.low(n), task.thread.high(n));
+  return `${text} ${register(REG.RSP)} ${register(REG.RIP)}\n`;
 }
 
-function openFile(_fs: ProcFilesystem, task: Task, name: string): File | null {
-  if (!/^\d{1,7}$/.test(name) || task.hasExited) return null;
-  return task.files.get(Number(name));
+/** Share of memory in thousandths, moved by oom_score_adj: oom_badness(). */
+function oomScore(task: Task): number {
+  if (task.hasExited) return 0;
+  const { oomScoreAdjust } = task.threadGroup;
+  if (oomScoreAdjust === -OOM_ADJUST_MAX) return 0;
+  const pages = residentMemory(task).pages;
+  const share = pages * 4096 / task.kernel.memoryTotalBytes * OOM_ADJUST_MAX;
+  return Math.max(0, Math.floor((OOM_ADJUST_MAX + share + oomScoreAdjust) * 2 / 3));
 }
 
-function descriptorEntries(task: Task, type: number): { name: string; ino: number; type: number }[] {
-  const entries: { name: string; ino: number; type: number }[] = [];
-  if (!task.hasExited) {
-    task.files.forEach((fd) => entries.push({ name: String(fd), ino: 2_000_000 + fd, type }));
+function oldAdjust(task: Task): number {
+  const { oomScoreAdjust } = task.threadGroup;
+  if (oomScoreAdjust === OOM_ADJUST_MAX) return OLD_OOM_ADJUST_MAX;
+  return Math.trunc(oomScoreAdjust * -OLD_OOM_DISABLE / OOM_ADJUST_MAX);
+}
+
+function timerSlackText({ task, reader }: Reading): string | number {
+  if (task !== reader && !reader.credentials.has(CAP_SYS_NICE)) return -EPERM;
+  return `${task.scheduling.timerSlackNanos}\n`;
+}
+
+// --- writing ------------------------------------------------------------------------------------------------------------
+
+function setName(task: Task, writer: Task, text: string): number {
+  if (writer.threadGroup !== task.threadGroup) return -EINVAL;
+  task.name = text.replace(/\n$/, "").slice(0, COMM_BYTES_MAX);
+  return 0;
+}
+
+function setFilter(task: Task, _writer: Task, text: string): number {
+  const value = wholeNumber(text);
+  if (Number.isNaN(value)) return -EINVAL;
+  task.mm.coredumpFilter = value & COREDUMP_FILTER_BITS;
+  return 0;
+}
+
+function setAdjust(task: Task, writer: Task, text: string): number {
+  const value = wholeNumber(text);
+  if (Number.isNaN(value) || Math.abs(value) > OOM_ADJUST_MAX) return -EINVAL;
+  return adjust(task, writer, value);
+}
+
+function setOldAdjust(task: Task, writer: Task, text: string): number {
+  const value = wholeNumber(text);
+  if (Number.isNaN(value)) return -EINVAL;
+  if ((value < -OLD_OOM_ADJUST_MAX - 1 || value > OLD_OOM_ADJUST_MAX) && value !== OLD_OOM_DISABLE) {
+    return -EINVAL;
   }
-  return entries;
+  const scaled = value === OLD_OOM_ADJUST_MAX
+    ? OOM_ADJUST_MAX
+    : Math.trunc(value * OOM_ADJUST_MAX / -OLD_OOM_DISABLE);
+  return adjust(task, writer, scaled);
 }
 
-function fdinfoDirectory(fs: ProcFilesystem, task: Task): Inode {
-  const find = (name: string): Inode | number => {
-    const file = openFile(fs, task, name);
-    if (file === null) return -ENOENT;
-    const text = () => {
-      const mount = file.path?.mount.id ?? 0;
-      const flags = file.flags | (task.files.isCloseOnExec(Number(name)) ? O_CLOEXEC : 0);
-      return `pos:\t${file.position}\nflags:\t0${
-        flags.toString(8)
-      }\nmnt_id:\t${mount}\nino:\t${file.inode.ino}\n${file.infoText}`;
-    };
-    return new GeneratedFile(fs, 0o444, text, null, ...owner(task));
-  };
-  return new DynamicDirectory(fs, 0o500, find, () => descriptorEntries(task, 0o100000), ...owner(task));
+/** Lower than it has been set by the privileged takes a capability. */
+function adjust(task: Task, writer: Task, value: number): number {
+  const group = task.threadGroup;
+  const isPrivileged = writer.credentials.has(CAP_SYS_RESOURCE);
+  if (value < group.oomScoreAdjustMin && !isPrivileged) return -EACCES;
+  group.oomScoreAdjust = value;
+  if (isPrivileged) group.oomScoreAdjustMin = value;
+  return 0;
 }
 
-function namespaceDirectory(fs: ProcFilesystem, task: Task): Inode {
-  const directory = new StaticDirectory(fs, 0o511);
-  const add = (name: string, ino: () => number) =>
-    directory.add(name, new VirtualLink(fs, () => `${name}:[${ino()}]`, () => -EPERM));
-  add("ipc", () => task.namespaces.ipc.ino);
-  add("mnt", () => task.namespaces.mount.ino);
-  add("net", () => task.namespaces.net.ino);
-  add("pid", () => task.pid.namespace.ino);
-  add("pid_for_children", () => task.namespaces.pidForChildren.ino);
-  add("uts", () => task.namespaces.uts.ino);
-  add("user", () => 0xefff_fffd);
-  add("cgroup", () => 0xefff_fffb);
-  return directory;
+function setTimerSlack(task: Task, writer: Task, text: string): number {
+  if (task !== writer && !writer.credentials.has(CAP_SYS_NICE)) return -EPERM;
+  const value = wholeNumber(text);
+  if (Number.isNaN(value) || value < 0) return -EINVAL;
+  task.scheduling.timerSlackNanos = value === 0 ? task.scheduling.defaultTimerSlackNanos : value;
+  return 0;
 }
 
-function taskDirectory(fs: ProcFilesystem, leader: Task): Inode {
-  const find = (name: string): Inode | number => {
-    const task = /^[1-9]\d{0,8}$/.test(name) ? fs.pids.task(Number(name)) : null;
-    return task === null || task.threadGroup !== leader.threadGroup
-      ? -ENOENT
-      : processDirectory(fs, task, true);
-  };
-  const list = () =>
-    leader.threadGroup.tasks.filter((task) => !task.hasExited || task === leader).map((task) => {
-      const number = task.pid.in(fs.pids);
-      return { name: String(number), ino: 3_000_000 + number, type: S_IFDIR };
-    });
-  return new DynamicDirectory(fs, 0o555, find, list, ...owner(leader));
+/** kstrtoint(): decimal, 0x and 0 prefixes; NaN for anything else. */
+function wholeNumber(text: string): number {
+  const trimmed = text.replace(/\n$/, "").trim();
+  if (/^-?0[0-7]+$/.test(trimmed)) return parseInt(trimmed, 8);
+  return /^[+-]?(0[xX][0-9a-fA-F]+|\d+)$/.test(trimmed) ? Number(trimmed) : NaN;
 }

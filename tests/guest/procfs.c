@@ -1,0 +1,513 @@
+// /proc and /sys: what programs read there about themselves, their children and the system. Formats are compared, numbers
+// as relations.
+#include "check.h"
+#include <ctype.h>
+#include <dirent.h>
+#include <regex.h>
+
+static char text[1 << 18];
+
+/* The file, or "" with the errno. */
+static const char *slurp(const char *path) {
+  int fd = open(path, O_RDONLY);
+  int n = 0;
+  text[0] = 0;
+  if (fd < 0) return text;
+  for (;;) {
+    int got = read(fd, text + n, sizeof text - 1 - n);
+    if (got <= 0) {
+      if (got < 0) n = 0;
+      break;
+    }
+    n += got;
+  }
+  text[n] = 0;
+  close(fd);
+  return text;
+}
+static int put(const char *path, const char *what) {
+  int fd = open(path, O_WRONLY);
+  if (fd < 0) return -1;
+  int n = write(fd, what, strlen(what));
+  int error = errno;
+  close(fd);
+  errno = error;
+  return n;
+}
+static int matches(const char *in, const char *pattern) {
+  regex_t regex;
+  if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB | REG_NEWLINE) != 0) return -1;
+  int result = regexec(&regex, in, 0, NULL, 0) == 0;
+  regfree(&regex);
+  return result;
+}
+static void file_is(const char *path, const char *pattern) {
+  char name[200];
+  snprintf(name, sizeof name, "%s is like %s", path, pattern);
+  say(name, "%d", matches(slurp(path), pattern));
+}
+/* The text behind "key:" up to the line's end. */
+static const char *value(const char *in, const char *key) {
+  static char found[200];
+  size_t length = strlen(key);
+  for (const char *line = in; line != NULL && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+    if (strncmp(line, key, length) != 0 || line[length] != ':') continue;
+    const char *from = line + length + 1;
+    while (*from == ' ' || *from == '\t') from++;
+    snprintf(found, sizeof found, "%.*s", (int)strcspn(from, "\n"), from);
+    return found;
+  }
+  return "missing";
+}
+static long number(const char *in, const char *key) { return strtol(value(in, key), NULL, 10); }
+/* Which of these names the lines begin with, in order. */
+static void keys_of(const char *path, const char *names) {
+  char copy[1500], found[1500] = "";
+  snprintf(copy, sizeof copy, "%s", names);
+  slurp(path);
+  const char *from = text;
+  for (char *name = strtok(copy, " "); name != NULL; name = strtok(NULL, " ")) {
+    char start[100];
+    snprintf(start, sizeof start, "\n%s", name);
+    const char *at = strncmp(from, name, strlen(name)) == 0 ? from : strstr(from, start);
+    if (at == NULL) {
+      strcat(strcat(found, " no:"), name);
+      continue;
+    }
+    from = at + 1;
+  }
+  say(path, "keys%s", found[0] ? found : " are there in order");
+}
+
+static void stat_file(void) {
+  prctl(PR_SET_NAME, "a b) c");
+  slurp("/proc/self/stat");
+  long field[60];
+  TRUE("name in parentheses", strstr(text, " (a b) c) R ") != NULL);
+  char *at = strrchr(text, ')') + 4;
+  int n = 4;
+  for (char *word = strtok(at, " \n"); word != NULL; word = strtok(NULL, " \n")) field[n++] = strtol(word, NULL, 10);
+  say("fields of stat", "%d", n - 1);
+  TRUE("pid", atoi(text) == getpid());
+  TRUE("ppid", field[4] == getppid());
+  TRUE("pgrp", field[5] == getpgrp());
+  TRUE("session", field[6] == getsid(0));
+  say("tty_nr", "%ld", field[7]);
+  say("tpgid", "%ld", field[8]);
+  say("priority and nice", "%ld %ld", field[18], field[19]);
+  say("threads", "%ld", field[20]);
+  TRUE("start time", field[22] > 0);
+  TRUE("vsize", field[23] > 1 << 20);
+  TRUE("rss", field[24] > 50 && field[24] < field[23] / 4096 + 1);
+  TRUE("code", field[26] < (long)&stat_file && (long)&stat_file < field[27]);
+  TRUE("stack", field[28] > (long)&n);
+  TRUE("data", field[45] < field[46]);
+  TRUE("brk", field[47] > 0);
+  TRUE("arguments before environment", field[48] < field[49] && field[49] <= field[50] && field[50] < field[51]);
+  say("policy", "%ld", field[41]);
+  say("exit signal", "%ld", field[38]);
+  file_is("/proc/self/statm", "^[1-9][0-9]* [1-9][0-9]* [0-9]+ [1-9][0-9]* 0 [1-9][0-9]* 0$");
+}
+
+static void status_file(void) {
+  keys_of("/proc/self/status",
+          "Name: Umask: State: Tgid: Ngid: Pid: PPid: TracerPid: Uid: Gid: FDSize: Groups: NStgid: NSpid: NSpgid: NSsid: "
+          "VmPeak: VmSize: VmLck: VmPin: VmHWM: VmRSS: RssAnon: RssFile: RssShmem: VmData: VmStk: VmExe: VmLib: VmPTE: "
+          "VmSwap: HugetlbPages: CoreDumping: THP_enabled: Threads: SigQ: SigPnd: ShdPnd: SigBlk: SigIgn: SigCgt: CapInh: "
+          "CapPrm: CapEff: CapBnd: CapAmb: NoNewPrivs: Seccomp: Seccomp_filters: Speculation_Store_Bypass: "
+          "SpeculationIndirectBranch: Cpus_allowed: Cpus_allowed_list: Mems_allowed: Mems_allowed_list: "
+          "voluntary_ctxt_switches: nonvoluntary_ctxt_switches:");
+  umask(027);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  signal(SIGUSR2, SIG_IGN);
+  kill(getpid(), SIGUSR1);
+  slurp("/proc/self/status");
+  umask(022);
+  say("Umask", "%s", value(text, "Umask"));
+  say("State", "%s", value(text, "State"));
+  say("Threads", "%s", value(text, "Threads"));
+  say("TracerPid", "%s", value(text, "TracerPid"));
+  say("SigBlk", "%s", value(text, "SigBlk"));
+  say("ShdPnd", "%s", value(text, "ShdPnd"));
+  say("SigPnd", "%s", value(text, "SigPnd"));
+  TRUE("SigIgn", strtol(value(text, "SigIgn"), NULL, 16) & 1 << (SIGUSR2 - 1));
+  TRUE("Pid", number(text, "Pid") == getpid() && number(text, "Tgid") == getpid() && number(text, "PPid") == getppid());
+  TRUE("VmRSS is the sum of its kinds",
+       number(text, "VmRSS") == number(text, "RssAnon") + number(text, "RssFile") + number(text, "RssShmem"));
+  TRUE("VmSize", number(text, "VmSize") > number(text, "VmRSS"));
+  say("NoNewPrivs", "%s", value(text, "NoNewPrivs"));
+  int taken;
+  sigwait(&set, &taken);
+  pid_t child = fork();
+  if (child == 0) _exit(3);
+  siginfo_t info;
+  waitid(P_PID, child, &info, WEXITED | WNOWAIT);
+  char path[60];
+  snprintf(path, sizeof path, "/proc/%d/status", child);
+  slurp(path);
+  say("a zombie's state", "%s", value(text, "State"));
+  say("a zombie's VmSize", "%s", value(text, "VmSize"));
+  snprintf(path, sizeof path, "/proc/%d/cmdline", child);
+  say("a zombie's cmdline", "[%s]", slurp(path));
+  snprintf(path, sizeof path, "/proc/%d/maps", child);
+  say("a zombie's maps", "[%s]", slurp(path));
+  snprintf(path, sizeof path, "/proc/%d/exe", child);
+  CALL("a zombie's exe", readlink(path, text, 100));
+  waitpid(child, NULL, 0);
+  snprintf(path, sizeof path, "/proc/%d", child);
+  CALL("it is gone when reaped", access(path, F_OK));
+}
+
+static void memory(void) {
+  long size = 1 << 20;
+  char *touched = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char *gap = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  memset(touched, 1, size);
+  char line[100];
+  slurp("/proc/self/maps");
+  TRUE("maps has the program", matches(text, "^[0-9a-f]+-[0-9a-f]+ r-xp [0-9a-f]{8} [0-9a-f]{2,}:[0-9a-f]{2,} [0-9]+ +/"));
+  TRUE("maps has [stack]", matches(text, "^[0-9a-f]+-[0-9a-f]+ rw-p 00000000 00:00 0 +\\[stack\\]$"));
+  TRUE("maps has [vdso]", strstr(text, "[vdso]") != NULL);
+  snprintf(line, sizeof line, "%lx-%lx ---p 00000000 00:00 0 ", (long)gap, (long)gap + size);
+  TRUE("maps has a mapping without access", strstr(text, line) != NULL);
+  snprintf(line, sizeof line, "^[0-9a-f]+-[0-9a-f]+ rw-s 00000000 [0-9a-f]+:[0-9a-f]+ [0-9]+ +/dev/zero \\(deleted\\)$");
+  TRUE("maps has shared memory", matches(text, line));
+  mprotect(gap, size, PROT_READ | PROT_EXEC);
+  slurp("/proc/self/smaps");
+  snprintf(line, sizeof line, "%lx-%lx r-xp", (long)gap, (long)gap + size);
+  char *at = strstr(text, line);
+  TRUE("mprotect shows", at != NULL);
+  char area[2000] = "";
+  if (at != NULL) snprintf(area, sizeof area, "%s", at);
+  say("Size", "%s", value(area, "Size"));
+  say("Rss of what is untouched", "%s", value(area, "Rss"));
+  say("VmFlags", "%s", value(area, "VmFlags"));
+  keys_of("/proc/self/smaps",
+          "Size: KernelPageSize: MMUPageSize: Rss: Pss: Pss_Dirty: Shared_Clean: Shared_Dirty: Private_Clean: "
+          "Private_Dirty: Referenced: Anonymous: KSM: LazyFree: AnonHugePages: ShmemPmdMapped: FilePmdMapped: "
+          "Shared_Hugetlb: Private_Hugetlb: Swap: SwapPss: Locked: THPeligible: VmFlags:");
+  keys_of("/proc/self/smaps_rollup",
+          "Rss: Pss: Pss_Dirty: Pss_Anon: Pss_File: Pss_Shmem: Shared_Clean: Shared_Dirty: Private_Clean: Private_Dirty: "
+          "Referenced: Anonymous: KSM: LazyFree: AnonHugePages: ShmemPmdMapped: FilePmdMapped: Shared_Hugetlb: "
+          "Private_Hugetlb: Swap: SwapPss: Locked:");
+  slurp("/proc/self/smaps_rollup");
+  TRUE("rollup", matches(text, "^[0-9a-f]+-[0-9a-f]+ ---p 00000000 00:00 0 +\\[rollup\\]$") && number(text, "Rss") >= 1024);
+  file_is("/proc/self/numa_maps", "^[0-9a-f]+ default");
+  int fd = open("/proc/self/pagemap", O_RDONLY);
+  uint64_t entry = 0;
+  CALL("pagemap", pread(fd, &entry, 8, (long)touched / 4096 * 8));
+  TRUE("a touched page is present", entry >> 63);
+  CALL("pagemap of a shared page", pread(fd, &entry, 8, (long)shared / 4096 * 8));
+  TRUE("an untouched one is not", !(entry >> 63));
+  CALL("pagemap at an odd place", pread(fd, &entry, 8, 3));
+  close(fd);
+  volatile int variable = 77;
+  int copy = 0;
+  fd = open("/proc/self/mem", O_RDWR);
+  TRUE("mem opens", fd >= 0);
+  CALL("read of mem", pread(fd, &copy, 4, (off_t)(uintptr_t)&variable));
+  say("the variable", "%d", copy);
+  copy = 78;
+  CALL("write of mem", pwrite(fd, &copy, 4, (off_t)(uintptr_t)&variable));
+  say("the variable now", "%d", variable);
+  CALL("write where only reading is allowed", pwrite(fd, &copy, 4, (off_t)(uintptr_t)gap));
+  CALL("mem at 0", pread(fd, &copy, 4, 0));
+  CALL("lseek of mem", lseek(fd, 100, SEEK_SET));
+  close(fd);
+  munmap(touched, size);
+  munmap(gap, size);
+  munmap(shared, size);
+  slurp("/proc/self/auxv");
+  TRUE("auxv has the page size", ((uint64_t *)text)[0] != 0);
+}
+
+static void descriptors(void) {
+  int ends[2];
+  pipe(ends);
+  char path[100], target[200];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", ends[0]);
+  int n = readlink(path, target, 199);
+  target[n > 0 ? n : 0] = 0;
+  TRUE("a pipe's link", matches(target, "^pipe:\\[[0-9]+\\]$"));
+  struct stat s;
+  lstat(path, &s);
+  say("mode of a link for reading", "%o", s.st_mode);
+  snprintf(path, sizeof path, "/proc/self/fd/%d", ends[1]);
+  lstat(path, &s);
+  say("mode of a link for writing", "%o", s.st_mode);
+  CALL("a link that is not there", readlink("/proc/self/fd/999", target, 100));
+  CALL("a name that is no number", readlink("/proc/self/fd/0x1", target, 100));
+  int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd < 0) fd = open("/tmp/proc-guest", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  ftruncate(fd, 100);
+  lseek(fd, 42, SEEK_SET);
+  flock(fd, LOCK_EX);
+  struct flock lock = {.l_type = F_RDLCK, .l_start = 10, .l_len = 5};
+  fcntl(fd, F_SETLK, &lock);
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+  slurp(path);
+  say("pos", "%s", value(text, "pos"));
+  TRUE("flags", (strtol(value(text, "flags"), NULL, 8) & (O_ACCMODE | O_CLOEXEC)) == (O_RDWR | O_CLOEXEC));
+  TRUE("mnt_id and ino", number(text, "mnt_id") > 0 && number(text, "ino") > 0);
+  TRUE("the POSIX lock", matches(text, "^lock:\t[12]: POSIX  ADVISORY  READ [0-9]+ [0-9a-f]+:[0-9a-f]+:[0-9]+ 10 14$"));
+  TRUE("the flock", matches(text, "^lock:\t[12]: FLOCK  ADVISORY  WRITE [0-9]+ [0-9a-f]+:[0-9a-f]+:[0-9]+ 0 EOF$"));
+  char line[100];
+  snprintf(line, sizeof line, "^[0-9]+: FLOCK  ADVISORY  WRITE %d [0-9a-f]+:[0-9a-f]+:[0-9]+ 0 EOF$", getpid());
+  TRUE("both in /proc/locks", matches(slurp("/proc/locks"), line));
+  close(fd);
+  fd = eventfd(5, 0);
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+  say("an eventfd's count", "%s", value(slurp(path), "eventfd-count"));
+  close(fd);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+static void *waits(void *argument) {
+  prctl(PR_SET_NAME, "the thread");
+  char c;
+  read(*(int *)argument, &c, 1);
+  return NULL;
+}
+
+static void processes(char **argv) {
+  char target[300], path[400];
+  chdir("/usr/bin");
+  int n = readlink("/proc/self/cwd", target, 299);
+  say("cwd", "%.*s", n, target);
+  n = readlink("/proc/self/root", target, 299);
+  say("root", "%.*s", n, target);
+  n = readlink("/proc/self/exe", target, 299);
+  TRUE("exe", n > 0 && target[0] == '/' && access("/proc/self/exe", X_OK) == 0);
+  slurp("/proc/self/cmdline");
+  TRUE("cmdline", strcmp(text, argv[0]) == 0);
+  CALL("comm is written", put("/proc/self/comm", "new name that is too long\n"));
+  say("comm", "%.15s", slurp("/proc/self/comm"));
+  n = readlink("/proc/self", target, 299);
+  target[n > 0 ? n : 0] = 0;
+  TRUE("/proc/self", atoi(target) == getpid());
+  int ends[2];
+  pipe(ends);
+  pthread_t thread;
+  pthread_create(&thread, NULL, waits, &ends[0]);
+  usleep(100000);
+  int count = 0;
+  DIR *directory = opendir("/proc/self/task");
+  for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+    if (!isdigit(entry->d_name[0])) continue;
+    count++;
+    if (atoi(entry->d_name) == getpid()) continue;
+    snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+    say("the thread's comm", "%.10s", slurp(path));
+    snprintf(path, sizeof path, "/proc/self/task/%s/status", entry->d_name);
+    slurp(path);
+    TRUE("its ids", number(text, "Tgid") == getpid() && number(text, "Pid") == atoi(entry->d_name));
+    say("its state", "%s", value(text, "State"));
+    snprintf(path, sizeof path, "/proc/self/task/%s/syscall", entry->d_name);
+    TRUE("its call", matches(slurp(path), "^0 0x[0-9a-f]+ 0x[0-9a-f]+ 0x1 (0x[0-9a-f]+ ){4}0x[0-9a-f]+$"));
+    snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+    TRUE("a thread is found by name", access(path, F_OK) == 0);
+  }
+  closedir(directory);
+  say("threads", "%d", count);
+  write(ends[1], "x", 1);
+  pthread_join(thread, NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    pause();
+    _exit(0);
+  }
+  snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+  TRUE("children", atoi(slurp(path)) == child);
+  snprintf(path, sizeof path, "/proc/%d/cmdline", child);
+  TRUE("a child's cmdline", strcmp(slurp(path), argv[0]) == 0);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  count = 0;
+  int self = 0;
+  directory = opendir("/proc");
+  for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+    count += isdigit(entry->d_name[0]) != 0;
+    self += atoi(entry->d_name) == getpid();
+  }
+  closedir(directory);
+  TRUE("/proc lists processes", count > 0 && self == 1);
+  CALL("a process that is not there", access("/proc/4000000", F_OK));
+  CALL("a number with a zero in front", access("/proc/01", F_OK));
+  CALL("a file that is not there", access("/proc/self/nothing", F_OK));
+  CALL("mkdir in /proc", mkdir("/proc/new", 0700));
+  CALL("open with O_CREAT in /proc", open("/proc/self/new", O_CREAT | O_RDWR, 0600));
+  CALL("symlink in /proc", symlink("x", "/proc/sys/kernel/new"));
+  CALL("unlink in /proc", unlink("/proc/self/stat"));
+}
+
+static void settings(void) {
+  CALL("oom_score_adj", put("/proc/self/oom_score_adj", "500\n"));
+  say("reads", "%s", strtok((char *)slurp("/proc/self/oom_score_adj"), "\n"));
+  say("oom_adj", "%s", strtok((char *)slurp("/proc/self/oom_adj"), "\n"));
+  CALL("too much", put("/proc/self/oom_score_adj", "1001"));
+  CALL("nonsense", put("/proc/self/oom_score_adj", "x"));
+  CALL("oom_score_adj 0", put("/proc/self/oom_score_adj", "0"));
+  file_is("/proc/self/oom_score", "^[0-9]+$");
+  say("coredump_filter", "%.8s", slurp("/proc/self/coredump_filter"));
+  CALL("is written", put("/proc/self/coredump_filter", "0x7"));
+  say("now", "%.8s", slurp("/proc/self/coredump_filter"));
+  say("timerslack_ns", "%s", strtok((char *)slurp("/proc/self/timerslack_ns"), "\n"));
+  CALL("is written", put("/proc/self/timerslack_ns", "70000"));
+  CALL("PR_GET_TIMERSLACK", prctl(PR_GET_TIMERSLACK));
+  say("personality", "%.8s", slurp("/proc/self/personality"));
+  file_is("/proc/self/limits", "^Max open files +[0-9]+ +[0-9]+ +files +$");
+  file_is("/proc/self/limits", "^Limit                     Soft Limit           Hard Limit           Units     $");
+  keys_of("/proc/self/io", "rchar: wchar: syscr: syscw: read_bytes: write_bytes: cancelled_write_bytes:");
+  long before = number(slurp("/proc/self/io"), "rchar");
+  char bytes[5000];
+  int fd = open("/proc/self/exe", O_RDONLY);
+  read(fd, bytes, 5000);
+  close(fd);
+  TRUE("what is read is counted", number(slurp("/proc/self/io"), "rchar") >= before + 5000);
+  file_is("/proc/self/schedstat", "^[0-9]+ [0-9]+ [0-9]+$");
+  file_is("/proc/self/uid_map", "^ +0 +0 4294967295$");
+  file_is("/proc/self/setgroups", "^allow$");
+  file_is("/proc/self/cgroup", "^[0-9]+:[^:]*:/");
+  file_is("/proc/self/sessionid", "^[0-9]+$");
+  file_is("/proc/self/mounts", "^[^ ]+ / [^ ]+ r[ow][^ ]* 0 0$");
+  file_is("/proc/self/mountinfo", "^[0-9]+ [0-9]+ [0-9]+:[0-9]+ /[^ ]* / r[ow][^ ]* .*- [^ ]+ [^ ]+ r[ow]");
+  file_is("/proc/self/mountstats", "^device [^ ]+ mounted on / with fstype ");
+  const char *spaces[] = {"cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "user", "uts"};
+  for (int i = 0; i < 8; i++) {
+    char path[60], target[60], pattern[60];
+    snprintf(path, sizeof path, "/proc/self/ns/%s", spaces[i]);
+    int n = readlink(path, target, 59);
+    target[n > 0 ? n : 0] = 0;
+    snprintf(pattern, sizeof pattern, "^%s:\\[[0-9]+\\]$", i == 5 ? "pid" : spaces[i]);
+    say(path, "%d", matches(target, pattern));
+  }
+}
+
+static void system_files(void) {
+  file_is("/proc/loadavg", "^[0-9]+\\.[0-9]{2} [0-9]+\\.[0-9]{2} [0-9]+\\.[0-9]{2} [0-9]+/[0-9]+ [0-9]+$");
+  file_is("/proc/uptime", "^[0-9]+\\.[0-9]{2} [0-9]+\\.[0-9]{2}$");
+  file_is("/proc/version", "^Linux version [0-9]+\\.[0-9]+");
+  file_is("/proc/stat", "^cpu  ([0-9]+ ){9}[0-9]+$");
+  file_is("/proc/stat", "^cpu0 ([0-9]+ ){9}[0-9]+$");
+  keys_of("/proc/stat", "cpu cpu0 intr ctxt btime processes procs_running procs_blocked softirq");
+  keys_of("/proc/meminfo",
+          "MemTotal: MemFree: MemAvailable: Buffers: Cached: SwapCached: Active: Inactive: Active(anon): Inactive(anon): "
+          "Active(file): Inactive(file): Unevictable: Mlocked: SwapTotal: SwapFree: Dirty: Writeback: AnonPages: Mapped: "
+          "Shmem: KReclaimable: Slab: SReclaimable: SUnreclaim: KernelStack: PageTables: CommitLimit: Committed_AS: "
+          "VmallocTotal: VmallocUsed: VmallocChunk: HugePages_Total: HugePages_Free: HugePages_Rsvd: HugePages_Surp: "
+          "Hugepagesize: Hugetlb:");
+  file_is("/proc/meminfo", "^MemTotal: +[0-9]+ kB$");
+  keys_of("/proc/vmstat", "nr_free_pages pgpgin pgpgout pswpin pswpout pgfault pgmajfault");
+  file_is("/proc/cpuinfo", "^processor\t: 0$");
+  file_is("/proc/filesystems", "^nodev\tproc$");
+  file_is("/proc/filesystems", "^nodev\ttmpfs$");
+  file_is("/proc/devices", "^Character devices:$");
+  file_is("/proc/devices", "^  5 /dev/ptmx$");
+  file_is("/proc/swaps", "^Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority$");
+  file_is("/proc/partitions", "^major minor  #blocks  name$");
+  file_is("/proc/interrupts", "^           CPU0       ");
+  file_is("/proc/softirqs", "^                    CPU0       ");
+  file_is("/proc/softirqs", "^       TIMER: +[0-9]+");
+  file_is("/proc/cgroups", "^#subsys_name\thierarchy\tnum_cgroups\tenabled$");
+  file_is("/proc/execdomains", "^0-0\tLinux           \t\\[kernel\\]$");
+  file_is("/proc/pressure/cpu", "^some avg10=[0-9.]+ avg60=[0-9.]+ avg300=[0-9.]+ total=[0-9]+$");
+  file_is("/proc/key-users", "^ +0: +[0-9]+ [0-9]+/[0-9]+ [0-9]+/[0-9]+ [0-9]+/[0-9]+$");
+  file_is("/proc/buddyinfo", "^Node 0, zone +[A-Za-z0-9]+ +([0-9]+ +){11}$");
+  file_is("/proc/tty/drivers", "^pty_slave +/dev/pts +136 0-1048575 pty:slave$");
+  file_is("/proc/tty/ldiscs", "^n_tty +0$");
+  file_is("/proc/sysvipc/shm",
+          "^       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime      dtime "
+          "     ctime                   rss                  swap$");
+  file_is("/proc/sysvipc/sem", "^       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime$");
+  file_is("/proc/net/unix", "^Num       RefCount Protocol Flags    Type St Inode Path$");
+  file_is("/proc/net/tcp", "^  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode +$");
+  file_is("/proc/net/dev", "^Inter-\\|   Receive                                                \\|  Transmit$");
+  const char *present[] = {"cmdline", "consoles", "crypto",   "diskstats", "iomem",   "ioports",
+                           "keys",    "kmsg",     "locks",    "misc",      "mounts",  "thread-self/stat",
+                           "bus",     "driver",   "fs",       "irq",       "sys/fs",  "pressure/io",
+                           "pressure/memory"};
+  for (unsigned i = 0; i < sizeof present / sizeof *present; i++) {
+    char path[60];
+    snprintf(path, sizeof path, "/proc/%s", present[i]);
+    say(path, "%s", access(path, F_OK) == 0 ? "there" : strerrorname_np(errno));
+  }
+  struct { const char *name, *pattern; } sysctls[] = {
+      {"kernel/ostype", "^Linux$"},        {"kernel/pid_max", "^[0-9]+$"},     {"kernel/threads-max", "^[0-9]+$"},
+      {"kernel/cap_last_cap", "^40$"},     {"kernel/ngroups_max", "^65536$"},  {"kernel/overflowuid", "^65534$"},
+      {"kernel/msgmax", "^8192$"},         {"kernel/msgmnb", "^16384$"},       {"kernel/shmmni", "^4096$"},
+      {"kernel/sem", "^32000\t1024000000\t500\t32000$"},                       {"kernel/shmall", "^18446744073692774399$"},
+      {"kernel/printk", "^[0-9]+\t[0-9]+\t[0-9]+\t[0-9]+$"},                   {"kernel/tainted", "^[0-9]+$"},
+      {"kernel/random/uuid", "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"},
+      {"kernel/random/boot_id", "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}, {"kernel/pty/max", "^4096$"},
+      {"kernel/pty/nr", "^[0-9]+$"},       {"fs/nr_open", "^[0-9]+$"},         {"fs/file-max", "^[0-9]+$"},
+      {"fs/file-nr", "^[0-9]+\t0\t[0-9]+$"}, {"fs/pipe-max-size", "^1048576$"}, {"fs/inotify/max_user_watches", "^[0-9]+$"},
+      {"fs/mqueue/msg_max", "^10$"},       {"fs/aio-max-nr", "^65536$"},       {"vm/overcommit_memory", "^[012]$"},
+      {"vm/swappiness", "^[0-9]+$"},       {"vm/max_map_count", "^[0-9]+$"},   {"vm/mmap_min_addr", "^[0-9]+$"},
+      {"net/core/somaxconn", "^[0-9]+$"},  {"net/core/rmem_max", "^[0-9]+$"},  {"net/unix/max_dgram_qlen", "^[0-9]+$"},
+  };
+  for (unsigned i = 0; i < sizeof sysctls / sizeof *sysctls; i++) {
+    char path[80];
+    snprintf(path, sizeof path, "/proc/sys/%s", sysctls[i].name);
+    say(path, "%d", matches(slurp(path), sysctls[i].pattern));
+  }
+  struct utsname uts;
+  uname(&uts);
+  slurp("/proc/sys/kernel/osrelease");
+  TRUE("osrelease is uname's", strncmp(text, uts.release, strlen(uts.release)) == 0);
+  slurp("/proc/sys/kernel/hostname");
+  TRUE("hostname is uname's", strncmp(text, uts.nodename, strlen(uts.nodename)) == 0);
+}
+
+static void sys(void) {
+  struct { const char *path, *pattern; } files[] = {
+      {"devices/system/cpu/online", "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$"},
+      {"devices/system/cpu/possible", "^[0-9]"},
+      {"devices/system/cpu/present", "^[0-9]"},
+      {"devices/system/cpu/kernel_max", "^[0-9]+$"},
+      {"devices/system/cpu/cpu0/topology/core_id", "^[0-9]+$"},
+      {"devices/system/cpu/cpu0/topology/physical_package_id", "^[0-9]+$"},
+      {"devices/system/cpu/cpu0/topology/thread_siblings", "^[0-9a-f,]+$"},
+      {"devices/system/cpu/cpu0/topology/core_siblings_list", "^[0-9]"},
+      {"devices/system/node/online", "^0$"},
+      {"devices/system/node/node0/cpulist", "^0"},
+      {"devices/system/node/node0/cpumap", "^[0-9a-f,]+$"},
+      {"devices/system/node/node0/distance", "^10$"},
+      {"devices/system/node/node0/meminfo", "^Node 0 MemTotal: +[0-9]+ kB$"},
+      {"devices/system/clocksource/clocksource0/current_clocksource", "^[a-z]"},
+      {"kernel/mm/transparent_hugepage/enabled", "\\[(always|madvise|never)\\]"},
+      {"kernel/mm/transparent_hugepage/hpage_pmd_size", "^2097152$"},
+      {"kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "^0$"},
+      {"kernel/fscaps", "^1$"},
+      {"kernel/cpu_byteorder", "^little$"},
+  };
+  for (unsigned i = 0; i < sizeof files / sizeof *files; i++) {
+    char path[120];
+    snprintf(path, sizeof path, "/sys/%s", files[i].path);
+    say(path, "%d", matches(slurp(path), files[i].pattern));
+  }
+  const char *directories[] = {"block", "bus", "class/net", "dev", "devices", "firmware", "fs/cgroup", "kernel", "module", "power"};
+  for (unsigned i = 0; i < sizeof directories / sizeof *directories; i++) {
+    char path[60];
+    struct stat s;
+    snprintf(path, sizeof path, "/sys/%s", directories[i]);
+    say(path, "%d", stat(path, &s) == 0 && S_ISDIR(s.st_mode));
+  }
+}
+
+int main(int argc, char **argv) {
+  (void)argc;
+  stat_file();
+  status_file();
+  memory();
+  descriptors();
+  processes(argv);
+  settings();
+  system_files();
+  sys();
+  return 0;
+}

@@ -97,11 +97,20 @@ async function run(args: readonly string[], minutesMax: number): Promise<{ code:
     stdout: "piped",
     stderr: "inherit",
     env: { NO_COLOR: "1" },
+    // A process group of its own: with it end the sandboxes that its tests have started.
+    detached: true,
   }).spawn();
+  const end = () => new Deno.Command("kill", { args: ["-KILL", "--", `-${child.pid}`] }).outputSync();
+  const interrupted = () => {
+    end();
+    Deno.exit(130);
+  };
   const timer = setTimeout(() => {
     console.log(`Ended after ${minutesMax} minutes`);
-    child.kill("SIGTERM");
+    end();
   }, minutesMax * 60_000);
+  Deno.addSignalListener("SIGINT", interrupted);
+  Deno.addSignalListener("SIGTERM", interrupted);
   let output = "";
   const decoder = new TextDecoder();
   for await (const chunk of child.stdout) {
@@ -111,6 +120,8 @@ async function run(args: readonly string[], minutesMax: number): Promise<{ code:
   }
   const { code } = await child.status;
   clearTimeout(timer);
+  Deno.removeSignalListener("SIGINT", interrupted);
+  Deno.removeSignalListener("SIGTERM", interrupted);
   return { code, output };
 }
 

@@ -37,6 +37,8 @@ export class SignalInfo {
   valueHigh = 0;
   /** si_addr of faults; si_call_addr of SIGSYS. */
   address = 0;
+  /** It tells of a child, by whatever signal the child was to end with. */
+  isOfChild = false;
   /** si_status of SIGCHLD. */
   status = 0;
   /** si_utime, si_stime of SIGCHLD, clock ticks. */
@@ -114,7 +116,7 @@ export function putSignalInfo(bytes: Uint8Array, at: number, info: SignalInfo): 
     bytes.set(info.raw, at + 16);
     return;
   }
-  switch (layoutOf(info.signal, info.code)) {
+  switch (info.isOfChild ? Layout.Child : layoutOf(info.signal, info.code)) {
     case Layout.Kill:
       put32(bytes, at + 16, info.pid);
       put32(bytes, at + 20, info.uid);

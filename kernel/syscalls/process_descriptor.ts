@@ -31,7 +31,8 @@ export function openPidfd(address: number): (task: Task, child: Task) => number 
       return fd;
     }
     put32(bytes, 0, fd);
-    if (task.memory.copyOut(address, bytes, 0, 4) === 0) return 0;
+    // Now, not when the caller resumes: a bad address must leave no child.
+    if (task.mm.space.write(address, bytes, 0, 4) === 4) return 0;
     task.files.close(task, fd);
     return -EFAULT;
   };

@@ -10,6 +10,7 @@ export function childInfo(group: ThreadGroup, signal: number, code: number, stat
   const parent = group.parent;
   if (parent !== null) info.pid = group.pid.in(parent.pid.namespace);
   info.uid = group.leader.credentials.uid;
+  info.isOfChild = true;
   info.status = status;
   info.userTicks = nanosToTicks(group.cpuNanos());
   return info;

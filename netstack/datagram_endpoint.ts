@@ -197,7 +197,8 @@ export abstract class DatagramEndpoint extends Endpoint {
       if (control.nicId !== 0) nicId = control.nicId;
       if (!control.source.isUnspecified && control.source.isV4 === isV4) source.copy(control.source);
     }
-    const found = this.stack.routes.find(address, source, nicId, route);
+    const mark = control === null || control.mark < 0 ? this.mark : control.mark;
+    const found = this.stack.routes.find(address, source, nicId, route, mark);
     if (found < 0) return found;
     if (route.isBroadcast && this.options.value(OPT.BROADCAST) === 0) return -EACCES;
     return 0;
@@ -500,7 +501,7 @@ export abstract class DatagramEndpoint extends Endpoint {
     const { route } = this;
     if (route.generation !== this.stack.routes.generation) {
       source.copy(this.local);
-      if (this.stack.routes.find(this.remote, source, this.nicId, route) < 0) return 0;
+      if (this.stack.routes.find(this.remote, source, this.nicId, route, this.mark) < 0) return 0;
     }
     return route.mtu;
   }

@@ -2,6 +2,7 @@
 // of RFC 4861 section 7.3, for ARP too, as Linux' net/core/neighbour.c has them.
 
 import type { Address } from "./address.ts";
+import { AddressMap } from "./address_map.ts";
 import { sendArpRequest } from "./ip/arp.ts";
 import { sendSolicitation } from "./ip/ndp_send.ts";
 import type { Nic } from "./nic.ts";
@@ -143,7 +144,10 @@ export class NeighbourEntry implements TimerOwner {
     const stack = this.table.nic.stack;
     this.confirmedAt = stack.now;
     // Uniform between 0.5 and 1.5 of the base, RFC 4861 section 6.3.2.
-    this.#enter(NeighbourState.Reachable, REACHABLE_NANOS * (0.5 + stack.random.below(1000) / 1000));
+    this.#enter(
+      NeighbourState.Reachable,
+      this.table.reachableNanos * (0.5 + stack.random.below(1000) / 1000),
+    );
   }
 
   /** `nanos` until the timer fires, 0 = no timer. */
@@ -159,7 +163,7 @@ export class NeighbourEntry implements TimerOwner {
     switch (this.state) {
       case NeighbourState.Reachable: {
         // Confirmed meanwhile: as long again from then.
-        const until = this.confirmedAt + REACHABLE_NANOS;
+        const until = this.confirmedAt + this.table.reachableNanos;
         if (until > now) timers.set(this.#timer, until);
         else this.#enter(NeighbourState.Stale, 0);
         return;
@@ -190,7 +194,7 @@ export class NeighbourEntry implements TimerOwner {
   #solicit(): void {
     const { nic } = this.table;
     this.#probes++;
-    nic.stack.timers.set(this.#timer, nic.stack.now + RETRANSMIT_NANOS);
+    nic.stack.timers.set(this.#timer, nic.stack.now + this.table.retransmitNanos);
     const first = this.#waiting.first;
     const source = first === null ? null : first.source;
     if (this.address.isV4) sendArpRequest(nic, this, source);
@@ -215,11 +219,14 @@ export class NeighbourEntry implements TimerOwner {
 
 export class NeighbourTable {
   readonly nic: Nic;
-  /** In the order of their last use by resolve(): the first is the one to go. */
-  readonly #entries = new Map<string, NeighbourEntry>();
+  readonly #entries: AddressMap<NeighbourEntry>;
+  /** Base of the reachable time and time between questions; routers may say others (RFC 4861 section 6.3.4). */
+  reachableNanos = REACHABLE_NANOS;
+  retransmitNanos = RETRANSMIT_NANOS;
 
   constructor(nic: Nic) {
     this.nic = nic;
+    this.#entries = new AddressMap(nic.stack.random.word());
   }
 
   get entries(): Iterable<NeighbourEntry> {
@@ -230,48 +237,43 @@ export class NeighbourTable {
   }
 
   find(address: Address): NeighbourEntry | null {
-    return this.#entries.get(keyOf(address)) ?? null;
+    return this.#entries.get(address);
   }
 
   /** The entry of `address`, made if there is none. */
   resolve(address: Address): NeighbourEntry {
-    const key = keyOf(address);
-    let entry = this.#entries.get(key);
-    if (entry !== undefined) {
-      this.#entries.delete(key);
-    } else {
-      if (this.#entries.size >= NEIGHBOURS_MAX) this.#evict();
-      entry = new NeighbourEntry(this, address);
+    const known = this.#entries.get(address);
+    if (known !== null) {
+      this.#entries.touch(known.address);
+      return known;
     }
-    this.#entries.set(key, entry);
+    if (this.#entries.size >= NEIGHBOURS_MAX) this.#evict();
+    const entry = new NeighbourEntry(this, address);
+    this.#entries.set(entry.address, entry);
     return entry;
   }
 
   remove(address: Address): boolean {
-    const key = keyOf(address);
-    this.#entries.get(key)?.dispose();
-    return this.#entries.delete(key);
+    const entry = this.#entries.get(address);
+    if (entry === null) return false;
+    this.#entries.delete(entry.address);
+    entry.dispose();
+    return true;
   }
 
   /** All but the permanent ones go: the link was down. */
   flush(): void {
-    for (const [key, entry] of this.#entries) {
-      if (entry.state === NeighbourState.Permanent) continue;
-      entry.dispose();
-      this.#entries.delete(key);
+    for (const entry of this.#entries.values()) {
+      if (entry.state !== NeighbourState.Permanent) this.remove(entry.address);
     }
   }
 
+  /** The learned entry longest unused goes. Permanent ones are the embedder's, and do not count. */
   #evict(): void {
-    for (const [key, entry] of this.#entries) {
+    for (const entry of this.#entries.values()) {
       if (entry.state === NeighbourState.Permanent) continue;
-      entry.dispose();
-      this.#entries.delete(key);
+      this.remove(entry.address);
       return;
     }
   }
-}
-
-function keyOf(address: Address): string {
-  return `${address.a},${address.b},${address.c},${address.d}`;
 }

@@ -2,13 +2,23 @@
 // Linux: fib_lookup(), ip_route_output_key(); RFC 1122 section 3.3.1, RFC 4861 section 5.2.
 
 import { Address } from "./address.ts";
-import { EADDRNOTAVAIL, EINVAL, ENETUNREACH, ENOENT } from "./errno.ts";
+import {
+  EACCES,
+  EADDRNOTAVAIL,
+  EHOSTUNREACH,
+  EINVAL,
+  ENETUNREACH,
+  ENOBUFS,
+  ENODEV,
+  ENOENT,
+  ESRCH,
+} from "./errno.ts";
 import { chooseSource } from "./ip/source_address.ts";
 import type { NeighbourEntry } from "./neighbour.ts";
 import type { Nic } from "./nic.ts";
 import type { Stack } from "./stack.ts";
 
-/** Routes of one table at most. */
+/** Routes of all tables at most. */
 export const ROUTES_MAX = 4096;
 
 /** An answer of RouteTable.find(); refilled when `generation` is not the table's any more. */
@@ -30,7 +40,16 @@ export class Route {
   neighbour: NeighbourEntry | null = null;
 }
 
-/** One line of the table. */
+/** What a route or a rule says of a packet. */
+export const enum RouteType {
+  Unicast,
+  /** -EHOSTUNREACH, -EACCES, -EINVAL: ip-route(8), unreachable, prohibit and blackhole. */
+  Unreachable,
+  Prohibit,
+  Blackhole,
+}
+
+/** One line of a table. */
 export interface RouteEntry {
   readonly prefix: Address;
   /** In the unified form: an IPv4 /24 is 120. */
@@ -44,12 +63,43 @@ export interface RouteEntry {
   readonly mtu: number;
   /** Preferred source address; null = chosen. */
   readonly source: Address | null;
+  /** TABLE_MAIN when it is not said. */
+  readonly table?: number;
+  /** Unicast when it is not said. */
+  readonly type?: RouteType;
+}
+
+export const TABLE_DEFAULT = 253;
+export const TABLE_MAIN = 254;
+/** Rules at most, ip-rule(8). */
+export const RULES_MAX = 1024;
+
+/** Which table is asked for which packets, ip-rule(8). All that is said must hold. */
+export interface RouteRule {
+  /** The least is asked first. */
+  readonly priority: number;
+  readonly isV4: boolean;
+  /** Prefixes of source and destination; null = any. */
+  readonly source: Address | null;
+  readonly sourceBits: number;
+  readonly destination: Address | null;
+  readonly destinationBits: number;
+  /** `mark` under `markMask`; 0 and 0 = any. */
+  readonly mark: number;
+  readonly markMask: number;
+  /** Interface the packet came in by, 0 = any: own packets come in by loopback. */
+  readonly incomingNicId: number;
+  readonly table: number;
+  /** Other than Unicast: the answer itself. */
+  readonly type: RouteType;
 }
 
 export class RouteTable {
   readonly #stack: Stack;
-  /** Longest prefix first, then least metric. */
+  /** Longest prefix first, then least metric; of all tables. */
   readonly #entries: RouteEntry[] = [];
+  /** By priority. Empty = the main table, then the default table, as a fresh Linux has it. */
+  readonly #rules: RouteRule[] = [];
   /** Changes with every change of routes, addresses, interfaces and path MTUs: answers found before are stale. */
   generation = 0;
 
@@ -60,9 +110,12 @@ export class RouteTable {
   get entries(): readonly RouteEntry[] {
     return this.#entries;
   }
+  get rules(): readonly RouteRule[] {
+    return this.#rules;
+  }
 
   add(entry: RouteEntry): number {
-    if (this.#entries.length >= ROUTES_MAX) return -EINVAL;
+    if (this.#entries.length >= ROUTES_MAX) return -ENOBUFS;
     const entries = this.#entries;
     let i = 0;
     while (
@@ -75,23 +128,48 @@ export class RouteTable {
     return 0;
   }
 
-  /** Removes all that `matches`; -ENOENT when there is none. */
+  /** Removes all that `matches`; -ESRCH when there is none. */
   remove(matches: (entry: RouteEntry) => boolean): number {
     const before = this.#entries.length;
     const kept = this.#entries.filter((entry) => !matches(entry));
-    if (kept.length === before) return -ENOENT;
+    if (kept.length === before) return -ESRCH;
     this.#entries.length = 0;
     this.#entries.push(...kept);
     this.generation++;
     return 0;
   }
 
+  addRule(rule: RouteRule): number {
+    if (this.#rules.length >= RULES_MAX) return -ENOBUFS;
+    let i = 0;
+    while (i < this.#rules.length && this.#rules[i].priority <= rule.priority) i++;
+    this.#rules.splice(i, 0, rule);
+    this.generation++;
+    return 0;
+  }
+  removeRule(matches: (rule: RouteRule) => boolean): number {
+    const i = this.#rules.findIndex(matches);
+    if (i < 0) return -ENOENT;
+    this.#rules.splice(i, 1);
+    this.generation++;
+    return 0;
+  }
+
   /**
-   * Finds the way to `destination` from `source` (unspecified = choose one) by interface `nicId` (0 = any) into `into`.
-   * 0, -ENETUNREACH, -EADDRNOTAVAIL where no address can be the source.
+   * Finds the way to `destination` from `source` (unspecified = choose one) by interface `nicId` (0 = any) into `into`, for
+   * a packet with `mark` that came in by `incoming` (null = our own). 0, -ENETUNREACH, -EADDRNOTAVAIL where no address can
+   * be the source, -EHOSTUNREACH, -EACCES or -EINVAL where a route says so.
    */
-  find(destination: Address, source: Address, nicId: number, into: Route): number {
+  find(
+    destination: Address,
+    source: Address,
+    nicId: number,
+    into: Route,
+    mark = 0,
+    incoming: Nic | null = null,
+  ): number {
     const stack = this.#stack;
+    into.nic = null;
     into.generation = this.generation;
     into.destination.copy(destination);
     into.nextHop.copy(destination);
@@ -104,10 +182,13 @@ export class RouteTable {
       else into.destination.setWords(0, 0, 0, 1);
       into.nextHop.copy(into.destination);
     }
-    if (!into.isMulticast && stack.nicOf(into.destination) !== null) return this.#local(source, into);
     const bound = nicId === 0 ? null : stack.nics[nicId] ?? null;
-    if (nicId !== 0 && bound === null) return -ENETUNREACH;
-    const entry = this.#lookup(into.destination, bound, source);
+    if (nicId !== 0 && bound === null) return -ENODEV;
+    if (!into.isMulticast && this.#isOwn(into.destination, bound)) return this.#local(source, into);
+    const entry = this.#ask(into.destination, bound, source, mark, incoming);
+    if (entry !== null && entry.type !== undefined && entry.type !== RouteType.Unicast) {
+      return REFUSALS[entry.type];
+    }
     const nic = entry?.nic ?? this.#linkScoped(into, bound, source);
     if (nic === null) return -ENETUNREACH;
     into.nic = nic;
@@ -121,11 +202,19 @@ export class RouteTable {
       into.source.copy(source);
       return 0;
     }
-    if (entry !== null && entry.source !== null) {
+    if (entry !== null && entry.source !== null && nic.stack.nicOf(entry.source) !== null) {
       into.source.copy(entry.source);
       return 0;
     }
     return chooseSource(stack, nic, into.destination, into.source) ? 0 : -EADDRNOTAVAIL;
+  }
+
+  /** An address of this stack; a link-local one only where it is asked for on its own link. */
+  #isOwn(destination: Address, bound: Nic | null): boolean {
+    if (bound !== null && destination.isLinkLocal && !destination.isV4 && !bound.isLoopback) {
+      return bound.hasAddress(destination);
+    }
+    return this.#stack.nicOf(destination) !== null;
   }
 
   #local(source: Address, into: Route): number {
@@ -138,19 +227,40 @@ export class RouteTable {
     return 0;
   }
 
-  #lookup(destination: Address, nic: Nic | null, source: Address): RouteEntry | null {
+  /** Goes over the rules to the first table that has an answer. */
+  #ask(
+    destination: Address,
+    bound: Nic | null,
+    source: Address,
+    mark: number,
+    incoming: Nic | null,
+  ): RouteEntry | null {
+    for (const rule of this.#rules) {
+      if (!applies(rule, destination, source, mark, incoming, this.#stack.loopback)) continue;
+      if (rule.type !== RouteType.Unicast) return refusing(rule, destination);
+      const found = this.#lookup(rule.table, destination, bound, source);
+      if (found !== null) return found;
+    }
+    return this.#lookup(TABLE_MAIN, destination, bound, source) ??
+      this.#lookup(TABLE_DEFAULT, destination, bound, source);
+  }
+
+  #lookup(table: number, destination: Address, nic: Nic | null, source: Address): RouteEntry | null {
     let other: RouteEntry | null = null;
     for (const entry of this.#entries) {
+      if ((entry.table ?? TABLE_MAIN) !== table) continue;
       if (!entry.nic.isUp || (nic !== null && entry.nic !== nic)) continue;
       if (entry.prefix.isV4 !== destination.isV4) continue;
       if (!destination.isWithin(entry.prefix, entry.prefixBits)) continue;
       // Of equally good routes the one whose interface has the source address (strong host, RFC 1122 section 3.3.4.2).
-      if (source.isUnspecified || entry.nic.hasAddress(source)) return entry;
-      if (other === null || entry.prefixBits === other.prefixBits && entry.metric === other.metric) {
-        other ??= entry;
-        continue;
+      if (source.isUnspecified || entry.nic.hasAddress(source)) {
+        if (other === null || entry.prefixBits === other.prefixBits && entry.metric === other.metric) {
+          return entry;
+        }
+        break;
       }
-      break;
+      if (other !== null && (entry.prefixBits !== other.prefixBits || entry.metric !== other.metric)) break;
+      other ??= entry;
     }
     return other;
   }
@@ -160,7 +270,8 @@ export class RouteTable {
     const { destination } = into;
     const isLinkScoped = into.isMulticast || destination.isLimitedBroadcast ||
       (destination.isLinkLocal && !destination.isV4);
-    if (!isLinkScoped && bound === null) return null;
+    // Linux: with an interface given and no route, an IPv4 destination is taken to be on its link.
+    if (!isLinkScoped && (bound === null || !destination.isV4)) return null;
     if (bound !== null) return bound.isUp ? bound : null;
     let only: Nic | null = null;
     for (const nic of this.#stack.nics) {
@@ -170,4 +281,36 @@ export class RouteTable {
     }
     return only;
   }
+}
+
+/** Answers by RouteType. */
+const REFUSALS: readonly number[] = [0, -EHOSTUNREACH, -EACCES, -EINVAL];
+
+function applies(
+  rule: RouteRule,
+  destination: Address,
+  source: Address,
+  mark: number,
+  incoming: Nic | null,
+  loopback: Nic | null,
+): boolean {
+  if (rule.isV4 !== destination.isV4) return false;
+  if (((mark ^ rule.mark) & rule.markMask) !== 0) return false;
+  if (rule.incomingNicId !== 0 && (incoming ?? loopback)?.id !== rule.incomingNicId) return false;
+  if (rule.source !== null && !source.isWithin(rule.source, rule.sourceBits)) return false;
+  return rule.destination === null || destination.isWithin(rule.destination, rule.destinationBits);
+}
+
+/** A rule's refusal as the route that would say the same. */
+function refusing(rule: RouteRule, destination: Address): RouteEntry {
+  return {
+    prefix: destination,
+    prefixBits: 128,
+    gateway: null,
+    nic: null as unknown as Nic,
+    metric: 0,
+    mtu: 0,
+    source: null,
+    type: rule.type,
+  };
 }

@@ -63,7 +63,7 @@ export class Stack {
   readonly nics: (Nic | undefined)[] = [undefined];
   loopback: Nic | null = null;
   readonly routes: RouteTable;
-  readonly pathMtus = new PathMtus();
+  readonly pathMtus: PathMtus;
   readonly reassembly: Reassembly;
   readonly ip: IpOutput;
   readonly ipv4 = new IpStatistics();
@@ -92,6 +92,7 @@ export class Stack {
     this.#duplicateProbes = environment.duplicateProbes ?? 1;
     this.#addressSecret = this.random.word();
     this.routes = new RouteTable(this);
+    this.pathMtus = new PathMtus(this.random.word());
     this.reassembly = new Reassembly(this);
     this.ip = new IpOutput(this);
     this.icmp = new Icmp(this);
@@ -221,7 +222,7 @@ export class Stack {
   /** Receives, fires timers, sends. True when there is more to do at once. */
   poll(now: number): boolean {
     this.now = now;
-    this.pathMtus.tick(now);
+    if (this.pathMtus.tick(now)) this.routes.generation++;
     let isBusy = true;
     for (let round = 0; round < ROUNDS_MAX && isBusy; round++) {
       isBusy = this.#deliverCopies();

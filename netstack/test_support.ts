@@ -95,7 +95,8 @@ export class Bench {
     this.nic = this.stack.addNic("eth0", this.link);
     this.stack.setUp(this.nic, true);
     for (const text of options.addresses ?? ["192.0.2.1/24", "2001:db8::1/64"]) this.add(text);
-    this.run();
+    // Announcements and membership reports are out of the way.
+    this.advance(5 * SECOND);
     this.take();
   }
 

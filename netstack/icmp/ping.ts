@@ -120,7 +120,7 @@ export class PingEndpoint extends DatagramEndpoint {
       const found = this.routeTo(control.to, route, control);
       if (found < 0) return found;
     } else if (route.generation !== this.stack.routes.generation) {
-      const found = this.stack.routes.find(this.remote, this.local, this.nicId, route);
+      const found = this.stack.routes.find(this.remote, this.local, this.nicId, route, this.mark);
       if (found < 0) return found;
     }
     const bound = this.#autobind();

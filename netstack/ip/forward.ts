@@ -7,19 +7,23 @@ import { Route } from "../route.ts";
 import type { Stack } from "../stack.ts";
 import { get16 } from "../wire/bytes.ts";
 import {
+  ICMP_ADMINISTRATIVELY_PROHIBITED,
   ICMP_FRAGMENTATION_NEEDED,
+  ICMP_HOST_UNREACHABLE,
   ICMP_NET_UNREACHABLE,
   ICMP_TIME_EXCEEDED,
   ICMP_UNREACHABLE,
+  ICMPV6_ADDRESS_UNREACHABLE,
   ICMPV6_NO_ROUTE,
+  ICMPV6_PROHIBITED,
   ICMPV6_TIME_EXCEEDED,
   ICMPV6_TOO_BIG,
   ICMPV6_UNREACHABLE,
 } from "../wire/icmp.ts";
+import { EACCES, EHOSTUNREACH, EINVAL } from "../errno.ts";
 import { IPV4_DONT_FRAGMENT, IPV4_FRAGMENT_AT, IPV4_TTL_AT, sealIpv4Header } from "../wire/ipv4.ts";
 import { IPV6_HOPS_AT } from "../wire/ipv6.ts";
 import { Fragmentation } from "./ip.ts";
-import { UNSPECIFIED_V4, UNSPECIFIED_V6 } from "./output.ts";
 
 const route = new Route();
 
@@ -41,21 +45,26 @@ export function forward(stack: Stack, packet: Packet, nic: Nic): void {
     stack.icmp.sendError(packet, isV4 ? ICMP_TIME_EXCEEDED : ICMPV6_TIME_EXCEEDED, 0, 0);
     return;
   }
-  // The source is the sender's: any of ours does to find the way.
-  const found = stack.routes.find(packet.destination, isV4 ? UNSPECIFIED_V4 : UNSPECIFIED_V6, 0, route);
+  const found = stack.routes.find(packet.destination, packet.source, 0, route, packet.mark, nic);
   const out = route.nic;
-  if (found < 0 && out === null) {
+  if (found < 0 || out === null) {
     statistics.OutNoRoutes++;
-    if (isV4) stack.icmp.sendError(packet, ICMP_UNREACHABLE, ICMP_NET_UNREACHABLE, 0);
-    else stack.icmp.sendError(packet, ICMPV6_UNREACHABLE, ICMPV6_NO_ROUTE, 0);
+    statistics.InNoRoutes++;
+    tellNoRoute(stack, packet, isV4, found);
     return;
   }
-  if (out === null) return;
+  // RFC 2644: a broadcast of another network is not passed on.
+  if (route.isBroadcast) {
+    statistics.InAddrErrors++;
+    return;
+  }
   const { bytes, at } = packet;
   const isFragmentable = isV4 && (get16(bytes, at + IPV4_FRAGMENT_AT) & IPV4_DONT_FRAGMENT) === 0;
   const pieceBytes = packet.gso === Gso.None ? packet.length : packet.transportAt - at + 60 + packet.gsoBytes;
-  if (pieceBytes > route.mtu && !isFragmentable) {
+  // A train is not cut to fragments of its pieces: who may not pass with them may not pass.
+  if (pieceBytes > route.mtu && (!isFragmentable || packet.gso !== Gso.None)) {
     statistics.FragFails++;
+    statistics.InTooBigErrors++;
     if (isV4) stack.icmp.sendError(packet, ICMP_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED, route.mtu);
     else stack.icmp.sendError(packet, ICMPV6_TOO_BIG, 0, route.mtu);
     return;
@@ -81,4 +90,13 @@ export function forward(stack: Stack, packet: Packet, nic: Nic): void {
   if (copy.checksum === Checksum.Valid) copy.checksum = Checksum.Unknown;
   statistics.ForwDatagrams++;
   stack.ip.transmit(copy, route, isFragmentable ? Fragmentation.Allowed : Fragmentation.Forbidden);
+}
+
+/** What the routing table answered, as an ICMP error: RFC 1812 section 5.2.7.1, RFC 4443 section 3.1. */
+function tellNoRoute(stack: Stack, packet: Packet, isV4: boolean, found: number): void {
+  if (found === -EINVAL) return;
+  let code = isV4 ? ICMP_NET_UNREACHABLE : ICMPV6_NO_ROUTE;
+  if (found === -EHOSTUNREACH) code = isV4 ? ICMP_HOST_UNREACHABLE : ICMPV6_ADDRESS_UNREACHABLE;
+  if (found === -EACCES) code = isV4 ? ICMP_ADMINISTRATIVELY_PROHIBITED : ICMPV6_PROHIBITED;
+  stack.icmp.sendError(packet, isV4 ? ICMP_UNREACHABLE : ICMPV6_UNREACHABLE, code, 0);
 }

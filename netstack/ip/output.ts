@@ -86,7 +86,13 @@ export class IpOutput implements NetworkLayer {
         return -EPERM;
       }
       if (verdict === Verdict.Reroute) {
-        const found = this.#stack.routes.find(packet.destination, packet.source, 0, this.#rerouted);
+        const found = this.#stack.routes.find(
+          packet.destination,
+          packet.source,
+          0,
+          this.#rerouted,
+          packet.mark,
+        );
         if (found < 0) {
           packet.release();
           return found;

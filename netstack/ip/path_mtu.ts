@@ -1,6 +1,7 @@
 // Path MTUs heard from routers, kept per destination for ten minutes: RFC 1191 section 6.3, RFC 8201 section 4.
 
 import type { Address } from "../address.ts";
+import { AddressMap } from "../address_map.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 
 /** Destinations remembered at most; the oldest is forgotten. */
@@ -15,17 +16,20 @@ interface Path {
 }
 
 export class PathMtus {
-  readonly #paths = new Map<string, Path>();
+  readonly #paths: AddressMap<Path>;
   #now = 0;
+
+  constructor(seed: number) {
+    this.#paths = new AddressMap(seed);
+  }
 
   /** The path MTU to `destination`, 0 = none known. */
   get(destination: Address): number {
     if (this.#paths.size === 0) return 0;
-    const key = keyOf(destination);
-    const path = this.#paths.get(key);
-    if (path === undefined) return 0;
+    const path = this.#paths.get(destination);
+    if (path === null) return 0;
     if (path.expires > this.#now) return path.mtu;
-    this.#paths.delete(key);
+    this.#paths.delete(destination);
     return 0;
   }
 
@@ -35,22 +39,30 @@ export class PathMtus {
     mtu = Math.max(mtu, destination.isV4 ? IPV4_PATH_MTU_MIN : IPV6_MTU_MIN);
     const known = this.get(destination);
     if (known > 0 && known <= mtu) return false;
-    if (this.#paths.size >= PATHS_MAX) {
-      for (const oldest of this.#paths.keys()) {
-        this.#paths.delete(oldest);
-        break;
-      }
-    }
-    this.#paths.set(keyOf(destination), { mtu, expires: now + LIFETIME_NANOS });
+    if (this.#paths.size >= PATHS_MAX && known === 0) this.#evict();
+    this.#paths.set(destination.clone(), { mtu, expires: now + LIFETIME_NANOS });
     return true;
   }
 
-  /** Time goes on; called by poll. */
-  tick(now: number): void {
+  /** Time goes on; true when a path has run out, and may be tried with more again (RFC 1191 section 6.3). */
+  tick(now: number): boolean {
     this.#now = now;
+    if (this.#paths.size === 0) return false;
+    let isOver = false;
+    // Oldest first, as each is entered with the same lifetime.
+    for (const path of this.#paths.values()) {
+      if (path.expires > now) break;
+      isOver = true;
+      this.#evict();
+    }
+    return isOver;
   }
-}
+  get size(): number {
+    return this.#paths.size;
+  }
 
-function keyOf(address: Address): string {
-  return `${address.a},${address.b},${address.c},${address.d}`;
+  #evict(): void {
+    const oldest = this.#paths.oldest;
+    if (oldest !== null) this.#paths.delete(oldest);
+  }
 }

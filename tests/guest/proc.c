@@ -443,7 +443,7 @@ static void system_wide(void) {
   slurp("/proc/filesystems");
   TRUE("among them", strstr(text, "\tproc\n") && strstr(text, "\ttmpfs\n") && strstr(text, "\tsysfs\n"));
   TRUE("mounts", lines_match("/proc/self/mounts", "^[^ ]+ /[^ ]* [a-z0-9_.]+ (ro|rw)[^ ]* 0 0$"));
-  TRUE("mountinfo", lines_match("/proc/self/mountinfo", "^[0-9]+ [0-9]+ [0-9]+:[0-9]+ /[^ ]* /[^ ]* (ro|rw)[^ ]*( (shared|master|propagate_from):[0-9]+)*( unbindable)? - [a-z0-9_.]+ [^ ]* (ro|rw)[^ ]*$"));
+  TRUE("mountinfo", lines_match("/proc/self/mountinfo", "^[0-9]+ [0-9]+ [0-9]+:[0-9]+ [^ ]+ /[^ ]* (ro|rw)[^ ]*( (shared|master|propagate_from):[0-9]+)*( unbindable)? - [a-z0-9_.]+ [^ ]* (ro|rw)[^ ]*$"));
   TRUE("limits", !strncmp(slurp("/proc/self/limits"), "Limit                     Soft Limit           Hard Limit           Units     \n", 78) && matches(text, "^Max open files            [0-9]+ ") == 1);
   TRUE("io", matches(slurp("/proc/self/io"), "^rchar: [0-9]+$") == 1);
   TRUE("cgroup", lines_match("/proc/self/cgroup", "^[0-9]+:[^:]*:/"));

@@ -54,7 +54,9 @@ static void clocks(void) {
   CALL("clock_settime of nonsense", clock_settime(CLOCK_REALTIME, &time));
   CALL("clock_settime of MONOTONIC", clock_settime(CLOCK_MONOTONIC, &time));
   double before = seconds_of(CLOCK_PROCESS_CPUTIME_ID), start = now_seconds();
-  while (now_seconds() - start < 0.05) continue;
+  /* Until it shows: on a busy machine little of the time is ours. */
+  while (now_seconds() - start < 0.05 ||
+         (now_seconds() - start < 20 && seconds_of(CLOCK_PROCESS_CPUTIME_ID) - before <= 0.01)) continue;
   TRUE("work counts as CPU time", seconds_of(CLOCK_PROCESS_CPUTIME_ID) - before > 0.01);
   before = seconds_of(CLOCK_THREAD_CPUTIME_ID);
   usleep(50000);
@@ -174,11 +176,12 @@ static void posix_timers(void) {
   sigaddset(&set, SIGUSR1);
   sigprocmask(SIG_BLOCK, &set, NULL);
   value = (struct itimerspec){{0, 5000000}, {0, 5000000}};
+  double armed = now_seconds();
   timer_settime(timer, 0, &value, NULL);
   usleep(100000);
   caught = 0;
   sigprocmask(SIG_UNBLOCK, &set, NULL);
-  TRUE("one signal with overruns", caught == 1 && caught_overrun > 5 && caught_overrun < 60);
+  TRUE("one signal with overruns", caught == 1 && caught_overrun > 5 && caught_overrun <= (now_seconds() - armed) / 0.005);
   TRUE("timer_getoverrun", timer_getoverrun(timer) == caught_overrun);
   value = (struct itimerspec){{0, 0}, {0, 0}};
   CALL("disarm", timer_settime(timer, 0, &value, &old));

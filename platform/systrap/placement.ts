@@ -15,8 +15,8 @@ const WINDOW_NANOS = 2e6;
 /** Calls a millisecond from which apart pays, and below which it no longer does: with a CPU to spare, and without. */
 const SPARE_ENTER = 6, SPARE_LEAVE = 3;
 const SCARCE_ENTER = 25, SCARCE_LEAVE = 12;
-/** Gaps in one window that mean that somebody else runs on our CPU. */
-const GAPS_MAX = 2;
+/** Two gaps no further apart than this mean that somebody else runs on our CPU. */
+const GAPS_NANOS = 50e6;
 /** A regime is kept for this long at least; longer, up to the maximum, each time that apart did not last. */
 const HOLD_NANOS = 10e6;
 const HOLD_NANOS_MAX = 1280e6;
@@ -27,7 +27,8 @@ export class Placement {
   #windowStart = 0;
   /** Events since windowStart. */
   #events = 0;
-  #gaps = 0;
+  #lastGap = -Infinity;
+  #isContended = false;
   #since = 0;
   #hold = HOLD_NANOS;
 
@@ -48,14 +49,17 @@ export class Placement {
    */
   decide(now: number, running: number, hasGap: boolean): number {
     if (this.cpuCount < 2) return PLACE.STAY;
-    if (hasGap) this.#gaps++;
+    if (hasGap) {
+      this.#isContended ||= now - this.#lastGap < GAPS_NANOS;
+      this.#lastGap = now;
+    }
     const span = now - this.#windowStart;
     if (span < WINDOW_NANOS) return PLACE.STAY;
     const rate = this.#events / (span / 1e6);
-    const isContended = this.#gaps >= GAPS_MAX;
+    const isContended = this.#isContended;
     this.#windowStart = now;
     this.#events = 0;
-    this.#gaps = 0;
+    this.#isContended = false;
     // Nobody ran for most of such a window: it says nothing about how guests behave.
     if (span > 16 * WINDOW_NANOS && running === 0) return PLACE.STAY;
     if (now - this.#since < (this.isApart ? HOLD_NANOS : this.#hold)) return PLACE.STAY;

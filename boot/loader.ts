@@ -101,7 +101,7 @@ export function loadContainer(config: SentryConfig, host: Host, platform: Platfo
 
 function connectGofers(config: SentryConfig, host: Host, kernel: Kernel): GoferFilesystem[] {
   return config.gofers.map((gofer, i) => {
-    const client = new GoferClient(host, SENTRY_FDS.firstGofer + i);
+    const client = new GoferClient(host, SENTRY_FDS.firstGofer + i, kernel.platform.ownCpu);
     client.onLost = (reason) => {
       kernel.log(reason);
       kernel.exitStatus = 128 << 8;

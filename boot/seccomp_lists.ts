@@ -129,6 +129,7 @@ export const GOFER_CALLS: readonly AllowedCall[] = [
   call(188, "setxattr", "extended attributes"),
   call(194, "listxattr", "extended attributes"),
   call(197, "removexattr", "extended attributes"),
+  call(203, "sched_setaffinity", "the CPU of the sentry that waits for it"),
 ];
 
 /** As in native/src/confine.rs. */

@@ -21,11 +21,14 @@ export class GoferClient {
   donated = -1;
   /** The gofer is gone. Told once. */
   onLost: (reason: string) => void = () => {};
+  /** CPU that whoever waits for answers stays on, -1 = any. */
+  readonly cpu: number;
   #isLost = false;
 
-  constructor(host: Host, socket: number) {
+  constructor(host: Host, socket: number, cpu: number) {
     this.#host = host;
     this.#socket = socket;
+    this.cpu = cpu;
   }
 
   get socket(): number {

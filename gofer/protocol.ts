@@ -4,7 +4,7 @@
 
 /** Requests. Bodies are little-endian; `name` = u16 length and bytes; `stat` = struct stat of x86-64. */
 export const REQUEST = {
-  /** () -> node u32, stat: the root of the connection. */
+  /** cpu u32 (plus 1; 0 = any: where the sentry waits) -> node u32, stat: the root of the connection. */
   MOUNT: 1,
   /** dir u32, name -> node u32, stat */
   WALK: 2,

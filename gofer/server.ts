@@ -40,8 +40,6 @@ import {
 
 const O_CLOEXEC = 0o2000000;
 const UTIME_OMIT = 0x3ffffffe;
-const POLLIN = 1;
-const POLLHUP = 0x10;
 
 /** One mount to serve: the sentry's connection and the host directory (or file) it may see. */
 export interface GoferMount {
@@ -70,26 +68,16 @@ export function serveGofer(mounts: readonly GoferMount[], procFd: number): void 
     const tree = new HostTree(calls, (fd) => host.close(fd), procFd, mount.rootFd, mount.isReadOnly);
     return new Connection(mount.socket, tree);
   });
+  const sockets = Int32Array.from(connections, (connection) => connection.socket);
   let open = connections.length;
-  let last = connections[0];
-  while (open > 0) {
-    // The connection that asked last asks again most of the time: wait there shortly before looking at all.
-    if (last.isOpen && connections.length === 1) {
-      open -= server.serveOne(last, -1) ? 0 : 1;
-      continue;
-    }
-    let isIdle = true;
-    for (const connection of connections) {
-      if (!connection.isOpen || (host.poll(connection.socket, POLLIN) & (POLLIN | POLLHUP)) === 0) continue;
-      isIdle = false;
-      last = connection;
-      if (!server.serveOne(connection, 0)) open--;
-    }
-    if (isIdle) {
-      host.pollMany(
-        connections.filter((connection) => connection.isOpen).map((connection) => connection.socket),
-      );
-    }
+  for (let last = 0; open > 0;) {
+    // With one connection the receive itself waits.
+    const ready = connections.length === 1 ? 0 : host.pollMany(sockets, last);
+    if (ready < 0) continue;
+    last = ready;
+    if (server.serveOne(connections[ready], connections.length === 1 ? -1 : 0)) continue;
+    sockets[ready] = -1;
+    open--;
   }
 }
 
@@ -143,6 +131,9 @@ export class GoferServer {
     const r = this.#reader;
     switch (id) {
       case REQUEST.MOUNT: {
+        // On the CPU of who waits for the answer, a request costs two switches there and wakes no other CPU.
+        const cpu = r.u32();
+        if (cpu > 0) this.#host.pinToCpu(cpu - 1);
         const result = tree.refresh(0);
         return result < 0 ? result : this.#putNode(tree, 0);
       }
@@ -207,14 +198,27 @@ export class GoferServer {
     if (this.#reader.isBad) return -EPROTO;
     const stream = tree.stream(node, isRestart);
     if (stream < 0) return stream;
-    const n = this.#calls.tsv_gofer_getdents(stream, this.#entries, DIRENTS_BYTES);
-    if (n < 0) return n;
     const answer = this.#answer;
     const countAt = answer.at;
     answer.u16(0);
-    answer.u8(n === 0 ? 1 : 0);
+    answer.u8(0);
+    let count = 0, isDone = false;
+    while (!isDone && answer.at + DIRENTS_ANSWER_BYTES <= FRAME_BYTES_MAX) {
+      const n = this.#calls.tsv_gofer_getdents(stream, this.#entries, DIRENTS_BYTES);
+      if (n < 0) return n;
+      isDone = n === 0;
+      count += this.#putEntries(tree, tree.fd(node), n);
+    }
+    answer.bytes[countAt + 2] = isDone ? 1 : 0;
+    answer.bytes[countAt] = count;
+    answer.bytes[countAt + 1] = count >>> 8;
+    if (isDone) tree.endStream(node);
+    return 0;
+  }
+
+  /** The `n` bytes of host entries that were read, with their attributes, into the answer: how many. */
+  #putEntries(tree: HostTree, directory: number, n: number): number {
     let count = 0;
-    const directory = tree.fd(node);
     for (let at = 0; at < n; at += u16(this.#entries, at + 16)) {
       let end = at + 19;
       while (this.#entries[end] !== 0) end++;
@@ -223,14 +227,11 @@ export class GoferServer {
       if (name === "." || name === "..") continue;
       // Gone meanwhile, or a name we would not serve.
       if (!isName(name) || this.#calls.tsv_gofer_stat(directory, nameBytes(name), tree.stat, 0) < 0) continue;
-      answer.raw(tree.stat, 0, STAT_BYTES);
-      answer.name(name);
+      this.#answer.raw(tree.stat, 0, STAT_BYTES);
+      this.#answer.name(name);
       count++;
     }
-    answer.bytes[countAt] = count;
-    answer.bytes[countAt + 1] = count >>> 8;
-    if (n === 0) tree.endStream(node);
-    return 0;
+    return count;
   }
 
   #open(tree: HostTree, node: number, flags: number): number {
@@ -407,5 +408,7 @@ export class GoferServer {
   }
 }
 
-/** Bytes of host entries read at once: with a stat each they fit a frame (24 bytes an entry at least, 170 in the answer). */
-const DIRENTS_BYTES = 8 * 1024;
+/** Bytes of host entries read at once. */
+const DIRENTS_BYTES = 4 * 1024;
+/** What those may become in an answer: 24 bytes are one entry at least, and it adds its attributes. */
+const DIRENTS_ANSWER_BYTES = DIRENTS_BYTES / 24 * (STAT_BYTES + 8) + DIRENTS_BYTES;

@@ -18,7 +18,8 @@ const symbols = {
   tsv_host_memfd: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_host_poll: { parameters: ["i32", "u32", "i32"], result: "i32" },
   tsv_host_open_append: { parameters: ["buffer"], result: "i32" },
-  tsv_host_poll_many: { parameters: ["buffer", "u32"], result: "i32" },
+  tsv_host_poll_many: { parameters: ["buffer", "u32", "u32"], result: "i32" },
+  tsv_host_pin: { parameters: ["u32"], result: "i32" },
   tsv_host_ioctl: { parameters: ["i32", "u32", "buffer", "u32"], result: "i32" },
   tsv_host_fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   tsv_host_clock: { parameters: ["i32"], result: "f64" },
@@ -39,7 +40,7 @@ const O_NONBLOCK = 0o4000;
 /** As FDS_MAX in host.rs. */
 const FDS_MAX = 64;
 /** Polls of a message before the wait sleeps. */
-const RECEIVE_SPINS = 300;
+const RECEIVE_SPINS = 0;
 
 export class NativeHost implements Host {
   clockFraction = 0;
@@ -120,9 +121,13 @@ export class NativeHost implements Host {
   openForAppend(path: string): number {
     return this.#calls.tsv_host_open_append(new TextEncoder().encode(`${path}\0`));
   }
-  /** Sleeps until one of `fds` has input or hangs up. */
-  pollMany(fds: readonly number[]): void {
-    this.#calls.tsv_host_poll_many(Int32Array.from(fds), fds.length);
+  /** Sleeps until one of `fds` (-1 = none) has input or hangs up: its index, the first from `from` on, around; or -ERRNO. */
+  pollMany(fds: Int32Array<ArrayBuffer>, from: number): number {
+    return this.#calls.tsv_host_poll_many(fds, fds.length, from);
+  }
+  /** Keeps this thread on one CPU. */
+  pinToCpu(cpu: number): number {
+    return this.#calls.tsv_host_pin(cpu);
   }
   ioctl(fd: number, request: number, buffer: Uint8Array, at: number): number {
     // Every request the kernel makes takes at most a termios2 or a winsize.

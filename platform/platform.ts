@@ -253,6 +253,8 @@ export interface PlatformEvents {
 
 export interface Platform {
   readonly name: string;
+  /** The CPU the sentry stays on while guests call often, -1 = any. */
+  readonly ownCpu: number;
   /** A fresh address space with nothing mapped below USER_ADDRESS_END, and its first thread, stopped. */
   createAddressSpace(): GuestThread | number;
   /**

@@ -93,15 +93,38 @@ pub extern "C" fn tsv_host_open_append(path: *const u8) -> i32 {
     // SAFETY: `path` ends with a NUL byte (host.ts).
     result(unsafe { libc::open(path as *const libc::c_char, flags, 0o600) } as i64)
 }
-/// Sleeps until one of `count` descriptors has input or hangs up.
+/// Descriptors that one wait looks at.
+const POLL_MAX: usize = 256;
+/// Sleeps until one of `count` descriptors (of which the first POLL_MAX are looked at) has input or hangs up: its index,
+/// the first from `from` on, around.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_host_poll_many(fds: *const i32, count: u32) -> i32 {
-    // SAFETY: `fds` has `count` entries.
-    let list = unsafe { std::slice::from_raw_parts(fds, count as usize) };
-    let mut polls: Vec<libc::pollfd> =
-        list.iter().map(|fd| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 }).collect();
+pub extern "C" fn tsv_host_poll_many(fds: *const i32, count: u32, from: u32) -> i32 {
+    let count = (count as usize).min(POLL_MAX);
+    let mut polls = [libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 }; POLL_MAX];
+    for n in 0..count {
+        // SAFETY: `fds` has `count` entries.
+        polls[n].fd = unsafe { *fds.add(n) };
+    }
     // SAFETY: as many pollfds as told.
-    result(unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as u64, -1) } as i64)
+    let ready = unsafe { libc::poll(polls.as_mut_ptr(), count as u64, -1) };
+    if ready < 0 {
+        return errno();
+    }
+    let first = (0..count).map(|n| (from as usize + n) % count).find(|&n| polls[n].revents != 0);
+    first.map_or(-libc::EAGAIN, |n| n as i32)
+}
+/// Keeps the calling thread on `cpu`.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_host_pin(cpu: u32) -> i32 {
+    // SAFETY: one set, whose size bounds the number.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if cpu as usize >= 8 * size_of_val(&set) {
+            return -libc::EINVAL;
+        }
+        libc::CPU_SET(cpu as usize, &mut set);
+        result(libc::sched_setaffinity(0, size_of_val(&set), &set) as i64)
+    }
 }
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_host_ioctl(fd: i32, request: u32, buffer: *mut u8, at: u32) -> i32 {

@@ -656,6 +656,14 @@ pub extern "C" fn tsv_systrap_cpus() -> u32 {
     unsafe { libc::CPU_COUNT(&sentry().cpus[0]) as u32 }
 }
 
+/// The CPU that CPU set 1 of tsv_systrap_place holds.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_own_cpu() -> i32 {
+    let set = &sentry().cpus[1];
+    // SAFETY: looks at bits within the set.
+    (0..8 * size_of_val(set)).find(|&cpu| unsafe { libc::CPU_ISSET(cpu, set) }).map_or(-1, |cpu| cpu as i32)
+}
+
 /// Lets thread `tid` (0 = the caller) run on CPU set `which`: 0 all, 1 the sentry's one, 2 the rest.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_systrap_place(tid: i32, which: u32) -> i32 {

@@ -20,6 +20,7 @@ const FAULTS = new Set([4, 5, 7, 8, 11]);
 
 export class PtracePlatform implements Platform {
   readonly name = "ptrace";
+  readonly ownCpu = -1;
   readonly memory: SystrapMemory;
   readonly calls: PtraceCalls;
   readonly forkFlags: number;

@@ -54,6 +54,7 @@ export const START_MILLIS_MAX = 10_000;
 
 export class SystrapPlatform implements Platform {
   readonly name = "systrap";
+  readonly ownCpu: number;
   readonly memory: SystrapMemory;
   readonly forkFlags: number;
   readonly threadFlags: number;
@@ -105,6 +106,7 @@ export class SystrapPlatform implements Platform {
     this.fpuBytes = fpuBytes(this.memory.common);
     this.fpuFeatures = u32(this.memory.common, COMMON_XSAVE_MASK);
     this.#placement = new Placement(calls.tsv_systrap_cpus());
+    this.ownCpu = this.#placement.cpuCount > 1 ? calls.tsv_systrap_own_cpu() : -1;
     this.#zygote = this.#startZygote();
     this.#place();
   }

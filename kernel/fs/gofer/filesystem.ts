@@ -33,6 +33,7 @@ export class GoferFilesystem extends Filesystem {
     this.isReadOnly = isReadOnly;
     this.isExclusive = isExclusive;
     client.request.start(REQUEST.MOUNT);
+    client.request.u32(client.cpu + 1);
     const result = client.call();
     if (result < 0) throw new Error(`Cannot mount host files: errno ${-result}`);
     const node = client.answer.u32();

@@ -2,7 +2,6 @@
 // but writes it when the event loop first turns, and sentry and gofer never let it turn. So a role's first start in a place
 // goes the long way round, through the event loop; the command line remembers that, and later starts run at once.
 
-const MARKER = "compiled";
 const WARM = "--warm";
 
 /** Starts a role, called as the last thing of its bundle. */
@@ -21,7 +20,7 @@ export function roleArguments(directory: string): readonly string[] {
 export function rememberCompiled(directory: string): void {
   if (isWarm(directory)) return;
   try {
-    Deno.writeTextFileSync(`${Deno.env.get("DENO_DIR")}/${MARKER}`, directory);
+    Deno.writeTextFileSync(marker(), directory);
   } catch {
     // A place we may not write to: every start is a first one.
   }
@@ -30,8 +29,13 @@ export function rememberCompiled(directory: string): void {
 /** The marker names the directory, since code is kept by path and dist/ may have been moved. */
 function isWarm(directory: string): boolean {
   try {
-    return Deno.readTextFileSync(`${Deno.env.get("DENO_DIR")}/${MARKER}`) === directory;
+    return Deno.readTextFileSync(marker()) === directory;
   } catch {
     return false;
   }
+}
+
+/** Asked of the command line alone: a role may not read this variable. */
+function marker(): string {
+  return `${Deno.env.get("DENO_DIR") ?? "/nonexistent"}/compiled`;
 }

@@ -192,6 +192,8 @@ function spawnRole(
   ];
   const env: Record<string, string> = {
     PATH: "/usr/bin:/bin",
+    // Without one Deno asks the user database and reads what it finds there.
+    HOME: "/nonexistent",
     DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME") ?? "/root"}/.cache/deno`,
     DENO_NO_UPDATE_CHECK: "1",
     NO_COLOR: "1",

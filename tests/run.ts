@@ -74,7 +74,7 @@ async function runGroup(group: Group): Promise<Count> {
   return count;
 }
 
-/** Deno's closing line counts tests and, in parentheses, their steps: a test with steps counts by its steps. */
+/** Deno's closing line counts tests and, in parentheses, their steps. Both count; a step that fails fails its test too. */
 function countOf(output: string): Count | null {
   // deno-lint-ignore no-control-regex
   const plain = output.replaceAll(/\x1b\[[0-9;]*m/g, "");

@@ -22,7 +22,7 @@ Deno.test("load nears the number of busy processors, and is forgotten, the short
   ok(load.averages[0] > 1.98 && load.averages[0] <= 2);
   ok(load.averages[1] > 1.2 && load.averages[1] < 1.3);
   load.update(600 * second, 600 * second);
-  ok(load.averages[0] < load.averages[1] && load.averages[1] < load.averages[2]);
+  ok(load.averages[0] < 0.02 && load.averages[1] > 0.4 && load.averages[2] > 0.4);
 });
 
 Deno.test("load does not depend on how often one looks", () => {

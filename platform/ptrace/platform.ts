@@ -1,6 +1,7 @@
 // Platform ptrace: PTRACE_SYSEMU on the same stub processes as systrap's, without slots and patches. For hosts where a
 // seccomp TRAP is not allowed, and to tell platform bugs from kernel bugs.
 
+import { PROT_READ, PROT_WRITE } from "../../kernel/abi/memory.ts";
 import { startSystrap, type SystrapMemory } from "../../native/systrap.ts";
 import { loadPtrace, type PtraceCalls } from "../../native/ptrace.ts";
 import { EVENT, type Platform, type PlatformEvents, REG } from "../platform.ts";
@@ -140,7 +141,7 @@ export class PtracePlatform implements Platform {
     fault.code = stop[3];
     fault.address = (stop[4] >>> 0) + (stop[5] >>> 0) * 4294967296;
     fault.trap = signal === 11 ? 14 : 0;
-    fault.error = 0;
+    fault.error = signal === 11 ? pageFaultError(thread, fault.code, fault.address) : 0;
     thread.event = EVENT.FAULT;
     return true;
   }
@@ -157,4 +158,23 @@ export class PtracePlatform implements Platform {
     this.calls.tsv_ptrace_stop();
     for (let tries = 0; tries < 1000 && this.memory.calls.tsv_systrap_reap(this.#zygote.tid) === 0; tries++);
   }
+}
+
+/** Bits of a page fault's error code: protection, write, user, instruction fetch. */
+const FAULT_PROTECTION = 1;
+const FAULT_WRITE = 2;
+const FAULT_USER = 4;
+const FAULT_FETCH = 16;
+const SEGV_ACCERR = 2;
+
+/**
+ * The error code of a page fault, as far as it follows from what stands there: ptrace does not tell. Linux: a write to
+ * what is not mapped at all shows as a read.
+ */
+function pageFaultError(thread: PtraceThread, code: number, address: number): number {
+  const isProtection = code === SEGV_ACCERR ? FAULT_PROTECTION : 0;
+  if (thread.get(REG.RIP) === address) return FAULT_USER | FAULT_FETCH | isProtection;
+  const prot = thread.addressSpace.protectionOf?.(address) ?? -1;
+  const isWrite = prot >= 0 && (prot & PROT_READ) !== 0 && (prot & PROT_WRITE) === 0;
+  return FAULT_USER | isProtection | (isWrite ? FAULT_WRITE : 0);
 }

@@ -8,27 +8,48 @@
 import {
   confineCalls,
   confineCapabilities,
+  confineDumps,
+  confineFiles,
   confineIds,
+  confineProcesses,
   confineRoot,
   dieWithParent,
 } from "../native/process.ts";
-import { GOFER_CALLS, packRules, SENTRY_CALLS } from "./seccomp_lists.ts";
+import { GOFER_CALLS, packRules, PTRACE_CALLS, SENTRY_CALLS } from "./seccomp_lists.ts";
+import { GOFER_FDS, type GoferConfig, SENTRY_FDS, type SentryConfig } from "./sentry_config.ts";
 
 const NOBODY = 65534;
-/** CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, MKNOD (whiteouts). */
-const GOFER_CAPABILITIES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 27;
+/** CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID. (A whiteout needs no MKNOD, and devices are not to be made.) */
+const GOFER_CAPABILITIES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4;
+const SETGID = 1 << 6, SETUID = 1 << 7, SETPCAP = 1 << 8;
+/** Host processes and threads beyond one per guest task: the runtime's threads, spare stubs, ended ones not yet reaped. */
+const SPARE_PROCESSES = 512;
 
 /** The sentry before it makes its first stub: stubs are of the same user, or it could not read their memory. */
-export function confineSentryEarly(): void {
+export function confineSentryEarly(config: SentryConfig): void {
+  confineFiles(SENTRY_FDS.firstGofer + config.gofers.length);
   confineRoot(false);
-  confineIds(NOBODY, NOBODY);
+  // What is needed to become nobody is kept until that is done.
+  if (!config.isRootless) {
+    confineCapabilities(SETGID | SETUID | SETPCAP, 0);
+    confineIds(NOBODY, NOBODY);
+  }
+  confineCapabilities(0, 0);
+  confineDumps();
+  if (config.hasUserNamespace) confineProcesses(config.tasksMax + SPARE_PROCESSES);
   dieWithParent();
 }
 
 /** The sentry once all is open, before guest code runs. */
-export function confineSentryCalls(isLenient: boolean): void {
+export function confineSentryCalls(config: SentryConfig): void {
   settleSignals();
-  confineCalls(packRules(SENTRY_CALLS), isLenient);
+  const calls = config.platform === "ptrace" ? [...SENTRY_CALLS, ...PTRACE_CALLS] : SENTRY_CALLS;
+  confineCalls(packRules(calls), config.isLenient);
+}
+
+/** The gofer before it opens its roots. */
+export function confineGoferFiles(config: GoferConfig): void {
+  confineFiles(GOFER_FDS.firstMount + config.mounts.length);
 }
 
 /** The gofer once its roots are open. */
@@ -36,6 +57,7 @@ export function confineGofer(isLenient: boolean): void {
   settleSignals();
   confineRoot(true);
   confineCapabilities(GOFER_CAPABILITIES, 0);
+  confineDumps();
   confineCalls(packRules(GOFER_CALLS), isLenient);
 }
 

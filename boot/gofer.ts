@@ -4,7 +4,7 @@ import { serveGofer } from "../gofer/server.ts";
 import { nameBytes } from "../gofer/host_tree.ts";
 import { loadGoferCalls } from "../native/gofer_host.ts";
 import { NativeHost } from "../native/host.ts";
-import { confineGofer } from "./confinement.ts";
+import { confineGofer, confineGoferFiles } from "./confinement.ts";
 import { readJson } from "./descriptors.ts";
 import { GOFER_FDS, type GoferConfig } from "./sentry_config.ts";
 
@@ -18,6 +18,7 @@ export function runGofer(): never {
   const calls = loadGoferCalls();
   try {
     const config = readJson(host, GOFER_FDS.config) as GoferConfig;
+    confineGoferFiles(config);
     const mounts = config.mounts.map((mount, i) => {
       const rootFd = calls.tsv_gofer_root(nameBytes(toBytes(mount.path)), O_PATH);
       if (rootFd < 0) throw new Error(`Cannot open ${mount.path}: errno ${-rootFd}`);

@@ -1,15 +1,18 @@
 // Starts the processes of a sandbox, gofer and sentry, and stays with them: readiness, signals, the exit status.
 
+import { errnoName } from "../kernel/abi/errno.ts";
 import { NativeHost } from "../native/host.ts";
 import {
   CLONE_NEWIPC,
   CLONE_NEWNET,
   CLONE_NEWNS,
   CLONE_NEWPID,
+  CLONE_NEWUSER,
   CLONE_NEWUTS,
   killProcess,
   receiveLater,
   socketPair,
+  SPAWN_AMBIENT,
   SPAWN_BLOCK_USR1,
   SPAWN_DIE_WITH_PARENT,
   SPAWN_NEW_SESSION,
@@ -26,7 +29,6 @@ import { MESSAGE_BYTES_MAX, type SentryMessage, StartError } from "./messages.ts
 import type { GoferConfig, SentryConfig } from "./sentry_config.ts";
 
 const SIGKILL = 9;
-const EPERM = 1;
 
 /** Where this program stands, and whether as bundles (dist/) or as a checkout. */
 const DIRECTORY = `${import.meta.dirname}/`;
@@ -34,12 +36,16 @@ const IS_BUNDLED = import.meta.url.endsWith(".js");
 
 /** What a sandbox is made of. */
 export interface Launch {
-  readonly sentry: SentryConfig;
+  readonly sentry: Omit<SentryConfig, "hasUserNamespace" | "isRootless">;
   readonly gofer: GoferConfig;
   /** Descriptors of the container's stdio. */
   readonly stdio: readonly [number, number, number];
   /** File that sentry and gofer log to; "" = nowhere. */
   readonly debugLog: string;
+  /** For /proc/PID/oom_score_adj of sentry, gofer and guests; null = the caller's. */
+  readonly oomScoreAdj: number | null;
+  /** How a caller that is not root sees its files inside: as root's (a container), or as its own. */
+  readonly isRootInside: boolean;
 }
 
 export class RunningSandbox {
@@ -115,44 +121,66 @@ export function launch(options: Launch): RunningSandbox {
   const connections = options.gofer.mounts.map(() => socketPair());
   const logFd = openPath(host, options.debugLog === "" ? "/dev/null" : options.debugLog);
   const nothing = openPath(host, "/dev/null");
-  const goferConfig = jsonDescriptor(host, options.gofer),
-    sentryConfig = jsonDescriptor(host, options.sentry);
-  const gofer = spawnRole("gofer", [
-    nothing,
-    nothing,
-    logFd,
-    goferConfig,
-    logFd,
-    ...connections.map(([, server]) => server),
-  ], CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
-  const hasOwnTerminal = options.sentry.process.terminal?.isOwn === true;
-  const sentry = gofer < 0 ? gofer : spawnRole(
-    "sentry",
-    [
-      ...options.stdio,
-      sentryConfig,
-      sentryControl,
-      logFd,
-      ...connections.map(([client]) => client),
-    ],
-    CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
-    hasOwnTerminal ? SPAWN_TERMINAL : 0,
-  );
-  for (const fd of [sentryControl, nothing, goferConfig, sentryConfig, logFd, ...connections.flat()]) {
-    host.close(fd);
-  }
+  const isRoot = Deno.uid() === 0;
+  const goferConfig = jsonDescriptor(host, options.gofer);
+  const spawned: number[] = [nothing, logFd, goferConfig, sentryControl, ...connections.flat()];
+  const servers = connections.map(([, server]) => server);
+  const gofer = spawnRole({
+    role: "gofer",
+    fds: [nothing, nothing, logFd, goferConfig, logFd, ...servers],
+    ids: isRoot ? "" : callerIds(options.isRootInside),
+    moreFlags: 0,
+  });
+  const clients = connections.map(([client]) => client);
+  const startSentry = (hasUserNamespace: boolean): number => {
+    const ids = !hasUserNamespace ? "" : isRoot ? ROOT_AND_NOBODY : callerIds(options.isRootInside);
+    const sentryConfig = jsonDescriptor(host, { ...options.sentry, hasUserNamespace, isRootless: !isRoot });
+    spawned.push(sentryConfig);
+    return spawnRole({
+      role: "sentry",
+      fds: [...options.stdio, sentryConfig, sentryControl, logFd, ...clients],
+      ids,
+      moreFlags: options.sentry.process.terminal?.isOwn === true ? SPAWN_TERMINAL : 0,
+    });
+  };
+  let sentry = gofer < 0 ? gofer : startSentry(true);
+  // A host may forbid user namespaces even to root; the others hold without.
+  if (gofer > 0 && sentry < 0 && isRoot) sentry = startSentry(false);
+  for (const fd of spawned) host.close(fd);
   if (sentry < 0) {
     host.close(control);
     if (gofer > 0) {
       killProcess(gofer, SIGKILL);
       waitProcess(gofer, true);
     }
-    const reason = sentry === -EPERM && Deno.uid() !== 0
-      ? "namespaces need root, the caller is not"
-      : `errno ${-sentry}`;
+    const reason = isRoot
+      ? errnoName(-sentry)
+      : `the caller is not root, and the host lets it have no user namespace (${errnoName(-sentry)})`;
     throw new StartError(`Cannot start the sandbox's processes: ${reason}`, 128);
   }
+  const score = options.oomScoreAdj;
+  if (score !== null) setOomScore([sentry, gofer], score);
   return new RunningSandbox(host, sentry, gofer, control);
+}
+
+/** uid_map and gid_map of a sentry that root starts: it becomes nobody, who exists outside and may do nothing there. */
+const ROOT_AND_NOBODY = "0 0 1\n65534 65534 1\n\x000 0 1\n65534 65534 1\n";
+
+/** The same for a caller who is not root: the one user there is; root inside, or under its own number. */
+function callerIds(isRootInside: boolean): string {
+  const uid = Deno.uid()!, gid = Deno.gid()!;
+  return `${isRootInside ? 0 : uid} ${uid} 1\n\0${isRootInside ? 0 : gid} ${gid} 1\n`;
+}
+
+/** The guests' processes inherit it from the sentry. A score below the caller's own needs rights that it may not have. */
+function setOomScore(pids: readonly number[], score: number): void {
+  for (const pid of pids) {
+    try {
+      Deno.writeTextFileSync(`/proc/${pid}/oom_score_adj`, String(score));
+    } catch {
+      // As runc: an unprivileged caller's is left as it is.
+    }
+  }
 }
 
 function openPath(host: NativeHost, path: string): number {
@@ -161,13 +189,18 @@ function openPath(host: NativeHost, path: string): number {
   return fd;
 }
 
+interface RoleStart {
+  readonly role: "sentry" | "gofer";
+  readonly fds: readonly number[];
+  /** Ids of its user namespace; "" = it has none. */
+  readonly ids: string;
+  readonly moreFlags: number;
+}
+
+const NAMESPACES = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+
 /** Starts ourselves as `role` with permissions of its own: FFI of our library, nothing else (see confinement.ts). */
-function spawnRole(
-  role: "sentry" | "gofer",
-  fds: readonly number[],
-  namespaces: number,
-  moreFlags = 0,
-): number {
+function spawnRole({ role, fds, ids, moreFlags }: RoleStart): number {
   const library = nativeLibraryPath();
   // Bundled there is a file per role beside the command line's; in a checkout main.ts is all of them.
   const entry = DIRECTORY + (IS_BUNDLED ? `${role}.js` : "../main.ts");
@@ -200,6 +233,13 @@ function spawnRole(
     TSVISOR_NATIVE: library,
   };
   const flags = SPAWN_NEW_SESSION | SPAWN_DIE_WITH_PARENT | SPAWN_BLOCK_USR1 | SPAWN_PRIVATE_MOUNTS |
-    SPAWN_NO_NEW_PRIVS | moreFlags;
-  return spawnProcess({ argv, env, fds, namespaces, flags });
+    SPAWN_NO_NEW_PRIVS | (ids === "" ? 0 : SPAWN_AMBIENT) | moreFlags;
+  return spawnProcess({
+    argv,
+    env,
+    fds,
+    namespaces: NAMESPACES | (ids === "" ? 0 : CLONE_NEWUSER),
+    flags,
+    ids,
+  });
 }

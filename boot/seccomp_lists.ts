@@ -17,6 +17,9 @@ const call = (nr: number, name: string, reason: string, when?: AllowedCall["when
   when,
 });
 
+const PROT_EXEC = 4, MAP_ANONYMOUS = 0x20;
+const WHOLE = 0xffff_ffff;
+
 const refused = (nr: number, name: string, reason: string): AllowedCall => ({
   nr,
   name,
@@ -33,7 +36,12 @@ const TRIED: readonly AllowedCall[] = [
 /** What V8 and Deno's threads need whatever we do (measured; shared/deno.md). */
 const RUNTIME: readonly AllowedCall[] = [
   call(202, "futex", "V8 and tokio threads"),
-  call(9, "mmap", "V8 heap and code"),
+  call(9, "mmap", "V8 heap; memory files", { argument: 2, mask: PROT_EXEC, value: 0 }),
+  call(9, "mmap", "V8 code; never from a file", {
+    argument: 3,
+    mask: MAP_ANONYMOUS,
+    value: MAP_ANONYMOUS,
+  }),
   call(11, "munmap", "V8 heap"),
   call(10, "mprotect", "V8 code pages"),
   call(28, "madvise", "V8 heap"),
@@ -71,11 +79,28 @@ const RUNTIME: readonly AllowedCall[] = [
   call(72, "fcntl", "descriptor flags"),
   call(5, "fstat", "descriptors we hold"),
   call(8, "lseek", "descriptors we hold"),
-  call(157, "prctl", "thread and VMA names", { argument: 0, mask: 0xffff_ffff, value: 15 }),
-  call(157, "prctl", "VMA names", { argument: 0, mask: 0xffff_ffff, value: 0x53564d41 }),
+  call(157, "prctl", "thread and VMA names", { argument: 0, mask: WHOLE, value: 15 }),
+  call(157, "prctl", "VMA names", { argument: 0, mask: WHOLE, value: 0x53564d41 }),
   call(324, "membarrier", "V8 code patching"),
   call(309, "getcpu", "malloc arenas"),
   call(234, "tgkill", "the sentry interrupts guests; V8 its own threads"),
+];
+
+const ioctl = (request: number, reason: string): AllowedCall =>
+  call(16, "ioctl", reason, { argument: 1, mask: WHOLE, value: request });
+
+/** On stdio. Above all not TIOCSTI, which types into the caller's terminal. */
+const TERMINAL_REQUESTS: readonly AllowedCall[] = [
+  ioctl(0x5401, "TCGETS: whether stdio is a terminal"),
+  ioctl(0x5402, "TCSETS"),
+  ioctl(0x5403, "TCSETSW"),
+  ioctl(0x5404, "TCSETSF"),
+  ioctl(0x5409, "TCSBRK: drain"),
+  ioctl(0x540a, "TCXONC: stop and start"),
+  ioctl(0x540b, "TCFLSH"),
+  ioctl(0x5413, "TIOCGWINSZ"),
+  ioctl(0x5414, "TIOCSWINSZ"),
+  ioctl(0x541b, "FIONREAD of a pipe"),
 ];
 
 /** The sentry: its platform, memory files, messages to gofer and CLI. No open by path, no socket, no exec, no fork. */
@@ -85,7 +110,7 @@ export const SENTRY_CALLS: readonly AllowedCall[] = [
   refused(257, "openat", "V8 workers read /sys/devices/system/cpu/online"),
   call(46, "sendmsg", "gofer, stubs, CLI"),
   call(47, "recvmsg", "gofer, CLI"),
-  call(53, "socketpair", "a socket for each stub", { argument: 0, mask: 0xffff_ffff, value: 1 }),
+  call(53, "socketpair", "a socket for each stub", { argument: 0, mask: WHOLE, value: 1 }),
   call(319, "memfd_create", "slots, shared memory, tmpfs files"),
   call(77, "ftruncate", "memory files, donated files"),
   call(285, "fallocate", "memory given back; fallocate of donated files"),
@@ -97,10 +122,27 @@ export const SENTRY_CALLS: readonly AllowedCall[] = [
   call(311, "process_vm_writev", "guest memory"),
   call(62, "kill", "ending stubs, in the own pid namespace"),
   call(61, "wait4", "reaping stubs"),
-  call(16, "ioctl", "termios of the container's terminal, FIONREAD"),
-  call(101, "ptrace", "platform ptrace, own children only"),
+  ...TERMINAL_REQUESTS,
   call(32, "dup", "descriptors"),
   call(203, "sched_setaffinity", "sentry and guests on CPUs of their own"),
+];
+
+const S_IFMT = 0o170000;
+const node = (type: number, reason: string): AllowedCall =>
+  call(259, "mknodat", reason, { argument: 2, mask: S_IFMT, value: type });
+
+/** No block device: through one the host's disks would be open. Of the character devices the host allows whiteouts only. */
+const NODES: readonly AllowedCall[] = [
+  node(0, "files"),
+  node(0o100000, "files"),
+  node(0o010000, "FIFOs"),
+  node(0o140000, "sockets"),
+  node(0o020000, "whiteouts, which need no capability"),
+];
+
+/** On platform ptrace besides. */
+export const PTRACE_CALLS: readonly AllowedCall[] = [
+  call(101, "ptrace", "own children: nothing else is in the pid namespace"),
 ];
 
 /** The gofer: file calls below descriptors it holds. */
@@ -113,7 +155,7 @@ export const GOFER_CALLS: readonly AllowedCall[] = [
   call(257, "openat", "a node opened anew through /proc/self/fd"),
   call(262, "newfstatat", "attributes"),
   call(258, "mkdirat", "mkdir"),
-  call(259, "mknodat", "FIFOs and sockets"),
+  ...NODES,
   call(266, "symlinkat", "symlink"),
   call(265, "linkat", "link"),
   call(263, "unlinkat", "unlink and rmdir"),

@@ -31,7 +31,7 @@ export function runSentry(): never {
   let shutdown = () => {};
   try {
     const config = readJson(host, SENTRY_FDS.config) as SentryConfig;
-    confineSentryEarly();
+    confineSentryEarly(config);
     const platform = createPlatform(config.platform, log);
     shutdown = () => platform.shutdown();
     const table = new SyscallTable(FAMILIES);
@@ -42,7 +42,7 @@ export function runSentry(): never {
     listenToCli(kernel, host);
     if (config.process.terminal?.isOwn === true) listenToTerminal(kernel, host);
     sendJson(host, SENTRY_FDS.control, { kind: "ready" });
-    confineSentryCalls(config.isLenient);
+    confineSentryCalls(config);
     const status = runLoop(kernel, config.strace ? straced(table) : table);
     kernel.hostConsole?.drain();
     shutdown();

@@ -65,6 +65,10 @@ export interface SentryConfig {
   readonly memoryBytesMax: number;
   readonly host: { readonly cpuinfo: string; readonly hwcap: number; readonly hwcap2: number };
   readonly isLenient: boolean;
+  /** Its user namespace is its own: what is counted by user there, is the sandbox's alone. */
+  readonly hasUserNamespace: boolean;
+  /** The caller is not root: the sentry has one user id only and cannot become nobody. */
+  readonly isRootless: boolean;
 }
 
 export interface GoferConfig {

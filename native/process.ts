@@ -1,16 +1,19 @@
-// Bindings of native/src/spawn.rs and confine.rs: starting the roles' processes and what they give up.
+// Bindings of native/src/spawn.rs, confine.rs and capabilities.rs: starting the roles' processes and what they give up.
 
 import { nativeLibraryPath } from "./library.ts";
 
 const symbols = {
   tsv_spawn: {
-    parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32", "u32", "u32"],
+    parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32", "u32", "u32", "buffer", "u32"],
     result: "i32",
   },
   tsv_wait: { parameters: ["i32", "i32"], result: "i32" },
   tsv_kill: { parameters: ["i32", "i32"], result: "i32" },
   tsv_socketpair: { parameters: ["buffer"], result: "i32" },
   tsv_die_with_parent: { parameters: [], result: "i32" },
+  tsv_confine_files: { parameters: ["i32"], result: "i32" },
+  tsv_confine_dumps: { parameters: [], result: "i32" },
+  tsv_confine_processes: { parameters: ["u32"], result: "i32" },
   tsv_confine_root: { parameters: ["u32"], result: "i32" },
   tsv_confine_ids: { parameters: ["u32", "u32"], result: "i32" },
   tsv_confine_capabilities: { parameters: ["u32", "u32"], result: "i32" },
@@ -34,6 +37,7 @@ function calls(): Deno.DynamicLibrary<typeof symbols>["symbols"] {
 export const CLONE_NEWNS = 0x20000;
 export const CLONE_NEWUTS = 0x4000000;
 export const CLONE_NEWIPC = 0x8000000;
+export const CLONE_NEWUSER = 0x10000000;
 export const CLONE_NEWPID = 0x20000000;
 export const CLONE_NEWNET = 0x40000000;
 
@@ -44,6 +48,7 @@ export const SPAWN_BLOCK_USR1 = 4;
 export const SPAWN_PRIVATE_MOUNTS = 8;
 export const SPAWN_NO_NEW_PRIVS = 16;
 export const SPAWN_TERMINAL = 32;
+export const SPAWN_AMBIENT = 64;
 
 export interface SpawnOptions {
   readonly argv: readonly string[];
@@ -54,6 +59,8 @@ export interface SpawnOptions {
   readonly namespaces: number;
   /** SPAWN_ bits. */
   readonly flags: number;
+  /** Lines of uid_map and gid_map, with CLONE_NEWUSER. */
+  readonly ids: string;
 }
 
 /** Starts a process; its pid, or -errno. An exec that fails ends it with 127. */
@@ -64,8 +71,19 @@ export function spawnProcess(options: SpawnOptions): number {
     Object.entries(options.env).map(([name, value]) => `${name}=${value}\0`).join(""),
   );
   const fds = Int32Array.from(options.fds);
-  const { namespaces, flags } = options;
-  return calls().tsv_spawn(argv, argv.length, envp, envp.length, fds, fds.length, namespaces, flags);
+  const ids = encoder.encode(options.ids);
+  return calls().tsv_spawn(
+    argv,
+    argv.length,
+    envp,
+    envp.length,
+    fds,
+    fds.length,
+    options.namespaces,
+    options.flags,
+    ids,
+    ids.length,
+  );
 }
 
 /** Status of an ended child, -EAGAIN (11) while it lives when `mayWait` is false, -errno. */
@@ -90,6 +108,15 @@ export function dieWithParent(): void {
 }
 
 /** Steps of confinement; each throws with its name when the host refuses. See boot/confinement.ts for their order. */
+export function confineFiles(firstFd: number): void {
+  check("the runtime's files", calls().tsv_confine_files(firstFd));
+}
+export function confineDumps(): void {
+  check("core dumps", calls().tsv_confine_dumps());
+}
+export function confineProcesses(most: number): void {
+  check("the number of processes", calls().tsv_confine_processes(most));
+}
 export function confineRoot(keepsProc: boolean): void {
   check("empty root directory", calls().tsv_confine_root(keepsProc ? 1 : 0));
 }

@@ -2,7 +2,7 @@
 
 import { callerEnvironment } from "../caller_environment.ts";
 import { readHostFacts } from "../host_facts.ts";
-import type { SentryConfig } from "../sentry_config.ts";
+import type { Launch } from "../launch.ts";
 import { terminalOfCaller } from "../terminal.ts";
 import { runAttached } from "./attached.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
@@ -28,7 +28,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
   const facts = readHostFacts();
   const terminal = terminalOfCaller();
   const extra = (values.env as string[] | undefined) ?? [];
-  const sentry: SentryConfig = {
+  const sentry: Launch["sentry"] = {
     id: `do-${Deno.pid}`,
     platform: flags.platform,
     strace: flags.strace,
@@ -94,5 +94,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     gofer: { mounts: [{ path: root, isReadOnly: true }], isLenient: flags.isLenient },
     stdio: terminal?.stdio ?? [0, 1, 2],
     debugLog: flags.debugLog,
+    oomScoreAdj: null,
+    isRootInside: false,
   }, terminal);
 }

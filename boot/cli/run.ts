@@ -3,7 +3,8 @@
 import { readHostFacts } from "../host_facts.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
 import { startTicksOf, StateDirectory } from "../oci/state.ts";
-import type { GoferConfig, MountConfig, SentryConfig } from "../sentry_config.ts";
+import type { Launch } from "../launch.ts";
+import type { GoferConfig, MountConfig } from "../sentry_config.ts";
 import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
 import { runAttached } from "./attached.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
@@ -52,6 +53,8 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
       gofer: plain.gofer,
       stdio: terminal?.stdio ?? [0, 1, 2] as const,
       debugLog: flags.debugLog,
+      oomScoreAdj: config.process.oomScoreAdj ?? null,
+      isRootInside: true,
     };
     return await runAttached(launch, terminal, (pid) => {
       state.update({ ...record, pid, status: "running", startTicks: startTicksOf(pid) });
@@ -80,7 +83,7 @@ function containerOf(
   bundle: string,
   config: OciConfig,
   flags: GlobalFlags,
-): { sentry: SentryConfig; gofer: GoferConfig } {
+): { sentry: Launch["sentry"]; gofer: GoferConfig } {
   const facts = readHostFacts();
   const rootPath = config.root.path.startsWith("/") ? config.root.path : `${bundle}/${config.root.path}`;
   if (!isDirectory(rootPath)) throw new Error(`root.path: ${rootPath} is not a directory`);

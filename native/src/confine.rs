@@ -1,5 +1,6 @@
-//! What a role gives up once it has started: its root directory, its ids and capabilities, most system calls. The order
-//! and the lists are data in boot/confinement.ts and boot/seccomp_lists.ts.
+//! What a role gives up once it has started: the files that the runtime has opened, its root directory, most system calls
+//! (ids and capabilities: capabilities.rs). The order and the lists are data in boot/confinement.ts and
+//! boot/seccomp_lists.ts.
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
@@ -9,6 +10,73 @@ use std::collections::BTreeMap;
 
 fn errno() -> i32 {
     -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// Descriptors looked at.
+const DESCRIPTORS_MAX: i32 = 1024;
+
+/// Takes away the host files that the runtime has opened for itself, all descriptors from `first` on that are files or
+/// directories, and the shared mappings of such: its compiled-code cache is read by the unconfined command line too.
+/// They become /dev/null and private copies, as the runtime still holds them. To be called before the root goes.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_confine_files(first: i32) -> i32 {
+    // SAFETY: replaces descriptors by number and mappings by copies of the same content.
+    unsafe {
+        let nothing = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+        if nothing < 0 {
+            return errno();
+        }
+        for fd in first..DESCRIPTORS_MAX {
+            let mut stat: libc::stat = std::mem::zeroed();
+            let is_file = fd != nothing && libc::fstat(fd, &mut stat) == 0;
+            let kind = stat.st_mode & libc::S_IFMT;
+            if is_file
+                && (kind == libc::S_IFREG || kind == libc::S_IFDIR)
+                && libc::dup3(nothing, fd, libc::O_CLOEXEC) < 0
+            {
+                return errno();
+            }
+        }
+        libc::close(nothing);
+    }
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return -libc::ENOENT };
+    for line in maps.lines() {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [range, rights, _, _, _, path, ..] = fields[..] else { continue };
+        if !rights.contains('s') || !path.starts_with('/') || path.starts_with("/memfd:") {
+            continue;
+        }
+        let bounds = range.split_once('-').and_then(|(from, to)| {
+            Some((usize::from_str_radix(from, 16).ok()?, usize::from_str_radix(to, 16).ok()?))
+        });
+        let Some((from, to)) = bounds else { return -libc::EINVAL };
+        let result = make_private(from, to - from, rights.contains('w'));
+        if result < 0 {
+            return result;
+        }
+    }
+    0
+}
+
+fn make_private(from: usize, length: usize, is_writable: bool) -> i32 {
+    let rights = if is_writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: the copy takes the place of the mapping at once; the file may have become shorter than the mapping, so it is
+    // read by a call that fails instead of faulting.
+    unsafe {
+        let copy = libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+        if copy == libc::MAP_FAILED {
+            return errno();
+        }
+        let local = libc::iovec { iov_base: copy, iov_len: length };
+        let remote = libc::iovec { iov_base: from as *mut libc::c_void, iov_len: length };
+        libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0);
+        if libc::mprotect(copy, length, rights) < 0 {
+            return errno();
+        }
+        let moved = libc::mremap(copy, length, length, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, from as *mut libc::c_void);
+        if moved == libc::MAP_FAILED { errno() } else { 0 }
+    }
 }
 
 /// Makes an empty, read-only tmpfs the root of this process (in its own mount namespace), with /proc in it if `keeps_proc`.
@@ -28,7 +96,14 @@ pub extern "C" fn tsv_confine_root(keeps_proc: u32) -> i32 {
             if libc::mkdir(c"proc".as_ptr(), 0o555) < 0 {
                 return errno();
             }
-            if libc::mount(none, c"proc".as_ptr(), c"proc".as_ptr(), flags, std::ptr::null()) < 0 {
+            // Processes only: the files of the host's /proc (sysctls, sysrq-trigger) obey the user id, not capabilities. A
+            // kernel before 5.8 does not know the option.
+            let pids = c"subset=pid".as_ptr() as *const libc::c_void;
+            let flags = flags | libc::MS_RDONLY;
+            let proc = c"proc".as_ptr();
+            if libc::mount(none, proc, proc, flags, pids) < 0
+                && (errno() != -libc::EINVAL || libc::mount(none, proc, proc, flags, std::ptr::null()) < 0)
+            {
                 return errno();
             }
         }
@@ -44,48 +119,6 @@ pub extern "C" fn tsv_confine_root(keeps_proc: u32) -> i32 {
         }
     }
     0
-}
-
-/// Becomes `uid` and `gid` without groups on every thread (libc tells all of them); root's capabilities go with it.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_confine_ids(uid: u32, gid: u32) -> i32 {
-    // SAFETY: passes no memory but an empty list.
-    unsafe {
-        if libc::setgroups(0, std::ptr::null()) < 0
-            || libc::setresgid(gid, gid, gid) < 0
-            || libc::setresuid(uid, uid, uid) < 0
-        {
-            return errno();
-        }
-        // Not dumpable any more after the change; our children, the stubs, are read by process_vm_readv and must be.
-        if libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 {
-            return errno();
-        }
-    }
-    0
-}
-
-/// Keeps only the capabilities of `low`/`high` words in every set of the calling thread; other threads of Deno have been
-/// started before and are held by seccomp.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_confine_capabilities(low: u32, high: u32) -> i32 {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: i32,
-    }
-    let header = Header { version: 0x2008_0522, pid: 0 };
-    let data = [low, low, 0u32, high, high, 0];
-    // SAFETY: header and data have the layout of version 3.
-    unsafe {
-        for capability in 0..41u32 {
-            let kept = if capability < 32 { low >> capability & 1 } else { high >> (capability - 32) & 1 };
-            if kept == 0 {
-                libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
-            }
-        }
-        if libc::syscall(libc::SYS_capset, &header, data.as_ptr()) < 0 { errno() } else { 0 }
-    }
 }
 
 /// In the place of the argument: the call gives EPERM instead of killing.

@@ -6,6 +6,7 @@ mod gofer_host;
 mod host;
 mod spawn;
 mod terminal;
+mod capabilities;
 mod confine;
 mod systrap;
 mod ptrace;

@@ -170,7 +170,8 @@ pub extern "C" fn tsv_systrap_start() -> i32 {
         if control == libc::MAP_FAILED {
             return errno();
         }
-        let common_fd = libc::memfd_create(c"tsvisor-common".as_ptr(), libc::MFD_CLOEXEC);
+        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+        let common_fd = libc::memfd_create(c"tsvisor-common".as_ptr(), flags);
         if common_fd < 0 || libc::ftruncate(common_fd, COMMON_BYTES as i64) < 0 {
             return errno();
         }
@@ -183,6 +184,11 @@ pub extern "C" fn tsv_systrap_start() -> i32 {
             0,
         );
         if common == libc::MAP_FAILED {
+            return errno();
+        }
+        // We alone may write to it: a stub maps it for reading, and a guest that jumps into the stub's text cannot change
+        // that. What stands there holds for all guest processes.
+        if libc::fcntl(common_fd, libc::F_ADD_SEALS, libc::F_SEAL_FUTURE_WRITE) < 0 {
             return errno();
         }
         let doorbell = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
@@ -265,6 +271,7 @@ fn stub_filter() -> Vec<libc::sock_filter> {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     const ALLOW: u32 = 0x7fff_0000;
     const TRAP: u32 = 0x0003_0000;
@@ -281,51 +288,82 @@ fn stub_filter() -> Vec<libc::sock_filter> {
         op(RETURN, 0, 0, TRAP),
         op(LOAD, 0, 0, 0), // number
     ];
-    // (call, Some((argument, allowed values)))
-    let rules: &[(i64, Option<(u32, &[u32])>)] = &[
-        (libc::SYS_futex, Some((1, &[0]))),      // wait for the sentry on the own slot
-        (libc::SYS_rt_sigreturn, None),          // end of the trap handler
-        (libc::SYS_write, Some((0, &[1]))),      // ring the doorbell (descriptor 1)
-        (libc::SYS_mmap, None),                  // commands: the guest's memory
-        (libc::SYS_munmap, None),
-        (libc::SYS_mprotect, None),
-        (libc::SYS_mremap, None),
-        (libc::SYS_madvise, None),
-        (libc::SYS_msync, None),
-        (libc::SYS_mincore, None),
-        (libc::SYS_recvmsg, Some((0, &[0]))),    // descriptors from the sentry (descriptor 0)
-        (libc::SYS_membarrier, None),            // the guest's own, among its threads
-        (libc::SYS_rseq, None),                  // the guest's own, of this thread
-        (libc::SYS_close, None),
-        (libc::SYS_dup2, Some((0, &[3]))),       // a forked child's own socket
-        (libc::SYS_clone, Some((0, &[FORK_FLAGS, THREAD_FLAGS]))),
-        (libc::SYS_sigaltstack, None),
-        (libc::SYS_prctl, Some((0, &[libc::PR_SET_PDEATHSIG as u32]))),
-        (libc::SYS_arch_prctl, Some((0, &[0x1001, 0x1002]))),
-        (libc::SYS_exit, None),
-        (libc::SYS_exit_group, None),
-    ];
-    for (number, rule) in rules {
-        match rule {
-            None => {
-                program.push(op(EQUAL, 0, 1, *number as u32));
-                program.push(op(RETURN, 0, 0, ALLOW));
-            }
-            Some((argument, values)) => {
-                // Skip the block when the number differs; in it, high half must be zero and the low one in the list.
-                let length = 2 + 2 * values.len() as u8;
-                program.push(op(EQUAL, 0, length, *number as u32));
-                program.push(op(LOAD, 0, 0, 16 + argument * 8));
-                for value in *values {
-                    program.push(op(EQUAL, 0, 1, *value));
-                    program.push(op(RETURN, 0, 0, ALLOW));
+    for (number, checks) in stub_calls() {
+        // The block of a call: its number, its checks one after the other, each of which may refuse; then the verdict.
+        let mut block = Vec::new();
+        for check in checks {
+            match check {
+                Check::Is(argument, values) => {
+                    block.push(op(LOAD, 0, 0, 16 + argument * 8));
+                    for (n, value) in values.iter().enumerate() {
+                        block.push(op(EQUAL, (values.len() - n) as u8, 0, *value));
+                    }
                 }
-                program.push(op(RETURN, 0, 0, TRAP));
+                Check::Within(argument, bits) => {
+                    block.push(op(LOAD, 0, 0, 16 + argument * 8));
+                    block.push(op(AND, 0, 0, !bits));
+                    block.push(op(EQUAL, 1, 0, 0));
+                }
             }
+            block.push(op(RETURN, 0, 0, TRAP));
         }
+        block.push(op(RETURN, 0, 0, ALLOW));
+        program.push(op(EQUAL, 0, block.len() as u8, number as u32));
+        program.append(&mut block);
     }
     program.push(op(RETURN, 0, 0, TRAP));
     program
+}
+
+/// What must hold of an argument's low word. (Of flags and descriptors the host looks at no more than that.)
+enum Check {
+    /// It is one of these.
+    Is(u32, Vec<u32>),
+    /// It has no bit beyond these.
+    Within(u32, u32),
+}
+
+/// The calls of the stub's text, with the reason beside each.
+fn stub_calls() -> Vec<(i64, Vec<Check>)> {
+    use Check::{Is, Within};
+    const SOCKET: u32 = 0;
+    const DOORBELL: u32 = 1;
+    // Of a forked child, before it becomes SOCKET.
+    const OWN_SOCKET: u32 = 3;
+    let mappings = libc::MAP_SHARED
+        | libc::MAP_PRIVATE
+        | libc::MAP_FIXED
+        | libc::MAP_ANONYMOUS
+        | libc::MAP_NORESERVE
+        | libc::MAP_POPULATE
+        | libc::MAP_STACK;
+    // All that change or page the caller's own memory. Not MADV_MERGEABLE: what is shared with a neighbour shows in time.
+    let advice = [0, 1, 2, 3, 4, 8, 9, 10, 11, 14, 15, 18, 19, 20, 21, 22, 23];
+    let barriers = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+    vec![
+        (libc::SYS_futex, vec![Is(1, vec![libc::FUTEX_WAIT as u32])]), // wait for the sentry on the own slot
+        (libc::SYS_rt_sigreturn, vec![]),                              // end of the trap handler
+        (libc::SYS_write, vec![Is(0, vec![DOORBELL]), Is(2, vec![8])]), // ring
+        // Commands: the guest's memory. No descriptor in a stub can be mapped but those sent for that moment.
+        (libc::SYS_mmap, vec![Within(3, mappings as u32)]),
+        (libc::SYS_munmap, vec![]),
+        (libc::SYS_mprotect, vec![Within(2, 7)]),
+        (libc::SYS_mremap, vec![Within(3, (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u32)]),
+        (libc::SYS_madvise, vec![Is(2, advice.to_vec())]),
+        (libc::SYS_msync, vec![]),
+        (libc::SYS_mincore, vec![]),
+        (libc::SYS_recvmsg, vec![Is(0, vec![SOCKET]), Is(2, vec![0])]), // descriptors from the sentry
+        (libc::SYS_membarrier, vec![Is(0, barriers.to_vec())]),         // the guest's own, among its threads
+        (libc::SYS_rseq, vec![]),                                       // the guest's own, of this thread
+        (libc::SYS_close, vec![]),
+        (libc::SYS_dup2, vec![Is(0, vec![OWN_SOCKET]), Is(1, vec![SOCKET])]),
+        (libc::SYS_clone, vec![Is(0, vec![FORK_FLAGS, THREAD_FLAGS])]),
+        (libc::SYS_sigaltstack, vec![]),
+        (libc::SYS_prctl, vec![Is(0, vec![libc::PR_SET_PDEATHSIG as u32]), Is(1, vec![libc::SIGKILL as u32])]),
+        (libc::SYS_arch_prctl, vec![Is(0, vec![0x1001, 0x1002])]), // FS and GS base
+        (libc::SYS_exit, vec![]),
+        (libc::SYS_exit_group, vec![]),
+    ]
 }
 
 /// The sentry stays the parent of every stub; no signal when one ends.

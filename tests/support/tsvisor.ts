@@ -75,3 +75,7 @@ async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
     // It ended without reading all.
   }
 }
+
+export function delay(millis: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, millis));
+}

@@ -14,6 +14,7 @@ export {
   SHUTDOWN_READ,
   SHUTDOWN_WRITE,
 } from "./endpoint.ts";
+export { OptionKind, type OptionSpec } from "./option_spec.ts";
 export { OPTIONS } from "./options.ts";
 export { type Packet, PacketPool } from "./packet.ts";
 export { type RandomSource, SeededRandom } from "./random.ts";

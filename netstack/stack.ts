@@ -25,11 +25,13 @@ import { Raw, RawEndpoint } from "./raw/raw.ts";
 import { RouteTable } from "./route.ts";
 import { EHOSTUNREACH, ENODEV } from "./errno.ts";
 import { statisticsText } from "./statistics_text.ts";
+import { TcpEndpoint } from "./tcp/endpoint.ts";
+import { Tcp } from "./tcp/protocol.ts";
 import { TimerQueue } from "./timer.ts";
 import { UdpEndpoint } from "./udp/endpoint.ts";
 import { Udp } from "./udp/protocol.ts";
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "./wire/numbers.ts";
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_IGMP, IPPROTO_UDP } from "./wire/numbers.ts";
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_IGMP, IPPROTO_TCP, IPPROTO_UDP } from "./wire/numbers.ts";
 
 /** Packets taken from one link in one turn, so that no link starves the others and the kernel's own work. */
 const POLL_BUDGET = 256;
@@ -71,6 +73,7 @@ export class Stack {
   readonly icmp: Icmp;
   readonly ping: Ping;
   readonly udp: Udp;
+  readonly tcp: Tcp;
   readonly raw: Raw;
   /** By IP protocol number. */
   readonly transports: (Transport | undefined)[] = [];
@@ -98,10 +101,12 @@ export class Stack {
     this.icmp = new Icmp(this);
     this.ping = new Ping(this);
     this.udp = new Udp(this);
+    this.tcp = new Tcp(this);
     this.raw = new Raw();
     this.transports[IPPROTO_ICMP] = this.icmp.v4;
     this.transports[IPPROTO_ICMPV6] = this.icmp.v6;
     this.transports[IPPROTO_UDP] = this.udp;
+    this.transports[IPPROTO_TCP] = this.tcp;
     this.transports[IPPROTO_IGMP] = {
       protocol: IPPROTO_IGMP,
       receive: (packet, nic) => nic.membership.receiveIgmp(packet),
@@ -205,6 +210,9 @@ export class Stack {
     return null;
   }
 
+  newTcpEndpoint(isV4: boolean): TcpEndpoint {
+    return new TcpEndpoint(this, isV4);
+  }
   newUdpEndpoint(isV4: boolean): UdpEndpoint {
     return new UdpEndpoint(this, isV4);
   }

@@ -1,0 +1,282 @@
+// An acknowledgement has come: what is delivered leaves the records, round trips are measured, the windows move. RFC 9293
+// section 3.10.7.4 (fifth), RFC 5681, RFC 6675, RFC 7323 section 4; Linux: tcp_ack().
+
+import { POLLOUT, POLLWRNORM } from "../readiness.ts";
+import type { TcpOptions } from "../wire/tcp.ts";
+import { ECE } from "../wire/tcp.ts";
+import type { Connection } from "./connection.ts";
+import {
+  detectLosses,
+  endOfRecovery,
+  enterRecovery,
+  noteDelivered,
+  reduceProportionally,
+  undoIfSpurious,
+} from "./recovery.ts";
+import { RecoveryPhase } from "./recovery_state.ts";
+import { LOST, RETRANSMITTED, SACKED, type SentSegment } from "./sent_list.ts";
+
+const DUPLICATE_ACKS = 3;
+/** What an acknowledgement has brought; one object, for the call. */
+class Delivery {
+  acked = 0;
+  sacked = 0;
+  /** When the first and the last of the delivered segments that were sent once had been sent; 0 = none. */
+  firstSentAt = 0;
+  lastSentAt = 0;
+  isDsack = false;
+}
+const delivery = new Delivery();
+
+/** Takes an acceptable ACK (sendUna <= ack <= sendNext) of a segment with `payload` bytes and `flags`. */
+export function takeAck(
+  connection: Connection,
+  ack: number,
+  windowField: number,
+  sequence: number,
+  payload: number,
+  flags: number,
+  options: TcpOptions,
+  now: number,
+): void {
+  const { recovery } = connection;
+  const window = windowField * 2 ** connection.sendScale;
+  const previousWindow = connection.sendWindow;
+  const inFlightBefore = connection.inFlight;
+  delivery.acked =
+    delivery.sacked =
+    delivery.firstSentAt =
+    delivery.lastSentAt =
+      0;
+  delivery.isDsack = false;
+  updateWindow(connection, ack, window, sequence);
+  if (connection.hasSack && options.sackCount > 0) takeSacks(connection, ack, options, now);
+  const advanced = ack - connection.sendUna | 0;
+  if (advanced > 0) takeAdvance(connection, ack, advanced, now);
+  else if (isDuplicate(connection, ack, payload, window, previousWindow)) takeDuplicate(connection);
+  measure(connection, advanced, options, now);
+  if (recovery.isUndoPossible) undoIfSpurious(connection, options, advanced > 0, delivery.isDsack, now);
+  if (recovery.phase !== RecoveryPhase.Open && (ack - recovery.point | 0) >= 0) {
+    endOfRecovery(connection, now);
+  }
+  detectLosses(connection, now);
+  if ((flags & ECE) !== 0 && connection.hasEcn && advanced > 0) takeCongestionMark(connection, now);
+  adjust(connection, inFlightBefore, now);
+  if (advanced > 0 || delivery.sacked > 0) connection.route.neighbour?.confirm();
+  if (connection.unsentBytes > 0 || connection.isFinQueued || connection.sent.lostBytes > 0) {
+    connection.wantOutput();
+  }
+}
+
+/** RFC 9293 section 3.10.7.4: the window of the newest segment counts. */
+function updateWindow(connection: Connection, ack: number, window: number, sequence: number): void {
+  const isNewer = (sequence - connection.sendWl1 | 0) > 0 ||
+    sequence === connection.sendWl1 && (ack - connection.sendWl2 | 0) >= 0;
+  if (!isNewer) return;
+  connection.sendWl1 = sequence;
+  connection.sendWl2 = ack;
+  connection.sendWindow = window;
+  if (window > connection.sendWindowMax) connection.sendWindowMax = window;
+}
+
+/** New data was acknowledged up to `ack`. */
+function takeAdvance(connection: Connection, ack: number, advanced: number, now: number): void {
+  const { sent, sendBuffer, recovery } = connection;
+  while (sent.first !== null && (ack - sent.first.end | 0) >= 0) {
+    deliver(connection, sent.first, now);
+    sent.shift();
+  }
+  const first = sent.first;
+  if (first !== null && (ack - first.sequence | 0) > 0) {
+    deliver(connection, first, now);
+    sent.trim(first, ack);
+  }
+  const isFinAcked = connection.isFinSent && ack === connection.sendNext;
+  const bytes = advanced - (isFinAcked ? 1 : 0);
+  connection.sendUna = ack;
+  connection.lastAdvanceAt = now;
+  delivery.acked = bytes;
+  connection.bytesAcked += bytes;
+  recovery.delivered += bytes;
+  if ((ack - recovery.forwardMost | 0) > 0) recovery.forwardMost = ack;
+  // Without SACK: so much of what duplicates stood for is explained now.
+  recovery.renoSackedBytes = Math.max(
+    0,
+    recovery.renoSackedBytes - Math.max(0, bytes - connection.segmentBytes),
+  );
+  recovery.duplicateAcks = 0;
+  if (recovery.phase !== RecoveryPhase.Recovery) recovery.renoSackedBytes = 0;
+  connection.backoff = 0;
+  connection.stalledAt = 0;
+  if (bytes > 0) {
+    const wasFull = !connection.isWritable;
+    sendBuffer.drop(sendBuffer.start + bytes);
+    tuneSendBuffer(connection);
+    if (wasFull && connection.isWritable) connection.notify(POLLOUT | POLLWRNORM);
+  }
+  if (recovery.isProbing && (ack - recovery.probeEnd | 0) >= 0) endProbe(connection);
+  if (connection.endpoint === null) return;
+  connection.keepaliveProbes = 0;
+}
+
+/** RFC 8985 section 7.4.2: an acknowledgement beyond the probe without a D-SACK says that the probe repaired a loss. */
+function endProbe(connection: Connection): void {
+  const { recovery } = connection;
+  recovery.isProbing = false;
+  if (!recovery.wasProbeRetransmit || delivery.isDsack || recovery.phase !== RecoveryPhase.Open) return;
+  connection.tcp.statistics.TCPLossProbeRecovery++;
+  connection.threshold = connection.congestion.onLoss(connection, connection.inFlight, 0);
+  connection.window = Math.max(connection.threshold, 2 * connection.segmentBytes);
+}
+
+function deliver(connection: Connection, segment: SentSegment, now: number): void {
+  if ((segment.flags & SACKED) !== 0) return;
+  noteSentOnce(segment);
+  noteDelivered(connection, segment, now);
+}
+
+/** Karn: only what was sent once can be measured. */
+function noteSentOnce(segment: SentSegment): void {
+  if (segment.retransmits > 0) return;
+  if (delivery.firstSentAt === 0 || segment.sentAt < delivery.firstSentAt) {
+    delivery.firstSentAt = segment.sentAt;
+  }
+  if (segment.sentAt > delivery.lastSentAt) delivery.lastSentAt = segment.sentAt;
+}
+
+/** RFC 2018 and RFC 2883. */
+function takeSacks(connection: Connection, ack: number, options: TcpOptions, now: number): void {
+  const { sent, recovery } = connection;
+  for (let i = 0; i < options.sackCount; i++) {
+    const start = options.sacks[2 * i], end = options.sacks[2 * i + 1];
+    if ((end - start | 0) <= 0) continue;
+    if (i === 0 && isDsack(start, end, ack, options)) {
+      delivery.isDsack = true;
+      connection.dsacks++;
+      connection.tcp.statistics.TCPDSACKRecv++;
+      if (recovery.undoRetransmits > 0) recovery.undoRetransmits--;
+      widenReordering(connection);
+      continue;
+    }
+    // Nothing outside of what is outstanding is believed.
+    if ((start - connection.sendUna | 0) < 0 || (end - connection.sendNext | 0) > 0) continue;
+    if ((end - ack | 0) <= 0) continue;
+    for (let segment = sent.first; segment !== null; segment = segment.next) {
+      if ((segment.sequence - end | 0) >= 0) break;
+      if ((segment.flags & SACKED) !== 0 || (segment.end - start | 0) <= 0) continue;
+      if ((segment.sequence - start | 0) < 0) {
+        sent.split(segment, start);
+        continue;
+      }
+      if ((segment.end - end | 0) > 0) sent.split(segment, end);
+      delivery.sacked += segment.bytes;
+      noteSentOnce(segment);
+      noteDelivered(connection, segment, now);
+      sent.setFlags(segment, SACKED);
+      if ((segment.end - recovery.forwardMost | 0) > 0) recovery.forwardMost = segment.end;
+    }
+  }
+  recovery.delivered += delivery.sacked;
+}
+
+/** RFC 2883 section 4: below the acknowledgement, or inside the second block. */
+function isDsack(start: number, end: number, ack: number, options: TcpOptions): boolean {
+  if ((end - ack | 0) <= 0 || (start - ack | 0) < 0) return true;
+  if (options.sackCount < 2) return false;
+  return (start - options.sacks[2] | 0) >= 0 && (end - options.sacks[3] | 0) <= 0;
+}
+
+/** RFC 8985 section 6.2, step 4: each D-SACK gives reordering more time. */
+function widenReordering(connection: Connection): void {
+  const { recovery } = connection;
+  recovery.hasReordering = true;
+  recovery.reorderSteps = Math.min(recovery.reorderSteps + 1, 255);
+  recovery.reorderPersist = 16;
+}
+
+/** RFC 5681 section 2: no data, no new window, something outstanding. */
+function isDuplicate(
+  connection: Connection,
+  ack: number,
+  payload: number,
+  window: number,
+  previous: number,
+): boolean {
+  return ack === connection.sendUna && payload === 0 && connection.outstanding > 0 && window === previous &&
+    !connection.hasSack;
+}
+function takeDuplicate(connection: Connection): void {
+  const { recovery } = connection;
+  recovery.duplicateAcks++;
+  recovery.renoSackedBytes = Math.min(
+    recovery.renoSackedBytes + connection.segmentBytes,
+    Math.max(0, connection.outstanding - connection.segmentBytes),
+  );
+  delivery.sacked = connection.segmentBytes;
+  if (recovery.duplicateAcks === DUPLICATE_ACKS && recovery.phase === RecoveryPhase.Open) {
+    markFirstLost(connection);
+  }
+}
+/** Without SACK only the first segment is known to be missing. */
+export function markFirstLost(connection: Connection): void {
+  const { sent } = connection;
+  const { first } = sent;
+  if (first === null) return;
+  if (first.bytes > connection.segmentBytes) sent.split(first, first.sequence + connection.segmentBytes | 0);
+  sent.setFlags(first, first.flags & ~RETRANSMITTED | LOST);
+}
+
+/** RFC 6298, with RFC 7323's timestamps where records say nothing (everything was sent again). */
+function measure(connection: Connection, advanced: number, options: TcpOptions, now: number): void {
+  // The oldest counts, as the timeout has to cover what the peer's delays add (Linux: seq_rtt_us).
+  if (delivery.firstSentAt > 0) {
+    connection.rtt.sample(now - delivery.firstSentAt, now);
+    return;
+  }
+  if (advanced <= 0 || !options.hasTimestamps || options.timestampEcho === 0) return;
+  const millis = connection.timestamp(now) - options.timestampEcho | 0;
+  if (millis >= 0 && millis < 0x7fff_ffff / 2) connection.rtt.sample(Math.max(millis, 1) * 1e6, now);
+}
+
+/** Loss and growth of the window. */
+function adjust(connection: Connection, inFlightBefore: number, now: number): void {
+  const { recovery, sent } = connection;
+  if (sent.lostBytes > 0 && recovery.phase === RecoveryPhase.Open) {
+    enterRecovery(connection, inFlightBefore, now);
+  }
+  if (recovery.phase === RecoveryPhase.Recovery) {
+    // A partial acknowledgement without SACK: the next segment is missing too (RFC 6582).
+    if (!connection.hasSack && delivery.acked > 0) markFirstLost(connection);
+    reduceProportionally(connection, delivery.acked + delivery.sacked, delivery.acked > 0);
+    return;
+  }
+  if (delivery.acked <= 0) return;
+  if ((connection.sendUna - recovery.roundEnd | 0) >= 0) {
+    recovery.roundEnd = connection.sendNext;
+    connection.congestion.onRound(now);
+  }
+  // Only a window that was used grows (RFC 7661); in slow start half of it used is enough, as on Linux.
+  const isSlowStart = connection.window < connection.threshold;
+  const isUsed = recovery.isWindowLimited || isSlowStart && connection.window < 2 * inFlightBefore;
+  const rtt = delivery.lastSentAt > 0 ? now - delivery.lastSentAt : 0;
+  if (isUsed) connection.congestion.onAck(connection, delivery.acked, rtt, now);
+  if (connection.outstanding === 0) recovery.isWindowLimited = false;
+}
+
+/** RFC 3168 section 6.1.2: once a round trip, as for a loss. */
+function takeCongestionMark(connection: Connection, now: number): void {
+  const { recovery } = connection;
+  if (recovery.phase !== RecoveryPhase.Open || (connection.sendUna - recovery.point | 0) < 0) return;
+  recovery.point = connection.sendNext;
+  connection.threshold = connection.congestion.onLoss(connection, connection.inFlight, now);
+  connection.window = Math.max(connection.threshold, connection.segmentBytes);
+  connection.sendsCwr = true;
+}
+
+/** The send buffer follows the window: twice what may be in flight, so that the next round is written meanwhile. */
+function tuneSendBuffer(connection: Connection): void {
+  if (connection.isSendFixed) return;
+  const wanted = 2 * connection.window;
+  if (wanted <= connection.sendBytesMax) return;
+  connection.sendBytesMax = Math.min(wanted, connection.tcp.settings.get("wmem_max"));
+}

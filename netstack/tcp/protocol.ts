@@ -1,6 +1,6 @@
 // TCP of a stack: which connection a segment is for, the tables, resets for what is for none, settings. RFC 9293.
 
-import { Address, mix } from "../address.ts";
+import { type Address, mix } from "../address.ts";
 import { ENOENT } from "../errno.ts";
 import { HalfSipHash } from "../half_siphash.ts";
 import { Fragmentation, type NetworkError, type Transport } from "../ip/ip.ts";

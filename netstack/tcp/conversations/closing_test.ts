@@ -104,7 +104,7 @@ Deno.test("FIN follows the data that waits, and is sent again when it is lost", 
     > ACK seq 1001:2001 ack 1
     > FIN PSH ACK seq 2001:2501 ack 1
     +0.01 < ACK seq 1 ack 2501
-    +0.21 > FIN ACK seq 2501 ack 1
+    +0.201 > FIN ACK seq 2501 ack 1
     +0.01 < ACK seq 1 ack 2502
     expect state FIN-WAIT-2
   `);

@@ -156,6 +156,9 @@ export class Connection implements Deferred, TimerOwner, Window {
 
   // Options of the endpoint that output looks at, copied so that it need not ask.
   isNoDelay = false;
+  /** TCP_WINDOW_CLAMP, and TCP_NOTSENT_LOWAT. */
+  windowClamp = 0x7fff_ffff;
+  notSentMax = 0x7fff_ffff;
   isCorked = false;
   /** The last write said MSG_MORE. */
   hasMore = false;
@@ -311,7 +314,7 @@ export class Connection implements Deferred, TimerOwner, Window {
   /** Linux' sk_stream_is_writeable(): a third of the buffer is free. */
   get isWritable(): boolean {
     if (this.peer !== null) return this.peer.localRoom > 0;
-    return this.sendBuffer.used * 3 <= this.sendBytesMax * 2;
+    return this.sendBuffer.used * 3 <= this.sendBytesMax * 2 && this.unsentBytes < this.notSentMax;
   }
   /** Bytes that may wait to be read: half of the buffer, as Linux counts half for its own use (tcp_adv_win_scale). */
   get receiveSpace(): number {

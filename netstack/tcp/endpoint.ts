@@ -2,7 +2,6 @@
 
 import { Address } from "../address.ts";
 import {
-  Endpoint,
   type EndpointAddress,
   type IncomingControl,
   MSG_MORE,
@@ -13,7 +12,6 @@ import {
   SHUTDOWN_READ,
   SHUTDOWN_WRITE,
 } from "../endpoint.ts";
-import { ENDPOINT_TCP } from "../endpoint_kind.ts";
 import {
   EADDRINUSE,
   EADDRNOTAVAIL,
@@ -26,222 +24,43 @@ import {
   EISCONN,
   ENETUNREACH,
   ENODEV,
-  ENOENT,
-  ENOPROTOOPT,
   ENOTCONN,
-  EOPNOTSUPP,
   EPIPE,
 } from "../errno.ts";
-import {
-  IP_FREEBIND,
-  IP_MTU,
-  IP_MTU_DISCOVER,
-  IP_RECVERR,
-  IP_TOS,
-  IP_TTL,
-  IPV6_MTU,
-  IPV6_TCLASS,
-  IPV6_UNICAST_HOPS,
-  IPV6_V6ONLY,
-  SOL_IP,
-  SOL_IPV6,
-} from "../ip/options.ts";
-import { optionNumber } from "../options.ts";
 import { PortBinding } from "../ports.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } from "../readiness.ts";
-import {
-  SO_ACCEPTCONN,
-  SO_BINDTODEVICE,
-  SO_BINDTOIFINDEX,
-  SO_ERROR,
-  SO_KEEPALIVE,
-  SO_LINGER,
-  SO_MARK,
-  SO_OOBINLINE,
-  SO_RCVBUF,
-  SO_RCVBUFFORCE,
-  SO_RCVLOWAT,
-  SO_REUSEADDR,
-  SO_REUSEPORT,
-  SO_SNDBUF,
-  SO_SNDBUFFORCE,
-  SOL_SOCKET,
-} from "../socket_options.ts";
-import type { Stack } from "../stack.ts";
 import { noteRead } from "./auto_tuning.ts";
-import { CONGESTION_CONTROLS } from "./congestion/congestion.ts";
 import { Connection, RetransmitMode } from "./connection.ts";
-import { writeInfo } from "./info.ts";
+import { ConfiguredEndpoint, deferRetriesOf, OPT } from "./endpoint_options.ts";
 import { armFinWait, armKeepAlive } from "./keepalive.ts";
 import { Listener } from "./listener.ts";
 import { afterLocalRead, writeLocal } from "./local.ts";
-import {
-  SOL_TCP,
-  TCP_CONGESTION,
-  TCP_CORK,
-  TCP_DEFER_ACCEPT,
-  TCP_INFO,
-  TCP_KEEPCNT,
-  TCP_KEEPIDLE,
-  TCP_KEEPINTVL,
-  TCP_LINGER2,
-  TCP_MAXSEG,
-  TCP_NODELAY,
-  TCP_QUICKACK,
-  TCP_SYNCNT,
-  TCP_USER_TIMEOUT,
-  TCP_WINDOW_CLAMP,
-} from "./options.ts";
 import { afterRead, sendSyn } from "./output.ts";
 import { RTO_INITIAL_NANOS } from "./rtt.ts";
 import { canSend, TcpState } from "./state.ts";
 
-const OPT = {
-  REUSEADDR: optionNumber(SOL_SOCKET, SO_REUSEADDR),
-  REUSEPORT: optionNumber(SOL_SOCKET, SO_REUSEPORT),
-  KEEPALIVE: optionNumber(SOL_SOCKET, SO_KEEPALIVE),
-  OOBINLINE: optionNumber(SOL_SOCKET, SO_OOBINLINE),
-  LINGER: optionNumber(SOL_SOCKET, SO_LINGER),
-  RCVBUF: optionNumber(SOL_SOCKET, SO_RCVBUF),
-  SNDBUF: optionNumber(SOL_SOCKET, SO_SNDBUF),
-  RCVBUFFORCE: optionNumber(SOL_SOCKET, SO_RCVBUFFORCE),
-  SNDBUFFORCE: optionNumber(SOL_SOCKET, SO_SNDBUFFORCE),
-  RCVLOWAT: optionNumber(SOL_SOCKET, SO_RCVLOWAT),
-  MARK: optionNumber(SOL_SOCKET, SO_MARK),
-  ERROR: optionNumber(SOL_SOCKET, SO_ERROR),
-  ACCEPTCONN: optionNumber(SOL_SOCKET, SO_ACCEPTCONN),
-  BINDTODEVICE: optionNumber(SOL_SOCKET, SO_BINDTODEVICE),
-  BINDTOIFINDEX: optionNumber(SOL_SOCKET, SO_BINDTOIFINDEX),
-  TTL: optionNumber(SOL_IP, IP_TTL),
-  TOS: optionNumber(SOL_IP, IP_TOS),
-  MTU: optionNumber(SOL_IP, IP_MTU),
-  FREEBIND: optionNumber(SOL_IP, IP_FREEBIND),
-  MTU_DISCOVER: optionNumber(SOL_IP, IP_MTU_DISCOVER),
-  RECVERR: optionNumber(SOL_IP, IP_RECVERR),
-  HOPS: optionNumber(SOL_IPV6, IPV6_UNICAST_HOPS),
-  TCLASS: optionNumber(SOL_IPV6, IPV6_TCLASS),
-  MTU6: optionNumber(SOL_IPV6, IPV6_MTU),
-  V6ONLY: optionNumber(SOL_IPV6, IPV6_V6ONLY),
-  NODELAY: optionNumber(SOL_TCP, TCP_NODELAY),
-  CORK: optionNumber(SOL_TCP, TCP_CORK),
-  MAXSEG: optionNumber(SOL_TCP, TCP_MAXSEG),
-  KEEPIDLE: optionNumber(SOL_TCP, TCP_KEEPIDLE),
-  KEEPINTVL: optionNumber(SOL_TCP, TCP_KEEPINTVL),
-  KEEPCNT: optionNumber(SOL_TCP, TCP_KEEPCNT),
-  SYNCNT: optionNumber(SOL_TCP, TCP_SYNCNT),
-  LINGER2: optionNumber(SOL_TCP, TCP_LINGER2),
-  DEFER_ACCEPT: optionNumber(SOL_TCP, TCP_DEFER_ACCEPT),
-  WINDOW_CLAMP: optionNumber(SOL_TCP, TCP_WINDOW_CLAMP),
-  QUICKACK: optionNumber(SOL_TCP, TCP_QUICKACK),
-  USER_TIMEOUT: optionNumber(SOL_TCP, TCP_USER_TIMEOUT),
-  INFO: optionNumber(SOL_TCP, TCP_INFO),
-  CONGESTION: optionNumber(SOL_TCP, TCP_CONGESTION),
-};
-
-/** rmem_max and wmem_max of net.core: what SO_RCVBUF and SO_SNDBUF may ask for. */
-const CORE_BYTES_MAX = 212_992;
-const BUFFER_BYTES_MIN = 4608;
 /** net.core.somaxconn. */
 const BACKLOG_MAX = 4096;
-const TTL_DEFAULT = 64;
 const LINGER2_SECONDS_MAX = 120;
 
-export class TcpEndpoint extends Endpoint {
-  connection: Connection | null = null;
-  listener: Listener | null = null;
-  readonly local = new Address();
-  localPort = 0;
-  nicId = 0;
+export class TcpEndpoint extends ConfiguredEndpoint {
   #binding: PortBinding | null = null;
-  /** Buffers and congestion control as asked before there is a connection; 0 and "" = not asked. */
-  #sendBytes = 0;
-  #receiveBytes = 0;
-  #congestion = "";
   /** connect() has answered -EINPROGRESS and its end was not told yet. */
   #isConnecting = false;
   /** close() waits for what is left to be acknowledged. */
   #isLingering = false;
 
-  constructor(stack: Stack, isV4: boolean) {
-    super(stack, ENDPOINT_TCP, isV4);
-    this.local.setUnspecified(isV4);
-  }
-
-  get ttl(): number {
-    const value = this.options.value(this.isV4 ? OPT.TTL : OPT.HOPS);
-    return value < 0 ? TTL_DEFAULT : value;
-  }
-  get tos(): number {
-    return Math.max(0, this.options.value(this.isV4 ? OPT.TOS : OPT.TCLASS));
-  }
-  get mark(): number {
-    return this.options.value(OPT.MARK);
-  }
-  get isV6Only(): boolean {
-    return this.options.value(OPT.V6ONLY) !== 0;
-  }
-  get isUrgentInline(): boolean {
-    return this.options.value(OPT.OOBINLINE) !== 0;
-  }
-  get isKeepAlive(): boolean {
-    return this.options.value(OPT.KEEPALIVE) !== 0;
-  }
-  get keepIdleSeconds(): number {
-    return this.options.value(OPT.KEEPIDLE) || this.stack.tcp.settings.get("keepalive_time");
-  }
-  get keepIntervalSeconds(): number {
-    return this.options.value(OPT.KEEPINTVL) || this.stack.tcp.settings.get("keepalive_intvl");
-  }
-  get keepCount(): number {
-    return this.options.value(OPT.KEEPCNT) || this.stack.tcp.settings.get("keepalive_probes");
-  }
-  get wantsErrors(): boolean {
-    return this.options.value(OPT.RECVERR) !== 0;
-  }
-  /** Don't Fragment is set, as ever but with IP_PMTUDISC_DONT. */
-  get wantsPathMtu(): boolean {
-    return this.options.value(OPT.MTU_DISCOVER) !== 0;
-  }
-  get userMss(): number {
-    return this.options.value(OPT.MAXSEG);
-  }
-  get receiveBytesMax(): number {
-    return this.#receiveBytes || this.stack.tcp.settings.get("rmem_default");
-  }
-  /** The same, less Linux' own half: see Connection.receiveSpace. */
-  get receiveSpace(): number {
-    return this.receiveBytesMax >> 1;
-  }
-  synCount(setting: number): number {
-    return this.options.value(OPT.SYNCNT) || setting;
-  }
-
-  /** Gives a new connection what the options say. */
-  applyTo(connection: Connection): void {
-    const { options } = this;
-    connection.isNoDelay = options.value(OPT.NODELAY) !== 0;
-    connection.isCorked = options.value(OPT.CORK) !== 0;
-    connection.userMss = options.value(OPT.MAXSEG);
-    connection.userTimeoutNanos = options.value(OPT.USER_TIMEOUT) * 1e6;
-    connection.synRetries = this.synCount(this.stack.tcp.settings.get("syn_retries"));
-    if (this.#sendBytes > 0) {
-      connection.sendBytesMax = this.#sendBytes;
-      connection.isSendFixed = true;
-    }
-    if (this.#receiveBytes > 0) {
-      connection.receiveBytesMax = this.#receiveBytes;
-      connection.isReceiveFixed = true;
-    }
-    if (this.#congestion !== "") connection.congestion = CONGESTION_CONTROLS[this.#congestion]();
+  protected get isBound(): boolean {
+    return this.#binding !== null;
   }
 
   /** A connection of this listener gets an endpoint of its own, with the same options. */
   adopt(connection: Connection): void {
     const endpoint = new TcpEndpoint(this.stack, connection.isV4 && this.isV4);
     endpoint.options.inherit(this.options);
-    endpoint.#sendBytes = this.#sendBytes;
-    endpoint.#receiveBytes = this.#receiveBytes;
-    endpoint.#congestion = this.#congestion;
+    endpoint.sendBytes = this.sendBytes;
+    endpoint.receiveBytes = this.receiveBytes;
+    endpoint.congestionName = this.congestionName;
     endpoint.uid = this.uid;
     endpoint.gid = this.gid;
     endpoint.connection = connection;
@@ -647,143 +466,6 @@ export class TcpEndpoint extends Endpoint {
     if (this.listener !== null) return TcpState.Listen;
     return this.connection === null ? TcpState.Closed : this.connection.state;
   }
-
-  override onOption(option: number, value: number): number {
-    const { connection } = this;
-    switch (option) {
-      case OPT.NODELAY:
-      case OPT.CORK:
-        if (connection === null) return 0;
-        if (option === OPT.NODELAY) connection.isNoDelay = value !== 0;
-        else connection.isCorked = value !== 0;
-        connection.wantOutput();
-        return 0;
-      case OPT.RCVBUF:
-      case OPT.RCVBUFFORCE:
-        this.#receiveBytes = bufferBytes(value, option === OPT.RCVBUFFORCE);
-        if (connection !== null) {
-          connection.receiveBytesMax = this.#receiveBytes;
-          connection.isReceiveFixed = true;
-        }
-        return 0;
-      case OPT.SNDBUF:
-      case OPT.SNDBUFFORCE:
-        this.#sendBytes = bufferBytes(value, option === OPT.SNDBUFFORCE);
-        if (connection !== null) {
-          connection.sendBytesMax = this.#sendBytes;
-          connection.isSendFixed = true;
-        }
-        return 0;
-      case OPT.MAXSEG:
-        if (value !== 0 && value < 88) return -EINVAL;
-        if (connection !== null) connection.userMss = value;
-        return 0;
-      case OPT.USER_TIMEOUT:
-        if (connection !== null) connection.userTimeoutNanos = value * 1e6;
-        return 0;
-      case OPT.DEFER_ACCEPT:
-        if (this.listener !== null) this.listener.deferRetries = deferRetriesOf(value);
-        return 0;
-      case OPT.QUICKACK:
-        if (connection !== null) connection.quickAcks = value !== 0 ? 16 : 0;
-        return 0;
-      case OPT.BINDTOIFINDEX:
-        if (value !== 0 && this.stack.nics[value] === undefined) return -ENODEV;
-        this.nicId = value;
-        return 0;
-      case OPT.V6ONLY:
-        return this.#binding === null ? 0 : -EINVAL;
-      case OPT.KEEPALIVE:
-      case OPT.KEEPIDLE:
-        // The timer looks at the new values when the option is stored: at the end of this turn at the latest.
-        if (connection !== null && canSend(connection.state)) this.#rearmKeepAlive(connection, option, value);
-        return 0;
-      default:
-        return 0;
-    }
-  }
-
-  #rearmKeepAlive(connection: Connection, option: number, value: number): void {
-    this.options.store(option, value);
-    armKeepAlive(
-      connection,
-      Math.max(connection.lastReceivedAt, this.stack.now - this.keepIdleSeconds * 1e9),
-    );
-  }
-
-  override optionValue(option: number, stored: number): number {
-    const { connection } = this;
-    switch (option) {
-      case OPT.ERROR:
-        return -this.takeError();
-      case OPT.ACCEPTCONN:
-        return this.listener === null ? 0 : 1;
-      case OPT.RCVBUF:
-        return connection === null ? this.receiveBytesMax : connection.receiveBytesMax;
-      case OPT.SNDBUF:
-        if (connection !== null) return connection.sendBytesMax;
-        return this.#sendBytes || this.stack.tcp.settings.get("wmem_default");
-      case OPT.TTL:
-      case OPT.HOPS:
-        return stored < 0 ? TTL_DEFAULT : stored;
-      case OPT.MTU:
-      case OPT.MTU6:
-        return connection === null ? -ENOTCONN : connection.route.mtu;
-      case OPT.MAXSEG:
-        return connection === null ? stored || 536 : connection.segmentBytes;
-      case OPT.KEEPIDLE:
-        return this.keepIdleSeconds;
-      case OPT.KEEPINTVL:
-        return this.keepIntervalSeconds;
-      case OPT.KEEPCNT:
-        return this.keepCount;
-      case OPT.SYNCNT:
-        return this.synCount(this.stack.tcp.settings.get("syn_retries"));
-      case OPT.LINGER2:
-        return stored === 0 ? this.stack.tcp.settings.get("fin_timeout") : stored;
-      case OPT.BINDTOIFINDEX:
-        return this.nicId;
-      default:
-        return stored;
-    }
-  }
-
-  override setOtherOption(option: number, from: Uint8Array, at: number, length: number): number {
-    let text = "";
-    for (let i = 0; i < length && from[at + i] !== 0; i++) text += String.fromCharCode(from[at + i]);
-    if (option === OPT.CONGESTION) {
-      if (CONGESTION_CONTROLS[text] === undefined) return -ENOENT;
-      this.#congestion = text;
-      if (this.connection !== null) this.connection.congestion = CONGESTION_CONTROLS[text]();
-      return 0;
-    }
-    if (option !== OPT.BINDTODEVICE) return -ENOPROTOOPT;
-    const nic = text === ""
-      ? null
-      : this.stack.nics.find((candidate) => candidate !== undefined && candidate.name === text);
-    if (nic === undefined) return -ENODEV;
-    this.nicId = nic === null ? 0 : nic.id;
-    return 0;
-  }
-  override getOtherOption(option: number, into: Uint8Array, at: number, length: number): number {
-    if (option === OPT.INFO) {
-      return writeInfo(this, into, at, length);
-    }
-    let text: string;
-    if (option === OPT.CONGESTION) {
-      text = this.connection?.congestion.name ?? (this.#congestion || this.stack.tcp.defaultCongestion);
-      // Linux answers with the size of its field, sixteen bytes.
-      const n = Math.min(length, 16);
-      for (let i = 0; i < n; i++) into[at + i] = i < text.length ? text.charCodeAt(i) : 0;
-      return n;
-    }
-    if (option !== OPT.BINDTODEVICE) return -EOPNOTSUPP;
-    text = this.nicId === 0 ? "" : this.stack.nics[this.nicId]?.name ?? "";
-    if (text === "") return 0;
-    if (length < text.length + 1) return -EINVAL;
-    for (let i = 0; i <= text.length; i++) into[at + i] = i < text.length ? text.charCodeAt(i) : 0;
-    return text.length + 1;
-  }
 }
 
 const anyV4 = new Address().setUnspecified(true);
@@ -791,20 +473,4 @@ const anyV6 = new Address();
 
 function unspecified(isV4: boolean): Address {
   return isV4 ? anyV4 : anyV6;
-}
-
-/** What is asked for is doubled and kept in bounds, socket(7). */
-function bufferBytes(value: number, isForced: boolean): number {
-  const asked = isForced ? Math.max(value, 0) : Math.min(Math.max(value, 0), CORE_BYTES_MAX);
-  return Math.max(BUFFER_BYTES_MIN, Math.min(asked * 2, 0x3fff_ffff));
-}
-
-/** TCP_DEFER_ACCEPT's seconds as a number of SYN-ACKs, each after twice the time (Linux: secs_to_retrans()). */
-function deferRetriesOf(seconds: number): number {
-  let retries = 0;
-  for (let covered = 0, wait = 1; covered < seconds && retries < 255; wait = Math.min(wait * 2, 120)) {
-    covered += wait;
-    retries++;
-  }
-  return retries;
 }

@@ -3,7 +3,7 @@
 
 import { THRESHOLD_NONE } from "./congestion/congestion.ts";
 import { type Connection, RetransmitMode } from "./connection.ts";
-import type { TcpEndpoint } from "./endpoint.ts";
+import type { ConfiguredEndpoint } from "./endpoint_options.ts";
 import { advertisedMss, DELAYED_ACK_NANOS } from "./output.ts";
 import { RecoveryPhase } from "./recovery_state.ts";
 import { TcpState } from "./state.ts";
@@ -88,7 +88,7 @@ export class TcpInfo {
 }
 
 /** What `endpoint` can say of itself now, in an object that the next call overwrites. */
-export function readInfo(endpoint: TcpEndpoint): TcpInfo {
+export function readInfo(endpoint: ConfiguredEndpoint): TcpInfo {
   const info = scratch;
   Object.assign(info, EMPTY);
   info.state = endpoint.listener !== null ? TcpState.Listen : TcpState.Closed;
@@ -173,7 +173,12 @@ function fill(info: TcpInfo, c: Connection, now: number): void {
 }
 
 /** struct tcp_info of `endpoint` at `into`; bytes written, at most `length`. */
-export function writeInfo(endpoint: TcpEndpoint, into: Uint8Array, at: number, length: number): number {
+export function writeInfo(
+  endpoint: ConfiguredEndpoint,
+  into: Uint8Array,
+  at: number,
+  length: number,
+): number {
   const info = readInfo(endpoint);
   bytes.fill(0);
   bytes[0] = info.state;

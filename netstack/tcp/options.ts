@@ -22,6 +22,7 @@ export const TCP_FASTOPEN = 23;
 export const TCP_NOTSENT_LOWAT = 25;
 export const TCP_CC_INFO = 26;
 export const TCP_ULP = 31;
+export const TCP_INQ = 36;
 export const TCP_MD5SIG = 14;
 
 function row(
@@ -65,8 +66,10 @@ export const TCP_OPTIONS: readonly OptionSpec[] = [
   row(TCP_QUICKACK, "TCP_QUICKACK", OptionKind.Flag, [0, 1], 1),
   row(TCP_CONGESTION, "TCP_CONGESTION", OptionKind.Other, [0, 0], 0),
   row(TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT", OptionKind.Int, [0, INT_MAX], 0),
-  row(TCP_NOTSENT_LOWAT, "TCP_NOTSENT_LOWAT", OptionKind.Int, [0, INT_MAX], 0, "stored"),
-  row(TCP_CC_INFO, "TCP_CC_INFO", OptionKind.Other, [0, 0], 0, "none"),
+  row(TCP_NOTSENT_LOWAT, "TCP_NOTSENT_LOWAT", OptionKind.Int, [-INT_MAX, INT_MAX], 0),
+  // Neither algorithm has anything to say there: zero bytes, as on Linux.
+  row(TCP_CC_INFO, "TCP_CC_INFO", OptionKind.Other, [0, 0], 0, "full", "ro"),
+  row(TCP_INQ, "TCP_INQ", OptionKind.Flag, [0, 1], 0, "the embedder adds readableBytes to each message"),
   row(TCP_MD5SIG, "TCP_MD5SIG", OptionKind.Other, [0, 0], 0, "none"),
   row(TCP_FASTOPEN, "TCP_FASTOPEN", OptionKind.Int, [0, INT_MAX], 0, "none"),
   row(TCP_ULP, "TCP_ULP", OptionKind.Other, [0, 0], 0, "none"),

@@ -423,7 +423,7 @@ function fillSacks(connection: Connection, count: number): Int32Array {
 function advertise(connection: Connection): number {
   const { receiveBuffer } = connection;
   const promised = connection.receiveEdge - connection.receiveNext | 0;
-  let free = Math.max(0, connection.receiveSpace - receiveBuffer.readable);
+  let free = Math.max(0, Math.min(connection.receiveSpace - receiveBuffer.readable, connection.windowClamp));
   const step = Math.min(connection.receiveSpace / 2, connection.mss);
   if (free < promised + step) free = Math.max(0, promised);
   const scale = connection.receiveScale;

@@ -39,10 +39,10 @@ import {
 } from "../socket_options.ts";
 import type { Stack } from "../stack.ts";
 import { CONGESTION_CONTROLS } from "./congestion/congestion.ts";
-import { Connection } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import { writeInfo } from "./info.ts";
 import { armKeepAlive } from "./keepalive.ts";
-import { Listener } from "./listener.ts";
+import type { Listener } from "./listener.ts";
 import {
   SOL_TCP,
   TCP_CC_INFO,
@@ -62,7 +62,7 @@ import {
   TCP_USER_TIMEOUT,
   TCP_WINDOW_CLAMP,
 } from "./options.ts";
-import { canSend, TcpState } from "./state.ts";
+import { canSend, type TcpState } from "./state.ts";
 
 export const OPT = {
   REUSEADDR: optionNumber(SOL_SOCKET, SO_REUSEADDR),

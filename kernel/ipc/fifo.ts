@@ -24,13 +24,13 @@ export function openFifo(task: Task, inode: Inode, flags: number): File | number
   const isNonblocking = (flags & O_NONBLOCK) !== 0;
   switch (flags & O_ACCMODE) {
     case O_RDONLY: {
-      const hasWriter = pipe.writers > 0;
+      const hasWriter = pipe.writers > 0 || pipe.isAnonymous;
       const file = new PipeFile(inode, pipe, flags, hasWriter || !isNonblocking ? -1 : pipe.writerOpens);
       pipe.queue.notify(POLLOUT);
       return hasWriter || isNonblocking ? file : wait(task, file, pipe.writerOpens);
     }
     case O_WRONLY: {
-      const hasReader = pipe.readers > 0;
+      const hasReader = pipe.readers > 0 || pipe.isAnonymous;
       if (isNonblocking && !hasReader) return -ENXIO;
       const file = new PipeFile(inode, pipe, flags, -1);
       pipe.queue.notify(POLLIN);

@@ -38,6 +38,8 @@ const READABLE = POLLIN | POLLRDNORM;
 const WRITABLE = POLLOUT | POLLWRNORM;
 
 export class Pipe {
+  /** Made by pipe(2): who opens it by its link in /proc waits for no partner. */
+  isAnonymous = false;
   readonly ring = new ByteRing(PIPE_BYTES);
   /** Readers, writers and pollers of all its files. */
   readonly queue = new WaitQueue();
@@ -259,6 +261,7 @@ export class PipeFile extends File {
 export function makePipe(task: Task, flags: number, ends: [File | null, File | null]): void {
   const inode = newPipeInode(task);
   const pipe = new Pipe();
+  pipe.isAnonymous = true;
   inode.attachment = pipe;
   ends[0] = new PipeFile(inode, pipe, O_RDONLY | (flags & ~O_DIRECT), -1);
   ends[1] = new PipeFile(inode, pipe, O_WRONLY | flags, -1);

@@ -24,7 +24,9 @@ import {
 } from "../abi/task.ts";
 import { hasCapability } from "../task/credentials.ts";
 import { NR_OPEN, type Rlimits } from "../task/rlimits.ts";
+import { watchCpuLimit } from "../task/process_timers.ts";
 import type { Task } from "../task/task.ts";
+import type { ThreadGroup } from "../task/thread_group.ts";
 import type { Args } from "./args.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
@@ -63,7 +65,7 @@ function setrlimit(task: Task, args: Args): number {
   const read = readLimit(task, args.word(1));
   if (read < 0) return read;
   if (args.u32(0) >= RLIMITS_COUNT) return -EINVAL;
-  return change(task, task.threadGroup.limits, args.u32(0));
+  return change(task, task.threadGroup, args.u32(0));
 }
 
 function prlimit64(task: Task, args: Args): number {
@@ -83,7 +85,7 @@ function prlimit64(task: Task, args: Args): number {
   const soft = limits.soft(resource);
   const hard = limits.hard(resource);
   if (newAddress !== 0) {
-    const changed = change(task, limits, resource);
+    const changed = change(task, target.threadGroup, resource);
     if (changed < 0) return changed;
   }
   if (oldAddress === 0) return 0;
@@ -116,11 +118,13 @@ function putLimit(task: Task, limits: Rlimits, resource: number, address: number
 }
 
 /** Sets the limit that was read: do_prlimit(). */
-function change(task: Task, limits: Rlimits, resource: number): number {
+function change(task: Task, group: ThreadGroup, resource: number): number {
+  const limits = group.limits;
   if (newSoft > newHard) return -EINVAL;
   if (resource === RLIMIT_NOFILE && newHard > NR_OPEN) return -EPERM;
   if (newHard > limits.hard(resource) && !hasCapability(task.credentials, CAP_SYS_RESOURCE)) return -EPERM;
   limits.set(resource, newSoft, newHard);
+  if (resource === RLIMIT_CPU) watchCpuLimit(group);
   return 0;
 }
 

@@ -38,6 +38,7 @@ import { writeWord } from "./futex_word.ts";
 import { changedNamespaces, type MovedMounts, moveToMounts } from "./namespace_changes.ts";
 import { PID_MAX, type PidNamespace, type TaskNamespaces } from "./namespaces.ts";
 import { allocatePid, type Pid } from "./pid.ts";
+import { watchCpuLimit } from "./process_timers.ts";
 import { ProcessGroup, Session } from "./process_group.ts";
 import type { Rlimits } from "./rlimits.ts";
 import { Task } from "./task.ts";
@@ -257,6 +258,7 @@ function publish(child: Task): void {
       child.pid.namespace.init = group;
       group.isUnkillable = true;
     }
+    watchCpuLimit(group);
   }
   userAccount(kernel, child.credentials.uid).tasks++;
   kernel.tasks.set(child.tid, child);

@@ -1,10 +1,10 @@
 // Timers of a process that end in signals: setitimer(2), alarm(2), timer_create(2). Linux: kernel/time/itimer.c,
 // posix-timers.c. A periodic POSIX timer whose signal is still pending does not go off again; what it has missed is its
-// overrun count when the signal is taken.
+// overrun count when the signal is taken. RLIMIT_CPU is such a timer too.
 
 import { EAGAIN, EINVAL } from "../abi/errno.ts";
-import { SI_KERNEL, SI_TIMER, SIGALRM, SIGPROF, SIGVTALRM } from "../abi/signal.ts";
-import { RLIMIT_SIGPENDING } from "../abi/task.ts";
+import { SI_KERNEL, SI_TIMER, SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU } from "../abi/signal.ts";
+import { RLIMIT_CPU, RLIMIT_SIGPENDING } from "../abi/task.ts";
 import { sendGroupSignal, sendSignal } from "../signal/send.ts";
 import { SignalInfo, type SignalTakenListener } from "../signal/signal_info.ts";
 import type { CpuTimed } from "../time/clocks.ts";
@@ -19,6 +19,13 @@ const ITIMER_SIGNALS = [SIGALRM, SIGVTALRM, SIGPROF];
 /** DELAYTIMER_MAX: where overrun counts end. */
 const OVERRUN_MAX = 0x7fff_ffff;
 
+/** RLIMIT_CPU of `group` has been set or inherited: its time is watched, or no longer. */
+export function watchCpuLimit(group: ThreadGroup): void {
+  const timers = group.timers as GroupTimers | null;
+  if (group.limits.soft(RLIMIT_CPU) !== Infinity) timersOf(group).openCpuLimit().start();
+  else timers?.cpuLimit?.timer.stop();
+}
+
 /** The timers of `group`, made on first use. */
 export function timersOf(group: ThreadGroup): GroupTimers {
   return (group.timers ??= new GroupTimers(group)) as GroupTimers;
@@ -28,6 +35,8 @@ export class GroupTimers implements ProcessTimers {
   readonly #group: ThreadGroup;
   /** ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF; null until first set. */
   readonly #interval: (IntervalTimer | null)[] = [null, null, null];
+  /** RLIMIT_CPU; null until the process has such a limit. */
+  cpuLimit: CpuLimit | null = null;
   /** POSIX timers by id. */
   readonly posix = new Map<number, PosixTimer>();
 
@@ -43,6 +52,10 @@ export class GroupTimers implements ProcessTimers {
   /** As interval(), made on first use. */
   openInterval(which: number): Timer {
     return (this.#interval[which] ??= new IntervalTimer(this.#group, which)).timer;
+  }
+
+  openCpuLimit(): CpuLimit {
+    return this.cpuLimit ??= new CpuLimit(this.#group);
   }
 
   /** A new POSIX timer; its id, or -EAGAIN when there are too many. */
@@ -70,6 +83,7 @@ export class GroupTimers implements ProcessTimers {
   release(): void {
     this.onExec();
     for (const interval of this.#interval) interval?.timer.stop();
+    this.cpuLimit?.timer.stop();
   }
 }
 
@@ -89,6 +103,33 @@ class IntervalTimer implements TimerListener {
     timer.forward();
     timer.rearm();
     sendGroupSignal(this.#group, this.#signal, SI_KERNEL);
+  }
+}
+
+/** getrlimit(2): SIGXCPU at the soft limit and each second after it, SIGKILL at the hard one. */
+class CpuLimit implements TimerListener {
+  readonly timer: Timer;
+  readonly #group: ThreadGroup;
+
+  constructor(group: ThreadGroup) {
+    this.#group = group;
+    this.timer = new Timer(group.kernel, this, group);
+  }
+
+  /** A limit of 0 is one of a second, as in update_rlimit_cpu(). */
+  start(): void {
+    this.timer.set(Math.max(1, this.#group.limits.soft(RLIMIT_CPU)) * 1e9, 1e9);
+  }
+
+  onExpire(timer: Timer): void {
+    if (timer.now() >= this.#group.limits.hard(RLIMIT_CPU) * 1e9) {
+      timer.stop();
+      sendGroupSignal(this.#group, SIGKILL, SI_KERNEL);
+      return;
+    }
+    timer.forward();
+    timer.rearm();
+    sendGroupSignal(this.#group, SIGXCPU, SI_KERNEL);
   }
 }
 

@@ -69,7 +69,8 @@ export class Patches {
 
   constructor(space: SystrapAddressSpace, parent: Patches | null) {
     this.#space = space;
-    this.#sites = parent === null ? new Map() : parent.#sites;
+    // An empty map is not shared: nobody would know when it fills.
+    this.#sites = parent === null || parent.#sites.size === 0 ? new Map() : parent.#sites;
     this.#next = parent === null ? 1 : parent.#next;
     this.#returns = parent === null ? [] : parent.#returns.slice();
     this.isTrapping = parent !== null && parent.isTrapping;

@@ -164,6 +164,21 @@ static void fifos(const char *directory) {
   stat(path, &status);
   say("stat of a FIFO", "%o", status.st_mode);
   unlink(path);
+  int p[2];
+  pipe(p);
+  write(p[1], "left", 4);
+  close(p[1]);
+  snprintf(path, sizeof path, "/proc/self/fd/%d", p[0]);
+  r = open(path, O_RDONLY);
+  TRUE("a pipe without writer opens again", r >= 0);
+  CALL("with its bytes", read(r, buffer, 100));
+  READY("and its end", r);
+  w = open(path, O_WRONLY | O_NONBLOCK);
+  TRUE("for writing too", w >= 0);
+  CALL("of which the reader reads", write(w, "more", 4) + read(p[0], buffer, 100));
+  close(r);
+  close(p[0]);
+  close(w);
 }
 
 // --- poll, select, epoll --------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // Clocks and timers: reading, sleeping, interval timers, POSIX timers, timerfd. Times are compared, never printed.
 #include "check.h"
+#include <sys/resource.h>
 
 static volatile int caught, caught_code, caught_value, caught_overrun;
 static void count(int number) { caught++; (void)number; }
@@ -270,8 +271,30 @@ static void timerfds(void) {
   close(fd);
 }
 
+static pid_t burner(rlim_t soft, rlim_t hard) {
+  pid_t child = fork();
+  if (child != 0) return child;
+  struct rlimit limit = {soft, hard};
+  setrlimit(RLIMIT_CPU, &limit);
+  if (fork() == 0)
+    for (;;) continue;
+  int status;
+  wait(&status);
+  _exit(WTERMSIG(status));
+}
+
+static void cpu_limits(void) {
+  pid_t soft = burner(1, 5), hard = burner(1, 1);
+  int status;
+  waitpid(soft, &status, 0);
+  CALL("RLIMIT_CPU of the parent: the soft limit is SIGXCPU", WEXITSTATUS(status));
+  waitpid(hard, &status, 0);
+  CALL("the hard limit is SIGKILL", WEXITSTATUS(status));
+}
+
 int main(void) {
   clocks();
+  cpu_limits();
   sleeps();
   interval_timers();
   posix_timers();

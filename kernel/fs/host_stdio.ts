@@ -2,9 +2,12 @@
 // file, /dev/null). We never set O_NONBLOCK on them, as the description is shared with the caller: readiness is asked
 // for first. A host terminal passes termios and window size through.
 
-import { EAGAIN, EFAULT, EINVAL, ENOTTY, EPERM, ESPIPE } from "../abi/errno.ts";
+import { EACCES, EAGAIN, EFAULT, EINVAL, ENOTTY, EPERM, ESPIPE } from "../abi/errno.ts";
 import {
+  O_ACCMODE,
   O_APPEND,
+  O_RDONLY,
+  O_RDWR,
   POLLERR,
   POLLHUP,
   POLLIN,
@@ -12,9 +15,13 @@ import {
   POLLRDNORM,
   POLLWRNORM,
   S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
   S_IFMT,
   S_IFREG,
+  S_IFSOCK,
   SEEK_CUR,
+  SEEK_END,
   SEEK_SET,
 } from "../abi/file.ts";
 import { i32, put32, u32, u64 } from "../abi/struct.ts";
@@ -42,7 +49,7 @@ import type { Task } from "../task/task.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import type { Waiter } from "../util/wait_queue.ts";
 import { File } from "../vfs/file.ts";
-import { Inode } from "../vfs/inode.ts";
+import { ATTR_CTIME, ATTR_MTIME, ATTR_SIZE, type AttributeChange, Inode } from "../vfs/inode.ts";
 import { AnonymousFilesystem } from "./anonymous/filesystem.ts";
 
 /** Bytes written at once to a descriptor that might block: a pipe that polls writable takes PIPE_BUF. */
@@ -56,10 +63,13 @@ const hostFilesystem = new AnonymousFilesystem("hostfs", HOST_MAGIC);
 class HostInode extends Inode {
   readonly #host: Host;
   readonly #fd: number;
-  constructor(kernel: Kernel, fd: number, stat: Uint8Array) {
+  /** O_RDONLY, O_WRONLY or O_RDWR: what the descriptor was given for. */
+  readonly #access: number;
+  constructor(kernel: Kernel, fd: number, stat: Uint8Array, access: number) {
     super(hostFilesystem, u64(stat, 8), u32(stat, 24), u32(stat, 28), u32(stat, 32));
     this.#host = kernel.host;
     this.#fd = fd;
+    this.#access = access;
     const device = u64(stat, 40);
     this.rdevMajor = Math.floor(device / 256) % 4096;
     this.rdevMinor = device % 256;
@@ -70,6 +80,27 @@ class HostInode extends Inode {
     const result = this.#host.fstat(this.#fd, stat, 0);
     if (result === 0) this.size = u64(stat, 48);
     return result;
+  }
+  /**
+   * /dev/stdin and its like. A file gets a position of its own, as on Linux.
+   * Linux: anything else is opened anew there, here it shares the description; and only for what it was given.
+   */
+  override open(task: Task, flags: number): File | number {
+    const access = flags & O_ACCMODE;
+    if (this.#access !== O_RDWR && access !== this.#access) return -EACCES;
+    if (this.type === S_IFDIR) return -EACCES;
+    const fd = this.#host.dup(this.#fd);
+    if (fd < 0) return fd;
+    return this.type === S_IFREG
+      ? new HostContentFile(this.#host, fd, this, flags)
+      : new HostFile(task.kernel, fd, this, flags);
+  }
+  /** O_TRUNC on the way to open(). */
+  override setattr(change: AttributeChange): number {
+    if (this.type !== S_IFREG || (change.mask & ~(ATTR_SIZE | ATTR_MTIME | ATTR_CTIME)) !== 0) return -EPERM;
+    if ((change.mask & ATTR_SIZE) === 0) return 0;
+    if (this.#access === O_RDONLY) return -EACCES;
+    return this.#host.ftruncate(this.#fd, change.size);
   }
 }
 
@@ -91,7 +122,7 @@ export function newHostStdio(task: Task, fd: number, flags: number): File {
   const stat = new Uint8Array(144);
   const result = task.kernel.host.fstat(fd, stat, 0);
   if (result < 0) throw new Error(`Cannot use descriptor ${fd}: errno ${-result}`);
-  return new HostFile(task.kernel, fd, new HostInode(task.kernel, fd, stat), flags);
+  return new HostFile(task.kernel, fd, new HostInode(task.kernel, fd, stat, flags & O_ACCMODE), flags);
 }
 
 class HostFile extends File {
@@ -116,6 +147,10 @@ class HostFile extends File {
 
   override get isSeekable(): boolean {
     return false;
+  }
+
+  override get linkText(): string {
+    return hostLinkText(this.inode);
   }
 
   /** Watches the host descriptor exactly while somebody waits on this file. */
@@ -241,7 +276,80 @@ class HostFile extends File {
 
   override release(): void {
     if (this.#cookie >= 0) unwatchHostFd(this.#kernel, this.#fd, this.#cookie);
+    // The three that the sandbox was given stay open: the inode still opens by them.
+    if (this.#fd > 2) this.#kernel.host.close(this.#fd);
     super.release();
+  }
+}
+
+/** A regular file of the host that was opened by its link in /proc. Owns its descriptor. */
+class HostContentFile extends File {
+  readonly #host: Host;
+  readonly #fd: number;
+
+  constructor(host: Host, fd: number, inode: Inode, flags: number) {
+    super(inode, flags);
+    this.#host = host;
+    this.#fd = fd;
+  }
+
+  override get isSeekable(): boolean {
+    return true;
+  }
+
+  override get linkText(): string {
+    return hostLinkText(this.inode);
+  }
+
+  override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
+    return this.#host.pread(this.#fd, into, at, length, offset);
+  }
+
+  override write(_task: Task, from: Uint8Array, at: number, length: number, offset: number): number {
+    if ((this.flags & O_APPEND) === 0) return this.#host.pwrite(this.#fd, from, at, length, offset);
+    const found = this.inode.refresh();
+    if (found < 0) return found;
+    const n = this.#host.pwrite(this.#fd, from, at, length, this.inode.size);
+    // Whoever asked takes the position from there.
+    if (n > 0) this.inode.size += n;
+    return n;
+  }
+
+  override seek(offset: number, whence: number): number {
+    if (whence === SEEK_END) {
+      const found = this.inode.refresh();
+      if (found < 0) return found;
+    }
+    const base = whence === SEEK_SET ? 0 : whence === SEEK_CUR ? this.position : this.inode.size;
+    if (whence > SEEK_END || base + offset < 0) return -EINVAL;
+    return this.position = base + offset;
+  }
+
+  override truncate(size: number): number {
+    return this.#host.ftruncate(this.#fd, size);
+  }
+
+  override sync(isDataOnly: boolean): number {
+    return isDataOnly ? this.#host.fdatasync(this.#fd) : this.#host.fsync(this.#fd);
+  }
+
+  override release(): void {
+    this.#host.close(this.#fd);
+    super.release();
+  }
+}
+
+/** What /proc/PID/fd/N shows; the names of the host's files are not the guest's business. */
+function hostLinkText(inode: Inode): string {
+  switch (inode.type) {
+    case S_IFIFO:
+      return `pipe:[${inode.ino}]`;
+    case S_IFSOCK:
+      return `socket:[${inode.ino}]`;
+    case S_IFCHR:
+      return inode.rdevMajor === 1 && inode.rdevMinor === 3 ? "/dev/null" : `host:[${inode.ino}]`;
+    default:
+      return `host:[${inode.ino}]`;
   }
 }
 

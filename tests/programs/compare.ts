@@ -58,7 +58,9 @@ async function compare(
       const sandbox = [`--platform=${platform}`, "do", ...(options.flags ?? []), "--"];
       const got = await tsvisor([...sandbox, ...clean, ...words], { ...limits, cwd });
       await t.step(`on ${platform}`, (step) => compareSections(step, native, got));
-      if ([...Deno.readDirSync(cwd)].length > 0) throw new Error(`The sandbox has written to the host's ${cwd}`);
+      if ([...Deno.readDirSync(cwd)].length > 0) {
+        throw new Error(`The sandbox has written to the host's ${cwd}`);
+      }
       Deno.removeSync(cwd);
     }
   } finally {

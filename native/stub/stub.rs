@@ -607,8 +607,10 @@ unsafe fn marshal(slot: u64) {
             } else {
                 let length = argument(slot, item >> 7 & 7);
                 if kind == ITEM_BUFFER {
-                    // Only the first part of a long buffer: the rest is read in views of its own.
-                    bag.add(address, if length > 65536 { 65536 } else { length } * size);
+                    // The sentry fetches a long buffer itself: its CPU then gets the lines straight, not by way of ours.
+                    if length <= LONG_BYTES {
+                        bag.add(address, length * size);
+                    }
                 } else if kind == ITEM_IOVEC_CONTENT {
                     bag.vector(address, length, true);
                 } else if kind == ITEM_IOVEC {
@@ -623,6 +625,9 @@ unsafe fn marshal(slot: u64) {
         put32(slot, IN_COUNT, bag.count);
     }
 }
+
+/// Units of a buffer up to which it is copied in.
+const LONG_BYTES: u64 = 4096;
 
 #[inline(always)]
 unsafe fn argument(slot: u64, n: u32) -> u64 {

@@ -38,6 +38,12 @@ export function copyBytes(
   }
 }
 
+/**
+ * Longer results go by process_vm_writev instead of the outbox: there the guest's CPU would have to fetch each line of them
+ * from ours. As LONG_BYTES in the stub, which copies in no longer argument than this.
+ */
+const OUTBOX_BYTES_MAX = 4096;
+
 /** For views that do not fit a slot. One for all threads: a view holds only until the next call on its window. */
 const scratch = new Uint8Array(VIEW_MAX);
 
@@ -92,7 +98,9 @@ export class SystrapWindow implements UserWindow {
   outView(address: number, length: number): number {
     if (!isUserRange(address, length)) return -EFAULT;
     this.#outAddress = address;
-    if (this.#outCount < OUT_MAX && length <= STAGING_OUT_BYTES - this.#outUsed) {
+    if (
+      length <= OUTBOX_BYTES_MAX && this.#outCount < OUT_MAX && length <= STAGING_OUT_BYTES - this.#outUsed
+    ) {
       this.#outIsScratch = false;
       this.#outAt = STAGING_OUT + this.#outUsed;
       this.view = this.#bytes;
@@ -107,6 +115,7 @@ export class SystrapWindow implements UserWindow {
   outCommit(length: number): number {
     if (length === 0) return 0;
     if (this.#outIsScratch) {
+      if (length <= OUTBOX_BYTES_MAX) return this.copyOut(this.#outAddress, scratch, 0, length);
       return this.#space.write(this.#outAddress, scratch, 0, length) === length ? 0 : -EFAULT;
     }
     this.#post(this.#outAddress, length);
@@ -145,7 +154,9 @@ export class SystrapWindow implements UserWindow {
   copyOut(address: number, from: Uint8Array, at: number, length: number): number {
     if (length === 0) return 0;
     if (!isUserRange(address, length)) return -EFAULT;
-    if (this.#outCount < OUT_MAX && length <= STAGING_OUT_BYTES - this.#outUsed) {
+    if (
+      length <= OUTBOX_BYTES_MAX && this.#outCount < OUT_MAX && length <= STAGING_OUT_BYTES - this.#outUsed
+    ) {
       this.#outAt = STAGING_OUT + this.#outUsed;
       copyBytes(this.#bytes, this.#outAt, from, at, length);
       this.#post(address, length);

@@ -53,8 +53,8 @@ export const SLOT_FAILED = 0x28;
 export const IN_COUNT = 0x2c;
 export const OUT_COUNT = 0x30;
 export const OUT_FAULT = 0x34;
-export const SLOT_SIGNAL = 0x38;
-export const SIGNAL_CODE = 0x3c;
+/** Register ORIG_RAX: the number of the call. In the first line of the slot, which the sentry fetches anyway. */
+export const SLOT_NUMBER = 0x38;
 export const SLOT_TRAP = 0x40;
 export const TRAP_ERROR = 0x44;
 export const FAULT_ADDRESS = 0x48;
@@ -70,10 +70,11 @@ export const LEAVE_OVERRIDE = 0x60;
 export const ENTRY_RIP = 0x68;
 export const SLOT_SELF = 0x70;
 export const STACK_TOP = 0x78;
-/** 23 x u64, order of user_regs_struct */
-export const SLOT_REGS = 0x80;
-/** 24 bytes around the call site: 8 before RIP, 16 after */
-export const SLOT_CODE = 0x138;
+/**
+ * 23 x u64, order of user_regs_struct. They start here so that the six arguments and RAX share one line of 64 bytes: what
+ * the sentry needs of a call is that line and the slot's first. The place of ORIG_RAX is unused.
+ */
+export const SLOT_REGS = 0x88;
 export const SLOT_VDSO = 0x150;
 /** Set by a new thread once it can take signals; until then the sentry interrupts it through PENDING. */
 export const SLOT_READY = 0x158;
@@ -87,6 +88,10 @@ export const OUT_MAX = 24;
 export const SLOT_COMMANDS = 0x460;
 export const COMMAND_BYTES = 64;
 export const COMMANDS_MAX = 40;
+/** 24 bytes around the call site: 8 before RIP, 16 after */
+export const SLOT_CODE = 0xe60;
+export const SLOT_SIGNAL = 0xe78;
+export const SIGNAL_CODE = 0xe7c;
 export const SLOT_FPU = 0x1000;
 export const FPU_BYTES = 0x1000;
 export const SLOT_STACK = 0x2000;

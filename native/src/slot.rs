@@ -54,8 +54,8 @@ pub const FAILED: u64 = 0x28;
 pub const IN_COUNT: u64 = 0x2c;
 pub const OUT_COUNT: u64 = 0x30;
 pub const OUT_FAULT: u64 = 0x34;
-pub const SIGNAL: u64 = 0x38;
-pub const SIGNAL_CODE: u64 = 0x3c;
+/// Register ORIG_RAX: the number of the call. In the first line of the slot, which the sentry fetches anyway.
+pub const NUMBER: u64 = 0x38;
 pub const TRAP: u64 = 0x40;
 pub const TRAP_ERROR: u64 = 0x44;
 pub const FAULT_ADDRESS: u64 = 0x48;
@@ -71,8 +71,9 @@ pub const LEAVE_OVERRIDE: u64 = 0x60;
 pub const ENTRY_RIP: u64 = 0x68;
 pub const SELF: u64 = 0x70;
 pub const STACK_TOP: u64 = 0x78;
-pub const REGS: u64 = 0x80; // 23 x u64, order of user_regs_struct
-pub const CODE: u64 = 0x138; // 24 bytes around the call site: 8 before RIP, 16 after
+/// 23 x u64, order of user_regs_struct. They start here so that the six arguments and RAX share one line of 64 bytes: what
+/// the sentry needs of a call is that line and the slot's first. The place of ORIG_RAX is unused.
+pub const REGS: u64 = 0x88;
 pub const VDSO: u64 = 0x150;
 /// Set by a new thread once it can take signals; until then the sentry interrupts it through PENDING.
 pub const READY: u64 = 0x158;
@@ -83,6 +84,9 @@ pub const OUT_MAX: u64 = 24;
 pub const COMMANDS: u64 = 0x460; // COMMANDS_MAX x {op u32, must u32, result i64, args 6 x u64}
 pub const COMMAND_BYTES: u64 = 64;
 pub const COMMANDS_MAX: u64 = 40;
+pub const CODE: u64 = 0xe60; // 24 bytes around the call site: 8 before RIP, 16 after
+pub const SIGNAL: u64 = 0xe78;
+pub const SIGNAL_CODE: u64 = 0xe7c;
 pub const FPU: u64 = 0x1000;
 pub const FPU_BYTES: u64 = 0x1000;
 pub const STACK: u64 = 0x2000;

@@ -28,7 +28,6 @@ const RAX: u64 = 10;
 const RDX: u64 = 12;
 const RSI: u64 = 13;
 const RDI: u64 = 14;
-const ORIG_RAX: u64 = 15;
 const RIP: u64 = 16;
 const EFLAGS: u64 = 18;
 const RSP: u64 = 19;
@@ -66,7 +65,7 @@ stub_trampoline:
     mov gs:[{REGS}+19*8], rsp
     mov gs:[{REGS}+16*8], rcx
     mov gs:[{REGS}+11*8], rcx
-    mov gs:[{REGS}+15*8], rax
+    mov gs:[{NUMBER}], rax
     mov gs:[{REGS}+0*8], r15
     mov gs:[{REGS}+1*8], r14
     mov gs:[{REGS}+2*8], r13
@@ -238,6 +237,7 @@ stub_clone:
     trap_interrupted = sym trap_interrupted,
     child = sym child,
     REGS = const REGS,
+    NUMBER = const NUMBER,
     STACK_TOP = const STACK_TOP,
     SELF = const SELF,
     PENDING = const PENDING,
@@ -582,7 +582,7 @@ unsafe fn regain_if_gs(slot: u64) {
 unsafe fn marshal(slot: u64) {
     unsafe {
         put32(slot, IN_COUNT, 0);
-        let number = reg(slot, ORIG_RAX) as u32 as u64;
+        let number = get32(slot, NUMBER) as u64;
         if number >= MARSHAL_CALLS {
             return;
         }
@@ -834,7 +834,7 @@ unsafe extern "C" fn on_signal(signal: i32, info: u64, context: u64) {
         if signal == 31 {
             put32(slot, EVENT, EVENT_SYSCALL);
             // By the 32-bit gate (si_arch) come numbers of another table: they match no call.
-            put_reg(slot, ORIG_RAX, if get32(info, 28) == 0xc000_003e { number } else { u64::MAX });
+            put64(slot, NUMBER, if get32(info, 28) == 0xc000_003e { number } else { u64::MAX });
             // Code around the site, for the sentry to decide on a patch. A fault leaves zeros, which match nothing.
             put64(slot, CODE, 0);
             put64(slot, CODE + 8, 0);

@@ -39,6 +39,7 @@ import {
   SLOT_FLAGS,
   SLOT_FPU,
   SLOT_FRAME,
+  SLOT_NUMBER,
   SLOT_PENDING,
   SLOT_READY,
   SLOT_REGS,
@@ -63,6 +64,7 @@ const TWO_32 = 4294967296;
 const SYS_membarrier = 324;
 const SYS_rseq = 334;
 const REGS_WORD = SLOT_REGS >> 2;
+const NUMBER_WORD = SLOT_NUMBER >> 2;
 
 /** Longest a stub may take over commands before it is given up, milliseconds. Host mmap under memory pressure is slow. */
 const COMMAND_MILLIS_MAX = 20_000;
@@ -73,6 +75,11 @@ const MXCSR_INITIAL = 0x1f80;
 
 /** Words of a signal frame's layout on the host: ucontext.uc_mcontext.fpstate at 40 + 23 * 8. */
 const FRAME_FPSTATE = 40 + 23 * 8;
+
+/** Word of a register in the slot. */
+function wordOf(index: number): number {
+  return index === REG.ORIG_RAX ? NUMBER_WORD : REGS_WORD + 2 * index;
+}
 
 export class SystrapThread implements GuestThread {
   readonly platform: SystrapPlatform;
@@ -112,20 +119,22 @@ export class SystrapThread implements GuestThread {
   }
 
   low(index: number): number {
-    return this.words[REGS_WORD + 2 * index];
+    return this.words[wordOf(index)];
   }
   high(index: number): number {
-    return this.words[REGS_WORD + 2 * index + 1];
+    return this.words[wordOf(index) + 1];
   }
   get(index: number): number {
-    return this.words[REGS_WORD + 2 * index] + this.words[REGS_WORD + 2 * index + 1] * TWO_32;
+    const at = wordOf(index);
+    return this.words[at] + this.words[at + 1] * TWO_32;
   }
   set(index: number, value: number): void {
     this.setWords(index, value % TWO_32, Math.floor(value / TWO_32));
   }
   setWords(index: number, low: number, high: number): void {
-    this.words[REGS_WORD + 2 * index] = low;
-    this.words[REGS_WORD + 2 * index + 1] = high;
+    const at = wordOf(index);
+    this.words[at] = low;
+    this.words[at + 1] = high;
     if (index === REG.RIP) this.#continueAt();
     else if (index === REG.FS_BASE) this.words[SLOT_FLAGS >> 2] |= FLAG_FS_DIRTY;
     else if (index === REG.GS_BASE) this.#setGs((low | high) !== 0);
@@ -209,9 +218,8 @@ export class SystrapThread implements GuestThread {
     this.event = EVENT.FAULT;
     // A thread that ran or jumped into the displaced `syscall` of a patched site traps there: it is that call.
     if (fault.signal === 4 && this.addressSpace.patches.isDisplacedCall(this.get(REG.RIP))) {
-      const number = REGS_WORD + 2 * REG.ORIG_RAX;
-      words[number] = this.low(REG.RAX);
-      words[number + 1] = this.high(REG.RAX);
+      words[NUMBER_WORD] = this.low(REG.RAX);
+      words[NUMBER_WORD + 1] = this.high(REG.RAX);
       this.set(REG.RIP, this.get(REG.RIP) + 2);
       this.event = EVENT.SYSCALL;
     }
@@ -469,6 +477,8 @@ export class SystrapThread implements GuestThread {
     const words = this.words;
     words.fill(0, 0, REGS_WORD);
     for (let i = 0; i < 2 * REGS_COUNT; i++) words[REGS_WORD + i] = parent.words[REGS_WORD + i];
+    words[NUMBER_WORD] = parent.words[NUMBER_WORD];
+    words[NUMBER_WORD + 1] = parent.words[NUMBER_WORD + 1];
     words[SLOT_SITE >> 2] = parent.words[SLOT_SITE >> 2];
     words[ENTRY_RIP >> 2] = parent.words[ENTRY_RIP >> 2];
     words[(ENTRY_RIP >> 2) + 1] = parent.words[(ENTRY_RIP >> 2) + 1];

@@ -216,7 +216,7 @@ export abstract class DatagramEndpoint extends Endpoint {
         ? options.value(isV4 ? OPT.MULTICAST_TTL : OPT.V6_MULTICAST_HOPS)
         : options.value(isV4 ? OPT.TTL : OPT.V6_HOPS);
     }
-    packet.ttl = ttl < 0 ? (route.isMulticast ? 1 : TTL_DEFAULT) : ttl;
+    packet.ttl = ttl >= 0 ? ttl : route.isMulticast ? 1 : isV4 ? TTL_DEFAULT : route.nic!.hopLimit;
     const tos = control === null || control.tos < 0
       ? options.value(isV4 ? OPT.TOS : OPT.V6_TCLASS)
       : control.tos;

@@ -268,6 +268,11 @@ export class NeighbourTable {
     }
   }
 
+  /** All go: the interface does. */
+  clear(): void {
+    for (const entry of this.#entries.values()) this.remove(entry.address);
+  }
+
   /** The learned entry longest unused goes. Permanent ones are the embedder's, and do not count. */
   #evict(): void {
     for (const entry of this.#entries.values()) {

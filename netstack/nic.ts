@@ -3,12 +3,14 @@
 import type { Address } from "./address.ts";
 import { EADDRNOTAVAIL, EEXIST } from "./errno.ts";
 import { type Link, LINK_LOOPBACK, LINK_NEIGHBOURS } from "./link/link.ts";
+import { Lifetimes } from "./ip/lifetimes.ts";
 import { Membership } from "./ip/membership.ts";
 import type { RouterDiscovery } from "./ip/router_discovery.ts";
 import { NeighbourTable } from "./neighbour.ts";
 import { NicStatistics } from "./nic_statistics.ts";
 import { type Packet, PacketType } from "./packet.ts";
 import type { Stack } from "./stack.ts";
+import { NEVER } from "./timer.ts";
 
 /** Addresses of one interface at most. */
 export const ADDRESSES_MAX = 256;
@@ -25,6 +27,18 @@ export class InterfaceAddress {
   isDeprecated = false;
   /** RFC 8981. */
   isTemporary = false;
+  /** When it is no longer preferred, and no longer at all; NEVER = for ever. Set through Nic.lifetimes. */
+  preferredUntil = NEVER;
+  validUntil = NEVER;
+  /** Duplicate detection at work, and the nonce of its last question (RFC 7527). */
+  detection: unknown = null;
+  nonceHigh = -1;
+  nonceLow = 0;
+  /** Told that another station has it; null = nobody is. */
+  onDuplicate: (() => void) | null = null;
+  /** The interface it is entered at, and the next one of the same address on another. For Stack.nicOf(). */
+  nic: Nic | null = null;
+  also: InterfaceAddress | null = null;
 
   constructor(address: Address, prefixBits: number) {
     this.address = address;
@@ -60,6 +74,12 @@ export class Nic {
   routerDiscovery: RouterDiscovery | null = null;
   readonly isLoopback: boolean;
   readonly hasNeighbours: boolean;
+  readonly lifetimes = new Lifetimes(this);
+  /** Hop limit of IPv6 packets that say none of their own; and their MTU where a router said less than the link's. */
+  hopLimit = 64;
+  ipv6Mtu = 0;
+  /** Temporary addresses are made of advertised prefixes, and preferred (use_tempaddr 2). */
+  usesTemporaryAddresses = false;
 
   constructor(stack: Stack, id: number, name: string, link: Link) {
     this.stack = stack;
@@ -81,6 +101,7 @@ export class Nic {
   addAddress(entry: InterfaceAddress): number {
     if (this.find(entry.address) !== null) return -EEXIST;
     if (this.addresses.length >= ADDRESSES_MAX) return -EADDRNOTAVAIL;
+    entry.nic = this;
     this.addresses.push(entry);
     return 0;
   }

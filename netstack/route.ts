@@ -195,6 +195,7 @@ export class RouteTable {
     if (entry !== null && entry.gateway !== null && !into.isMulticast) into.nextHop.copy(entry.gateway);
     into.isBroadcast = nic.isBroadcast(into.destination);
     into.mtu = nic.mtu;
+    if (nic.ipv6Mtu > 0 && nic.ipv6Mtu < into.mtu && !into.destination.isV4) into.mtu = nic.ipv6Mtu;
     if (entry !== null && entry.mtu > 0 && entry.mtu < into.mtu) into.mtu = entry.mtu;
     const path = stack.pathMtus.get(into.destination);
     if (path > 0 && path < into.mtu) into.mtu = path;

@@ -1,12 +1,13 @@
 // The root of a network stack: what it was given (clock through poll, randomness, packet memory), its interfaces, tables
 // and protocols. One thread, no promises: poll(now) does what is to do, pollAt() says when there is more.
 
-import { Address, mix, prefixBits } from "./address.ts";
+import { Address, prefixBits } from "./address.ts";
+import { AddressMap } from "./address_map.ts";
 import type { FirewallHooks } from "./firewall/hooks.ts";
 import { Icmp } from "./icmp/icmp.ts";
 import { Ping, PingEndpoint } from "./icmp/ping.ts";
 import { announceArp, receiveArp } from "./ip/arp.ts";
-import { startDetection } from "./ip/duplicate_detection.ts";
+import { restartDetection, startDetection } from "./ip/duplicate_detection.ts";
 import { NetworkError, type Transport } from "./ip/ip.ts";
 import { receiveIpv4 } from "./ip/ipv4_input.ts";
 import { receiveIpv6 } from "./ip/ipv6_input.ts";
@@ -15,6 +16,7 @@ import { IpOutput } from "./ip/output.ts";
 import { PathMtus } from "./ip/path_mtu.ts";
 import { Reassembly } from "./ip/reassembly.ts";
 import { RouterDiscovery } from "./ip/router_discovery.ts";
+import { SelfAddress, SelfAddresses } from "./ip/self_addresses.ts";
 import { IpStatistics } from "./ip/statistics.ts";
 import type { Link } from "./link/link.ts";
 import { InterfaceAddress, Nic } from "./nic.ts";
@@ -85,15 +87,18 @@ export class Stack {
   #deferred: Deferred[] = [];
   #spare: Deferred[] = [];
   readonly #error = new NetworkError();
-  /** Secret of stable addresses, RFC 7217. */
-  readonly #addressSecret: number;
+  /** Makes stable addresses, RFC 7217. */
+  readonly selfAddresses: SelfAddresses;
+  /** Every address of every interface. */
+  readonly #own: AddressMap<InterfaceAddress>;
 
   constructor(environment: StackEnvironment) {
     this.pool = environment.pool;
     this.random = new RandomWords(environment.random);
     this.log = environment.log;
     this.#duplicateProbes = environment.duplicateProbes ?? 1;
-    this.#addressSecret = this.random.word();
+    this.selfAddresses = new SelfAddresses(this);
+    this.#own = new AddressMap(this.random.word());
     this.routes = new RouteTable(this);
     this.pathMtus = new PathMtus(this.random.word());
     this.reassembly = new Reassembly(this);
@@ -123,16 +128,30 @@ export class Stack {
   removeNic(nic: Nic): void {
     this.setUp(nic, false);
     this.routes.remove((route) => route.nic === nic);
+    nic.routerDiscovery?.close();
+    while (nic.addresses.length > 0) this.removeAddress(nic, nic.addresses[0].address);
+    nic.lifetimes.close();
     nic.membership.close();
-    nic.neighbours.flush();
+    nic.neighbours.clear();
     this.nics[nic.id] = undefined;
     if (this.loopback === nic) this.loopback = null;
     nic.link.close();
   }
   setUp(nic: Nic, isUp: boolean): void {
+    if (nic.isUp === isUp) return;
     nic.isUp = isUp;
-    if (!isUp) nic.neighbours.flush();
     this.routes.generation++;
+    if (!isUp) {
+      nic.neighbours.flush();
+      return;
+    }
+    // Others may have come to the link meanwhile.
+    for (const entry of nic.addresses) {
+      if (!entry.address.isV4) restartDetection(nic, entry, this.#duplicateProbes);
+      else if (nic.hasNeighbours) announceArp(nic, entry.address);
+    }
+    nic.membership.announce();
+    nic.routerDiscovery?.restart();
   }
 
   /** Adds an address with its prefix (unified form) and the route to its subnet. 0 or -ERRNO. */
@@ -140,6 +159,8 @@ export class Stack {
     const entry = new InterfaceAddress(address.clone(), bits);
     const result = nic.addAddress(entry);
     if (result < 0) return result;
+    entry.also = this.#own.get(address);
+    this.#own.set(entry.address, entry);
     if (bits < 128) {
       this.routes.add({
         prefix: address.clone().mask(bits),
@@ -160,26 +181,45 @@ export class Stack {
     const entry = nic.find(address);
     const result = nic.removeAddress(address);
     if (result < 0 || entry === null) return result;
+    this.#forgetOwn(entry);
     const prefix = entry.address.clone().mask(entry.prefixBits);
-    this.routes.remove((route) =>
-      route.nic === nic && route.gateway === null && route.prefixBits === entry.prefixBits &&
-      route.prefix.equals(prefix)
+    const isShared = nic.addresses.some((other) =>
+      other.prefixBits === entry.prefixBits && other.address.isWithin(prefix, entry.prefixBits)
     );
+    // Every IPv4 address has its route, as the source that it names; IPv6 addresses of one prefix are all alike.
+    let isFirst = !isShared || address.isV4;
+    this.routes.remove((route) => {
+      const matches = isFirst && route.nic === nic && route.gateway === null &&
+        route.prefixBits === entry.prefixBits && route.prefix.equals(prefix) &&
+        (!address.isV4 || route.source === entry.address);
+      if (matches) isFirst = !isShared;
+      return matches;
+    });
     if (!address.isV4 && nic.hasNeighbours) nic.leaveGroup(solicitedNode(address, new Address()));
+    entry.detection = null;
     this.routes.generation++;
     return 0;
   }
-  /** An address of our own making in a /64 (RFC 7217): the same each time on this interface, telling nothing elsewhere. */
-  addStableAddress(nic: Nic, prefix: Address): InterfaceAddress | null {
-    let seed = mix(this.#addressSecret, nic.id);
-    for (const byte of nic.link.address) seed = mix(seed, byte);
-    const high = prefix.hash(seed), low = prefix.hash(high);
-    const address = new Address().setWords(prefix.a, prefix.b, high, low);
-    if (this.addAddress(nic, address, 64) < 0) return null;
-    return nic.find(address);
+  #forgetOwn(entry: InterfaceAddress): void {
+    const first = this.#own.get(entry.address);
+    if (first === entry) {
+      this.#own.delete(entry.address);
+      if (entry.also !== null) this.#own.set(entry.also.address, entry.also);
+    } else {
+      for (let other = first; other !== null; other = other.also) {
+        if (other.also === entry) other.also = entry.also;
+      }
+    }
+    entry.also = null;
+  }
+
+  /** An address of our own making in a /64 (RFC 7217); null when there is none to be had. */
+  addStableAddress(nic: Nic, prefix: Address): SelfAddress | null {
+    const made = new SelfAddress(nic, prefix, false);
+    return made.make() ? made : null;
   }
   /** The link-local address that IPv6 lives on. */
-  addLinkLocal(nic: Nic): InterfaceAddress | null {
+  addLinkLocal(nic: Nic): SelfAddress | null {
     return this.addStableAddress(nic, new Address().setWords(0xfe800000, 0, 0, 0));
   }
   addDefaultRoute(nic: Nic, gateway: Address): number {
@@ -202,12 +242,10 @@ export class Stack {
 
   /** The interface that has `address`, null = none. Loopback counts for all of 127.0.0.0/8. */
   nicOf(address: Address): Nic | null {
-    const { nics } = this;
-    for (let i = 1; i < nics.length; i++) {
-      const nic = nics[i];
-      if (nic !== undefined && nic.hasAddress(address)) return nic;
+    for (let entry = this.#own.get(address); entry !== null; entry = entry.also) {
+      if (entry.isUsable) return entry.nic;
     }
-    return null;
+    return this.loopback !== null && address.isV4 && address.isLoopback ? this.loopback : null;
   }
 
   newTcpEndpoint(isV4: boolean): TcpEndpoint {

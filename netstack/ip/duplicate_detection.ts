@@ -1,12 +1,13 @@
-// Duplicate address detection, RFC 4862 section 5.4: a new IPv6 address is asked for before it is used.
+// Duplicate address detection, RFC 4862 section 5.4: a new IPv6 address is asked for before it is used. Our own questions
+// that come back over a looped link are known by their nonce (RFC 7527).
 
 import { Address } from "../address.ts";
 import type { InterfaceAddress, Nic } from "../nic.ts";
 import { Timer, type TimerOwner } from "../timer.ts";
 import { sendDuplicateProbe, solicitedNode } from "./ndp_send.ts";
 
-/** RetransTimer of RFC 4861 section 10. */
-const RETRANSMIT_NANOS = 1e9;
+/** MAX_RTR_SOLICITATION_DELAY: the first question waits up to so long, that stations of one start do not ask at once. */
+const DELAY_NANOS = 1e9;
 
 class Detection implements TimerOwner {
   readonly #nic: Nic;
@@ -18,20 +19,26 @@ class Detection implements TimerOwner {
     this.#nic = nic;
     this.#entry = entry;
     this.#left = probes;
-    this.onTimer(0, nic.stack.now);
+    const { stack } = nic;
+    stack.timers.set(this.#timer, stack.now + DELAY_NANOS * stack.random.below(1000) / 1000);
   }
 
   onTimer(_kind: number, now: number): void {
     const nic = this.#nic, entry = this.#entry;
-    if (entry.isDuplicate || nic.find(entry.address) !== entry) return;
+    if (entry.isDuplicate || entry.detection !== this || nic.find(entry.address) !== entry) return;
+    const { stack } = nic;
     if (this.#left > 0) {
       this.#left--;
-      sendDuplicateProbe(nic, entry.address);
-      nic.stack.timers.set(this.#timer, now + RETRANSMIT_NANOS);
+      entry.nonceHigh = stack.random.word() & 0xffff;
+      entry.nonceLow = stack.random.word();
+      sendDuplicateProbe(nic, entry.address, entry.nonceHigh, entry.nonceLow);
+      stack.timers.set(this.#timer, now + nic.neighbours.retransmitNanos);
       return;
     }
+    entry.detection = null;
     entry.isTentative = false;
-    nic.stack.routes.generation++;
+    stack.routes.generation++;
+    nic.membership.onAddressReady();
   }
 }
 
@@ -39,14 +46,22 @@ class Detection implements TimerOwner {
 export function startDetection(nic: Nic, entry: InterfaceAddress, probes: number): void {
   if (!nic.hasNeighbours) return;
   nic.joinGroup(solicitedNode(entry.address, new Address()));
-  if (probes === 0) return;
+  restartDetection(nic, entry, probes);
+}
+
+/** The link came up: who had the address before may not have been heard (RFC 4862 section 5.4). */
+export function restartDetection(nic: Nic, entry: InterfaceAddress, probes: number): void {
+  if (!nic.hasNeighbours || probes === 0 || entry.isDuplicate) return;
   entry.isTentative = true;
-  new Detection(nic, entry, probes);
+  // Questions into a link that is down are none: setUp() begins anew.
+  entry.detection = nic.isUp ? new Detection(nic, entry, probes) : null;
 }
 
 /** Somebody else has, or asks for, an address that is still tentative. */
 export function duplicateSeen(nic: Nic, entry: InterfaceAddress): void {
   entry.isTentative = false;
   entry.isDuplicate = true;
+  entry.detection = null;
   nic.stack.log(`${nic.name}: IPv6 address ${entry.address} is already in use on the link`);
+  entry.onDuplicate?.();
 }

@@ -479,6 +479,18 @@ export class Membership {
     this.#nic.send(packet);
   }
 
+  /** A link-local address is ready: what was told from no address is told again from it (RFC 3590 section 4). */
+  onAddressReady(): void {
+    const { stack } = this.#nic;
+    for (const group of this.#groups) {
+      if (group.address.isV4 || !this.#isTold(group.address) || group.state.isNothing) continue;
+      if (group.modeReports === 0) group.modeReports = 1;
+      if (!group.changeTimer.isSet) {
+        stack.timers.set(group.changeTimer, stack.now + this.#within(UNSOLICITED_NANOS));
+      }
+    }
+  }
+
   /** The interface is up again: routers may have forgotten us. */
   announce(): void {
     for (const group of this.#groups) {

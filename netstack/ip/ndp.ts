@@ -2,7 +2,7 @@
 // way lets through (section 3.1).
 
 import { Address } from "../address.ts";
-import type { Nic } from "../nic.ts";
+import type { InterfaceAddress, Nic } from "../nic.ts";
 import type { Packet } from "../packet.ts";
 import { get16, get32 } from "../wire/bytes.ts";
 import {
@@ -17,6 +17,7 @@ import {
   FLAG_SOLICITED,
   NDP_OPTIONS_AT,
   NDP_TARGET_AT,
+  OPTION_NONCE,
   OPTION_SOURCE_LINK,
   OPTION_TARGET_LINK,
   sendAdvertisement,
@@ -59,7 +60,7 @@ function solicited(packet: Packet, nic: Nic): void {
   const link = optionAt(packet, OPTION_SOURCE_LINK);
   if (source.isUnspecified) {
     // Somebody checks for duplicates: it must ask the group, and say no address.
-    if (!packet.destination.isMulticast || link >= 0) return;
+    if (!packet.destination.isMulticast || link >= 0 || isOwnQuestion(packet, entry)) return;
     if (entry.isTentative) duplicateSeen(nic, entry);
     else if (entry.isUsable) sendAdvertisement(nic, target, null, -1, 0);
     return;
@@ -73,6 +74,14 @@ function solicited(packet: Packet, nic: Nic): void {
     nic.neighbours.resolve(source).learn(high, low, false, true);
   }
   sendAdvertisement(nic, target, source, high, low);
+}
+
+/** RFC 7527 section 4.2: a question of ours that has come back. */
+function isOwnQuestion(packet: Packet, entry: InterfaceAddress): boolean {
+  const nonce = optionAt(packet, OPTION_NONCE);
+  if (nonce < 0 || packet.bytes[nonce + 1] !== 1 || entry.nonceHigh < 0) return false;
+  return get16(packet.bytes, nonce + 2) === entry.nonceHigh &&
+    get32(packet.bytes, nonce + 4) === entry.nonceLow;
 }
 
 /** RFC 4861 section 7.2.5. */

@@ -16,6 +16,8 @@ export const NDP_TARGET_AT = 8;
 export const NDP_OPTIONS_AT = 24;
 export const OPTION_SOURCE_LINK = 1;
 export const OPTION_TARGET_LINK = 2;
+/** RFC 7527: tells our own questions from another's. */
+export const OPTION_NONCE = 14;
 export const FLAG_ROUTER = 0x80;
 export const FLAG_SOLICITED = 0x40;
 export const FLAG_OVERRIDE = 0x20;
@@ -24,6 +26,8 @@ const LINK_OPTION_BYTES = 8;
 
 const chosen = new Address();
 const group = new Address();
+/** What a nonce option says. */
+const optionBody = new Uint8Array(6);
 
 /** The group of all who have an address that ends alike: ff02::1:ffXX:XXXX, RFC 4291 section 2.7.1. */
 export function solicitedNode(address: Address, into: Address): Address {
@@ -65,10 +69,12 @@ export function sendSolicitation(nic: Nic, entry: NeighbourEntry, source: Addres
 }
 
 /** Duplicate address detection: asks whether anybody has `address`, from nobody (RFC 4862 section 5.4.2). */
-export function sendDuplicateProbe(nic: Nic, address: Address): void {
+export function sendDuplicateProbe(nic: Nic, address: Address, nonceHigh: number, nonceLow: number): void {
   chosen.setUnspecified(false);
   solicitedNode(address, group);
-  sendNdp(nic, ICMPV6_NEIGHBOUR_SOLICITATION, 0, chosen, group, address, 0, -1, 0);
+  put16(optionBody, 0, nonceHigh);
+  put32(optionBody, 2, nonceLow);
+  sendNdp(nic, ICMPV6_NEIGHBOUR_SOLICITATION, 0, chosen, group, address, OPTION_NONCE, -1, 0);
 }
 
 /** Says that we have `target`. To all nodes where `to` is null. */
@@ -110,7 +116,8 @@ function sendNdp(
   if (option !== 0) {
     bytes[icmpAt + NDP_OPTIONS_AT] = option;
     bytes[icmpAt + NDP_OPTIONS_AT + 1] = 1;
-    for (let i = 0; i < 6; i++) bytes[icmpAt + NDP_OPTIONS_AT + 2 + i] = nic.link.address[i];
+    const body = option === OPTION_NONCE ? optionBody : nic.link.address;
+    for (let i = 0; i < 6; i++) bytes[icmpAt + NDP_OPTIONS_AT + 2 + i] = body[i];
   }
   putIpv6Start(bytes, at, 0, 0);
   put16(bytes, at + 4, length);

@@ -65,11 +65,13 @@ export class SocketGroups {
     return others;
   }
 
-  join(nic: Nic, group: Address, isExclude = true): number {
+  /** `only` = the one source that is wanted, null = all. */
+  join(nic: Nic, group: Address, only: Address | null = null): number {
     if (!group.isMulticast) return -EINVAL;
     if (this.#find(nic, group) !== null) return -EADDRINUSE;
     if (this.#entries.length >= MEMBERSHIPS_MAX) return -ENOBUFS;
-    const filter = new GroupFilter(isExclude);
+    const filter = new GroupFilter(only === null);
+    if (only !== null) filter.add(only);
     const joined = nic.membership.join(group, filter);
     if (joined < 0) return joined;
     this.#entries.push({ nic, group: group.clone(), filter });
@@ -86,14 +88,9 @@ export class SocketGroups {
   /** Adds `source` to, or takes it from, the list of a filter of that mode. */
   #changeSource(nic: Nic, group: Address, source: Address, isExclude: boolean, adds: boolean): number {
     if (!group.isMulticast || source.isV4 !== group.isV4) return -EINVAL;
-    let entry = this.#find(nic, group);
-    if (entry === null) {
-      // Only a source-specific join makes an entry.
-      if (isExclude || !adds) return -EINVAL;
-      const joined = this.join(nic, group, false);
-      if (joined < 0) return joined;
-      entry = this.#find(nic, group)!;
-    }
+    const entry = this.#find(nic, group);
+    // Only a source-specific join makes an entry.
+    if (entry === null) return isExclude || !adds ? -EINVAL : this.join(nic, group, source);
     const { filter } = entry;
     if (filter.isExclude !== isExclude) {
       // The mode of a filter with sources is not switched in passing.

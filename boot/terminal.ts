@@ -2,7 +2,7 @@
 // mode while it runs, and the pseudo-terminal that goes over --console-socket. The sentry's part is
 // kernel/tty/host_console.ts.
 
-import { put32 } from "../kernel/abi/struct.ts";
+import { i32, put32 } from "../kernel/abi/struct.ts";
 import {
   ECHO,
   ECHONL,
@@ -19,6 +19,7 @@ import {
   PARMRK,
   TCGETS,
   TCSETSW,
+  TIOCGPGRP,
   VMIN,
   VTIME,
 } from "../kernel/abi/tty.ts";
@@ -46,7 +47,7 @@ export interface ContainerTerminal {
  * descriptors are passed as they are, since other programs of the same pipeline use that terminal too.
  */
 export function terminalOfCaller(): ContainerTerminal | null {
-  if (!Deno.stdin.isTerminal() || !Deno.stdout.isTerminal()) return null;
+  if (!Deno.stdin.isTerminal() || !Deno.stdout.isTerminal() || !isForeground()) return null;
   const caller = new CallerTerminal(0);
   const fd = reopenTerminal(0);
   const through = fd < 0 ? 0 : fd;
@@ -57,6 +58,14 @@ export function terminalOfCaller(): ContainerTerminal | null {
     caller,
     opened: fd < 0 ? [] : [fd],
   };
+}
+
+/** In the background the terminal is not ours to change: the shell that put us there has it. */
+function isForeground(): boolean {
+  const bytes = new Uint8Array(64);
+  if (new NativeHost().ioctl(0, TIOCGPGRP, bytes, 0) < 0) return true;
+  const stat = Deno.readTextFileSync("/proc/self/stat");
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2] === String(i32(bytes, 0));
 }
 
 /**

@@ -3,7 +3,16 @@
 // master closes. Also here: what /dev/tty, /dev/console and a ptmx node elsewhere lead to.
 
 import { EACCES, EBUSY, EINVAL, EIO, ENODEV, ENOENT, ENOSPC, ENXIO } from "../abi/errno.ts";
-import { O_ACCMODE, O_CLOEXEC, O_NOCTTY, O_NONBLOCK, O_RDWR, S_IFCHR, S_IFDIR } from "../abi/file.ts";
+import {
+  O_ACCMODE,
+  O_CLOEXEC,
+  O_LARGEFILE,
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_RDWR,
+  S_IFCHR,
+  S_IFDIR,
+} from "../abi/file.ts";
 import { CAP_SYS_ADMIN } from "../abi/task.ts";
 import { CONSOLE_MINOR, PTMX_MINOR, TTY_MINOR, TTYAUX_MAJOR, UNIX98_PTY_SLAVE_MAJOR } from "../abi/tty.ts";
 import type { Task } from "../task/task.ts";
@@ -239,7 +248,7 @@ function mountOf(task: Task, fs: DevptsFilesystem): Mount | null {
 /** A file of a container's own terminal: the slave of `terminal`, by its name where the file system is mounted. */
 export function openTerminal(task: Task, fs: DevptsFilesystem, terminal: Terminal): File {
   const inode = fs.slaveInode(terminal)!;
-  const file = new SlaveFile(inode, terminal, O_RDWR);
+  const file = new SlaveFile(inode, terminal, O_RDWR | O_LARGEFILE);
   const mount = mountOf(task, fs);
   if (mount !== null) file.path = slavePath(mount, inode);
   return file;

@@ -5,6 +5,7 @@ import { put16, put32, put64, zero } from "../abi/struct.ts";
 import {
   CAP_SYS_ADMIN,
   CAP_SYS_BOOT,
+  CAP_SYS_TTY_CONFIG,
   CAP_SYSLOG,
   GRND_INSECURE,
   GRND_NONBLOCK,
@@ -12,8 +13,11 @@ import {
 } from "../abi/task.ts";
 import { KERNEL_MACHINE, KERNEL_RELEASE, KERNEL_SYSNAME, KERNEL_VERSION } from "../abi/version.ts";
 import { putLatin1 } from "../util/bytes.ts";
+import { loadAverages } from "../fs/proc/load.ts";
+import { memoryUse } from "../fs/proc/proc_system.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
+import { hangUp, terminalOf } from "../tty/job_control.ts";
 import { exitGroup } from "../task/exit.ts";
 import { NO_RESULT } from "../task/task.ts";
 import type { Args } from "./args.ts";
@@ -22,6 +26,8 @@ import { FULL, partial, type SyscallFamily } from "./table.ts";
 const UTS_FIELD_BYTES = 65;
 const UTS_BYTES = 6 * UTS_FIELD_BYTES;
 const SYSINFO_BYTES = 112;
+/** SI_LOAD_SHIFT: a load of 1. */
+const LOAD_ONE = 65536;
 const NAME_BYTES_MAX = 64;
 
 // reboot(2)
@@ -41,7 +47,7 @@ export const SYSTEM_CALLS: SyscallFamily = {
     nr: { x64: 99, arm64: 179 },
     args: { info: { out: SYSINFO_BYTES } },
     returns: "int",
-    support: partial("loads, buffers and swap are zero"),
+    support: partial("buffers and swap are zero"),
     run: sysinfo,
   },
   sethostname: {
@@ -58,6 +64,7 @@ export const SYSTEM_CALLS: SyscallFamily = {
     support: FULL,
     run: (task, args) => setName(task, args, "domainname"),
   },
+  vhangup: { nr: { x64: 153, arm64: 58 }, args: {}, returns: "int", support: FULL, run: vhangup },
   getrandom: {
     nr: { x64: 318, arm64: 278 },
     args: {
@@ -103,8 +110,11 @@ function sysinfo(task: Task, args: Args): number {
   const view = task.memory.view;
   zero(view, at, SYSINFO_BYTES);
   put64(view, at, Math.floor((kernel.clock.monotonic() - kernel.bootNanos) / 1e9));
+  loadAverages(kernel).forEach((load, i) => put64(view, at + 8 + 8 * i, Math.round(load * LOAD_ONE)));
+  const { free, files } = memoryUse(kernel);
   put64(view, at + 32, kernel.memoryTotalBytes);
-  put64(view, at + 40, kernel.memoryTotalBytes);
+  put64(view, at + 40, free * 1024);
+  put64(view, at + 48, files * 1024);
   put16(view, at + 80, Math.min(kernel.tasks.size, 0xffff));
   put32(view, at + 104, 1);
   return task.memory.outCommit(SYSINFO_BYTES);
@@ -117,6 +127,14 @@ function setName(task: Task, args: Args, which: "hostname" | "domainname"): numb
   const bytes = new Uint8Array(length);
   if (task.memory.copyIn(args.word(0), bytes, 0, length) < 0) return -EFAULT;
   task.namespaces.uts[which] = String.fromCharCode(...bytes).replace(/\0.*$/s, "");
+  return 0;
+}
+
+/** The caller's terminal is hung up, as at the end of a login. */
+function vhangup(task: Task): number {
+  if (!task.credentials.has(CAP_SYS_TTY_CONFIG)) return -EPERM;
+  const terminal = terminalOf(task.threadGroup);
+  if (terminal !== null) hangUp(terminal, false);
   return 0;
 }
 

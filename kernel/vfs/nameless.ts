@@ -4,6 +4,7 @@
 import { Dentry } from "./dentry.ts";
 import type { File } from "./file.ts";
 import type { Filesystem } from "./filesystem.ts";
+import type { Inode } from "./inode.ts";
 import { Mount } from "./mount.ts";
 import { Path } from "./path.ts";
 
@@ -11,8 +12,11 @@ const mounts = new WeakMap<Filesystem, Mount>();
 
 /** Where `file` was opened, or a place that leads to it alone. */
 export function placeOf(file: File): Path {
-  if (file.path !== null) return file.path;
-  const { inode } = file;
+  return file.path ?? placeOfInode(file.inode);
+}
+
+/** A place that leads to an inode without name. */
+export function placeOfInode(inode: Inode): Path {
   let mount = mounts.get(inode.fs);
   if (mount === undefined) {
     mount = new Mount(inode.fs, new Dentry("", null, inode.fs.root), "none", 0);

@@ -388,6 +388,48 @@ static void settings(void) {
   }
 }
 
+static int uts_number(void) {
+  char target[60] = "";
+  readlink("/proc/self/ns/uts", target, 59);
+  return strtoul(target + 5, NULL, 10);
+}
+static void namespaces(void) {
+  int fd = open("/proc/self/ns/uts", O_RDONLY);
+  TRUE("a namespace opens", fd >= 0);
+  struct stat s;
+  fstat(fd, &s);
+  TRUE("its inode is its number", (unsigned)s.st_ino == (unsigned)uts_number());
+  say("its type", "%o", s.st_mode);
+  CALL("NS_GET_NSTYPE", ioctl(fd, 0xb703));
+  CALL("write to it", write(fd, "x", 1));
+  pid_t child = fork();
+  if (child == 0) {
+    int before = uts_number();
+    CALL("unshare", unshare(CLONE_NEWUTS));
+    TRUE("another one", uts_number() != before);
+    sethostname("inner", 5);
+    CALL("setns of another type", setns(fd, CLONE_NEWIPC));
+    CALL("setns", setns(fd, CLONE_NEWUTS));
+    TRUE("back", uts_number() == before);
+    struct utsname uts;
+    uname(&uts);
+    TRUE("with its name", strcmp(uts.nodename, "inner") != 0);
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+  char path[60];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  char target[60];
+  int n = readlink(path, target, 59);
+  target[n > 0 ? n : 0] = 0;
+  TRUE("its link", matches(target, "^uts:\\[[0-9]+\\]$"));
+  close(fd);
+  struct stat t;
+  stat("/proc/self/ns/uts", &s);
+  stat("/proc/self/ns/user", &t);
+  TRUE("all on one file system", s.st_dev == t.st_dev);
+}
+
 static void system_files(void) {
   file_is("/proc/loadavg", "^[0-9]+\\.[0-9]{2} [0-9]+\\.[0-9]{2} [0-9]+\\.[0-9]{2} [0-9]+/[0-9]+ [0-9]+$");
   file_is("/proc/uptime", "^[0-9]+\\.[0-9]{2} [0-9]+\\.[0-9]{2}$");
@@ -507,6 +549,7 @@ int main(int argc, char **argv) {
   descriptors();
   processes(argv);
   settings();
+  namespaces();
   system_files();
   sys();
   return 0;

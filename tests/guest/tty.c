@@ -730,6 +730,19 @@ static void hangs_up(void) {
   CALL("writes fail", write(slave, "x", 1));
 }
 
+static void vhangs_up(void) {
+  ioctl(slave, TIOCSCTTY, 0);
+  on(SIGHUP);
+  CALL("vhangup", vhangup());
+  TRUE("signals the leader", got == SIGHUP);
+  char c;
+  CALL("the file is dead", read(slave, &c, 1));
+  CALL("the terminal is no longer ours", open("/dev/tty", O_RDWR));
+  int fd = open(ptsname(master), O_RDWR | O_NOCTTY);
+  CALL("it opens again", write(fd, "x", 1));
+  say("and works", "%s", screen());
+}
+
 static void end_of_leader(void) {
   ioctl(slave, TIOCSCTTY, 0);
   close(report[0]);
@@ -770,6 +783,8 @@ int main(void) {
   say("jobs", "%d", in_session(jobs));
   close_pair();
   say("orphans", "%d", in_session(orphans));
+  close_pair();
+  say("vhangup", "%d", in_session(vhangs_up));
   close_pair();
   /* Hang-up by the last close of the master. */
   pipe(report);

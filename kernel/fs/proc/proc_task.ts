@@ -11,6 +11,13 @@ import type { Inode } from "../../vfs/inode.ts";
 import { type Path, pathName } from "../../vfs/path.ts";
 import { REG } from "../../../platform/platform.ts";
 import {
+  CGROUP_NAMESPACE,
+  namespacePlace,
+  namespaceText,
+  type NumberedNamespace,
+  USER_NAMESPACE,
+} from "../nsfs.ts";
+import {
   type Accept,
   DynamicDirectory,
   GeneratedFile,
@@ -207,16 +214,20 @@ function link(name: string, place: (task: Task) => Path | null): Entry {
 
 function namespaceDirectory(fs: ProcFilesystem, task: Task): Inode {
   const directory = new StaticDirectory(fs, 0o511);
-  const add = (name: string, type: string, ino: () => number) =>
-    directory.add(name, new VirtualLink(fs, () => `${type}:[${ino()}]`, () => -EPERM));
-  add("cgroup", "cgroup", () => 0xefff_fffb);
-  add("ipc", "ipc", () => task.namespaces.ipc.ino);
-  add("mnt", "mnt", () => task.namespaces.mount.ino);
-  add("net", "net", () => task.namespaces.net.ino);
-  add("pid", "pid", () => task.pid.namespace.ino);
-  add("pid_for_children", "pid", () => task.namespaces.pidForChildren.ino);
-  add("user", "user", () => 0xefff_fffd);
-  add("uts", "uts", () => task.namespaces.uts.ino);
+  const add = (name: string, kind: string, namespace: () => NumberedNamespace) => {
+    const guard = (reader: Task) => task.hasExited ? -ENOENT : mayInspect(reader, task) ? 0 : -EACCES;
+    const text = () => guard(fs.kernel.currentTask!) || namespaceText(kind, namespace());
+    const follow = (reader: Task) => guard(reader) || namespacePlace(fs.clock, kind, namespace());
+    directory.add(name, new VirtualLink(fs, text, follow));
+  };
+  add("cgroup", "cgroup", () => CGROUP_NAMESPACE);
+  add("ipc", "ipc", () => task.namespaces.ipc);
+  add("mnt", "mnt", () => task.namespaces.mount);
+  add("net", "net", () => task.namespaces.net);
+  add("pid", "pid", () => task.pid.namespace);
+  add("pid_for_children", "pid", () => task.namespaces.pidForChildren);
+  add("user", "user", () => USER_NAMESPACE);
+  add("uts", "uts", () => task.namespaces.uts);
   return directory;
 }
 

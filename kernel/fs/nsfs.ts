@@ -1,0 +1,108 @@
+// nsfs: what the links of /proc/PID/ns lead to. Linux: fs/nsfs.c, namespaces(7), ioctl_ns(2). An open file keeps its
+// namespace and is what setns(2) takes.
+
+import { EPERM } from "../abi/errno.ts";
+import { S_IFREG } from "../abi/file.ts";
+import {
+  CLONE_NEWCGROUP,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+} from "../abi/task.ts";
+import type { Clock } from "../time/clock.ts";
+import type { Task } from "../task/task.ts";
+import { File } from "../vfs/file.ts";
+import { Inode } from "../vfs/inode.ts";
+import { placeOfInode } from "../vfs/nameless.ts";
+import type { Path } from "../vfs/path.ts";
+import { AnonymousFilesystem } from "./anonymous/filesystem.ts";
+
+const NSFS_MAGIC = 0x6e73_6673;
+const NSFS = new AnonymousFilesystem("nsfs", NSFS_MAGIC);
+
+// ioctl_ns(2)
+const NS_GET_USERNS = 0xb701;
+const NS_GET_PARENT = 0xb702;
+const NS_GET_NSTYPE = 0xb703;
+
+const TYPES: Readonly<Record<string, number>> = {
+  cgroup: CLONE_NEWCGROUP,
+  ipc: CLONE_NEWIPC,
+  mnt: CLONE_NEWNS,
+  net: CLONE_NEWNET,
+  pid: CLONE_NEWPID,
+  user: CLONE_NEWUSER,
+  uts: CLONE_NEWUTS,
+};
+
+/** A namespace as this file system knows it. */
+export interface NumberedNamespace {
+  readonly ino: number;
+}
+
+/** The user and cgroup namespaces everyone is in: nobody can join or make others. */
+export const USER_NAMESPACE: NumberedNamespace = { ino: 0xefff_fffd };
+export const CGROUP_NAMESPACE: NumberedNamespace = { ino: 0xefff_fffb };
+
+class NamespaceInode extends Inode {
+  readonly namespace: NumberedNamespace;
+  readonly kind: string;
+
+  constructor(clock: Clock, kind: string, namespace: NumberedNamespace) {
+    super(NSFS, namespace.ino, S_IFREG | 0o444, 0, 0);
+    this.kind = kind;
+    this.namespace = namespace;
+    this.atimeSec = this.mtimeSec = this.ctimeSec = clock.realtime();
+    this.atimeNsec = this.mtimeNsec = this.ctimeNsec = clock.nanoseconds;
+  }
+  override open(_task: Task, flags: number): File {
+    return new NamespaceFile(this, flags);
+  }
+}
+
+class NamespaceFile extends File {
+  declare readonly inode: NamespaceInode;
+  /** What setns(2) joins; undefined where that cannot be. */
+  readonly namespace: NumberedNamespace | undefined;
+
+  constructor(inode: NamespaceInode, flags: number) {
+    super(inode, flags);
+    const { namespace } = inode;
+    this.namespace = namespace === USER_NAMESPACE || namespace === CGROUP_NAMESPACE ? undefined : namespace;
+  }
+  override get linkText(): string {
+    return namespaceText(this.inode.kind, this.inode.namespace);
+  }
+  override ioctl(task: Task, request: number, argument: number): number {
+    switch (request) {
+      case NS_GET_NSTYPE:
+        return TYPES[this.inode.kind];
+      case NS_GET_USERNS:
+      case NS_GET_PARENT:
+        // Those above are out of sight: there is one user namespace, and it is the sandbox's.
+        return -EPERM;
+      default:
+        return super.ioctl(task, request, argument);
+    }
+  }
+}
+
+const inodes = new WeakMap<NumberedNamespace, NamespaceInode>();
+
+/** Where a link of /proc/PID/ns leads. */
+export function namespacePlace(clock: Clock, kind: string, namespace: NumberedNamespace): Path {
+  let inode = inodes.get(namespace);
+  if (inode === undefined) {
+    inode = new NamespaceInode(clock, kind, namespace);
+    inodes.set(namespace, inode);
+  }
+  return placeOfInode(inode);
+}
+
+/** "uts:[4026531838]". */
+export function namespaceText(kind: string, namespace: NumberedNamespace): string {
+  return `${kind}:[${namespace.ino}]`;
+}

@@ -16,7 +16,8 @@ import {
   XATTR_SIZE_MAX,
 } from "../abi/file.ts";
 import { ENAMETOOLONG } from "../abi/errno.ts";
-import { CAP_SYS_ADMIN } from "../abi/task.ts";
+import { u32 } from "../abi/struct.ts";
+import { CAP_SETFCAP, CAP_SYS_ADMIN } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
 import { latin1ToBytes } from "../util/bytes.ts";
 import type { Inode } from "../vfs/inode.ts";
@@ -27,6 +28,7 @@ import { isOwnerOrCapable, MAY_READ, MAY_WRITE, mayAccess } from "../vfs/permiss
 import type { Args } from "./args.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
+const CAPABILITY_XATTR = "security.capability";
 const XATTR_FLAGS = { XATTR_CREATE, XATTR_REPLACE };
 const SET_ARGS = {
   name: "string",
@@ -198,6 +200,7 @@ function set(task: Task, args: Args, target: Path | Inode | number): number {
   const copied = task.memory.copyIn(args.word(2), value, 0, size);
   if (copied < 0) return copied;
   if (typeof target === "number") return target;
+  if (name === CAPABILITY_XATTR && !isFileCapability(value)) return -EINVAL;
   const refused = mayChange(task, target, name);
   if (refused < 0) return refused;
   const result = inodeOf(target).setXattr(name, value, flags);
@@ -252,15 +255,21 @@ function mayChange(task: Task, target: Path | Inode, name: string): number {
   return checkName(task, inodeOf(target), name, MAY_WRITE);
 }
 
+/** struct vfs_cap_data of revision 2 or 3: validheader() of security/commoncap.c. */
+function isFileCapability(value: Uint8Array): boolean {
+  if (value.length !== 20 && value.length !== 24) return false;
+  return (u32(value, 0) & 0xff00_0000) === (value.length === 20 ? 0x0200_0000 : 0x0300_0000);
+}
+
 /** The rules of each name space, xattr_permission(): user. for files and directories, trusted. for administrators. */
 function checkName(task: Task, inode: Inode, name: string, mask: number): number {
   const { credentials } = task;
   const isWrite = mask === MAY_WRITE;
   if (name.startsWith("security.") || name.startsWith("system.")) {
     if (!isWrite) return 0;
-    if (name === "security.capability" || !name.startsWith("security.")) {
-      return isOwnerOrCapable(credentials, inode) ? 0 : -EPERM;
-    }
+    // What a program may do is given by who may give it, not by who owns the file.
+    if (name === CAPABILITY_XATTR) return credentials.has(CAP_SETFCAP) ? 0 : -EPERM;
+    if (!name.startsWith("security.")) return isOwnerOrCapable(credentials, inode) ? 0 : -EPERM;
     return credentials.has(CAP_SYS_ADMIN) ? 0 : -EPERM;
   }
   if (name.startsWith("trusted.")) {

@@ -72,6 +72,8 @@ export function changeOwner(task: Task, target: Target, uid: number, gid: number
   asked.gid = gid;
   const kept = modeWithoutPrivileges(inode);
   if (!inode.isDirectory && kept !== inode.mode) {
+    // It is a change of mode, too, even where no id changes.
+    if (!isOwnerOrCapable(credentials, inode)) return -EPERM;
     asked.mask |= ATTR_MODE;
     asked.mode = kept & 0o7777;
   }

@@ -3,6 +3,7 @@
 #include "check.h"
 #include <ctype.h>
 #include <dirent.h>
+#include <grp.h>
 #include <regex.h>
 
 static char text[1 << 18];
@@ -96,7 +97,7 @@ static void stat_file(void) {
   say("tpgid", "%ld", field[8]);
   say("priority and nice", "%ld %ld", field[18], field[19]);
   say("threads", "%ld", field[20]);
-  TRUE("start time", field[22] > 0);
+  TRUE("start time", field[22] >= 0);
   TRUE("vsize", field[23] > 1 << 20);
   TRUE("rss", field[24] > 50 && field[24] < field[23] / 4096 + 1);
   TRUE("code", field[26] < (long)&stat_file && (long)&stat_file < field[27]);
@@ -388,6 +389,59 @@ static void settings(void) {
   }
 }
 
+/* How another user sees a process of root: what opens, what reads. */
+static void others(void) {
+  pid_t child = fork();
+  if (child == 0) {
+    pid_t parent = getppid();
+    setgroups(0, NULL);
+    setresgid(65534, 65534, 65534);
+    setresuid(65534, 65534, 65534);
+    const char *files[] = {"maps", "smaps", "smaps_rollup", "numa_maps", "pagemap", "mem", "environ", "auxv", "io", "syscall",
+                           "personality", "stat", "status", "cmdline", "limits", "mounts", "mountinfo", "oom_score",
+                           "cgroup", "schedstat", "wchan", "statm", "comm", "timerslack_ns"};
+    char path[100], name[120], bytes[10];
+    for (unsigned i = 0; i < sizeof files / sizeof *files; i++) {
+      snprintf(path, sizeof path, "/proc/%d/%s", parent, files[i]);
+      snprintf(name, sizeof name, "another user opens %s", files[i]);
+      int fd = open(path, O_RDONLY);
+      if (fd < 0) {
+        say(name, "%s", strerrorname_np(errno));
+        continue;
+      }
+      int n = read(fd, bytes, 8);
+      say(name, "and reads %s", n >= 0 ? "it" : strerrorname_np(errno));
+      close(fd);
+    }
+    const char *links[] = {"exe", "cwd", "root", "ns/uts", "fd/0"};
+    for (int i = 0; i < 5; i++) {
+      snprintf(path, sizeof path, "/proc/%d/%s", parent, links[i]);
+      snprintf(name, sizeof name, "another user follows %s", links[i]);
+      CALL(name, readlink(path, bytes, 8) > 0 ? 0 : -1);
+      snprintf(name, sizeof name, "another user opens %s", links[i]);
+      CALL(name, open(path, O_RDONLY));
+    }
+    snprintf(path, sizeof path, "/proc/%d/fd", parent);
+    CALL("another user lists descriptors", open(path, O_RDONLY));
+    snprintf(path, sizeof path, "/proc/%d/ns", parent);
+    CALL("another user opens ns", open(path, O_RDONLY) >= 0 ? 0 : -1);
+    snprintf(path, sizeof path, "/proc/%d/comm", parent);
+    CALL("another user writes comm", put(path, "x"));
+    snprintf(path, sizeof path, "/proc/%d/oom_score_adj", parent);
+    CALL("another user writes oom_score_adj", put(path, "1"));
+    CALL("less oom_score_adj than root has set", put("/proc/self/oom_score_adj", "-5"));
+    CALL("more", put("/proc/self/oom_score_adj", "7"));
+    struct stat s;
+    stat("/proc/self/environ", &s);
+    TRUE("files of one that changed its user are root's", s.st_uid == 0 && s.st_gid == 0);
+    prctl(PR_SET_DUMPABLE, 1);
+    stat("/proc/self/environ", &s);
+    TRUE("until it is dumpable", s.st_uid == 65534 && s.st_gid == 65534);
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+}
+
 static int uts_number(void) {
   char target[60] = "";
   readlink("/proc/self/ns/uts", target, 59);
@@ -549,6 +603,7 @@ int main(int argc, char **argv) {
   descriptors();
   processes(argv);
   settings();
+  others();
   namespaces();
   system_files();
   sys();

@@ -65,7 +65,7 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
-  file("auxv", 0o400, ofMemory(({ task }) => String.fromCharCode(...task.mm.auxv))),
+  memory("auxv", 0o400, ({ task }) => String.fromCharCode(...task.mm.auxv)),
   file("cgroup", 0o444, () => "0::/\n"),
   file("children", 0o444, childrenText),
   file("cmdline", 0o444, ({ task }) => guestStrings(task, task.mm.argStart, task.mm.argEnd)),
@@ -73,7 +73,7 @@ const ENTRIES: readonly Entry[] = [
   file("coredump_filter", 0o644, ({ task }) => `${hex(task.mm.coredumpFilter, 8)}\n`, setFilter),
   file("cpuset", 0o444, () => "/\n"),
   link("cwd", (task) => task.fs.cwd),
-  file("environ", 0o400, ofMemory(({ task }) => guestStrings(task, task.mm.envStart, task.mm.envEnd))),
+  memory("environ", 0o400, ({ task }) => guestStrings(task, task.mm.envStart, task.mm.envEnd)),
   link("exe", (task) => task.mm.exe?.path ?? null),
   { name: "fd", type: S_IFDIR, make: fdDirectory },
   { name: "fdinfo", type: S_IFDIR, make: fdinfoDirectory },
@@ -81,14 +81,14 @@ const ENTRIES: readonly Entry[] = [
   file("io", 0o400, guarded(({ task }) => ioText(task))),
   file("limits", 0o444, ({ task }) => limitsText(task)),
   file("loginuid", 0o444, () => "4294967295"),
-  file("maps", 0o444, ofMemory((reading) => reading.task.mm.mapsText(mappedNames(reading)))),
+  memory("maps", 0o444, (reading) => reading.task.mm.mapsText(mappedNames(reading))),
   { name: "mem", type: S_IFREG, make: memoryFile },
   file("mountinfo", 0o444, ({ task, reader }) => mountinfoText(task, reader)),
   file("mounts", 0o444, ({ task, reader }) => mountsText(task, reader)),
   file("mountstats", 0o400, ({ task, reader }) => mountstatsText(task, reader)),
   { name: "net", type: S_IFDIR, make: netDirectory },
   { name: "ns", type: S_IFDIR, make: namespaceDirectory },
-  file("numa_maps", 0o444, ofMemory((reading) => numaMapsText(reading.task, mappedNames(reading)))),
+  memory("numa_maps", 0o444, (reading) => numaMapsText(reading.task, mappedNames(reading))),
   file("oom_adj", 0o644, ({ task }) => `${oldAdjust(task)}\n`, setOldAdjust),
   file("oom_score", 0o444, ({ task }) => `${oomScore(task)}\n`),
   file("oom_score_adj", 0o644, ({ task }) => `${task.threadGroup.oomScoreAdjust}\n`, setAdjust),
@@ -99,8 +99,8 @@ const ENTRIES: readonly Entry[] = [
   file("schedstat", 0o444, schedstatText),
   file("sessionid", 0o444, () => "4294967295"),
   file("setgroups", 0o444, () => "allow\n"),
-  file("smaps", 0o444, ofMemory((reading) => smapsText(reading.task, mappedNames(reading)))),
-  file("smaps_rollup", 0o444, ofMemory(({ task }) => smapsRollupText(task))),
+  memory("smaps", 0o444, (reading) => smapsText(reading.task, mappedNames(reading))),
+  memory("smaps_rollup", 0o444, ({ task }) => smapsRollupText(task)),
   file("stat", 0o444, ({ fs, task, isThread }) => statText(fs, task, isThread)),
   file("statm", 0o444, ({ task }) => statmText(task)),
   file("status", 0o444, ({ fs, task }) => statusText(fs, task)),
@@ -189,9 +189,26 @@ function guarded(text: Text): Text {
   return (reading) => mayInspect(reading.reader, reading.task) ? text(reading) : -EACCES;
 }
 
-/** Of a process that has none any more it is empty. */
-function ofMemory(text: Text): Text {
-  return guarded((reading) => reading.task.hasExited ? "" : text(reading));
+/** About its memory: only who may look into it can open it. Of a process that has none any more it is empty. */
+function memory(name: string, mode: number, text: Text): Entry {
+  const make: Make = (fs, task, isThread) => {
+    const generate = (reader: Task) => task.hasExited ? "" : text({ fs, task, isThread, reader });
+    return new GuardedFile(fs, mode, task, generate);
+  };
+  return { name, type: S_IFREG, make };
+}
+
+class GuardedFile extends GeneratedFile {
+  readonly #task: Task;
+
+  constructor(fs: ProcFilesystem, mode: number, task: Task, generate: (reader: Task) => string | number) {
+    super(fs, mode, generate, null, ...ownerOf(task));
+    this.#task = task;
+  }
+  override open(opener: Task, flags: number): File | number {
+    if (this.#task.pid.task === null) return -ESRCH;
+    return mayInspect(opener, this.#task) ? super.open(opener, flags) : -EACCES;
+  }
 }
 
 /** A magic link to a place of the process. */

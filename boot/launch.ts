@@ -1,7 +1,7 @@
 // Starts the processes of a sandbox, gofer and sentry, and stays with them: readiness, signals, the exit status.
 
 import { errnoName } from "../kernel/abi/errno.ts";
-import { NativeHost } from "../native/host.ts";
+import { commandLineHost, type NativeHost } from "../native/host.ts";
 import {
   CLONE_NEWIPC,
   CLONE_NEWNET,
@@ -10,6 +10,7 @@ import {
   CLONE_NEWUSER,
   CLONE_NEWUTS,
   killProcess,
+  loadWhenNeeded,
   receiveLater,
   socketPair,
   SPAWN_AMBIENT,
@@ -116,7 +117,8 @@ export class RunningSandbox {
 
 /** Starts gofer and sentry, both at once. */
 export function launch(options: Launch): RunningSandbox {
-  const host = new NativeHost();
+  loadWhenNeeded();
+  const host = commandLineHost();
   const [control, sentryControl] = socketPair();
   const connections = options.gofer.mounts.map(() => socketPair());
   const logFd = openPath(host, options.debugLog === "" ? "/dev/null" : options.debugLog);

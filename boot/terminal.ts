@@ -24,7 +24,7 @@ import {
   VTIME,
 } from "../kernel/abi/tty.ts";
 import { putTermios, type Termios, TERMIOS_BYTES, termiosOf } from "../kernel/tty/termios.ts";
-import { NativeHost } from "../native/host.ts";
+import { commandLineHost, type NativeHost } from "../native/host.ts";
 import { waitProcess } from "../native/process.ts";
 import { connectUnix, guardTerminal, openPseudoTerminal, reopenTerminal } from "../native/terminal.ts";
 import type { TerminalConfig } from "./sentry_config.ts";
@@ -63,7 +63,7 @@ export function terminalOfCaller(): ContainerTerminal | null {
 /** In the background the terminal is not ours to change: the shell that put us there has it. */
 function isForeground(): boolean {
   const bytes = new Uint8Array(64);
-  if (new NativeHost().ioctl(0, TIOCGPGRP, bytes, 0) < 0) return true;
+  if (commandLineHost().ioctl(0, TIOCGPGRP, bytes, 0) < 0) return true;
   const stat = Deno.readTextFileSync("/proc/self/stat");
   return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2] === String(i32(bytes, 0));
 }
@@ -93,7 +93,7 @@ export function terminalOfRun(size: TerminalConfig["size"]): ContainerTerminal {
 
 /** A new pseudo-terminal whose master goes to whoever listens at `path`, as runc sends it. Throws one line. */
 export function terminalOfSocket(path: string, size: TerminalConfig["size"]): ContainerTerminal {
-  const host = new NativeHost();
+  const host = commandLineHost();
   const socket = connectUnix(path);
   if (socket < 0) throw new Error(`Cannot connect to --console-socket ${path}: errno ${-socket}`);
   const { master, slave } = openPseudoTerminal();
@@ -111,7 +111,7 @@ export function terminalOfSocket(path: string, size: TerminalConfig["size"]): Co
 
 /** A terminal that somebody else has: its settings are kept, changed, and put back. */
 export class CallerTerminal {
-  readonly #host = new NativeHost();
+  readonly #host = commandLineHost();
   readonly #fd: number;
   readonly #before = new Uint8Array(64);
   #guard: { pid: number; release: number } | null = null;

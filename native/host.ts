@@ -1,7 +1,7 @@
 // The sentry's and gofer's Host over native/src/host.rs. Offsets go as two u32 halves: numbers given as u64 are slow.
 
 import type { Host } from "../platform/platform.ts";
-import { nativeLibraryPath } from "./library.ts";
+import { callsWhenNeeded, nativeLibraryPath } from "./library.ts";
 
 const symbols = {
   tsv_host_pread: { parameters: ["i32", "buffer", "u32", "u32", "u32", "u32"], result: "i32" },
@@ -42,12 +42,21 @@ const FDS_MAX = 64;
 /** Polls of a message before the wait sleeps. */
 const RECEIVE_SPINS = 0;
 
+/** The command line's: see callsWhenNeeded(). */
+export function commandLineHost(): NativeHost {
+  return new NativeHost(callsWhenNeeded(symbols));
+}
+
 export class NativeHost implements Host {
   clockFraction = 0;
   receivedFds = 0;
-  readonly #calls: Calls = Deno.dlopen(nativeLibraryPath(), symbols).symbols;
+  readonly #calls: Calls;
   readonly #split = new Float64Array(2);
   readonly #fds = new Int32Array(FDS_MAX + 1);
+
+  constructor(calls: Calls = Deno.dlopen(nativeLibraryPath(), symbols).symbols) {
+    this.#calls = calls;
+  }
 
   pread(fd: number, into: Uint8Array, at: number, length: number, offset: number): number {
     if (at + length > into.length) return -EFAULT;

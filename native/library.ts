@@ -17,3 +17,25 @@ export function nativeLibraryPath(): string {
   }
   throw new Error(`Cannot find the native library: ${NAME} is neither in ${here} nor built`);
 }
+
+/**
+ * Functions of the library, each looked up when it is first called: one costs 0.1 to 0.3 ms, and the command line needs few.
+ * For the command line alone: a role cannot open the library any more once it is confined.
+ */
+export function callsWhenNeeded<S extends Deno.ForeignLibraryInterface>(
+  symbols: S,
+): Deno.DynamicLibrary<S>["symbols"] {
+  const calls = {};
+  for (const name of Object.keys(symbols)) {
+    Object.defineProperty(calls, name, {
+      configurable: true,
+      get() {
+        const library = Deno.dlopen(nativeLibraryPath(), { [name]: symbols[name] });
+        const value = (library.symbols as Record<string, unknown>)[name];
+        Object.defineProperty(calls, name, { value });
+        return value;
+      },
+    });
+  }
+  return calls as Deno.DynamicLibrary<S>["symbols"];
+}

@@ -1,6 +1,6 @@
 // Bindings of native/src/spawn.rs, confine.rs and capabilities.rs: starting the roles' processes and what they give up.
 
-import { nativeLibraryPath } from "./library.ts";
+import { callsWhenNeeded, nativeLibraryPath } from "./library.ts";
 
 const symbols = {
   tsv_spawn: {
@@ -32,6 +32,11 @@ let loaded: Deno.DynamicLibrary<typeof symbols>["symbols"] | null = null;
 
 function calls(): Deno.DynamicLibrary<typeof symbols>["symbols"] {
   return loaded ??= Deno.dlopen(nativeLibraryPath(), symbols).symbols;
+}
+
+/** For the command line: see callsWhenNeeded(). */
+export function loadWhenNeeded(): void {
+  loaded = callsWhenNeeded(symbols);
 }
 
 export const CLONE_NEWNS = 0x20000;

@@ -1,6 +1,6 @@
 // Runs a sandbox with the caller's stdio and signals, to its end.
 
-import { NativeHost } from "../../native/host.ts";
+import { commandLineHost } from "../../native/host.ts";
 import { type Launch, launch } from "../launch.ts";
 import type { ContainerTerminal } from "../terminal.ts";
 
@@ -43,6 +43,6 @@ export async function runAttached(
 
 /** The sentry has its own copies of them now. */
 function releaseOpened(terminal: ContainerTerminal): void {
-  const host = new NativeHost();
+  const host = commandLineHost();
   for (const fd of terminal.opened) host.close(fd);
 }

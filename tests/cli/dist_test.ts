@@ -56,27 +56,14 @@ Deno.test("the guest sees the caller's environment, nothing of the launcher's", 
   assert.deepEqual(names, ["A=1", "DENO_DIR=/nowhere"]);
 });
 
-Deno.test("a caller without root is told what is missing", async () => {
+Deno.test("a caller without root can use it, from a place that only root may write to", async () => {
   const directory = Deno.makeTempDirSync({ prefix: "tsvisor-dist-" });
   try {
     Deno.chmodSync(directory, 0o755);
     const from = (await tsvisorPath()).replace(/\/tsvisor$/, "");
     await command(["cp", "-r", from, `${directory}/dist`]);
-    const argv = [
-      "setpriv",
-      "--reuid=65534",
-      "--regid=65534",
-      "--clear-groups",
-      `${directory}/dist/tsvisor`,
-      ...ECHO,
-    ];
-    const { code, stdout, stderr } = await command(argv, { cwd: "/" });
-    assert.equal(code, 128);
-    assert.equal(stdout, "");
-    assert.match(
-      stderr,
-      /^tsvisor: Cannot start the sandbox's processes: namespaces need root, the caller is not\n$/,
-    );
+    const other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    for (let i = 0; i < 2; i++) await saysHello([...other, `${directory}/dist/tsvisor`], "/");
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }

@@ -11,7 +11,12 @@ const symbols = {
   tsv_host_close: { parameters: ["i32"], result: "i32" },
 } as const;
 
+const waitSymbols = {
+  tsv_packet_wait: { parameters: ["i32", "i32", "f64"], result: "i32", nonblocking: true },
+} as const;
+
 let loaded: Deno.DynamicLibrary<typeof symbols>["symbols"] | null = null;
+let waits: Deno.DynamicLibrary<typeof waitSymbols>["symbols"] | null = null;
 
 function calls(): Deno.DynamicLibrary<typeof symbols>["symbols"] {
   return loaded ??= Deno.dlopen(nativeLibraryPath(), symbols).symbols;
@@ -103,6 +108,12 @@ export class HostPacketDevice {
   /** Waits until frames are there or `also` (a descriptor, -1 = none) is readable; `micros` < 0 = as long as it takes. */
   wait(also: number, micros: number): boolean {
     return this.#calls.tsv_packet_wait(this.fd, also, micros) !== 0;
+  }
+
+  /** As wait(), while the event loop runs: dearer by a thread's hand-over, for waits that may be long. */
+  async waitLater(also: number, micros: number): Promise<boolean> {
+    waits ??= Deno.dlopen(nativeLibraryPath(), waitSymbols).symbols;
+    return await waits.tsv_packet_wait(this.fd, also, micros) !== 0;
   }
 
   close(): void {

@@ -2,7 +2,6 @@
 // our own stack, serves echo, discard and chargen, or is a client. The interface must carry no address of its own and have
 // IPv6 disabled, so that the host never answers.
 
-import { parseArgs } from "node:util";
 import { NativeHost } from "../../native/host.ts";
 import { HostPacketDevice } from "../../native/packet_device.ts";
 import {
@@ -22,6 +21,7 @@ import {
   SoftwareOffload,
   Stack,
 } from "../../netstack/mod.ts";
+import { parse, UsageError } from "../cli/flags.ts";
 import { ServiceLoop, startServices, Transfer } from "./services.ts";
 
 const USAGE =
@@ -56,16 +56,20 @@ const BLOCKING_MICROS_MAX = 5000;
 /** Longest wait for the device: with nothing to do it may as well be an hour, signals end it. */
 const WAIT_MICROS_MAX = 3600e6;
 
-class UsageError extends Error {}
-
-type Values = ReturnType<typeof parse>;
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: false, strict: true }).values;
-  } catch (error) {
-    throw new UsageError((error as Error).message.split("\n")[0]);
-  }
+interface Values {
+  readonly device?: string;
+  readonly tap?: string;
+  readonly address?: readonly string[];
+  readonly gateway?: readonly string[];
+  readonly mac?: string;
+  readonly mtu?: string;
+  readonly pcap?: string;
+  readonly congestion?: string;
+  readonly "no-offload"?: boolean;
+  readonly stats?: boolean;
+  readonly connect?: string;
+  readonly send?: string;
+  readonly receive?: string;
 }
 
 /** Everything that runs: the stack, its device, and the file it logs to. */
@@ -246,7 +250,7 @@ function endpointOf(text: string): EndpointAddress {
 
 async function main(args: readonly string[]): Promise<number> {
   try {
-    const values = parse(args);
+    const values = parse(args, OPTIONS, false).values as Values;
     const running = start(values);
     const code = values.connect === undefined ? await serve(running, values) : await connect(running, values);
     if (values.stats === true) console.error(running.stack.statisticsText());

@@ -30,19 +30,19 @@ const USAGE =
   [--connect=HOST:PORT --send=N|--receive=N]`;
 
 const OPTIONS = {
-  device: { type: "string" },
-  tap: { type: "string" },
-  address: { type: "string", multiple: true },
-  gateway: { type: "string", multiple: true },
-  mac: { type: "string" },
-  mtu: { type: "string" },
-  pcap: { type: "string" },
-  congestion: { type: "string" },
-  "no-offload": { type: "boolean" },
-  stats: { type: "boolean" },
-  connect: { type: "string" },
-  send: { type: "string" },
-  receive: { type: "string" },
+  device: { type: "string", about: "interface to open by AF_PACKET" },
+  tap: { type: "string", about: "TAP to open or make" },
+  address: { type: "string", multiple: true, about: "own address with prefix length" },
+  gateway: { type: "string", multiple: true, about: "default gateway" },
+  mac: { type: "string", about: "own hardware address" },
+  mtu: { type: "string", about: "largest packet" },
+  pcap: { type: "string", about: "write all packets to this file" },
+  congestion: { type: "string", about: "cubic or reno" },
+  "no-offload": { type: "boolean", about: "no checksum and segmentation offload" },
+  stats: { type: "boolean", about: "print all counters at the end" },
+  connect: { type: "string", about: "be a client of ADDRESS:PORT" },
+  send: { type: "string", about: "bytes to send" },
+  receive: { type: "string", about: "bytes to receive" },
 } as const;
 
 const SMALL_PACKETS = 8192;

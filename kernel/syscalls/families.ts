@@ -30,6 +30,7 @@ import { SOCKET_MESSAGE_CALLS } from "./socket_message.ts";
 import { STAT_CALLS } from "./stat.ts";
 import { SYSTEM_CALLS } from "./system.ts";
 import { MESSAGE_QUEUE_CALLS } from "./system_v_message.ts";
+import { SECCOMP_CALLS } from "./seccomp.ts";
 import { SEMAPHORE_CALLS } from "./system_v_semaphore.ts";
 import { SHARED_MEMORY_CALLS } from "./system_v_memory.ts";
 import { TIME_CALLS } from "./time.ts";
@@ -65,6 +66,7 @@ export const FAMILIES: readonly SyscallFamily[] = [
   PROCESS_MEMORY_CALLS,
   RLIMIT_CALLS,
   SCHED_CALLS,
+  SECCOMP_CALLS,
   SEMAPHORE_CALLS,
   SHARED_MEMORY_CALLS,
   SIGNAL_CALLS,

@@ -12,6 +12,7 @@ import type { Task } from "../task/task.ts";
 import { unfinished } from "../util/assert.ts";
 import { latin1ToBytes } from "../util/bytes.ts";
 import type { Args } from "./args.ts";
+import { seccompMode, setSeccompMode } from "./seccomp.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 /** Bytes of comm with its NUL (TASK_COMM_LEN). */
@@ -52,9 +53,9 @@ function prctl(task: Task, args: Args): number {
       bytes.set(latin1ToBytes(task.name));
       return task.memory.copyOut(value, bytes, 0, COMM_BYTES) < 0 ? -EFAULT : 0;
     case T.PR_GET_SECCOMP:
-      return T.SECCOMP_MODE_DISABLED;
+      return seccompMode(task);
     case T.PR_SET_SECCOMP:
-      return unfinished("prctl PR_SET_SECCOMP", EINVAL);
+      return setSeccompMode(task, value, args.word(2));
     case T.PR_GET_TSC:
       return putInt(task, value, PR_TSC_ENABLE);
     case T.PR_SET_TSC:
@@ -338,7 +339,7 @@ export const PRCTL_CALLS: SyscallFamily = {
     nr: { x64: 157, arm64: 167 },
     args: { option: "int", arg2: "word", arg3: "word", arg4: "word", arg5: "word" },
     returns: "int",
-    support: partial("no seccomp, no syscall user dispatch; PR_SET_MM only moves what /proc shows"),
+    support: partial("no syscall user dispatch; PR_SET_MM only moves what /proc shows"),
     run: prctl,
   },
   arch_prctl: {
@@ -359,12 +360,5 @@ export const PRCTL_CALLS: SyscallFamily = {
     returns: "int",
     support: FULL,
     run: archPrctl,
-  },
-  seccomp: {
-    nr: { x64: 317, arm64: 277 },
-    args: { operation: "uint", flags: "uint", args: "word" },
-    returns: "int",
-    support: { level: "none", note: "filters of guests are not built yet" },
-    run: refuse,
   },
 };

@@ -202,6 +202,7 @@ function newChild(
     signals,
   );
   child.name = task.name;
+  child.seccomp = task.seccomp;
   child.personality = task.personality;
   child.scheduling = task.scheduling.forChild();
   // As the host has it: a copy of the address space keeps its area.

@@ -7,6 +7,7 @@ import { ERESTART_RESTARTBLOCK, ERESTARTSYS } from "../abi/errno.ts";
 import type { Kernel } from "../kernel.ts";
 import { deliverSignals } from "../signal/deliver.ts";
 import { forceFault } from "../signal/send.ts";
+import { refuseCall } from "./seccomp.ts";
 import { endLingering, exitGroup, exitKilled } from "./exit.ts";
 import { BLOCKED, NO_RESULT, type Task, TaskState } from "./task.ts";
 
@@ -57,7 +58,8 @@ function handleEvent(kernel: Kernel, table: CallTable, task: Task): void {
     takeArgument(words, 5, thread, REG.R9);
     task.progress = 0;
     task.scratch = null;
-    finish(kernel, task, call(kernel, table, task));
+    const refused = task.seccomp === null ? null : refuseCall(task);
+    finish(kernel, task, refused === null ? call(kernel, table, task) : refused.result);
     return;
   }
   task.syscallNumber = -1;

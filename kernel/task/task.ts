@@ -8,6 +8,7 @@ import type { SyscallHandler } from "../syscalls/table.ts";
 import { Waiter, type WaitListener, type WaitQueue } from "../util/wait_queue.ts";
 import type { Deadlined } from "../util/deadline_heap.ts";
 import type { Kernel } from "../kernel.ts";
+import type { Seccomp } from "./seccomp.ts";
 import type { FutexWaiter } from "./futex_queue.ts";
 import type { Pid } from "./pid.ts";
 import { Scheduling } from "./scheduling.ts";
@@ -98,6 +99,8 @@ export class Task implements WaitListener, Deadlined {
   rseqAddress = 0;
   rseqLength = 0;
   rseqSignature = 0;
+  /** seccomp(2): what it may call; null = everything. */
+  seccomp: Seccomp = null;
   /** personality(2). */
   personality = 0;
   readonly startNanos: number;

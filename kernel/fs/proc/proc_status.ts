@@ -21,6 +21,7 @@ import {
 import { residentMemory } from "../../mm/residency.ts";
 import { PAGE_SIZE, PROT_EXEC, PROT_WRITE } from "../../abi/memory.ts";
 import { SIG_DFL, SIG_IGN } from "../../abi/signal.ts";
+import { STRICT } from "../../task/seccomp.ts";
 import type { CapabilitySet } from "../../task/credentials.ts";
 import { type Task, TaskState } from "../../task/task.ts";
 import { nanosToTicks } from "../../task/usage.ts";
@@ -250,8 +251,8 @@ export function statusText(fs: ProcFilesystem, task: Task): string {
     `CapBnd:\t${capabilities(credentials.bounding)}`,
     `CapAmb:\t${capabilities(credentials.ambient)}`,
     `NoNewPrivs:\t${credentials.noNewPrivs ? 1 : 0}`,
-    "Seccomp:\t0",
-    "Seccomp_filters:\t0",
+    `Seccomp:\t${task.seccomp === null ? 0 : task.seccomp === STRICT ? 1 : 2}`,
+    `Seccomp_filters:\t${task.seccomp === null || task.seccomp === STRICT ? 0 : task.seccomp.count}`,
     "Speculation_Store_Bypass:\tunknown",
     "SpeculationIndirectBranch:\tunknown",
     `Cpus_allowed:\t${cpuMask(allowed, cpus)}`,

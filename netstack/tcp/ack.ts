@@ -14,16 +14,22 @@ import {
   undoIfSpurious,
 } from "./recovery.ts";
 import { RecoveryPhase } from "./recovery_state.ts";
+import { Limit } from "./limits.ts";
 import { LOST, RETRANSMITTED, SACKED, type SentSegment } from "./sent_list.ts";
 
 const DUPLICATE_ACKS = 3;
 /** What an acknowledgement has brought; one object, for the call. */
 class Delivery {
+  /** Bytes acknowledged, bytes newly SACKed, and of both together those not known to have arrived before. */
   acked = 0;
   sacked = 0;
+  arrived = 0;
   /** When the first and the last of the delivered segments that were sent once had been sent; 0 = none. */
   firstSentAt = 0;
   lastSentAt = 0;
+  /** What had been delivered when that last one was sent, and when that was known. */
+  prior = 0;
+  priorAt = 0;
   isDsack = false;
 }
 const delivery = new Delivery();
@@ -45,16 +51,21 @@ export function takeAck(
   const inFlightBefore = connection.inFlight;
   delivery.acked =
     delivery.sacked =
+    delivery.arrived =
     delivery.firstSentAt =
     delivery.lastSentAt =
+    delivery.prior =
+    delivery.priorAt =
       0;
   delivery.isDsack = false;
+  recovery.forwardBefore = recovery.forwardMost;
   updateWindow(connection, ack, window, sequence);
   if (connection.hasSack && options.sackCount > 0) takeSacks(connection, ack, options, now);
   const advanced = ack - connection.sendUna | 0;
   if (advanced > 0) takeAdvance(connection, ack, advanced, now);
   else if (isDuplicate(connection, ack, payload, window, previousWindow)) takeDuplicate(connection);
   measure(connection, advanced, options, now);
+  if (delivery.arrived > 0) countDelivery(connection, flags, now);
   if (recovery.isUndoPossible) undoIfSpurious(connection, options, advanced > 0, delivery.isDsack, now);
   if (recovery.phase !== RecoveryPhase.Open && (ack - recovery.point | 0) >= 0) {
     endOfRecovery(connection, now);
@@ -83,21 +94,20 @@ function updateWindow(connection: Connection, ack: number, window: number, seque
 function takeAdvance(connection: Connection, ack: number, advanced: number, now: number): void {
   const { sent, sendBuffer, recovery } = connection;
   while (sent.first !== null && (ack - sent.first.end | 0) >= 0) {
-    deliver(connection, sent.first, now);
+    deliver(connection, sent.first, sent.first.bytes, now);
     sent.shift();
   }
   const first = sent.first;
   if (first !== null && (ack - first.sequence | 0) > 0) {
-    deliver(connection, first, now);
+    deliver(connection, first, ack - first.sequence | 0, now);
     sent.trim(first, ack);
   }
   const isFinAcked = connection.isFinSent && ack === connection.sendNext;
   const bytes = advanced - (isFinAcked ? 1 : 0);
   connection.sendUna = ack;
-  connection.lastAdvanceAt = now;
+  connection.timerFrom = now;
   delivery.acked = bytes;
   connection.bytesAcked += bytes;
-  recovery.delivered += bytes;
   if ((ack - recovery.forwardMost | 0) > 0) recovery.forwardMost = ack;
   // Without SACK: so much of what duplicates stood for is explained now.
   recovery.renoSackedBytes = Math.max(
@@ -106,6 +116,10 @@ function takeAdvance(connection: Connection, ack: number, advanced: number, now:
   );
   recovery.duplicateAcks = 0;
   if (recovery.phase !== RecoveryPhase.Recovery) recovery.renoSackedBytes = 0;
+  if (connection.backoff > 0) {
+    connection.timeoutRecoveries++;
+    connection.timeoutNanos += now - connection.timeoutBegan;
+  }
   connection.backoff = 0;
   connection.stalledAt = 0;
   if (bytes > 0) {
@@ -115,8 +129,9 @@ function takeAdvance(connection: Connection, ack: number, advanced: number, now:
     if (wasFull && connection.isWritable) connection.notify(POLLOUT | POLLWRNORM);
   }
   if (recovery.isProbing && (ack - recovery.probeEnd | 0) >= 0) endProbe(connection);
-  if (connection.endpoint === null) return;
-  connection.keepaliveProbes = 0;
+  if (connection.sent.first === null && connection.unsentBytes === 0) {
+    connection.limits.enter(Limit.Idle, now);
+  }
 }
 
 /** RFC 8985 section 7.4.2: an acknowledgement beyond the probe without a D-SACK says that the probe repaired a loss. */
@@ -125,12 +140,13 @@ function endProbe(connection: Connection): void {
   recovery.isProbing = false;
   if (!recovery.wasProbeRetransmit || delivery.isDsack || recovery.phase !== RecoveryPhase.Open) return;
   connection.tcp.statistics.TCPLossProbeRecovery++;
-  connection.threshold = connection.congestion.onLoss(connection, connection.inFlight, 0);
+  connection.threshold = connection.congestion.onLoss(connection, connection.window, 0);
   connection.window = Math.max(connection.threshold, 2 * connection.segmentBytes);
 }
 
-function deliver(connection: Connection, segment: SentSegment, now: number): void {
+function deliver(connection: Connection, segment: SentSegment, bytes: number, now: number): void {
   if ((segment.flags & SACKED) !== 0) return;
+  delivery.arrived += bytes;
   noteSentOnce(segment);
   noteDelivered(connection, segment, now);
 }
@@ -141,7 +157,10 @@ function noteSentOnce(segment: SentSegment): void {
   if (delivery.firstSentAt === 0 || segment.sentAt < delivery.firstSentAt) {
     delivery.firstSentAt = segment.sentAt;
   }
-  if (segment.sentAt > delivery.lastSentAt) delivery.lastSentAt = segment.sentAt;
+  if (segment.sentAt <= delivery.lastSentAt) return;
+  delivery.lastSentAt = segment.sentAt;
+  delivery.prior = segment.delivered;
+  delivery.priorAt = segment.deliveredAt;
 }
 
 /** RFC 2018 and RFC 2883. */
@@ -165,18 +184,19 @@ function takeSacks(connection: Connection, ack: number, options: TcpOptions, now
       if ((segment.sequence - end | 0) >= 0) break;
       if ((segment.flags & SACKED) !== 0 || (segment.end - start | 0) <= 0) continue;
       if ((segment.sequence - start | 0) < 0) {
-        sent.split(segment, start);
+        if (!sent.split(segment, start)) break;
         continue;
       }
-      if ((segment.end - end | 0) > 0) sent.split(segment, end);
+      if ((segment.end - end | 0) > 0 && !sent.split(segment, end)) break;
       delivery.sacked += segment.bytes;
+      delivery.arrived += segment.bytes;
       noteSentOnce(segment);
       noteDelivered(connection, segment, now);
       sent.setFlags(segment, SACKED);
       if ((segment.end - recovery.forwardMost | 0) > 0) recovery.forwardMost = segment.end;
+      segment = sent.joinSacked(segment);
     }
   }
-  recovery.delivered += delivery.sacked;
 }
 
 /** RFC 2883 section 4: below the acknowledgement, or inside the second block. */
@@ -212,7 +232,7 @@ function takeDuplicate(connection: Connection): void {
     recovery.renoSackedBytes + connection.segmentBytes,
     Math.max(0, connection.outstanding - connection.segmentBytes),
   );
-  delivery.sacked = connection.segmentBytes;
+  delivery.sacked = delivery.arrived = connection.segmentBytes;
   if (recovery.duplicateAcks === DUPLICATE_ACKS && recovery.phase === RecoveryPhase.Open) {
     markFirstLost(connection);
   }
@@ -238,6 +258,18 @@ function measure(connection: Connection, advanced: number, options: TcpOptions, 
   if (millis >= 0 && millis < 0x7fff_ffff / 2) connection.rtt.sample(Math.max(millis, 1) * 1e6, now);
 }
 
+/** How much has arrived, and how fast: the rate between the moments that the newest segment was sent and now. */
+function countDelivery(connection: Connection, flags: number, now: number): void {
+  const { recovery } = connection;
+  recovery.delivered += delivery.arrived;
+  recovery.deliveredAt = now;
+  if ((flags & ECE) !== 0 && connection.hasEcn) recovery.deliveredMarked += delivery.arrived;
+  const nanos = Math.max(now - delivery.priorAt, connection.rtt.min);
+  if (delivery.priorAt > 0 && nanos > 0) {
+    recovery.deliveryRate = (recovery.delivered - delivery.prior) * 1e9 / nanos;
+  }
+}
+
 /** Loss and growth of the window. */
 function adjust(connection: Connection, inFlightBefore: number, now: number): void {
   const { recovery, sent } = connection;
@@ -247,7 +279,7 @@ function adjust(connection: Connection, inFlightBefore: number, now: number): vo
   if (recovery.phase === RecoveryPhase.Recovery) {
     // A partial acknowledgement without SACK: the next segment is missing too (RFC 6582).
     if (!connection.hasSack && delivery.acked > 0) markFirstLost(connection);
-    reduceProportionally(connection, delivery.acked + delivery.sacked, delivery.acked > 0);
+    reduceProportionally(connection, delivery.arrived, delivery.acked > 0);
     return;
   }
   if (delivery.acked <= 0) return;
@@ -259,16 +291,16 @@ function adjust(connection: Connection, inFlightBefore: number, now: number): vo
   const isSlowStart = connection.window < connection.threshold;
   const isUsed = recovery.isWindowLimited || isSlowStart && connection.window < 2 * inFlightBefore;
   const rtt = delivery.lastSentAt > 0 ? now - delivery.lastSentAt : 0;
-  if (isUsed) connection.congestion.onAck(connection, delivery.acked, rtt, now);
+  if (isUsed) connection.congestion.onAck(connection, delivery.arrived, rtt, now);
   if (connection.outstanding === 0) recovery.isWindowLimited = false;
 }
 
 /** RFC 3168 section 6.1.2: once a round trip, as for a loss. */
 function takeCongestionMark(connection: Connection, now: number): void {
   const { recovery } = connection;
-  if (recovery.phase !== RecoveryPhase.Open || (connection.sendUna - recovery.point | 0) < 0) return;
+  if (recovery.phase !== RecoveryPhase.Open || (connection.sendUna - recovery.point | 0) <= 0) return;
   recovery.point = connection.sendNext;
-  connection.threshold = connection.congestion.onLoss(connection, connection.inFlight, now);
+  connection.threshold = connection.congestion.onLoss(connection, connection.window, now);
   connection.window = Math.max(connection.threshold, connection.segmentBytes);
   connection.sendsCwr = true;
 }

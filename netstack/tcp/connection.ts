@@ -150,8 +150,8 @@ export class Connection implements Deferred, TimerOwner, Window {
   hasDsack = false;
   lastReceivedAt = 0;
   lastSentAt = 0;
-  /** When sendUna last moved. */
-  lastAdvanceAt = 0;
+  /** When the retransmission timer began anew: sendUna has moved, a probe was sent (RFC 6298 section 5.3). */
+  timerFrom = 0;
   lastChallengeAt = -1e9;
 
   // Options of the endpoint that output looks at, copied so that it need not ask.
@@ -188,12 +188,15 @@ export class Connection implements Deferred, TimerOwner, Window {
   outOfOrder = 0;
   /** What the peer's segments hold, as far as seen. */
   peerSegmentBytes = 536;
-  lastDataReceivedAt = 0;
+  lastDataReceivedAt = -1e9;
+  /** Both sides take turns: acknowledgements wait for answers. */
+  isInteractive = false;
   readonly limits = new Limits();
   /** Retransmission timeouts, those that were recovered from, and the time spent in them. */
   timeouts = 0;
   timeoutRecoveries = 0;
   timeoutNanos = 0;
+  timeoutBegan = 0;
 
   constructor(tcp: Tcp, isV4: boolean) {
     this.tcp = tcp;

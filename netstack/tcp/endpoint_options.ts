@@ -251,7 +251,15 @@ export abstract class ConfiguredEndpoint extends Endpoint {
         if (this.listener !== null) this.listener.deferRetries = deferRetriesOf(value);
         return 0;
       case OPT.QUICKACK:
-        if (connection !== null) connection.quickAcks = value !== 0 ? 16 : 0;
+        if (connection === null) return 0;
+        connection.isInteractive = value === 0;
+        if (value === 0) return 0;
+        connection.quickAcks = Math.max(connection.quickAcks, 1);
+        // What is owed goes now.
+        if (connection.unackedBytes > 0) {
+          connection.mustAck = true;
+          connection.wantOutput();
+        }
         return 0;
       case OPT.BINDTOIFINDEX:
         if (value !== 0 && this.stack.nics[value] === undefined) return -ENODEV;

@@ -19,8 +19,8 @@ import { canReceive, TcpState } from "./state.ts";
 const CHALLENGE_NANOS = 500e6;
 /** RFC 7323 section 5.5: a timestamp this old says nothing any more (24 days). */
 const PAWS_NANOS = 24 * 86_400e9;
-/** Acknowledgement at once after so many full segments (RFC 5681 section 4.2). */
-const SEGMENTS_PER_ACK = 2;
+/** Acknowledgements at once at the start and after a pause, while the peer's window is small (Linux: quickack). */
+const QUICK_ACKS = 16;
 
 /** The segment's packet has its transport header at packet.at. */
 export function receiveSegment(connection: Connection, segment: Segment, packet: Packet, now: number): void {
@@ -29,11 +29,10 @@ export function receiveSegment(connection: Connection, segment: Segment, packet:
     receiveInSynSent(connection, segment, packet, now);
     return;
   }
-  const wasIdle = now - connection.lastReceivedAt > connection.rtt.timeout;
-  connection.lastReceivedAt = now;
-  if (wasIdle) connection.quickAcks = 16;
   // First: sequence number and timestamp.
   if (!isAcceptable(connection, segment, now)) return;
+  connection.lastReceivedAt = now;
+  connection.keepaliveProbes = 0;
   const { flags } = segment;
   // Second: reset, RFC 5961 section 3.2: only at the very next number, else a challenge.
   if ((flags & RST) !== 0) {
@@ -129,6 +128,7 @@ function takeSynOptions(connection: Connection, segment: Segment, now: number): 
 export function open(connection: Connection, now: number): void {
   connection.move(TcpState.Established);
   connection.startWindow();
+  connection.lastReceivedAt = now;
   connection.lastAckSent = connection.receiveNext;
   connection.stalledAt = 0;
   connection.backoff = 0;
@@ -319,6 +319,11 @@ function takeData(connection: Connection, segment: Segment, packet: Packet, now:
   const { statistics } = connection.tcp;
   let { sequence, payload: length, payloadAt: at } = segment;
   connection.dataSegmentsIn += segment.pieces;
+  const isAfterPause = now - connection.lastDataReceivedAt > connection.rtt.timeout;
+  if (isAfterPause && connection.bytesReceived > 0) connection.quickAcks = QUICK_ACKS;
+  connection.lastDataReceivedAt = now;
+  const size = segment.pieces > 1 ? packet.gsoBytes : segment.payload;
+  if (size > connection.peerSegmentBytes || segment.pieces > 1) connection.peerSegmentBytes = size;
   if ((packet.tos & 3) === 3 && connection.hasEcn) connection.sendsEce = true;
   if ((segment.flags & CWR) !== 0) connection.sendsEce = (packet.tos & 3) === 3 && connection.hasEcn;
   // What was received already is cut off in front, what is beyond the window behind.
@@ -366,10 +371,10 @@ function takeData(connection: Connection, segment: Segment, packet: Packet, now:
   connection.bytesReceived += moved;
   connection.unackedBytes += length;
   tuneReceiveBuffer(connection, segment, now);
-  // Filling a gap is told at once too, and so is every second full segment.
+  // Filling a gap is told at once too, and so is more than one full segment (RFC 5681 section 4.2).
   const isGap = moved > length || receiveBuffer.hasGap;
-  const isDue = connection.unackedBytes >= SEGMENTS_PER_ACK * connection.segmentBytes ||
-    connection.quickAcks > 0;
+  const isDue = connection.unackedBytes > connection.peerSegmentBytes ||
+    connection.quickAcks > 0 && !connection.isInteractive;
   if (isGap || isDue || segment.pieces > 1 || connection.sendsEce) {
     connection.mustAck = true;
     connection.wantOutput();

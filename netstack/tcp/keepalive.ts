@@ -36,10 +36,7 @@ export function onKeepAliveTimer(connection: Connection, now: number): void {
     !endpoint.isKeepAlive || connection.state === TcpState.Closed || connection.state === TcpState.SynSent
   ) return;
   const idle = endpoint.keepIdleSeconds * 1e9;
-  const since = Math.max(
-    connection.lastReceivedAt,
-    connection.keepaliveProbes > 0 ? 0 : connection.lastSentAt,
-  );
+  const since = connection.lastReceivedAt;
   // Data that is out is probe enough; what was heard meanwhile puts it off.
   if (connection.outstanding > 0 || connection.keepaliveProbes === 0 && now - since < idle) {
     timers.set(connection.keepaliveTimer, connection.outstanding > 0 ? now + idle : since + idle);

@@ -308,7 +308,9 @@ export class Listener {
     connection.hasTimestamps = request.hasTimestamps;
     connection.hasEcn = request.hasEcn;
     connection.timestampOffset = request.timestampOffset;
-    connection.timestampRecent = request.timestampRecent;
+    connection.timestampRecent = segment.options.hasTimestamps
+      ? segment.options.timestamp
+      : request.timestampRecent;
     connection.timestampRecentAt = now;
     connection.peerMss = request.peerMss === 0
       ? (connection.isV4 ? 536 : 1220)

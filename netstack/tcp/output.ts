@@ -29,6 +29,7 @@ import {
   URG,
 } from "../wire/tcp.ts";
 import type { Connection } from "./connection.ts";
+import { Limit } from "./limits.ts";
 import { RecoveryPhase } from "./recovery_state.ts";
 import { LOST, RETRANSMITTED, SACKED, type SentSegment } from "./sent_list.ts";
 import { canReceive, canSend, TcpState } from "./state.ts";
@@ -42,6 +43,11 @@ const WINDOW_MAX = 65_535;
 /** Delayed acknowledgement: Linux' least. */
 export const DELAYED_ACK_NANOS = 40e6;
 
+/** ECN-capable, RFC 3168 section 5. */
+const ECT0 = 2;
+
+/** What sendData() sends was sent before. */
+let isAgain = false;
 const sacks = new Int32Array(2 * SACK_BLOCKS_MAX);
 
 /** Sends what may be sent now. */
@@ -63,8 +69,19 @@ export function output(connection: Connection, now: number): void {
     state === TcpState.Closing;
   if (isOpen) sends += sendNew(connection, now, SENDS_MAX - sends);
   if (sends >= SENDS_MAX) connection.wantOutput();
+  noteLimit(connection, now);
   if (connection.mustAck) sendAck(connection, now);
   armRetransmit(connection, now);
+}
+
+/** What holds the connection back now, for TCP_INFO. */
+function noteLimit(connection: Connection, now: number): void {
+  const isWaiting = connection.unsentBytes > 0;
+  let limit = Limit.Busy;
+  if (!isWaiting) limit = connection.sent.first === null ? Limit.Idle : Limit.Busy;
+  else if (connection.sendWindow - connection.outstanding < connection.segmentBytes) limit = Limit.Receiver;
+  else if (connection.sendBuffer.used >= connection.sendBytesMax) limit = Limit.Buffer;
+  connection.limits.enter(limit, now);
 }
 
 /** The route may have changed, and with it the segment size. */
@@ -119,7 +136,9 @@ export function retransmit(connection: Connection, segment: SentSegment, now: nu
   const pieces = Math.max(1, Math.ceil(bytes / segmentSize(connection)));
   connection.retransmits += pieces;
   connection.tcp.statistics.RetransSegs += pieces;
+  isAgain = true;
   sendData(connection, segment.sequence, bytes, isFin, now);
+  isAgain = false;
 }
 
 /** New data and FIN; number of trains sent. */
@@ -127,7 +146,11 @@ function sendNew(connection: Connection, now: number, sendsMax: number): number 
   const { recovery } = connection;
   let sends = 0;
   shrinkAfterIdle(connection, now);
-  while (sends < sendsMax && !connection.isFinSent) {
+  // An answer soon after data: the two sides take turns, and acknowledgements travel with answers (Linux: pingpong).
+  if (connection.unsentBytes > 0 && now - connection.lastDataReceivedAt < DELAYED_ACK_NANOS) {
+    connection.isInteractive = true;
+  }
+  while (sends < sendsMax && !connection.isFinSent && !connection.sent.isFull) {
     const unsent = connection.unsentBytes;
     const wantsFin = connection.isFinQueued;
     if (unsent === 0 && !wantsFin) break;
@@ -157,7 +180,9 @@ function sendNew(connection: Connection, now: number, sendsMax: number): number 
     const sequence = connection.sendNext;
     connection.sendNext = sequence + bytes + (isFin ? 1 : 0) | 0;
     if (isFin) connection.isFinSent = true;
-    connection.sent.push(sequence, connection.sendNext, now);
+    const record = connection.sent.push(sequence, connection.sendNext, now);
+    record.delivered = recovery.delivered;
+    record.deliveredAt = recovery.deliveredAt || now;
     if (recovery.phase === RecoveryPhase.Recovery) recovery.prrOut += bytes;
     sendData(connection, sequence, bytes, isFin, now);
     connection.corkedAt = 0;
@@ -243,7 +268,8 @@ function sendData(
     flags |= CWR;
     connection.sendsCwr = false;
   }
-  if (connection.hasEcn && bytes > 0) packet.tos = 2;
+  // RFC 3168 section 6.1.5: what is sent again is not ECN-capable.
+  if (connection.hasEcn && bytes > 0 && !isAgain) packet.tos = ECT0;
   if (bytes > size) {
     packet.gso = connection.isV4 ? Gso.Tcp4 : Gso.Tcp6;
     packet.gsoBytes = size;

@@ -8,6 +8,8 @@ import { LOST, RETRANSMITTED, SACKED, type SentSegment } from "./sent_list.ts";
 
 /** RFC 8985 section 6.2: duplicates that stand for a loss before reordering was seen. */
 const DUPLICATE_SEGMENTS = 3;
+/** tcp_max_reordering. */
+const REORDERING_MAX = 300;
 
 /** A segment has arrived: RACK remembers the one sent last (RFC 8985 section 6.2, steps 1 to 3). */
 export function noteDelivered(connection: Connection, segment: SentSegment, now: number): void {
@@ -23,8 +25,12 @@ export function noteDelivered(connection: Connection, segment: SentSegment, now:
     recovery.rackRtt = rtt;
   }
   // Delivered below what had already arrived, and sent once: it was reordered.
-  const isBehind = (segment.end - recovery.forwardMost | 0) < 0;
-  if (isBehind && segment.retransmits === 0 && connection.hasSack) recovery.hasReordering = true;
+  const isBehind = (segment.end - recovery.forwardBefore | 0) < 0;
+  if (!isBehind || segment.retransmits > 0 || !connection.hasSack) return;
+  recovery.hasReordering = true;
+  recovery.reorderSeen++;
+  const extent = Math.ceil((recovery.forwardBefore - segment.sequence | 0) / connection.segmentBytes);
+  recovery.reordering = Math.min(Math.max(recovery.reordering, extent), REORDERING_MAX);
 }
 
 /** Marks what must be lost by now, and sets the timer for what may be (RFC 8985 section 6.2, step 5). */
@@ -39,6 +45,8 @@ export function detectLosses(connection: Connection, now: number): void {
     if ((segment.flags & (LOST | RETRANSMITTED)) === LOST) continue;
     const isBefore = segment.sentAt < recovery.rackSentAt ||
       segment.sentAt === recovery.rackSentAt && (segment.end - recovery.rackEnd | 0) < 0;
+    // In the order they were sent, but for those sent again.
+    if (!isBefore && segment.retransmits === 0) break;
     if (!isBefore) continue;
     const remaining = segment.sentAt + wait - now;
     if (remaining <= 0) {

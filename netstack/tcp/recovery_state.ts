@@ -28,6 +28,8 @@ export class RecoveryState {
   reorderPersist = 0;
   /** Highest sequence SACKed or acknowledged. */
   forwardMost = 0;
+  /** The same before the acknowledgement at hand: what arrives below it now was overtaken. */
+  forwardBefore = 0;
 
   // Proportional rate reduction.
   prrDelivered = 0;

@@ -16,7 +16,9 @@ export class SentSegment {
   /** How often it was sent again. */
   retransmits = 0;
   flags = 0;
-  /** Bytes delivered on the connection when it was sent, and whether the sender had nothing more to send: for rates. */
+  /** Bytes delivered on the connection when it was first sent, and when that was: for the rate. */
+  delivered = 0;
+  deliveredAt = 0;
   next: SentSegment | null = null;
   previous: SentSegment | null = null;
 
@@ -25,6 +27,8 @@ export class SentSegment {
   }
 }
 
+/** Records of one connection at most: beyond it nothing new is sent and none is cut, whatever blocks a peer reports. */
+export const SENT_MAX = 8192;
 const FREE_MAX = 4096;
 let free: SentSegment | null = null;
 let freeCount = 0;
@@ -57,7 +61,7 @@ export class SentList {
   retransmittedBytes = 0;
 
   /** Notes what was just sent for the first time. */
-  push(sequence: number, end: number, now: number): void {
+  push(sequence: number, end: number, now: number): SentSegment {
     const segment = take();
     segment.sequence = sequence;
     segment.end = end;
@@ -67,6 +71,7 @@ export class SentList {
     else this.last.next = segment;
     this.last = segment;
     this.count++;
+    return segment;
   }
 
   /** Sets or clears flags, and keeps the sums. */
@@ -101,8 +106,35 @@ export class SentList {
     this.setFlags(segment, flags);
   }
 
-  /** Cuts `segment` at `sequence`; the second part follows it with the same notes. */
-  split(segment: SentSegment, sequence: number): void {
+  get isFull(): boolean {
+    return this.count >= SENT_MAX;
+  }
+
+  /** Joins neighbours that are SACKed with `segment`, which is: the list stays as short as there are holes. */
+  joinSacked(segment: SentSegment): SentSegment {
+    const { previous, next } = segment;
+    if (next !== null && (next.flags & SACKED) !== 0) {
+      segment.end = next.end;
+      this.#unlink(next);
+    }
+    if (previous === null || (previous.flags & SACKED) === 0) return segment;
+    previous.end = segment.end;
+    this.#unlink(segment);
+    return previous;
+  }
+
+  #unlink(segment: SentSegment): void {
+    if (segment.previous === null) this.first = segment.next;
+    else segment.previous.next = segment.next;
+    if (segment.next === null) this.last = segment.previous;
+    else segment.next.previous = segment.previous;
+    this.count--;
+    giveBack(segment);
+  }
+
+  /** Cuts `segment` at `sequence`; the second part follows it with the same notes. False when there are too many. */
+  split(segment: SentSegment, sequence: number): boolean {
+    if (this.isFull) return false;
     const { flags } = segment;
     this.setFlags(segment, 0);
     const tail = take();
@@ -110,6 +142,8 @@ export class SentList {
     tail.end = segment.end;
     tail.sentAt = segment.sentAt;
     tail.retransmits = segment.retransmits;
+    tail.delivered = segment.delivered;
+    tail.deliveredAt = segment.deliveredAt;
     segment.end = sequence;
     tail.previous = segment;
     tail.next = segment.next;
@@ -119,6 +153,7 @@ export class SentList {
     this.count++;
     this.setFlags(segment, flags);
     this.setFlags(tail, flags);
+    return true;
   }
 
   clear(): void {

@@ -24,6 +24,7 @@ export class TcpStatistics {
   ListenDrops = 0;
   TCPPureAcks = 0;
   TCPSackRecovery = 0;
+  TCPSACKReneging = 0;
   TCPRenoRecovery = 0;
   TCPLostRetransmit = 0;
   TCPFastRetrans = 0;

@@ -36,8 +36,13 @@ export function armRetransmit(connection: Connection, now: number): void {
   }
   if (connection.retransmitMode === RetransmitMode.Reorder && retransmitTimer.isSet) return;
   // RFC 6298 section 5.3: what is acknowledged starts the time anew.
-  const from = Math.max(sent.first.sentAt, connection.lastAdvanceAt);
-  const timeoutAt = from + timeoutNanos(connection);
+  const from = Math.max(sent.first.sentAt, connection.timerFrom);
+  let timeoutAt = from + timeoutNanos(connection);
+  // The user's limit may come first.
+  if (connection.userTimeoutNanos > 0) {
+    const began = connection.stalledAt || sent.first.sentAt;
+    timeoutAt = Math.min(timeoutAt, began + Math.max(connection.userTimeoutNanos, RTO_MIN_NANOS));
+  }
   const probeAt = probeTime(connection, now);
   if (probeAt < timeoutAt) connection.setRetransmit(RetransmitMode.Probe, Math.max(probeAt, now));
   else connection.setRetransmit(RetransmitMode.Timeout, Math.max(timeoutAt, now));
@@ -57,7 +62,7 @@ function probeTime(connection: Connection, _now: number): number {
   if (!isApt) return NEVER;
   let wait = 2 * rtt.smoothed;
   if (connection.outstanding <= connection.segmentBytes) wait += MAX_ACK_DELAY_NANOS;
-  return Math.max(connection.lastSentAt, connection.lastAdvanceAt) + Math.max(wait, PROBE_NANOS_MIN);
+  return Math.max(connection.lastSentAt, connection.timerFrom) + Math.max(wait, PROBE_NANOS_MIN);
 }
 
 export function onRetransmitTimer(connection: Connection, now: number): void {
@@ -124,6 +129,17 @@ function onTimeout(connection: Connection, now: number): void {
   }
   statistics.TCPTimeouts++;
   statistics.TCPSlowStartRetrans++;
+  if (connection.backoff === 0) {
+    connection.timeouts++;
+    connection.timeoutBegan = now;
+  }
+  // RFC 2018 section 8: SACKed and yet not acknowledged after all this time, it was thrown away.
+  if ((first.flags & SACKED) !== 0) {
+    statistics.TCPSACKReneging++;
+    for (let segment: SentSegment | null = first; segment !== null; segment = segment.next) {
+      sent.setFlags(segment, segment.flags & ~SACKED);
+    }
+  }
   if (connection.backoff === 0 && recovery.phase !== RecoveryPhase.Loss) {
     rememberForUndo(connection);
     connection.threshold = connection.congestion.onLoss(connection, connection.window, now);
@@ -168,6 +184,7 @@ function onProbe(connection: Connection, now: number): void {
     recovery.wasProbeRetransmit = true;
   }
   recovery.probeEnd = connection.sendNext;
+  connection.timerFrom = now;
   armRetransmit(connection, now);
 }
 

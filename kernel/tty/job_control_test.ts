@@ -28,9 +28,11 @@ import { PROCESS_CALLS } from "../syscalls/process.ts";
 import { SIGNAL_CALLS } from "../syscalls/signal.ts";
 import type { Task } from "../task/task.ts";
 import { latin1ToBytes } from "../util/bytes.ts";
+import { Waiter } from "../util/wait_queue.ts";
 import type { Inode } from "../vfs/inode.ts";
 import { BASE, Processes, WAITS } from "../../tests/support/processes.ts";
 import { MasterFile } from "./master_file.ts";
+import { OUTPUT_BYTES_MAX } from "./output.ts";
 import { SlaveFile } from "./slave_file.ts";
 import { Terminal } from "./terminal.ts";
 
@@ -278,6 +280,27 @@ Deno.test("VMIN counts no more than the buffer, and nothing for a nonblocking re
   equal(d.read(d.leader), -EAGAIN);
   d.type("c");
   equal(d.read(d.leader), 1);
+});
+
+Deno.test("a writer goes on when its output is taken at the very moment it is told", () => {
+  const d = new Desk();
+  const bytes = new Uint8Array(4096);
+  let taken = 0, isSlow = true;
+  const taker = new Waiter({
+    onReady: () => {
+      for (let n = 1; n > 0 && !isSlow;) {
+        taken += n = Math.max(0, d.terminal.readMaster(bytes, 0, bytes.length));
+      }
+    },
+  });
+  d.terminal.masterQueue.add(taker, POLLIN);
+  const page = 4096;
+  for (let i = 0; i < OUTPUT_BYTES_MAX / page; i++) {
+    equal(d.p.syscall(d.leader, SYS.write, 1, A, page), page);
+  }
+  isSlow = false;
+  equal(d.p.syscall(d.leader, SYS.write, 1, A, page), page);
+  equal(taken, OUTPUT_BYTES_MAX + page);
 });
 
 Deno.test("in packet mode the master hears of flow control and flushes", () => {

@@ -29,10 +29,8 @@ const SPACE = 0x20;
 const TAB_COLUMNS = 8;
 /** Bytes that one character becomes at most: a tab. */
 const EXPANDED_BYTES_MAX = 8;
-/** Characters worked on at once. */
-const CHUNK_BYTES = 2048;
 
-const chunk = new Uint8Array(CHUNK_BYTES * EXPANDED_BYTES_MAX);
+const chunk = new Uint8Array(OUTPUT_BYTES_MAX);
 
 export class Output {
   termios: Termios;
@@ -63,23 +61,35 @@ export class Output {
   write(from: Uint8Array, at: number, length: number): number {
     if (this.isStopped) return 0;
     if ((this.termios.oflag & OPOST) === 0) return this.#ring.push(from, at, length);
+    const hasRuns = (this.termios.oflag & OLCUC) === 0;
     let done = 0;
     while (done < length) {
-      const end = Math.min(length, done + CHUNK_BYTES);
-      const free = Math.min(this.#ring.free, chunk.length);
       const before = done;
+      if (hasRuns) done += this.#writeRun(from, at + done, length - done);
+      // What is not plain text, up to the next that is.
+      const free = Math.min(this.#ring.free, chunk.length);
       let used = 0;
-      while (done < end && free - used >= EXPANDED_BYTES_MAX) {
-        used = this.#process(from[at + done++], chunk, used);
-      }
-      // The last bytes of room are for characters that need no more.
-      while (done < end && used < free && isPlain(from[at + done])) {
-        used = this.#process(from[at + done++], chunk, used);
+      while (done < length) {
+        const c = from[at + done];
+        if (hasRuns && isPrintable(c)) break;
+        if (used + (isPlain(c) ? 1 : EXPANDED_BYTES_MAX) > free) break;
+        used = this.#process(c, chunk, used);
+        done++;
       }
       this.#ring.push(chunk, 0, used);
       if (done === before) break;
     }
     return done;
+  }
+
+  /** Printable ASCII from the start of `length` bytes goes out as it is; gives back how many bytes went. */
+  #writeRun(from: Uint8Array, at: number, length: number): number {
+    const most = Math.min(length, this.#ring.free);
+    let n = 0;
+    while (n < most && isPrintable(from[at + n])) n++;
+    this.#ring.push(from, at, n);
+    this.#column += n;
+    return n;
   }
 
   /** One character after OPOST into `into` at `used`; gives back where the next goes. */
@@ -185,6 +195,11 @@ export class Output {
     this.#column = Math.max(0, this.#column - steps);
     return steps;
   }
+}
+
+/** Moves the cursor by one, whatever the settings. */
+function isPrintable(c: number): boolean {
+  return c >= SPACE && c < 0x7f;
 }
 
 /** Needs no more room than itself. */

@@ -168,7 +168,9 @@ export class Terminal implements LinePort, SessionTerminal {
 
   writeSlave(from: Uint8Array, at: number, length: number): number {
     if (!this.isMasterOpen) return -EIO;
-    const n = this.line.write(from, at, length);
+    let n = this.line.write(from, at, length);
+    // Whoever takes the output may have made room when it heard of it: nobody would tell us again.
+    if (n === 0 && this.line.output.hasRoom) n = this.line.write(from, at, length);
     return n === 0 && length > 0 ? -EAGAIN : n;
   }
 

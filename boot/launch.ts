@@ -64,6 +64,11 @@ export class RunningSandbox {
     this.#control = control;
   }
 
+  /** Our end of the control socket. */
+  get controlFd(): number {
+    return this.#control;
+  }
+
   /** Waits until the container runs. Throws StartError with the sentry's reason. */
   async ready(): Promise<void> {
     const message = await this.#next();
@@ -90,6 +95,10 @@ export class RunningSandbox {
       if (message === null) {
         this.kill();
         return SIGKILL;
+      }
+      if (message.kind === "failed") {
+        this.kill();
+        throw new StartError(message.message, message.code);
       }
       if (message.kind !== "exit") continue;
       if (IS_BUNDLED) rememberCompiled(DIRECTORY);
@@ -187,7 +196,7 @@ function setOomScore(pids: readonly number[], score: number): void {
 
 function openPath(host: NativeHost, path: string): number {
   const fd = host.openForAppend(path);
-  if (fd < 0) throw new StartError(`Cannot open ${path}: errno ${-fd}`, 128);
+  if (fd < 0) throw new StartError(`Cannot open ${path}: ${errnoName(-fd)}`, 128);
   return fd;
 }
 

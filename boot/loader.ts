@@ -2,18 +2,7 @@
 
 import { errnoName } from "../kernel/abi/errno.ts";
 import { EACCES, ENOENT, ENOTDIR } from "../kernel/abi/errno.ts";
-import {
-  AT_FDCWD,
-  MS_NOATIME,
-  MS_NODEV,
-  MS_NOEXEC,
-  MS_NOSUID,
-  MS_RDONLY,
-  MS_RELATIME,
-  O_RDONLY,
-  O_RDWR,
-  O_WRONLY,
-} from "../kernel/abi/file.ts";
+import { AT_FDCWD, MS_RDONLY, MS_RELATIME, O_RDONLY, O_RDWR, O_WRONLY, S_IFREG } from "../kernel/abi/file.ts";
 import { GoferClient } from "../gofer/client.ts";
 import { FILESYSTEMS } from "../kernel/fs/registry.ts";
 import { TCGETS } from "../kernel/abi/tty.ts";
@@ -46,26 +35,21 @@ import { setTerminal } from "../kernel/tty/job_control.ts";
 import type { Terminal } from "../kernel/tty/terminal.ts";
 import { termiosOf } from "../kernel/tty/termios.ts";
 import { HostClock } from "../kernel/time/clock.ts";
-import { utf8ToByteString } from "../kernel/util/bytes.ts";
+import { bytesToLatin1, utf8ToByteString } from "../kernel/util/bytes.ts";
 import { FdTable } from "../kernel/vfs/fd_table.ts";
 import type { File } from "../kernel/vfs/file.ts";
 import { bind } from "../kernel/vfs/mounting.ts";
 import type { Filesystem } from "../kernel/vfs/filesystem.ts";
 import { FsContext } from "../kernel/vfs/fs_context.ts";
-import type { Inode } from "../kernel/vfs/inode.ts";
 import { MountNamespace, newMount } from "../kernel/vfs/mount.ts";
-import { acrossMounts, Path } from "../kernel/vfs/path.ts";
+import { Path } from "../kernel/vfs/path.ts";
+import { openPath } from "../kernel/vfs/open.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import type { Host, Platform } from "../platform/platform.ts";
 import * as CAPABILITY from "../kernel/abi/task.ts";
 import { StartError } from "./messages.ts";
-import {
-  type MountConfig,
-  type ProcessConfig,
-  SENTRY_FDS,
-  type SentryConfig,
-  type TerminalConfig,
-} from "./sentry_config.ts";
+import { addMounts, mountPoint } from "./mounts.ts";
+import { type ProcessConfig, SENTRY_FDS, type SentryConfig, type TerminalConfig } from "./sentry_config.ts";
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -92,10 +76,16 @@ export function loadContainer(config: SentryConfig, host: Host, platform: Platfo
   const rootPath = new Path(rootMount, rootMount.root);
   const task = firstTask(config, kernel, platform, mounts, rootPath);
   if (config.process.diesOfSignals) task.threadGroup.isUnkillable = false;
-  for (const mount of sorted(config.mounts)) addMount(task, mounts, mount, gofers);
+  // Until its program starts the first task is root, whoever it will be: it builds the container.
+  const { credentials } = task;
+  task.credentials = newCredentials(0, 0, [], ALL_CAPABILITIES);
+  addMounts(task, mounts, config, gofers);
+  makeDirectory(task, config.process.cwd);
+  const home = config.process.wantsHome ? homeOf(task, config.process.uid) : "";
+  task.credentials = credentials;
   openStdio(task, config, openConsole(task, config.process.terminal));
   enterDirectory(task, config.process.cwd);
-  startProgram(task, config.process);
+  startProgram(task, config.process, home);
   return kernel;
 }
 
@@ -182,89 +172,6 @@ function limitsOf(process: ProcessConfig, memoryBytes: number): Rlimits {
   return limits;
 }
 
-/** Parents before children; equal ones in the order given. */
-function sorted(mounts: readonly MountConfig[]): MountConfig[] {
-  const depth = (mount: MountConfig) => mount.destination.split("/").filter((part) => part !== "").length;
-  return [...mounts].sort((a, b) => depth(a) - depth(b));
-}
-
-const FLAG_OPTIONS: Readonly<Record<string, number>> = {
-  ro: MS_RDONLY,
-  nosuid: MS_NOSUID,
-  nodev: MS_NODEV,
-  noexec: MS_NOEXEC,
-  noatime: MS_NOATIME,
-  relatime: MS_RELATIME,
-};
-/** Options that say what holds anyway, or mean the host's mount tree. */
-const IGNORED_OPTIONS = new Set(
-  "rw suid dev exec atime bind rbind private rprivate slave rslave strictatime norelatime diratime nodiratime sync async defaults newinstance"
-    .split(" "),
-);
-
-function addMount(
-  task: Task,
-  namespace: MountNamespace,
-  mount: MountConfig,
-  gofers: readonly GoferFilesystem[],
-): void {
-  let flags = 0;
-  const data: string[] = [];
-  for (const option of mount.options) {
-    if (FLAG_OPTIONS[option] !== undefined) flags |= FLAG_OPTIONS[option];
-    else if (!IGNORED_OPTIONS.has(option)) data.push(option);
-  }
-  const fs = filesystemOf(task, mount, data.join(","), gofers);
-  const at = mountPoint(task, namespace, mount.destination, fs.root.isDirectory);
-  namespace.attach(newMount(fs, utf8ToByteString(mount.source || mount.type), flags | MS_RELATIME), at);
-}
-
-function filesystemOf(
-  task: Task,
-  mount: MountConfig,
-  data: string,
-  gofers: readonly GoferFilesystem[],
-): Filesystem {
-  if (mount.gofer >= 0) return gofers[mount.gofer];
-  const type = task.kernel.filesystems.get(mount.type);
-  if (type === undefined) {
-    throw new StartError(`Cannot mount ${mount.destination}: type "${mount.type}" is unknown`, 128);
-  }
-  const fs = type.mount(task, utf8ToByteString(mount.source), utf8ToByteString(data));
-  if (typeof fs === "number") {
-    throw new StartError(`Cannot mount ${mount.destination}: ${errnoName(-fs)} for options "${data}"`, 128);
-  }
-  return fs;
-}
-
-/** The place to mount at, made where it is missing. */
-function mountPoint(task: Task, namespace: MountNamespace, destination: string, isDirectory: boolean): Path {
-  let at = acrossMounts(namespace, task.fs.root);
-  const parts = utf8ToByteString(destination).split("/").filter((part) => part !== "" && part !== ".");
-  for (let i = 0; i < parts.length; i++) {
-    const name = parts.slice(0, i + 1).join("/");
-    const found = resolve(task, AT_FDCWD, `/${name}`, FOLLOW);
-    if (typeof found !== "number") {
-      at = found;
-      continue;
-    }
-    if (found !== -ENOENT) {
-      throw new StartError(`Cannot mount ${destination}: ${errnoName(-found)} at /${name}`, 128);
-    }
-    at = makePoint(at, parts[i], destination, isDirectory || i < parts.length - 1);
-  }
-  return at;
-}
-
-function makePoint(directory: Path, name: string, destination: string, isDirectory: boolean): Path {
-  const node = { uid: 0, gid: 0 };
-  const made: Inode | number = isDirectory
-    ? directory.inode.mkdir(name, { ...node, mode: 0o40755 })
-    : directory.inode.create(name, { ...node, mode: 0o100644 });
-  if (typeof made === "number") throw new StartError(`Cannot mount ${destination}: ${errnoName(-made)}`, 128);
-  return new Path(directory.mount, directory.dentry.add(name, made));
-}
-
 /** Host descriptors stdio is copied between. */
 const INPUT_FD = 0;
 const OUTPUT_FD = 1;
@@ -322,18 +229,49 @@ function openStdio(task: Task, config: SentryConfig, console: File | null): void
   console?.drop();
 }
 
+/** A working directory that is missing is made, as runc does. */
+function makeDirectory(task: Task, path: string): void {
+  if (resolve(task, AT_FDCWD, utf8ToByteString(path), FOLLOW) === -ENOENT) {
+    mountPoint(task, task.namespaces.mount, path, true);
+  }
+}
+
 function enterDirectory(task: Task, cwd: string): void {
-  const name = utf8ToByteString(cwd);
-  let path = resolve(task, AT_FDCWD, name, FOLLOW);
-  if (path === -ENOENT) path = mountPoint(task, task.namespaces.mount, cwd, true);
+  const path = resolve(task, AT_FDCWD, utf8ToByteString(cwd), FOLLOW);
   if (typeof path === "number") throw new StartError(`Cannot enter ${cwd}: ${errnoName(-path)}`, 128);
   if (!path.inode.isDirectory) throw new StartError(`Cannot enter ${cwd}: ${errnoName(ENOTDIR)}`, 128);
   task.fs.cwd = path;
 }
 
-function startProgram(task: Task, process: ProcessConfig): void {
+/** Bytes of the container's /etc/passwd that are looked at. */
+const PASSWD_BYTES_MAX = 1024 * 1024;
+
+/** Home directory of `uid` by the container's /etc/passwd, "/" where it says nothing. */
+function homeOf(task: Task, uid: number): string {
+  const path = resolve(task, AT_FDCWD, "/etc/passwd", FOLLOW);
+  // A FIFO or a device of that name would have us wait.
+  if (typeof path === "number" || path.inode.type !== S_IFREG) return "/";
+  const file = openPath(task, path, O_RDONLY);
+  if (typeof file === "number") return "/";
+  const bytes = new Uint8Array(PASSWD_BYTES_MAX);
+  let length = 0;
+  while (length < bytes.length) {
+    const n = file.read(task, bytes, length, bytes.length - length, length);
+    if (n <= 0) break;
+    length += n;
+  }
+  file.drop();
+  for (const line of bytesToLatin1(bytes, 0, length).split("\n")) {
+    const fields = line.split(":");
+    if (fields.length >= 6 && fields[2] === String(uid)) return fields[5] === "" ? "/" : fields[5];
+  }
+  return "/";
+}
+
+function startProgram(task: Task, process: ProcessConfig, home: string): void {
   const argv = process.args.map(utf8ToByteString);
   const envp = process.env.map(utf8ToByteString);
+  if (home !== "" && !envp.some((entry) => entry.startsWith("HOME="))) envp.push(`HOME=${home}`);
   const name = findProgram(task, argv[0], envp);
   const failure = executeFirst(task, name, argv, envp);
   if (failure !== null) throw new StartError(failure.reason, failure.errno === ENOENT ? 127 : 126);

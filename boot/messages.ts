@@ -3,7 +3,7 @@
 /** Sentry to CLI. */
 export type SentryMessage =
   | { readonly kind: "ready" }
-  /** It could not start: one sentence, and the exit code the CLI ends with. */
+  /** It could not start, or could not go on: one sentence, and the exit code the CLI ends with. */
   | { readonly kind: "failed"; readonly message: string; readonly code: number }
   /** The container has ended, wait(2) status. */
   | { readonly kind: "exit"; readonly status: number };

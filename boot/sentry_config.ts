@@ -28,6 +28,8 @@ export interface ProcessConfig {
   readonly capabilities: Readonly<Record<CapabilitySetName, readonly string[]>> | null;
   readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
   readonly noNewPrivileges: boolean;
+  /** HOME of its user by /etc/passwd, should the environment have none. */
+  readonly wantsHome: boolean;
   /** Signals with default action end it although it is an init: `do` runs a program, not a system. */
   readonly diesOfSignals: boolean;
   /** null = stdio are the host's descriptors as they are. */
@@ -56,6 +58,11 @@ export interface SentryConfig {
   readonly gofers: readonly { readonly isReadOnly: boolean; readonly isExclusive: boolean }[];
   readonly root: { readonly isReadOnly: boolean; readonly hasOverlay: boolean };
   readonly mounts: readonly MountConfig[];
+  /** Hidden, and shown read-only, where they exist. */
+  readonly maskedPaths: readonly string[];
+  readonly readonlyPaths: readonly string[];
+  /** Values below /proc/sys by their names with dots. */
+  readonly sysctl: Readonly<Record<string, string>>;
   readonly process: ProcessConfig;
   readonly hostname: string;
   readonly domainname: string;

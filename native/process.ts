@@ -9,6 +9,7 @@ const symbols = {
   },
   tsv_wait: { parameters: ["i32", "i32"], result: "i32" },
   tsv_kill: { parameters: ["i32", "i32"], result: "i32" },
+  tsv_borrow: { parameters: ["i32", "i32"], result: "i32" },
   tsv_socketpair: { parameters: ["buffer"], result: "i32" },
   tsv_die_with_parent: { parameters: [], result: "i32" },
   tsv_confine_files: { parameters: ["i32"], result: "i32" },
@@ -98,6 +99,11 @@ export function waitProcess(pid: number, mayWait: boolean): number {
 
 export function killProcess(pid: number, signal: number): number {
   return calls().tsv_kill(pid, signal);
+}
+
+/** A copy of descriptor `fd` of process `pid`, or -errno: the caller must be allowed to trace it. */
+export function borrowDescriptor(pid: number, fd: number): number {
+  return calls().tsv_borrow(pid, fd);
 }
 
 /** A connected pair of SOCK_SEQPACKET sockets. Throws where the host has no descriptors left. */

@@ -18,7 +18,7 @@ const FORWARDED: readonly (readonly [Deno.Signal, number])[] = [
 export async function runAttached(
   options: Launch,
   terminal: ContainerTerminal | null,
-  onStart: (pid: number) => void = () => {},
+  onStart: (pid: number, controlFd: number) => void = () => {},
 ): Promise<number> {
   const sandbox = launch(options);
   if (terminal !== null) releaseOpened(terminal);
@@ -31,7 +31,7 @@ export async function runAttached(
   try {
     terminal?.caller?.makeRawGuarded();
     await sandbox.ready();
-    onStart(sandbox.sentryPid);
+    onStart(sandbox.sentryPid, sandbox.controlFd);
     const status = await sandbox.exited();
     return (status & 0x7f) === 0 ? status >> 8 & 0xff : 128 + (status & 0x7f);
   } finally {

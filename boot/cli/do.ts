@@ -65,6 +65,9 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
         gofer: -1,
       },
     ],
+    maskedPaths: [],
+    readonlyPaths: [],
+    sysctl: {},
     process: {
       args: words,
       env: [...callerEnvironment(), ...extra],
@@ -76,6 +79,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
       capabilities: null,
       rlimits: [{ type: "RLIMIT_NOFILE", soft: 1024 * 64, hard: 1024 * 1024 }],
       noNewPrivileges: false,
+      wantsHome: false,
       diesOfSignals: true,
       terminal: terminal?.config ?? null,
     },

@@ -44,7 +44,7 @@ export const GLOBAL_OPTIONS: Options = {
   overlay2: {
     type: "string",
     value: "MODE",
-    about: "root:memory (default: writes to the root stay in memory) or none",
+    about: "none (default: what is written to the root of a bundle stays there) or root:memory",
   },
   log: { type: "string", value: "FILE", about: "append errors to FILE" },
   "log-format": { type: "string", value: "text|json", about: "of --log" },
@@ -83,12 +83,19 @@ export function parseGlobal(argv: readonly string[]): Parsed {
   if (!(PLATFORM_NAMES as readonly string[]).includes(platform)) {
     throw new UsageError(`Unknown platform "${platform}": it is one of ${PLATFORM_NAMES.join(", ")}`);
   }
-  const overlay = String(values.overlay2 ?? "root:memory");
+  const overlay = String(values.overlay2 ?? "none");
+  if (overlay !== "none" && overlay !== "root:memory") {
+    throw new UsageError(`--overlay2: "${overlay}" is not none or root:memory`);
+  }
+  const logFormat = String(values["log-format"] ?? "text");
+  if (logFormat !== "text" && logFormat !== "json") {
+    throw new UsageError(`--log-format: "${logFormat}" is not text or json`);
+  }
   const flags: GlobalFlags = {
     root: String(values.root ?? defaultRoot()),
     platform: platform as GlobalFlags["platform"],
     log: String(values.log ?? ""),
-    logFormat: String(values["log-format"] ?? "text"),
+    logFormat,
     debugLog: String(values["debug-log"] ?? ""),
     strace: values.strace === true,
     overlay: overlay === "none" ? "none" : "memory",

@@ -1,11 +1,15 @@
 // tsvisor state, list, kill, delete: commands on the state directory.
 
-import { killProcess } from "../../native/process.ts";
-import { StateDirectory } from "../oci/state.ts";
+import { errnoName, ESRCH } from "../../kernel/abi/errno.ts";
+import { NativeHost } from "../../native/host.ts";
+import { borrowDescriptor, killProcess } from "../../native/process.ts";
+import { sendJson } from "../descriptors.ts";
+import { type ContainerState, startTicksOf, StateDirectory } from "../oci/state.ts";
 import { signalNumber } from "../signals.ts";
 import { OCI_VERSION } from "../version.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
 
+const SIGKILL = 9;
 /** Longest a forced delete waits for the processes to go, milliseconds. */
 const DELETE_MILLIS_MAX = 5000;
 
@@ -42,18 +46,31 @@ export function stateCommand(args: string[], flags: GlobalFlags): number {
 
 export function listCommand(args: string[], flags: GlobalFlags): number {
   const { values } = parse(args, LIST_OPTIONS, false);
+  const format = values.format ?? "table";
+  if (format !== "table" && format !== "json") {
+    throw new UsageError(`--format: "${format}" is not table or json`);
+  }
   const states = new StateDirectory(flags.root).list();
   if (values.quiet === true) {
     for (const { id } of states) console.log(id);
-  } else if (values.format === "json") {
-    console.log(JSON.stringify(states.map((state) => ({ ociVersion: OCI_VERSION, ...state }))));
+  } else if (format === "json") {
+    const entries = states.map(({ id, pid, status, bundle, created, annotations, owner }) => (
+      { ociVersion: OCI_VERSION, id, pid, status, bundle, rootfs: "", created, annotations, owner }
+    ));
+    console.log(JSON.stringify(entries));
   } else {
-    console.log("ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER");
-    for (const s of states) {
-      console.log(`${s.id}\t${s.pid}\t${s.status}\t${s.bundle}\t${s.created}\t${s.owner}`);
-    }
+    printTable([
+      ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"],
+      ...states.map((s) => [s.id, String(s.pid), s.status, s.bundle, s.created, s.owner]),
+    ]);
   }
   return 0;
+}
+
+/** Columns as runc's: as wide as their widest cell and two spaces, at least 12. */
+function printTable(rows: readonly string[][]): void {
+  const widths = rows[0].map((_, i) => Math.max(12, 2 + Math.max(...rows.map((row) => row[i].length))));
+  for (const row of rows) console.log(row.map((cell, i) => cell.padEnd(widths[i])).join("").trimEnd());
 }
 
 export function killCommand(args: string[], flags: GlobalFlags): number {
@@ -65,43 +82,40 @@ export function killCommand(args: string[], flags: GlobalFlags): number {
   if (state.status !== "running") {
     throw new Error(`Cannot signal container "${state.id}" in state ${state.status}`);
   }
-  // The sentry is init of its namespace: SIGKILL ends it and all; others reach the container's init through its CLI.
-  const result = number === 9 ? killProcess(state.pid, 9) : signalThroughParent(state.pid, number);
-  if (result < 0) throw new Error(`Cannot signal container "${state.id}": errno ${-result}`);
+  // The sentry is init of its namespace: SIGKILL ends it and all.
+  const result = number === SIGKILL ? killProcess(state.pid, SIGKILL) : sendSignal(state, number);
+  if (result < 0) throw new Error(`Cannot signal container "${state.id}": ${errnoName(-result)}`);
   return 0;
 }
 
-/** The CLI that runs the container attached forwards what it gets. */
-function signalThroughParent(pid: number, signal: number): number {
-  const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  const parent = Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[1]);
-  return parent > 1 ? killProcess(parent, signal) : -3;
+/** Over the control socket of the command that runs it, as that command itself would. */
+function sendSignal(state: ContainerState, signal: number): number {
+  const { pid, startTicks, controlFd } = state.runner;
+  if (controlFd < 0 || startTicksOf(pid) !== startTicks) return -ESRCH;
+  const fd = borrowDescriptor(pid, controlFd);
+  if (fd < 0) return fd;
+  const host = new NativeHost();
+  const isSent = sendJson(host, fd, { kind: "signal", signal });
+  host.close(fd);
+  return isSent ? 0 : -ESRCH;
 }
 
 export async function deleteCommand(args: string[], flags: GlobalFlags): Promise<number> {
   const { values, words } = parse(args, DELETE_OPTIONS, false);
   const id = onlyId(words, "delete");
   const states = new StateDirectory(flags.root);
-  const state = values.force === true ? readOrNull(states, id) : states.read(id);
+  const state = values.force === true ? states.find(id) : states.read(id);
   if (state === null) return 0;
-  if (state.status === "running" || state.status === "creating") {
+  if (state.status !== "stopped") {
     if (values.force !== true) {
-      throw new Error("cannot delete container that is not stopped without --force flag");
+      throw new Error(`Cannot delete container "${id}" in state ${state.status} without --force`);
     }
-    if (state.pid > 0) killProcess(state.pid, 9);
+    if (state.pid > 0) killProcess(state.pid, SIGKILL);
     const end = Date.now() + DELETE_MILLIS_MAX;
-    while (Date.now() < end && readOrNull(states, id)?.status === "running") {
+    while (Date.now() < end && states.find(id)?.status === "running") {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
   states.remove(id);
   return 0;
-}
-
-function readOrNull(states: StateDirectory, id: string): ReturnType<StateDirectory["read"]> | null {
-  try {
-    return states.read(id);
-  } catch {
-    return null;
-  }
 }

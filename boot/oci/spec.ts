@@ -1,9 +1,12 @@
 // The OCI bundle's config.json (runtime-spec 1.2): its schema, and reading it with one clear line for what is wrong.
 
+import * as CAPABILITY from "../../kernel/abi/task.ts";
+import { RLIMIT_NAMES } from "../../kernel/task/rlimits.ts";
 import * as z from "../schema.ts";
 
 const text = z.optional(z.string());
 const texts = z.optional(z.array(z.string()));
+const paths = z.optional(z.array(z.string().check(z.startsWith("/", "must be an absolute path"))));
 const amount = z.optional(z.number());
 const count = z.number().check(z.int(), z.nonnegative());
 const absolutePath = z.string().check(z.startsWith("/", "must be an absolute path"));
@@ -43,7 +46,9 @@ const processSchema = z.object({
   })),
   rlimits: z.optional(z.array(rlimitSchema)),
   noNewPrivileges: z.optional(z.boolean()),
-  oomScoreAdj: z.optional(z.number().check(z.int())),
+  oomScoreAdj: z.optional(z.number().check(z.int(), z.gte(-1000), z.lte(1000))),
+  apparmorProfile: text,
+  selinuxLabel: text,
 });
 
 const resourcesSchema = z.object({
@@ -60,7 +65,13 @@ export const configSchema = z.object({
   domainname: z.optional(z.string().check(z.maxLength(64))),
   mounts: z.optional(z.array(mountSchema)),
   annotations: z.optional(z.record(z.string(), z.string())),
-  linux: z.optional(z.object({ resources: z.optional(resourcesSchema) })),
+  linux: z.optional(z.object({
+    resources: z.optional(resourcesSchema),
+    sysctl: z.optional(z.record(z.string(), z.string())),
+    maskedPaths: paths,
+    readonlyPaths: paths,
+    rootfsPropagation: text,
+  })),
 });
 
 export type OciConfig = z.infer<typeof configSchema>;
@@ -78,20 +89,74 @@ export function readBundle(bundle: string): OciConfig {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new Error(`Cannot read ${path}: not JSON: ${(error as Error).message}`);
+    throw new Error(`Cannot read ${path}: it is not JSON: ${(error as Error).message}`);
   }
   const parsed = configSchema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  const field = issue.path.map((part, i) =>
+  if (!parsed.success) {
+    const { path: place, message } = parsed.error.issues[0];
+    throw new Error(`Cannot read ${path}: ${fieldOf(place)}: ${message}${found(value, place)}`);
+  }
+  const wrong = problemOf(parsed.data);
+  if (wrong !== null) throw new Error(`Cannot read ${path}: ${wrong}`);
+  return parsed.data;
+}
+
+/** "mounts[2].options". */
+function fieldOf(path: readonly PropertyKey[]): string {
+  if (path.length === 0) return "the document";
+  return path.map((part, i) =>
     typeof part === "number" ? `[${part}]` : i === 0 ? String(part) : `.${String(part)}`
   )
     .join("");
-  throw new Error(`Cannot read ${path}: ${field === "" ? "the document" : field}: ${issue.message}`);
+}
+
+const FOUND_CHARACTERS_MAX = 60;
+
+/** What stands at `path` instead, for the end of a message. */
+function found(document: unknown, path: readonly PropertyKey[]): string {
+  let value = document;
+  for (const part of path) value = (value as Record<PropertyKey, unknown> | null | undefined)?.[part];
+  if (value === undefined) return "";
+  const text = JSON.stringify(value);
+  const shown = text.length > FOUND_CHARACTERS_MAX ? `${text.slice(0, FOUND_CHARACTERS_MAX)}...` : text;
+  return `, found ${shown}`;
+}
+
+const CAPABILITY_SETS = ["bounding", "effective", "inheritable", "permitted", "ambient"] as const;
+
+/** What a schema does not say: names from lists of the kernel's, fields that depend on each other. */
+function problemOf({ process, linux }: OciConfig): string | null {
+  for (const set of CAPABILITY_SETS) {
+    for (const [i, name] of (process.capabilities?.[set] ?? []).entries()) {
+      const isKnown = /^CAP_[A-Z_]+$/.test(name) && name in CAPABILITY;
+      if (!isKnown) return `process.capabilities.${set}[${i}]: unknown capability "${name}"`;
+    }
+  }
+  const limited = new Set<string>();
+  for (const [i, { type, soft, hard }] of (process.rlimits ?? []).entries()) {
+    const field = `process.rlimits[${i}]`;
+    if (!RLIMIT_NAMES.includes(type)) return `${field}.type: unknown limit "${type}"`;
+    if (limited.has(type)) return `${field}.type: ${type} is there twice`;
+    if (soft > hard) return `${field}.soft: ${soft} is above the hard limit ${hard}`;
+    limited.add(type);
+  }
+  for (const [field, list] of [["args", process.args], ["env", process.env ?? []]] as const) {
+    const at = list.findIndex((text) => text.includes("\0"));
+    if (at >= 0) return `process.${field}[${at}]: a NUL byte in ${JSON.stringify(list[at])}`;
+  }
+  if (process.selinuxLabel) {
+    return `process.selinuxLabel: "${process.selinuxLabel}" cannot be given, there is no SELinux`;
+  }
+  const propagation = linux?.rootfsPropagation ?? "";
+  if (!["", "private", "rprivate", "slave", "rslave"].includes(propagation)) {
+    return `linux.rootfsPropagation: "${propagation}" cannot be given: nothing propagates out of a sandbox`;
+  }
+  return null;
 }
 
 function reason(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/ \(os error \d+\).*/, "");
 }

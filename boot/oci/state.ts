@@ -1,4 +1,4 @@
-// The state directory: one JSON file a container, written atomically under a lock. Linux peers: runc's state.json.
+// The state directory: one JSON file a container, changed under a lock, each change at once. Linux peers: runc's state.json.
 
 /** What a container's file holds; `status` is worked out when it is read. */
 export interface ContainerState {
@@ -12,9 +12,14 @@ export interface ContainerState {
   readonly status: "creating" | "created" | "running" | "stopped";
   /** Start time of `pid` in clock ticks, so that a reused number is not taken for ours. */
   readonly startTicks: string;
+  /** The process that runs it: pid, start time, and the number of its control descriptor (-1 = none yet). */
+  readonly runner: { readonly pid: number; readonly startTicks: string; readonly controlFd: number };
 }
 
-const ID = /^[\w+.-]{1,1024}$/;
+const ID = /^[\w+.-]+$/;
+/** A file name is 255 bytes at most, and the longest of ours is an id with a suffix. */
+const ID_CHARACTERS_MAX = 200;
+const FILE_SUFFIX = ".json";
 
 export class StateDirectory {
   readonly root: string;
@@ -24,9 +29,21 @@ export class StateDirectory {
 
   #path(id: string): string {
     if (!ID.test(id) || id === "." || id === "..") {
-      throw new Error(`Container id "${id}" is not valid: letters, digits, _ + . -`);
+      throw new Error(`Container id ${JSON.stringify(id)} is not valid: it has letters, digits, _ + . -`);
     }
-    return `${this.root}/${id}.json`;
+    if (id.length > ID_CHARACTERS_MAX) {
+      throw new Error(
+        `Container id "${
+          id.slice(0, 20)
+        }..." is not valid: ${id.length} characters, at most ${ID_CHARACTERS_MAX}`,
+      );
+    }
+    return `${this.root}/${id}${FILE_SUFFIX}`;
+  }
+
+  /** Throws when the id cannot be or is in use. */
+  check(id: string): void {
+    if (fileExists(this.#path(id))) throw new Error(`Container "${id}" already exists`);
   }
 
   /** Takes the id: fails when it is in use. */
@@ -34,55 +51,97 @@ export class StateDirectory {
     const path = this.#path(state.id);
     try {
       Deno.mkdirSync(this.root, { recursive: true, mode: 0o711 });
-      Deno.writeTextFileSync(path, JSON.stringify(state), { createNew: true, mode: 0o600 });
     } catch (error) {
-      if (error instanceof Deno.errors.AlreadyExists) {
-        throw new Error(`Container "${state.id}" already exists`);
-      }
-      throw new Error(`Cannot write ${path}: ${(error as Error).message}`);
+      throw new Error(`Cannot make the state directory ${this.root}: ${reason(error)}; --root names another`);
+    }
+    this.#locked(() => {
+      if (fileExists(path)) throw new Error(`Container "${state.id}" already exists`);
+      this.#write(path, state);
+    });
+  }
+
+  /** Replaces the file as a whole. False when it has been deleted meanwhile. */
+  update(state: ContainerState): boolean {
+    const path = this.#path(state.id);
+    return this.#locked(() => {
+      if (!fileExists(path)) return false;
+      this.#write(path, state);
+      return true;
+    });
+  }
+
+  /** Readers see the old or the new, whole. */
+  #write(path: string, state: ContainerState): void {
+    const fresh = `${path}.${Deno.pid}`;
+    try {
+      Deno.writeTextFileSync(fresh, JSON.stringify(state), { mode: 0o600 });
+      Deno.renameSync(fresh, path);
+    } catch (error) {
+      throw new Error(`Cannot write ${path}: ${reason(error)}`);
     }
   }
 
-  /** Replaces the file as a whole: readers see the old or the new. */
-  update(state: ContainerState): void {
-    const path = this.#path(state.id);
-    const temporary = `${path}.${Deno.pid}`;
-    Deno.writeTextFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
-    Deno.renameSync(temporary, path);
-  }
-
   remove(id: string): void {
+    const path = this.#path(id);
     try {
-      Deno.removeSync(this.#path(id));
+      this.#locked(() => Deno.removeSync(path));
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
 
+  /** One command at a time changes what is there. The lock is on the directory and goes with its holder. */
+  #locked<T>(change: () => T): T {
+    let lock: Deno.FsFile;
+    try {
+      lock = Deno.openSync(this.root, { read: true });
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) throw error;
+      throw new Error(`Cannot lock the state directory ${this.root}: ${reason(error)}; --root names another`);
+    }
+    try {
+      lock.lockSync(true);
+      return change();
+    } finally {
+      lock.close();
+    }
+  }
+
   /** The state as it is now: a container whose sentry is gone is stopped. Throws when there is none. */
   read(id: string): ContainerState {
-    let text: string;
+    const state = this.find(id);
+    if (state === null) throw new Error(`Container "${id}" does not exist`);
+    return state;
+  }
+
+  /** As read(); null when there is none. */
+  find(id: string): ContainerState | null {
+    const path = this.#path(id);
+    let state: ContainerState;
     try {
-      text = Deno.readTextFileSync(this.#path(id));
+      state = JSON.parse(Deno.readTextFileSync(path)) as ContainerState;
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) throw new Error(`Container "${id}" does not exist`);
-      throw error;
+      if (error instanceof Deno.errors.NotFound) return null;
+      throw new Error(`Cannot read ${path}: ${reason(error)}`);
     }
-    const state = JSON.parse(text) as ContainerState;
     if (state.status === "stopped" || isAlive(state)) return state;
     return { ...state, status: "stopped", pid: 0 };
   }
 
+  /** All of them, by id. One that is deleted meanwhile is left out. */
   list(): ContainerState[] {
-    const states: ContainerState[] = [];
     let names: string[];
     try {
       names = [...Deno.readDirSync(this.root)].map((entry) => entry.name);
-    } catch {
-      return states;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw new Error(`Cannot read the state directory ${this.root}: ${reason(error)}`);
     }
+    const states: ContainerState[] = [];
     for (const name of names.sort()) {
-      if (name.endsWith(".json")) states.push(this.read(name.slice(0, -5)));
+      if (!name.endsWith(FILE_SUFFIX)) continue;
+      const state = this.find(name.slice(0, -FILE_SUFFIX.length));
+      if (state !== null) states.push(state);
     }
     return states;
   }
@@ -92,14 +151,31 @@ export class StateDirectory {
 export function startTicksOf(pid: number): string {
   try {
     const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? "" : fields[19] ?? "";
   } catch {
     return "";
   }
 }
 
+/** While it is being made it lives as long as its maker. */
 function isAlive(state: ContainerState): boolean {
-  if (state.pid === 0) return true; // being made by a process of its own
-  const ticks = startTicksOf(state.pid);
-  return ticks !== "" && ticks === state.startTicks;
+  const { pid, startTicks } = state.pid === 0 ? state.runner : state;
+  const ticks = startTicksOf(pid);
+  return ticks !== "" && ticks === startTicks;
+}
+
+function fileExists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw new Error(`Cannot read ${path}: ${reason(error)}`);
+  }
+}
+
+function reason(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/ \(os error \d+\).*/, "").replace(/^./, (letter) => letter.toLowerCase());
 }

@@ -108,7 +108,9 @@ export function executeFirst(
     ? path
     : execute(task, { inode: path.inode, path, filename: name, isGoneAfter: false }, argv, envp);
   if (result === NO_RESULT) return null;
-  const culprit = typeof path === "number" || lastName === name ? name : `${name} (by way of ${lastName})`;
+  const culprit = typeof path === "number" || lastName === name || lastName === ""
+    ? name
+    : `${name} (by way of ${lastName})`;
   return { errno: -result, reason: `Cannot run ${culprit}: ${describe(-result)}` };
 }
 

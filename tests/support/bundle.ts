@@ -1,0 +1,77 @@
+// OCI bundles for tests: busybox in a root of its own, a config.json to be changed, a state directory beside.
+
+import { defaultSpec } from "../../boot/oci/default_spec.ts";
+import { command, type Finished, type RunOptions, tsvisor } from "./tsvisor.ts";
+
+/** The parts of a config.json that tests change; anything may be put there. */
+export interface Config {
+  // deno-lint-ignore no-explicit-any
+  [name: string]: any;
+}
+
+const APPLETS =
+  "sh ls cat echo id env pwd sleep mount grep touch mkdir dd head ulimit stat hostname kill test wc".split(
+    " ",
+  );
+
+export class Bundle {
+  readonly directory: string;
+  readonly rootfs: string;
+  readonly state: string;
+  constructor() {
+    this.directory = Deno.makeTempDirSync({ prefix: "tsvisor-bundle-" });
+    this.rootfs = `${this.directory}/rootfs`;
+    this.state = `${this.directory}/state`;
+    for (const name of ["bin", "etc", "tmp"]) Deno.mkdirSync(`${this.rootfs}/${name}`, { recursive: true });
+    Deno.copyFileSync("/bin/busybox", `${this.rootfs}/bin/busybox`);
+    for (const name of APPLETS) Deno.symlinkSync("busybox", `${this.rootfs}/bin/${name}`);
+    Deno.writeTextFileSync(
+      `${this.rootfs}/etc/passwd`,
+      "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n",
+    );
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.directory, { recursive: true });
+  }
+
+  /** Writes config.json: a shell script, unless `change` says otherwise. */
+  write(script: string, change: (config: Config) => void = () => {}): void {
+    const config = defaultSpec(["/bin/sh", "-c", script]) as Config;
+    config.process.terminal = false;
+    config.root.readonly = false;
+    change(config);
+    this.writeText(JSON.stringify(config));
+  }
+
+  writeText(text: string): void {
+    Deno.writeTextFileSync(`${this.directory}/config.json`, text);
+  }
+
+  /** tsvisor with this state directory. */
+  async tsvisor(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+    return await tsvisor(["--root", this.state, ...args], options);
+  }
+
+  /** Runs the container "box". */
+  async run(flags: readonly string[] = [], options: RunOptions = {}): Promise<Finished> {
+    return await this.tsvisor([...flags, "run", "--bundle", this.directory, "box"], options);
+  }
+
+  /** Writes and runs in one. */
+  async script(script: string, change: (config: Config) => void = () => {}): Promise<Finished> {
+    this.write(script, change);
+    return await this.run();
+  }
+}
+
+/** What a sandbox could leave on the host: processes of ours, mounts, network namespaces. */
+export async function hostTraces(): Promise<string[]> {
+  const traces: string[] = [];
+  const listed = await command(["ps", "-eo", "pid=,args="]);
+  for (const line of listed.stdout.split("\n")) {
+    if (/(--role=|(sentry|gofer)\.js)/.test(line)) traces.push(line.trim());
+  }
+  for (const line of Deno.readTextFileSync("/proc/self/mountinfo").split("\n")) traces.push(line);
+  return traces.sort();
+}

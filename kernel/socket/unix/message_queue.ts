@@ -80,6 +80,13 @@ export class MessageQueue {
     return this.#first === null ? 0 : this.#first.length;
   }
 
+  /** Bytes of all messages. */
+  get bytes(): number {
+    let bytes = 0;
+    for (let message = this.#first; message !== null; message = message.next) bytes += message.length;
+    return bytes;
+  }
+
   /** Adds a message; gives back what it counts against the sender's buffer. */
   push(
     from: Uint8Array,

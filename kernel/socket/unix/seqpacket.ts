@@ -33,7 +33,7 @@ export class UnixSeqpacket extends UnixConnection implements MessageSender {
     return this.#onTheWay * 4 <= this.options.sendBytes;
   }
   override get bytesToRead(): number {
-    return this.#messages.nextBytes;
+    return this.#messages.bytes;
   }
   override get bytesOnTheWay(): number {
     return this.#onTheWay;

@@ -308,7 +308,7 @@ function takeCongestionMark(connection: Connection, now: number): void {
 /** The send buffer follows the window: twice what may be in flight, so that the next round is written meanwhile. */
 function tuneSendBuffer(connection: Connection): void {
   if (connection.isSendFixed) return;
-  const wanted = 2 * connection.window;
+  const wanted = Math.floor(2 * connection.window);
   if (wanted <= connection.sendBytesMax) return;
   connection.sendBytesMax = Math.min(wanted, connection.tcp.settings.get("wmem_max"));
 }

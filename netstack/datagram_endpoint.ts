@@ -7,6 +7,8 @@ import {
   Endpoint,
   type EndpointAddress,
   type IncomingControl,
+  MSG_CONFIRM,
+  MSG_DONTROUTE,
   MSG_ERRQUEUE,
   MSG_PEEK,
   MSG_TRUNC,
@@ -21,54 +23,26 @@ import {
   EAGAIN,
   EDESTADDRREQ,
   EINVAL,
+  EMSGSIZE,
+  ENETUNREACH,
   ENODEV,
   ENOTCONN,
   EPIPE,
 } from "./errno.ts";
-import { Fragmentation, type NetworkError } from "./ip/ip.ts";
+import { Fragmentation, NetworkError } from "./ip/ip.ts";
 import {
-  IP_FREEBIND,
-  IP_MTU,
-  IP_MTU_DISCOVER,
-  IP_MULTICAST_ALL,
-  IP_MULTICAST_IF,
-  IP_MULTICAST_LOOP,
-  IP_MULTICAST_TTL,
-  IP_RECVERR,
-  IP_TOS,
-  IP_TTL,
-  IPV6_DONTFRAG,
-  IPV6_MTU,
-  IPV6_MTU_DISCOVER,
-  IPV6_MULTICAST_ALL,
-  IPV6_MULTICAST_HOPS,
-  IPV6_MULTICAST_IF,
-  IPV6_MULTICAST_LOOP,
-  IPV6_PATHMTU,
-  IPV6_RECVERR,
-  IPV6_TCLASS,
-  IPV6_UNICAST_HOPS,
-  IPV6_V6ONLY,
-  SOL_IP,
-  SOL_IPV6,
+  IP_PMTUDISC_DO,
+  IP_PMTUDISC_DONT,
+  IP_PMTUDISC_INTERFACE,
+  IP_PMTUDISC_PROBE,
+  IP_PMTUDISC_WANT,
 } from "./ip/options.ts";
 import { SocketGroups } from "./ip/socket_groups.ts";
-import { optionNumber, OPTIONS } from "./options.ts";
+import { OPT } from "./datagram_options.ts";
+import { OPTIONS } from "./options.ts";
 import type { Packet } from "./packet.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } from "./readiness.ts";
 import { Route } from "./route.ts";
-import {
-  SO_BINDTODEVICE,
-  SO_BINDTOIFINDEX,
-  SO_BROADCAST,
-  SO_ERROR,
-  SO_MARK,
-  SO_RCVBUF,
-  SO_RCVBUFFORCE,
-  SO_SNDBUF,
-  SO_SNDBUFFORCE,
-  SOL_SOCKET,
-} from "./socket_options.ts";
 import type { Stack } from "./stack.ts";
 
 /** rmem_default and rmem_max, wmem_max (bytes). */
@@ -77,46 +51,17 @@ export const BUFFER_BYTES_MAX = 212_992;
 const BUFFER_BYTES_MIN = 2304;
 /** Default hop limit (ip_default_ttl). */
 const TTL_DEFAULT = 64;
+/** The error queue of one endpoint, and what is kept of a datagram that an error is about. */
 const ERROR_QUEUE_BYTES = 64 * 1024;
-
-const OPT = {
-  BROADCAST: optionNumber(SOL_SOCKET, SO_BROADCAST),
-  MARK: optionNumber(SOL_SOCKET, SO_MARK),
-  ERROR: optionNumber(SOL_SOCKET, SO_ERROR),
-  RCVBUF: optionNumber(SOL_SOCKET, SO_RCVBUF),
-  RCVBUFFORCE: optionNumber(SOL_SOCKET, SO_RCVBUFFORCE),
-  SNDBUF: optionNumber(SOL_SOCKET, SO_SNDBUF),
-  SNDBUFFORCE: optionNumber(SOL_SOCKET, SO_SNDBUFFORCE),
-  BINDTODEVICE: optionNumber(SOL_SOCKET, SO_BINDTODEVICE),
-  BINDTOIFINDEX: optionNumber(SOL_SOCKET, SO_BINDTOIFINDEX),
-  TTL: optionNumber(SOL_IP, IP_TTL),
-  TOS: optionNumber(SOL_IP, IP_TOS),
-  MTU: optionNumber(SOL_IP, IP_MTU),
-  FREEBIND: optionNumber(SOL_IP, IP_FREEBIND),
-  MTU_DISCOVER: optionNumber(SOL_IP, IP_MTU_DISCOVER),
-  RECVERR: optionNumber(SOL_IP, IP_RECVERR),
-  MULTICAST_TTL: optionNumber(SOL_IP, IP_MULTICAST_TTL),
-  MULTICAST_LOOP: optionNumber(SOL_IP, IP_MULTICAST_LOOP),
-  MULTICAST_IF: optionNumber(SOL_IP, IP_MULTICAST_IF),
-  MULTICAST_ALL: optionNumber(SOL_IP, IP_MULTICAST_ALL),
-  V6_HOPS: optionNumber(SOL_IPV6, IPV6_UNICAST_HOPS),
-  V6_TCLASS: optionNumber(SOL_IPV6, IPV6_TCLASS),
-  V6_MULTICAST_HOPS: optionNumber(SOL_IPV6, IPV6_MULTICAST_HOPS),
-  V6_MULTICAST_ALL: optionNumber(SOL_IPV6, IPV6_MULTICAST_ALL),
-  V6_PATHMTU: optionNumber(SOL_IPV6, IPV6_PATHMTU),
-  V6_MULTICAST_LOOP: optionNumber(SOL_IPV6, IPV6_MULTICAST_LOOP),
-  V6_MULTICAST_IF: optionNumber(SOL_IPV6, IPV6_MULTICAST_IF),
-  V6_MTU_DISCOVER: optionNumber(SOL_IPV6, IPV6_MTU_DISCOVER),
-  V6_MTU: optionNumber(SOL_IPV6, IPV6_MTU),
-  V6_RECVERR: optionNumber(SOL_IPV6, IPV6_RECVERR),
-  V6_DONTFRAG: optionNumber(SOL_IPV6, IPV6_DONTFRAG),
-  V6ONLY: optionNumber(SOL_IPV6, IPV6_V6ONLY),
-};
+const ERROR_BYTES_MAX = 1280;
+const ORIGIN_LOCAL = 1;
 
 export abstract class DatagramEndpoint extends Endpoint {
   /** Own address and port; unspecified and 0 before bind. */
   readonly local = new Address();
   localPort = 0;
+  /** `local` is what packets are sent from; else an address is chosen. */
+  hasSource = false;
   /** The peer; port 0 and isConnected false = none. */
   readonly remote = new Address();
   remotePort = 0;
@@ -169,23 +114,35 @@ export abstract class DatagramEndpoint extends Endpoint {
       this.nicId = scope;
       return 0;
     }
-    if (this.stack.nicOf(address) !== null) return 0;
-    for (const nic of this.stack.nics) if (nic !== undefined && nic.isBroadcast(address)) return 0;
-    return this.options.value(OPT.FREEBIND) !== 0 ? 0 : -EADDRNOTAVAIL;
+    if (this.stack.nicOf(address) !== null || this.#isBroadcast(address)) return 0;
+    return this.#bindsForeign(address.isV4) ? 0 : -EADDRNOTAVAIL;
+  }
+  #isBroadcast(address: Address): boolean {
+    for (const nic of this.stack.nics) if (nic !== undefined && nic.isBroadcast(address)) return true;
+    return false;
+  }
+
+  /** Takes over an address that checkBind() has allowed. */
+  protected setLocal(address: Address): void {
+    this.local.copy(address);
+    // Group and broadcast addresses say what is heard, not what is sent from.
+    this.hasSource = !address.isUnspecified && !address.isMulticast && !this.#isBroadcast(address);
   }
 
   /** Finds the way to `to` into `route`; 0 or -ERRNO (-EACCES for a broadcast without SO_BROADCAST). */
-  protected routeTo(to: EndpointAddress, route: Route, control: OutgoingControl | null): number {
+  protected routeTo(to: EndpointAddress, route: Route, control: OutgoingControl | null, flags = 0): number {
     const { address } = to;
     const isV4 = address.isV4;
     if (this.isV4 && !isV4) return -EAFNOSUPPORT;
-    if (!this.isV4 && isV4 && this.isV6Only) return -EAFNOSUPPORT;
+    if (!this.isV4 && isV4 && this.isV6Only) return -ENETUNREACH;
     source.setUnspecified(isV4);
-    if (!this.local.isUnspecified && this.local.isV4 === isV4 && !this.local.isMulticast) {
-      source.copy(this.local);
-    }
+    if (this.hasSource && this.local.isV4 === isV4) source.copy(this.local);
     let nicId = this.nicId;
-    if (address.isLinkLocal && !isV4 && to.scope !== 0) nicId = to.scope;
+    if (address.isLinkLocal && !isV4) {
+      if (to.scope !== 0) nicId = to.scope;
+      // Which link it is on nobody can guess (RFC 4007 section 6).
+      if (nicId === 0 && (control === null || control.nicId === 0)) return -EINVAL;
+    }
     if (address.isMulticast) {
       if (nicId === 0) nicId = isV4 ? this.#multicastNic : this.options.value(OPT.V6_MULTICAST_IF);
       if (source.isUnspecified && isV4 && !this.#multicastSource.isUnspecified) {
@@ -195,13 +152,26 @@ export abstract class DatagramEndpoint extends Endpoint {
     }
     if (control !== null) {
       if (control.nicId !== 0) nicId = control.nicId;
-      if (!control.source.isUnspecified && control.source.isV4 === isV4) source.copy(control.source);
+      if (!control.source.isUnspecified && control.source.isV4 === isV4) {
+        if (this.stack.nicOf(control.source) === null && !this.#bindsForeign(isV4)) return -EINVAL;
+        source.copy(control.source);
+      }
     }
     const mark = control === null || control.mark < 0 ? this.mark : control.mark;
-    const found = this.stack.routes.find(address, source, nicId, route, mark);
+    const found = this.stack.routes.findAgain(address, source, nicId, route, mark);
     if (found < 0) return found;
     if (route.isBroadcast && this.options.value(OPT.BROADCAST) === 0) return -EACCES;
+    const isDirect = (flags & MSG_DONTROUTE) !== 0 || this.options.value(OPT.DONTROUTE) !== 0;
+    if (isDirect && !route.nextHop.equals(route.destination)) return -ENETUNREACH;
+    // The caller knows that the neighbour answers (ip(7), MSG_CONFIRM).
+    if ((flags & MSG_CONFIRM) !== 0) route.neighbour?.confirm();
     return 0;
+  }
+  /** IP_FREEBIND, IP_TRANSPARENT. */
+  #bindsForeign(isV4: boolean): boolean {
+    const { options } = this;
+    if (options.value(OPT.FREEBIND) !== 0 || options.value(OPT.TRANSPARENT) !== 0) return true;
+    return !isV4 && (options.value(OPT.V6_FREEBIND) !== 0 || options.value(OPT.V6_TRANSPARENT) !== 0);
   }
 
   /** Notes in `packet` what the options and the control message say of how it goes out. */
@@ -227,21 +197,34 @@ export abstract class DatagramEndpoint extends Endpoint {
     packet.ownerGid = this.gid;
   }
 
-  protected fragmentation(isV4: boolean): Fragmentation {
+  /** How a packet of `bytes` with its IP header goes: IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IPV6_DONTFRAG. */
+  protected fragmentation(route: Route, bytes: number): Fragmentation {
+    const isV4 = route.destination.isV4;
     if (!isV4 && this.options.value(OPT.V6_DONTFRAG) !== 0) return Fragmentation.Forbidden;
     switch (this.options.value(isV4 ? OPT.MTU_DISCOVER : OPT.V6_MTU_DISCOVER)) {
-      case 2:
+      case IP_PMTUDISC_WANT:
+        // Don't Fragment where it fits, so that the path's MTU is heard of; else cut here to what is known of it.
+        return bytes <= route.mtu ? Fragmentation.Forbidden : Fragmentation.Allowed;
+      case IP_PMTUDISC_DO:
         return Fragmentation.Forbidden;
-      case 3:
-      case 4:
+      case IP_PMTUDISC_PROBE:
         return Fragmentation.Probe;
       default:
-        // "Want": fragmented here to the path's MTU, as IPv6 always is.
         return Fragmentation.Allowed;
     }
   }
 
-  /** Where write() goes; null = -EDESTADDRREQ was the answer (result in `failure`). */
+  /** A packet of `bytes` that must not be cut does not fit its way. */
+  protected isTooLong(route: Route, bytes: number): boolean {
+    const isV4 = route.destination.isV4;
+    if (bytes <= route.mtu) return false;
+    if (!isV4 && this.options.value(OPT.V6_DONTFRAG) !== 0) return true;
+    const discover = this.options.value(isV4 ? OPT.MTU_DISCOVER : OPT.V6_MTU_DISCOVER);
+    if (discover === IP_PMTUDISC_DO) return true;
+    return (discover === IP_PMTUDISC_PROBE || discover === IP_PMTUDISC_INTERFACE) && bytes > route.nic!.mtu;
+  }
+
+  /** Whether one may write now: 0, or -ERRNO. */
   protected target(control: OutgoingControl | null): number {
     if (this.#isWriteShut) return -EPIPE;
     const pending = this.takeError();
@@ -253,7 +236,6 @@ export abstract class DatagramEndpoint extends Endpoint {
 
   /** Enters a datagram; its record for the caller to fill, or null when it is lost. */
   protected enter(packet: Packet, at: number, length: number): DatagramRecord | null {
-    if (this.#isReadShut) return null;
     const record = this.incoming.push(packet.bytes, at, length);
     if (record === null) {
       this.drops++;
@@ -271,34 +253,72 @@ export abstract class DatagramEndpoint extends Endpoint {
     return record;
   }
 
-  /** An ICMP error about a datagram of ours: to the error queue where it is wanted, else as SO_ERROR where it is hard. */
-  hearError(error: NetworkError, destinationPort: number): void {
+  /**
+   * An ICMP error about a datagram of ours, whose payload begins `skipped` bytes into the quotation: to the error queue where
+   * that is wanted, else as SO_ERROR where it is hard and there is a peer. Linux: __udp4_lib_err(), ping_err(), raw_err().
+   */
+  hearError(error: NetworkError, destinationPort: number, skipped: number): void {
     const isV4 = error.destination.isV4;
-    if (error.info > 0) this.stack.learnPathMtu(error.destination, error.info);
-    const wants = this.options.value(this.isV4 || isV4 ? OPT.RECVERR : OPT.V6_RECVERR) !== 0;
-    if (wants) {
-      this.#errors ??= new DatagramQueue(ERROR_QUEUE_BYTES);
-      const record = this.#errors.push(error.bytes, error.at, Math.min(error.length, 576));
-      if (record === null) return;
-      record.from.copy(error.destination);
-      record.fromPort = destinationPort;
-      record.to.copy(error.source);
-      record.nicId = error.nicId;
-      record.ttl = record.tos = -1;
-      record.errorNumber = error.errno;
-      record.errorOrigin = error.origin;
-      record.errorType = error.type;
-      record.errorCode = error.code;
-      record.errorInfo = error.info;
-      record.offender.copy(error.offender);
-      this.error = error.errno;
+    const discover = this.options.value(isV4 ? OPT.MTU_DISCOVER : OPT.V6_MTU_DISCOVER);
+    const isTooBig = error.errno === EMSGSIZE && error.info > 0;
+    if (isTooBig && discover < IP_PMTUDISC_INTERFACE) this.stack.learnPathMtu(error.destination, error.info);
+    const isHard = error.isHard || isTooBig && discover !== IP_PMTUDISC_DONT;
+    if (this.#wantsErrors(isV4)) {
+      if (this.#queueError(error, destinationPort, skipped)) this.error = error.errno;
       this.queue.notify(POLLERR);
       return;
     }
-    // Unconnected endpoints hear nothing without IP_RECVERR, as on Linux.
-    if (!this.isConnected || !error.isHard) return;
+    // Endpoints without a peer hear nothing without IP_RECVERR.
+    if (!this.isConnected || !isHard) return;
     this.error = error.errno;
     this.queue.notify(POLLERR | POLLIN | POLLOUT);
+  }
+  #wantsErrors(isV4: boolean): boolean {
+    return this.options.value(isV4 ? OPT.RECVERR : OPT.V6_RECVERR) !== 0;
+  }
+  #queueError(error: NetworkError, destinationPort: number, skipped: number): boolean {
+    this.#errors ??= new DatagramQueue(ERROR_QUEUE_BYTES);
+    const from = Math.min(skipped, error.length);
+    const record = this.#errors.push(
+      error.bytes,
+      error.at + from,
+      Math.min(error.length - from, ERROR_BYTES_MAX),
+    );
+    if (record === null) return false;
+    record.from.copy(error.destination);
+    record.fromPort = destinationPort;
+    record.to.copy(error.source);
+    record.toPort = 0;
+    record.nicId = error.nicId;
+    record.ttl = record.tos = -1;
+    record.timestamp = this.stack.now;
+    record.segmentBytes = 0;
+    record.errorNumber = error.errno;
+    record.errorOrigin = error.origin;
+    record.errorType = error.type;
+    record.errorCode = error.code;
+    record.errorInfo = error.info;
+    record.offender.copy(error.offender);
+    return true;
+  }
+
+  /** A write was too long for its way: -EMSGSIZE, and an entry of the error queue that says the MTU (ip(7), IP_RECVERR). */
+  protected refuseSize(route: Route, port: number, from: Uint8Array, at: number, length: number): number {
+    const { destination } = route;
+    if (!this.#wantsErrors(destination.isV4)) return -EMSGSIZE;
+    localError.errno = EMSGSIZE;
+    localError.origin = ORIGIN_LOCAL;
+    localError.type = localError.code = 0;
+    localError.info = route.mtu;
+    localError.offender.setUnspecified(destination.isV4);
+    localError.source.copy(route.source);
+    localError.destination.copy(destination);
+    localError.bytes = from;
+    localError.at = at;
+    localError.length = length;
+    localError.nicId = 0;
+    this.#queueError(localError, port, 0);
+    return -EMSGSIZE;
   }
 
   read(into: Uint8Array, at: number, length: number, flags: number, control: IncomingControl | null): number {
@@ -306,6 +326,8 @@ export abstract class DatagramEndpoint extends Endpoint {
       if (this.#errors === null || this.#errors.isEmpty) return -EAGAIN;
       const n = this.#take(this.#errors, into, at, length, flags, control);
       if (control !== null) control.flags |= MSG_ERRQUEUE;
+      // The pending error is that of the next entry, as sock_dequeue_err_skb() has it.
+      if ((flags & MSG_PEEK) === 0) this.error = this.#errors.isEmpty ? 0 : this.#errors.first.errorNumber;
       return n;
     }
     const pending = this.takeError();
@@ -326,6 +348,7 @@ export abstract class DatagramEndpoint extends Endpoint {
     const whole = record.length;
     const n = queue.peek(into, at, length);
     if (control !== null) {
+      control.flags = 0;
       control.from.address.copy(record.from);
       control.from.port = record.fromPort;
       control.from.scope = record.from.isLinkLocal && !record.from.isV4 ? record.nicId : 0;
@@ -336,6 +359,7 @@ export abstract class DatagramEndpoint extends Endpoint {
       control.tos = record.tos;
       control.timestamp = record.timestamp;
       control.messageBytes = whole;
+      control.segmentBytes = record.segmentBytes;
       if (n < whole) control.flags |= MSG_TRUNC;
       control.errorNumber = record.errorNumber;
       control.errorOrigin = record.errorOrigin;
@@ -343,21 +367,17 @@ export abstract class DatagramEndpoint extends Endpoint {
       control.errorCode = record.errorCode;
       control.errorInfo = record.errorInfo;
       control.offender.copy(record.offender);
-      this.fillControl(record, control);
     }
     if ((flags & MSG_PEEK) === 0) queue.shift();
     return (flags & MSG_TRUNC) !== 0 ? whole : n;
   }
 
-  /** What one kind of endpoint adds to a message. */
-  protected fillControl(_record: DatagramRecord, _control: IncomingControl): void {}
-
   override shutdown(how: number): number {
-    if (!this.isConnected) return -ENOTCONN;
     if ((how & SHUTDOWN_READ) !== 0) this.#isReadShut = true;
     if ((how & SHUTDOWN_WRITE) !== 0) this.#isWriteShut = true;
     this.queue.notify(this.readiness());
-    return 0;
+    // Linux: an endpoint without a peer is shut down, and told that it has none.
+    return this.isConnected ? 0 : -ENOTCONN;
   }
 
   readiness(): number {
@@ -525,3 +545,4 @@ export abstract class DatagramEndpoint extends Endpoint {
 }
 
 const source = new Address();
+const localError = new NetworkError();

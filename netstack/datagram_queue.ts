@@ -19,6 +19,8 @@ export class DatagramRecord {
   ttl = 0;
   tos = 0;
   timestamp = 0;
+  /** UDP_GRO: bytes of each datagram of a train, the last may be shorter; 0 = one datagram. */
+  segmentBytes = 0;
   /** Packet endpoints: EtherType, packet type, sender's hardware address. */
   protocol = 0;
   packetType = 0;
@@ -74,6 +76,8 @@ export class DatagramQueue {
     this.#used += length;
     const record = freeRecords.pop() ?? new DatagramRecord();
     record.length = length;
+    record.segmentBytes = record.errorNumber = record.errorOrigin = 0;
+    record.errorType = record.errorCode = record.errorInfo = 0;
     this.#records.push(record);
     return record;
   }

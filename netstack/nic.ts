@@ -63,6 +63,8 @@ export class Nic {
   isUp = false;
   /** Packets for others are passed on: ip_forward and ipv6 forwarding of this interface. */
   isForwarding = false;
+  /** Packets for every destination are ours: forwarders of UDP and TCP see all flows. */
+  takesAll = false;
   /** Frames for other stations reach taps. */
   isPromiscuous = false;
   readonly addresses: InterfaceAddress[] = [];

@@ -4,7 +4,8 @@
 import { EINVAL, ENOPROTOOPT } from "./errno.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { OptionKind, type OptionSpec } from "./option_spec.ts";
-import { IP_OPTIONS } from "./ip/options.ts";
+import { ENDPOINT_RAW } from "./endpoint_kind.ts";
+import { IP_OPTIONS, SOL_IP, SOL_IPV6 } from "./ip/options.ts";
 import { RAW_OPTIONS } from "./raw/options.ts";
 import { SOCKET_OPTIONS } from "./socket_options.ts";
 import { TCP_OPTIONS } from "./tcp/options.ts";
@@ -63,7 +64,7 @@ export class OptionValues {
     const option = byKey.get(level * 4096 + name);
     if (option === undefined) return -ENOPROTOOPT;
     const row = OPTIONS[option];
-    if ((row.endpoints & this.#endpoint.kind) === 0 || row.support === "none") return -ENOPROTOOPT;
+    if (!this.#has(row)) return -ENOPROTOOPT;
     if (row.access === "ro") return -ENOPROTOOPT;
     if (row.kind === OptionKind.Other) return this.#endpoint.setOtherOption(option, from, at, length);
     let value: number;
@@ -83,13 +84,19 @@ export class OptionValues {
     return 0;
   }
 
+  /** IPv6's options are those of AF_INET6 endpoints, which have IPv4's too unless they are raw. */
+  #has(row: OptionSpec): boolean {
+    const { kind, isV4 } = this.#endpoint;
+    if ((row.endpoints & kind) === 0 || row.support === "none") return false;
+    if (row.level === SOL_IPV6) return !isV4;
+    return row.level !== SOL_IP || isV4 || kind !== ENDPOINT_RAW;
+  }
+
   get(level: number, name: number, into: Uint8Array, at: number, length: number): number {
     const option = byKey.get(level * 4096 + name);
     if (option === undefined) return -ENOPROTOOPT;
     const row = OPTIONS[option];
-    if ((row.endpoints & this.#endpoint.kind) === 0 || row.support === "none" || row.access === "wo") {
-      return -ENOPROTOOPT;
-    }
+    if (!this.#has(row) || row.access === "wo") return -ENOPROTOOPT;
     if (row.kind === OptionKind.Other) return this.#endpoint.getOtherOption(option, into, at, length);
     const value = this.#endpoint.optionValue(option, this.value(option));
     if (row.kind === OptionKind.Linger) {

@@ -38,6 +38,11 @@ export class Route {
   generation = -1;
   /** The neighbour entry of nextHop; null where the link has none, or it is not looked up yet. */
   neighbour: NeighbourEntry | null = null;
+  /** What it was found for, so that the same question is not asked twice. */
+  readonly askedDestination = new Address();
+  readonly askedSource = new Address();
+  askedNicId = -1;
+  askedMark = 0;
 }
 
 /** What a route or a rule says of a packet. */
@@ -208,6 +213,20 @@ export class RouteTable {
       return 0;
     }
     return chooseSource(stack, nic, into.destination, into.source) ? 0 : -EADDRNOTAVAIL;
+  }
+
+  /** As find(), but nothing is done where `into` answers the same question still. For those who send again and again. */
+  findAgain(destination: Address, source: Address, nicId: number, into: Route, mark: number): number {
+    if (
+      into.generation === this.generation && into.askedNicId === nicId && into.askedMark === mark &&
+      into.askedDestination.equals(destination) && into.askedSource.equals(source) && into.nic !== null
+    ) return 0;
+    const found = this.find(destination, source, nicId, into, mark);
+    into.askedNicId = found < 0 ? -1 : nicId;
+    into.askedMark = mark;
+    into.askedDestination.copy(destination);
+    into.askedSource.copy(source);
+    return found;
   }
 
   /** An address of this stack; a link-local one only where it is asked for on its own link. */

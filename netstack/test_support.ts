@@ -1,6 +1,7 @@
 // For unit tests of the stack: a link that keeps what is sent, a stack on it, and packets written field by field.
 
 import { Address, parseAddress, prefixBits } from "./address.ts";
+import { SoftwareOffload } from "./link/offload.ts";
 import { LoopbackLink } from "./link/loopback.ts";
 import { packetTypeOf, parseHardwareAddress } from "./link/hardware_address.ts";
 import { type Link, LINK_NEIGHBOURS, type LinkReceiver } from "./link/link.ts";
@@ -92,7 +93,7 @@ export class Bench {
     this.stack.addAddress(this.lo, address("127.0.0.1"), prefixBits(8, true));
     this.stack.addAddress(this.lo, address("::1"), 128);
     this.link = new CaptureLink();
-    this.nic = this.stack.addNic("eth0", this.link);
+    this.nic = this.stack.addNic("eth0", new SoftwareOffload(this.link, this.pool));
     this.stack.setUp(this.nic, true);
     for (const text of options.addresses ?? ["192.0.2.1/24", "2001:db8::1/64"]) this.add(text);
     // Announcements and membership reports are out of the way.
@@ -109,7 +110,7 @@ export class Bench {
   /** Another interface; its link is `nic.link`. */
   addNic(name: string, hardware: string, addresses: readonly string[]): { nic: Nic; link: CaptureLink } {
     const link = new CaptureLink(hardware);
-    const nic = this.stack.addNic(name, link);
+    const nic = this.stack.addNic(name, new SoftwareOffload(link, this.pool));
     this.stack.setUp(nic, true);
     for (const text of addresses) this.add(text, nic);
     link.sent.length = 0;

@@ -2,8 +2,8 @@
 // port. Linux: net/ipv4/ping.c; icmp(7).
 
 import { DatagramEndpoint } from "../datagram_endpoint.ts";
-import { ENDPOINT_PING, type EndpointAddress, type OutgoingControl } from "../endpoint.ts";
-import { EADDRINUSE, EAGAIN, EINVAL, EMSGSIZE, ENOBUFS } from "../errno.ts";
+import { ENDPOINT_PING, EndpointAddress, type OutgoingControl } from "../endpoint.ts";
+import { EADDRINUSE, EAFNOSUPPORT, EAGAIN, EINVAL, EMSGSIZE, ENOBUFS } from "../errno.ts";
 import type { NetworkError } from "../ip/ip.ts";
 import type { Nic } from "../nic.ts";
 import type { Packet } from "../packet.ts";
@@ -11,11 +11,16 @@ import { Route } from "../route.ts";
 import type { Stack } from "../stack.ts";
 import { copyBytes, get16, put16 } from "../wire/bytes.ts";
 import { ICMP_BYTES, ICMP_ECHO, ICMPV6_ECHO } from "../wire/icmp.ts";
+import { IPV4_BYTES } from "../wire/ipv4.ts";
+import { IPV6_BYTES } from "../wire/ipv6.ts";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from "../wire/numbers.ts";
 import { sealIcmp } from "./icmp.ts";
 
 const IDENTIFIER_AT = 4;
 const PAYLOAD_MAX = 65_507;
+
+/** The peer of a connected endpoint, for one look-up. */
+const peer = new EndpointAddress();
 
 /** The ping endpoints of a stack, by identifier. */
 export class Ping {
@@ -58,7 +63,7 @@ export class Ping {
     const isV4 = error.source.isV4;
     if (error.length < ICMP_BYTES || error.bytes[error.at] !== (isV4 ? ICMP_ECHO : ICMPV6_ECHO)) return;
     const table = isV4 ? this.#v4 : this.#v6;
-    table.get(get16(error.bytes, error.at + IDENTIFIER_AT))?.hearError(error, 0);
+    table.get(get16(error.bytes, error.at + IDENTIFIER_AT))?.hearError(error, 0, 0);
   }
 }
 
@@ -76,7 +81,7 @@ export class PingEndpoint extends DatagramEndpoint {
     const id = this.stack.ping.enter(this, to.port);
     if (id < 0) return id;
     this.localPort = id;
-    this.local.copy(to.address);
+    this.setLocal(to.address);
     return 0;
   }
   #autobind(): number {
@@ -87,11 +92,12 @@ export class PingEndpoint extends DatagramEndpoint {
   }
 
   override connect(to: EndpointAddress): number {
+    if (to.address.isV4 !== this.isV4) return -EAFNOSUPPORT;
     const found = this.routeTo(to, this.route, null);
     if (found < 0) return found;
     const bound = this.#autobind();
     if (bound < 0) return bound;
-    if (this.local.isUnspecified) this.local.copy(this.route.source);
+    if (!this.hasSource) this.setLocal(this.route.source);
     this.remote.copy(this.route.destination);
     this.isConnected = true;
     return 0;
@@ -106,7 +112,7 @@ export class PingEndpoint extends DatagramEndpoint {
     from: Uint8Array,
     at: number,
     length: number,
-    _flags: number,
+    flags: number,
     control: OutgoingControl | null,
   ): number {
     if (length > PAYLOAD_MAX) return -EMSGSIZE;
@@ -114,15 +120,15 @@ export class PingEndpoint extends DatagramEndpoint {
     if (length < ICMP_BYTES || from[at] !== type || from[at + 1] !== 0) return -EINVAL;
     const ready = this.target(control);
     if (ready < 0) return ready;
-    let route = this.route;
-    if (control !== null && control.to !== null) {
-      route = this.#toRoute;
-      const found = this.routeTo(control.to, route, control);
-      if (found < 0) return found;
-    } else if (route.generation !== this.stack.routes.generation) {
-      const found = this.stack.routes.find(this.remote, this.local, this.nicId, route, this.mark);
-      if (found < 0) return found;
-    }
+    const to = control === null ? null : control.to;
+    const route = control === null ? this.route : this.#toRoute;
+    peer.address.copy(this.remote);
+    peer.scope = this.nicId;
+    if (to !== null && to.address.isV4 !== this.isV4) return -EINVAL;
+    const found = this.routeTo(to ?? peer, route, control, flags);
+    if (found < 0) return found;
+    const headerBytes = this.isV4 ? IPV4_BYTES : IPV6_BYTES;
+    if (this.isTooLong(route, headerBytes + length)) return this.refuseSize(route, 0, from, at, length);
     const bound = this.#autobind();
     if (bound < 0) return bound;
     const packet = this.stack.pool.allocate(length);
@@ -135,7 +141,7 @@ export class PingEndpoint extends DatagramEndpoint {
     sealIcmp(packet, this.isV4);
     const { v4, v6 } = this.stack.icmp.statistics;
     (this.isV4 ? v4 : v6).count(false, type);
-    const result = this.stack.ip.send(packet, route, this.fragmentation(this.isV4));
+    const result = this.stack.ip.send(packet, route, this.fragmentation(route, headerBytes + length));
     return result < 0 ? result : length;
   }
 

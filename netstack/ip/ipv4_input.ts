@@ -46,7 +46,7 @@ export function receiveIpv4(stack: Stack, packet: Packet, nic: Nic): void {
     statistics.InMcastPkts++;
     statistics.InMcastOctets += packet.length;
     if (!nic.isMember(destination)) return;
-  } else if (stack.nicOf(destination) === null) {
+  } else if (stack.nicOf(destination) === null && !nic.takesAll) {
     // Only frames for this station are passed on (RFC 1812 section 5.3.4).
     if (packet.packetType === PacketType.Host) forward(stack, packet, nic);
     else statistics.InAddrErrors++;

@@ -51,7 +51,7 @@ export function receiveIpv6(stack: Stack, packet: Packet, nic: Nic): void {
     // All nodes is everybody's group.
     const isAllNodes = destination.d === 1 && destination.c === 0 && destination.b === 0;
     if (!isAllNodes && !nic.isMember(destination)) return;
-  } else if (!isOurs(stack, packet, nic)) {
+  } else if (!isOurs(stack, packet, nic) && !nic.takesAll) {
     if (packet.packetType === PacketType.Host) forward(stack, packet, nic);
     else statistics.InAddrErrors++;
     return;

@@ -23,6 +23,7 @@ import {
   ipv4HeaderBytes,
   sealIpv4Header,
 } from "../wire/ipv4.ts";
+import { IPV6_BYTES } from "../wire/ipv6.ts";
 import { ETHERTYPE_IPV4, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_RAW } from "../wire/numbers.ts";
 import { ICMP_FILTER, ICMPV6_FILTER, SOL_ICMPV6, SOL_RAW } from "./options.ts";
 
@@ -53,7 +54,7 @@ export class Raw {
   receiveError(error: NetworkError): void {
     for (const endpoint of this.#endpoints) {
       if (endpoint.protocol === error.protocol && endpoint.isV4 === error.source.isV4) {
-        endpoint.hearError(error, 0);
+        endpoint.hearError(error, 0, 0);
       }
     }
   }
@@ -78,13 +79,13 @@ export class RawEndpoint extends DatagramEndpoint {
   override bind(to: EndpointAddress): number {
     const allowed = this.checkBind(to);
     if (allowed < 0) return allowed;
-    this.local.copy(to.address);
+    this.setLocal(to.address);
     return 0;
   }
   override connect(to: EndpointAddress): number {
     const found = this.routeTo(to, this.route, null);
     if (found < 0) return found;
-    if (this.local.isUnspecified) this.local.copy(this.route.source);
+    if (!this.hasSource) this.setLocal(this.route.source);
     this.remote.copy(this.route.destination);
     this.isConnected = true;
     return 0;
@@ -123,7 +124,11 @@ export class RawEndpoint extends DatagramEndpoint {
         return sealed;
       }
     }
-    const result = this.stack.ip.send(packet, route, this.fragmentation(this.isV4));
+    const result = this.stack.ip.send(
+      packet,
+      route,
+      this.fragmentation(route, length + (this.isV4 ? IPV4_BYTES : IPV6_BYTES)),
+    );
     return result < 0 ? result : length;
   }
 
@@ -149,7 +154,7 @@ export class RawEndpoint extends DatagramEndpoint {
     packet.transportAt = at + headerBytes;
     packet.etherType = ETHERTYPE_IPV4;
     sealIpv4Header(bytes, at);
-    const result = this.stack.ip.sendWhole(packet, route, this.fragmentation(true));
+    const result = this.stack.ip.sendWhole(packet, route, this.fragmentation(route, length));
     return result < 0 ? result : length;
   }
 

@@ -19,9 +19,19 @@ import { UDP_BYTES, UDP_CHECKSUM_AT, UDP_DESTINATION_AT, UDP_LENGTH_AT, UDP_SOUR
 import type { UdpEndpoint } from "./endpoint.ts";
 import { UdpStatistics } from "./statistics.ts";
 
-/** Takes flows whatever their address: an embedder's proxy. True = it has dealt with the datagram. */
+/** Takes flows whatever their address: an embedder's proxy (user-mode networking, egress by name). */
 export interface UdpForwarder {
-  onDatagram(packet: Packet, sourcePort: number, destinationPort: number, payloadAt: number): boolean;
+  /**
+   * A datagram that no connected endpoint is for; payload of `length` bytes at `at`. True = it has dealt with it, perhaps by
+   * Udp.acceptFlow(packet, ...), which makes an endpoint that stands for the destination and has the sender as its peer.
+   */
+  onDatagram(
+    packet: Packet,
+    sourcePort: number,
+    destinationPort: number,
+    at: number,
+    length: number,
+  ): boolean;
 }
 
 export class Udp implements Transport {
@@ -29,7 +39,7 @@ export class Udp implements Transport {
   readonly stack: Stack;
   readonly ports: PortTable;
   readonly statistics = { v4: new UdpStatistics(), v6: new UdpStatistics() };
-  /** Asked before the endpoints; null = none. */
+  /** Asked before all but connected endpoints; null = none. Nic.takesAll lets it see foreign destinations. */
   forwarder: UdpForwarder | null = null;
   readonly #byPort = new Map<number, UdpEndpoint[]>();
   readonly #seed: number;
@@ -74,10 +84,7 @@ export class Udp implements Transport {
       return;
     }
     const sourcePort = get16(bytes, at + UDP_SOURCE_AT), port = get16(bytes, at + UDP_DESTINATION_AT);
-    if (this.forwarder !== null && this.forwarder.onDatagram(packet, sourcePort, port, at + UDP_BYTES)) {
-      return;
-    }
-    if (packet.gso === Gso.Udp) {
+    if (packet.gso === Gso.Udp && packet.gsoBytes > 0) {
       this.#receiveTrain(packet, nic, sourcePort, port);
       return;
     }
@@ -86,17 +93,40 @@ export class Udp implements Transport {
 
   /** A train of datagrams that the host has joined: each of gsoBytes, the last may be shorter. */
   #receiveTrain(packet: Packet, nic: Nic, sourcePort: number, port: number): void {
-    for (let at = packet.at + UDP_BYTES; at < packet.end; at += packet.gsoBytes) {
+    const payloadAt = packet.at + UDP_BYTES;
+    const endpoint = this.lookup(packet.source, sourcePort, packet.destination, port, nic.id);
+    if (endpoint !== null && endpoint.takesTrains && packet.packetType === PacketType.Host) {
+      const length = packet.end - payloadAt;
+      this.#hand(endpoint, packet, sourcePort, port, payloadAt, length, packet.gsoBytes);
+      return;
+    }
+    for (let at = payloadAt; at < packet.end; at += packet.gsoBytes) {
       this.#deliver(packet, nic, sourcePort, port, at, Math.min(packet.gsoBytes, packet.end - at));
     }
+  }
+
+  /** An endpoint for a forwarder's flow: bound to the datagram's destination, connected to its sender. */
+  acceptFlow(packet: Packet, sourcePort: number, port: number): UdpEndpoint {
+    const endpoint = this.stack.newUdpEndpoint(packet.destination.isV4);
+    endpoint.adopt(packet, sourcePort, port);
+    return endpoint;
   }
 
   #hasGoodChecksum(packet: Packet, length: number): boolean {
     if (packet.checksum !== Checksum.Unknown) return true;
     const { bytes, at } = packet;
     if (bytes[at + UDP_CHECKSUM_AT] === 0 && bytes[at + UDP_CHECKSUM_AT + 1] === 0) {
-      // None: allowed in IPv4 alone (RFC 8200 section 8.1).
-      return packet.source.isV4;
+      // None: allowed in IPv4, and in IPv6 where an endpoint takes it (RFC 8200 section 8.1, RFC 6935).
+      if (packet.source.isV4) return true;
+      const port = get16(bytes, at + UDP_DESTINATION_AT);
+      const endpoint = this.lookup(
+        packet.source,
+        get16(bytes, at + UDP_SOURCE_AT),
+        packet.destination,
+        port,
+        packet.nicId,
+      );
+      return endpoint !== null && endpoint.takesUnchecked;
     }
     const sum = sumPseudoHeader(packet.source, packet.destination, IPPROTO_UDP, length);
     return fold(sumBytes(sum, bytes, at, length)) === 0xffff;
@@ -110,6 +140,9 @@ export class Udp implements Transport {
       return;
     }
     const endpoint = this.lookup(packet.source, sourcePort, packet.destination, port, nic.id);
+    if (this.forwarder !== null && (endpoint === null || !endpoint.isConnected)) {
+      if (this.forwarder.onDatagram(packet, sourcePort, port, at, length)) return;
+    }
     if (endpoint === null) {
       this.#statisticsOf(packet.destination).NoPorts++;
       packet.at = packet.networkAt;
@@ -118,7 +151,7 @@ export class Udp implements Transport {
       packet.at = packet.transportAt;
       return;
     }
-    this.#hand(endpoint, packet, sourcePort, port, at, length);
+    this.#hand(endpoint, packet, sourcePort, port, at, length, 0);
   }
 
   #hand(
@@ -128,9 +161,10 @@ export class Udp implements Transport {
     port: number,
     at: number,
     length: number,
+    segmentBytes: number,
   ): void {
     const statistics = this.#statisticsOf(packet.destination);
-    if (endpoint.receive(packet, sourcePort, port, at, length)) {
+    if (endpoint.receive(packet, sourcePort, port, at, length, segmentBytes)) {
       statistics.InDatagrams++;
     } else {
       statistics.RcvbufErrors++;
@@ -147,11 +181,16 @@ export class Udp implements Transport {
     length: number,
   ): void {
     const { source, destination } = packet;
-    for (const endpoint of this.#byPort.get(port) ?? []) {
+    const list = this.#byPort.get(port);
+    let any = false;
+    for (let i = 0; list !== undefined && i < list.length; i++) {
+      const endpoint = list[i];
       if (score(endpoint, source, sourcePort, destination, nic.id) < 0) continue;
       if (destination.isMulticast && !endpoint.hearsGroup(destination, nic.id, source)) continue;
-      this.#hand(endpoint, packet, sourcePort, port, at, length);
+      this.#hand(endpoint, packet, sourcePort, port, at, length, 0);
+      any = true;
     }
+    if (!any) this.#statisticsOf(destination).IgnoredMulti++;
   }
 
   /** The endpoint that a datagram is for, null = none. Of a SO_REUSEPORT group a hash of the flow chooses. */
@@ -185,7 +224,11 @@ export class Udp implements Transport {
     if (error.length < UDP_BYTES) return;
     const port = get16(error.bytes, error.at + UDP_SOURCE_AT);
     const remotePort = get16(error.bytes, error.at + UDP_DESTINATION_AT);
-    this.lookup(error.destination, remotePort, error.source, port, error.nicId)?.hearError(error, remotePort);
+    this.lookup(error.destination, remotePort, error.source, port, error.nicId)?.hearError(
+      error,
+      remotePort,
+      UDP_BYTES,
+    );
   }
 }
 

@@ -79,7 +79,8 @@ export const MFD_CLOEXEC = 0x1;
 export const MFD_ALLOW_SEALING = 0x2;
 export const MFD_HUGETLB = 0x4;
 
-// membarrier(2)
+// membarrier(2). Commands are single bits, 0 asks for all that there are.
+export const MEMBARRIER_CMD_ALL = 0x3ff;
 
 // mbind(2)
 export const MPOL_DEFAULT = 0;

@@ -3,7 +3,7 @@
 // Linux: the host schedules guest threads; nothing here changes what runs when.
 
 import { E2BIG, EACCES, EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from "../abi/errno.ts";
-import { PAGE_SIZE } from "../abi/memory.ts";
+import { MEMBARRIER_CMD_ALL, PAGE_SIZE } from "../abi/memory.ts";
 import { i32, put32, put64, u32, zero } from "../abi/struct.ts";
 import {
   CAP_SYS_NICE,
@@ -357,7 +357,11 @@ function ioprioGet(task: Task, args: Args): number {
 function membarrier(task: Task, args: Args): number {
   const { thread } = task;
   if (thread.memoryBarrier === undefined) return -ENOSYS;
-  return thread.memoryBarrier(args.i32(0), args.u32(1), args.i32(2));
+  const command = args.i32(0);
+  // A stub may make these calls and no others (stub_filter): what a newer host knows beyond them we do not have.
+  if ((command & ~MEMBARRIER_CMD_ALL) !== 0 || (command & command - 1) !== 0) return -EINVAL;
+  const result = thread.memoryBarrier(command, args.u32(1), args.i32(2));
+  return command === 0 && result > 0 ? result & MEMBARRIER_CMD_ALL : result;
 }
 
 /** The host keeps the area up to date, as it alone knows when a thread loses its processor. What fork copies, it copies. */

@@ -1,7 +1,7 @@
 // Conformance: each C program here runs on the host first, then in the sandbox on each platform, and must print the same.
 // A program prints "name: result" per check; each check counts, and is named when it differs.
 
-import { command, type Finished, PLATFORMS, tsvisor } from "../support/tsvisor.ts";
+import { AS_IN_A_SANDBOX, command, type Finished, PLATFORMS, tsvisor } from "../support/tsvisor.ts";
 
 const HERE = `${import.meta.dirname}/`;
 const PROGRAM_MILLIS_MAX = 120_000;
@@ -9,16 +9,13 @@ const PROGRAM_MILLIS_MAX = 120_000;
 /** Programs whose checks the ptrace platform cannot pass by design, with the reason. */
 const EXCLUDED: ReadonlyMap<string, string> = new Map();
 
-const NICENESS = Number((await command(["nice"])).stdout);
-
 const directory = Deno.makeTempDirSync({ prefix: "tsvisor-guest-" });
 globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
 
 for (const program of programs()) {
   Deno.test(`guest program ${program}`, async (t) => {
     const path = await compile(program);
-    // A sandbox begins at nice 0, whatever the caller's.
-    const native = await command(["nice", "-n", String(-NICENESS), path], {
+    const native = await command([...AS_IN_A_SANDBOX, path], {
       timeoutMillis: PROGRAM_MILLIS_MAX,
     });
     if (native.code !== 0) throw new Error(`On the host it ends with ${native.code}: ${tail(native)}`);

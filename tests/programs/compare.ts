@@ -1,7 +1,7 @@
 // Whole programs, natively and in the sandbox: a script runs on the host first, then in a sandbox on each platform, and must
 // print the same. A line "== name" opens a section of its output: each section is a step, and is named when it differs.
 
-import { command, type Finished, type PlatformName, tsvisor } from "../support/tsvisor.ts";
+import { AS_IN_A_SANDBOX, command, type Finished, type PlatformName, tsvisor } from "../support/tsvisor.ts";
 
 const SCRIPTS = new URL("scripts/", import.meta.url).pathname;
 const PROGRAM_MILLIS_MAX = 120_000;
@@ -50,7 +50,7 @@ async function compare(
     const clean = ["env", "-i", ...environmentWords(options)];
     const limits = { stdin: options.stdin, timeoutMillis: PROGRAM_MILLIS_MAX };
     Deno.mkdirSync(cwd);
-    const native = await command([...clean, ...words], { ...limits, cwd });
+    const native = await command([...AS_IN_A_SANDBOX, ...clean, ...words], { ...limits, cwd });
     Deno.removeSync(cwd, { recursive: true });
     if (native.code === -1) throw new Error(`On the host it does not end: ${tail(native)}`);
     for (const platform of options.platforms ?? ["systrap" as const]) {

@@ -36,6 +36,13 @@ export async function tsvisor(args: readonly string[], options: RunOptions = {})
   return await command([await tsvisorPath(), ...args], options);
 }
 
+/** Words before a host command that is compared with a sandbox: a sandbox begins at nice 0, whatever the caller's. */
+export const AS_IN_A_SANDBOX: readonly string[] = [
+  "nice",
+  "-n",
+  String(-Number(new TextDecoder().decode(new Deno.Command("nice").outputSync().stdout))),
+];
+
 /** Runs a host command to its end. */
 export async function command(argv: readonly string[], options: RunOptions = {}): Promise<Finished> {
   const child = new Deno.Command(argv[0], {

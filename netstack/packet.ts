@@ -220,7 +220,7 @@ export class PacketPool {
     );
   }
 
-  /** A packet with `length` (<= PACKET_BYTES_MAX) bytes of payload, one reference, contents undefined; null = none left. */
+  /** A packet with `length` (<= PACKET_BYTES_MAX, and a link's headers) bytes of payload, one reference, contents undefined; null = none left. */
   allocate(length: number): Packet | null {
     const isSmall = length <= SMALL_SLOT_BYTES - HEADROOM;
     const packet = (isSmall ? this.#small.pop() : undefined) ?? this.#large.pop();

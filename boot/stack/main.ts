@@ -49,6 +49,8 @@ const SMALL_PACKETS = 8192;
 const LARGE_PACKETS = 512;
 const CLOCK_MONOTONIC = 1;
 const CLOCK_REALTIME = 0;
+const SETTLE_MILLIS = 20;
+const SETTLE_TURNS_MAX = 250;
 /** Turns without a look at signals. */
 const TURNS_MAX = 2000;
 /** A wait so long blocks the thread, which is cheap; longer ones let the event loop run, so that signals are heard. */
@@ -192,6 +194,17 @@ async function run(running: Running, loop: ServiceLoop, isOver: () => boolean): 
   }
 }
 
+/** IPv6 addresses are of no use until nobody has said that they are taken (duplicate detection, about a second). */
+async function settle(running: Running): Promise<void> {
+  const { stack, now } = running;
+  const isTentative = () =>
+    stack.nics.some((nic) => nic?.addresses.some((entry) => entry.isTentative) === true);
+  for (let turn = 0; turn < SETTLE_TURNS_MAX && isTentative(); turn++) {
+    stack.poll(now());
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MILLIS));
+  }
+}
+
 async function serve(running: Running, values: Values): Promise<number> {
   const loop = new ServiceLoop(running.stack);
   startServices(loop);
@@ -252,6 +265,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     const values = parse(args, OPTIONS, false).values as Values;
     const running = start(values);
+    await settle(running);
     const code = values.connect === undefined ? await serve(running, values) : await connect(running, values);
     if (values.stats === true) console.error(running.stack.statisticsText());
     running.stack.close();

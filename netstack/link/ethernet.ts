@@ -22,6 +22,8 @@ export const ETHERNET_BYTES = 14;
 const BATCH = 64;
 /** Bytes taken in one poll: so much fits the caches beside what the readers do with it. */
 const POLL_BYTES = 512 * 1024;
+/** A frame with the largest packet and all that stands before it. */
+const FRAME_BYTES_MAX = PACKET_BYTES_MAX + ETHERNET_BYTES + VIRTIO_NET_BYTES;
 /** Frames that wait for a device that is full; more are lost. */
 /** The same while they are trains of up to 64 KiB. */
 const LARGE_BATCH = 8;
@@ -126,7 +128,7 @@ export class EthernetLink implements Link {
       const wanted = Math.min(this.#batch, budget - handed);
       const packets = this.#receiving;
       while (packets.length < wanted) {
-        const packet = this.#pool.allocate(PACKET_BYTES_MAX);
+        const packet = this.#pool.allocate(FRAME_BYTES_MAX);
         if (packet === null) break;
         packets.push(packet);
       }
@@ -157,10 +159,10 @@ export class EthernetLink implements Link {
       const packet = packets[i];
       if (packet.isHeld) {
         packet.release();
-        const fresh = this.#pool.allocate(PACKET_BYTES_MAX);
+        const fresh = this.#pool.allocate(FRAME_BYTES_MAX);
         if (fresh !== null) packets[kept++] = fresh;
       } else {
-        packet.begin(PACKET_BYTES_MAX);
+        packet.begin(FRAME_BYTES_MAX);
         packets[kept++] = packet;
       }
     }

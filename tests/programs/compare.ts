@@ -3,7 +3,7 @@
 
 import { AS_IN_A_SANDBOX, command, type Finished, type PlatformName, tsvisor } from "../support/tsvisor.ts";
 
-const SCRIPTS = new URL("scripts/", import.meta.url).pathname;
+export const SCRIPTS = new URL("scripts/", import.meta.url).pathname;
 const PROGRAM_MILLIS_MAX = 120_000;
 
 export interface ProgramOptions {
@@ -13,8 +13,8 @@ export interface ProgramOptions {
   readonly needs?: readonly string[];
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Flags of `do`, before the command. */
-  readonly flags?: readonly string[];
+  /** Makes on the host what is run. */
+  readonly prepare?: () => Promise<void>;
 }
 
 /** What both runs begin with: nothing of the developer's own environment reaches a program. */
@@ -44,6 +44,7 @@ async function compare(
   options: ProgramOptions,
 ): Promise<void> {
   const words = argv.map((word) => word.replace("SCRIPTS/", SCRIPTS));
+  await options.prepare?.();
   const directory = Deno.makeTempDirSync({ prefix: "tsvisor-program-" });
   try {
     const cwd = `${directory}/work`;
@@ -55,7 +56,7 @@ async function compare(
     if (native.code === -1) throw new Error(`On the host it does not end: ${tail(native)}`);
     for (const platform of options.platforms ?? ["systrap" as const]) {
       Deno.mkdirSync(cwd);
-      const sandbox = [`--platform=${platform}`, "do", ...(options.flags ?? []), "--"];
+      const sandbox = [`--platform=${platform}`, "do", "--"];
       const got = await tsvisor([...sandbox, ...clean, ...words], { ...limits, cwd });
       await t.step(`on ${platform}`, (step) => compareSections(step, native, got));
       if ([...Deno.readDirSync(cwd)].length > 0) {

@@ -1,0 +1,8 @@
+// Tools that are programs of many processes and files: git, archives, text tools, openssl, sqlite3; redis and nginx.
+
+import { sameAsNative } from "./compare.ts";
+
+sameAsNative("git, tar and text tools", ["bash", "SCRIPTS/git.sh"], {
+  needs: ["git", "xz", "zstd", "bzip2", "awk", "openssl", "sqlite3"],
+});
+sameAsNative("redis and nginx", ["bash", "SCRIPTS/servers.sh"], { needs: ["redis-server", "nginx", "curl"] });

@@ -10,6 +10,8 @@ export const PORT_FIRST = 32768;
 export const PORT_LAST = 60999;
 /** Bindings of one port at most: SO_REUSEPORT groups and connections that share their listener's port. */
 const SHARED_MAX = 65_536;
+/** Counters of RFC 6056 algorithm 4; a power of two. */
+const OFFSETS = 256;
 
 /** One hold on a port. */
 export class PortBinding {
@@ -44,31 +46,46 @@ export class PortBinding {
   }
 }
 
+/** Connections of one port. */
+class PortHold {
+  count = 0;
+  /** Of them, those with SO_REUSEADDR and with SO_REUSEPORT. */
+  sharingAddress = 0;
+  sharingPort = 0;
+}
+
 export class PortTable {
   readonly #bindings = new Map<number, PortBinding[]>();
   readonly #random: RandomWords;
   readonly #secret: number;
   first = PORT_FIRST;
   last = PORT_LAST;
+  /** Ports of connections (those of a listener, those in TIME-WAIT), and how many of them let others bind beside them. */
+  readonly #held = new Map<number, PortHold>();
+  /** Where the next choice for a bucket of destinations begins (RFC 6056 algorithm 4). */
+  readonly #offsets = new Uint32Array(OFFSETS);
   /** Ports not given out by choice (ip_local_reserved_ports). */
   readonly reserved = new Set<number>();
 
   constructor(random: RandomWords) {
     this.#random = random;
     this.#secret = random.word();
+    for (let i = 0; i < OFFSETS; i++) this.#offsets[i] = random.word();
   }
 
   /** Takes the port of `wanted`, or for port 0 one of the range; a binding or -EADDRINUSE. */
   bind(wanted: PortBinding): PortBinding | number {
     if (wanted.port !== 0) {
-      if (this.conflicts(wanted, wanted.port)) return -EADDRINUSE;
+      if (this.conflicts(wanted, wanted.port) || this.#isHeldAgainst(wanted, wanted.port)) return -EADDRINUSE;
       return this.#enter(wanted);
     }
     const count = this.last - this.first + 1;
     const start = this.#random.below(count);
     for (let i = 0; i < count; i++) {
       const port = this.first + (start + i) % count;
-      if (this.reserved.has(port) || this.conflicts(wanted, port)) continue;
+      if (this.reserved.has(port) || this.conflicts(wanted, port) || this.#isHeldAgainst(wanted, port)) {
+        continue;
+      }
       return this.#enter(
         new PortBinding(
           wanted.address,
@@ -86,17 +103,48 @@ export class PortTable {
 
   /**
    * A port for a connection from `source` to `destination`:`port`, for which `isFree` says whether the four are not in use
-   * (RFC 6056 algorithm 3: a hash of the destination says where to begin). The port, or -EADDRNOTAVAIL.
+   * (RFC 6056 algorithm 4: a hash of the destination says where to begin, and a counter where it was left). The port, or
+   * -EADDRNOTAVAIL.
    */
   choose(source: Address, destination: Address, port: number, isFree: (port: number) => boolean): number {
     const count = this.last - this.first + 1;
     const hash = mix(destination.hash(source.hash(this.#secret)), port);
-    const start = (hash >>> 1) % count + this.#random.below(8);
+    const bucket = hash >>> 24 & OFFSETS - 1;
+    const start = (hash >>> 0) + this.#offsets[bucket];
     for (let i = 0; i < count; i++) {
       const candidate = this.first + (start + i) % count;
-      if (!this.reserved.has(candidate) && isFree(candidate)) return candidate;
+      if (this.reserved.has(candidate) || !isFree(candidate)) continue;
+      this.#offsets[bucket] += i + 1 + this.#random.below(4);
+      return candidate;
     }
     return -EADDRNOTAVAIL;
+  }
+
+  /** A connection has `port`; nobody may bind it unless both sides allow it. */
+  hold(port: number, reusesAddress: boolean, reusesPort: boolean): void {
+    let held = this.#held.get(port);
+    if (held === undefined) this.#held.set(port, held = new PortHold());
+    held.count++;
+    if (reusesAddress) held.sharingAddress++;
+    if (reusesPort) held.sharingPort++;
+  }
+  unhold(port: number, reusesAddress: boolean, reusesPort: boolean): void {
+    const held = this.#held.get(port);
+    if (held === undefined) return;
+    if (--held.count === 0) {
+      this.#held.delete(port);
+      return;
+    }
+    if (reusesAddress) held.sharingAddress--;
+    if (reusesPort) held.sharingPort--;
+  }
+  /** `wanted` cannot have `port` beside the connections there. Linux looks at their addresses too; the port decides here. */
+  #isHeldAgainst(wanted: PortBinding, port: number): boolean {
+    const held = this.#held.get(port);
+    if (held === undefined) return false;
+    const sharesAddress = wanted.reuseAddress && held.sharingAddress === held.count;
+    const sharesPort = wanted.reusePort && held.sharingPort === held.count;
+    return !sharesAddress && !sharesPort;
   }
 
   /** Somebody holds `port` by bind(). */

@@ -29,6 +29,7 @@ import { EHOSTUNREACH, ENODEV } from "./errno.ts";
 import { statisticsText } from "./statistics_text.ts";
 import { TcpEndpoint } from "./tcp/endpoint.ts";
 import { Tcp } from "./tcp/protocol.ts";
+import { tcpExtGroup, tcpGroup } from "./tcp/statistics.ts";
 import { TimerQueue } from "./timer.ts";
 import { UdpEndpoint } from "./udp/endpoint.ts";
 import { Udp } from "./udp/protocol.ts";
@@ -386,7 +387,7 @@ export class Stack {
 
   /** All counters, a line each. */
   statisticsText(): string {
-    return statisticsText(this);
+    return statisticsText(this, [tcpGroup(this.tcp.statistics), tcpExtGroup(this.tcp.statistics)]);
   }
 
   close(): void {

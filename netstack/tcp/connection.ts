@@ -58,6 +58,9 @@ export class Connection implements Deferred, TimerOwner, Window {
   readonly route = new Route();
   /** Bound to this interface, 0 = any. */
   nicId = 0;
+  /** SO_REUSEADDR and SO_REUSEPORT: others may bind its port beside it. */
+  reusesAddress = false;
+  reusesPort = false;
 
   // Sending (RFC 9293: SND.*). Sequence numbers are int32.
   initialSend = 0;
@@ -114,6 +117,8 @@ export class Connection implements Deferred, TimerOwner, Window {
   hasEcn = false;
   hasScaling = false;
   timestampOffset = 0;
+  /** Timestamp of our first SYN. */
+  initialStamp = 0;
   timestampRecent = 0;
   timestampRecentAt = 0;
   /** Highest sequence acknowledged to the peer, for which timestamps are taken (RFC 7323 section 4.3). */

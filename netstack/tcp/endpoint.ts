@@ -190,6 +190,7 @@ export class TcpEndpoint extends ConfiguredEndpoint {
     const { tcp, now } = stack;
     connection.timestampOffset = tcp.timestampOffset(connection.local, connection.remote);
     connection.initialSend = tcp.initialSequence(connection, now);
+    connection.initialStamp = connection.timestamp(now);
     connection.sendUna = connection.initialSend;
     connection.sendNext = connection.initialSend + 1 | 0;
     connection.receiveScale = tcp.receiveScale();
@@ -400,6 +401,13 @@ export class TcpEndpoint extends ConfiguredEndpoint {
       else armFinWait(connection, this.stack.now);
     }
     this.#releasePort();
+  }
+
+  /** Our FIN has arrived: nothing is left that close() would wait for (SO_LINGER). */
+  onFinAcknowledged(): void {
+    if (!this.#isLingering) return;
+    this.stopLingering();
+    this.queue.notify(POLLHUP);
   }
 
   /** The connection has come to its end; the endpoint keeps what can still be read. */

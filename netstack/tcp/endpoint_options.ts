@@ -191,6 +191,8 @@ export abstract class ConfiguredEndpoint extends Endpoint {
     connection.isNoDelay = options.value(OPT.NODELAY) !== 0;
     connection.isCorked = options.value(OPT.CORK) !== 0;
     connection.userMss = options.value(OPT.MAXSEG);
+    connection.reusesAddress = options.value(OPT.REUSEADDR) !== 0;
+    connection.reusesPort = options.value(OPT.REUSEPORT) !== 0;
     connection.windowClamp = options.value(OPT.WINDOW_CLAMP) || WINDOW_CLAMP_NONE;
     connection.notSentMax = notSentMax(options.value(OPT.NOTSENT_LOWAT));
     connection.userTimeoutNanos = options.value(OPT.USER_TIMEOUT) * 1e6;

@@ -12,6 +12,8 @@ import { armFinWait, armKeepAlive } from "./keepalive.ts";
 import { joinLocalPeer } from "./local.ts";
 import { scheduleAck, sendAck, sendSyn } from "./output.ts";
 import { RTO_INITIAL_NANOS } from "./rtt.ts";
+import type { ReceiveBuffer } from "./receive_buffer.ts";
+import { RING_BYTES_MAX, ringBytes } from "./ring.ts";
 import type { Segment } from "./segment.ts";
 import { canReceive, TcpState } from "./state.ts";
 
@@ -59,6 +61,7 @@ export function receiveSegment(connection: Connection, segment: Segment, packet:
     }
     establish(connection, segment, now);
   }
+  if (segment.payload === 0) connection.tcp.statistics.TCPPureAcks += segment.pieces;
   if (!takeAcknowledgement(connection, segment, now)) return;
   if (connection.state === TcpState.Closed) return;
   // Sixth to eighth: urgent pointer, text, FIN.
@@ -70,7 +73,7 @@ export function receiveSegment(connection: Connection, segment: Segment, packet:
 function receiveInSynSent(connection: Connection, segment: Segment, packet: Packet, now: number): void {
   const { flags } = segment;
   const hasAck = (flags & ACK) !== 0;
-  if (hasAck && segment.ack !== connection.sendNext) {
+  if (hasAck && (segment.ack !== connection.sendNext || !isEchoOfOurs(connection, segment, now))) {
     if ((flags & RST) === 0) connection.tcp.sendResetTo(packet, segment);
     return;
   }
@@ -106,6 +109,16 @@ function receiveInSynSent(connection: Connection, segment: Segment, packet: Pack
   connection.synSends = 0;
   sendSyn(connection, now);
   connection.setRetransmit(RetransmitMode.Timeout, now + RTO_INITIAL_NANOS);
+}
+
+/** RFC 7323 section 5: what is echoed must be a time at which we have sent our SYN. */
+function isEchoOfOurs(connection: Connection, segment: Segment, now: number): boolean {
+  const { options } = segment;
+  if (!options.hasTimestamps || options.timestampEcho === 0 || (segment.flags & RST) !== 0) return true;
+  const isPossible = (options.timestampEcho - connection.initialStamp | 0) >= 0 &&
+    (options.timestampEcho - connection.timestamp(now) | 0) <= 0;
+  if (!isPossible) connection.tcp.statistics.PAWSActive++;
+  return isPossible;
 }
 
 function takeSynOptions(connection: Connection, segment: Segment, now: number): void {
@@ -258,6 +271,7 @@ function takeAcknowledgement(connection: Connection, segment: Segment, now: numb
     case TcpState.FinWait1:
       connection.move(TcpState.FinWait2);
       connection.notify(POLLOUT);
+      connection.endpoint?.onFinAcknowledged();
       if (connection.endpoint === null) armFinWait(connection, now);
       return connection.state as TcpState !== TcpState.Closed;
     case TcpState.Closing:
@@ -348,7 +362,9 @@ function takeData(connection: Connection, segment: Segment, packet: Packet, now:
   const distance = sequence - connection.receiveNext | 0;
   const place = receiveBuffer.next + distance;
   if (distance > 0) noteOverlap(connection, place, sequence, length);
-  const moved = receiveBuffer.write(place, packet.bytes, at, length);
+  const moved = distance > 0 && isMemoryShort(receiveBuffer, place + length)
+    ? -1
+    : receiveBuffer.write(place, packet.bytes, at, length);
   if (moved < 0) {
     statistics.TCPOFODrop++;
     connection.mustAck = true;
@@ -381,6 +397,11 @@ function takeData(connection: Connection, segment: Segment, packet: Packet, now:
   } else {
     scheduleAck(connection, now);
   }
+}
+
+/** What came out of order may not grow the ring when all rings together hold too much: it comes again. */
+function isMemoryShort(buffer: ReceiveBuffer, to: number): boolean {
+  return ringBytes.held > RING_BYTES_MAX && to - buffer.start > buffer.ringBytes;
 }
 
 /** RFC 2883: a report of data that came twice. */

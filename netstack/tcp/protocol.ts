@@ -16,6 +16,7 @@ import { fold, sumBytes, sumPseudoHeader } from "../wire/checksum.ts";
 import { IPPROTO_TCP } from "../wire/numbers.ts";
 import {
   ACK,
+  putTimestamps,
   RST,
   SCALE_MAX,
   TCP_ACK_AT,
@@ -31,13 +32,16 @@ import { CONGESTION_CONTROLS } from "./congestion/congestion.ts";
 import { Connection } from "./connection.ts";
 import type { TcpEndpoint } from "./endpoint.ts";
 import { receiveErrorFor } from "./errors.ts";
-import type { HalfOpen } from "./half_open.ts";
+import { HalfOpen } from "./half_open.ts";
 import { receiveSegment } from "./input.ts";
 import { Segment } from "./segment.ts";
 import { TcpSettings } from "./settings.ts";
 import { TcpStatistics } from "./statistics.ts";
 import { SynCookies } from "./syn_cookie.ts";
 import { receiveInTimeWait, TIME_WAIT_NANOS, TimeWait, TimeWaitVerdict } from "./time_wait.ts";
+
+/** The option with its padding. */
+const TIMESTAMP_BYTES = 12;
 
 type Entry = Connection | HalfOpen | TimeWait;
 
@@ -130,6 +134,7 @@ export class Tcp implements Transport, TimerOwner {
     (entry as { nextInBucket: Entry | null }).nextInBucket = this.#buckets[i];
     this.#buckets[i] = entry;
     this.#count++;
+    if (!(entry instanceof HalfOpen)) this.ports.hold(entry.localPort, entry.reusesAddress, entry.reusesPort);
   }
   #delete(entry: Entry): void {
     const i = entry.hash & (this.#buckets.length - 1);
@@ -142,9 +147,17 @@ export class Tcp implements Transport, TimerOwner {
     if (before === null) this.#buckets[i] = entry.nextInBucket;
     else (before as { nextInBucket: Entry | null }).nextInBucket = entry.nextInBucket;
     this.#count--;
+    if (!(entry instanceof HalfOpen)) {
+      this.ports.unhold(entry.localPort, entry.reusesAddress, entry.reusesPort);
+    }
   }
   #grow(): void {
     const entries = [...this.entries()];
+    for (const entry of entries) {
+      if (!(entry instanceof HalfOpen)) {
+        this.ports.unhold(entry.localPort, entry.reusesAddress, entry.reusesPort);
+      }
+    }
     this.#buckets = new Array<Entry | null>(this.#buckets.length * 4).fill(null);
     this.#count = 0;
     for (const entry of entries) this.#insert(entry);
@@ -250,15 +263,21 @@ export class Tcp implements Transport, TimerOwner {
   }
   /** Acknowledges what came for `record`. */
   acknowledgeTimeWait(record: TimeWait, packet: Packet): void {
-    this.#sendBare(
-      packet,
-      record.localPort,
-      record.remotePort,
-      record.sendNext,
-      record.receiveNext,
-      ACK,
-      record.window,
-    );
+    const { stack } = this;
+    const route = this.#route;
+    if (stack.routes.find(packet.source, packet.destination, record.nicId, route) < 0) return;
+    const answer = stack.pool.allocate(0);
+    if (answer === null) return;
+    const optionBytes = record.hasTimestamps ? TIMESTAMP_BYTES : 0;
+    answer.at -= TCP_BYTES + optionBytes;
+    if (record.hasTimestamps) {
+      const stamp = Math.floor(stack.now / 1e6) + record.timestampOffset | 0;
+      putTimestamps(answer.bytes, answer.at + TCP_BYTES, stamp, record.timestampRecent);
+    }
+    answer.source.copy(record.local);
+    answer.destination.copy(record.remote);
+    const { localPort, remotePort, sendNext, receiveNext, window } = record;
+    this.#sendHeader(answer, optionBytes, localPort, remotePort, sendNext, receiveNext, ACK, window);
   }
 
   // Listeners.
@@ -392,24 +411,38 @@ export class Tcp implements Transport, TimerOwner {
     }
     const answer = stack.pool.allocate(0);
     if (answer === null) return;
-    const at = answer.at -= TCP_BYTES;
-    const { bytes } = answer;
+    answer.at -= TCP_BYTES;
+    answer.source.copy(packet.destination);
+    answer.destination.copy(packet.source);
+    this.#sendHeader(answer, 0, from, to, sequence, ack, flags, window);
+  }
+
+  /** Fills the header at answer.at, behind which options stand already, and sends it along the route found last. */
+  #sendHeader(
+    answer: Packet,
+    optionBytes: number,
+    from: number,
+    to: number,
+    sequence: number,
+    ack: number,
+    flags: number,
+    window: number,
+  ): void {
+    const { bytes, at } = answer;
     put16(bytes, at + TCP_SOURCE_AT, from);
     put16(bytes, at + TCP_DESTINATION_AT, to);
     put32(bytes, at + TCP_SEQUENCE_AT, sequence);
     put32(bytes, at + TCP_ACK_AT, ack);
-    bytes[at + TCP_OFFSET_AT] = TCP_BYTES << 2;
+    bytes[at + TCP_OFFSET_AT] = TCP_BYTES + optionBytes << 2;
     bytes[at + TCP_FLAGS_AT] = flags;
     put16(bytes, at + TCP_WINDOW_AT, window);
     put32(bytes, at + TCP_WINDOW_AT + 2, 0);
     answer.transportAt = at;
     answer.protocol = IPPROTO_TCP;
-    answer.source.copy(packet.destination);
-    answer.destination.copy(packet.source);
     answer.ttl = 64;
     startChecksum(answer);
     this.statistics.OutSegs++;
-    stack.ip.send(answer, route, Fragmentation.Forbidden);
+    this.stack.ip.send(answer, this.#route, Fragmentation.Forbidden);
   }
 
   /** RFC 5961 section 7: one of the challenges of this second; false when they are used up. */

@@ -15,6 +15,10 @@ export class ReceiveBuffer {
   /** Start and end of each range beyond `next`, sorted, disjoint, not touching. */
   readonly ranges: number[] = [];
 
+  /** Bytes of memory it holds. */
+  get ringBytes(): number {
+    return this.#ring === null ? 0 : this.#ring.length;
+  }
   /** Bytes that can be read. */
   get readable(): number {
     return this.next - this.start;

@@ -6,12 +6,17 @@ import { copyBytes } from "../wire/bytes.ts";
 const RING_BYTES_MIN = 4 * 1024;
 /** Rings kept, in sum. */
 const SPARE_BYTES_MAX = 48 * 1024 * 1024;
+/** Bytes of all rings in use beyond which what comes out of order finds no new memory (Linux: tcp_mem). */
+export const RING_BYTES_MAX = 512 * 1024 * 1024;
+/** Bytes of all rings in use. */
+export const ringBytes = { held: 0 };
 
 const spares: Uint8Array[][] = Array.from({ length: 32 }, () => []);
 let spareBytes = 0;
 
 /** A ring of `bytes`, a power of two; contents undefined. */
 export function newRing(bytes: number): Uint8Array {
+  ringBytes.held += bytes;
   const ring = spares[31 - Math.clz32(bytes)].pop();
   if (ring === undefined) return new Uint8Array(bytes);
   spareBytes -= bytes;
@@ -20,6 +25,7 @@ export function newRing(bytes: number): Uint8Array {
 
 /** Gives a ring back. */
 export function releaseRing(ring: Uint8Array): void {
+  ringBytes.held -= ring.length;
   if (spareBytes + ring.length > SPARE_BYTES_MAX) return;
   spareBytes += ring.length;
   spares[31 - Math.clz32(ring.length)].push(ring);

@@ -32,7 +32,6 @@ export class TcpStatistics {
   TCPTimeouts = 0;
   TCPLossProbes = 0;
   TCPLossProbeRecovery = 0;
-  TCPRcvCollapsed = 0;
   TCPDSACKOldSent = 0;
   TCPDSACKOfoSent = 0;
   TCPDSACKRecv = 0;
@@ -49,10 +48,34 @@ export class TcpStatistics {
   TCPKeepAlive = 0;
   TCPWinProbe = 0;
   TCPRcvQDrop = 0;
-  TCPHPHits = 0;
   TCPTimeWaitOverflow = 0;
   TCPReqQFullDoCookies = 0;
   TCPReqQFullDrop = 0;
   TCPDeferAcceptDrop = 0;
   TCPLoopbackBytes = 0;
+}
+
+/** In the order of /proc/net/snmp; the first four are constants of ours: the algorithm is "other", the bounds milliseconds. */
+const TCP_NAMES = [
+  ...["ActiveOpens", "PassiveOpens", "AttemptFails", "EstabResets", "CurrEstab", "InSegs", "OutSegs"],
+  ...["RetransSegs", "InErrs", "OutRsts", "InCsumErrors"],
+] as const satisfies readonly (keyof TcpStatistics)[];
+
+type Group = readonly [name: string, counters: readonly (readonly [name: string, value: number])[]];
+
+/** The group Tcp of /proc/net/snmp. */
+export function tcpGroup(statistics: TcpStatistics): Group {
+  return ["Tcp", [
+    ["RtoAlgorithm", 1],
+    ["RtoMin", 200],
+    ["RtoMax", 120_000],
+    ["MaxConn", -1],
+    ...TCP_NAMES.map((name) => [name, statistics[name]] as const),
+  ]];
+}
+
+/** The group TcpExt of /proc/net/netstat: what we count of it. */
+export function tcpExtGroup(statistics: TcpStatistics): Group {
+  const known: ReadonlySet<string> = new Set(TCP_NAMES);
+  return ["TcpExt", Object.entries(statistics).filter(([name]) => !known.has(name))];
 }

@@ -21,6 +21,10 @@ export class TimeWait {
   sendNext = 0;
   receiveNext = 0;
   window = 0;
+  nicId = 0;
+  /** As the connection's: others may bind the port beside it. */
+  reusesAddress = false;
+  reusesPort = false;
   hasTimestamps = false;
   timestampRecent = 0;
   timestampOffset = 0;
@@ -43,6 +47,9 @@ export function enterTimeWait(connection: Connection): void {
   record.sendNext = connection.sendNext;
   record.receiveNext = connection.receiveNext;
   record.window = Math.max(0, connection.receiveEdge - connection.receiveNext | 0) >> connection.receiveScale;
+  record.nicId = connection.nicId;
+  record.reusesAddress = connection.reusesAddress;
+  record.reusesPort = connection.reusesPort;
   record.hasTimestamps = connection.hasTimestamps;
   record.timestampRecent = connection.timestampRecent;
   record.timestampOffset = connection.timestampOffset;

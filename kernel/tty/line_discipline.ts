@@ -45,7 +45,7 @@ import {
   VTIME,
   VWERASE,
 } from "../abi/tty.ts";
-import { isControl, isLetterOrDigit } from "./characters.ts";
+import { isControl, isLetterOrDigit, toLower } from "./characters.ts";
 import { CONTROL, ERASE_TAB, MARK_COLUMN, MOVE_BACK, Output, TAB_AFTER_TAB } from "./output.ts";
 import { Termios } from "./termios.ts";
 
@@ -132,6 +132,7 @@ export class LineDiscipline {
 
   /** Takes in keys; gives back how many: fewer when nobody reads. */
   receive(from: Uint8Array, at: number, length: number): number {
+    this.output.deliver();
     let done = 0;
     while (done < length) {
       const room = this.#makeRoom();
@@ -161,12 +162,12 @@ export class LineDiscipline {
   #receive(c: number): void {
     const { iflag, lflag } = this.#termios;
     if ((iflag & ISTRIP) !== 0) c &= 0x7f;
-    if ((iflag & IUCLC) !== 0 && (lflag & IEXTEN) !== 0 && c >= 0x41 && c <= 0x5a) c += 0x20;
+    if ((iflag & IUCLC) !== 0 && (lflag & IEXTEN) !== 0) c = toLower(c);
     if ((lflag & EXTPROC) !== 0) {
       this.#put(c);
     } else if (this.#isLiteral) {
       this.#isLiteral = false;
-      this.#receivePlain(c);
+      this.#receivePlain(c, false);
     } else if (!this.#isFlowControl(c) && !this.#isSignal(c)) {
       this.#restart();
       this.#receiveInput(c);
@@ -177,8 +178,10 @@ export class LineDiscipline {
   #isFlowControl(c: number): boolean {
     const { iflag, cc } = this.#termios;
     if ((iflag & IXON) === 0 || c === DISABLED) return false;
-    if (c === cc[VSTART]) this.start();
-    else if (c === cc[VSTOP]) this.stop();
+    if (c === cc[VSTART]) {
+      this.start();
+      this.#flushEchoes();
+    } else if (c === cc[VSTOP]) this.stop();
     else return false;
     return true;
   }
@@ -199,6 +202,7 @@ export class LineDiscipline {
     if (signal === 0) return false;
     if ((lflag & NOFLSH) === 0) {
       this.output.flush();
+      this.output.dropEchoes();
       this.flushInput();
       this.#port.onPacketStatus(0, TIOCPKT_FLUSHWRITE);
       this.#port.onRoom();
@@ -211,14 +215,16 @@ export class LineDiscipline {
 
   #receiveInput(c: number): void {
     const { iflag, lflag } = this.#termios;
+    let isTranslated = false;
     if (c === RETURN) {
       if ((iflag & IGNCR) !== 0) return;
-      if ((iflag & ICRNL) !== 0) c = NEWLINE;
+      isTranslated = (iflag & ICRNL) !== 0;
+      if (isTranslated) c = NEWLINE;
     } else if (c === NEWLINE && (iflag & INLCR) !== 0) {
       c = RETURN;
     }
     if ((lflag & ICANON) !== 0 && this.#isEdit(c)) return;
-    this.#receivePlain(c);
+    this.#receivePlain(c, isTranslated);
   }
 
   /** Canonical mode: keys that edit or end the line. */
@@ -248,11 +254,12 @@ export class LineDiscipline {
     return true;
   }
 
-  #receivePlain(c: number): void {
+  /** Without lines a newline is a control character like others (^J), unless it was a return key (`isReturn`). */
+  #receivePlain(c: number, isReturn: boolean): void {
     const { lflag } = this.#termios;
     if ((lflag & ECHO) !== 0) {
       this.#finishErasing();
-      if (c === NEWLINE) {
+      if (c === NEWLINE && isReturn) {
         this.output.echo(NEWLINE);
       } else {
         this.#markColumn();

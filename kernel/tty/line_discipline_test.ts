@@ -135,10 +135,10 @@ Deno.test("end of file ends a line without a sign, or is one by itself", () => {
   equal(c.line.hasInput(), false, "it went with the read that it filled up to");
 });
 
-Deno.test("keys send signals and drop what was typed and printed, unless NOFLSH", () => {
+Deno.test("keys send signals and drop what was typed and not yet shown, unless NOFLSH", () => {
   const c = new Conversation();
-  c.type("lost");
-  equal(c.echo("\x03"), "^C");
+  c.type("shown");
+  equal(c.echo("lost\x03"), "shown^C");
   deepEqual(c.signals, [SIGINT]);
   c.set((t) => t.lflag |= NOFLSH);
   c.type("kept\x1a\n");

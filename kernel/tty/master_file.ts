@@ -99,7 +99,7 @@ function setPacketMode(terminal: Terminal, isOn: boolean): void {
 function flush(terminal: Terminal, queue: number): number {
   if (queue !== TCIFLUSH && queue !== TCOFLUSH && queue !== TCIOFLUSH) return -EINVAL;
   if (queue !== TCOFLUSH) {
-    terminal.line.output.flush();
+    terminal.line.output.dropDelivered();
     terminal.onRoom();
   }
   if (queue !== TCIFLUSH) terminal.dropPending();

@@ -3,11 +3,13 @@
 
 import { ByteRing } from "../ipc/byte_ring.ts";
 import { IUTF8, OCRNL, OLCUC, ONLCR, ONLRET, ONOCR, OPOST, TABDLY, XTABS } from "../abi/tty.ts";
-import { isControl } from "./characters.ts";
+import { isControl, toUpper } from "./characters.ts";
 import type { Termios } from "./termios.ts";
 
 /** Bytes that wait to be fetched; writers wait beyond. */
 export const OUTPUT_BYTES_MAX = 16 * 1024;
+/** What the master's own buffer holds of it. */
+const DELIVERED_BYTES_MAX = 4095;
 /** Echoes that wait; the oldest are lost beyond. */
 export const ECHOES_MAX = 4096;
 
@@ -35,6 +37,8 @@ const chunk = new Uint8Array(OUTPUT_BYTES_MAX);
 export class Output {
   termios: Termios;
   readonly #ring = new ByteRing(OUTPUT_BYTES_MAX);
+  /** Bytes at the front of the ring that a flush does not reach: Linux moves output to the master's own buffer meanwhile. */
+  #delivered = 0;
   #echoes: number[] = [];
   /** IXON or tcflow(3) has stopped it. */
   isStopped = false;
@@ -127,7 +131,7 @@ export class Output {
         break;
       default:
         if (isControl(c)) break;
-        if ((oflag & OLCUC) !== 0 && c >= 0x61 && c <= 0x7a) c -= 0x20;
+        if ((oflag & OLCUC) !== 0) c = toUpper(c);
         if ((this.termios.iflag & IUTF8) === 0 || (c & 0xc0) !== 0x80) this.#column++;
     }
     into[used++] = c;
@@ -140,12 +144,34 @@ export class Output {
   }
 
   fetch(into: Uint8Array, at: number, length: number): number {
-    return this.#ring.pop(into, at, length);
+    const n = this.#ring.pop(into, at, length);
+    this.#delivered = Math.max(0, this.#delivered - n);
+    return n;
   }
 
-  /** Drops what has not been fetched, and echoes. */
+  /** What there is now the other side has got, as far as its own buffer has room: keys that come next find it so. */
+  deliver(): void {
+    this.#delivered = Math.min(this.#ring.used, DELIVERED_BYTES_MAX);
+  }
+
+  /** Drops what the other side has not got: a flush, or a signal's key. */
   flush(): void {
-    this.#ring.clear();
+    const ring = this.#ring;
+    const kept = this.#delivered;
+    if (ring.used <= kept) return;
+    ring.peek(chunk, 0, kept, 0);
+    ring.clear();
+    ring.push(chunk, 0, kept);
+  }
+
+  /** Drops what the other side has got and not read: its flush of input. */
+  dropDelivered(): void {
+    this.#ring.skip(Math.min(this.#ring.used, DELIVERED_BYTES_MAX));
+    this.#delivered = 0;
+  }
+
+  /** Drops echoes that have not been shown. */
+  dropEchoes(): void {
     this.#echoes.length = 0;
   }
 
@@ -168,6 +194,12 @@ export class Output {
   }
 
   #show(what: number, into: Uint8Array): number {
+    if (what === 0xff) {
+      // Linux marks its own words with this byte, and so shows it as it is.
+      into[0] = what;
+      this.#column++;
+      return 1;
+    }
     if (what < CONTROL) {
       if ((this.termios.oflag & OPOST) !== 0) return this.#process(what, into, 0);
       into[0] = what;

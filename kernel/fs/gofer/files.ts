@@ -4,6 +4,7 @@ import { EINVAL } from "../../abi/errno.ts";
 import { O_APPEND, S_IFDIR, SEEK_CUR, SEEK_SET } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
 import { type DirectorySink, File, type Mappable } from "../../vfs/file.ts";
+import { noteChange } from "./freshness.ts";
 import type { GoferInode } from "./inode.ts";
 import { directoryType, seekIn } from ".././tmpfs_files.ts";
 
@@ -30,7 +31,7 @@ export class GoferRegularFile extends File implements Mappable {
     const fd = inode.fdFor(true);
     if (fd < 0) return fd;
     if ((this.flags & O_APPEND) !== 0) {
-      inode.refresh();
+      if (!inode.fs.isExclusive) inode.refreshNow();
       offset = inode.size;
     }
     const n = inode.fs.host.pwrite(fd, from, at, length, offset);
@@ -41,6 +42,7 @@ export class GoferRegularFile extends File implements Mappable {
   /** Size and times follow a write without asking the gofer. */
   #noteWritten(end: number): void {
     const inode = this.inode;
+    noteChange();
     if (end > inode.size) {
       inode.size = end;
       inode.blocks = Math.ceil(end / 4096) * 8;
@@ -52,7 +54,7 @@ export class GoferRegularFile extends File implements Mappable {
 
   override seek(offset: number, whence: number): number {
     const inode = this.inode;
-    const refreshed = inode.refresh();
+    const refreshed = inode.fs.isExclusive ? 0 : inode.refreshNow();
     if (refreshed < 0) return refreshed;
     return seekIn(
       this,

@@ -42,9 +42,25 @@ import type { File } from "../../vfs/file.ts";
 import { openSpecial } from "../../vfs/special.ts";
 import { GoferDirectoryFile, GoferRegularFile } from "./files.ts";
 import type { GoferFilesystem } from "./filesystem.ts";
+import { Freshness, noteChange } from "./freshness.ts";
 
 /** Mask of SET_ATTRIBUTES bits that the protocol knows; ctime follows by itself on the host. */
 const SETTABLE = SET_MODE | SET_UID | SET_GID | SET_SIZE | SET_ATIME | SET_MTIME;
+
+/** Names of one directory whose look-up is remembered. */
+const RECENT_NAMES_MAX = 1024;
+
+/** struct stat of a descriptor. */
+const statBytes = new Uint8Array(STAT_BYTES);
+
+class RecentName {
+  readonly inode: GoferInode | null;
+  readonly freshness = new Freshness();
+  constructor(fs: GoferFilesystem, inode: GoferInode | null) {
+    this.inode = inode;
+    this.freshness.note(fs.host);
+  }
+}
 
 export class GoferInode extends Inode {
   declare readonly fs: GoferFilesystem;
@@ -62,6 +78,9 @@ export class GoferInode extends Inode {
   #openFiles = 0;
   /** Children seen when the directory was last read whole, for look-ups without asking. Exclusive mounts only. */
   #entries: Map<string, GoferInode> | null = null;
+  /** In shared mounts: the last answers to look-ups here (null = no such name), and how old the attributes are. */
+  #recent: Map<string, RecentName> | null = null;
+  readonly #freshness = new Freshness();
 
   constructor(fs: GoferFilesystem, key: string, ino: number, mode: number) {
     super(fs, ino, mode, 0, 0);
@@ -106,6 +125,10 @@ export class GoferInode extends Inode {
 
   /** Fills the attributes from struct stat. */
   load(bytes: Uint8Array, at: number): void {
+    const ctimeSec = u64(bytes, at + 104), ctimeNsec = u64(bytes, at + 112);
+    // Another link with the number of an old one.
+    if (ctimeSec !== this.ctimeSec || ctimeNsec !== this.ctimeNsec) this.#target = null;
+    if (!this.fs.isExclusive) this.#freshness.note(this.fs.host);
     this.nlink = u64(bytes, at + 16);
     this.mode = u32(bytes, at + 24);
     this.uid = u32(bytes, at + 28);
@@ -119,8 +142,8 @@ export class GoferInode extends Inode {
     this.atimeNsec = u64(bytes, at + 80);
     this.mtimeSec = u64(bytes, at + 88);
     this.mtimeNsec = u64(bytes, at + 96);
-    this.ctimeSec = u64(bytes, at + 104);
-    this.ctimeNsec = u64(bytes, at + 112);
+    this.ctimeSec = ctimeSec;
+    this.ctimeNsec = ctimeNsec;
   }
 
   /** Loads the stat that stands next in the last answer. */
@@ -146,10 +169,18 @@ export class GoferInode extends Inode {
   }
 
   override refresh(): number {
-    return this.fs.isExclusive ? 0 : this.#refreshNow();
+    if (this.fs.isExclusive) return 0;
+    return this.#openFiles === 0 && this.#freshness.isRecent(this.fs.host) ? 0 : this.refreshNow();
   }
 
-  #refreshNow(): number {
+  /** Asks the host, by a descriptor if there is one. */
+  refreshNow(): number {
+    const fd = this.#writeFd >= 0 ? this.#writeFd : this.#readFd;
+    if (fd >= 0) {
+      const result = this.fs.host.fstat(fd, statBytes, 0);
+      if (result === 0) this.load(statBytes, 0);
+      return result;
+    }
     const node = this.node();
     if (node < 0) return node;
     this.fs.client.request.start(REQUEST.STAT);
@@ -167,6 +198,11 @@ export class GoferInode extends Inode {
       entry.#revive(this, name);
       return entry;
     }
+    const recent = this.#recent?.get(name);
+    if (recent !== undefined && recent.freshness.isRecent(this.fs.host)) {
+      if (recent.inode === null) return -ENOENT;
+      if (this.fs.inodes.get(recent.inode.#key) === recent.inode) return recent.inode;
+    }
     const node = this.node();
     if (node < 0) return node;
     const request = this.fs.client.request;
@@ -174,9 +210,21 @@ export class GoferInode extends Inode {
     request.u32(node);
     request.name(name);
     const result = this.fs.client.call();
-    if (result < 0) return result;
+    if (result < 0) {
+      if (result === -ENOENT) this.#remember(name, null);
+      return result;
+    }
     const child = this.fs.client.answer.u32();
-    return this.fs.take(child) ?? -EINVAL;
+    const inode = this.fs.take(child);
+    if (inode === null) return -EINVAL;
+    this.#remember(name, inode);
+    return inode;
+  }
+
+  #remember(name: string, inode: GoferInode | null): void {
+    if (this.fs.isExclusive) return;
+    if (this.#recent === null || this.#recent.size >= RECENT_NAMES_MAX) this.#recent = new Map();
+    this.#recent.set(name, new RecentName(this.fs, inode));
   }
 
   /** Reads the whole directory from the server: name to inode, in the host's order. -ERRNO. */
@@ -208,19 +256,21 @@ export class GoferInode extends Inode {
 
   /** Sends a request that makes `name` here and takes the new inode from the answer. */
   #made(name: string): GoferInode | number {
+    noteChange();
     const result = this.fs.client.call();
     if (result < 0) return result;
     const node = this.fs.client.answer.u32();
     const inode = this.fs.take(node);
     if (inode === null) return -EINVAL;
     this.#entries?.set(name, inode);
+    this.#remember(name, inode);
     this.#changed();
     return inode;
   }
 
   /** Attributes of this directory follow a change of its entries. */
   #changed(): void {
-    if (this.fs.isExclusive) this.#refreshNow();
+    if (this.fs.isExclusive) this.refreshNow();
   }
 
   #startMake(request: number, node: NewNode, flags: number): number {
@@ -283,6 +333,7 @@ export class GoferInode extends Inode {
     const target = inode as GoferInode;
     const node = target.node(), directory = this.node();
     if (node < 0 || directory < 0) return Math.min(node, directory);
+    noteChange();
     const request = this.fs.client.request;
     request.start(REQUEST.LINK);
     request.u32(node);
@@ -300,6 +351,7 @@ export class GoferInode extends Inode {
     if (this.fs.isReadOnly) return -EROFS;
     const node = this.node();
     if (node < 0) return node;
+    noteChange();
     const request = this.fs.client.request;
     request.start(REQUEST.UNLINK);
     request.u32(node);
@@ -348,6 +400,7 @@ export class GoferInode extends Inode {
     replaced?.node();
     const from = this.node(), into = directory.node();
     if (from < 0 || into < 0) return Math.min(from, into);
+    noteChange();
     const request = this.fs.client.request;
     request.start(REQUEST.RENAME);
     request.u32(from);
@@ -370,7 +423,9 @@ export class GoferInode extends Inode {
 
   override readlink(): string | number {
     if (!this.isSymlink) return -EINVAL;
-    if (this.#target !== null && this.fs.isExclusive) return this.#target;
+    if (this.#target !== null && (this.fs.isExclusive || this.#freshness.isRecent(this.fs.host))) {
+      return this.#target;
+    }
     const node = this.node();
     if (node < 0) return node;
     this.fs.client.request.start(REQUEST.READLINK);
@@ -442,6 +497,7 @@ export class GoferInode extends Inode {
     if ((mask & SET_SIZE) !== 0 && this.isDirectory) return -EISDIR;
     const node = this.node();
     if (node < 0) return node;
+    noteChange();
     const request = this.fs.client.request;
     request.start(REQUEST.SET_ATTRIBUTES);
     request.u32(node);

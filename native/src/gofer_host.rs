@@ -72,8 +72,9 @@ pub extern "C" fn tsv_gofer_unlink(directory: i32, name: Name, flags: u32) -> i3
 }
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_gofer_rename(from: i32, name: Name, to: i32, new_name: Name, flags: u32) -> i32 {
+    // The C library's renameat2 is renameat without flags, a call that our list does not have.
     // SAFETY: both are NUL-terminated.
-    result(unsafe { libc::renameat2(from, name, to, new_name, flags) } as i64)
+    result(unsafe { libc::syscall(libc::SYS_renameat2, from, name, to, new_name, flags) })
 }
 /// Target of the symlink behind an O_PATH descriptor; bytes.
 #[unsafe(no_mangle)]

@@ -8,7 +8,6 @@ import { confineGofer, confineGoferFiles } from "./confinement.ts";
 import { readJson } from "./descriptors.ts";
 import { GOFER_FDS, type GoferConfig } from "./sentry_config.ts";
 
-const O_PATH = 0o10000000;
 const O_DIRECTORY = 0o200000;
 const O_RDONLY = 0;
 
@@ -20,7 +19,8 @@ export function runGofer(): never {
     const config = readJson(host, GOFER_FDS.config) as GoferConfig;
     confineGoferFiles(config);
     const mounts = config.mounts.map((mount, i) => {
-      const rootFd = calls.tsv_gofer_root(nameBytes(toBytes(mount.path)), O_PATH);
+      const path = nameBytes(toBytes(mount.path));
+      const rootFd = calls.tsv_gofer_tree(path, mount.isRecursive ? 1 : 0, mount.isReadOnly ? 1 : 0);
       if (rootFd < 0) throw new Error(`Cannot open ${mount.path}: errno ${-rootFd}`);
       return { socket: GOFER_FDS.firstMount + i, rootFd, isReadOnly: mount.isReadOnly };
     });

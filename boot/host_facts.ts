@@ -23,6 +23,31 @@ export function readHostFacts(): HostFacts {
   };
 }
 
+/** Bytes that the guests of a sandbox use: of the children of its sentry, shared pages by their share. */
+export function memoryOf(sentryPid: number): number {
+  let kilobytes = 0;
+  for (const pid of childrenOf(sentryPid)) {
+    try {
+      const rollup = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
+      kilobytes += Number(/^Pss_Anon:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
+      kilobytes += Number(/^Pss_Shmem:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return kilobytes * 1024;
+}
+
+function childrenOf(pid: number): string[] {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim().split(" ").filter((child) =>
+      child !== ""
+    );
+  } catch {
+    return [];
+  }
+}
+
 /** AT_HWCAP and the rest of this process. */
 function auxiliaryVector(): Map<number, number> {
   const bytes = Deno.readFileSync("/proc/self/auxv");

@@ -26,10 +26,13 @@ import {
 import { nativeLibraryPath } from "../native/library.ts";
 import { rememberCompiled, roleArguments } from "./code_cache.ts";
 import { jsonDescriptor, sendJson } from "./descriptors.ts";
+import { memoryOf } from "./host_facts.ts";
 import { MESSAGE_BYTES_MAX, type SentryMessage, StartError } from "./messages.ts";
 import type { GoferConfig, SentryConfig } from "./sentry_config.ts";
 
 const SIGKILL = 9;
+/** Between two looks at a sandbox's memory, while it has promised more than it may use. */
+const MEASURE_MILLIS = 100;
 
 /** Where this program stands, and whether as bundles (dist/) or as a checkout. */
 const DIRECTORY = `${import.meta.dirname}/`;
@@ -56,6 +59,7 @@ export class RunningSandbox {
   readonly #control: number;
   readonly #buffer = new Uint8Array(MESSAGE_BYTES_MAX);
   #isOver = false;
+  #meter: ReturnType<typeof setInterval> | undefined = undefined;
 
   constructor(host: NativeHost, sentryPid: number, goferPid: number, control: number) {
     this.#host = host;
@@ -96,6 +100,8 @@ export class RunningSandbox {
         this.kill();
         return SIGKILL;
       }
+      if (message.kind === "notice") console.error(`tsvisor: ${message.message}`);
+      if (message.kind === "measure") this.#measure(message.isWanted);
       if (message.kind === "failed") {
         this.kill();
         throw new StartError(message.message, message.code);
@@ -113,10 +119,21 @@ export class RunningSandbox {
     return JSON.parse(new TextDecoder().decode(this.#buffer.subarray(0, n))) as SentryMessage;
   }
 
+  /** Measures for as long as it is wanted: what is promised beyond the limit may be used at any time. */
+  #measure(isWanted: boolean): void {
+    clearInterval(this.#meter);
+    if (!isWanted) return;
+    this.#meter = setInterval(() => {
+      const bytes = memoryOf(this.sentryPid);
+      sendJson(this.#host, this.#control, { kind: "memory", bytes });
+    }, MEASURE_MILLIS);
+  }
+
   /** Ends whatever still runs, and reaps it. Safe to call again. */
   kill(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    clearInterval(this.#meter);
     const pids = [this.sentryPid, this.goferPid];
     for (const pid of pids) killProcess(pid, SIGKILL);
     for (const pid of pids) waitProcess(pid, true);

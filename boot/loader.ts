@@ -106,7 +106,9 @@ function rootFilesystem(
   gofers: readonly GoferFilesystem[],
 ): Filesystem {
   if (!config.root.hasOverlay) return gofers[0];
-  const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
+  // As a tmpfs of its own: what is written to it must not take all memory of the host.
+  const sizeBytes = Math.floor(kernel.limits.memoryBytesMax / 2);
+  const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes, inodes: Infinity };
   const upper = new Tmpfs(kernel.host, kernel.clock, limits, "");
   return new OverlayFilesystem(upper.root, [gofers[0].root], "lowerdir=host,upperdir=memory");
 }

@@ -10,6 +10,7 @@ import { sendGroupSignal } from "../kernel/signal/send.ts";
 import { SI_USER, SIGWINCH } from "../kernel/abi/signal.ts";
 import { signalDescriptor } from "../native/terminal.ts";
 import { watchHostFd } from "../kernel/task/host_fds.ts";
+import { onMemoryMeasured, watchMemory } from "../kernel/task/memory_pressure.ts";
 import { runLoop } from "../kernel/task/run_loop.ts";
 import { createPlatform } from "../platform/probe.ts";
 import { confineSentryCalls, confineSentryEarly } from "./confinement.ts";
@@ -40,6 +41,7 @@ export function runSentry(): never {
     kernel.log = log;
     if (config.strace) kernel.straceSink = log;
     listenToCli(kernel, host);
+    reportLimits(kernel, host);
     if (config.process.terminal?.isOwn === true) listenToTerminal(kernel, host);
     sendJson(host, SENTRY_FDS.control, { kind: "ready" });
     confineSentryCalls(config);
@@ -74,8 +76,25 @@ function listenToCli(kernel: Kernel, host: NativeHost): void {
     if (message.kind === "signal" && init !== null) {
       sendGroupSignal(init.threadGroup, message.signal, SI_USER);
     }
+    if (message.kind === "memory") onMemoryMeasured(kernel, message.bytes);
     if (message.kind === "resized") kernel.hostConsole?.resize(STDIO);
   });
+}
+
+/** Sentences told to the command line at most, so that a guest that meets a limit again and again does not flood it. */
+const NOTICES_MAX = 16;
+
+/** Limits that are met are the user's to know, each of them once. */
+function reportLimits(kernel: Kernel, host: NativeHost): void {
+  const told = new Set<string>();
+  kernel.notice = (message) => {
+    if (told.has(message) || told.size >= NOTICES_MAX) return;
+    told.add(message);
+    kernel.log(message);
+    sendJson(host, SENTRY_FDS.control, { kind: "notice", message });
+  };
+  kernel.memory.onChange = (isWanted) => sendJson(host, SENTRY_FDS.control, { kind: "measure", isWanted });
+  watchMemory(kernel);
 }
 
 /** The host's terminal is ours: the host tells us of its size by signal. */

@@ -79,6 +79,11 @@ export interface SentryConfig {
 }
 
 export interface GoferConfig {
-  readonly mounts: readonly { readonly path: string; readonly isReadOnly: boolean }[];
+  /** What each connection serves; with the host's mounts below it where it is recursive. */
+  readonly mounts: readonly {
+    readonly path: string;
+    readonly isReadOnly: boolean;
+    readonly isRecursive: boolean;
+  }[];
   readonly isLenient: boolean;
 }

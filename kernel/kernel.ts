@@ -11,6 +11,7 @@ import type { HardwareCapabilities } from "./loader/stack.ts";
 import type { FilesystemType } from "./vfs/filesystem.ts";
 import type { HostConsole } from "./tty/host_console.ts";
 import type { Terminal } from "./tty/terminal.ts";
+import { MemoryPressure } from "./mm/pressure.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
 
 /** Limits of the whole sandbox, from the OCI resources or the command line. */
@@ -70,6 +71,10 @@ export class Kernel {
   straceSink: ((line: string) => void) | null = null;
   /** The sentry's own log: bugs of ours, dead stubs. One line or a stack. */
   log: (text: string) => void = () => {};
+  /** What the user should hear of: a limit that was met. One sentence. */
+  notice: (text: string) => void = () => {};
+  /** Use of memory against limits.memoryBytesMax. */
+  readonly memory: MemoryPressure;
   /** Listeners of watched host fds by cookie (an index into this list); see watchHostFd in task/run_loop.ts. */
   readonly hostFdListeners: (HostFdListener | null)[] = [];
   /** Monotonic nanoseconds at boot of the sandbox, for uptime and start times. */
@@ -88,6 +93,7 @@ export class Kernel {
     this.platform = platform;
     this.clock = clock;
     this.limits = limits;
+    this.memory = new MemoryPressure(limits.memoryBytesMax);
     this.filesystems = filesystems;
     this.cpuCount = cpuCount;
     this.memoryTotalBytes = memoryTotalBytes;

@@ -5,6 +5,7 @@ import { nativeLibraryPath } from "./library.ts";
 const symbols = {
   tsv_gofer_open: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
   tsv_gofer_reopen: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  tsv_gofer_tree: { parameters: ["buffer", "u32", "u32"], result: "i32" },
   tsv_gofer_root: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_gofer_stat: { parameters: ["i32", "buffer", "buffer", "u32"], result: "i32" },
   tsv_gofer_mkdir: { parameters: ["i32", "buffer", "u32"], result: "i32" },

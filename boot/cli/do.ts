@@ -95,7 +95,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
   const root = (values.root as string | undefined) ?? "/";
   return await runAttached({
     sentry,
-    gofer: { mounts: [{ path: root, isReadOnly: true }], isLenient: flags.isLenient },
+    gofer: { mounts: [{ path: root, isReadOnly: true, isRecursive: true }], isLenient: flags.isLenient },
     stdio: terminal?.stdio ?? [0, 1, 2],
     debugLog: flags.debugLog,
     oomScoreAdj: null,

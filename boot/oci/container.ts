@@ -24,7 +24,7 @@ export interface ContainerOptions {
 
 /** What the gofer serves, and what each connection of the sentry to it may do: the root first, then the bind mounts. */
 interface Served {
-  readonly mounts: { path: string; isReadOnly: boolean }[];
+  readonly mounts: { path: string; isReadOnly: boolean; isRecursive: boolean }[];
   readonly gofers: { isReadOnly: boolean; isExclusive: boolean }[];
 }
 
@@ -41,7 +41,7 @@ export function containerOf(
   // A root that is read-only lacks places to mount at, as often as not: they are made in memory.
   const hasOverlay = isReadOnly || options.overlay === "memory";
   const served: Served = {
-    mounts: [{ path: root, isReadOnly: hasOverlay }],
+    mounts: [{ path: root, isReadOnly: hasOverlay, isRecursive: true }],
     gofers: [{ isReadOnly: hasOverlay, isExclusive: true }],
   };
   const mounts = mountsOf(bundle, config, served);
@@ -143,7 +143,7 @@ function serve(
   if (!exists(path)) throw new Error(`mounts[${i}].source: "${source}" does not exist (${path})`);
   const last = options.findLast((option) => option === "ro" || option === "rw");
   const isReadOnly = last === "ro";
-  served.mounts.push({ path, isReadOnly });
+  served.mounts.push({ path, isReadOnly, isRecursive: options.includes("rbind") });
   served.gofers.push({ isReadOnly, isExclusive: false });
   return served.gofers.length - 1;
 }

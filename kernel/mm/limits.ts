@@ -40,9 +40,15 @@ export function mayCommit(task: Task, bytes: number): number {
   const limit = task.kernel.limits.memoryBytesMax;
   if (bytes > limit) return -ENOMEM;
   const committed = task.mm.areas.committedBytes + bytes;
-  if (committed <= limit) return 0;
+  if (committed <= limit) {
+    task.kernel.memory.grow(bytes);
+    return 0;
+  }
   const resident = task.mm.space.residentPages() * PAGE_SIZE;
-  if (resident > 0) return resident + bytes > limit ? -ENOMEM : 0;
+  if (resident > 0 && resident + bytes <= limit) return 0;
+  task.kernel.notice(
+    `Limit of memory reached: ${limit} bytes; a process gets ENOMEM`,
+  );
   return -ENOMEM;
 }
 

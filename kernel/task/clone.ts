@@ -149,7 +149,9 @@ function checkLimits(task: Task): number {
     hasCapability(credentials, CAP_SYS_ADMIN);
   const count = userAccount(kernel, credentials.uid).tasks;
   if (!isExempt && count >= task.threadGroup.limits.soft(RLIMIT_NPROC)) return -EAGAIN;
-  return kernel.tasks.size >= kernel.limits.tasksMax ? -EAGAIN : 0;
+  if (kernel.tasks.size < kernel.limits.tasksMax) return 0;
+  kernel.notice(`Limit of tasks reached: ${kernel.limits.tasksMax} tasks; no more are made`);
+  return -EAGAIN;
 }
 
 /** An id for the child; with set_tid the ones asked for: alloc_pid(). */
@@ -180,6 +182,7 @@ function newChild(
   const { flags } = request;
   const sharesMemory = (flags & CLONE_VM) !== 0;
   const mm = sharesMemory ? task.mm : task.mm.fork(thread);
+  if (!sharesMemory) task.kernel.memory.grow(mm.areas.committedBytes);
   if (sharesMemory) mm.hold();
   const files = (flags & CLONE_FILES) !== 0 ? task.files : task.files.clone();
   if ((flags & CLONE_FILES) !== 0) files.hold();

@@ -18,6 +18,42 @@ struct OpenHow {
 /// RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH: a name leads nowhere else.
 const RESOLVE: u64 = 2 | 4 | 8;
 
+const OPEN_TREE_CLONE: u32 = 1;
+const MOUNT_ATTR_RDONLY: u64 = 1;
+
+/// A tree to serve: a mount of `path` that is our own, with the mounts below it if `is_recursive`, read-only as a whole if
+/// `is_read_only`. It stays when the root directory goes, and with it what is mounted there. A host that does not let us
+/// gives the path as it is.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_gofer_tree(path: Name, is_recursive: u32, is_read_only: u32) -> i32 {
+    // SAFETY: `path` ends with a NUL byte; `attributes` is a struct mount_attr.
+    unsafe {
+        let recursive = libc::AT_RECURSIVE as u32;
+        let open = |flags: u32| {
+            let flags = flags | OPEN_TREE_CLONE | libc::O_CLOEXEC as u32;
+            libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path, flags) as i32
+        };
+        let mut fd = open(if is_recursive != 0 { recursive } else { 0 });
+        // In a user namespace mounts that hide others must stay together.
+        if fd < 0 && is_recursive == 0 && result(-1) == -libc::EINVAL {
+            fd = open(recursive);
+        }
+        if fd < 0 {
+            return tsv_gofer_root(path, libc::O_PATH as u32);
+        }
+        if is_read_only != 0 {
+            let attributes = [MOUNT_ATTR_RDONLY, 0, 0, 0];
+            let flags = libc::AT_EMPTY_PATH as u32 | recursive;
+            let empty = c"".as_ptr();
+            if libc::syscall(libc::SYS_mount_setattr, fd, empty, flags, attributes.as_ptr(), size_of_val(&attributes)) < 0 {
+                libc::close(fd);
+                return tsv_gofer_root(path, libc::O_PATH as u32);
+            }
+        }
+        fd
+    }
+}
+
 /// openat2(2) of one name below `directory`, never through a link.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_gofer_open(directory: i32, name: Name, flags: u32, mode: u32) -> i32 {

@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Bundle, type Config } from "../support/bundle.ts";
-import { delay, tsvisorPath } from "../support/tsvisor.ts";
+import { command, delay, tsvisorPath } from "../support/tsvisor.ts";
 
 /** Runs a script in a bundle and compares its lines. */
 async function expectLines(
@@ -145,6 +145,26 @@ Deno.test("run: bind mounts of directories and of single files, read-only or not
   ]);
   equal(Deno.readTextFileSync(`${source}/made`), "new\n");
   equal(Deno.readTextFileSync(`${source}/file`), "content\nmore\n");
+});
+
+Deno.test("run: rbind shows the host's mounts below a source, bind the source alone", async () => {
+  using bundle = new Bundle();
+  const below = `${bundle.directory}/source/below`;
+  Deno.mkdirSync(below, { recursive: true });
+  const mounted = await command(["mount", "-t", "tmpfs", "tmpfs", below]);
+  equal(mounted.code, 0, mounted.stderr);
+  try {
+    Deno.writeTextFileSync(`${below}/file`, "");
+    const { stdout } = await bundle.script("ls /all/below; echo; ls /one/below", ({ mounts }) => {
+      mounts.push(
+        { destination: "/all", source: "source", options: ["rbind"] },
+        { destination: "/one", source: "source", options: ["bind"] },
+      );
+    });
+    equal(stdout, "file\n\n");
+  } finally {
+    await command(["umount", below]);
+  }
 });
 
 Deno.test("run: maskedPaths show nothing, readonlyPaths cannot be written", async () => {

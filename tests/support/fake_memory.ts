@@ -3,6 +3,7 @@
 
 import { EFAULT, ENOMEM } from "../../kernel/abi/errno.ts";
 import { PAGE_SIZE, PROT_READ, PROT_WRITE } from "../../kernel/abi/memory.ts";
+import { MemoryPressure } from "../../kernel/mm/pressure.ts";
 import { MemoryMap } from "../../kernel/mm/address_space.ts";
 import { ALL_CAPABILITIES, newCredentials } from "../../kernel/task/credentials.ts";
 import { newRlimits } from "../../kernel/task/rlimits.ts";
@@ -160,7 +161,11 @@ export function newMemoryTask(memoryBytesMax = Infinity): {
     thread: {},
     credentials: newCredentials(0, 0, [], ALL_CAPABILITIES),
     threadGroup: { limits: newRlimits(2 ** 30) },
-    kernel: { limits: { memoryBytesMax, tasksMax: 100 } },
+    kernel: {
+      limits: { memoryBytesMax, tasksMax: 100 },
+      memory: new MemoryPressure(memoryBytesMax),
+      notice() {},
+    },
   } as unknown as Task;
   return { task, mm, space, host };
 }

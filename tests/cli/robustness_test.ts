@@ -1,0 +1,207 @@
+// What a sandbox survives, and what ends it whole: killed processes, limits, a full disk, readers and writers that go away.
+
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { Bundle } from "../support/bundle.ts";
+import { cpuTicks, gone, type HostProcess, isAlive, sandboxOf } from "../support/host_processes.ts";
+import { command, delay, type PlatformName, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
+
+/** Milliseconds for all to be gone. It takes some ten; the machine may be busy. */
+const END_MILLIS_MAX = 5000;
+const IDLE_MILLIS = 2000;
+/** Clock ticks (10 ms) that all processes together may use meanwhile: a sandbox that wakes 100 times a second uses more. */
+const IDLE_TICKS_MAX = 3;
+
+interface Sandbox {
+  readonly child: Deno.ChildProcess;
+  readonly list: HostProcess[];
+  of(role: HostProcess["role"]): number[];
+}
+
+/** `do -- sh -c script`, once it has printed "on". */
+async function start(script: string, platform: PlatformName = "systrap"): Promise<Sandbox> {
+  const child = new Deno.Command(await tsvisorPath(), {
+    args: [`--platform=${platform}`, "do", "--", "sh", "-c", `echo on; ${script}`],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  if ((await reader.read()).done) throw new Error("It ended before it ran");
+  reader.releaseLock();
+  const list = await sandboxOf(child.pid);
+  return { child, list, of: (role) => list.filter((one) => one.role === role).map(({ pid }) => pid) };
+}
+
+async function end({ child }: Sandbox): Promise<number> {
+  await child.stdout.cancel();
+  return (await child.status).code;
+}
+
+for (const platform of PLATFORMS) {
+  for (const role of ["sentry", "gofer"] as const) {
+    Deno.test(`kill -9 of the ${role} ends the sandbox on ${platform}`, async () => {
+      const sandbox = await start("sleep 100 & sleep 101; exit 0", platform);
+      Deno.kill(sandbox.of(role)[0], "SIGKILL");
+      deepEqual(await gone([...sandbox.list.map(({ pid }) => pid), sandbox.child.pid], END_MILLIS_MAX), []);
+      equal(await end(sandbox), role === "sentry" ? 137 : 128);
+    });
+  }
+
+  Deno.test(`kill -9 of the command line ends the sandbox on ${platform}`, async () => {
+    const sandbox = await start("sleep 100 & sleep 101; exit 0", platform);
+    sandbox.child.kill("SIGKILL");
+    await end(sandbox);
+    deepEqual(await gone(sandbox.list.map(({ pid }) => pid), END_MILLIS_MAX), []);
+  });
+
+  Deno.test(`kill -9 of every stub ends the guest's processes, and so the sandbox, on ${platform}`, async () => {
+    const sandbox = await start("sleep 100 & sleep 101; exit 0", platform);
+    for (const pid of sandbox.of("stub")) {
+      try {
+        Deno.kill(pid, "SIGKILL");
+      } catch {
+        // It went with another.
+      }
+    }
+    deepEqual(await gone([...sandbox.list.map(({ pid }) => pid), sandbox.child.pid], END_MILLIS_MAX), []);
+    ok(await end(sandbox) !== 0);
+  });
+
+  Deno.test(`an idle sandbox uses no CPU on ${platform}`, async () => {
+    const sandbox = await start("sleep 100", platform);
+    await delay(1500); // the runtime's own start-up work is over
+    const all = [...sandbox.list.map(({ pid }) => pid), sandbox.child.pid];
+    const before = all.reduce((sum, pid) => sum + cpuTicks(pid), 0);
+    await delay(IDLE_MILLIS);
+    const used = all.reduce((sum, pid) => sum + cpuTicks(pid), 0) - before;
+    const living = all.filter(isAlive).length;
+    sandbox.child.kill("SIGKILL");
+    await end(sandbox);
+    equal(living, all.length);
+    ok(used <= IDLE_TICKS_MAX, `${used} ticks in ${IDLE_MILLIS} ms`);
+  });
+}
+
+Deno.test("signals of the caller reach the program, and its exit code comes back", async () => {
+  const sandbox = await start("trap 'exit 5' TERM; while :; do sleep 0.1; done");
+  sandbox.child.kill("SIGTERM");
+  equal(await end(sandbox), 5);
+});
+
+Deno.test("a reader of stdout that is slow holds the program up; nothing is lost and nothing piles up", async () => {
+  const { code, stdout } = await command([
+    "sh",
+    "-c",
+    `'${await tsvisorPath()}' do -- sh -c 'dd if=/dev/zero bs=64k count=400 2>/dev/null; echo end' | (sleep 1; wc -c)`,
+  ]);
+  deepEqual([code, stdout.trim()], [0, String(400 * 65536 + 4)]);
+});
+
+Deno.test("stdout that is closed is SIGPIPE; with it ignored, EPIPE", async () => {
+  const path = await tsvisorPath();
+  const script = `'${path}' do -- sh -c 'yes; echo $? >&2' | head -n 1`;
+  const plain = await command(["bash", "-c", script], { timeoutMillis: 30_000 });
+  deepEqual([plain.stdout, plain.stderr], ["y\n", "141\n"]);
+  const ignored = await command(
+    ["bash", "-c", `'${path}' do -- sh -c 'trap "" PIPE; yes; echo $? >&2' | head -n 1`],
+    { timeoutMillis: 30_000 },
+  );
+  equal(ignored.stdout, "y\n");
+  match(ignored.stderr, /Broken pipe\n1\n$/);
+});
+
+Deno.test("stdin, stdout and stderr that are not open", async () => {
+  const path = await tsvisorPath();
+  const none = await command(["sh", "-c", `'${path}' do -- sh -c 'cat; echo out; exit 3' <&-`]);
+  deepEqual([none.code, none.stdout], [3, "out\n"]);
+  equal((await command(["sh", "-c", `'${path}' do -- sh -c 'exit 4' >&-`])).code, 4);
+  equal((await command(["sh", "-c", `'${path}' do -- sh -c 'exit 5' >&- 2>&- <&-`])).code, 5);
+});
+
+Deno.test("a disk that is full below a writable root is the program's ENOSPC", async () => {
+  using bundle = new Bundle();
+  const disk = `${bundle.rootfs}/disk`;
+  Deno.mkdirSync(disk);
+  const mounted = await command(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk]);
+  equal(mounted.code, 0, mounted.stderr);
+  try {
+    const { stdout, code } = await bundle.script(
+      "dd if=/dev/zero of=/disk/file bs=4k count=200 2>&1 | grep -o 'No space left on device'; echo x >/fine; cat /fine",
+    );
+    deepEqual([stdout, code], ["No space left on device\nx\n", 0]);
+  } finally {
+    await command(["umount", disk]);
+  }
+});
+
+Deno.test("a fork bomb meets the limit of tasks: the sandbox goes on, and says which limit it was", async () => {
+  using bundle = new Bundle();
+  const { code, stdout, stderr } = await bundle.script(
+    "b() { b 2>/dev/null | b 2>/dev/null & }; (b) 2>/dev/null; sleep 1; n=0; for p in /proc/[0-9]*; do n=$((n+1)); done; [ $n -le 40 ] && echo bounded",
+    (config) => {
+      config.linux.resources = { pids: { limit: 40 } };
+    },
+  );
+  equal(stdout, "bounded\n");
+  equal(code, 0);
+  match(stderr, /tsvisor: Limit of tasks reached: 40 tasks/);
+});
+
+/** Takes megabytes and uses them, says how many it has, waits. */
+const TAKER = `
+import sys, time
+size, pause = int(sys.argv[1]), float(sys.argv[2])
+taken = []
+try:
+    for n in range(size):
+        taken.append(bytearray(1 << 20))
+    print("took", size, flush=True)
+except MemoryError:
+    print("refused", flush=True)
+time.sleep(pause)
+`;
+
+Deno.test("a process that allocates without end gets ENOMEM at the limit, and the user is told", async () => {
+  using bundle = new Bundle();
+  const { code, stdout, stderr } = await withHostPrograms(bundle, 'python3 -c "$TAKER" 100000 0; echo on');
+  deepEqual([stdout, code], ["refused\non\n", 0]);
+  match(stderr, /tsvisor: Limit of memory reached: 268435456 bytes; a process gets ENOMEM\n/);
+});
+
+Deno.test("processes that take too much memory together: one is killed, the others go on, the user is told", async () => {
+  using bundle = new Bundle();
+  const script = 'for n in 1 2 3 4; do python3 -c "$TAKER" 120 4 & done; wait; echo on';
+  const { code, stdout, stderr } = await withHostPrograms(bundle, script);
+  match(stdout, /on\n$/);
+  equal(code, 0);
+  match(
+    stderr,
+    /tsvisor: Limit of memory reached: 268435456 bytes; process \d+ \(python3[^)]*\) is killed\n/,
+  );
+});
+
+Deno.test("files in memory are bounded", async () => {
+  using bundle = new Bundle();
+  const { stdout } = await bundle.script(
+    "dd if=/dev/zero of=/tmp/file bs=1M count=200 2>&1 | grep -c 'No space'",
+    (config) => {
+      config.root.readonly = true;
+      config.mounts.push({ destination: "/tmp", type: "tmpfs" });
+      config.linux.resources = { memory: { limit: 1 << 27 } };
+    },
+  );
+  equal(stdout, "1\n");
+});
+
+/** Over the host's root, with 256 MiB of memory. */
+async function withHostPrograms(
+  bundle: Bundle,
+  script: string,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  return await bundle.script(script, (config) => {
+    config.root = { path: "/", readonly: true };
+    config.process.args = ["/bin/sh", "-c", script];
+    config.process.env = [`PATH=${Deno.env.get("PATH")}`, `TAKER=${TAKER}`];
+    config.linux.resources = { memory: { limit: 1 << 28 } };
+  });
+}

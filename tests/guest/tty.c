@@ -61,7 +61,10 @@ static const char *screen(void) {
 }
 static void type(const char *keys) {
   if (write(master, keys, strlen(keys)) != (ssize_t)strlen(keys)) say("type", "short");
-  usleep(10000); /* Linux hands keys over in a worker */
+  /* Linux hands keys over in a worker, and in a poll that finds no input. */
+  struct pollfd p = {slave, POLLIN, 0};
+  poll(&p, 1, 0);
+  usleep(10000);
 }
 static const char *line_of(int size) {
   char bytes[1024];

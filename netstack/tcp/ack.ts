@@ -4,7 +4,7 @@
 import { POLLOUT, POLLWRNORM } from "../readiness.ts";
 import type { TcpOptions } from "../wire/tcp.ts";
 import { ECE } from "../wire/tcp.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, RetransmitMode } from "./connection.ts";
 import {
   detectLosses,
   endOfRecovery,
@@ -84,6 +84,10 @@ function updateWindow(connection: Connection, ack: number, window: number, seque
   const isNewer = (sequence - connection.sendWl1 | 0) > 0 ||
     sequence === connection.sendWl1 && (ack - connection.sendWl2 | 0) >= 0;
   if (!isNewer) return;
+  if (connection.retransmitMode === RetransmitMode.Persist && window > 0) {
+    connection.stalledAt = 0;
+    connection.backoff = 0;
+  }
   connection.sendWl1 = sequence;
   connection.sendWl2 = ack;
   connection.sendWindow = window;
@@ -310,5 +314,8 @@ function tuneSendBuffer(connection: Connection): void {
   if (connection.isSendFixed) return;
   const wanted = Math.floor(2 * connection.window);
   if (wanted <= connection.sendBytesMax) return;
-  connection.sendBytesMax = Math.min(wanted, connection.tcp.settings.get("wmem_max"));
+  connection.sendBytesMax = Math.min(
+    Math.max(wanted, connection.tcp.settings.get("wmem_min")),
+    connection.tcp.settings.get("wmem_max"),
+  );
 }

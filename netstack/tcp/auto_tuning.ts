@@ -29,6 +29,6 @@ export function noteRead(connection: Connection, length: number, now: number): v
   const { settings } = connection.tcp;
   if (connection.isReceiveFixed || settings.get("moderate_rcvbuf") === 0) return;
   // Two round trips' worth, twice: the peer's window may double in each.
-  const bytes = Math.min(2 * wanted, settings.get("rmem_max"));
+  const bytes = Math.min(Math.max(2 * wanted, settings.get("rmem_min")), settings.get("rmem_max"));
   if (bytes > connection.receiveBytesMax) connection.receiveBytesMax = bytes;
 }

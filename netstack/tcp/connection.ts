@@ -344,7 +344,9 @@ export class Connection implements Deferred, TimerOwner, Window {
     if (this.state === TcpState.Closed) return;
     const isAttempt = this.state === TcpState.SynSent || this.state === TcpState.SynReceived;
     if (isAttempt) this.tcp.statistics.AttemptFails++;
-    else this.tcp.statistics.EstabResets++;
+    else if (this.state === TcpState.Established || this.state === TcpState.CloseWait) {
+      this.tcp.statistics.EstabResets++;
+    }
     const { endpoint } = this;
     if (endpoint !== null) endpoint.error = errno;
     this.dispose();

@@ -38,8 +38,9 @@ export function onKeepAliveTimer(connection: Connection, now: number): void {
   const idle = endpoint.keepIdleSeconds * 1e9;
   const since = connection.lastReceivedAt;
   // Data that is out is probe enough; what was heard meanwhile puts it off.
-  if (connection.outstanding > 0 || connection.keepaliveProbes === 0 && now - since < idle) {
-    timers.set(connection.keepaliveTimer, connection.outstanding > 0 ? now + idle : since + idle);
+  const isSending = connection.outstanding > 0 || connection.unsentBytes > 0;
+  if (isSending || connection.keepaliveProbes === 0 && now - since < idle) {
+    timers.set(connection.keepaliveTimer, isSending ? now + idle : since + idle);
     return;
   }
   const isOver = connection.userTimeoutNanos > 0

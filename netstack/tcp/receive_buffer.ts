@@ -36,6 +36,9 @@ export class ReceiveBuffer {
    * `next` has moved; -1 where there are too many ranges.
    */
   write(place: number, from: Uint8Array, at: number, length: number): number {
+    if (!Number.isInteger(place + length)) {
+      throw new Error(`Receive buffer was given ${length} bytes at ${place}`);
+    }
     if (place === this.next && this.ranges.length === 0) {
       this.#copyIn(place, from, at, length);
       this.next += length;

@@ -8,6 +8,10 @@ import { LOST, RETRANSMITTED, SACKED, type SentSegment } from "./sent_list.ts";
 
 /** RFC 8985 section 6.2: duplicates that stand for a loss before reordering was seen. */
 const DUPLICATE_SEGMENTS = 3;
+/** Bits of the setting "recovery". */
+const RACK = 1;
+const FIXED_WINDOW = 2;
+const NO_THRESHOLD = 4;
 /** tcp_max_reordering. */
 const REORDERING_MAX = 300;
 
@@ -38,6 +42,11 @@ export function detectLosses(connection: Connection, now: number): void {
   const { sent, recovery } = connection;
   if (!connection.hasSack || recovery.rackSentAt === 0) return;
   if (sent.sackedBytes === 0 && recovery.phase === RecoveryPhase.Open) return;
+  const bits = connection.tcp.settings.get("recovery");
+  if ((bits & RACK) === 0) {
+    detectByCount(connection);
+    return;
+  }
   const wait = recovery.rackRtt + reorderNanos(connection);
   let next = 0;
   for (let segment = sent.first; segment !== null; segment = segment.next) {
@@ -59,14 +68,27 @@ export function detectLosses(connection: Connection, now: number): void {
   if (next > 0) connection.setRetransmit(RetransmitMode.Reorder, now + next);
 }
 
+/** RFC 6675 section 4, IsLost(): as much as three segments above it has arrived. */
+function detectByCount(connection: Connection): void {
+  const { sent } = connection;
+  const enough = DUPLICATE_SEGMENTS * connection.segmentBytes;
+  let above = sent.sackedBytes;
+  for (let segment = sent.first; segment !== null && above >= enough; segment = segment.next) {
+    if ((segment.flags & SACKED) !== 0) above -= segment.bytes;
+    else if (segment.flags === 0) sent.setFlags(segment, LOST);
+  }
+}
+
 /** How long a segment may be overtaken before it counts as lost. */
 function reorderNanos(connection: Connection): number {
   const { recovery, sent } = connection;
-  if (!recovery.hasReordering) {
+  const bits = connection.tcp.settings.get("recovery");
+  if (!recovery.hasReordering && (bits & NO_THRESHOLD) === 0) {
     if (recovery.phase !== RecoveryPhase.Open) return 0;
     if (sent.sackedBytes >= DUPLICATE_SEGMENTS * connection.segmentBytes) return 0;
   }
-  return Math.min(recovery.reorderSteps * connection.rtt.min / 4, connection.rtt.smoothed);
+  const steps = (bits & FIXED_WINDOW) === 0 ? recovery.reorderSteps : 1;
+  return Math.min(steps * connection.rtt.min / 4, connection.rtt.smoothed);
 }
 
 /** Something is lost: RFC 6675 section 5, RFC 6937 section 3. */

@@ -16,6 +16,7 @@ export class SendBuffer {
 
   /** Appends; the caller keeps to its limit. */
   push(from: Uint8Array, at: number, length: number): void {
+    if (!Number.isInteger(length)) throw new Error(`Send buffer was given ${length} bytes`);
     const ring = this.#reserve(length);
     const place = this.end % ring.length;
     const head = Math.min(length, ring.length - place);

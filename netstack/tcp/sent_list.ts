@@ -113,11 +113,12 @@ export class SentList {
   /** Joins neighbours that are SACKed with `segment`, which is: the list stays as short as there are holes. */
   joinSacked(segment: SentSegment): SentSegment {
     const { previous, next } = segment;
-    if (next !== null && (next.flags & SACKED) !== 0) {
+    if (segment.flags !== SACKED) return segment;
+    if (next !== null && next.flags === SACKED) {
       segment.end = next.end;
       this.#unlink(next);
     }
-    if (previous === null || (previous.flags & SACKED) === 0) return segment;
+    if (previous === null || previous.flags !== SACKED) return segment;
     previous.end = segment.end;
     this.#unlink(segment);
     return previous;

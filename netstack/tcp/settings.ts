@@ -43,16 +43,22 @@ export const TCP_SETTINGS = {
   keepalive_intvl: { min: 1, max: 32_767, default: 75, text: "seconds between probes" },
   keepalive_probes: { min: 1, max: 127, default: 9, text: "probes without an answer" },
   ecn: { min: 0, max: 2, default: 2, text: "0 off, 1 asked for, 2 only when asked" },
-  recovery: { min: 0, max: 7, default: 1, text: "1 = RACK" },
+  recovery: {
+    min: 0,
+    max: 7,
+    default: 1,
+    text: "bit 1 RACK, 2 a fixed time for reordering, 4 no threshold of duplicates (RFC 8985); 0 = RFC 6675",
+  },
   early_retrans: { min: 0, max: 4, default: 3, text: "tail loss probes: 0 off, else on" },
   slow_start_after_idle: { min: 0, max: 1, default: 1, text: "the window shrinks while nothing is sent" },
-  no_metrics_save: { min: 0, max: 1, default: 1, text: "nothing is remembered of ended connections" },
 } as const satisfies Record<string, Setting>;
 
 export type TcpSettingName = keyof typeof TCP_SETTINGS;
 
 /** Values of a stack. */
 export class TcpSettings {
+  /** Changes with every change: whoever keeps a copy looks again. */
+  generation = 0;
   readonly #values = new Map<string, number>(
     Object.entries(TCP_SETTINGS).map(([name, setting]) => [name, setting.default]),
   );
@@ -65,6 +71,7 @@ export class TcpSettings {
     const { min, max } = TCP_SETTINGS[name];
     if (value < min || value > max) return false;
     this.#values.set(name, value);
+    this.generation++;
     return true;
   }
 }

@@ -193,12 +193,13 @@ function onPersist(connection: Connection, now: number): void {
   if (connection.stalledAt === 0) connection.stalledAt = now;
   const isOrphan = connection.endpoint === null;
   const limit = connection.tcp.settings.get(isOrphan ? "orphan_retries" : "retries2");
-  const isUnanswered = connection.lastReceivedAt < connection.stalledAt;
-  if (isUnanswered && connection.backoff >= limit || isOverdue(connection, now)) {
+  // Whatever is heard from the peer sets the number back.
+  if (connection.keepaliveProbes >= limit || isOverdue(connection, now)) {
     connection.timeOut();
     return;
   }
   connection.tcp.statistics.TCPWinProbe++;
+  connection.keepaliveProbes++;
   connection.backoff++;
   sendProbe(connection, now);
   connection.setRetransmit(RetransmitMode.Persist, now + timeoutNanos(connection));

@@ -27,6 +27,10 @@ export class DatagramRecord {
   hardwareType = 0;
   hardwareHigh = 0;
   hardwareLow = 0;
+  /** Bytes of the frame before a filter cut it, PACKET_AUXDATA's status and where its network header begins. */
+  wholeBytes = 0;
+  status = 0;
+  networkOffset = 0;
   /** An entry of an error queue: struct sock_extended_err. */
   errorNumber = 0;
   errorOrigin = 0;

@@ -98,6 +98,9 @@ export class IncomingControl {
   segmentBytes = 0;
   /** Full length of the message, when it was cut. */
   messageBytes = 0;
+  /** PACKET_AUXDATA of packet(7): tp_status, tp_net (tp_len is messageBytes, tp_mac is 0). */
+  auxiliaryStatus = 0;
+  networkOffset = 0;
   /** An entry of the error queue, struct sock_extended_err of ip(7): all 0 unless MSG_ERRQUEUE is in `flags`. */
   errorNumber = 0;
   errorOrigin = 0;
@@ -111,6 +114,7 @@ export class IncomingControl {
     this.nicId = this.flags = 0;
     this.ttl = this.tos = -1;
     this.timestamp = this.segmentBytes = this.messageBytes = 0;
+    this.auxiliaryStatus = this.networkOffset = 0;
     this.errorNumber =
       this.errorOrigin =
       this.errorType =

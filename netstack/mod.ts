@@ -32,3 +32,16 @@ export { SoftwareOffload } from "./link/offload.ts";
 export { PacketLogLink, type PcapSink, PcapWriter, type WallClock } from "./link/packet_log.ts";
 export { FifoLink, TokenBucketLink } from "./link/queueing.ts";
 export { VethLink } from "./link/veth.ts";
+export {
+  formatDev,
+  formatGroups,
+  formatSnmp6,
+  ipExtGroup,
+  snmpGroups,
+  statisticsText,
+} from "./statistics_text.ts";
+export type { RouterListener } from "./ip/router_discovery.ts";
+export { type RouteEntry, type RouteRule, RouteType, TABLE_DEFAULT, TABLE_MAIN } from "./route.ts";
+export { type NeighbourEntry, NeighbourState } from "./neighbour.ts";
+export type { UdpForwarder } from "./udp/protocol.ts";
+export type { FrameFilter, PacketEndpoint } from "./raw/packet_endpoint.ts";

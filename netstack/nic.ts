@@ -52,6 +52,8 @@ export class InterfaceAddress {
 /** Told every packet that comes in or goes out, network header at packet.at: packet endpoints. */
 export interface PacketTap {
   onPacket(packet: Packet, nic: Nic): void;
+  /** The interface went down, or is removed. */
+  onNicGone(nic: Nic, isRemoved: boolean): void;
 }
 
 export class Nic {
@@ -159,7 +161,7 @@ export class Nic {
     packet.networkAt = packet.at;
     statistics.receivePackets++;
     statistics.receiveBytes += packet.length;
-    if (this.taps.length > 0) this.#tap(packet);
+    if (this.taps.length > 0 || this.stack.taps.length > 0) this.#tap(packet);
     if (packet.packetType === PacketType.OtherHost) return;
     if (packet.packetType === PacketType.Multicast) statistics.receiveMulticast++;
     this.stack.receive(packet, this);
@@ -185,7 +187,7 @@ export class Nic {
     packet.networkAt = packet.at;
     statistics.sendPackets++;
     statistics.sendBytes += packet.length;
-    if (this.taps.length > 0) {
+    if (this.taps.length > 0 || this.stack.taps.length > 0) {
       packet.packetType = PacketType.Outgoing;
       packet.timestamp = this.stack.now;
       this.#tap(packet);
@@ -195,5 +197,6 @@ export class Nic {
 
   #tap(packet: Packet): void {
     for (const tap of this.taps) tap.onPacket(packet, this);
+    for (const tap of this.stack.taps) tap.onPacket(packet, this);
   }
 }

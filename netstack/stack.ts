@@ -19,7 +19,7 @@ import { RouterDiscovery } from "./ip/router_discovery.ts";
 import { SelfAddress, SelfAddresses } from "./ip/self_addresses.ts";
 import { IpStatistics } from "./ip/statistics.ts";
 import type { Link } from "./link/link.ts";
-import { InterfaceAddress, Nic } from "./nic.ts";
+import { InterfaceAddress, Nic, type PacketTap } from "./nic.ts";
 import { Checksum, type Packet, type PacketPool, PacketQueue } from "./packet.ts";
 import { type RandomSource, RandomWords } from "./random.ts";
 import { PacketEndpoint } from "./raw/packet_endpoint.ts";
@@ -67,6 +67,8 @@ export class Stack {
   /** By interface index; index 0 is never used. Removed ones leave undefined. */
   readonly nics: (Nic | undefined)[] = [undefined];
   loopback: Nic | null = null;
+  /** Told every packet of every interface. */
+  readonly taps: PacketTap[] = [];
   readonly routes: RouteTable;
   readonly pathMtus: PathMtus;
   readonly reassembly: Reassembly;
@@ -129,6 +131,7 @@ export class Stack {
   removeNic(nic: Nic): void {
     this.setUp(nic, false);
     this.routes.remove((route) => route.nic === nic);
+    for (const tap of [...nic.taps, ...this.taps]) tap.onNicGone(nic, true);
     nic.routerDiscovery?.close();
     while (nic.addresses.length > 0) this.removeAddress(nic, nic.addresses[0].address);
     nic.lifetimes.close();
@@ -144,6 +147,7 @@ export class Stack {
     this.routes.generation++;
     if (!isUp) {
       nic.neighbours.flush();
+      for (const tap of [...nic.taps]) tap.onNicGone(nic, false);
       return;
     }
     // Others may have come to the link meanwhile.

@@ -24,15 +24,26 @@ import {
 } from "../errno.ts";
 import type { Nic, PacketTap } from "../nic.ts";
 import { optionNumber } from "../options.ts";
-import { type Packet, PacketType } from "../packet.ts";
-import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from "../readiness.ts";
+import { Checksum, type Packet, PACKET_BYTES_MAX, PacketType } from "../packet.ts";
+import { POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from "../readiness.ts";
+import { SO_ERROR, SO_RCVBUF, SO_RCVBUFFORCE, SOL_SOCKET } from "../socket_options.ts";
 import type { Stack } from "../stack.ts";
 import { copyBytes, get16, get32, put16, put32 } from "../wire/bytes.ts";
-import { PACKET_ADD_MEMBERSHIP, PACKET_DROP_MEMBERSHIP, PACKET_STATISTICS, SOL_PACKET } from "./options.ts";
+import {
+  PACKET_ADD_MEMBERSHIP,
+  PACKET_DROP_MEMBERSHIP,
+  PACKET_IGNORE_OUTGOING,
+  PACKET_STATISTICS,
+  SOL_PACKET,
+} from "./options.ts";
 
 const ADD_MEMBERSHIP = optionNumber(SOL_PACKET, PACKET_ADD_MEMBERSHIP);
 const DROP_MEMBERSHIP = optionNumber(SOL_PACKET, PACKET_DROP_MEMBERSHIP);
 const STATISTICS = optionNumber(SOL_PACKET, PACKET_STATISTICS);
+const IGNORE_OUTGOING = optionNumber(SOL_PACKET, PACKET_IGNORE_OUTGOING);
+const RCVBUF = optionNumber(SOL_SOCKET, SO_RCVBUF);
+const RCVBUFFORCE = optionNumber(SOL_SOCKET, SO_RCVBUFFORCE);
+const ERROR = optionNumber(SOL_SOCKET, SO_ERROR);
 
 /** ETH_P_ALL: frames of every protocol. */
 export const ETHERTYPE_ALL = 3;
@@ -40,8 +51,16 @@ const QUEUE_BYTES = 212_992;
 const ETHERNET_BYTES = 14;
 const PACKET_MR_PROMISC = 1;
 
-/** Says which frames an endpoint keeps: in place of a BPF program. `length` bytes at `at` are what would be read. */
-export type FrameFilter = (bytes: Uint8Array, at: number, length: number) => boolean;
+/**
+ * Says how much of a frame an endpoint keeps, 0 = nothing: in place of a BPF program. `length` bytes at `at` are what would be
+ * read; `packet` has the notes that a program asks for (EtherType, packet type, interface, mark).
+ */
+export type FrameFilter = (bytes: Uint8Array, at: number, length: number, packet: Packet) => number;
+
+/** tp_status of PACKET_AUXDATA: it is ours; its checksum is not made yet, or was verified. */
+const TP_STATUS_USER = 1;
+const TP_STATUS_CSUMNOTREADY = 8;
+const TP_STATUS_CSUM_VALID = 128;
 
 const scratch = new Uint8Array(66 * 1024);
 
@@ -52,6 +71,8 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
   #nic: Nic | null = null;
   readonly #incoming = new DatagramQueue(QUEUE_BYTES);
   #promiscuous: Nic[] = [];
+  /** It hears no frame that it sends itself. */
+  #isSending = false;
   filter: FrameFilter | null = null;
   /** Frames seen and lost since the last PACKET_STATISTICS. */
   #seen = 0;
@@ -65,12 +86,10 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
   }
 
   #listen(isOn: boolean): void {
-    for (const nic of this.#nic !== null ? [this.#nic] : this.stack.nics) {
-      if (nic === undefined) continue;
-      const i = nic.taps.indexOf(this);
-      if (i >= 0) nic.taps.splice(i, 1);
-      if (isOn && this.#etherType !== 0) nic.taps.push(this);
-    }
+    const taps = this.#nic === null ? this.stack.taps : this.#nic.taps;
+    const i = taps.indexOf(this);
+    if (i >= 0) taps.splice(i, 1);
+    if (isOn && this.#etherType !== 0) taps.push(this);
   }
 
   override bind(to: EndpointAddress): number {
@@ -80,36 +99,51 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
     this.#nic = nic;
     if (to.protocol !== 0) this.#etherType = to.protocol;
     this.#listen(true);
+    if (nic !== null && !nic.isUp) this.error = ENETDOWN;
     return 0;
+  }
+
+  /** Its interface is removed, or went down: it hears no more, and is told. */
+  onNicGone(nic: Nic, isRemoved: boolean): void {
+    if (isRemoved) this.#promiscuous = this.#promiscuous.filter((other) => other !== nic);
+    if (this.#nic !== nic) return;
+    if (isRemoved) {
+      this.#listen(false);
+      this.#etherType = 0;
+      this.#nic = null;
+    }
+    this.error = ENETDOWN;
+    this.queue.notify(POLLERR);
   }
 
   onPacket(packet: Packet, nic: Nic): void {
     if (this.#etherType !== ETHERTYPE_ALL && this.#etherType !== packet.etherType) return;
     // Outgoing frames are shown to those who want all (packet(7)).
-    if (packet.packetType === PacketType.Outgoing && this.#etherType !== ETHERTYPE_ALL) return;
+    const isOutgoing = packet.packetType === PacketType.Outgoing;
+    if (isOutgoing) {
+      if (this.#isSending || this.#etherType !== ETHERTYPE_ALL) return;
+      if (this.options.value(IGNORE_OUTGOING) !== 0) return;
+    }
     if (packet.packetType === PacketType.OtherHost && !nic.isPromiscuous) return;
     let bytes = packet.bytes, at = packet.at;
     let length = packet.length;
-    if (!this.#isCooked && nic.hasNeighbours) {
-      // The header is made from what the packet notes: on the way out it is not written yet.
-      put16(scratch, 0, packet.hardwareHigh);
-      put32(scratch, 2, packet.hardwareLow);
-      const own = packet.packetType === PacketType.Outgoing && !packet.isBridged;
-      put16(scratch, 6, own ? get16(nic.link.address, 0) : packet.sourceHardwareHigh);
-      put32(scratch, 8, own ? get32(nic.link.address, 2) : packet.sourceHardwareLow);
-      put16(scratch, 12, packet.etherType);
+    const headerBytes = this.#isCooked ? 0 : ETHERNET_BYTES;
+    if (headerBytes > 0) {
+      putHeader(packet, nic, isOutgoing);
       copyBytes(scratch, ETHERNET_BYTES, bytes, at, length);
       bytes = scratch;
       at = 0;
       length += ETHERNET_BYTES;
     }
-    if (this.filter !== null && !this.filter(bytes, at, length)) return;
+    const kept = this.filter === null ? length : Math.min(length, this.filter(bytes, at, length, packet));
+    if (kept <= 0) return;
     this.#seen++;
-    const record = this.#incoming.push(bytes, at, length);
+    const record = this.#incoming.push(bytes, at, kept);
     if (record === null) {
       this.#lost++;
       return;
     }
+    record.wholeBytes = length;
     record.nicId = nic.id;
     record.protocol = packet.etherType;
     record.packetType = packet.packetType;
@@ -117,6 +151,10 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
     record.hardwareHigh = packet.sourceHardwareHigh;
     record.hardwareLow = packet.sourceHardwareLow;
     record.timestamp = packet.timestamp;
+    record.networkOffset = headerBytes;
+    record.status = TP_STATUS_USER;
+    if (packet.checksum === Checksum.Partial) record.status |= TP_STATUS_CSUMNOTREADY;
+    if (packet.checksum === Checksum.Valid) record.status |= TP_STATUS_CSUM_VALID;
     this.queue.notify(POLLIN | POLLRDNORM);
   }
 
@@ -125,7 +163,7 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
     if (pending < 0) return pending;
     if (this.#incoming.isEmpty) return -EAGAIN;
     const record = this.#incoming.first;
-    const whole = record.length;
+    const whole = record.wholeBytes;
     const n = this.#incoming.peek(into, at, length);
     if (control !== null) {
       const { from } = control;
@@ -138,7 +176,9 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
       control.nicId = record.nicId;
       control.timestamp = record.timestamp;
       control.messageBytes = whole;
-      if (n < whole) control.flags |= MSG_TRUNC;
+      control.auxiliaryStatus = record.status;
+      control.networkOffset = record.networkOffset;
+      control.flags = n < record.length ? MSG_TRUNC : 0;
     }
     if ((flags & MSG_PEEK) === 0) this.#incoming.shift();
     return (flags & MSG_TRUNC) !== 0 ? whole : n;
@@ -158,7 +198,7 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
     if (!nic.isUp) return -ENETDOWN;
     const headerBytes = this.#isCooked ? 0 : ETHERNET_BYTES;
     if (length < headerBytes) return -EINVAL;
-    if (length - headerBytes > nic.mtu) return -EMSGSIZE;
+    if (length - headerBytes > Math.min(nic.mtu, PACKET_BYTES_MAX)) return -EMSGSIZE;
     const packet = this.stack.pool.allocate(length - headerBytes);
     if (packet === null) return -ENOBUFS;
     copyBytes(packet.bytes, packet.at, from, at + headerBytes, length - headerBytes);
@@ -174,8 +214,21 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
       packet.etherType = get16(from, at + 12);
       packet.isBridged = true;
     }
+    packet.networkAt = packet.at;
+    this.#isSending = true;
     nic.send(packet);
+    this.#isSending = false;
     return length;
+  }
+
+  override onOption(option: number, value: number): number {
+    if (option === RCVBUF) this.#incoming.bytesMax = Math.max(2304, Math.min(value, QUEUE_BYTES) * 2);
+    if (option === RCVBUFFORCE) this.#incoming.bytesMax = Math.max(2304, value * 2);
+    return 0;
+  }
+  override optionValue(option: number, stored: number): number {
+    if (option === RCVBUF) return this.#incoming.bytesMax;
+    return option === ERROR ? -this.takeError() : stored;
   }
 
   /** PACKET_ADD_MEMBERSHIP of PACKET_MR_PROMISC: frames for other stations too. struct packet_mreq. */
@@ -186,7 +239,8 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
     const type = from[at + 4] | from[at + 5] << 8;
     const nic = this.stack.nics[index];
     if (nic === undefined) return -ENODEV;
-    if (type !== PACKET_MR_PROMISC) return -ENOPROTOOPT;
+    // Frames to groups and to us come in anyway: PACKET_MR_MULTICAST, ALLMULTI and UNICAST ask for what is.
+    if (type !== PACKET_MR_PROMISC) return type === 0 || type === 2 || type === 3 ? 0 : -EINVAL;
     if (option === ADD_MEMBERSHIP) {
       if (!this.#promiscuous.includes(nic)) this.#promiscuous.push(nic);
       nic.isPromiscuous = true;
@@ -227,7 +281,8 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
     return -EOPNOTSUPP;
   }
   readiness(): number {
-    return POLLOUT | POLLWRNORM | (this.#incoming.isEmpty ? 0 : POLLIN | POLLRDNORM);
+    const pending = this.error === 0 ? 0 : POLLERR;
+    return POLLOUT | POLLWRNORM | pending | (this.#incoming.isEmpty ? 0 : POLLIN | POLLRDNORM);
   }
   get readableBytes(): number {
     return this.#incoming.isEmpty ? 0 : this.#incoming.first.length;
@@ -236,9 +291,21 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
     return 0;
   }
   close(): boolean {
-    for (const nic of this.#promiscuous) this.#leave(nic);
     this.#listen(false);
+    for (const nic of this.#promiscuous) this.#leave(nic);
     this.#incoming.clear();
     return true;
   }
+}
+
+/** The link header into `scratch`, made from what the packet notes: on the way out it is not written yet. */
+function putHeader(packet: Packet, nic: Nic, isOutgoing: boolean): void {
+  scratch.fill(0, 0, ETHERNET_BYTES);
+  put16(scratch, 12, packet.etherType);
+  if (!nic.hasNeighbours) return;
+  put16(scratch, 0, packet.hardwareHigh);
+  put32(scratch, 2, packet.hardwareLow);
+  const isOwn = isOutgoing && !packet.isBridged;
+  put16(scratch, 6, isOwn ? get16(nic.link.address, 0) : packet.sourceHardwareHigh);
+  put32(scratch, 8, isOwn ? get32(nic.link.address, 2) : packet.sourceHardwareLow);
 }

@@ -2,9 +2,9 @@
 
 import { DatagramEndpoint } from "../datagram_endpoint.ts";
 import { ENDPOINT_RAW, EndpointAddress, type OutgoingControl } from "../endpoint.ts";
-import { EINVAL, EMSGSIZE, ENOBUFS, EOPNOTSUPP } from "../errno.ts";
-import type { NetworkError } from "../ip/ip.ts";
-import { IP_HDRINCL, IPV6_CHECKSUM, SOL_IP, SOL_IPV6 } from "../ip/options.ts";
+import { EAFNOSUPPORT, EINVAL, EMSGSIZE, ENOBUFS, EOPNOTSUPP } from "../errno.ts";
+import { Fragmentation, type NetworkError } from "../ip/ip.ts";
+import { IP_HDRINCL, IPV6_CHECKSUM, IPV6_HDRINCL, SOL_IP, SOL_IPV6 } from "../ip/options.ts";
 import type { Nic } from "../nic.ts";
 import { optionNumber } from "../options.ts";
 import { Checksum, type Packet } from "../packet.ts";
@@ -23,11 +23,18 @@ import {
   ipv4HeaderBytes,
   sealIpv4Header,
 } from "../wire/ipv4.ts";
-import { IPV6_BYTES } from "../wire/ipv6.ts";
-import { ETHERTYPE_IPV4, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_RAW } from "../wire/numbers.ts";
+import { IPV6_BYTES, IPV6_DESTINATION_AT, IPV6_HOPS_AT, IPV6_NEXT_AT, IPV6_SOURCE_AT } from "../wire/ipv6.ts";
+import {
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_RAW,
+} from "../wire/numbers.ts";
 import { ICMP_FILTER, ICMPV6_FILTER, SOL_ICMPV6, SOL_RAW } from "./options.ts";
 
 const HDRINCL = optionNumber(SOL_IP, IP_HDRINCL);
+const V6_HDRINCL = optionNumber(SOL_IPV6, IPV6_HDRINCL);
 const V6_CHECKSUM = optionNumber(SOL_IPV6, IPV6_CHECKSUM);
 const FILTER = optionNumber(SOL_RAW, ICMP_FILTER);
 const FILTER6 = optionNumber(SOL_ICMPV6, ICMPV6_FILTER);
@@ -72,7 +79,7 @@ export class RawEndpoint extends DatagramEndpoint {
   constructor(stack: Stack, isV4: boolean, protocol: number) {
     super(stack, ENDPOINT_RAW, isV4);
     this.protocol = protocol;
-    if (protocol === IPPROTO_RAW) this.options.store(HDRINCL, 1);
+    if (protocol === IPPROTO_RAW) this.options.store(isV4 ? HDRINCL : V6_HDRINCL, 1);
     stack.raw.enter(this);
   }
 
@@ -99,22 +106,26 @@ export class RawEndpoint extends DatagramEndpoint {
     from: Uint8Array,
     at: number,
     length: number,
-    _flags: number,
+    flags: number,
     control: OutgoingControl | null,
   ): number {
     const ready = this.target(control);
     if (ready < 0) return ready;
     if (length > PAYLOAD_MAX) return -EMSGSIZE;
+    const to = control === null ? null : control.to;
+    if (to !== null && to.address.isV4 !== this.isV4) return -EAFNOSUPPORT;
     const route = this.#toRoute;
     peer.address.copy(this.remote);
     peer.scope = this.nicId;
-    const found = this.routeTo(control?.to ?? peer, route, control);
+    const found = this.routeTo(to ?? peer, route, control, flags);
     if (found < 0) return found;
     const packet = this.stack.pool.allocate(length);
     if (packet === null) return -ENOBUFS;
     copyBytes(packet.bytes, packet.at, from, at, length);
     this.note(packet, route, control);
-    if (this.isV4 && this.options.value(HDRINCL) !== 0) return this.#sendWhole(packet, route, length);
+    if (this.options.value(this.isV4 ? HDRINCL : V6_HDRINCL) !== 0) {
+      return this.isV4 ? this.#sendWhole(packet, route, length) : this.#sendWhole6(packet, route, length);
+    }
     packet.transportAt = packet.at;
     packet.protocol = this.protocol;
     if (!this.isV4) {
@@ -154,7 +165,26 @@ export class RawEndpoint extends DatagramEndpoint {
     packet.transportAt = at + headerBytes;
     packet.etherType = ETHERTYPE_IPV4;
     sealIpv4Header(bytes, at);
-    const result = this.stack.ip.sendWhole(packet, route, this.fragmentation(route, length));
+    // Fragments are the program's affair: what does not fit is refused.
+    const result = this.stack.ip.sendWhole(packet, route, Fragmentation.Probe);
+    return result < 0 ? result : length;
+  }
+
+  /** IPV6_HDRINCL: the header is the program's, to the last bit. */
+  #sendWhole6(packet: Packet, route: Route, length: number): number {
+    const { bytes, at } = packet;
+    if (length < IPV6_BYTES || bytes[at] >> 4 !== 6) {
+      packet.release();
+      return -EINVAL;
+    }
+    packet.source.read6(bytes, at + IPV6_SOURCE_AT);
+    packet.destination.read6(bytes, at + IPV6_DESTINATION_AT);
+    packet.protocol = bytes[at + IPV6_NEXT_AT];
+    packet.ttl = bytes[at + IPV6_HOPS_AT];
+    packet.networkAt = at;
+    packet.transportAt = at + IPV6_BYTES;
+    packet.etherType = ETHERTYPE_IPV6;
+    const result = this.stack.ip.sendWhole(packet, route, Fragmentation.Probe);
     return result < 0 ? result : length;
   }
 
@@ -173,7 +203,9 @@ export class RawEndpoint extends DatagramEndpoint {
   /** Takes a copy of a packet that concerns it: IPv4 with its header, IPv6 without. */
   receive(packet: Packet, nic: Nic): boolean {
     const isV4 = packet.source.isV4;
-    if (this.isV4 !== isV4 || this.protocol !== packet.protocol) return false;
+    if (this.isV4 !== isV4 || this.protocol !== packet.protocol || this.protocol === IPPROTO_RAW) {
+      return false;
+    }
     if (this.nicId !== 0 && this.nicId !== nic.id) return false;
     if (!this.local.isUnspecified && !this.local.equals(packet.destination)) return false;
     if (this.isConnected && !this.remote.equals(packet.source)) return false;
@@ -183,7 +215,9 @@ export class RawEndpoint extends DatagramEndpoint {
     const type = packet.transportAt < packet.end ? packet.bytes[packet.transportAt] : 0;
     if (this.#isFiltered(type) || !this.#isSound(packet)) return false;
     const from = isV4 ? packet.networkAt : packet.transportAt;
-    return this.enter(packet, from, packet.end - from) !== null;
+    // Read or lost for want of room: somebody is there.
+    this.enter(packet, from, packet.end - from);
+    return true;
   }
 
   #isFiltered(type: number): boolean {

@@ -363,7 +363,7 @@ export function isSound(frame: Frame): boolean {
   if (isV4 && fold(sumBytes(0, bytes, 0, (bytes[0] & 15) * 4)) !== 0xffff) return false;
   if (isV4 && get16(bytes, 2) !== bytes.length) return false;
   if (!isV4 && get16(bytes, 4) + 40 !== bytes.length) return false;
-  if (protocol === 44) return true;
+  if (protocol === 44 || (isV4 && ![1, 2, 6, 17].includes(protocol))) return true;
   const from = isV4 ? new Address().read4(bytes, 12) : new Address().read6(bytes, 8);
   const to = isV4 ? new Address().read4(bytes, 16) : new Address().read6(bytes, 24);
   const length = bytes.length - at;

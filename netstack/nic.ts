@@ -53,7 +53,7 @@ export class InterfaceAddress {
 export interface PacketTap {
   onPacket(packet: Packet, nic: Nic): void;
   /** The interface went down, or is removed. */
-  onNicGone(nic: Nic, isRemoved: boolean): void;
+  onNicGone?(nic: Nic, isRemoved: boolean): void;
 }
 
 export class Nic {
@@ -95,6 +95,11 @@ export class Nic {
     this.neighbours = new NeighbourTable(this);
     this.membership = new Membership(this);
     link.attach(this);
+  }
+
+  /** Somebody is told of its packets: they must be real ones. */
+  get isTapped(): boolean {
+    return this.taps.length > 0 || this.stack.taps.length > 0;
   }
 
   get mtu(): number {
@@ -161,7 +166,7 @@ export class Nic {
     packet.networkAt = packet.at;
     statistics.receivePackets++;
     statistics.receiveBytes += packet.length;
-    if (this.taps.length > 0 || this.stack.taps.length > 0) this.#tap(packet);
+    if (this.isTapped) this.#tap(packet);
     if (packet.packetType === PacketType.OtherHost) return;
     if (packet.packetType === PacketType.Multicast) statistics.receiveMulticast++;
     this.stack.receive(packet, this);
@@ -187,7 +192,7 @@ export class Nic {
     packet.networkAt = packet.at;
     statistics.sendPackets++;
     statistics.sendBytes += packet.length;
-    if (this.taps.length > 0 || this.stack.taps.length > 0) {
+    if (this.isTapped) {
       packet.packetType = PacketType.Outgoing;
       packet.timestamp = this.stack.now;
       this.#tap(packet);

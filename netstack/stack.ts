@@ -131,7 +131,7 @@ export class Stack {
   removeNic(nic: Nic): void {
     this.setUp(nic, false);
     this.routes.remove((route) => route.nic === nic);
-    for (const tap of [...nic.taps, ...this.taps]) tap.onNicGone(nic, true);
+    for (const tap of [...nic.taps, ...this.taps]) tap.onNicGone?.(nic, true);
     nic.routerDiscovery?.close();
     while (nic.addresses.length > 0) this.removeAddress(nic, nic.addresses[0].address);
     nic.lifetimes.close();
@@ -147,7 +147,7 @@ export class Stack {
     this.routes.generation++;
     if (!isUp) {
       nic.neighbours.flush();
-      for (const tap of [...nic.taps]) tap.onNicGone(nic, false);
+      for (const tap of [...nic.taps]) tap.onNicGone?.(nic, false);
       return;
     }
     // Others may have come to the link meanwhile.

@@ -11,7 +11,7 @@ export function joinLocalPeer(connection: Connection): void {
   // A filter or a tap on loopback wants to see segments.
   if (!connection.route.isLocal || tcp.stack.firewall !== null) return;
   const nic = connection.route.nic;
-  if (nic === null || nic.taps.length > 0) return;
+  if (nic === null || nic.isTapped) return;
   const other = tcp.find(connection.remote, connection.remotePort, connection.local, connection.localPort);
   if (other === null || other === connection) return;
   if (other.state !== TcpState.Established && other.state !== TcpState.CloseWait) return;
@@ -28,7 +28,7 @@ export function writeLocal(connection: Connection, from: Uint8Array, at: number,
     peer.receiveBuffer.hasGap ||
     connection.sendNext !== peer.receiveNext;
   if (isApart || !canReceive(peer.state) || peer.isReceiveShut || peer.endpoint === null) return -1;
-  if (connection.tcp.stack.firewall !== null || (nic !== null && nic.taps.length > 0)) return -1;
+  if (connection.tcp.stack.firewall !== null || (nic !== null && nic.isTapped)) return -1;
   const n = Math.min(length, peer.localRoom);
   if (n <= 0) return 0;
   peer.receiveBuffer.append(from, at, n);

@@ -411,8 +411,8 @@ export class TmpfsInode extends Inode {
   override setXattr(name: string, value: Uint8Array, flags: number): number {
     if (!isKnownXattr(name)) return -EOPNOTSUPP;
     const exists = this.#xattrs?.has(name) === true;
-    if (flags === XATTR_CREATE && exists) return -EEXIST;
-    if (flags === XATTR_REPLACE && !exists) return -ENODATA;
+    if ((flags & XATTR_CREATE) !== 0 && exists) return -EEXIST;
+    if ((flags & XATTR_REPLACE) !== 0 && !exists) return -ENODATA;
     let bytes = name.length + value.length;
     for (const [other, held] of this.#xattrs ?? []) if (other !== name) bytes += other.length + held.length;
     if (bytes > XATTR_BYTES_MAX) return -ENOSPC;

@@ -70,9 +70,13 @@ function futex(task: Task, args: Args): number {
   const address = args.word(0);
   const operation = args.i32(1);
   const command = operation & COMMAND;
+  // Looked at before the address itself, by all but the one that reads the word first.
+  if ((args.u32(0) & 3) !== 0 && command !== FUTEX_UNLOCK_PI) return -EINVAL;
   const isPrivate = (operation & FUTEX_PRIVATE_FLAG) !== 0;
   // The commonest first: nothing to read, nothing to check.
-  if (command === FUTEX_WAKE) return futexWake(task, address, isPrivate, args.i32(2), FUTEX_BITSET_MATCH_ANY);
+  if (command === FUTEX_WAKE && (operation & FUTEX_CLOCK_REALTIME) === 0) {
+    return futexWake(task, address, isPrivate, args.i32(2), FUTEX_BITSET_MATCH_ANY);
+  }
   if ((operation & FUTEX_CLOCK_REALTIME) !== 0) {
     if (command !== FUTEX_WAIT_BITSET && command !== FUTEX_WAIT_REQUEUE_PI && command !== FUTEX_LOCK_PI2) {
       return -ENOSYS;

@@ -6,6 +6,9 @@ import { AS_IN_A_SANDBOX, command, type Finished, PLATFORMS, tsvisor } from "../
 const HERE = `${import.meta.dirname}/`;
 const PROGRAM_MILLIS_MAX = 120_000;
 
+/** Programs that run as a static, position-independent executable too: another loader path, other code of libc. */
+const STATIC = new Set(["memory", "process", "signal", "thread"]);
+
 /** Programs whose checks the ptrace platform cannot pass by design, with the reason. */
 const EXCLUDED: ReadonlyMap<string, string> = new Map();
 
@@ -13,8 +16,13 @@ const directory = Deno.makeTempDirSync({ prefix: "tsvisor-guest-" });
 globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
 
 for (const program of programs()) {
-  Deno.test(`guest program ${program}`, async (t) => {
-    const path = await compile(program);
+  compare(program, false);
+  if (STATIC.has(program)) compare(program, true);
+}
+
+function compare(program: string, isStatic: boolean): void {
+  Deno.test(`guest program ${program}${isStatic ? ", static-pie" : ""}`, async (t) => {
+    const path = await compile(program, isStatic);
     const native = await command([...AS_IN_A_SANDBOX, path], {
       timeoutMillis: PROGRAM_MILLIS_MAX,
     });
@@ -51,9 +59,10 @@ function programs(): string[] {
     .map((name) => name.slice(0, -2)).sort();
 }
 
-async function compile(program: string): Promise<string> {
-  const path = `${directory}/${program}`;
-  const args = ["-O1", "-w", "-pthread", "-o", path, `${HERE}${program}.c`, "-lrt", "-lm"];
+async function compile(program: string, isStatic: boolean): Promise<string> {
+  const path = `${directory}/${program}${isStatic ? "-static" : ""}`;
+  const kind = isStatic ? ["-static-pie"] : [];
+  const args = ["-O1", "-w", "-pthread", ...kind, "-o", path, `${HERE}${program}.c`, "-lrt", "-lm"];
   const done = await command(["gcc", ...args]);
   if (done.code !== 0) throw new Error(`gcc: ${done.stderr}`);
   return path;

@@ -31,6 +31,8 @@ class Delivery {
   prior = 0;
   priorAt = 0;
   isDsack = false;
+  /** Something of it was sent more than once. */
+  hasRetransmit = false;
 }
 const delivery = new Delivery();
 
@@ -57,7 +59,7 @@ export function takeAck(
     delivery.prior =
     delivery.priorAt =
       0;
-  delivery.isDsack = false;
+  delivery.isDsack = delivery.hasRetransmit = false;
   recovery.forwardBefore = recovery.forwardMost;
   updateWindow(connection, ack, window, sequence);
   if (connection.hasSack && options.sackCount > 0) takeSacks(connection, ack, options, now);
@@ -157,7 +159,10 @@ function deliver(connection: Connection, segment: SentSegment, bytes: number, no
 
 /** Karn: only what was sent once can be measured. */
 function noteSentOnce(segment: SentSegment): void {
-  if (segment.retransmits > 0) return;
+  if (segment.retransmits > 0) {
+    delivery.hasRetransmit = true;
+    return;
+  }
   if (delivery.firstSentAt === 0 || segment.sentAt < delivery.firstSentAt) {
     delivery.firstSentAt = segment.sentAt;
   }
@@ -253,7 +258,10 @@ export function markFirstLost(connection: Connection): void {
 /** RFC 6298, with RFC 7323's timestamps where records say nothing (everything was sent again). */
 function measure(connection: Connection, advanced: number, options: TcpOptions, now: number): void {
   // The oldest counts, as the timeout has to cover what the peer's delays add (Linux: seq_rtt_us).
-  if (delivery.firstSentAt > 0) {
+  // What waited behind a hole has waited for the retransmission that filled it: that is no round trip. With SACK it was
+  // measured when it arrived.
+  const isBehindHole = delivery.hasRetransmit && !connection.hasSack;
+  if (delivery.firstSentAt > 0 && !isBehindHole) {
     connection.rtt.sample(now - delivery.firstSentAt, now);
     return;
   }

@@ -39,7 +39,7 @@ export function onKeepAliveTimer(connection: Connection, now: number): void {
   const since = connection.lastReceivedAt;
   // Data that is out is probe enough; what was heard meanwhile puts it off.
   const isSending = connection.outstanding > 0 || connection.unsentBytes > 0;
-  if (isSending || connection.keepaliveProbes === 0 && now - since < idle) {
+  if (isSending || connection.keepaliveProbes === 0 && since + idle > now) {
     timers.set(connection.keepaliveTimer, isSending ? now + idle : since + idle);
     return;
   }

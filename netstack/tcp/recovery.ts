@@ -58,7 +58,8 @@ export function detectLosses(connection: Connection, now: number): void {
     if (!isBefore && segment.retransmits === 0) break;
     if (!isBefore) continue;
     const remaining = segment.sentAt + wait - now;
-    if (remaining <= 0) {
+    // Less than a nanosecond is no time: in a world of exact clocks the timer would come up again at once.
+    if (remaining < 1) {
       if ((segment.flags & RETRANSMITTED) !== 0) connection.tcp.statistics.TCPLostRetransmit++;
       sent.setFlags(segment, segment.flags & ~RETRANSMITTED | LOST);
     } else if (remaining > next) {

@@ -46,7 +46,9 @@ export function enterTimeWait(connection: Connection): void {
   record.hash = connection.hash;
   record.sendNext = connection.sendNext;
   record.receiveNext = connection.receiveNext;
-  record.window = Math.max(0, connection.receiveEdge - connection.receiveNext | 0) >> connection.receiveScale;
+  // Rounded up: the promise is not taken back.
+  const promised = Math.max(0, connection.receiveEdge - connection.receiveNext | 0);
+  record.window = Math.min(65_535, Math.ceil(promised / 2 ** connection.receiveScale));
   record.nicId = connection.nicId;
   record.reusesAddress = connection.reusesAddress;
   record.reusesPort = connection.reusesPort;

@@ -21,7 +21,7 @@ import { GOFER_FDS, type GoferConfig, SENTRY_FDS, type SentryConfig } from "./se
 const NOBODY = 65534;
 /** CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID. (A whiteout needs no MKNOD, and devices are not to be made.) */
 const GOFER_CAPABILITIES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4;
-const SETGID = 1 << 6, SETUID = 1 << 7, SETPCAP = 1 << 8;
+const SETGID = 1 << 6, SETUID = 1 << 7;
 /** Host processes and threads beyond one per guest task: the runtime's threads, spare stubs, ended ones not yet reaped. */
 const SPARE_PROCESSES = 512;
 
@@ -29,12 +29,9 @@ const SPARE_PROCESSES = 512;
 export function confineSentryEarly(config: SentryConfig): void {
   confineFiles(SENTRY_FDS.firstGofer + config.gofers.length);
   confineRoot(false);
-  // What is needed to become nobody is kept until that is done.
-  if (!config.isRootless) {
-    confineCapabilities(SETGID | SETUID | SETPCAP, 0);
-    confineIds(NOBODY, NOBODY);
-  }
-  confineCapabilities(0, 0);
+  // What is needed to become nobody is kept until that is done, and goes with it.
+  confineCapabilities(config.isRootless ? 0 : SETGID | SETUID, 0);
+  if (!config.isRootless) confineIds(NOBODY, NOBODY);
   confineDumps();
   if (config.hasUserNamespace) confineProcesses(config.tasksMax + SPARE_PROCESSES);
   dieWithParent();

@@ -97,8 +97,9 @@ export class RunningSandbox {
     for (;;) {
       const message = await this.#next();
       if (message === null) {
-        this.kill();
-        return SIGKILL;
+        const signal = this.kill() & 0x7f;
+        if (signal === SIGKILL || signal === 0) return SIGKILL;
+        throw new StartError(`The sentry died of signal ${signal}; --debug-log tells more`, 128);
       }
       if (message.kind === "notice") console.error(`tsvisor: ${message.message}`);
       if (message.kind === "measure") this.#measure(message.isWanted);
@@ -129,15 +130,16 @@ export class RunningSandbox {
     }, MEASURE_MILLIS);
   }
 
-  /** Ends whatever still runs, and reaps it. Safe to call again. */
-  kill(): void {
-    if (this.#isOver) return;
+  /** Ends whatever still runs, and reaps it: wait(2) status of the sentry. Safe to call again. */
+  kill(): number {
+    if (this.#isOver) return 0;
     this.#isOver = true;
     clearInterval(this.#meter);
     const pids = [this.sentryPid, this.goferPid];
     for (const pid of pids) killProcess(pid, SIGKILL);
-    for (const pid of pids) waitProcess(pid, true);
+    const [status] = pids.map((pid) => waitProcess(pid, true));
     this.#host.close(this.#control);
+    return Math.max(0, status);
   }
 }
 

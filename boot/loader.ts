@@ -93,7 +93,7 @@ function connectGofers(config: SentryConfig, host: Host, kernel: Kernel): GoferF
   return config.gofers.map((gofer, i) => {
     const client = new GoferClient(host, SENTRY_FDS.firstGofer + i, kernel.platform.ownCpu);
     client.onLost = (reason) => {
-      kernel.log(reason);
+      kernel.notice(reason);
       kernel.exitStatus = 128 << 8;
     };
     return new GoferFilesystem(client, host, gofer.isReadOnly, gofer.isExclusive);

@@ -32,7 +32,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     id: `do-${Deno.pid}`,
     platform: flags.platform,
     strace: flags.strace,
-    gofers: [{ isReadOnly: true, isExclusive: true }],
+    gofers: [{ isReadOnly: true, isExclusive: flags.isExclusive }],
     root: { isReadOnly: false, hasOverlay: true },
     mounts: [
       {

@@ -16,6 +16,8 @@ export interface GlobalFlags {
   readonly strace: boolean;
   /** "memory": writes to the root go to a memory overlay; "none": to the host. */
   readonly overlay: "memory" | "none";
+  /** Nobody but the sandbox changes the files of its root: what is known of them stays known. */
+  readonly isExclusive: boolean;
   /** A denied host call of ours gives EPERM instead of killing the process; for finding out which. */
   readonly isLenient: boolean;
 }
@@ -45,6 +47,11 @@ export const GLOBAL_OPTIONS: Options = {
     type: "string",
     value: "MODE",
     about: "none (default: what is written to the root of a bundle stays there) or root:memory",
+  },
+  "file-access": {
+    type: "string",
+    value: "MODE",
+    about: "exclusive (default: nobody else changes the root meanwhile) or shared",
   },
   log: { type: "string", value: "FILE", about: "append errors to FILE" },
   "log-format": { type: "string", value: "text|json", about: "of --log" },
@@ -87,6 +94,10 @@ export function parseGlobal(argv: readonly string[]): Parsed {
   if (overlay !== "none" && overlay !== "root:memory") {
     throw new UsageError(`--overlay2: "${overlay}" is not none or root:memory`);
   }
+  const access = String(values["file-access"] ?? "exclusive");
+  if (access !== "exclusive" && access !== "shared") {
+    throw new UsageError(`--file-access: "${access}" is not exclusive or shared`);
+  }
   const logFormat = String(values["log-format"] ?? "text");
   if (logFormat !== "text" && logFormat !== "json") {
     throw new UsageError(`--log-format: "${logFormat}" is not text or json`);
@@ -97,6 +108,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     log: String(values.log ?? ""),
     logFormat,
     debugLog: String(values["debug-log"] ?? ""),
+    isExclusive: access === "exclusive",
     strace: values.strace === true,
     overlay: overlay === "none" ? "none" : "memory",
     isLenient: values["lenient-seccomp"] === true,

@@ -20,6 +20,7 @@ export interface ContainerOptions {
   readonly strace: boolean;
   readonly overlay: "memory" | "none";
   readonly isLenient: boolean;
+  readonly isExclusive: boolean;
 }
 
 /** What the gofer serves, and what each connection of the sentry to it may do: the root first, then the bind mounts. */
@@ -42,7 +43,7 @@ export function containerOf(
   const hasOverlay = isReadOnly || options.overlay === "memory";
   const served: Served = {
     mounts: [{ path: root, isReadOnly: hasOverlay, isRecursive: true }],
-    gofers: [{ isReadOnly: hasOverlay, isExclusive: true }],
+    gofers: [{ isReadOnly: hasOverlay, isExclusive: options.isExclusive }],
   };
   const mounts = mountsOf(bundle, config, served);
   const { process } = config;

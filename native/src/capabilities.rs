@@ -9,8 +9,9 @@ fn errno() -> i32 {
 
 /// Thread ids looked for: in a pid namespace of our own they are small.
 const THREAD_IDS_MAX: i32 = 4096;
-/// How long a thread may take to answer.
-const ANSWER_MILLIS_MAX: u32 = 2000;
+/// How often we look whether all threads have answered, and how many times at most (some seconds).
+const LOOK_MICROS: u32 = 20;
+const ANSWER_LOOKS_MAX: u32 = 50_000;
 const CAPABILITY_LAST: u32 = 40;
 
 static KEPT: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
@@ -73,8 +74,8 @@ pub extern "C" fn tsv_confine_capabilities(low: u32, high: u32) -> i32 {
             }
         }
         let mut waited = 0;
-        while ANSWERS.load(SeqCst) < asked && waited < ANSWER_MILLIS_MAX {
-            libc::usleep(1000);
+        while ANSWERS.load(SeqCst) < asked && waited < ANSWER_LOOKS_MAX {
+            libc::usleep(LOOK_MICROS);
             waited += 1;
         }
         libc::sigaction(signal, &before, std::ptr::null_mut());

@@ -23,7 +23,7 @@ async function start(script: string, platform: PlatformName = "systrap"): Promis
     args: [`--platform=${platform}`, "do", "--", "sh", "-c", `echo on; ${script}`],
     stdin: "null",
     stdout: "piped",
-    stderr: "null",
+    stderr: "piped",
   }).spawn();
   const reader = child.stdout.getReader();
   if ((await reader.read()).done) throw new Error("It ended before it ran");
@@ -32,9 +32,10 @@ async function start(script: string, platform: PlatformName = "systrap"): Promis
   return { child, list, of: (role) => list.filter((one) => one.role === role).map(({ pid }) => pid) };
 }
 
-async function end({ child }: Sandbox): Promise<number> {
+async function end({ child }: Sandbox): Promise<{ code: number; stderr: string }> {
   await child.stdout.cancel();
-  return (await child.status).code;
+  const stderr = await new Response(child.stderr).text();
+  return { code: (await child.status).code, stderr };
 }
 
 for (const platform of PLATFORMS) {
@@ -43,7 +44,9 @@ for (const platform of PLATFORMS) {
       const sandbox = await start("sleep 100 & sleep 101; exit 0", platform);
       Deno.kill(sandbox.of(role)[0], "SIGKILL");
       deepEqual(await gone([...sandbox.list.map(({ pid }) => pid), sandbox.child.pid], END_MILLIS_MAX), []);
-      equal(await end(sandbox), role === "sentry" ? 137 : 128);
+      const { code, stderr } = await end(sandbox);
+      equal(code, role === "sentry" ? 137 : 128);
+      match(stderr, role === "sentry" ? /^$/ : /^tsvisor: The gofer is gone: .+\n$/);
     });
   }
 
@@ -64,7 +67,7 @@ for (const platform of PLATFORMS) {
       }
     }
     deepEqual(await gone([...sandbox.list.map(({ pid }) => pid), sandbox.child.pid], END_MILLIS_MAX), []);
-    ok(await end(sandbox) !== 0);
+    ok((await end(sandbox)).code !== 0);
   });
 
   Deno.test(`an idle sandbox uses no CPU on ${platform}`, async () => {
@@ -85,7 +88,7 @@ for (const platform of PLATFORMS) {
 Deno.test("signals of the caller reach the program, and its exit code comes back", async () => {
   const sandbox = await start("trap 'exit 5' TERM; while :; do sleep 0.1; done");
   sandbox.child.kill("SIGTERM");
-  equal(await end(sandbox), 5);
+  deepEqual(await end(sandbox), { code: 5, stderr: "" });
 });
 
 Deno.test("a reader of stdout that is slow holds the program up; nothing is lost and nothing piles up", async () => {

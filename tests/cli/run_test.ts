@@ -198,6 +198,17 @@ Deno.test("run: what is written to a root that is not read-only stays there; wit
   ok(Deno.statSync(`${bundle.rootfs}/made`).isDirectory);
 });
 
+Deno.test("run: with --file-access=shared the container sees what others change in its root", async () => {
+  using bundle = new Bundle();
+  Deno.writeTextFileSync(`${bundle.rootfs}/shared`, "old\n");
+  bundle.write("cat /shared; echo on >/there; while ! test -e /go; do sleep 0.1; done; cat /shared");
+  const running = bundle.run(["--file-access=shared"]);
+  for (let i = 0; i < 200 && !names(bundle.rootfs).includes("there"); i++) await delay(50);
+  Deno.writeTextFileSync(`${bundle.rootfs}/shared`, "new and longer\n");
+  Deno.writeTextFileSync(`${bundle.rootfs}/go`, "");
+  equal((await running).stdout, "old\nnew and longer\n");
+});
+
 Deno.test("run: a read-only root is not written, not even for places to mount at", async () => {
   using bundle = new Bundle();
   const { stdout } = await bundle.script(
@@ -289,6 +300,25 @@ Deno.test("--version has the shape that engines read", async () => {
     (await bundle.tsvisor(["--version"])).stdout,
     /^tsvisor version \S+\n(commit: .*\n)?spec: \d+\.\d+\.\d+\n/,
   );
+});
+
+Deno.test("run: a caller without root is root inside, and owns on the host what is made there", async () => {
+  using bundle = new Bundle();
+  const dist = `${bundle.directory}/dist`;
+  await command(["cp", "-r", (await tsvisorPath()).replace(/\/tsvisor$/, ""), dist]);
+  bundle.write("id -u; echo x >/made; stat -c %u /made");
+  await command(["chown", "-R", "4321:4321", bundle.rootfs, bundle.directory]);
+  Deno.chmodSync(bundle.directory, 0o755);
+  const argv = [`${dist}/tsvisor`, "--root", bundle.state, "run", "--bundle", bundle.directory, "box"];
+  const { code, stdout, stderr } = await command([
+    "setpriv",
+    "--reuid=4321",
+    "--regid=4321",
+    "--clear-groups",
+    ...argv,
+  ]);
+  deepEqual([code, stdout, stderr], [0, "0\n0\n", ""]);
+  equal(Deno.statSync(`${bundle.rootfs}/made`).uid, 4321);
 });
 
 Deno.test("run: flags of runc without a meaning here are accepted", async () => {

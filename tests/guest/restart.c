@@ -45,7 +45,8 @@ static void make_fifo(void) { char path[64]; snprintf(path, sizeof path, "fifo-%
 static void open_fifo(void) { char path[64]; snprintf(path, sizeof path, "fifo-%d", getppid()); close(open(path, O_WRONLY | O_NONBLOCK)); }
 static long do_open(void) { char path[64]; snprintf(path, sizeof path, "fifo-%d", getpid()); int fd = open(path, O_RDONLY); return fd < 0 ? -1 : 0; }
 
-static void make_child(void) { a = 0; pid_t child = fork(); if (child == 0) { prctl(PR_SET_PDEATHSIG, SIGKILL); pause(); _exit(0); } b = child; }
+static void leave_with(pid_t parent) { prctl(PR_SET_PDEATHSIG, SIGKILL); if (getppid() != parent) _exit(0); }
+static void make_child(void) { pid_t parent = getpid(), child = fork(); if (child == 0) { leave_with(parent); pause(); _exit(0); } b = child; }
 static void kill_child(void) { kill(b, SIGKILL); }
 static long do_wait4(void) { return wait4(b, NULL, 0, NULL) > 0 ? 1 : -1; }
 static long do_waitid(void) { siginfo_t info; return waitid(P_PID, b, &info, WEXITED); }
@@ -192,7 +193,7 @@ static void wait_for_state(pid_t pid, char state) {
 enum { PLAIN, RESTART, STOP };
 
 static void helper(const struct Call *call, int mode, pid_t pid) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  leave_with(pid);
   struct sigaction none = {.sa_handler = SIG_DFL};
   sigaction(SIGUSR1, &none, NULL);
   if (call->hold) call->hold();

@@ -2,14 +2,16 @@
 // kept. Memory is taken as it is needed and given back when all is read.
 
 import { Address } from "./address.ts";
+import { newRing, releaseRing, ringSize } from "./tcp/ring.ts";
 import { copyBytes } from "./wire/bytes.ts";
 
 /** What each message counts besides its bytes, so that many small ones are bounded too (Linux: sk_buff truesize). */
 const RECORD_COST = 256;
-const RING_BYTES_MIN = 4096;
 const FREE_RECORDS_MAX = 64;
 
 export class DatagramRecord {
+  /** The message after it. */
+  next: DatagramRecord | null = null;
   length = 0;
   readonly from = new Address();
   fromPort = 0;
@@ -43,12 +45,14 @@ export class DatagramRecord {
 const freeRecords: DatagramRecord[] = [];
 
 export class DatagramQueue {
+  /** Memory while there is a message; shared with all queues, so that an idle endpoint has none. */
   #ring: Uint8Array | null = null;
   /** Where the first message begins, and how many bytes are in use. */
   #start = 0;
   #used = 0;
-  #records: DatagramRecord[] = [];
-  #first = 0;
+  #first: DatagramRecord | null = null;
+  #last: DatagramRecord | null = null;
+  count = 0;
   /** Bytes of messages and records at most. */
   bytesMax: number;
 
@@ -56,33 +60,33 @@ export class DatagramQueue {
     this.bytesMax = bytesMax;
   }
 
-  get count(): number {
-    return this.#records.length - this.#first;
-  }
   get isEmpty(): boolean {
-    return this.count === 0;
+    return this.#first === null;
   }
-  /** The next message's record. */
+  /** The next message's record; there must be one. */
   get first(): DatagramRecord {
-    return this.#records[this.#first];
+    return this.#first!;
   }
 
   /** A record for a message of `length` bytes, whose bytes were copied in; null when there is no room. */
   push(bytes: Uint8Array, at: number, length: number): DatagramRecord | null {
     // One message always fits, as on Linux, whatever the limit.
     if (this.count > 0 && this.#used + length + (this.count + 1) * RECORD_COST > this.bytesMax) return null;
-    this.#reserve(length);
-    const ring = this.#ring!;
+    const ring = this.#reserve(length);
     const place = (this.#start + this.#used) % ring.length;
     const head = Math.min(length, ring.length - place);
     copyBytes(ring, place, bytes, at, head);
     if (head < length) copyBytes(ring, 0, bytes, at + head, length - head);
     this.#used += length;
     const record = freeRecords.pop() ?? new DatagramRecord();
+    record.next = null;
     record.length = length;
     record.segmentBytes = record.errorNumber = record.errorOrigin = 0;
     record.errorType = record.errorCode = record.errorInfo = 0;
-    this.#records.push(record);
+    if (this.#last === null) this.#first = record;
+    else this.#last.next = record;
+    this.#last = record;
+    this.count++;
     return record;
   }
 
@@ -98,41 +102,39 @@ export class DatagramQueue {
 
   /** Takes the first message away. */
   shift(): void {
-    const record = this.#records[this.#first];
+    const record = this.first;
     this.#start = (this.#start + record.length) % this.#ring!.length;
     this.#used -= record.length;
+    this.#first = record.next;
+    record.next = null;
     if (freeRecords.length < FREE_RECORDS_MAX) freeRecords.push(record);
-    this.#first++;
-    if (this.#first === this.#records.length) {
-      this.#records.length = 0;
-      this.#first = 0;
-      this.#start = 0;
-      if (this.#ring!.length > 2 * RING_BYTES_MIN) this.#ring = null;
-    } else if (this.#first >= 512) {
-      this.#records = this.#records.slice(this.#first);
-      this.#first = 0;
-    }
+    this.count--;
+    if (this.#first === null) this.#giveBack();
   }
 
   clear(): void {
-    this.#records.length = 0;
-    this.#first = this.#start = this.#used = 0;
-    this.#ring = null;
+    this.#giveBack();
   }
 
-  #reserve(length: number): void {
+  #giveBack(): void {
+    if (this.#ring !== null) releaseRing(this.#ring);
+    this.#ring = this.#first = this.#last = null;
+    this.#start = this.#used = this.count = 0;
+  }
+
+  #reserve(length: number): Uint8Array {
     const ring = this.#ring;
     const needed = this.#used + length;
-    if (ring !== null && needed <= ring.length) return;
-    let size = ring === null ? RING_BYTES_MIN : ring.length;
-    while (size < needed) size *= 2;
-    const larger = new Uint8Array(size);
+    if (ring !== null && needed <= ring.length) return ring;
+    const larger = newRing(ringSize(needed, ring === null ? 0 : ring.length));
     if (ring !== null) {
       const head = Math.min(this.#used, ring.length - this.#start);
       copyBytes(larger, 0, ring, this.#start, head);
       copyBytes(larger, head, ring, 0, this.#used - head);
+      releaseRing(ring);
     }
     this.#ring = larger;
     this.#start = 0;
+    return larger;
   }
 }

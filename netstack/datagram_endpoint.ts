@@ -45,12 +45,10 @@ import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } 
 import { Route } from "./route.ts";
 import type { Stack } from "./stack.ts";
 
-/** rmem_default and rmem_max, wmem_max (bytes). */
-export const RECEIVE_BYTES_DEFAULT = 212_992;
-export const BUFFER_BYTES_MAX = 212_992;
+/** Least receive buffer (SOCK_MIN_RCVBUF). */
 const BUFFER_BYTES_MIN = 2304;
-/** Default hop limit (ip_default_ttl). */
-const TTL_DEFAULT = 64;
+/** What IPV6_UNICAST_HOPS says before a way is known. */
+const HOP_LIMIT_DEFAULT = 64;
 /** The error queue of one endpoint, and what is kept of a datagram that an error is about. */
 const ERROR_QUEUE_BYTES = 64 * 1024;
 const ERROR_BYTES_MAX = 1280;
@@ -68,7 +66,7 @@ export abstract class DatagramEndpoint extends Endpoint {
   isConnected = false;
   /** Interface it is bound to, 0 = any. */
   nicId = 0;
-  protected readonly incoming = new DatagramQueue(RECEIVE_BYTES_DEFAULT);
+  protected readonly incoming: DatagramQueue;
   protected readonly route = new Route();
   #errors: DatagramQueue | null = null;
   #isReadShut = false;
@@ -82,6 +80,7 @@ export abstract class DatagramEndpoint extends Endpoint {
 
   constructor(stack: Stack, kind: number, isV4: boolean) {
     super(stack, kind, isV4);
+    this.incoming = new DatagramQueue(stack.ipSettings.get("rmem_default"));
     this.local.setUnspecified(isV4);
     this.remote.setUnspecified(isV4);
   }
@@ -186,7 +185,13 @@ export abstract class DatagramEndpoint extends Endpoint {
         ? options.value(isV4 ? OPT.MULTICAST_TTL : OPT.V6_MULTICAST_HOPS)
         : options.value(isV4 ? OPT.TTL : OPT.V6_HOPS);
     }
-    packet.ttl = ttl >= 0 ? ttl : route.isMulticast ? 1 : isV4 ? TTL_DEFAULT : route.nic!.hopLimit;
+    packet.ttl = ttl >= 0
+      ? ttl
+      : route.isMulticast
+      ? 1
+      : isV4
+      ? this.stack.ipSettings.get("default_ttl")
+      : route.nic!.hopLimit;
     const tos = control === null || control.tos < 0
       ? options.value(isV4 ? OPT.TOS : OPT.V6_TCLASS)
       : control.tos;
@@ -420,7 +425,10 @@ export abstract class DatagramEndpoint extends Endpoint {
   override onOption(option: number, value: number): number {
     switch (option) {
       case OPT.RCVBUF:
-        this.incoming.bytesMax = Math.max(BUFFER_BYTES_MIN, Math.min(value, BUFFER_BYTES_MAX) * 2);
+        this.incoming.bytesMax = Math.max(
+          BUFFER_BYTES_MIN,
+          Math.min(value, this.stack.ipSettings.get("rmem_max")) * 2,
+        );
         return 0;
       case OPT.RCVBUFFORCE:
         this.incoming.bytesMax = Math.max(BUFFER_BYTES_MIN, value * 2);
@@ -440,10 +448,13 @@ export abstract class DatagramEndpoint extends Endpoint {
       case OPT.RCVBUF:
         return this.incoming.bytesMax;
       case OPT.SNDBUF:
-        return stored === 0 ? BUFFER_BYTES_MAX : Math.max(2 * 2304, Math.min(stored, BUFFER_BYTES_MAX) * 2);
+        return stored === 0
+          ? this.stack.ipSettings.get("wmem_default")
+          : Math.max(2 * 2304, Math.min(stored, this.stack.ipSettings.get("wmem_max")) * 2);
       case OPT.TTL:
+        return stored < 0 ? this.stack.ipSettings.get("default_ttl") : stored;
       case OPT.V6_HOPS:
-        return stored < 0 ? TTL_DEFAULT : stored;
+        return stored < 0 ? HOP_LIMIT_DEFAULT : stored;
       case OPT.MTU:
       case OPT.V6_MTU:
         return this.isConnected ? this.pathMtu() : -ENOTCONN;

@@ -9,6 +9,7 @@ import type { RouterDiscovery } from "./ip/router_discovery.ts";
 import { NeighbourTable } from "./neighbour.ts";
 import { NicStatistics } from "./nic_statistics.ts";
 import { type Packet, PacketType } from "./packet.ts";
+import type { RouteEntry } from "./route.ts";
 import type { Stack } from "./stack.ts";
 import { NEVER } from "./timer.ts";
 
@@ -65,6 +66,10 @@ export class Nic {
   isUp = false;
   /** Packets for others are passed on: ip_forward and ipv6 forwarding of this interface. */
   isForwarding = false;
+  /** Questions for addresses that we know a way to by another interface are answered (proxy_arp). */
+  proxiesArp = false;
+  /** Routes that redirects have made here. */
+  readonly redirects: RouteEntry[] = [];
   /** Packets for every destination are ours: forwarders of UDP and TCP see all flows. */
   takesAll = false;
   /** Frames for other stations reach taps. */

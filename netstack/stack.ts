@@ -17,6 +17,7 @@ import { PathMtus } from "./ip/path_mtu.ts";
 import { Reassembly } from "./ip/reassembly.ts";
 import { RouterDiscovery } from "./ip/router_discovery.ts";
 import { SelfAddress, SelfAddresses } from "./ip/self_addresses.ts";
+import { IpSettings } from "./ip/settings.ts";
 import { IpStatistics } from "./ip/statistics.ts";
 import type { Link } from "./link/link.ts";
 import { InterfaceAddress, Nic, type PacketTap } from "./nic.ts";
@@ -33,6 +34,12 @@ import { tcpExtGroup, tcpGroup } from "./tcp/statistics.ts";
 import { TimerQueue } from "./timer.ts";
 import { UdpEndpoint } from "./udp/endpoint.ts";
 import { Udp } from "./udp/protocol.ts";
+import {
+  ICMP_HOST_UNREACHABLE,
+  ICMP_UNREACHABLE,
+  ICMPV6_ADDRESS_UNREACHABLE,
+  ICMPV6_UNREACHABLE,
+} from "./wire/icmp.ts";
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "./wire/numbers.ts";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_IGMP, IPPROTO_TCP, IPPROTO_UDP } from "./wire/numbers.ts";
 
@@ -42,6 +49,12 @@ const POLL_BUDGET = 256;
 const ROUNDS_MAX = 4;
 /** Copies of our own multicasts and broadcasts that wait for the next turn. */
 const COPIES_MAX = 256;
+
+/** Packets whose senders are still to be told that the neighbour does not answer. */
+const UNREACHABLE_MAX = 256;
+/** SO_EE_ORIGIN_ of ip(7). */
+const ORIGIN_ICMP = 2;
+const ORIGIN_ICMP6 = 3;
 
 export interface StackEnvironment {
   readonly pool: PacketPool;
@@ -73,6 +86,7 @@ export class Stack {
   readonly pathMtus: PathMtus;
   readonly reassembly: Reassembly;
   readonly ip: IpOutput;
+  readonly ipSettings = new IpSettings();
   readonly ipv4 = new IpStatistics();
   readonly ipv6 = new IpStatistics();
   readonly icmp: Icmp;
@@ -87,6 +101,7 @@ export class Stack {
   now = 0;
   readonly #duplicateProbes: number;
   readonly #copies = new PacketQueue();
+  readonly #unreachable = new PacketQueue();
   #deferred: Deferred[] = [];
   #spare: Deferred[] = [];
   readonly #error = new NetworkError();
@@ -103,7 +118,7 @@ export class Stack {
     this.selfAddresses = new SelfAddresses(this);
     this.#own = new AddressMap(this.random.word());
     this.routes = new RouteTable(this);
-    this.pathMtus = new PathMtus(this.random.word());
+    this.pathMtus = new PathMtus(this.random.word(), this.ipSettings);
     this.reassembly = new Reassembly(this);
     this.ip = new IpOutput(this);
     this.icmp = new Icmp(this);
@@ -277,6 +292,7 @@ export class Stack {
     let isBusy = true;
     for (let round = 0; round < ROUNDS_MAX && isBusy; round++) {
       isBusy = this.#deliverCopies();
+      if (!this.#unreachable.isEmpty) this.#tellUnreachable();
       for (let i = 1; i < this.nics.length; i++) {
         const nic = this.nics[i];
         if (nic !== undefined && nic.link.poll(now, POLL_BUDGET) > 0) isBusy = true;
@@ -290,7 +306,7 @@ export class Stack {
 
   /** When poll() is to be called at the latest, nanoseconds; NEVER = only when a device has something. */
   pollAt(): number {
-    if (this.#deferred.length > 0 || !this.#copies.isEmpty) return 0;
+    if (this.#deferred.length > 0 || !this.#copies.isEmpty || !this.#unreachable.isEmpty) return 0;
     let at = this.timers.next;
     for (let i = 1; i < this.nics.length; i++) {
       const nic = this.nics[i];
@@ -360,28 +376,45 @@ export class Stack {
 
   /** The neighbour that `packet` (network header at packet.at) was for does not answer. Takes it over. */
   unreachable(packet: Packet): void {
-    const error = this.#error;
-    const isOwn = this.nicOf(packet.source) !== null;
-    if (isOwn && packet.transportAt >= 0) {
-      error.source.copy(packet.source);
-      error.destination.copy(packet.destination);
-      error.protocol = packet.protocol;
-      error.errno = EHOSTUNREACH;
-      error.isHard = false;
-      error.origin = 1;
-      error.type = error.code = error.info = 0;
-      error.offender.copy(packet.source);
-      error.bytes = packet.bytes;
-      error.at = packet.transportAt;
-      error.length = packet.end - packet.transportAt;
-      error.nicId = packet.nicId;
-      this.transports[packet.protocol]?.receiveError(error);
-    } else if (!isOwn) {
-      packet.networkAt = packet.at;
-      const isV4 = packet.destination.isV4;
-      this.icmp.sendError(packet, isV4 ? 3 : 1, isV4 ? 1 : 3, 0);
+    // Told with the next turn: whoever is sending just now is not called back in the middle of it.
+    if (this.#unreachable.count < UNREACHABLE_MAX) this.#unreachable.push(packet);
+    else packet.release();
+  }
+  #tellUnreachable(): void {
+    for (let n = this.#unreachable.count; n > 0; n--) {
+      const packet = this.#unreachable.shift()!;
+      this.#tellOne(packet);
+      packet.release();
     }
-    packet.release();
+  }
+  #tellOne(packet: Packet): void {
+    const isV4 = packet.destination.isV4;
+    const type = isV4 ? ICMP_UNREACHABLE : ICMPV6_UNREACHABLE;
+    const code = isV4 ? ICMP_HOST_UNREACHABLE : ICMPV6_ADDRESS_UNREACHABLE;
+    if (this.nicOf(packet.source) === null) {
+      packet.networkAt = packet.at;
+      this.icmp.sendError(packet, type, code, 0);
+      return;
+    }
+    if (packet.transportAt < 0) return;
+    // As if we had sent the ICMP error to ourselves, which is what Linux does.
+    const error = this.#error;
+    error.source.copy(packet.source);
+    error.destination.copy(packet.destination);
+    error.protocol = packet.protocol;
+    error.errno = EHOSTUNREACH;
+    error.isHard = false;
+    error.origin = isV4 ? ORIGIN_ICMP : ORIGIN_ICMP6;
+    error.type = type;
+    error.code = code;
+    error.info = 0;
+    error.offender.copy(packet.source);
+    error.bytes = packet.bytes;
+    error.at = packet.transportAt;
+    error.length = packet.end - packet.transportAt;
+    error.nicId = packet.nicId;
+    this.transports[packet.protocol]?.receiveError(error);
+    this.raw.receiveError(error);
   }
 
   /** A router says that the path to `destination` takes no more than `mtu`, and the caller has reason to believe it. */
@@ -397,6 +430,7 @@ export class Stack {
   close(): void {
     this.reassembly.clear();
     this.#copies.clear();
+    this.#unreachable.clear();
     for (const nic of this.nics) if (nic !== undefined) this.removeNic(nic);
   }
 }

@@ -138,7 +138,11 @@ export function snmpGroups(stack: Stack): StatisticsGroup[] {
   const isForwarding = stack.nics.some((nic) => nic !== undefined && nic.isForwarding);
   const ip = IP_NAMES.map((name) => [name, stack.ipv4[name]] as const);
   return [
-    ["Ip", [["Forwarding", isForwarding ? 1 : 2], ["DefaultTTL", 64], ...ip]],
+    ["Ip", [
+      ["Forwarding", isForwarding ? 1 : 2],
+      ["DefaultTTL", stack.ipSettings.get("default_ttl")],
+      ...ip,
+    ]],
     ["Icmp", icmpCounters(stack.icmp.statistics.v4)],
     ["IcmpMsg", messageCounters(stack.icmp.statistics.v4, "Type")],
     ["Udp", udpCounters(stack.udp.statistics.v4)],

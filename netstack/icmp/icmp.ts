@@ -3,6 +3,7 @@
 import { Address } from "../address.ts";
 import { Fragmentation, NetworkError, type Transport } from "../ip/ip.ts";
 import { receiveNdp } from "../ip/ndp.ts";
+import { receiveRedirect, receiveRedirectV6 } from "../ip/redirect.ts";
 import type { Nic } from "../nic.ts";
 import { Checksum, type Packet, PacketType } from "../packet.ts";
 import { Route } from "../route.ts";
@@ -15,6 +16,7 @@ import {
   ICMP_ECHO,
   ICMP_ECHO_REPLY,
   ICMP_PARAMETER_PROBLEM,
+  ICMP_REDIRECT,
   ICMP_TIME_EXCEEDED,
   ICMP_TIMESTAMP,
   ICMP_TIMESTAMP_REPLY,
@@ -68,7 +70,7 @@ export class Icmp {
 
   constructor(stack: Stack) {
     this.#stack = stack;
-    this.#limit = new IcmpRateLimit(stack.random.word());
+    this.#limit = new IcmpRateLimit(stack.random.word(), stack.ipSettings);
     this.v4 = {
       protocol: IPPROTO_ICMP,
       receive: (packet, nic) => this.#receiveV4(packet, nic),
@@ -86,8 +88,10 @@ export class Icmp {
     if (!this.#isSound(packet, this.statistics.v4, 0)) return;
     switch (bytes[at]) {
       case ICMP_ECHO:
-        // RFC 1122 section 3.2.2.6 leaves echoes to groups open; Linux ignores them.
-        if (packet.packetType === PacketType.Host) this.#reply(packet, nic, ICMP_ECHO_REPLY);
+        if (this.#answersEcho(packet)) this.#reply(packet, nic, ICMP_ECHO_REPLY);
+        break;
+      case ICMP_REDIRECT:
+        receiveRedirect(packet, nic);
         break;
       case ICMP_TIMESTAMP:
         if (packet.packetType === PacketType.Host && packet.length >= TIMESTAMP_BYTES) {
@@ -103,9 +107,15 @@ export class Icmp {
         this.#hearError(packet, nic);
         break;
       default:
-        // Redirects too are counted and not obeyed: a host on the link could lead traffic past the filter.
         break;
     }
+  }
+
+  /** RFC 1122 section 3.2.2.6 leaves echoes to many open; Linux ignores them unless it is told otherwise. */
+  #answersEcho(packet: Packet): boolean {
+    const { ipSettings } = this.#stack;
+    if (ipSettings.get("icmp_echo_ignore_all") !== 0) return false;
+    return packet.packetType === PacketType.Host || ipSettings.get("icmp_echo_ignore_broadcasts") === 0;
   }
 
   #receiveV6(packet: Packet, nic: Nic): void {
@@ -115,6 +125,7 @@ export class Icmp {
     const type = bytes[at];
     switch (type) {
       case ICMPV6_ECHO:
+        if (this.#stack.ipSettings.get("icmp6_echo_ignore_all") !== 0) break;
         this.#reply(packet, nic, ICMPV6_ECHO_REPLY);
         break;
       case ICMPV6_ECHO_REPLY:
@@ -124,8 +135,10 @@ export class Icmp {
       case ICMPV6_NEIGHBOUR_ADVERTISEMENT:
       case ICMPV6_ROUTER_SOLICITATION:
       case ICMPV6_ROUTER_ADVERTISEMENT:
-      case ICMPV6_REDIRECT:
         receiveNdp(packet, nic);
+        break;
+      case ICMPV6_REDIRECT:
+        receiveRedirectV6(packet, nic);
         break;
       case ICMPV6_MLD_QUERY:
         nic.membership.receiveQueryV6(packet);
@@ -161,7 +174,8 @@ export class Icmp {
     const stack = this.#stack;
     const isV4 = packet.source.isV4;
     // To a group or to all: from an address of ours.
-    const isUnicast = packet.packetType === PacketType.Host && !packet.destination.isMulticast;
+    const isUnicast = packet.packetType === PacketType.Host && !packet.destination.isMulticast &&
+      !nic.isBroadcast(packet.destination);
     if (isUnicast) this.#source.copy(packet.destination);
     else this.#source.setUnspecified(isV4);
     const bound = packet.source.isLinkLocal && !isV4 ? nic.id : 0;

@@ -4,6 +4,7 @@ import { Address } from "../address.ts";
 import type { NeighbourEntry } from "../neighbour.ts";
 import type { Nic } from "../nic.ts";
 import type { Packet } from "../packet.ts";
+import { Route } from "../route.ts";
 import {
   ARP_BYTES,
   ARP_OPERATION_AT,
@@ -21,6 +22,7 @@ import { chooseSource } from "./source_address.ts";
 const sender = new Address();
 const target = new Address();
 const chosen = new Address();
+const proxied = new Route();
 
 /** Asks for a neighbour: everybody while it is unknown, it alone when it is probed. `source` = of the packet that waits. */
 export function sendArpRequest(nic: Nic, entry: NeighbourEntry, source: Address | null): void {
@@ -87,7 +89,7 @@ export function receiveArp(packet: Packet, nic: Nic): void {
   // A station with a group address, or one that says it is us, is believed nothing.
   if ((high & 0x100) !== 0 || sender.isMulticast || nic.hasAddress(sender)) return;
   const isForUs = nic.hasAddress(target);
-  if (operation === ARP_REQUEST && isForUs) {
+  if (operation === ARP_REQUEST && (isForUs || nic.proxiesArp && isBehindUs(nic))) {
     send(nic, ARP_REPLY, target, high, low, high, low, sender);
   }
   if (sender.isUnspecified || sender.isLimitedBroadcast) return;
@@ -96,4 +98,15 @@ export function receiveArp(packet: Packet, nic: Nic): void {
   const known = nic.neighbours.find(sender);
   if (known !== null) known.learn(high, low, operation === ARP_REPLY && isForUs, true);
   else if (operation === ARP_REQUEST && isForUs) nic.neighbours.resolve(sender).learn(high, low, false, true);
+}
+
+/** RFC 1027: `target` is reached by another interface of ours, and is no broadcast or group. */
+function isBehindUs(nic: Nic): boolean {
+  if (target.isMulticast || target.isUnspecified || target.isLoopback || nic.isBroadcast(target)) {
+    return false;
+  }
+  if (sender.isUnspecified || !nic.isForwarding) return false;
+  chosen.setUnspecified(true);
+  if (nic.stack.routes.find(target, chosen, 0, proxied) < 0) return false;
+  return proxied.nic !== null && proxied.nic !== nic && !proxied.isLocal;
 }

@@ -2,13 +2,11 @@
 
 import type { Address } from "../address.ts";
 import { AddressMap } from "../address_map.ts";
+import type { IpSettings } from "./settings.ts";
 import { IPV6_MTU_MIN } from "../wire/ipv6.ts";
 
 /** Destinations remembered at most; the oldest is forgotten. */
 const PATHS_MAX = 4096;
-const LIFETIME_NANOS = 600e9;
-/** Below this no IPv4 path is believed: Linux' min_pmtu. */
-const IPV4_PATH_MTU_MIN = 552;
 
 interface Path {
   mtu: number;
@@ -19,7 +17,10 @@ export class PathMtus {
   readonly #paths: AddressMap<Path>;
   #now = 0;
 
-  constructor(seed: number) {
+  readonly #settings: IpSettings;
+
+  constructor(seed: number, settings: IpSettings) {
+    this.#settings = settings;
     this.#paths = new AddressMap(seed);
   }
 
@@ -36,11 +37,11 @@ export class PathMtus {
   /** Takes over what a router says; true when the path is smaller than known. An increase is never believed. */
   learn(destination: Address, mtu: number, now: number): boolean {
     this.#now = now;
-    mtu = Math.max(mtu, destination.isV4 ? IPV4_PATH_MTU_MIN : IPV6_MTU_MIN);
+    mtu = Math.max(mtu, destination.isV4 ? this.#settings.get("min_pmtu") : IPV6_MTU_MIN);
     const known = this.get(destination);
     if (known > 0 && known <= mtu) return false;
     if (this.#paths.size >= PATHS_MAX && known === 0) this.#evict();
-    this.#paths.set(destination.clone(), { mtu, expires: now + LIFETIME_NANOS });
+    this.#paths.set(destination.clone(), { mtu, expires: now + this.#settings.get("mtu_expires") * 1e9 });
     return true;
   }
 
@@ -49,7 +50,7 @@ export class PathMtus {
     this.#now = now;
     if (this.#paths.size === 0) return false;
     let isOver = false;
-    // Oldest first, as each is entered with the same lifetime.
+    // Oldest first, as each is entered with the same lifetime (or one that was set since: get() looks at each).
     for (const path of this.#paths.values()) {
       if (path.expires > now) break;
       isOver = true;

@@ -103,6 +103,8 @@ Deno.test("a neighbour that does not answer is EHOSTUNREACH for a connected endp
   bench.advance(4 * SECOND);
   equal(read(endpoint), -113);
   equal(read(endpoint, MSG_ERRQUEUE), "x");
+  // Linux has its own ICMP error come back by loopback.
+  equal([incoming.errorOrigin, incoming.errorType, incoming.errorCode], [2, 3, 1]);
 });
 
 Deno.test("path MTU: Don't Fragment while it fits, fragments beyond, smaller after a router said so (RFC 1191)", () => {

@@ -36,6 +36,8 @@ export function runSentry(): never {
     const platform = createPlatform(config.platform, log);
     shutdown = () => platform.shutdown();
     const table = new SyscallTable(FAMILIES);
+    const unknown = config.straceCalls.find((name) => !table.specs.some((named) => named?.name === name));
+    if (unknown !== undefined) throw new StartError(`--strace-syscalls: there is no call "${unknown}"`, 128);
     platform.setMarshalling(marshallingOf(table));
     const kernel = loadContainer(config, host, platform);
     kernel.log = log;
@@ -45,7 +47,12 @@ export function runSentry(): never {
     if (config.process.terminal?.isOwn === true) listenToTerminal(kernel, host);
     sendJson(host, SENTRY_FDS.control, { kind: "ready" });
     confineSentryCalls(config);
-    const status = runLoop(kernel, config.strace ? straced(table) : table);
+    const status = runLoop(
+      kernel,
+      config.strace
+        ? straced(table, config.straceCalls.length === 0 ? null : new Set(config.straceCalls))
+        : table,
+    );
     kernel.hostConsole?.drain();
     shutdown();
     sendJson(host, SENTRY_FDS.control, { kind: "exit", status });

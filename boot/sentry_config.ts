@@ -54,6 +54,8 @@ export interface SentryConfig {
   readonly id: string;
   readonly platform: "systrap" | "ptrace";
   readonly strace: boolean;
+  /** Names of the calls it shows; empty = all. */
+  readonly straceCalls: readonly string[];
   /** Gofer connections, the root's first: what each may do. */
   readonly gofers: readonly { readonly isReadOnly: boolean; readonly isExclusive: boolean }[];
   readonly root: { readonly isReadOnly: boolean; readonly hasOverlay: boolean };

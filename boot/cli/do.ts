@@ -32,6 +32,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     id: `do-${Deno.pid}`,
     platform: flags.platform,
     strace: flags.strace,
+    straceCalls: flags.straceCalls,
     gofers: [{ isReadOnly: true, isExclusive: flags.isExclusive }],
     root: { isReadOnly: false, hasOverlay: true },
     mounts: [
@@ -74,7 +75,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
       cwd: (values.cwd as string | undefined) ?? Deno.cwd(),
       uid: Deno.uid() ?? 0,
       gid: Deno.gid() ?? 0,
-      umask: 0o22,
+      umask: Deno.umask(),
       additionalGids: [],
       capabilities: null,
       rlimits: [{ type: "RLIMIT_NOFILE", soft: 1024 * 64, hard: 1024 * 1024 }],

@@ -14,6 +14,8 @@ export interface GlobalFlags {
   readonly logFormat: string;
   readonly debugLog: string;
   readonly strace: boolean;
+  /** Names of the calls that --strace shows; empty = all. */
+  readonly straceCalls: readonly string[];
   /** "memory": writes to the root go to a memory overlay; "none": to the host. */
   readonly overlay: "memory" | "none";
   /** Nobody but the sandbox changes the files of its root: what is known of them stays known. */
@@ -57,6 +59,11 @@ export const GLOBAL_OPTIONS: Options = {
   "log-format": { type: "string", value: "text|json", about: "of --log" },
   "debug-log": { type: "string", value: "FILE", about: "append what sentry and gofer log to FILE" },
   strace: { type: "boolean", about: "every system call goes to --debug-log" },
+  "strace-syscalls": {
+    type: "string",
+    value: "NAMES",
+    about: "with --strace: these calls only, separated by commas",
+  },
   "lenient-seccomp": {
     type: "boolean",
     about: "for debugging tsvisor: a host call of ours that is not allowed fails instead of killing us",
@@ -110,6 +117,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     debugLog: String(values["debug-log"] ?? ""),
     isExclusive: access === "exclusive",
     strace: values.strace === true,
+    straceCalls: String(values["strace-syscalls"] ?? "").split(",").filter((name) => name !== ""),
     overlay: overlay === "none" ? "none" : "memory",
     isLenient: values["lenient-seccomp"] === true,
   };

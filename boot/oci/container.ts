@@ -18,6 +18,7 @@ export interface ContainerOptions {
   readonly id: string;
   readonly platform: "systrap" | "ptrace";
   readonly strace: boolean;
+  readonly straceCalls: readonly string[];
   readonly overlay: "memory" | "none";
   readonly isLenient: boolean;
   readonly isExclusive: boolean;
@@ -56,6 +57,7 @@ export function containerOf(
       id: options.id,
       platform: options.platform,
       strace: options.strace,
+      straceCalls: options.straceCalls,
       gofers: served.gofers,
       root: { isReadOnly, hasOverlay },
       mounts,

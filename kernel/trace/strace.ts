@@ -9,9 +9,13 @@ import type { ArgKind } from "../syscalls/table.ts";
 const TEXT_MAX = 64;
 
 /** A table that writes a line for each call to the kernel's straceSink: one when it answers, one more when it blocks. */
-export function straced(table: SyscallTable): { call(task: Task, number: number): number } {
+export function straced(
+  table: SyscallTable,
+  names: ReadonlySet<string> | null = null,
+): { call(task: Task, number: number): number } {
   return {
     call(task: Task, number: number): number {
+      if (names !== null && !names.has(table.specs[number]?.name ?? "")) return table.call(task, number);
       const text = callText(table, task, number);
       const result = table.call(task, number);
       const end = result === BLOCKED ? "(waits)" : result === NO_RESULT ? "?" : resultText(result);

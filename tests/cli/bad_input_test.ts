@@ -230,6 +230,10 @@ Deno.test("bad command lines", async (t) => {
     [["--log-format=xml", "do", "--", "true"], /--log-format: "xml"/],
     [["--debug-log=/no/such/log", "do", "--", "true"], /Cannot open \/no\/such\/log: ENOENT/],
     [["do"], /Nothing to run/],
+    [
+      ["--strace", "--strace-syscalls=read,reed", "do", "--", "true"],
+      /--strace-syscalls: there is no call "reed"/,
+    ],
     [["run"], /run takes one container id/],
     [["run", "a", "b"], /run takes one container id/],
     [["run", "--bundle", "/no/such", "a"], /--bundle: "\/no\/such" does not exist/],

@@ -321,6 +321,18 @@ Deno.test("run: a caller without root is root inside, and owns on the host what 
   equal(Deno.statSync(`${bundle.rootfs}/made`).uid, 4321);
 });
 
+Deno.test("--strace writes calls to --debug-log, --strace-syscalls those that are named", async () => {
+  using bundle = new Bundle();
+  const log = `${bundle.directory}/log`;
+  const flags = [`--debug-log=${log}`, "--strace"];
+  await bundle.tsvisor([...flags, "do", "--", "/bin/true"]);
+  match(Deno.readTextFileSync(log), /\] true execve\(|\] true exit_group\(0\) = \?/);
+  Deno.removeSync(log);
+  await bundle.tsvisor([...flags, "--strace-syscalls=exit_group,brk", "do", "--", "/bin/true"]);
+  const lines = Deno.readTextFileSync(log).trimEnd().split("\n");
+  ok(lines.length > 0 && lines.every((line) => /\] true (exit_group|brk)\(/.test(line)), lines.join("\n"));
+});
+
 Deno.test("run: flags of runc without a meaning here are accepted", async () => {
   using bundle = new Bundle();
   bundle.write("echo fine");

@@ -1,0 +1,74 @@
+// A program that gives up calls as the role of its argument does, then tries what an attacker would need next, and prints
+// which of that succeeded. Run by tests/cli/seccomp_test.ts.
+
+import { confineCalls } from "../../native/process.ts";
+import { GOFER_CALLS, packRules, SENTRY_CALLS } from "../../boot/seccomp_lists.ts";
+
+const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
+const MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20;
+const S_IFBLK = 0o060000;
+const TIOCSTI = 0x5412;
+
+const libc = Deno.dlopen("libc.so.6", {
+  syscall: { parameters: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"], result: "i64" },
+});
+
+/** A call by number; a NUL-terminated text goes as its address. */
+function call(number: number, ...values: (number | string)[]): number {
+  const texts = values.map((value) =>
+    typeof value === "string" ? new TextEncoder().encode(`${value}\0`) : null
+  );
+  const words = values.map((value, i) =>
+    texts[i] === null ? BigInt(value) : Deno.UnsafePointer.value(Deno.UnsafePointer.of(texts[i]!))
+  );
+  while (words.length < 6) words.push(0n);
+  const [a, b, c, d, e, f] = words;
+  return Number(libc.symbols.syscall(BigInt(number), a, b, c, d, e, f));
+}
+
+const role = Deno.args[0];
+// As the roles do: what Deno sets up late is set up now.
+Deno.addSignalListener("SIGWINCH", () => {});
+const file = call(2, "/bin/true", 0);
+call(39);
+confineCalls(packRules(role === "gofer" ? GOFER_CALLS : SENTRY_CALLS), true);
+
+const tries: Record<string, () => number> = {
+  "open by path": () => call(2, "/etc/passwd", 0),
+  "openat by path": () => role === "gofer" ? -1 : call(257, -100, "/etc/passwd", 0),
+  "socket": () => call(41, 1, 1, 0),
+  "internet socket pair": () => call(53, 2, 1, 0, 0),
+  "connect": () => call(42, 0, 0, 0),
+  "execve": () => call(59, "/bin/true", 0, 0),
+  "execveat": () => call(322, -100, "/bin/true", 0, 0, 0),
+  "fork": () => call(57),
+  "vfork": () => call(58),
+  "clone": () => call(56, 17, 0, 0, 0, 0),
+  "ptrace": () => call(101, 16, 1, 0, 0),
+  "mount": () => call(165, "none", "/tmp", "tmpfs", 0, 0),
+  "unshare": () => call(272, 0x1000_0000),
+  "setns": () => call(308, 0, 0),
+  "setuid": () => call(105, 0),
+  "prctl(PR_SET_DUMPABLE)": () => call(157, 4, 1),
+  "bpf": () => call(321, 0, 0, 0),
+  "io_uring_setup": () => call(425, 1, 0),
+  "userfaultfd": () => call(323, 0),
+  "perf_event_open": () => call(298, 0, 0, -1, -1, 0),
+  "keyctl": () => call(250, 0, -3, 0),
+  "pidfd_getfd": () => call(438, 0, 0, 0),
+  "type into a terminal": () => call(16, 0, TIOCSTI, "x"),
+  "map a file executable": () => call(9, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0),
+  "map a file executable, shared": () => call(9, 0, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0),
+  "make a block device": () => call(259, -100, "/tmp/tsvisor-forbidden", S_IFBLK | 0o600, 0x800),
+};
+
+const succeeded = Object.entries(tries).filter(([, attempt]) => attempt() !== -1).map(([name]) => name);
+const still: Record<string, () => number> = {
+  "map memory": () => call(9, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+  "map code of its own": () => call(9, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+  "map a file for reading": () => call(9, 0, 4096, PROT_READ, MAP_PRIVATE, file, 0),
+};
+const failed = Object.entries(still).filter(([, attempt]) => attempt() === -1).map(([name]) => name);
+const report = new TextEncoder().encode(JSON.stringify({ succeeded, failed }));
+call(1, 1, new TextDecoder().decode(report), report.length);
+Deno.exit(0);

@@ -1,9 +1,10 @@
 // pidfds as clone(2), waitid(2) and pidfd_send_signal(2) use them. The file itself is fs/anonymous/pidfd.ts.
 
 import { EBADF, EFAULT } from "../abi/errno.ts";
-import { O_NONBLOCK } from "../abi/file.ts";
+import { O_NONBLOCK, O_PATH } from "../abi/file.ts";
 import { put32 } from "../abi/struct.ts";
 import { newPidfd, PidFile } from "../fs/anonymous/pidfd.ts";
+import { ProcessDirectory } from "../fs/proc/proc_task.ts";
 import type { Task } from "../task/task.ts";
 import type { ThreadGroup } from "../task/thread_group.ts";
 
@@ -13,6 +14,16 @@ const bytes = new Uint8Array(4);
 export function pidfdTarget(task: Task, fd: number): ThreadGroup | number {
   const file = task.files.get(fd);
   return file instanceof PidFile ? file.threadGroup : -EBADF;
+}
+
+/** As pidfdTarget(); pidfd_send_signal(2) takes an open /proc/PID too, as it did before pidfds had calls of their own. */
+export function signalTarget(task: Task, fd: number): ThreadGroup | number {
+  const file = task.files.get(fd);
+  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
+  const { inode } = file;
+  return inode instanceof ProcessDirectory && !inode.isThread
+    ? inode.task.threadGroup
+    : pidfdTarget(task, fd);
 }
 
 /** waitid(2) on a pidfd with O_NONBLOCK answers EAGAIN instead of waiting. */

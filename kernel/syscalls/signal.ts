@@ -33,7 +33,7 @@ import type { Task } from "../task/task.ts";
 import type { ThreadGroup } from "../task/thread_group.ts";
 import type { Args } from "./args.ts";
 import { readTimespec, relativeDeadline, timeNanos, timeSeconds } from "./guest_time.ts";
-import { pidfdTarget } from "./process_descriptor.ts";
+import { signalTarget } from "./process_descriptor.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
 /** sizeof(sigset_t) of the kernel. */
@@ -330,7 +330,7 @@ function isForged(info: SignalInfo): boolean {
 
 function pidfdSendSignal(task: Task, args: Args): number {
   if (args.u32(3) !== 0) return -EINVAL;
-  const group = pidfdTarget(task, args.i32(0));
+  const group = signalTarget(task, args.i32(0));
   if (typeof group === "number") return group;
   // A process in a namespace beside or above ours has no id to name itself by.
   if (!task.pid.namespace.contains(group.leader.pid.namespace)) return -EINVAL;

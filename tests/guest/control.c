@@ -182,6 +182,13 @@ static void pidfds(void) {
   CALL("a siginfo that pretends", pidfd_send(fd, SIGTERM, &info, 0));
   CALL("pidfd_getfd with bad flags", syscall(SYS_pidfd_getfd, fd, 0, 1));
   CALL("pidfd_getfd of what is closed", syscall(SYS_pidfd_getfd, fd, 900, 0));
+  int directory = open("/proc/self", O_RDONLY | O_DIRECTORY), path = open("/proc/self", O_PATH);
+  int thread = open("/proc/thread-self", O_RDONLY | O_DIRECTORY);
+  CALL("signal 0 by a directory of /proc", pidfd_send(directory, 0, NULL, 0));
+  CALL("by one with O_PATH", pidfd_send(path, 0, NULL, 0));
+  CALL("by that of a thread", pidfd_send(thread, 0, NULL, 0));
+  CALL("which is no pidfd otherwise", raw_waitid(P_PIDFD, directory, &info, WEXITED, NULL));
+  close(directory), close(path), close(thread);
   CALL("SIGKILL by pidfd", pidfd_send(fd, SIGKILL, NULL, 0));
   CALL("then it is ready", poll(&one, 1, 5000));
   say("with", "%x", one.revents);

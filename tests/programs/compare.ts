@@ -4,7 +4,7 @@
 import { AS_IN_A_SANDBOX, command, type Finished, type PlatformName, tsvisor } from "../support/tsvisor.ts";
 
 export const SCRIPTS = new URL("scripts/", import.meta.url).pathname;
-const PROGRAM_MILLIS_MAX = 120_000;
+const PROGRAM_MILLIS_MAX = 240_000;
 
 export interface ProgramOptions {
   /** Systrap alone unless told. */

@@ -123,14 +123,14 @@ export function processDirectory(fs: ProcFilesystem, task: Task, isThread: boole
 export class ProcessDirectory extends VirtualInode {
   declare readonly fs: ProcFilesystem;
   readonly task: Task;
-  readonly #isThread: boolean;
+  readonly isThread: boolean;
   readonly #made = new Map<string, Inode>();
 
   constructor(fs: ProcFilesystem, task: Task, isThread: boolean) {
     super(fs, S_IFDIR | 0o555, ...ownerOf(task));
     this.nlink = isThread ? 6 : 9;
     this.task = task;
-    this.#isThread = isThread;
+    this.isThread = isThread;
   }
 
   /** Its files belong to whom the process belongs to now. */
@@ -140,7 +140,7 @@ export class ProcessDirectory extends VirtualInode {
   }
 
   #has(name: string): boolean {
-    return !(this.#isThread ? NOT_OF_THREADS : OF_THREADS).has(name);
+    return !(this.isThread ? NOT_OF_THREADS : OF_THREADS).has(name);
   }
 
   override lookup(name: string): Inode | number {
@@ -148,7 +148,7 @@ export class ProcessDirectory extends VirtualInode {
     if (made !== undefined) return made;
     const entry = BY_NAME.get(name);
     if (entry === undefined || !this.#has(name)) return -ENOENT;
-    const inode = entry.make(this.fs, this.task, this.#isThread);
+    const inode = entry.make(this.fs, this.task, this.isThread);
     this.#made.set(name, inode);
     return inode;
   }

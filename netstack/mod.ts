@@ -19,6 +19,7 @@ export { OPTIONS } from "./options.ts";
 export { type Packet, PacketPool } from "./packet.ts";
 export { type RandomSource, SeededRandom } from "./random.ts";
 export { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, type ReadinessQueue } from "./readiness.ts";
+export { type PendingSyn, type TcpForwarder } from "./tcp/forwarder.ts";
 export { Stack, type StackEnvironment } from "./stack.ts";
 export { type Nic } from "./nic.ts";
 export { NEVER } from "./timer.ts";

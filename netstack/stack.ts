@@ -428,6 +428,7 @@ export class Stack {
   }
 
   close(): void {
+    this.tcp.close();
     this.reassembly.clear();
     this.#copies.clear();
     this.#unreachable.clear();

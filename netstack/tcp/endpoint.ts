@@ -131,6 +131,13 @@ export class TcpEndpoint extends ConfiguredEndpoint {
     return 0;
   }
 
+  /** Listens without an address: no SYN finds it by itself, those that a forwarder accepts come here (forwarder.ts). */
+  listenDetached(backlog: number): number {
+    if (this.connection !== null || this.listener !== null || this.isBound) return -EINVAL;
+    this.listener = new Listener(this, Math.min(Math.max(backlog, 0), BACKLOG_MAX));
+    return 0;
+  }
+
   override accept(): TcpEndpoint | number {
     if (this.listener === null) return -EINVAL;
     const pending = this.takeError();

@@ -20,6 +20,7 @@ import { SeededRandom } from "../random.ts";
 import { Stack } from "../stack.ts";
 import { address } from "../test_support.ts";
 import type { TcpEndpoint } from "./endpoint.ts";
+import type { PendingSyn } from "./forwarder.ts";
 import { readInfo } from "./info.ts";
 import { STATE_NAMES } from "./state.ts";
 import { addressOf } from "./two_stacks.ts";
@@ -261,29 +262,48 @@ Deno.test("SO_LINGER: close() waits for the FIN to be acknowledged", () => {
   ok((server.readiness() & POLLIN) !== 0);
 });
 
-Deno.test("a forwarder takes connections to any address and port", () => {
+Deno.test("a forwarder decides about connections to any address and port, at once or later", () => {
   const host = new Host();
   const taker = host.stack.newTcpEndpoint(true);
-  equal(taker.bind(addressOf(LOCAL, 1)), 0);
-  equal(taker.listen(10), 0);
-  const asked: string[] = [];
+  equal(taker.listenDetached(10), 0);
+  const pending: PendingSyn[] = [];
   host.stack.tcp.forwarder = {
     takesAll: false,
-    onSyn(source, _sourcePort, destination, port) {
-      asked.push(`${source} ${destination}:${port}`);
-      return port === 443 ? taker : null;
+    onSyn(syn) {
+      if (syn.destinationPort === 443) pending.push(syn);
+      else syn.refuse();
     },
   };
   const good = host.connect(address("127.9.9.9"), 443), bad = host.connect(address("127.9.9.9"), 25);
   host.run();
-  equal(asked.map((one) => one.split(" ")[1]), ["127.9.9.9:443", "127.9.9.9:25"]);
   equal(bad.takeError(), -ECONNREFUSED);
+  equal(pending.map((syn) => `${syn.destination}:${syn.destinationPort}`), ["127.9.9.9:443"]);
+  host.run(3.5e9);
+  equal(pending.length, 1, "a repeated SYN is not asked about again");
+  pending[0].accept(taker);
+  host.run();
   const taken = accepted(taker), where = new EndpointAddress();
   taken.localAddress(where);
   equal(`${where.address}:${where.port}`, "127.9.9.9:443");
   equal(good.write(bytes, 0, 10, 0, null), 10);
   host.run();
   equal(taken.read(new Uint8Array(10), 0, 10, 0, null), 10);
+  pending[0].refuse();
+  host.run();
+  equal(good.error, 0, "a decision falls once");
+});
+
+Deno.test("a forwarder that takes all comes before listeners; what it never decides is given back", () => {
+  const host = new Host();
+  const listener = host.listen();
+  let asked = 0;
+  host.stack.tcp.forwarder = { takesAll: true, onSyn: () => void asked++ };
+  for (let i = 0; i < 1100; i++) host.connect();
+  host.run();
+  equal(asked, 1024);
+  equal(listener.accept(), -EAGAIN);
+  host.stack.tcp.close();
+  equal(host.stack.pool.used, 0);
 });
 
 Deno.test("calls on endpoints that are not connected", () => {

@@ -150,7 +150,7 @@ function sendNew(connection: Connection, now: number, sendsMax: number): number 
   if (connection.unsentBytes > 0 && now - connection.lastDataReceivedAt < DELAYED_ACK_NANOS) {
     connection.isInteractive = true;
   }
-  while (sends < sendsMax && !connection.isFinSent && !connection.sent.isFull) {
+  while (sends < sendsMax && !connection.isFinSent && !connection.sent.isFull && hasRoom(connection)) {
     const unsent = connection.unsentBytes;
     const wantsFin = connection.isFinQueued;
     if (unsent === 0 && !wantsFin) break;
@@ -189,6 +189,14 @@ function sendNew(connection: Connection, now: number, sendsMax: number): number 
     sends++;
   }
   return sends;
+}
+
+/** The link takes more. When it does not an acknowledgement of what is out brings us back, or the next turn. */
+function hasRoom(connection: Connection): boolean {
+  const { nic } = connection.route;
+  if (nic === null || nic.link.room > 0) return true;
+  if (connection.sent.first === null) connection.wantOutput();
+  return false;
 }
 
 /** RFC 5681 section 4.1 (and RFC 7661): a window that was not used for a timeout says nothing any more. */

@@ -19,6 +19,7 @@ import {
   putTimestamps,
   RST,
   SCALE_MAX,
+  SYN,
   TCP_ACK_AT,
   TCP_BYTES,
   TCP_DESTINATION_AT,
@@ -32,8 +33,10 @@ import { CONGESTION_CONTROLS } from "./congestion/congestion.ts";
 import { Connection } from "./connection.ts";
 import type { TcpEndpoint } from "./endpoint.ts";
 import { receiveErrorFor } from "./errors.ts";
+import { PENDING_MAX, PENDING_NANOS, PendingSyn, type TcpForwarder } from "./forwarder.ts";
 import { HalfOpen } from "./half_open.ts";
 import { receiveSegment } from "./input.ts";
+import type { Listener } from "./listener.ts";
 import { Segment } from "./segment.ts";
 import { TcpSettings } from "./settings.ts";
 import { TcpStatistics } from "./statistics.ts";
@@ -49,21 +52,6 @@ type Entry = Connection | HalfOpen | TimeWait;
 const BUCKETS_MIN = 256;
 /** RFC 5961 section 7: challenge acknowledgements a second (Linux: tcp_challenge_ack_limit). */
 const CHALLENGES_PER_SECOND = 1000;
-
-/** Takes connections whatever their address: an embedder's proxy (egress policy, user-mode networking). */
-export interface TcpForwarder {
-  /**
-   * A SYN has come for an address and port that no listener has, or any when `takesAll`. An endpoint that listens (for
-   * instance one without address) takes the connection; null = it is reset as ever.
-   */
-  onSyn(
-    source: Address,
-    sourcePort: number,
-    destination: Address,
-    destinationPort: number,
-  ): TcpEndpoint | null;
-  readonly takesAll: boolean;
-}
 
 export class Tcp implements Transport, TimerOwner {
   readonly protocol = IPPROTO_TCP;
@@ -81,6 +69,9 @@ export class Tcp implements Transport, TimerOwner {
   readonly #hash: HalfSipHash;
   readonly #words = new Int32Array(9);
   readonly #segment = new Segment();
+  /** A segment that is looked at once more, while another may be at hand. */
+  readonly #late = new Segment();
+  readonly #pending = new Map<string, PendingSyn>();
   readonly #route = new Route();
   #timeWaitFirst: TimeWait | null = null;
   #timeWaitLast: TimeWait | null = null;
@@ -357,18 +348,47 @@ export class Tcp implements Transport, TimerOwner {
 
   #receiveForListener(packet: Packet, segment: Segment, now: number): void {
     const { forwarder } = this;
-    let endpoint = forwarder !== null && forwarder.takesAll ? null : this.#listenerFor(packet, segment);
-    if (endpoint === null && forwarder !== null) {
-      endpoint = forwarder.onSyn(
-        packet.source,
-        segment.sourcePort,
-        packet.destination,
-        segment.destinationPort,
-      );
-    }
+    const endpoint = forwarder !== null && forwarder.takesAll ? null : this.#listenerFor(packet, segment);
     const listener = endpoint === null ? null : endpoint.listener;
     if (listener !== null) listener.receive(segment, packet, now);
-    else this.sendResetTo(packet, segment);
+    else if (forwarder !== null && (segment.flags & (SYN | ACK | RST)) === SYN) {
+      this.#ask(forwarder, packet, segment, now);
+    } else this.sendResetTo(packet, segment);
+  }
+
+  /** Shows a SYN to the embedding program. */
+  #ask(forwarder: TcpForwarder, packet: Packet, segment: Segment, now: number): void {
+    const key = `${packet.source}/${segment.sourcePort}/${packet.destination}/${segment.destinationPort}`;
+    const known = this.#pending.get(key);
+    if (known !== undefined && now - known.at < PENDING_NANOS) return;
+    known?.drop();
+    if (this.#pending.size >= PENDING_MAX) {
+      // The oldest first; one that has run out makes room.
+      for (const oldest of this.#pending.values()) {
+        if (now - oldest.at >= PENDING_NANOS) oldest.drop();
+        break;
+      }
+      if (this.#pending.size >= PENDING_MAX) return void this.statistics.ListenDrops++;
+    }
+    const copy = this.stack.pool.clone(packet);
+    if (copy === null) return;
+    const syn = new PendingSyn(this, copy, segment.sourcePort, segment.destinationPort, key, now);
+    this.#pending.set(key, syn);
+    forwarder.onSyn(syn);
+  }
+  /** For PendingSyn alone: the decision has fallen. */
+  forgetPending(syn: PendingSyn): void {
+    this.#pending.delete(syn.key);
+  }
+  admit(packet: Packet, listener: Listener): void {
+    if (this.#late.parse(packet)) listener.receive(this.#late, packet, this.stack.now);
+  }
+  refuse(packet: Packet): void {
+    if (this.#late.parse(packet)) this.sendResetTo(packet, this.#late);
+  }
+  /** SYNs that no decision has fallen about are forgotten; connections stay as they are. */
+  close(): void {
+    for (const syn of [...this.#pending.values()]) syn.drop();
   }
 
   receiveError(error: NetworkError): void {

@@ -191,12 +191,10 @@ function sendNew(connection: Connection, now: number, sendsMax: number): number 
   return sends;
 }
 
-/** The link takes more. When it does not an acknowledgement of what is out brings us back, or the next turn. */
-function hasRoom(connection: Connection): boolean {
+/** The link takes more. When it does not an acknowledgement of what is out brings us back, or a timer. */
+export function hasRoom(connection: Connection): boolean {
   const { nic } = connection.route;
-  if (nic === null || nic.link.room > 0) return true;
-  if (connection.sent.first === null) connection.wantOutput();
-  return false;
+  return nic === null || nic.link.room > 0;
 }
 
 /** RFC 5681 section 4.1 (and RFC 7661): a window that was not used for a timeout says nothing any more. */

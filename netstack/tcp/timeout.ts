@@ -3,7 +3,7 @@
 
 import { NEVER } from "../timer.ts";
 import { type Connection, RetransmitMode } from "./connection.ts";
-import { output, retransmit, sendProbe, sendSyn } from "./output.ts";
+import { hasRoom, output, retransmit, sendProbe, sendSyn } from "./output.ts";
 import { detectLosses, enterRecovery, rememberForUndo } from "./recovery.ts";
 import { RecoveryPhase } from "./recovery_state.ts";
 import { RTO_INITIAL_NANOS, RTO_MAX_NANOS, RTO_MIN_NANOS } from "./rtt.ts";
@@ -12,6 +12,8 @@ import { canSend, TcpState } from "./state.ts";
 
 /** RFC 8985 section 7.2: a lone segment may meet a delayed acknowledgement. */
 const MAX_ACK_DELAY_NANOS = 200e6;
+/** A full link is looked at again after so long. */
+const FULL_LINK_NANOS = 1e6;
 const PROBE_NANOS_MIN = 10e6;
 /** Backoff is a power of two: beyond this the maximum is reached anyway. */
 const BACKOFF_MAX = 16;
@@ -23,7 +25,10 @@ export function armRetransmit(connection: Connection, now: number): void {
   if (sent.first === null) {
     const isStuck = connection.sendWindow < connection.segmentBytes && connection.unsentBytes > 0 &&
       connection.outstanding === 0;
-    if (!isStuck) {
+    const hasMore = connection.unsentBytes > 0 || connection.isFinQueued && !connection.isFinSent;
+    if (hasMore && !hasRoom(connection)) {
+      connection.setRetransmit(RetransmitMode.None, now + FULL_LINK_NANOS);
+    } else if (!isStuck) {
       if (connection.unsentBytes > 0 && connection.corkedAt > 0) {
         connection.setRetransmit(RetransmitMode.None, connection.corkedAt + 200e6);
       } else {

@@ -5,7 +5,7 @@ import { O_APPEND, S_IFDIR, SEEK_CUR, SEEK_SET } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
 import { type DirectorySink, File, type Mappable } from "../../vfs/file.ts";
 import { noteChange } from "./freshness.ts";
-import type { GoferInode } from "./inode.ts";
+import type { GoferInode, Listing } from "./inode.ts";
 import { directoryType, seekIn } from ".././tmpfs_files.ts";
 
 export class GoferRegularFile extends File implements Mappable {
@@ -108,7 +108,7 @@ export class GoferRegularFile extends File implements Mappable {
 /** A directory is read whole at its first read; offsets are positions in that snapshot. */
 export class GoferDirectoryFile extends File {
   declare readonly inode: GoferInode;
-  #names: [string, GoferInode][] | null = null;
+  #listing: Listing | null = null;
 
   constructor(inode: GoferInode, flags: number) {
     super(inode, flags);
@@ -122,17 +122,18 @@ export class GoferDirectoryFile extends File {
   override seek(offset: number, whence: number): number {
     const position = whence === SEEK_SET ? offset : whence === SEEK_CUR ? this.position + offset : -1;
     if (position < 0) return -EINVAL;
-    if (position === 0) this.#names = null;
+    if (position === 0) this.#listing = null;
     this.position = position;
     return position;
   }
 
   override readDirectory(_task: Task, sink: DirectorySink): number {
-    if (this.#names === null) {
-      const entries = this.inode.readEntries();
-      if (typeof entries === "number") return entries;
-      this.#names = [...entries];
+    if (this.#listing === null) {
+      const read = this.inode.readEntries();
+      if (typeof read === "number") return read;
+      this.#listing = read;
     }
+    const { names, inos, modes } = this.#listing;
     if (this.position === 0) {
       if (!sink.emit(".", this.inode.ino, S_IFDIR >> 12, 1)) return 0;
       this.position = 1;
@@ -141,9 +142,8 @@ export class GoferDirectoryFile extends File {
       if (!sink.emit("..", this.inode.ino, S_IFDIR >> 12, 2)) return 0;
       this.position = 2;
     }
-    while (this.position - 2 < this.#names.length) {
-      const [name, inode] = this.#names[this.position - 2];
-      if (!sink.emit(name, inode.ino, directoryType(inode.mode), this.position + 1)) return 0;
+    for (let i = this.position - 2; i < names.length; i++) {
+      if (!sink.emit(names[i], inos[i], directoryType(modes[i]), this.position + 1)) return 0;
       this.position++;
     }
     return 0;

@@ -13,6 +13,11 @@ const CLOCK_MONOTONIC = 1;
 /** Changes of host files by this kernel, through whatever mount: two mounts may show the same file. */
 let changeCount = 0;
 
+/** How often this kernel has changed host files. */
+export function changesSoFar(): number {
+  return changeCount;
+}
+
 /** A file or directory of the host is being changed by us. */
 export function noteChange(): void {
   changeCount++;

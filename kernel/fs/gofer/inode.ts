@@ -27,6 +27,7 @@ import {
 } from "../../abi/file.ts";
 import { u32, u64 } from "../../abi/struct.ts";
 import {
+  FRAME_BYTES_MAX,
   REQUEST,
   SET_ATIME,
   SET_GID,
@@ -42,7 +43,7 @@ import type { File } from "../../vfs/file.ts";
 import { openSpecial } from "../../vfs/special.ts";
 import { GoferDirectoryFile, GoferRegularFile } from "./files.ts";
 import type { GoferFilesystem } from "./filesystem.ts";
-import { Freshness, noteChange } from "./freshness.ts";
+import { changesSoFar, Freshness, noteChange } from "./freshness.ts";
 
 /** Mask of SET_ATTRIBUTES bits that the protocol knows; ctime follows by itself on the host. */
 const SETTABLE = SET_MODE | SET_UID | SET_GID | SET_SIZE | SET_ATIME | SET_MTIME;
@@ -52,6 +53,23 @@ const RECENT_NAMES_MAX = 1024;
 
 /** struct stat of a descriptor. */
 const statBytes = new Uint8Array(STAT_BYTES);
+
+/** A directory's entries, as arrays side by side. */
+export class Listing {
+  readonly names: string[] = [];
+  readonly inos: number[] = [];
+  readonly modes: number[] = [];
+
+  add(name: string, ino: number, mode: number): void {
+    this.names.push(name);
+    this.inos.push(ino);
+    this.modes.push(mode);
+  }
+  /** An entry with struct stat at `at`. */
+  addStat(name: string, bytes: Uint8Array, at: number): void {
+    this.add(name, u64(bytes, at + 8), u32(bytes, at + 24));
+  }
+}
 
 class RecentName {
   readonly inode: GoferInode | null;
@@ -76,8 +94,14 @@ export class GoferInode extends Inode {
   #readFd = -1;
   #writeFd = -1;
   #openFiles = 0;
-  /** Children seen when the directory was last read whole, for look-ups without asking. Exclusive mounts only. */
-  #entries: Map<string, GoferInode> | null = null;
+  /**
+   * Children seen when the directory was last read whole, for look-ups without asking: inodes, or, of those nobody has
+   * looked up yet, where their attributes stand in #frames. Exclusive mounts only.
+   */
+  #entries: Map<string, GoferInode | number> | null = null;
+  /** Answers with attributes, and changesSoFar() when they came: they hold until the next change. */
+  #frames: Uint8Array[] = [];
+  #framesAt = 0;
   /** In shared mounts: the last answers to look-ups here (null = no such name), and how old the attributes are. */
   #recent: Map<string, RecentName> | null = null;
   readonly #freshness = new Freshness();
@@ -161,6 +185,7 @@ export class GoferInode extends Inode {
     if (this.#node >= 0) this.fs.closeNode(this.#node);
     this.#node = -1;
     this.#entries = null;
+    this.#frames = [];
     if (this.fs.inodes.get(this.#key) === this) this.fs.inodes.delete(this.#key);
   }
 
@@ -195,8 +220,11 @@ export class GoferInode extends Inode {
     if (this.#entries !== null) {
       const entry = this.#entries.get(name);
       if (entry === undefined) return -ENOENT;
-      entry.#revive(this, name);
-      return entry;
+      const inode = typeof entry === "number" ? this.#inodeAt(name, entry) : entry;
+      if (inode !== null) {
+        inode.#revive(this, name);
+        return inode;
+      }
     }
     const recent = this.#recent?.get(name);
     if (recent !== undefined && recent.freshness.isRecent(this.fs.host)) {
@@ -217,7 +245,17 @@ export class GoferInode extends Inode {
     const child = this.fs.client.answer.u32();
     const inode = this.fs.take(child);
     if (inode === null) return -EINVAL;
+    this.#entries?.set(name, inode);
     this.#remember(name, inode);
+    return inode;
+  }
+
+  /** The inode of an entry that is known by its attributes alone, null when they may be old. */
+  #inodeAt(name: string, place: number): GoferInode | null {
+    if (this.#framesAt !== changesSoFar()) return null;
+    const frame = this.#frames[Math.floor(place / FRAME_BYTES_MAX)];
+    const inode = this.fs.takeEntry(frame, place % FRAME_BYTES_MAX, this, name);
+    this.#entries!.set(name, inode);
     return inode;
   }
 
@@ -227,13 +265,23 @@ export class GoferInode extends Inode {
     this.#recent.set(name, new RecentName(this.fs, inode));
   }
 
-  /** Reads the whole directory from the server: name to inode, in the host's order. -ERRNO. */
-  readEntries(): Map<string, GoferInode> | number {
-    if (this.#entries !== null) return this.#entries;
+  /** What the directory holds, in the host's order; read whole from the server unless that is known. -ERRNO. */
+  readEntries(): Listing | number {
+    const listing = new Listing();
+    if (this.#entries !== null) {
+      for (const [name, entry] of this.#entries) {
+        if (typeof entry === "number") {
+          listing.addStat(name, this.#frames[Math.floor(entry / FRAME_BYTES_MAX)], entry % FRAME_BYTES_MAX);
+        } else listing.add(name, entry.ino, entry.mode);
+      }
+      return listing;
+    }
     const node = this.node();
     if (node < 0) return node;
-    const entries = new Map<string, GoferInode>();
-    const { client } = this.fs;
+    const { client, isExclusive } = this.fs;
+    const entries = new Map<string, GoferInode | number>();
+    const frames: Uint8Array[] = [];
+    const before = changesSoFar();
     for (let isFirst = true;; isFirst = false) {
       client.request.start(REQUEST.READ_DIRECTORY);
       client.request.u32(node);
@@ -246,12 +294,18 @@ export class GoferInode extends Inode {
         const at = answer.raw(STAT_BYTES);
         const name = answer.name(255);
         if (at < 0 || answer.isBad) return -EINVAL;
-        entries.set(name, this.fs.takeEntry(answer.bytes, at, this, name));
+        listing.addStat(name, answer.bytes, at);
+        if (isExclusive) entries.set(name, frames.length * FRAME_BYTES_MAX + at);
       }
+      if (isExclusive && count > 0) frames.push(answer.bytes.slice(0, answer.end));
       if (isDone) break;
     }
-    if (this.fs.isExclusive) this.#entries = entries;
-    return entries;
+    if (isExclusive) {
+      this.#entries = entries;
+      this.#frames = frames;
+      this.#framesAt = before;
+    }
+    return listing;
   }
 
   /** Sends a request that makes `name` here and takes the new inode from the answer. */

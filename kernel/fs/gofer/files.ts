@@ -5,7 +5,8 @@ import { O_APPEND, S_IFDIR, SEEK_CUR, SEEK_SET } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
 import { type DirectorySink, File, type Mappable } from "../../vfs/file.ts";
 import { noteChange } from "./freshness.ts";
-import type { GoferInode, Listing } from "./inode.ts";
+import type { GoferInode } from "./inode.ts";
+import type { Listing } from "./names.ts";
 import { directoryType, seekIn } from ".././tmpfs_files.ts";
 
 export class GoferRegularFile extends File implements Mappable {

@@ -44,6 +44,7 @@ import { openSpecial } from "../../vfs/special.ts";
 import { GoferDirectoryFile, GoferRegularFile } from "./files.ts";
 import type { GoferFilesystem } from "./filesystem.ts";
 import { changesSoFar, Freshness, noteChange } from "./freshness.ts";
+import { Listing, RecentName } from "./names.ts";
 
 /** Mask of SET_ATTRIBUTES bits that the protocol knows; ctime follows by itself on the host. */
 const SETTABLE = SET_MODE | SET_UID | SET_GID | SET_SIZE | SET_ATIME | SET_MTIME;
@@ -53,32 +54,6 @@ const RECENT_NAMES_MAX = 1024;
 
 /** struct stat of a descriptor. */
 const statBytes = new Uint8Array(STAT_BYTES);
-
-/** A directory's entries, as arrays side by side. */
-export class Listing {
-  readonly names: string[] = [];
-  readonly inos: number[] = [];
-  readonly modes: number[] = [];
-
-  add(name: string, ino: number, mode: number): void {
-    this.names.push(name);
-    this.inos.push(ino);
-    this.modes.push(mode);
-  }
-  /** An entry with struct stat at `at`. */
-  addStat(name: string, bytes: Uint8Array, at: number): void {
-    this.add(name, u64(bytes, at + 8), u32(bytes, at + 24));
-  }
-}
-
-class RecentName {
-  readonly inode: GoferInode | null;
-  readonly freshness = new Freshness();
-  constructor(fs: GoferFilesystem, inode: GoferInode | null) {
-    this.inode = inode;
-    this.freshness.note(fs.host);
-  }
-}
 
 export class GoferInode extends Inode {
   declare readonly fs: GoferFilesystem;

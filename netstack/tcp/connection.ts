@@ -45,6 +45,8 @@ export class Connection implements Deferred, TimerOwner, Window {
   readonly tcp: Tcp;
   /** Null once the owner has closed: the connection ends by itself. */
   endpoint: TcpEndpoint | null = null;
+  /** The endpoint it began with, for the options that its packets follow to the end (TTL, TOS, mark, owner). */
+  owner: TcpEndpoint | null = null;
   state: TcpState = TcpState.Closed;
   readonly local = new Address();
   readonly remote = new Address();

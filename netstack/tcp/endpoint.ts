@@ -67,7 +67,7 @@ export class TcpEndpoint extends ConfiguredEndpoint {
     endpoint.local.copy(connection.local);
     endpoint.localPort = connection.localPort;
     endpoint.nicId = this.nicId;
-    connection.endpoint = endpoint;
+    connection.endpoint = connection.owner = endpoint;
     armKeepAlive(connection, this.stack.now);
   }
 
@@ -188,7 +188,7 @@ export class TcpEndpoint extends ConfiguredEndpoint {
     if (port < 0) return port;
     connection.localPort = port;
     this.applyTo(connection);
-    connection.endpoint = this;
+    connection.endpoint = connection.owner = this;
     this.connection = connection;
     this.local.copy(connection.local);
     this.localPort = port;

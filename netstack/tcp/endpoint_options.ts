@@ -136,12 +136,13 @@ export abstract class ConfiguredEndpoint extends Endpoint {
   protected abstract get isBound(): boolean;
   abstract get state(): TcpState;
 
-  get ttl(): number {
-    const value = this.options.value(this.isV4 ? OPT.TTL : OPT.HOPS);
+  /** Of packets of one family: an AF_INET6 endpoint may speak both. */
+  ttlOf(isV4: boolean): number {
+    const value = this.options.value(isV4 ? OPT.TTL : OPT.HOPS);
     return value < 0 ? TTL_DEFAULT : value;
   }
-  get tos(): number {
-    return Math.max(0, this.options.value(this.isV4 ? OPT.TOS : OPT.TCLASS));
+  tosOf(isV4: boolean): number {
+    return Math.max(0, this.options.value(isV4 ? OPT.TOS : OPT.TCLASS));
   }
   get mark(): number {
     return this.options.value(OPT.MARK);

@@ -306,6 +306,23 @@ Deno.test("a forwarder that takes all comes before listeners; what it never deci
   equal(host.stack.pool.used, 0);
 });
 
+Deno.test("what a connection sends after close() still has the endpoint's TTL and mark", () => {
+  const host = new Host();
+  const [caller] = host.pair();
+  const seen: string[] = [];
+  host.stack.loopback!.taps.push({
+    onPacket(packet) {
+      const isFin = (packet.bytes[packet.at + 20 + 13] & 1) !== 0;
+      if (isFin && seen.length === 0) seen.push(`${packet.bytes[packet.at + 8]} ${packet.mark}`);
+    },
+  });
+  equal(setInt(caller, 0, 2, 9), 0);
+  equal(setInt(caller, 1, 36, 7), 0);
+  caller.close();
+  host.run();
+  equal(seen, ["9 7"]);
+});
+
 Deno.test("calls on endpoints that are not connected", () => {
   const host = new Host();
   const endpoint = host.stack.newTcpEndpoint(true);

@@ -211,8 +211,8 @@ export class Listener {
     packet.protocol = IPPROTO_TCP;
     packet.source.copy(request.local);
     packet.destination.copy(request.remote);
-    packet.ttl = endpoint.ttl;
-    packet.tos = endpoint.tos & 0xfc;
+    packet.ttl = endpoint.ttlOf(isV4);
+    packet.tos = endpoint.tosOf(isV4) & 0xfc;
     packet.mark = endpoint.mark;
     packet.ownerUid = endpoint.uid;
     packet.ownerGid = endpoint.gid;

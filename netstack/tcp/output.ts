@@ -417,13 +417,13 @@ function finish(
 }
 
 function noteOptions(connection: Connection, packet: Packet): void {
-  const { endpoint } = connection;
-  packet.ttl = endpoint === null ? 64 : endpoint.ttl;
-  if (endpoint === null) return;
-  packet.tos |= endpoint.tos & 0xfc;
-  packet.mark = endpoint.mark;
-  packet.ownerUid = endpoint.uid;
-  packet.ownerGid = endpoint.gid;
+  const { owner, isV4 } = connection;
+  if (owner === null) throw new Error("A connection has no endpoint whose options it follows");
+  packet.ttl = owner.ttlOf(isV4);
+  packet.tos |= owner.tosOf(isV4) & 0xfc;
+  packet.mark = owner.mark;
+  packet.ownerUid = owner.uid;
+  packet.ownerGid = owner.gid;
 }
 
 /** Blocks to report, the newest first as RFC 2018 section 4 asks: a D-SACK, then the ranges from the highest down. */

@@ -512,8 +512,8 @@ export class Tcp implements Transport, TimerOwner {
   }
 
   fragmentationOf(connection: Connection): Fragmentation {
-    const { endpoint } = connection;
-    return endpoint === null || endpoint.wantsPathMtu ? Fragmentation.Forbidden : Fragmentation.Allowed;
+    const { owner } = connection;
+    return owner === null || owner.wantsPathMtu ? Fragmentation.Forbidden : Fragmentation.Allowed;
   }
 }
 

@@ -327,3 +327,49 @@ Deno.test("ECN: asked for, echoed, answered with CWR, the window is reduced once
     read 2000
   `);
 });
+
+Deno.test("soft errors do not end a connection, hard ones neither once it stands; IP_RECVERR tells of them (RFC 5461)", () => {
+  converse(`${PLAIN}
+    write 10
+    > PSH ACK seq 1:11 ack 1
+    icmp unreachable 1 seq 1
+    icmp unreachable 3 seq 1
+    expect state ESTABLISHED
+    expect error 0
+    option IP_RECVERR 1
+    icmp unreachable 1 seq 1
+    expect error EHOSTUNREACH
+    < ACK seq 1 ack 11
+    expect state ESTABLISHED
+  `);
+});
+
+Deno.test("too big below what any path takes is bounded (RFC 1191 section 3; Linux' min_pmtu)", () => {
+  converse(`
+    listen
+    < SYN seq 0 win 65535 <mss 1460>
+    > SYN ACK seq 0 ack 1
+    < ACK seq 1 ack 1
+    accept
+    write 512
+    > PSH ACK seq 1:513 ack 1
+    icmp toobig 68 seq 1
+    expect info sndMss 512
+    < ACK seq 1 ack 513
+  `);
+});
+
+Deno.test("a restart after idleness begins with the initial window (RFC 5681 section 4.1)", () => {
+  const first = Array.from({ length: 10 }, (_, i) => `> ACK seq ${1 + i * 1000}:${1001 + i * 1000} ack 1`)
+    .join("\n");
+  converse(`${PLAIN}
+    write 10000
+    ${first.replace(/> ACK seq 9001/, "> PSH ACK seq 9001")}
+    +0.1 < ACK seq 1 ack 10001
+    expect info sndWindow 20
+    +5 write 1000
+    > PSH ACK seq 10001:11001 ack 1
+    expect info sndWindow 10
+    < ACK seq 1 ack 11001
+  `);
+});

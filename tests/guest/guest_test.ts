@@ -9,21 +9,29 @@ const PROGRAM_MILLIS_MAX = 120_000;
 /** Programs that run as a static, position-independent executable too: another loader path, other code of libc. */
 const STATIC = new Set(["memory", "process", "signal", "thread"]);
 
+/** Programs that run as a user without rights too. */
+const UNPRIVILEGED = new Set(["control", "file", "pointers", "sockets"]);
+const AS_USER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"];
+
 /** Programs whose checks the ptrace platform cannot pass by design, with the reason. */
 const EXCLUDED: ReadonlyMap<string, string> = new Map();
 
 const directory = Deno.makeTempDirSync({ prefix: "tsvisor-guest-" });
+Deno.chmodSync(directory, 0o755);
 globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
 
 for (const program of programs()) {
-  compare(program, false);
-  if (STATIC.has(program)) compare(program, true);
+  compare(program, false, []);
+  if (STATIC.has(program)) compare(program, true, []);
+  if (UNPRIVILEGED.has(program) && Deno.uid() === 0) compare(program, false, AS_USER);
 }
 
-function compare(program: string, isStatic: boolean): void {
-  Deno.test(`guest program ${program}${isStatic ? ", static-pie" : ""}`, async (t) => {
+/** `prefix`: the command that runs the program, on either side. */
+function compare(program: string, isStatic: boolean, prefix: readonly string[]): void {
+  const variant = isStatic ? ", static-pie" : prefix === AS_USER ? ", as a user" : "";
+  Deno.test(`guest program ${program}${variant}`, async (t) => {
     const path = await compile(program, isStatic);
-    const native = await command([...AS_IN_A_SANDBOX, path], {
+    const native = await command([...AS_IN_A_SANDBOX, ...prefix, path], {
       timeoutMillis: PROGRAM_MILLIS_MAX,
     });
     if (native.code !== 0) throw new Error(`On the host it ends with ${native.code}: ${tail(native)}`);
@@ -32,7 +40,7 @@ function compare(program: string, isStatic: boolean): void {
       if (EXCLUDED.has(`${program} ${platform}`)) continue;
       await t.step(`on ${platform}`, async (step) => {
         // Below a shell: as a container's first process it would be everybody's init.
-        const argv = ["do", "--", "/bin/sh", "-c", '"$0"; exit $?', path];
+        const argv = ["do", "--", "/bin/sh", "-c", '"$@"; exit $?', "sh", ...prefix, path];
         const got = await tsvisor([`--platform=${platform}`, ...argv], { timeoutMillis: PROGRAM_MILLIS_MAX });
         const found = new Map(checks(got.stdout).map((check) => [check.name, check]));
         for (const check of expected) {

@@ -183,7 +183,8 @@ static void posix_timers(void) {
   caught = 0;
   sigprocmask(SIG_UNBLOCK, &set, NULL);
   TRUE("one signal with overruns", caught == 1 && caught_overrun > 5 && caught_overrun <= (now_seconds() - armed) / 0.005);
-  TRUE("timer_getoverrun", timer_getoverrun(timer) == caught_overrun);
+  /* Unless it has fired once more in between. */
+  TRUE("timer_getoverrun", timer_getoverrun(timer) == caught_overrun || caught != 1);
   value = (struct itimerspec){{0, 0}, {0, 0}};
   CALL("disarm", timer_settime(timer, 0, &value, &old));
   TRUE("it was armed", old.it_interval.tv_nsec == 5000000);

@@ -10,8 +10,8 @@ import { put16, put32 } from "./wire/bytes.ts";
 import { checksumOf, putChecksum, sumBytes, sumPseudoHeader } from "./wire/checksum.ts";
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "./wire/numbers.ts";
 
-const FRAMES = 6000;
-const SEEDS = 8;
+const FRAMES = 10_000;
+const SEEDS = 12;
 
 const V4 = [
   "192.0.2.1",

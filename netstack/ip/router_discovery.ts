@@ -49,7 +49,7 @@ const ROUTE_METRIC = 1024;
 const INFINITE_SECONDS = 0xffff_ffff;
 /** Times that a router may set, so that it cannot make us flood or never ask. */
 const RETRANSMIT_NANOS_MIN = 100e6;
-const RETRANSMIT_NANOS_MAX = 60e9;
+const RETRANSMIT_NANOS_MAX = 10e9;
 const REACHABLE_NANOS_MIN = 1e9;
 const REACHABLE_NANOS_MAX = 3600e9;
 

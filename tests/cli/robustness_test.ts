@@ -17,10 +17,10 @@ interface Sandbox {
   of(role: HostProcess["role"]): number[];
 }
 
-/** `do -- sh -c script`, once it has printed "on". */
-async function start(script: string, platform: PlatformName = "systrap"): Promise<Sandbox> {
+/** `do -- sh -c script`, once it has printed "on", which it does after `first`. */
+async function start(script: string, platform: PlatformName = "systrap", first = ":"): Promise<Sandbox> {
   const child = new Deno.Command(await tsvisorPath(), {
-    args: [`--platform=${platform}`, "do", "--", "sh", "-c", `echo on; ${script}`],
+    args: [`--platform=${platform}`, "do", "--", "sh", "-c", `${first}; echo on; ${script}`],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -86,7 +86,7 @@ for (const platform of PLATFORMS) {
 }
 
 Deno.test("signals of the caller reach the program, and its exit code comes back", async () => {
-  const sandbox = await start("trap 'exit 5' TERM; while :; do sleep 0.1; done");
+  const sandbox = await start("while :; do sleep 0.1; done", "systrap", "trap 'exit 5' TERM");
   sandbox.child.kill("SIGTERM");
   deepEqual(await end(sandbox), { code: 5, stderr: "" });
 });

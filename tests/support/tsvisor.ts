@@ -56,7 +56,11 @@ export async function command(argv: readonly string[], options: RunOptions = {})
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    child.kill("SIGKILL");
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended; a descendant of it still holds its output open.
+    }
   }, options.timeoutMillis ?? TIMEOUT_MILLIS);
   try {
     const fed = options.stdin === undefined ? null : feed(child, options.stdin);

@@ -23,6 +23,8 @@ import {
 import { EACCES, EHOSTUNREACH, EINVAL } from "../errno.ts";
 import { IPV4_DONT_FRAGMENT, IPV4_FRAGMENT_AT, IPV4_TTL_AT, sealIpv4Header } from "../wire/ipv4.ts";
 import { IPV6_HOPS_AT } from "../wire/ipv6.ts";
+import { TCP_OFFSET_AT } from "../wire/tcp.ts";
+import { UDP_BYTES } from "../wire/udp.ts";
 import { Fragmentation } from "./ip.ts";
 
 const route = new Route();
@@ -60,7 +62,7 @@ export function forward(stack: Stack, packet: Packet, nic: Nic): void {
   }
   const { bytes, at } = packet;
   const isFragmentable = isV4 && (get16(bytes, at + IPV4_FRAGMENT_AT) & IPV4_DONT_FRAGMENT) === 0;
-  const pieceBytes = packet.gso === Gso.None ? packet.length : packet.transportAt - at + 60 + packet.gsoBytes;
+  const pieceBytes = packet.gso === Gso.None ? packet.length : headerBytesOf(packet) + packet.gsoBytes;
   // A train is not cut to fragments of its pieces: who may not pass with them may not pass.
   if (pieceBytes > route.mtu && (!isFragmentable || packet.gso !== Gso.None)) {
     statistics.FragFails++;
@@ -90,6 +92,13 @@ export function forward(stack: Stack, packet: Packet, nic: Nic): void {
   if (copy.checksum === Checksum.Valid) copy.checksum = Checksum.Unknown;
   statistics.ForwDatagrams++;
   stack.ip.transmit(copy, route, isFragmentable ? Fragmentation.Allowed : Fragmentation.Forbidden);
+}
+
+/** Headers of each piece of a train. */
+function headerBytesOf(packet: Packet): number {
+  const { bytes, at, transportAt } = packet;
+  const transportBytes = packet.gso === Gso.Udp ? UDP_BYTES : (bytes[transportAt + TCP_OFFSET_AT] >> 4) * 4;
+  return transportAt - at + transportBytes;
 }
 
 /** What the routing table answered, as an ICMP error: RFC 1812 section 5.2.7.1, RFC 4443 section 3.1. */

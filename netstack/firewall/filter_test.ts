@@ -249,7 +249,7 @@ Deno.test("entries end by time: an unanswered datagram after 30 s, and no timer 
   equal(table.size, 1);
   matchText(
     network.firewall.conntrackText(),
-    /^ipv4     2 udp      17 29 src=10\.0\.0\.2 dst=192\.0\.2\.2 sport=5000 dport=53 /,
+    /^ipv4 {5}2 udp {6}17 29 src=10\.0\.0\.2 dst=192\.0\.2\.2 sport=5000 dport=53 /,
   );
   network.run(28);
   equal(table.size, 1);

@@ -1,10 +1,7 @@
-// Writes the table into docs/PERFORMANCE.md, between its two marks; the text around it is written by hand.
+// The table of runtimes in docs/PERFORMANCE.md.
 
+import { replaceTable } from "./page.ts";
 import { ratio, type Row, show } from "./run.ts";
-
-const PAGE = new URL("../../docs/PERFORMANCE.md", import.meta.url).pathname;
-const BEGIN = "<!-- table: deno task bench --markdown -->";
-const END = "<!-- end of table -->";
 
 export function writeTable(rows: readonly Row[], names: readonly string[], rounds: number): void {
   const peers = names.filter((name) => name !== "tsvisor");
@@ -19,9 +16,5 @@ export function writeTable(rows: readonly Row[], names: readonly string[], round
   }
   const when =
     `Best of ${rounds} rounds on ${navigator.hardwareConcurrency} CPUs, Linux ${Deno.osRelease()}.`;
-  const text = Deno.readTextFileSync(PAGE);
-  const begin = text.indexOf(BEGIN), end = text.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`${PAGE} has lost the marks of its table`);
-  const table = `${BEGIN}\n\n${when}\n\n${lines.join("\n")}\n\n`;
-  Deno.writeTextFileSync(PAGE, text.slice(0, begin) + table + text.slice(end));
+  replaceTable("deno task bench --markdown", `${when}\n\n${lines.join("\n")}`);
 }

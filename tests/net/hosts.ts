@@ -14,6 +14,8 @@ const READY_MILLIS_MAX = 20_000;
 
 export interface HostOptions {
   readonly mtu?: number;
+  /** The server's namespace gets neither our stack nor an address: somebody else serves there. */
+  readonly isBare?: boolean;
   /** Flags of the stack program besides device and addresses. */
   readonly stack?: readonly string[];
   /** Flags of wire.ts: an impairing wire stands between. Offloads are off then, as real frames are to be harmed. */
@@ -100,6 +102,7 @@ export class Hosts {
     await ip(["-n", linux, "link", "set", "eth0", "up"]);
     await ip(["-n", linux, "addr", "add", `${LINUX_V4}/24`, "dev", "eth0"]);
     if (mtu >= 1280) await ip(["-n", linux, "addr", "add", `${LINUX_V6}/64`, "dev", "eth0", "nodad"]);
+    if (options.isBare === true) return;
     const addresses = [`--address=${STACK_V4}/24`, ...(mtu >= 1280 ? [`--address=${STACK_V6}/64`] : [])];
     const flags = wire === undefined ? [] : ["--no-offload"];
     await this.#start(
@@ -149,6 +152,29 @@ export class Hosts {
     throw new Error(`${STACK_V6} does not answer`);
   }
 
+  /** Where `ip netns` keeps the server's namespace. */
+  get serverNamespacePath(): string {
+    return `/run/netns/${this.#prefix}-stack`;
+  }
+  /** Bare hosts: the server's interface gets the stack's address, for Linux or a container to use. */
+  async addressForLinux(): Promise<void> {
+    const name = `${this.#prefix}-stack`;
+    await ip(["-n", name, "link", "set", "lo", "up"]);
+    await ip(["-n", name, "addr", "add", `${STACK_V4}/24`, "dev", "eth0"]);
+  }
+  /** Bare hosts: runs a server on Linux' own stack; gives back how to stop it. */
+  async serveFromLinux(argv: readonly string[]): Promise<() => Promise<void>> {
+    await this.addressForLinux();
+    const child = new Deno.Command("ip", {
+      args: ["netns", "exec", `${this.#prefix}-stack`, ...argv],
+      stdin: "null",
+      stdout: "null",
+      stderr: "inherit",
+    }).spawn();
+    this.#children.push(child);
+    return () => this.#stopLast();
+  }
+
   /** Runs a command on the Linux host. */
   async linux(argv: readonly string[], timeoutMillis = 60_000): Promise<Finished> {
     return await command(["ip", "netns", "exec", `${this.#prefix}-linux`, ...argv], { timeoutMillis });
@@ -170,7 +196,11 @@ export class Hosts {
   async #stopLast(): Promise<void> {
     const child = this.#children.pop();
     if (child === undefined) return;
-    child.kill("SIGTERM");
+    try {
+      child.kill("SIGTERM");
+    } catch {
+      // It has ended by itself.
+    }
     await child.status;
   }
 

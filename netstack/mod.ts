@@ -46,3 +46,8 @@ export { type RouteEntry, type RouteRule, RouteType, TABLE_DEFAULT, TABLE_MAIN }
 export { type NeighbourEntry, NeighbourState } from "./neighbour.ts";
 export type { UdpForwarder } from "./udp/protocol.ts";
 export type { FrameFilter, PacketEndpoint } from "./raw/packet_endpoint.ts";
+export { Firewall } from "./firewall/firewall.ts";
+export { Hook, Verdict } from "./firewall/hooks.ts";
+export { type Match, MatchKind, type PortRange } from "./firewall/matches.ts";
+export { type BaseChain, Chain, ChainType, Family, Rule, Table } from "./firewall/tables.ts";
+export { RejectWith, type Target, TargetKind } from "./firewall/targets.ts";

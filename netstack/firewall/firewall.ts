@@ -122,10 +122,12 @@ export class Firewall implements FirewallHooks {
     const view = this.#views[this.#nesting++];
     // What came over a wire begins here anew; what came by loopback is known already (skb_scrub_packet()).
     if (hook === Hook.Prerouting && incoming !== null && !incoming.isLoopback) forgetNotes(packet);
-    view.read(hook, packet, incoming, outgoing);
-    const verdict = this.#judge(view);
-    this.#nesting--;
-    return verdict;
+    try {
+      view.read(hook, packet, incoming, outgoing);
+      return this.#judge(view);
+    } finally {
+      this.#nesting--;
+    }
   }
 
   #judge(view: PacketView): Verdict {

@@ -5,7 +5,6 @@ import { EACCES, EHOSTUNREACH, EINVAL } from "../errno.ts";
 import type { Nic } from "../nic.ts";
 import { Route } from "../route.ts";
 import type { Stack } from "../stack.ts";
-import { IPPROTO_TCP } from "../wire/numbers.ts";
 import { stateOf } from "./conntrack/connection.ts";
 import {
   type Match,
@@ -28,9 +27,26 @@ const ICMP_TYPE_ANY = 255;
 export function matchesAll(stack: Stack, matches: readonly Match[], view: PacketView): boolean {
   for (let i = 0; i < matches.length; i++) {
     const match = matches[i];
+    if (!isAnswerable(match.kind, view)) return false;
     if (holds(stack, match, view) === (match.isInverted === true)) return false;
   }
   return true;
+}
+
+/** A question about a header that is not there has no answer, inverted or not. */
+function isAnswerable(kind: MatchKind, view: PacketView): boolean {
+  switch (kind) {
+    case MatchKind.SourcePort:
+    case MatchKind.DestinationPort:
+    case MatchKind.Multiport:
+      return view.sourcePort >= 0;
+    case MatchKind.Icmp:
+      return view.icmpType >= 0;
+    case MatchKind.TcpFlags:
+      return view.tcpFlags >= 0;
+    default:
+      return true;
+  }
 }
 
 function holds(stack: Stack, match: Match, view: PacketView): boolean {
@@ -48,7 +64,6 @@ function holds(stack: Stack, match: Match, view: PacketView): boolean {
     case MatchKind.DestinationPort:
       return view.destinationPort >= match.first && view.destinationPort <= match.last;
     case MatchKind.Multiport:
-      if (view.sourcePort < 0) return false;
       return match.where !== "destination" && isAmong(view.sourcePort, match.ranges) ||
         match.where !== "source" && isAmong(view.destinationPort, match.ranges);
     case MatchKind.Incoming:
@@ -68,11 +83,10 @@ function holds(stack: Stack, match: Match, view: PacketView): boolean {
       return (addressTypeOf(stack, address) & match.types) !== 0;
     }
     case MatchKind.Icmp:
-      return view.icmpType >= 0 && (match.type === ICMP_TYPE_ANY || view.icmpType === match.type) &&
+      return (match.type === ICMP_TYPE_ANY || view.icmpType === match.type) &&
         view.icmpCode >= match.codeFirst && view.icmpCode <= match.codeLast;
     case MatchKind.TcpFlags:
-      return view.protocol === IPPROTO_TCP && view.tcpFlags >= 0 &&
-        (view.tcpFlags & match.mask) === match.flags;
+      return (view.tcpFlags & match.mask) === match.flags;
     case MatchKind.Limit:
       return match.bucket!.take(stack.now);
     default:

@@ -93,6 +93,10 @@ Deno.test("ports: ranges, lists, and none in a later fragment or behind a broken
   equal(holds(list("either"), datagram), true);
   equal(holds(to(0, 65_535), ipv4({ protocol: 17, payload: udp(1, 53, "x"), fragment: 100 })), false);
   equal(holds(to(0, 65_535), ipv4({ protocol: 17, payload: udp(1, 53, "x").slice(0, 7) })), false);
+  const not80: Match = { kind: MatchKind.DestinationPort, first: 80, last: 80, isInverted: true };
+  equal(holds(not80, datagram), true);
+  equal(holds(not80, ipv4({ protocol: 17, payload: udp(1, 53, "x"), fragment: 100 })), false);
+  equal(holds(not80, ipv4({ protocol: 47, payload: udp(1, 53, "x") })), false);
   const wrong = udp(1, 53, "x");
   put16(wrong, 4, 500);
   equal(holds(to(0, 65_535), ipv4({ protocol: 17, payload: wrong })), false);

@@ -27,7 +27,7 @@ import {
   toPort,
   udpAt,
 } from "../test_support.ts";
-import { TargetKind } from "../targets.ts";
+import { RejectWith, TargetKind } from "../targets.ts";
 
 function accepted(listener: TcpEndpoint): TcpEndpoint {
   const endpoint = listener.accept();
@@ -287,6 +287,26 @@ Deno.test("MASQUERADE: connections die with the address they live on", () => {
   equal(network.firewall.conntrack.table.size, 1);
   service.close();
   client.close();
+  network.close();
+});
+
+Deno.test("REJECT of a translated first packet comes as from the address that was asked, and leaves no entry", () => {
+  const network = new Network();
+  const nat = network.chain(Hook.Prerouting, ChainType.Nat);
+  add(nat, [], destinationNat("10.0.0.2", 5353));
+  const chain = network.chain(Hook.Forward);
+  add(chain, [protocol(IPPROTO_UDP)], { kind: TargetKind.Reject, with: RejectWith.PortUnreachable });
+  add(chain, [protocol(IPPROTO_TCP)], { kind: TargetKind.Reject, with: RejectWith.TcpReset });
+  const datagrams = network.server.newUdpEndpoint(true);
+  datagrams.connect(endpointAddress("192.0.2.1", 53));
+  datagrams.write(bytesOf("x"), 0, 1, 0, null);
+  const caller = connect(network.server, "192.0.2.1", 80);
+  network.run(0.5);
+  equal(receive(datagrams), -ECONNREFUSED);
+  equal(caller.read(new Uint8Array(1), 0, 1, 0, null), -ECONNREFUSED);
+  equal(network.firewall.conntrack.table.size, 0);
+  datagrams.close();
+  caller.close();
   network.close();
 });
 

@@ -26,6 +26,7 @@ export { NEVER } from "./timer.ts";
 export type { Link, PacketDevice } from "./link/link.ts";
 export { BridgeLink } from "./link/bridge.ts";
 export { EthernetLink } from "./link/ethernet.ts";
+export { GroLink } from "./link/gro.ts";
 export { formatHardwareAddress, parseHardwareAddress } from "./link/hardware_address.ts";
 export { type Impairment, ImpairmentLink, NO_IMPAIRMENT } from "./link/impairment.ts";
 export { LoopbackLink } from "./link/loopback.ts";

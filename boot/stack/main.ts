@@ -9,6 +9,7 @@ import {
   EndpointAddress,
   EthernetLink,
   FifoLink,
+  GroLink,
   type Link,
   LoopbackLink,
   PacketLogLink,
@@ -100,6 +101,8 @@ function start(values: Values): Running {
   stack.now = now();
   const ethernet = new EthernetLink(device, pool, address ?? device.address);
   let link: Link = new FifoLink(new SoftwareOffload(ethernet, pool));
+  // Where the host joins no segments we do.
+  if (values["no-offload"] === true) link = new GroLink(link);
   if (values.pcap !== undefined) link = new PacketLogLink(link, pcapWriter(values.pcap, host));
   if (values.mtu !== undefined && link.setMtu(number(values.mtu, "mtu")) < 0) {
     throw new UsageError(`--mtu=${values.mtu}: the interface takes up to ${device.mtu}`);

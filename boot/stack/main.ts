@@ -266,6 +266,10 @@ function endpointOf(text: string): EndpointAddress {
 
 async function main(args: readonly string[]): Promise<number> {
   try {
+    if (args.includes("--help")) {
+      console.log(USAGE);
+      return 0;
+    }
     const values = parse(args, OPTIONS, false).values as Values;
     const running = start(values);
     await settle(running);

@@ -72,7 +72,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     process: {
       args: words,
       env: [...callerEnvironment(), ...extra],
-      cwd: (values.cwd as string | undefined) ?? Deno.cwd(),
+      cwd: directoryOf(values.cwd as string | undefined),
       uid: Deno.uid() ?? 0,
       gid: Deno.gid() ?? 0,
       umask: Deno.umask(),
@@ -102,4 +102,10 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     oomScoreAdj: null,
     isRootInside: false,
   }, terminal);
+}
+
+/** A relative directory is one below the caller's. */
+function directoryOf(cwd: string | undefined): string {
+  if (cwd === undefined) return Deno.cwd();
+  return cwd.startsWith("/") ? cwd : `${Deno.cwd()}/${cwd}`;
 }

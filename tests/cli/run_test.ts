@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Bundle, type Config } from "../support/bundle.ts";
-import { command, delay, tsvisorPath } from "../support/tsvisor.ts";
+import { command, delay, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
 
 /** Runs a script in a bundle and compares its lines. */
 async function expectLines(
@@ -354,3 +354,9 @@ Deno.test("run: flags of runc without a meaning here are accepted", async () => 
 function names(directory: string): string[] {
   return [...Deno.readDirSync(directory)].map((entry) => entry.name).sort();
 }
+
+Deno.test("do: a relative --cwd is below the caller's directory", async () => {
+  const { code, stdout, stderr } = await tsvisor(["do", "--cwd", "share", "--", "/bin/pwd"], { cwd: "/usr" });
+  equal(stdout, "/usr/share\n", stderr);
+  equal(code, 0);
+});

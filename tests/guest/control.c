@@ -294,13 +294,18 @@ static void waiting(void) {
   /* SIGCHLD. */
   install(SIGCHLD, 0);
   caught = 0;
+  /* It ends when its continuing was heard of: of two that wait the second is lost. */
+  int go_on[2];
+  char go = 0;
+  pipe(go_on);
   pid = fork();
-  if (pid == 0) { raise(SIGSTOP); _exit(5); }
+  if (pid == 0) { raise(SIGSTOP); read(go_on[0], &go, 1); _exit(5); }
   while (caught < 1) usleep(500);
   say("SIGCHLD of a stop", "%d %d %d", last_code, last_status, last_pid == pid);
   kill(pid, SIGCONT);
   while (caught < 2) usleep(500);
-  usleep(5000);
+  write(go_on[1], &go, 1);
+  close(go_on[0]), close(go_on[1]);
   for (int i = 0; i < 1000 && last_code != CLD_EXITED; i++) usleep(1000);
   say("SIGCHLD of an exit", "%d %d %d", last_code, last_status, last_pid == pid);
   wait_code(pid);

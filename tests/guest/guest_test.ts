@@ -5,6 +5,8 @@ import { AS_IN_A_SANDBOX, command, type Finished, PLATFORMS, tsvisor } from "../
 
 const HERE = `${import.meta.dirname}/`;
 const PROGRAM_MILLIS_MAX = 120_000;
+/** Further runs on the host before a difference counts. */
+const HOST_RUNS_MAX = 3;
 
 /** Programs that run as a static, position-independent executable too: another loader path, other code of libc. */
 const STATIC = new Set(["memory", "process", "signal", "thread"]);
@@ -36,6 +38,18 @@ function compare(program: string, isStatic: boolean, prefix: readonly string[]):
     });
     if (native.code !== 0) throw new Error(`On the host it ends with ${native.code}: ${tail(native)}`);
     const expected = checks(native.stdout);
+    const others: Map<string, string>[] = [];
+    /** Whether Linux gives `check` this result too: what it leaves to a worker of its own is not the same each time. */
+    const isLinuxToo = async (check: string, result: string): Promise<boolean> => {
+      for (let i = 0; i < HOST_RUNS_MAX; i++) {
+        if (i === others.length) {
+          const more = await command([...AS_IN_A_SANDBOX, path], { timeoutMillis: PROGRAM_MILLIS_MAX });
+          others.push(new Map(checks(more.stdout).map(({ name, result }) => [name, result])));
+        }
+        if (others[i].get(check) === result) return true;
+      }
+      return false;
+    };
     for (const platform of PLATFORMS) {
       if (EXCLUDED.has(`${program} ${platform}`)) continue;
       await t.step(`on ${platform}`, async (step) => {
@@ -44,9 +58,10 @@ function compare(program: string, isStatic: boolean, prefix: readonly string[]):
         const got = await tsvisor([`--platform=${platform}`, ...argv], { timeoutMillis: PROGRAM_MILLIS_MAX });
         const found = new Map(checks(got.stdout).map((check) => [check.name, check]));
         for (const check of expected) {
-          await step.step(check.name, () => {
+          await step.step(check.name, async () => {
             const result = found.get(check.name)?.result;
             if (result === check.result) return;
+            if (result !== undefined && await isLinuxToo(check.name, result)) return;
             throw new Error(
               result === undefined
                 ? `never came to this check: exit ${got.code}, ${tail(got)}`

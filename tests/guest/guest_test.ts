@@ -43,7 +43,9 @@ function compare(program: string, isStatic: boolean, prefix: readonly string[]):
     const isLinuxToo = async (check: string, result: string): Promise<boolean> => {
       for (let i = 0; i < HOST_RUNS_MAX; i++) {
         if (i === others.length) {
-          const more = await command([...AS_IN_A_SANDBOX, path], { timeoutMillis: PROGRAM_MILLIS_MAX });
+          const more = await command([...AS_IN_A_SANDBOX, ...prefix, path], {
+            timeoutMillis: PROGRAM_MILLIS_MAX,
+          });
           others.push(new Map(checks(more.stdout).map(({ name, result }) => [name, result])));
         }
         if (others[i].get(check) === result) return true;

@@ -101,8 +101,11 @@ async function measure(server: Server): Promise<Map<string, number> | null> {
     console.error(`${server.name}: ${(error as Error).message}`);
     return null;
   } finally {
-    await stop();
-    await hosts.close();
+    try {
+      await stop();
+    } finally {
+      await hosts.close();
+    }
   }
 }
 

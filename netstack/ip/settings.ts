@@ -1,12 +1,7 @@
 // What Linux keeps in /proc/sys/net/ipv4, ipv6 and core for the layers below TCP: one table with range, default and meaning.
 // Those of one interface (forwarding, accept_ra, use_tempaddr, proxy_arp) are fields of Nic; TCP's are in tcp/settings.ts.
 
-interface Setting {
-  readonly min: number;
-  readonly max: number;
-  readonly default: number;
-  readonly text: string;
-}
+import { type Setting, Settings } from "../settings.ts";
 
 export const IP_SETTINGS = {
   default_ttl: { min: 1, max: 255, default: 64, text: "time to live of IPv4 packets that say none" },
@@ -58,23 +53,8 @@ export const IP_SETTINGS = {
 export type IpSettingName = keyof typeof IP_SETTINGS;
 
 /** The values of one stack. */
-export class IpSettings {
-  readonly #values: Record<IpSettingName, number>;
-
+export class IpSettings extends Settings<IpSettingName> {
   constructor() {
-    const values: Partial<Record<IpSettingName, number>> = {};
-    for (const name of Object.keys(IP_SETTINGS) as IpSettingName[]) values[name] = IP_SETTINGS[name].default;
-    this.#values = values as Record<IpSettingName, number>;
-  }
-
-  get(name: IpSettingName): number {
-    return this.#values[name];
-  }
-  /** False when `value` is out of range. */
-  set(name: IpSettingName, value: number): boolean {
-    const { min, max } = IP_SETTINGS[name];
-    if (!Number.isInteger(value) || value < min || value > max) return false;
-    this.#values[name] = value;
-    return true;
+    super(IP_SETTINGS);
   }
 }

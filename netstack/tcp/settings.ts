@@ -1,12 +1,6 @@
 // What Linux keeps in /proc/sys/net/ipv4/tcp_*: one table with range and default.
 
-interface Setting {
-  readonly min: number;
-  readonly max: number;
-  readonly default: number;
-  /** What it means, as in tcp(7). */
-  readonly text: string;
-}
+import { type Setting, Settings } from "../settings.ts";
 
 export const TCP_SETTINGS = {
   rmem_min: { min: 1, max: 0x7fffffff, default: 4096, text: "receive buffer, bytes: least" },
@@ -55,23 +49,9 @@ export const TCP_SETTINGS = {
 
 export type TcpSettingName = keyof typeof TCP_SETTINGS;
 
-/** Values of a stack. */
-export class TcpSettings {
-  /** Changes with every change: whoever keeps a copy looks again. */
-  generation = 0;
-  readonly #values = new Map<string, number>(
-    Object.entries(TCP_SETTINGS).map(([name, setting]) => [name, setting.default]),
-  );
-
-  get(name: TcpSettingName): number {
-    return this.#values.get(name)!;
-  }
-  /** False where `value` is out of range. */
-  set(name: TcpSettingName, value: number): boolean {
-    const { min, max } = TCP_SETTINGS[name];
-    if (value < min || value > max) return false;
-    this.#values.set(name, value);
-    this.generation++;
-    return true;
+/** The values of one stack. */
+export class TcpSettings extends Settings<TcpSettingName> {
+  constructor() {
+    super(TCP_SETTINGS);
   }
 }

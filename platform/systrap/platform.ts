@@ -1,5 +1,5 @@
 // Platform systrap: guests run in stub processes; their calls come through shared-memory slots. This file holds the
-// whole: start, arenas and stubs and their pool, the wait for events. DESIGN.md section 2 has the measurements behind it.
+// whole: start, arenas and stubs, the wait for events. DESIGN.md section 2 has the measurements behind it.
 
 import { EAGAIN } from "../../kernel/abi/errno.ts";
 import { u32 } from "../../kernel/abi/struct.ts";
@@ -47,8 +47,6 @@ const SENTRY_SPIN_NANOS = 100_000;
 const STUB_SPINS_APART = 2000, STUB_SPINS_TOGETHER = 100;
 /** Pauses the sentry spins for commands it needs the result of. */
 const COMMAND_SPINS_APART = 20_000, COMMAND_SPINS_TOGETHER = 50;
-/** Stubs kept ready for execve. */
-const POOL_MAX = 2;
 /** Milliseconds the first stub may take to start. */
 export const START_MILLIS_MAX = 10_000;
 
@@ -79,8 +77,6 @@ export class SystrapPlatform implements Platform {
   readonly #freeArenas: number[] = [];
   /** Killed and not yet reaped. */
   readonly #dying: SystrapAddressSpace[] = [];
-  /** Pristine stubs for execve. */
-  readonly #pool: SystrapThread[] = [];
   readonly #pair = new Int32Array(2);
   #arenasMade = 1;
   #resumes = 0;
@@ -153,7 +149,7 @@ export class SystrapPlatform implements Platform {
   }
 
   createAddressSpace(): SystrapThread | number {
-    return this.#pool.pop() ?? this.#zygote.fork();
+    return this.#zygote.fork();
   }
 
   /** A new arena with its socket pair; the stub's end is left in childSocket. -ERRNO when limits are reached. */
@@ -233,7 +229,7 @@ export class SystrapPlatform implements Platform {
   wait(deadline: number): PlatformEvents {
     const events = this.#events;
     const control = this.memory.control;
-    if (deadline !== 0 && (this.#dying.length > 0 || this.#pool.length < POOL_MAX)) this.#tidyUp();
+    if (deadline !== 0 && this.#dying.length > 0) this.#reap();
     const until = this.#deadSpaces.length > 0 ? 0 : deadline;
     const count = this.memory.calls.tsv_systrap_wait(this.#resumes, until, this.sentrySpinNanos);
     this.#resumes = 0;
@@ -277,11 +273,6 @@ export class SystrapPlatform implements Platform {
         events.threads[events.threadCount++] = thread;
       }
     }
-  }
-
-  /** Work for a moment without events: reap, and fill the pool by one stub. */
-  #tidyUp(): void {
-    this.#reap();
   }
 
   watch(hostFd: number, events: number, cookie: number): number {

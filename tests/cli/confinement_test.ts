@@ -34,14 +34,28 @@ async function withSandbox(
   }
 }
 
-/** Once every process has its filter, guest code runs. */
+/** Once every process has its filter, guest code runs; once none works any more, the guest has started and sleeps. */
 async function settled(cli: number): Promise<HostProcess[]> {
+  let before = "";
   for (let tries = 0; tries < 200; tries++) {
     const list = await sandboxOf(cli);
-    if (list.every(({ pid }) => statusOf(`/proc/${pid}/status`).Seccomp === "2")) return list;
+    if (list.every(({ pid }) => statusOf(`/proc/${pid}/status`).Seccomp === "2")) {
+      // A file that is just being mapped is open in its stub for that moment.
+      const work = list.map(({ pid }) => switchesOf(pid)).join();
+      if (work === before) return list;
+      before = work;
+      await delay(150);
+      continue;
+    }
     await delay(50);
   }
   throw new Error("The roles never confined their calls");
+}
+
+/** How often the threads of a stub have waited: a number that stands still says that nothing goes on. */
+function switchesOf(pid: number): string {
+  const { Name, voluntary_ctxt_switches } = statusOf(`/proc/${pid}/status`);
+  return Name === "stub" ? `${pid} ${voluntary_ctxt_switches}` : `${pid}`;
 }
 
 function threadsOf(pid: number): string[] {

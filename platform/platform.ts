@@ -150,6 +150,10 @@ export interface GuestThread {
   /** Sets a register from a signed number within +-2^53. */
   set(index: number, value: number): void;
   setWords(index: number, low: number, high: number): void;
+  /** At a SYSCALL event: the six arguments as low and high words into `into`; gives back the number of the call. */
+  takeCall(into: Uint32Array): number;
+  /** Sets RAX from a signed number within +-2^53. */
+  setResult(value: number): void;
 
   /**
    * FPU state (XSAVE area, standard format) into `into` at `at`; gives back its size (<= FPU_STATE_MAX), 0 when it cannot.

@@ -40,24 +40,20 @@ export const COMMON_HAS_FSGSBASE = 1;
 export const MARSHAL_CALLS = 512;
 export const MARSHAL_ITEMS = 4;
 // Offsets in a slot.
+//
+// The first line of 64 bytes is all that a call needs to go over and its answer to come back: every further line that one
+// CPU writes and the other reads costs a transfer between them.
 export const SLOT_STATE = 0x00;
-export const SLOT_PENDING = 0x04;
-export const SLOT_EVENT = 0x08;
-export const SLOT_ENTRY = 0x0c;
-export const SLOT_FRAME = 0x10;
-export const SLOT_FLAGS = 0x18;
-export const SLOT_SPIN = 0x1c;
-export const COMMANDS_COUNT = 0x20;
-export const SLOT_THEN = 0x24;
-export const SLOT_FAILED = 0x28;
-export const IN_COUNT = 0x2c;
-export const OUT_COUNT = 0x30;
-export const OUT_FAULT = 0x34;
-/** Register ORIG_RAX: the number of the call. In the first line of the slot, which the sentry fetches anyway. */
-export const SLOT_NUMBER = 0x38;
-export const SLOT_TRAP = 0x40;
-export const TRAP_ERROR = 0x44;
-export const FAULT_ADDRESS = 0x48;
+/** Number of the call (CALL_NUMBER; all ones = look at NUMBER), what stopped the guest and how it came, entries of IN_ENTRIES. */
+export const SLOT_CALL = 0x04;
+/** The six arguments, 6 x u64: copies of RDI, RSI, RDX, R10, R8, R9 for the sentry. What it changes it changes in REGS too. */
+export const SLOT_ARGUMENTS = 0x08;
+/** Register RAX: here alone while the guest is stopped. */
+export const SLOT_RESULT = 0x38;
+// The stub's own.
+export const SLOT_PENDING = 0x40;
+export const SLOT_FLAGS = 0x44;
+export const SLOT_FRAME = 0x48;
 /** Index of the trampoline whose tail follows the call, 0 = none. */
 export const SLOT_SITE = 0x50;
 /** Host thread id; zeroed by the host when the thread has ended. */
@@ -70,28 +66,41 @@ export const LEAVE_OVERRIDE = 0x60;
 export const ENTRY_RIP = 0x68;
 export const SLOT_SELF = 0x70;
 export const STACK_TOP = 0x78;
-/**
- * 23 x u64, order of user_regs_struct. They start here so that the six arguments and RAX share one line of 64 bytes: what
- * the sentry needs of a call is that line and the slot's first. The place of ORIG_RAX is unused.
- */
+/** Register ORIG_RAX: the number of the call, whole. */
+export const SLOT_NUMBER = 0x80;
+/** 23 x u64, order of user_regs_struct. The places of ORIG_RAX and, while the guest is stopped, of RAX are unused. */
 export const SLOT_REGS = 0x88;
-export const SLOT_VDSO = 0x150;
+/** ENTRY_TRAP or ENTRY_TRAMPOLINE, for the stub itself. */
+export const SLOT_ENTRY = 0x140;
 /** Set by a new thread once it can take signals; until then the sentry interrupts it through PENDING. */
-export const SLOT_READY = 0x158;
+export const SLOT_READY = 0x144;
+/** First of the commands that failed, u32::MAX = none. */
+export const SLOT_FAILED = 0x148;
+export const SLOT_VDSO = 0x150;
 /** IN_MAX x {address u64, length u32, offset u32} */
-export const IN_ENTRIES = 0x160;
+export const IN_ENTRIES = 0x180;
 export const IN_MAX = 24;
+// Written by the sentry, when there is something to write.
+export const OUT_COUNT = 0x300;
+export const COMMANDS_COUNT = 0x304;
+/** What follows COMMANDS: THEN_RESUME or THEN_REPORT. */
+export const SLOT_THEN = 0x308;
+export const SLOT_SPIN = 0x30c;
 /** OUT_MAX x the same */
-export const OUT_ENTRIES = 0x2e0;
+export const OUT_ENTRIES = 0x310;
 export const OUT_MAX = 24;
 /** COMMANDS_MAX x {op u32, must u32, result i64, args 6 x u64} */
-export const SLOT_COMMANDS = 0x460;
+export const SLOT_COMMANDS = 0x4c0;
 export const COMMAND_BYTES = 64;
 export const COMMANDS_MAX = 40;
 /** 24 bytes around the call site: 8 before RIP, 16 after */
-export const SLOT_CODE = 0xe60;
-export const SLOT_SIGNAL = 0xe78;
-export const SIGNAL_CODE = 0xe7c;
+export const SLOT_CODE = 0xec0;
+export const SLOT_SIGNAL = 0xed8;
+export const SIGNAL_CODE = 0xedc;
+export const SLOT_TRAP = 0xee0;
+export const TRAP_ERROR = 0xee4;
+export const FAULT_ADDRESS = 0xee8;
+export const OUT_FAULT = 0xef0;
 export const SLOT_FPU = 0x1000;
 export const FPU_BYTES = 0x1000;
 export const SLOT_STACK = 0x2000;
@@ -116,6 +125,12 @@ export const EVENT_INTERRUPTED = 3;
 export const EVENT_COMMANDS_DONE = 5;
 export const ENTRY_TRAP = 0;
 export const ENTRY_TRAMPOLINE = 1;
+// Bits of SLOT_CALL.
+export const CALL_NUMBER = 0xffff;
+export const CALL_EVENT_SHIFT = 16;
+export const CALL_EVENT_MASK = 15;
+export const CALL_ENTRY_SHIFT = 20;
+export const CALL_IN_SHIFT = 24;
 export const FLAG_FS_DIRTY = 1;
 /** The guest has a GS base of its own (REGS): calls come by the trap alone, as the patched way needs GS. */
 export const FLAG_GS = 2;

@@ -36,7 +36,7 @@ export function put64(b: Uint8Array, at: number, value: number): void {
     put32(b, at + 4, -1);
     return;
   }
-  put32(b, at, value % TWO_32);
+  put32(b, at, value | 0);
   put32(b, at + 4, Math.floor(value / TWO_32));
 }
 /** Zeroes `length` bytes. */

@@ -1,7 +1,7 @@
 // The kernel's one loop: take events from the platform, serve them, run the continuations of woken tasks, let everyone
 // who is ready go back to guest code. Synchronous from top to bottom; the only wait is Platform.wait.
 
-import { EVENT, REG } from "../../platform/platform.ts";
+import { EVENT } from "../../platform/platform.ts";
 import { SIGKILL } from "../abi/signal.ts";
 import { ERESTART_RESTARTBLOCK, ERESTARTSYS } from "../abi/errno.ts";
 import type { Kernel } from "../kernel.ts";
@@ -47,15 +47,7 @@ export function turn(kernel: Kernel, table: CallTable, mayWait: boolean): void {
 function handleEvent(kernel: Kernel, table: CallTable, task: Task): void {
   const thread = task.thread;
   if (thread.event === EVENT.SYSCALL) {
-    // Linux takes EAX: the upper half of RAX does not count. x32 numbers match no call.
-    task.syscallNumber = thread.low(REG.ORIG_RAX);
-    const words = task.args.words;
-    takeArgument(words, 0, thread, REG.RDI);
-    takeArgument(words, 1, thread, REG.RSI);
-    takeArgument(words, 2, thread, REG.RDX);
-    takeArgument(words, 3, thread, REG.R10);
-    takeArgument(words, 4, thread, REG.R8);
-    takeArgument(words, 5, thread, REG.R9);
+    task.syscallNumber = thread.takeCall(task.args.words);
     task.progress = 0;
     task.scratch = null;
     const refused = task.seccomp === null ? null : refuseCall(task);
@@ -71,11 +63,6 @@ function handleEvent(kernel: Kernel, table: CallTable, task: Task): void {
     return;
   }
   settle(kernel, task, NO_RESULT);
-}
-
-function takeArgument(words: Uint32Array, n: number, thread: Task["thread"], register: number): void {
-  words[2 * n] = thread.low(register);
-  words[2 * n + 1] = thread.high(register);
 }
 
 /** A thrown error in a handler is our bug: it kills the task and is logged, the sandbox lives. */
@@ -115,10 +102,10 @@ function settle(kernel: Kernel, task: Task, result: number): void {
   if (task.state !== TaskState.Running) {
     // exit, a stop or a signal has taken it off its thread meanwhile.
     if (task.state !== TaskState.Stopped || result === NO_RESULT) return;
-    task.thread.set(REG.RAX, result);
+    task.thread.setResult(result);
     return;
   }
-  if (result !== NO_RESULT) task.thread.set(REG.RAX, result);
+  if (result !== NO_RESULT) task.thread.setResult(result);
   const isRestart = result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK;
   if (task.signals.hasPending || isRestart) {
     try {
@@ -147,6 +134,7 @@ function resumeReady(kernel: Kernel): void {
 function runWoken(kernel: Kernel, table: CallTable): void {
   const woken = kernel.woken;
   const count = woken.length;
+  if (count === 0) return;
   for (let i = 0; i < count; i++) {
     const task = woken[i];
     if (!task.isWoken) continue;

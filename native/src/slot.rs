@@ -41,24 +41,20 @@ pub const MARSHAL_CALLS: u64 = 512;
 pub const MARSHAL_ITEMS: u64 = 4;
 
 // Offsets in a slot.
+//
+// The first line of 64 bytes is all that a call needs to go over and its answer to come back: every further line that one
+// CPU writes and the other reads costs a transfer between them.
 pub const STATE: u64 = 0x00;
-pub const PENDING: u64 = 0x04;
-pub const EVENT: u64 = 0x08;
-pub const ENTRY: u64 = 0x0c;
-pub const FRAME: u64 = 0x10;
-pub const FLAGS: u64 = 0x18;
-pub const SPIN: u64 = 0x1c;
-pub const COMMANDS_COUNT: u64 = 0x20;
-pub const THEN: u64 = 0x24;
-pub const FAILED: u64 = 0x28;
-pub const IN_COUNT: u64 = 0x2c;
-pub const OUT_COUNT: u64 = 0x30;
-pub const OUT_FAULT: u64 = 0x34;
-/// Register ORIG_RAX: the number of the call. In the first line of the slot, which the sentry fetches anyway.
-pub const NUMBER: u64 = 0x38;
-pub const TRAP: u64 = 0x40;
-pub const TRAP_ERROR: u64 = 0x44;
-pub const FAULT_ADDRESS: u64 = 0x48;
+/// Number of the call (CALL_NUMBER; all ones = look at NUMBER), what stopped the guest and how it came, entries of IN_ENTRIES.
+pub const CALL: u64 = 0x04;
+/// The six arguments, 6 x u64: copies of RDI, RSI, RDX, R10, R8, R9 for the sentry. What it changes it changes in REGS too.
+pub const ARGUMENTS: u64 = 0x08;
+/// Register RAX: here alone while the guest is stopped.
+pub const RESULT: u64 = 0x38;
+// The stub's own.
+pub const PENDING: u64 = 0x40;
+pub const FLAGS: u64 = 0x44;
+pub const FRAME: u64 = 0x48;
 /// Index of the trampoline whose tail follows the call, 0 = none.
 pub const SITE: u64 = 0x50;
 /// Host thread id; zeroed by the host when the thread has ended.
@@ -71,22 +67,37 @@ pub const LEAVE_OVERRIDE: u64 = 0x60;
 pub const ENTRY_RIP: u64 = 0x68;
 pub const SELF: u64 = 0x70;
 pub const STACK_TOP: u64 = 0x78;
-/// 23 x u64, order of user_regs_struct. They start here so that the six arguments and RAX share one line of 64 bytes: what
-/// the sentry needs of a call is that line and the slot's first. The place of ORIG_RAX is unused.
+/// Register ORIG_RAX: the number of the call, whole.
+pub const NUMBER: u64 = 0x80;
+/// 23 x u64, order of user_regs_struct. The places of ORIG_RAX and, while the guest is stopped, of RAX are unused.
 pub const REGS: u64 = 0x88;
-pub const VDSO: u64 = 0x150;
+/// ENTRY_TRAP or ENTRY_TRAMPOLINE, for the stub itself.
+pub const ENTRY: u64 = 0x140;
 /// Set by a new thread once it can take signals; until then the sentry interrupts it through PENDING.
-pub const READY: u64 = 0x158;
-pub const IN_ENTRIES: u64 = 0x160; // IN_MAX x {address u64, length u32, offset u32}
+pub const READY: u64 = 0x144;
+/// First of the commands that failed, u32::MAX = none.
+pub const FAILED: u64 = 0x148;
+pub const VDSO: u64 = 0x150;
+pub const IN_ENTRIES: u64 = 0x180; // IN_MAX x {address u64, length u32, offset u32}
 pub const IN_MAX: u64 = 24;
-pub const OUT_ENTRIES: u64 = 0x2e0; // OUT_MAX x the same
+// Written by the sentry, when there is something to write.
+pub const OUT_COUNT: u64 = 0x300;
+pub const COMMANDS_COUNT: u64 = 0x304;
+/// What follows COMMANDS: THEN_RESUME or THEN_REPORT.
+pub const THEN: u64 = 0x308;
+pub const SPIN: u64 = 0x30c;
+pub const OUT_ENTRIES: u64 = 0x310; // OUT_MAX x the same
 pub const OUT_MAX: u64 = 24;
-pub const COMMANDS: u64 = 0x460; // COMMANDS_MAX x {op u32, must u32, result i64, args 6 x u64}
+pub const COMMANDS: u64 = 0x4c0; // COMMANDS_MAX x {op u32, must u32, result i64, args 6 x u64}
 pub const COMMAND_BYTES: u64 = 64;
 pub const COMMANDS_MAX: u64 = 40;
-pub const CODE: u64 = 0xe60; // 24 bytes around the call site: 8 before RIP, 16 after
-pub const SIGNAL: u64 = 0xe78;
-pub const SIGNAL_CODE: u64 = 0xe7c;
+pub const CODE: u64 = 0xec0; // 24 bytes around the call site: 8 before RIP, 16 after
+pub const SIGNAL: u64 = 0xed8;
+pub const SIGNAL_CODE: u64 = 0xedc;
+pub const TRAP: u64 = 0xee0;
+pub const TRAP_ERROR: u64 = 0xee4;
+pub const FAULT_ADDRESS: u64 = 0xee8;
+pub const OUT_FAULT: u64 = 0xef0;
 pub const FPU: u64 = 0x1000;
 pub const FPU_BYTES: u64 = 0x1000;
 pub const STACK: u64 = 0x2000;
@@ -114,6 +125,13 @@ pub const EVENT_COMMANDS_DONE: u32 = 5;
 
 pub const ENTRY_TRAP: u32 = 0;
 pub const ENTRY_TRAMPOLINE: u32 = 1;
+
+// Bits of CALL.
+pub const CALL_NUMBER: u32 = 0xffff;
+pub const CALL_EVENT_SHIFT: u32 = 16;
+pub const CALL_EVENT_MASK: u32 = 15;
+pub const CALL_ENTRY_SHIFT: u32 = 20;
+pub const CALL_IN_SHIFT: u32 = 24;
 
 pub const FLAG_FS_DIRTY: u32 = 1;
 /** The guest has a GS base of its own (REGS): calls come by the trap alone, as the patched way needs GS. */

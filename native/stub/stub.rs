@@ -314,11 +314,29 @@ fn has_fsgsbase() -> bool {
 // ---------------------------------------------------------------------------------------------------------------------
 // Events and commands
 
-/// Posts the event that stands in the slot and serves commands until the sentry lets the guest go on.
-unsafe fn report(slot: u64) {
+/// Posts `event` and serves commands until the sentry lets the guest go on. `number` and `copied`: of a system call, its
+/// number and how many of its arguments' targets stand in IN_ENTRIES.
+#[inline(always)]
+unsafe fn report(slot: u64, event: u32, entry: u32, number: u64, copied: u32) {
     unsafe {
         put32(slot, PENDING, 0);
+        put32(slot, ENTRY, entry);
         put64(slot, ENTRY_RIP, reg(slot, RIP));
+        let short = if number < CALL_NUMBER as u64 { number as u32 } else { CALL_NUMBER };
+        // The line of the call is written in one go, last of all: the sentry is looking at it.
+        let mut n = 0;
+        while n < 6 {
+            put64(slot, ARGUMENTS + n as u64 * 8, argument(slot, n));
+            n += 1;
+        }
+        put64(slot, RESULT, reg(slot, RAX));
+        put32(slot, CALL, short | event << CALL_EVENT_SHIFT | entry << CALL_ENTRY_SHIFT | copied << CALL_IN_SHIFT);
+        serve_all(slot);
+    }
+}
+
+unsafe fn serve_all(slot: u64) {
+    unsafe {
         loop {
             let before = word(slot, STATE).swap(STATE_EVENT, SeqCst);
             if before == STATE_RUN_SENTRY_ASLEEP {
@@ -385,7 +403,7 @@ unsafe fn serve(slot: u64) -> bool {
         if failed == u32::MAX && get32(slot, THEN) == THEN_RESUME {
             return true;
         }
-        put32(slot, EVENT, EVENT_COMMANDS_DONE);
+        put32(slot, CALL, EVENT_COMMANDS_DONE << CALL_EVENT_SHIFT);
         false
     }
 }
@@ -480,6 +498,7 @@ unsafe fn leave(slot: u64) {
             put32(slot, FLAGS, get32(slot, FLAGS) & FLAG_GS);
             set_fs(reg(slot, FS_BASE));
         }
+        put_reg(slot, RAX, get64(slot, RESULT));
         let rip = reg(slot, RIP);
         let site = get32(slot, SITE);
         let other = get64(slot, LEAVE_OVERRIDE);
@@ -490,7 +509,9 @@ unsafe fn leave(slot: u64) {
         } else if site != 0 && rip == get64(slot, ENTRY_RIP) {
             target = TRAMPOLINES + site as u64 * TRAMPOLINE_BYTES + TRAMPOLINE_TAIL;
         }
-        put32(slot, SITE, 0);
+        if site != 0 {
+            put32(slot, SITE, 0);
+        }
         put64(slot, LEAVE_RIP, target);
         // Single-stepping would trap in here, and the guest must not switch it on by a crafted frame.
         put_reg(slot, EFLAGS, (reg(slot, EFLAGS) & 0x0024_0cd5) | 0x202);
@@ -507,7 +528,7 @@ unsafe fn copy_out(slot: u64, count: u32) {
             let offset = get32(slot, at + 12) as u64;
             if stub_copy(get64(slot, at), slot + offset, length) != 0 {
                 put32(slot, OUT_FAULT, 1);
-                put_reg(slot, RAX, -14i64 as u64);
+                put64(slot, RESULT, -14i64 as u64);
             }
             index += 1;
         }
@@ -579,17 +600,19 @@ unsafe fn regain_if_gs(slot: u64) {
 // Marshalling: copies what the call will read into the slot. It is a prefetch only: what does not fit or faults is left
 // out, and the sentry fetches it itself and finds the error.
 
-unsafe fn marshal(slot: u64) {
+/// Gives back the number of entries in IN_ENTRIES.
+#[inline(always)]
+unsafe fn marshal(slot: u64, number: u64) -> u32 {
     unsafe {
-        put32(slot, IN_COUNT, 0);
-        let number = get32(slot, NUMBER) as u64;
-        if number >= MARSHAL_CALLS {
-            return;
-        }
-        let mut item_at = COMMON_TABLE + number * MARSHAL_ITEMS * 4;
-        if get32(COMMON, item_at) == ITEM_END {
-            return;
-        }
+        // Linux takes EAX: the upper half does not count.
+        let item_at = COMMON_TABLE + (number & 0xffff_ffff) * MARSHAL_ITEMS * 4;
+        if number & 0xffff_ffff >= MARSHAL_CALLS || get32(COMMON, item_at) == ITEM_END { 0 } else { gather(slot, item_at) }
+    }
+}
+
+unsafe fn gather(slot: u64, items: u64) -> u32 {
+    unsafe {
+        let mut item_at = items;
         let mut bag = Bag { slot, used: 0, count: 0 };
         let mut n = 0;
         while n < MARSHAL_ITEMS {
@@ -622,7 +645,7 @@ unsafe fn marshal(slot: u64) {
             item_at += 4;
             n += 1;
         }
-        put32(slot, IN_COUNT, bag.count);
+        bag.count
     }
 }
 
@@ -737,11 +760,10 @@ impl Bag {
 
 unsafe extern "C" fn fast_entry(slot: u64) {
     unsafe {
-        put32(slot, ENTRY, ENTRY_TRAMPOLINE);
-        put32(slot, EVENT, EVENT_SYSCALL);
         note_fs(slot);
-        marshal(slot);
-        report(slot);
+        let number = get64(slot, NUMBER);
+        let copied = marshal(slot, number);
+        report(slot, EVENT_SYSCALL, ENTRY_TRAMPOLINE, number, copied);
         regain_if_gs(slot);
     }
 }
@@ -754,9 +776,7 @@ unsafe extern "C" fn fast_interrupted(slot: u64) {
         if target != reg(slot, RIP) {
             put64(slot, LEAVE_OVERRIDE, target);
         }
-        put32(slot, ENTRY, ENTRY_TRAMPOLINE);
-        put32(slot, EVENT, EVENT_INTERRUPTED);
-        report(slot);
+        report(slot, EVENT_INTERRUPTED, ENTRY_TRAMPOLINE, 0, 0);
         regain_if_gs(slot);
     }
 }
@@ -764,11 +784,9 @@ unsafe extern "C" fn fast_interrupted(slot: u64) {
 unsafe extern "C" fn trap_interrupted(slot: u64, context: u64) {
     unsafe {
         let registers = context + 40;
-        put32(slot, EVENT, EVENT_INTERRUPTED);
         take_registers(slot, registers);
-        put32(slot, ENTRY, ENTRY_TRAP);
         put64(slot, FRAME, context);
-        report(slot);
+        report(slot, EVENT_INTERRUPTED, ENTRY_TRAP, 0, 0);
         give_registers(slot, registers);
         give_gs(slot);
     }
@@ -826,15 +844,17 @@ unsafe extern "C" fn on_signal(signal: i32, info: u64, context: u64) {
             give_gs(slot);
             return;
         }
-        let number = get64(registers, G_RAX as u64 * 8);
         note_gs(slot);
         take_registers(slot, registers);
-        put32(slot, ENTRY, ENTRY_TRAP);
         put64(slot, FRAME, context);
+        let mut event = EVENT_INTERRUPTED;
+        let mut number = 0;
+        let mut copied = 0;
         if signal == 31 {
-            put32(slot, EVENT, EVENT_SYSCALL);
+            event = EVENT_SYSCALL;
             // By the 32-bit gate (si_arch) come numbers of another table: they match no call.
-            put64(slot, NUMBER, if get32(info, 28) == 0xc000_003e { number } else { u64::MAX });
+            number = if get32(info, 28) == 0xc000_003e { get64(registers, G_RAX as u64 * 8) } else { u64::MAX };
+            put64(slot, NUMBER, number);
             // Code around the site, for the sentry to decide on a patch. A fault leaves zeros, which match nothing.
             put64(slot, CODE, 0);
             put64(slot, CODE + 8, 0);
@@ -842,18 +862,16 @@ unsafe extern "C" fn on_signal(signal: i32, info: u64, context: u64) {
             if rip < STUB_TEXT && rip > 8 {
                 stub_copy(slot + CODE, rip - 8, 24);
             }
-            marshal(slot);
-        } else if signal == INTERRUPT_SIGNAL {
-            put32(slot, EVENT, EVENT_INTERRUPTED);
-        } else {
-            put32(slot, EVENT, EVENT_FAULT);
+            copied = marshal(slot, number);
+        } else if signal != INTERRUPT_SIGNAL {
+            event = EVENT_FAULT;
             put32(slot, SIGNAL, signal as u32);
             put32(slot, SIGNAL_CODE, get32(info, 8));
             put64(slot, FAULT_ADDRESS, get64(info, 16));
             put32(slot, TRAP, get64(registers, G_TRAPNO as u64 * 8) as u32);
             put32(slot, TRAP_ERROR, get64(registers, G_ERR as u64 * 8) as u32);
         }
-        report(slot);
+        report(slot, event, ENTRY_TRAP, number, copied);
         give_registers(slot, registers);
         give_gs(slot);
     }
@@ -955,10 +973,8 @@ unsafe extern "C" fn zygote(stack: u64) -> ! {
         put32(slot, SPIN, 0);
         let program: [u64; 2] = [get32(COMMON, COMMON_FILTER_LENGTH) as u64, COMMON + COMMON_FILTER];
         must(syscall(317, 1, 0, program.as_ptr() as u64, 0, 0, 0), 98);
-        put32(slot, ENTRY, ENTRY_TRAMPOLINE);
-        put32(slot, EVENT, EVENT_COMMANDS_DONE);
         loop {
-            report(slot);
+            report(slot, EVENT_COMMANDS_DONE, ENTRY_TRAMPOLINE, 0, 0);
         }
     }
 }

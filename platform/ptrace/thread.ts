@@ -11,6 +11,8 @@ import { PtraceWindow } from "./window.ts";
 const SYS_membarrier = 324;
 const SYS_rseq = 334;
 const TWO_32 = 4294967296;
+/** Registers of a call's arguments. */
+const ARGUMENTS = [REG.RDI, REG.RSI, REG.RDX, REG.R10, REG.R8, REG.R9];
 /** Words of struct user_regs_struct: our 23 registers and ds, es, fs, gs. */
 export const USER_REGS_WORDS = 54;
 
@@ -54,12 +56,23 @@ export class PtraceThread implements GuestThread {
     return this.registers[2 * index] + this.registers[2 * index + 1] * TWO_32;
   }
   set(index: number, value: number): void {
-    this.registers[2 * index] = value % TWO_32;
+    this.registers[2 * index] = value | 0;
     this.registers[2 * index + 1] = Math.floor(value / TWO_32);
   }
   setWords(index: number, low: number, high: number): void {
     this.registers[2 * index] = low;
     this.registers[2 * index + 1] = high;
+  }
+
+  takeCall(into: Uint32Array): number {
+    for (let n = 0; n < 6; n++) {
+      into[2 * n] = this.registers[2 * ARGUMENTS[n]];
+      into[2 * n + 1] = this.registers[2 * ARGUMENTS[n] + 1];
+    }
+    return this.registers[2 * REG.ORIG_RAX];
+  }
+  setResult(value: number): void {
+    this.set(REG.RAX, value);
   }
 
   get fpuBytes(): number {

@@ -5,12 +5,18 @@ import { EINVAL, EIO } from "../../kernel/abi/errno.ts";
 import { put16, put32, zero } from "../../kernel/abi/struct.ts";
 import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, REG, REGS_COUNT } from "../platform.ts";
 import {
+  CALL_ENTRY_SHIFT,
+  CALL_EVENT_MASK,
+  CALL_EVENT_SHIFT,
+  CALL_IN_SHIFT,
+  CALL_NUMBER,
   COMMAND_BYTES,
   COMMANDS_COUNT,
   COMMANDS_MAX,
   COMMON,
   COMMON_FPU,
   ENTRY_RIP,
+  ENTRY_TRAMPOLINE,
   ENTRY_TRAP,
   EVENT_COMMANDS_DONE,
   EVENT_FAULT,
@@ -20,7 +26,6 @@ import {
   FLAG_FS_DIRTY,
   FLAG_GS,
   FPU_BYTES,
-  IN_COUNT,
   LEAVE_OVERRIDE,
   OP_COPY,
   OP_SYSCALL,
@@ -30,11 +35,12 @@ import {
   SIGNAL_CODE,
   SIGNAL_STACK,
   SIGNAL_STACK_BYTES,
+  SLOT_ARGUMENTS,
   SLOT_BYTES,
+  SLOT_CALL,
   SLOT_CODE,
   SLOT_COMMANDS,
   SLOT_ENTRY,
-  SLOT_EVENT,
   SLOT_FAILED,
   SLOT_FLAGS,
   SLOT_FPU,
@@ -43,6 +49,7 @@ import {
   SLOT_PENDING,
   SLOT_READY,
   SLOT_REGS,
+  SLOT_RESULT,
   SLOT_SIGNAL,
   SLOT_SITE,
   SLOT_SPIN,
@@ -65,6 +72,11 @@ const SYS_membarrier = 324;
 const SYS_rseq = 334;
 const REGS_WORD = SLOT_REGS >> 2;
 const NUMBER_WORD = SLOT_NUMBER >> 2;
+const ARGUMENTS_WORD = SLOT_ARGUMENTS >> 2;
+const RESULT_WORD = SLOT_RESULT >> 2;
+const CALL_WORD = SLOT_CALL >> 2;
+/** Words of the slot's first line that hold registers, and the end of them. */
+const LINE_END_WORD = RESULT_WORD + 2;
 
 /** Longest a stub may take over commands before it is given up, milliseconds. Host mmap under memory pressure is slow. */
 const COMMAND_MILLIS_MAX = 20_000;
@@ -76,9 +88,18 @@ const MXCSR_INITIAL = 0x1f80;
 /** Words of a signal frame's layout on the host: ucontext.uc_mcontext.fpstate at 40 + 23 * 8. */
 const FRAME_FPSTATE = 40 + 23 * 8;
 
-/** Word of a register in the slot. */
-function wordOf(index: number): number {
-  return index === REG.ORIG_RAX ? NUMBER_WORD : REGS_WORD + 2 * index;
+/** Word of each register in the slot, where the sentry reads it. */
+const REGISTER_WORDS = registerWords();
+
+function registerWords(): Uint8Array {
+  const words = new Uint8Array(REGS_COUNT);
+  for (let index = 0; index < REGS_COUNT; index++) words[index] = REGS_WORD + 2 * index;
+  [REG.RDI, REG.RSI, REG.RDX, REG.R10, REG.R8, REG.R9].forEach((register, n) => {
+    words[register] = ARGUMENTS_WORD + 2 * n;
+  });
+  words[REG.RAX] = RESULT_WORD;
+  words[REG.ORIG_RAX] = NUMBER_WORD;
+  return words;
 }
 
 export class SystrapThread implements GuestThread {
@@ -100,6 +121,12 @@ export class SystrapThread implements GuestThread {
   tid = 0;
   /** Commands entered for the next run. */
   #commands = 0;
+  /** The stub came here by a trap, so that the host's signal frame holds its FPU. Taken from the slot once. */
+  isTrapped = false;
+  /** Number of the call as CALL had it: commands overwrite the word. */
+  #number = 0;
+  /** What stands in SPIN. */
+  #spins = -1;
 
   constructor(platform: SystrapPlatform, space: SystrapAddressSpace, slot: number, index: number) {
     this.platform = platform;
@@ -119,25 +146,41 @@ export class SystrapThread implements GuestThread {
   }
 
   low(index: number): number {
-    return this.words[wordOf(index)];
+    return this.words[REGISTER_WORDS[index]];
   }
   high(index: number): number {
-    return this.words[wordOf(index) + 1];
+    return this.words[REGISTER_WORDS[index] + 1];
   }
   get(index: number): number {
-    const at = wordOf(index);
+    const at = REGISTER_WORDS[index];
     return this.words[at] + this.words[at + 1] * TWO_32;
   }
   set(index: number, value: number): void {
-    this.setWords(index, value % TWO_32, Math.floor(value / TWO_32));
+    this.setWords(index, value | 0, Math.floor(value / TWO_32));
   }
   setWords(index: number, low: number, high: number): void {
-    const at = wordOf(index);
+    const at = REGISTER_WORDS[index];
     this.words[at] = low;
     this.words[at + 1] = high;
+    // The stub takes arguments back from its own registers alone.
+    this.words[REGS_WORD + 2 * index] = low;
+    this.words[REGS_WORD + 2 * index + 1] = high;
     if (index === REG.RIP) this.#continueAt();
     else if (index === REG.FS_BASE) this.words[SLOT_FLAGS >> 2] |= FLAG_FS_DIRTY;
     else if (index === REG.GS_BASE) this.#setGs((low | high) !== 0);
+  }
+
+  takeCall(into: Uint32Array): number {
+    const words = this.words;
+    for (let n = 0; n < 12; n++) into[n] = words[ARGUMENTS_WORD + n];
+    // Linux takes EAX: the upper half of RAX does not count.
+    return this.#number === CALL_NUMBER ? words[NUMBER_WORD] : this.#number;
+  }
+
+  setResult(value: number): void {
+    const low = value | 0;
+    this.words[RESULT_WORD] = low;
+    this.words[RESULT_WORD + 1] = low === value ? low >> 31 : Math.floor(value / TWO_32);
   }
 
   /** From now on no call site may come by way of GS. */
@@ -167,15 +210,14 @@ export class SystrapThread implements GuestThread {
   codeBefore(from: number, length: number): Uint8Array {
     return this.bytes.slice(SLOT_CODE + 8 + from, SLOT_CODE + 8 + from + length);
   }
-  get isTrapped(): boolean {
-    return this.words[SLOT_ENTRY >> 2] === ENTRY_TRAP;
-  }
-
   /** Takes over the event the stub has posted. */
   takeEvent(): void {
     this.isRunning = false;
-    const kind = this.words[SLOT_EVENT >> 2];
-    this.window.open(kind === EVENT_SYSCALL ? this.words[IN_COUNT >> 2] : 0);
+    const word = this.words[CALL_WORD];
+    const kind = word >> CALL_EVENT_SHIFT & CALL_EVENT_MASK;
+    this.#number = word & CALL_NUMBER;
+    this.isTrapped = (word >> CALL_ENTRY_SHIFT & 1) === ENTRY_TRAP;
+    this.window.open(word >>> CALL_IN_SHIFT);
     if (kind === EVENT_SYSCALL) {
       this.event = EVENT.SYSCALL;
       if (this.isTrapped) this.#takeTrap();
@@ -218,6 +260,7 @@ export class SystrapThread implements GuestThread {
     this.event = EVENT.FAULT;
     // A thread that ran or jumped into the displaced `syscall` of a patched site traps there: it is that call.
     if (fault.signal === 4 && this.addressSpace.patches.isDisplacedCall(this.get(REG.RIP))) {
+      this.#number = CALL_NUMBER;
       words[NUMBER_WORD] = this.low(REG.RAX);
       words[NUMBER_WORD + 1] = this.high(REG.RAX);
       this.set(REG.RIP, this.get(REG.RIP) + 2);
@@ -227,12 +270,25 @@ export class SystrapThread implements GuestThread {
 
   resume(): void {
     this.isRunning = true;
-    this.words[SLOT_THEN >> 2] = THEN_RESUME;
-    this.words[COMMANDS_COUNT >> 2] = this.#commands;
-    this.words[SLOT_SPIN >> 2] = this.platform.stubSpins;
-    this.#commands = 0;
+    // Written only where there is something to say: each line that both sides touch costs a transfer between CPUs.
+    if (this.#commands !== 0) this.#handOver(THEN_RESUME);
+    if (this.#spins !== this.platform.stubSpins) this.#setSpins();
     this.window.reset();
     this.platform.queueResume(this);
+  }
+
+  /** Hands the entered commands to the stub; gives back how many they are. */
+  #handOver(then: number): number {
+    const count = this.#commands;
+    this.words[SLOT_THEN >> 2] = then;
+    this.words[COMMANDS_COUNT >> 2] = count;
+    this.#commands = 0;
+    return count;
+  }
+
+  #setSpins(): void {
+    this.#spins = this.platform.stubSpins;
+    this.words[SLOT_SPIN >> 2] = this.#spins;
   }
 
   interrupt(): void {
@@ -302,9 +358,7 @@ export class SystrapThread implements GuestThread {
 
   /** Lets the host thread run its last commands; nobody waits for it. */
   resumeToEnd(): void {
-    this.words[SLOT_THEN >> 2] = THEN_REPORT;
-    this.words[COMMANDS_COUNT >> 2] = this.#commands;
-    this.#commands = 0;
+    this.#handOver(THEN_REPORT);
     this.platform.memory.calls.tsv_systrap_let_go(this.slot);
   }
 
@@ -320,14 +374,9 @@ export class SystrapThread implements GuestThread {
 
   /** Runs what was entered and waits. 0, the error of the command that had to succeed, or -EIO when the process died. */
   run(): number {
-    const words = this.words;
-    words[SLOT_THEN >> 2] = THEN_REPORT;
-    words[COMMANDS_COUNT >> 2] = this.#commands;
-    words[SLOT_SPIN >> 2] = this.platform.stubSpins;
     // The outbox is for the guest's return, not for this run; the stub looks at it only when it leaves.
-    const event = words[SLOT_EVENT >> 2];
-    const count = this.#commands;
-    this.#commands = 0;
+    const count = this.#handOver(THEN_REPORT);
+    if (this.#spins !== this.platform.stubSpins) this.#setSpins();
     const space = this.addressSpace;
     if (space.isDead) return -EIO;
     const result = this.platform.memory.calls.tsv_systrap_run(
@@ -336,12 +385,11 @@ export class SystrapThread implements GuestThread {
       this.platform.commandSpins,
       COMMAND_MILLIS_MAX,
     );
-    words[SLOT_EVENT >> 2] = event;
     if (result < 0) {
       space.fail(`commands: ${result}`);
       return -EIO;
     }
-    const failed = words[SLOT_FAILED >> 2];
+    const failed = this.words[SLOT_FAILED >> 2];
     return failed < count ? this.result(failed) : 0;
   }
 
@@ -476,6 +524,7 @@ export class SystrapThread implements GuestThread {
   inherit(parent: SystrapThread): void {
     const words = this.words;
     words.fill(0, 0, REGS_WORD);
+    for (let i = ARGUMENTS_WORD; i < LINE_END_WORD; i++) words[i] = parent.words[i];
     for (let i = 0; i < 2 * REGS_COUNT; i++) words[REGS_WORD + i] = parent.words[REGS_WORD + i];
     words[NUMBER_WORD] = parent.words[NUMBER_WORD];
     words[NUMBER_WORD + 1] = parent.words[NUMBER_WORD + 1];
@@ -488,13 +537,15 @@ export class SystrapThread implements GuestThread {
     words[SLOT_PENDING >> 2] = 0;
     words[SLOT_READY >> 2] = 0;
     words[OUT_COUNT >> 2] = 0;
-    words[SLOT_ENTRY >> 2] = 1;
-    words[SLOT_EVENT >> 2] = EVENT_COMMANDS_DONE;
-    words[SLOT_SPIN >> 2] = this.platform.stubSpins;
+    words[SLOT_ENTRY >> 2] = ENTRY_TRAMPOLINE;
+    words[CALL_WORD] = EVENT_COMMANDS_DONE << CALL_EVENT_SHIFT;
+    words[COMMANDS_COUNT >> 2] = 0;
+    this.#setSpins();
     words[SLOT_STATE >> 2] = STATE_EVENT;
     this.window.attach(this.addressSpace);
     this.event = EVENT.NONE;
     this.isRunning = false;
+    this.isTrapped = false;
     this.owner = null;
     this.#commands = 0;
   }

@@ -73,6 +73,13 @@ impl Sentry {
         unsafe { &*(self.slot(slot).add(STATE as usize) as *const AtomicU32) }
     }
 
+    /// Fetches the call line of `slot` as our CPU's own: the answer is then written without asking for it again. While the
+    /// guest runs it does not touch the line.
+    fn claim(&self, slot: u32) {
+        // SAFETY: a hint, on memory that is mapped.
+        unsafe { std::arch::asm!("prefetchw [{}]", in(reg) self.slot(slot), options(nostack, preserves_flags, readonly)) };
+    }
+
     /// Lets the stub thread of `slot` go on: it runs its commands and then guest code or reports.
     fn run(&mut self, slot: u32, value: u32) {
         let before = self.state(slot).swap(value, SeqCst);
@@ -88,6 +95,7 @@ impl Sentry {
         let mut at = 0;
         while at < self.running.len() && found < EVENTS_MAX {
             let slot = self.running[at];
+            self.claim(slot);
             let state = self.state(slot).load(SeqCst);
             if state == STATE_EVENT || state == STATE_EVENT_ASLEEP {
                 self.running.swap_remove(at);

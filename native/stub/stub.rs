@@ -358,6 +358,14 @@ unsafe fn wait_run(slot: u64) {
     unsafe {
         let state = word(slot, STATE);
         let mut spins = get32(slot, SPIN);
+        if spins > 0 {
+            // No answer comes sooner, and a look before it takes the line away from the sentry.
+            let mut n = 0;
+            while n < 4 {
+                asm!("pause", options(nomem, nostack));
+                n += 1;
+            }
+        }
         loop {
             let now = state.load(SeqCst);
             if now == STATE_RUN || now == STATE_RUN_SENTRY_ASLEEP {

@@ -136,6 +136,16 @@ export class FakeThread {
     this.words[2 * index] = low;
     this.words[2 * index + 1] = high;
   }
+  takeCall(into: Uint32Array): number {
+    [REG.RDI, REG.RSI, REG.RDX, REG.R10, REG.R8, REG.R9].forEach((register, n) => {
+      into[2 * n] = this.low(register);
+      into[2 * n + 1] = this.high(register);
+    });
+    return this.low(REG.ORIG_RAX);
+  }
+  setResult(value: number): void {
+    this.set(REG.RAX, value);
+  }
   readonly fpuBytes = 576;
   readonly fpuFeatures = 3;
   pushFpu(address: number): number {

@@ -9,22 +9,25 @@ export const REQUEST = {
   /** dir u32, name -> node u32, stat */
   WALK: 2,
   /** dir u32, restart u8 -> count u16, done u8, entries {stat, name} */
-  READ_DIRECTORY: 3,
+  READ_ATTRIBUTES: 3,
   /** node u32, flags u32 (access mode) -> descriptor */
   OPEN: 4,
-  /** dir u32, flags u32, mode u32, uid u32, gid u32, name -> node u32, stat, descriptor */
+  /**
+   * dir u32, flags u32, mode u32, uid u32, gid u32, name -> node u32, stat, dir's stat, descriptor; or, of what stands there
+   * already, node u32, stat.
+   */
   CREATE: 5,
-  /** dir u32, mode u32, uid u32, gid u32, name -> node u32, stat */
+  /** dir u32, mode u32, uid u32, gid u32, name -> node u32, stat, dir's stat */
   MKDIR: 6,
-  /** dir u32, mode u32, uid u32, gid u32, major u32, minor u32, name -> node u32, stat */
+  /** dir u32, mode u32, uid u32, gid u32, major u32, minor u32, name -> node u32, stat, dir's stat */
   MKNOD: 7,
-  /** dir u32, uid u32, gid u32, name, target -> node u32, stat */
+  /** dir u32, uid u32, gid u32, name, target -> node u32, stat, dir's stat */
   SYMLINK: 8,
-  /** node u32, dir u32, name -> stat */
+  /** node u32, dir u32, name -> stat, dir's stat */
   LINK: 9,
-  /** dir u32, flags u32, name -> () */
+  /** dir u32, flags u32, name -> dir's stat */
   UNLINK: 10,
-  /** from u32, to u32, flags u32, name, new name -> () */
+  /** from u32, to u32, flags u32, name, new name -> stats of both directories */
   RENAME: 11,
   /** node u32, mask u32, mode u32, uid u32, gid u32, size u64, atime {s i64, ns i64}, mtime -> stat */
   SET_ATTRIBUTES: 12,
@@ -38,6 +41,11 @@ export const REQUEST = {
   CLOSE: 16,
   /** operation u8 (0 get, 1 set, 2 list, 3 remove), flags u8, node u32, name, value bytes -> bytes */
   XATTR: 17,
+  /**
+   * dir u32, restart u8, name (empty, or of the directory to read in dir) -> node u32 and stat where there was a name; done
+   * u8, bytes u32, entries {struct linux_dirent64}, stats of those that are directories (type 0 = gone meanwhile)
+   */
+  READ_DIRECTORY: 18,
 } as const;
 
 /** Bytes of one frame, either way. */

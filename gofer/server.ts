@@ -1,6 +1,6 @@
 // The gofer's server: answers one connection a mount, trusting nobody. Synchronous: receive a frame, do it, answer.
 
-import { EBADF, EINVAL, EIO, ENOENT, EOPNOTSUPP, EPROTO, EROFS } from "../kernel/abi/errno.ts";
+import { EBADF, EEXIST, EINVAL, EIO, ENOENT, EOPNOTSUPP, EPROTO, EROFS } from "../kernel/abi/errno.ts";
 import {
   O_ACCMODE,
   O_CREAT,
@@ -49,7 +49,8 @@ export interface GoferMount {
   readonly isReadOnly: boolean;
 }
 
-class Connection {
+/** A mount that is being served. */
+export class Connection {
   readonly socket: number;
   readonly tree: HostTree;
   isOpen = true;
@@ -141,8 +142,12 @@ export class GoferServer {
         const directory = r.u32(), name = r.name(NAME_BYTES_MAX);
         return r.isBad ? -EPROTO : this.#walk(tree, directory, name);
       }
-      case REQUEST.READ_DIRECTORY:
-        return this.#readDirectory(tree, r.u32(), r.u8() !== 0);
+      case REQUEST.READ_ATTRIBUTES:
+        return this.#readAttributes(tree, r.u32(), r.u8() !== 0);
+      case REQUEST.READ_DIRECTORY: {
+        const directory = r.u32(), isRestart = r.u8() !== 0, name = r.name(NAME_BYTES_MAX);
+        return r.isBad ? -EPROTO : this.#readDirectory(tree, directory, isRestart, name);
+      }
       case REQUEST.OPEN:
         return this.#open(tree, r.u32(), r.u32());
       case REQUEST.CREATE:
@@ -154,7 +159,9 @@ export class GoferServer {
         return this.#link(tree);
       case REQUEST.UNLINK: {
         const directory = r.u32(), flags = r.u32(), name = r.name(NAME_BYTES_MAX);
-        return r.isBad ? -EPROTO : tree.remove(directory, name, flags);
+        if (r.isBad) return -EPROTO;
+        const result = tree.remove(directory, name, flags);
+        return result < 0 ? result : this.#putStat(tree, directory);
       }
       case REQUEST.RENAME:
         return this.#rename(tree);
@@ -162,11 +169,8 @@ export class GoferServer {
         return this.#setAttributes(tree);
       case REQUEST.READLINK:
         return this.#readlink(tree, r.u32());
-      case REQUEST.STAT: {
-        const result = tree.refresh(r.u32());
-        if (result === 0) this.#answer.raw(tree.stat, 0, STAT_BYTES);
-        return result;
-      }
+      case REQUEST.STAT:
+        return this.#putStat(tree, r.u32());
       case REQUEST.STATFS:
         return this.#statfs(tree, r.u32());
       case REQUEST.CLOSE: {
@@ -188,13 +192,64 @@ export class GoferServer {
     return 0;
   }
 
+  #putStat(tree: HostTree, node: number): number {
+    const result = tree.refresh(node);
+    if (result === 0) this.#answer.raw(tree.stat, 0, STAT_BYTES);
+    return result;
+  }
+
   #walk(tree: HostTree, directory: number, name: string): number {
     const node = tree.walk(directory, name);
     return node < 0 ? node : this.#putNode(tree, node);
   }
 
+  /** Entries as many as fit a frame, with the attributes of directories. Reading goes on where the last answer ended. */
+  #readDirectory(tree: HostTree, directory: number, isRestart: boolean, name: string): number {
+    let node = directory;
+    if (name !== "") {
+      node = tree.walk(directory, name);
+      if (node < 0) return node;
+      this.#putNode(tree, node);
+    }
+    const stream = tree.stream(node, isRestart);
+    if (stream < 0) {
+      if (name !== "") tree.close(node);
+      return stream;
+    }
+    const answer = this.#answer;
+    const doneAt = answer.at, entriesAt = doneAt + 5;
+    let at = entriesAt, directoriesBytes = 0, isDone = false;
+    while (!isDone && at + directoriesBytes + DIRENTS_ANSWER_BYTES <= FRAME_BYTES_MAX) {
+      const n = this.#calls.tsv_gofer_getdents(stream, answer.bytes, at, DIRENTS_BYTES);
+      if (n < 0) return n;
+      isDone = n === 0;
+      for (const end = at + n; at < end; at += u16(answer.bytes, at + 16)) {
+        if (answer.bytes[at + 18] === DT_DIR) directoriesBytes += STAT_BYTES;
+      }
+    }
+    answer.u8(isDone ? 1 : 0);
+    answer.u32(at - entriesAt);
+    answer.at = at;
+    this.#putDirectories(tree.fd(node), entriesAt, at);
+    if (isDone) tree.endStream(node);
+    return 0;
+  }
+
+  /** Attributes of the directories among the entries in the answer, for whoever goes into them next. */
+  #putDirectories(directory: number, at: number, end: number): void {
+    const { bytes } = this.#answer;
+    let to = end;
+    for (; at < end; at += u16(bytes, at + 16)) {
+      if (bytes[at + 18] !== DT_DIR || isDotName(bytes, at + 19)) continue;
+      bytes.fill(0, to, to + STAT_BYTES);
+      this.#calls.tsv_gofer_stat_at(directory, bytes, at + 19, to);
+      to += STAT_BYTES;
+    }
+    this.#answer.at = to;
+  }
+
   /** Entries with their attributes, as many as fit a frame. Reading goes on where the last answer ended. */
-  #readDirectory(tree: HostTree, node: number, isRestart: boolean): number {
+  #readAttributes(tree: HostTree, node: number, isRestart: boolean): number {
     if (this.#reader.isBad) return -EPROTO;
     const stream = tree.stream(node, isRestart);
     if (stream < 0) return stream;
@@ -204,7 +259,7 @@ export class GoferServer {
     answer.u8(0);
     let count = 0, isDone = false;
     while (!isDone && answer.at + DIRENTS_ANSWER_BYTES <= FRAME_BYTES_MAX) {
-      const n = this.#calls.tsv_gofer_getdents(stream, this.#entries, DIRENTS_BYTES);
+      const n = this.#calls.tsv_gofer_getdents(stream, this.#entries, 0, DIRENTS_BYTES);
       if (n < 0) return n;
       isDone = n === 0;
       count += this.#putEntries(tree, tree.fd(node), n);
@@ -284,19 +339,30 @@ export class GoferServer {
     } else {
       result = this.#calls.tsv_gofer_symlink(nameBytes(target), fd, bytes);
     }
+    // Whoever wants to open a file or else make it has asked once.
+    if (result === -EEXIST && id === REQUEST.CREATE) return this.#walk(tree, directory, name);
     if (result < 0) return result;
     if (id === REQUEST.CREATE) this.#donated = result;
-    return this.#own(tree, directory, name, uid, gid, id === REQUEST.SYMLINK ? -1 : mode);
+    result = this.#own(tree, directory, name, uid, gid, id === REQUEST.SYMLINK ? -1 : mode);
+    return result < 0 ? result : this.#putStat(tree, directory);
   }
 
   /** Gives a new object to its owner and answers with its node. On failure it is removed again. */
   #own(tree: HostTree, directory: number, name: string, uid: number, gid: number, mode: number): number {
     const node = tree.walk(directory, name);
     if (node < 0) return node;
-    let result = this.#calls.tsv_gofer_chown(tree.fd(node), uid, gid);
+    let result = 0;
+    if (u32(tree.stat, 28) !== uid || u32(tree.stat, 32) !== gid) {
+      result = this.#calls.tsv_gofer_chown(tree.fd(node), uid, gid);
+      if (result === 0) result = tree.refresh(node);
+    }
     // chown clears setuid and setgid; the umask of this process is 0, so that the mode is what was asked for.
-    if (result === 0 && mode >= 0 && (mode & 0o6000) !== 0) result = tree.changeMode(node, mode);
-    if (result === 0) result = tree.refresh(node);
+    if (
+      result === 0 && mode >= 0 && (mode & 0o6000) !== 0 && ((u32(tree.stat, 24) ^ mode) & 0o7777) !== 0
+    ) {
+      result = tree.changeMode(node, mode);
+      if (result === 0) result = tree.refresh(node);
+    }
     if (result === 0) return this.#putNode(tree, node);
     const isDirectory = (u32(tree.stat, 24) & S_IFMT) === 0o040000;
     tree.close(node);
@@ -314,9 +380,8 @@ export class GoferServer {
     if (source < 0) return -EBADF;
     const result = this.#calls.tsv_gofer_link(source, fd, nameBytes(name));
     if (result < 0) return result;
-    tree.refresh(node);
-    this.#answer.raw(tree.stat, 0, STAT_BYTES);
-    return 0;
+    const put = this.#putStat(tree, node);
+    return put < 0 ? put : this.#putStat(tree, directory);
   }
 
   #rename(tree: HostTree): number {
@@ -331,7 +396,10 @@ export class GoferServer {
     const fromFd = tree.forChange(from, name), toFd = tree.forChange(to, newName);
     if (fromFd < 0) return fromFd;
     if (toFd < 0) return toFd;
-    return this.#calls.tsv_gofer_rename(fromFd, nameBytes(name), toFd, nameBytes(newName), flags);
+    const result = this.#calls.tsv_gofer_rename(fromFd, nameBytes(name), toFd, nameBytes(newName), flags);
+    if (result < 0) return result;
+    const put = this.#putStat(tree, from);
+    return put < 0 ? put : this.#putStat(tree, to);
   }
 
   #setAttributes(tree: HostTree): number {
@@ -367,9 +435,7 @@ export class GoferServer {
       const result = this.#calls.tsv_gofer_times(fd, times);
       if (result < 0) return result;
     }
-    const refreshed = tree.refresh(node);
-    if (refreshed === 0) this.#answer.raw(tree.stat, 0, STAT_BYTES);
-    return refreshed;
+    return this.#putStat(tree, node);
   }
 
   #readlink(tree: HostTree, node: number): number {
@@ -412,3 +478,9 @@ export class GoferServer {
 const DIRENTS_BYTES = 4 * 1024;
 /** What those may become in an answer: 24 bytes are one entry at least, and it adds its attributes. */
 const DIRENTS_ANSWER_BYTES = DIRENTS_BYTES / 24 * (STAT_BYTES + 8) + DIRENTS_BYTES;
+const DT_DIR = 4;
+
+/** The NUL-terminated name at `at` is "." or "..". */
+function isDotName(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === 0x2e && (bytes[at + 1] === 0 || (bytes[at + 1] === 0x2e && bytes[at + 2] === 0));
+}

@@ -19,11 +19,11 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from "../abi/file.ts";
-import { put16, put64, zero } from "../abi/struct.ts";
+import { put16, put64, u64, zero } from "../abi/struct.ts";
 import { CAP_DAC_READ_SEARCH, CAP_SYS_CHROOT } from "../abi/task.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
-import { putLatin1 } from "../util/bytes.ts";
+import { bytesToLatin1, putLatin1 } from "../util/bytes.ts";
 import { makeDirectory, makeLink, makeNode, makeSymlink } from "../vfs/create.ts";
 import type { DirectorySink, File } from "../vfs/file.ts";
 import { type Path, pathName } from "../vfs/path.ts";
@@ -340,6 +340,27 @@ class EntryWriter implements DirectorySink {
     putLatin1(bytes, nameAt, name);
     zero(bytes, nameAt + name.length, at + length - nameAt - name.length);
     bytes[isOld ? at + length - 1 : at + 18] = type;
+    this.at = at + length;
+    return true;
+  }
+
+  emitRecord(from: Uint8Array, fromAt: number, nameLength: number, nextOffset: number): boolean {
+    if (this.isOld) {
+      const name = bytesToLatin1(from, fromAt + ENTRY_BYTES, nameLength);
+      return this.emit(name, u64(from, fromAt), from[fromAt + 18], nextOffset);
+    }
+    const at = this.at;
+    const length = ENTRY_BYTES + nameLength + 1 + 7 & ~7;
+    if (at + length > this.#end) {
+      this.isTooSmall = at === this.#start;
+      return false;
+    }
+    const bytes = this.#view;
+    for (let i = 0; i < 8; i++) bytes[at + i] = from[fromAt + i];
+    put64(bytes, at + 8, nextOffset);
+    put16(bytes, at + 16, length);
+    for (let i = 18; i < ENTRY_BYTES + nameLength; i++) bytes[at + i] = from[fromAt + i];
+    for (let i = ENTRY_BYTES + nameLength; i < length; i++) bytes[at + i] = 0;
     this.at = at + length;
     return true;
   }

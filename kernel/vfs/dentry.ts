@@ -91,6 +91,14 @@ export class Dentry {
     return this.#lookupInFilesystem(directory, known, text.slice(start, end));
   }
 
+  /** The child of that name as a negative one, where nothing says that it exists and asking costs more than making it. */
+  presumeMissing(text: string, start: number, end: number, hash: number): Dentry | null {
+    const known = this.#find(text, start, end, hash);
+    if (known !== null && known.inode !== null) return null;
+    const name = text.slice(start, end);
+    return this.inode!.presumesMissing(name) ? known ?? new Dentry(name, this, null) : null;
+  }
+
   #lookupInFilesystem(directory: Inode, known: Dentry | null, name: string): Dentry | number {
     let found = directory.lookup(name);
     if (found === -EMFILE || found === -ENFILE) {

@@ -27,6 +27,8 @@ import type { Task } from "../task/task.ts";
 /** Told each directory entry; gives back false when the caller's buffer is full. `nextOffset` is d_off. */
 export interface DirectorySink {
   emit(name: string, ino: number, type: number, nextOffset: number): boolean;
+  /** As emit, of the struct linux_dirent64 at `at`, whose name has `nameLength` bytes. Where it lacks, emit is called. */
+  emitRecord?(bytes: Uint8Array, at: number, nameLength: number, nextOffset: number): boolean;
 }
 
 /** Memory a mapping can be made of: a host descriptor and an offset in it. */

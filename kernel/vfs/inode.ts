@@ -108,6 +108,13 @@ export abstract class Inode {
   lookup(_name: string): Inode | number {
     return -ENOTDIR;
   }
+  /**
+   * For open(2) with O_CREAT: making `name`, which answers EEXIST where it exists and makes it known then, costs less than
+   * asking for it first.
+   */
+  presumesMissing(_name: string): boolean {
+    return false;
+  }
   create(_name: string, _node: NewNode): Inode | number {
     return -EPERM;
   }

@@ -35,7 +35,7 @@ import { Dentry } from "./dentry.ts";
 import { File } from "./file.ts";
 import { notifyPath } from "./notify.ts";
 import { Path } from "./path.ts";
-import { DIRECTORY, FOLLOW, type Place, resolve, resolvePlace } from "./path_walk.ts";
+import { DIRECTORY, FOLLOW, type Place, PRESUME, resolve, resolvePlace } from "./path_walk.ts";
 import { isOwnerOrCapable, MAY_READ, MAY_WRITE, mayAccess } from "./permission.ts";
 import { claimWriteAccess } from "./write_access.ts";
 
@@ -151,21 +151,34 @@ function openOrCreate(
 ): File | number {
   // With O_EXCL a symlink is not followed: it is something that exists.
   const follow = (flags & (O_NOFOLLOW | O_EXCL)) !== 0 ? 0 : FOLLOW;
-  const place = resolvePlace(task, dirfd, name, follow, how);
+  let place = resolvePlace(task, dirfd, name, follow | PRESUME, how);
   if (typeof place === "number") return place;
   if (place.hasSlash) return -EISDIR;
+  if (place.isPresumed) {
+    const path = createAt(task, place, mode);
+    if (typeof path !== "number") return openInode(task, path, flags & ~O_TRUNC);
+    // It may exist, and then be opened although nothing may be made there.
+    if (path !== -EEXIST && path !== -EACCES && path !== -EROFS) return path;
+    place = resolvePlace(task, dirfd, name, follow, how);
+    if (typeof place === "number") return place;
+  }
   if (place.child.dentry.inode !== null) {
     if ((flags & O_EXCL) !== 0) return -EEXIST;
     if (!isPlainName(place.name)) return -EISDIR;
     const refused = mayOpenExisting(task, place);
     return refused < 0 ? refused : openPath(task, place.child, flags);
   }
+  const path = createAt(task, place, mode);
+  return typeof path === "number" ? path : openInode(task, path, flags & ~O_TRUNC);
+}
+
+/** A new regular file at `place`. */
+function createAt(task: Task, place: Place, mode: number): Path | number {
   const refused = mayCreate(task, place.path);
   if (refused < 0) return refused;
   const directory = place.path.inode;
   const inode = directory.create(place.name, newNode(task, directory, S_IFREG | mode));
-  if (typeof inode === "number") return inode;
-  return openInode(task, enterNew(place.path, place.name, inode), flags & ~O_TRUNC);
+  return typeof inode === "number" ? inode : enterNew(place.path, place.name, inode);
 }
 
 /** fs.protected_regular: O_CREAT in a sticky directory anyone may write does not open a file that a third user put there. */

@@ -37,6 +37,8 @@ export const DIRECTORY = 4;
 const SCOPED = RESOLVE_BENEATH | RESOLVE_IN_ROOT;
 const SLASH = 0x2f;
 const DOT = 0x2e;
+/** For resolvePlace(): the last component may be presumed missing, see Inode.presumesMissing(). */
+export const PRESUME = 8;
 /** x for owner, group and others: anyone may walk through. */
 const ALL_EXEC = 0o111;
 
@@ -52,6 +54,8 @@ export interface Parent {
 /** What walking to a name that may be created has found. `child` is negative where nothing stands. */
 export interface Place extends Parent {
   readonly child: Path;
+  /** Nobody has looked whether it exists. */
+  readonly isPresumed: boolean;
 }
 
 /** Resolves `name` from `dirfd` to something that exists. `flags`: FOLLOW, EMPTY, DIRECTORY; `how`: RESOLVE_ bits. */
@@ -91,6 +95,7 @@ export function resolvePlace(
   if (name === "") return -ENOENT;
   const walk = startWalk(task, dirfd, name, how);
   if (typeof walk === "number") return walk;
+  walk.wantsPresuming = (flags & PRESUME) !== 0;
   const result = walk.run(name, (flags & FOLLOW) !== 0 ? TO_TARGET : TO_NAME);
   if (result < 0) return result;
   return {
@@ -98,6 +103,7 @@ export function resolvePlace(
     name: walk.last,
     hasSlash: walk.hasSlash,
     child: new Path(walk.mount, walk.dentry),
+    isPresumed: walk.isPresumed,
   };
 }
 
@@ -163,6 +169,9 @@ class Walk {
   #lastStop = 1;
   /** A slash follows the last component. */
   hasSlash = false;
+  /** The last component is not looked up where the file system would rather try to make it; and that was so. */
+  wantsPresuming = false;
+  isPresumed = false;
   #linkCount = 0;
   /** Remainders of paths whose middle was a symlink, outermost first; none is empty. */
   #rest: string[] | null = null;
@@ -230,6 +239,14 @@ class Walk {
         }
       }
       if (stop - start > NAME_MAX) return -ENAMETOOLONG;
+      if (isLast && this.wantsPresuming) {
+        const missing = this.dentry.presumeMissing(name, start, stop, hash & HASH_MASK);
+        if (missing !== null) {
+          this.isPresumed = true;
+          this.dentry = missing;
+          continue;
+        }
+      }
       const child = this.dentry.lookupIn(name, start, stop, hash & HASH_MASK);
       if (typeof child === "number") return child;
       const inode = child.inode;

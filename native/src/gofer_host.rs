@@ -120,9 +120,15 @@ pub extern "C" fn tsv_gofer_readlink(fd: i32, into: *mut u8, at: u32, length: u3
 }
 /// getdents64(2).
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_gofer_getdents(fd: i32, into: *mut u8, length: u32) -> i32 {
-    // SAFETY: the caller's array has `length` bytes.
-    result(unsafe { libc::syscall(libc::SYS_getdents64, fd, into, length) })
+pub extern "C" fn tsv_gofer_getdents(fd: i32, into: *mut u8, at: u32, length: u32) -> i32 {
+    // SAFETY: the caller's array has `length` bytes at `at`.
+    result(unsafe { libc::syscall(libc::SYS_getdents64, fd, into.add(at as usize), length) })
+}
+/// As tsv_gofer_stat, of the NUL-terminated name that stands at `name_at` of the same array.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_gofer_stat_at(directory: i32, bytes: *mut u8, name_at: u32, at: u32) -> i32 {
+    // SAFETY: the caller's array has a name at `name_at` and 144 bytes at `at`.
+    unsafe { tsv_gofer_stat(directory, bytes.add(name_at as usize) as Name, bytes, at) }
 }
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_gofer_rewind(fd: i32) -> i32 {

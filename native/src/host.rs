@@ -196,6 +196,7 @@ pub extern "C" fn tsv_host_send(fd: i32, buffer: *const u8, at: u32, length: u32
 pub extern "C" fn tsv_host_receive(fd: i32, buffer: *mut u8, at: u32, length: u32, fds: *mut i32, millis: i32, spins: u32) -> i32 {
     let mut control = [0u64; 40];
     let mut left = spins;
+    let mut is_early = spins == 0 && millis != 0;
     // SAFETY: as tsv_host_send; `fds` has FDS_MAX + 1 entries (host.ts).
     unsafe {
         *fds.add(FDS_MAX) = 0;
@@ -206,9 +207,11 @@ pub extern "C" fn tsv_host_receive(fd: i32, buffer: *mut u8, at: u32, length: u3
             message.msg_iovlen = 1;
             message.msg_control = control.as_mut_ptr() as *mut c_void;
             message.msg_controllen = size_of_val(&control);
-            let n = libc::recvmsg(fd, &mut message, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC);
+            // Who is ready to wait has most often just asked: there is nothing to be had at once.
+            let n = if is_early { -1 } else { libc::recvmsg(fd, &mut message, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC) };
             if n < 0 {
-                let error = errno();
+                let error = if is_early { -libc::EAGAIN } else { errno() };
+                is_early = false;
                 if error == -libc::EINTR {
                     continue;
                 }

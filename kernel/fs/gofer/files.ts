@@ -4,10 +4,9 @@ import { EINVAL } from "../../abi/errno.ts";
 import { O_APPEND, S_IFDIR, SEEK_CUR, SEEK_SET } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
 import { type DirectorySink, File, type Mappable } from "../../vfs/file.ts";
-import { noteChange } from "./freshness.ts";
 import type { GoferInode } from "./inode.ts";
-import type { Listing } from "./names.ts";
-import { directoryType, seekIn } from ".././tmpfs_files.ts";
+import type { Listing } from "./listing.ts";
+import { seekIn } from "../tmpfs_files.ts";
 
 export class GoferRegularFile extends File implements Mappable {
   declare readonly inode: GoferInode;
@@ -43,7 +42,7 @@ export class GoferRegularFile extends File implements Mappable {
   /** Size and times follow a write without asking the gofer. */
   #noteWritten(end: number): void {
     const inode = this.inode;
-    noteChange();
+    inode.noteChange();
     if (end > inode.size) {
       inode.size = end;
       inode.blocks = Math.ceil(end / 4096) * 8;
@@ -134,7 +133,6 @@ export class GoferDirectoryFile extends File {
       if (typeof read === "number") return read;
       this.#listing = read;
     }
-    const { names, inos, modes } = this.#listing;
     if (this.position === 0) {
       if (!sink.emit(".", this.inode.ino, S_IFDIR >> 12, 1)) return 0;
       this.position = 1;
@@ -143,10 +141,7 @@ export class GoferDirectoryFile extends File {
       if (!sink.emit("..", this.inode.ino, S_IFDIR >> 12, 2)) return 0;
       this.position = 2;
     }
-    for (let i = this.position - 2; i < names.length; i++) {
-      if (!sink.emit(names[i], inos[i], directoryType(modes[i]), this.position + 1)) return 0;
-      this.position++;
-    }
+    this.position = this.#listing.emitFrom(sink, this.position - 2, 2) + 2;
     return 0;
   }
 

@@ -7,12 +7,13 @@ import type { GoferClient } from "../../../gofer/client.ts";
 import { CLOSE_COUNT_MAX, REQUEST, STAT_BYTES, STATFS_BYTES } from "../../../gofer/protocol.ts";
 import type { Host } from "../../../platform/platform.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
+import { changesSoFar, Freshness, noteShared, type SharedFiles } from "./freshness.ts";
 import { GoferInode } from "./inode.ts";
 
 /** Donated descriptors kept open although no guest has the file open: libraries are opened again and again. */
 const IDLE_FDS_MAX = 256;
 
-export class GoferFilesystem extends Filesystem {
+export class GoferFilesystem extends Filesystem implements SharedFiles {
   readonly client: GoferClient;
   readonly host: Host;
   readonly isReadOnly: boolean;
@@ -24,6 +25,10 @@ export class GoferFilesystem extends Filesystem {
   readonly #toClose: number[] = [];
   /** Inodes with a cached descriptor and no open file, oldest first. */
   readonly #idle = new Set<GoferInode>();
+  /** The last struct statfs of the root, how old it is, and changesSoFar() then: programs ask once a directory. */
+  readonly #status = new Uint8Array(STATFS_BYTES);
+  readonly #statusAt = new Freshness();
+  #statusChanges = 0;
 
   /** Connects: asks for the root. Throws with a clear text when the gofer refuses; boot reports it. */
   constructor(client: GoferClient, host: Host, isReadOnly: boolean, isExclusive: boolean) {
@@ -32,6 +37,7 @@ export class GoferFilesystem extends Filesystem {
     this.host = host;
     this.isReadOnly = isReadOnly;
     this.isExclusive = isExclusive;
+    if (!isExclusive) noteShared(this);
     client.request.start(REQUEST.MOUNT);
     client.request.u32(client.cpu + 1);
     const result = client.call();
@@ -57,14 +63,19 @@ export class GoferFilesystem extends Filesystem {
     return this.#inodeOf(answer.bytes, at, node, null, "");
   }
 
-  /** As take(), for an entry of a directory that has no node on the server yet. */
-  takeEntry(bytes: Uint8Array, at: number, parent: GoferInode, name: string): GoferInode {
-    return this.#inodeOf(bytes, at, -1, parent, name);
+  /** As take(), for an entry of a directory that was read then and has no node on the server yet. */
+  takeEntry(bytes: Uint8Array, at: number, parent: GoferInode, name: string, then: Freshness): GoferInode {
+    const known = this.inodes.get(fileKey(bytes, at));
+    // What is known of it may be younger than what was read.
+    if (known !== undefined && !this.isExclusive && known.isRecent) return known;
+    const inode = this.#inodeOf(bytes, at, -1, parent, name);
+    inode.noteRead(then);
+    return inode;
   }
 
   #inodeOf(bytes: Uint8Array, at: number, node: number, parent: GoferInode | null, name: string): GoferInode {
-    const device = u64(bytes, at), number = u64(bytes, at + 8);
-    const key = `${device}:${number}`;
+    const number = u64(bytes, at + 8);
+    const key = fileKey(bytes, at);
     const known = this.inodes.get(key);
     if (known !== undefined) {
       known.adopt(node, parent, name);
@@ -105,22 +116,42 @@ export class GoferFilesystem extends Filesystem {
     this.#idle.delete(inode);
   }
 
+  forget(key: string): void {
+    this.inodes.get(key)?.forget();
+  }
+
   override statfs(into: FilesystemStat): number {
+    if (!this.#statusAt.isRecent(this.host) || this.#statusChanges !== changesSoFar()) {
+      const result = this.#readStatus();
+      if (result < 0) return result;
+    }
+    const bytes = this.#status;
+    into.type = u64(bytes, 0);
+    into.blockSize = u64(bytes, 8);
+    into.blocks = u64(bytes, 16);
+    into.blocksFree = u64(bytes, 24);
+    into.blocksAvailable = u64(bytes, 32);
+    into.files = u64(bytes, 40);
+    into.filesFree = u64(bytes, 48);
+    into.nameMax = u64(bytes, 64);
+    return 0;
+  }
+
+  #readStatus(): number {
     this.client.request.start(REQUEST.STATFS);
     this.client.request.u32(this.#root.node());
     const result = this.client.call();
     if (result < 0) return result;
     const at = this.client.answer.raw(STATFS_BYTES);
     if (at < 0) return -EINVAL;
-    const bytes = this.client.answer.bytes;
-    into.type = u64(bytes, at);
-    into.blockSize = u64(bytes, at + 8);
-    into.blocks = u64(bytes, at + 16);
-    into.blocksFree = u64(bytes, at + 24);
-    into.blocksAvailable = u64(bytes, at + 32);
-    into.files = u64(bytes, at + 40);
-    into.filesFree = u64(bytes, at + 48);
-    into.nameMax = u64(bytes, at + 64);
+    this.#status.set(this.client.answer.bytes.subarray(at, at + STATFS_BYTES));
+    this.#statusAt.note(this.host);
+    this.#statusChanges = changesSoFar();
     return 0;
   }
+}
+
+/** Device and inode number of the struct stat at `at`: what makes two names one file. */
+export function fileKey(bytes: Uint8Array, at: number): string {
+  return `${u64(bytes, at)}:${u64(bytes, at + 8)}`;
 }

@@ -3,36 +3,54 @@
 import type { Host } from "../../../platform/platform.ts";
 
 /**
- * How long an answer about a shared mount holds, as long as nobody in this kernel changes host files meanwhile.
- * Linux: what others change on the host may be seen this much later, as on NFS (nfs(5), acregmin), at paths that were
- * looked at just before; what is read, written or asked of an open file is always the host's.
+ * How long an answer about a shared mount holds. What this kernel changes itself it enters into what it knows, in all mounts
+ * that may show the same file.
+ * Linux: what others change on the host may be seen this much later, as on NFS (nfs(5), acregmin, acdirmin), at paths and
+ * directories that were looked at just before; what is read, written or asked of an open file is always the host's.
  */
 const RECENT_NANOS = 50e6;
 const CLOCK_MONOTONIC = 1;
 
-/** Changes of host files by this kernel, through whatever mount: two mounts may show the same file. */
+/** A mount that may show files which are changed through another one. */
+export interface SharedFiles {
+  /** The host file `key` (device and inode number) was changed elsewhere: what is known of it is old. */
+  forget(key: string): void;
+}
+
+const shared: SharedFiles[] = [];
+
+/** From now on `files` hears of changes through other mounts. */
+export function noteShared(files: SharedFiles): void {
+  shared.push(files);
+}
+
 let changeCount = 0;
 
-/** How often this kernel has changed host files. */
+/** How often this kernel has changed host files: what was read along with a directory holds until the next change. */
 export function changesSoFar(): number {
   return changeCount;
 }
 
-/** A file or directory of the host is being changed by us. */
-export function noteChange(): void {
+/** We are changing the host file `key`, through the mount `by`, which looks after what it knows itself. */
+export function noteChange(by: SharedFiles, key: string): void {
   changeCount++;
+  for (let i = 0; i < shared.length; i++) if (shared[i] !== by) shared[i].forget(key);
 }
 
 /** When something was learnt of a shared mount. */
 export class Freshness {
   #at = -Infinity;
-  #changes = -1;
 
   note(host: Host): void {
     this.#at = host.clockNanos(CLOCK_MONOTONIC);
-    this.#changes = changeCount;
+  }
+  copy(from: Freshness): void {
+    this.#at = from.#at;
+  }
+  forget(): void {
+    this.#at = -Infinity;
   }
   isRecent(host: Host): boolean {
-    return this.#changes === changeCount && host.clockNanos(CLOCK_MONOTONIC) - this.#at < RECENT_NANOS;
+    return host.clockNanos(CLOCK_MONOTONIC) - this.#at < RECENT_NANOS;
   }
 }

@@ -27,7 +27,6 @@ import {
 } from "../../abi/file.ts";
 import { u32, u64 } from "../../abi/struct.ts";
 import {
-  FRAME_BYTES_MAX,
   REQUEST,
   SET_ATIME,
   SET_GID,
@@ -42,22 +41,21 @@ import { type AttributeChange, Inode, type NewNode } from "../../vfs/inode.ts";
 import type { File } from "../../vfs/file.ts";
 import { openSpecial } from "../../vfs/special.ts";
 import { GoferDirectoryFile, GoferRegularFile } from "./files.ts";
-import type { GoferFilesystem } from "./filesystem.ts";
-import { changesSoFar, Freshness, noteChange } from "./freshness.ts";
-import { Listing, RecentName } from "./names.ts";
+import { fileKey, type GoferFilesystem } from "./filesystem.ts";
+import { Freshness, noteChange } from "./freshness.ts";
+import type { Listing } from "./listing.ts";
+import { KnownNames } from "./names.ts";
 
 /** Mask of SET_ATTRIBUTES bits that the protocol knows; ctime follows by itself on the host. */
 const SETTABLE = SET_MODE | SET_UID | SET_GID | SET_SIZE | SET_ATIME | SET_MTIME;
-
-/** Names of one directory whose look-up is remembered. */
-const RECENT_NAMES_MAX = 1024;
 
 /** struct stat of a descriptor. */
 const statBytes = new Uint8Array(STAT_BYTES);
 
 export class GoferInode extends Inode {
   declare readonly fs: GoferFilesystem;
-  readonly #key: string;
+  /** Its device and inode number on the host; see fileKey(). */
+  readonly key: string;
   /** Number on the server; -1 while only its attributes are known (from reading a directory). */
   #node = -1;
   /** Where to find it on the server while it has no node. */
@@ -69,21 +67,17 @@ export class GoferInode extends Inode {
   #readFd = -1;
   #writeFd = -1;
   #openFiles = 0;
-  /**
-   * Children seen when the directory was last read whole, for look-ups without asking: inodes, or, of those nobody has
-   * looked up yet, where their attributes stand in #frames. Exclusive mounts only.
-   */
-  #entries: Map<string, GoferInode | number> | null = null;
-  /** Answers with attributes, and changesSoFar() when they came: they hold until the next change. */
-  #frames: Uint8Array[] = [];
-  #framesAt = 0;
-  /** In shared mounts: the last answers to look-ups here (null = no such name), and how old the attributes are. */
-  #recent: Map<string, RecentName> | null = null;
+  /** What is known of a directory's names. */
+  readonly #names: KnownNames;
+  /** How old the attributes are. */
   readonly #freshness = new Freshness();
+  /** It was changed through another mount since. */
+  isOld = false;
 
   constructor(fs: GoferFilesystem, key: string, ino: number, mode: number) {
     super(fs, ino, mode, 0, 0);
-    this.#key = key;
+    this.key = key;
+    this.#names = new KnownNames(fs, this);
   }
 
   /** Takes over a node number, or where to find it. */
@@ -99,11 +93,11 @@ export class GoferInode extends Inode {
   }
 
   /** A directory still lists it although its last holder went and its node was closed: where to find it again. */
-  #revive(parent: GoferInode, name: string): void {
+  revive(parent: GoferInode, name: string): void {
     if (this.#node >= 0 || this.#parent !== null) return;
     this.#parent = parent;
     this.#name = name;
-    this.fs.inodes.set(this.#key, this);
+    this.fs.inodes.set(this.key, this);
   }
 
   /** Its number on the server, asked for now if need be; -ERRNO. */
@@ -117,9 +111,8 @@ export class GoferInode extends Inode {
     request.name(this.#name);
     const result = this.fs.client.call();
     if (result < 0) return result;
-    this.#node = this.fs.client.answer.u32();
-    this.#parent = null;
-    return this.#node;
+    const taken = this.#takeNode(this.fs.client.answer.u32());
+    return taken < 0 ? taken : this.#node;
   }
 
   /** Fills the attributes from struct stat. */
@@ -128,6 +121,7 @@ export class GoferInode extends Inode {
     // Another link with the number of an old one.
     if (ctimeSec !== this.ctimeSec || ctimeNsec !== this.ctimeNsec) this.#target = null;
     if (!this.fs.isExclusive) this.#freshness.note(this.fs.host);
+    this.isOld = false;
     this.nlink = u64(bytes, at + 16);
     this.mode = u32(bytes, at + 24);
     this.uid = u32(bytes, at + 28);
@@ -149,6 +143,7 @@ export class GoferInode extends Inode {
   #loadAnswer(): void {
     const at = this.fs.client.answer.raw(STAT_BYTES);
     if (at >= 0) this.load(this.fs.client.answer.bytes, at);
+    else this.#freshness.forget();
   }
 
   override hold(): void {
@@ -159,9 +154,8 @@ export class GoferInode extends Inode {
     this.closeFds();
     if (this.#node >= 0) this.fs.closeNode(this.#node);
     this.#node = -1;
-    this.#entries = null;
-    this.#frames = [];
-    if (this.fs.inodes.get(this.#key) === this) this.fs.inodes.delete(this.#key);
+    this.#names.forget();
+    if (this.fs.inodes.get(this.key) === this) this.fs.inodes.delete(this.key);
   }
 
   override get isCacheable(): boolean {
@@ -170,7 +164,26 @@ export class GoferInode extends Inode {
 
   override refresh(): number {
     if (this.fs.isExclusive) return 0;
-    return this.#openFiles === 0 && this.#freshness.isRecent(this.fs.host) ? 0 : this.refreshNow();
+    return (this.#openFiles === 0 || this.isDirectory) && this.isRecent ? 0 : this.refreshNow();
+  }
+
+  /** The attributes are young enough to be shown; in a shared mount. */
+  get isRecent(): boolean {
+    return !this.isOld && this.#freshness.isRecent(this.fs.host);
+  }
+  /** The attributes came with its directory, which was read then. */
+  noteRead(then: Freshness): void {
+    this.#freshness.copy(then);
+  }
+  /** Changed through another mount. */
+  forget(): void {
+    this.isOld = true;
+    this.#names.forget();
+  }
+  /** We have changed it: other mounts hear of it, and its attributes are asked for when they are next shown. */
+  noteChange(): void {
+    noteChange(this.fs, this.key);
+    this.#freshness.forget();
   }
 
   /** Asks the host, by a descriptor if there is one. */
@@ -192,20 +205,8 @@ export class GoferInode extends Inode {
 
   override lookup(name: string): Inode | number {
     if (!this.isDirectory) return -ENOTDIR;
-    if (this.#entries !== null) {
-      const entry = this.#entries.get(name);
-      if (entry === undefined) return -ENOENT;
-      const inode = typeof entry === "number" ? this.#inodeAt(name, entry) : entry;
-      if (inode !== null) {
-        inode.#revive(this, name);
-        return inode;
-      }
-    }
-    const recent = this.#recent?.get(name);
-    if (recent !== undefined && recent.freshness.isRecent(this.fs.host)) {
-      if (recent.inode === null) return -ENOENT;
-      if (this.fs.inodes.get(recent.inode.#key) === recent.inode) return recent.inode;
-    }
+    const known = this.#names.lookup(name);
+    if (known !== null) return known;
     const node = this.node();
     if (node < 0) return node;
     const request = this.fs.client.request;
@@ -214,92 +215,65 @@ export class GoferInode extends Inode {
     request.name(name);
     const result = this.fs.client.call();
     if (result < 0) {
-      if (result === -ENOENT) this.#remember(name, null);
+      if (result === -ENOENT) this.#names.note(name, null);
       return result;
     }
     const child = this.fs.client.answer.u32();
     const inode = this.fs.take(child);
     if (inode === null) return -EINVAL;
-    this.#entries?.set(name, inode);
-    this.#remember(name, inode);
+    this.#names.note(name, inode);
     return inode;
-  }
-
-  /** The inode of an entry that is known by its attributes alone, null when they may be old. */
-  #inodeAt(name: string, place: number): GoferInode | null {
-    if (this.#framesAt !== changesSoFar()) return null;
-    const frame = this.#frames[Math.floor(place / FRAME_BYTES_MAX)];
-    const inode = this.fs.takeEntry(frame, place % FRAME_BYTES_MAX, this, name);
-    this.#entries!.set(name, inode);
-    return inode;
-  }
-
-  #remember(name: string, inode: GoferInode | null): void {
-    if (this.fs.isExclusive) return;
-    if (this.#recent === null || this.#recent.size >= RECENT_NAMES_MAX) this.#recent = new Map();
-    this.#recent.set(name, new RecentName(this.fs, inode));
   }
 
   /** What the directory holds, in the host's order; read whole from the server unless that is known. -ERRNO. */
   readEntries(): Listing | number {
-    const listing = new Listing();
-    if (this.#entries !== null) {
-      for (const [name, entry] of this.#entries) {
-        if (typeof entry === "number") {
-          listing.addStat(name, this.#frames[Math.floor(entry / FRAME_BYTES_MAX)], entry % FRAME_BYTES_MAX);
-        } else listing.add(name, entry.ino, entry.mode);
-      }
-      return listing;
-    }
-    const node = this.node();
+    return this.#names.listing() ??
+      (this.fs.isExclusive ? this.#names.readAttributes() : this.#names.readRecords());
+  }
+
+  /** Sends READ_DIRECTORY; a directory that has no node yet gets one along with it. */
+  askRecords(isRestart: boolean): number {
+    const isNew = this.#node < 0 && this.#parent !== null;
+    const node = isNew ? this.#parent!.node() : this.node();
     if (node < 0) return node;
-    const { client, isExclusive } = this.fs;
-    const entries = new Map<string, GoferInode | number>();
-    const frames: Uint8Array[] = [];
-    const before = changesSoFar();
-    for (let isFirst = true;; isFirst = false) {
-      client.request.start(REQUEST.READ_DIRECTORY);
-      client.request.u32(node);
-      client.request.u8(isFirst ? 1 : 0);
-      const result = client.call();
-      if (result < 0) return result;
-      const answer = client.answer;
-      const count = answer.u16(), isDone = answer.u8() !== 0;
-      for (let i = 0; i < count; i++) {
-        const at = answer.raw(STAT_BYTES);
-        const name = answer.name(255);
-        if (at < 0 || answer.isBad) return -EINVAL;
-        listing.addStat(name, answer.bytes, at);
-        if (isExclusive) entries.set(name, frames.length * FRAME_BYTES_MAX + at);
-      }
-      if (isExclusive && count > 0) frames.push(answer.bytes.slice(0, answer.end));
-      if (isDone) break;
+    const { request, answer } = this.fs.client;
+    request.start(REQUEST.READ_DIRECTORY);
+    request.u32(node);
+    request.u8(isRestart ? 1 : 0);
+    request.name(isNew ? this.#name : "");
+    const result = this.fs.client.call();
+    return result < 0 || !isNew ? result : this.#takeNode(answer.u32());
+  }
+
+  /** Takes over the node that was found at its name, if it is still this file there. 0 or -ENOENT. */
+  #takeNode(node: number): number {
+    const { answer } = this.fs.client;
+    const at = answer.raw(STAT_BYTES);
+    if (at < 0 || fileKey(answer.bytes, at) !== this.key) {
+      this.fs.closeNode(node);
+      return -ENOENT;
     }
-    if (isExclusive) {
-      this.#entries = entries;
-      this.#frames = frames;
-      this.#framesAt = before;
-    }
-    return listing;
+    this.#node = node;
+    this.#parent = null;
+    this.load(answer.bytes, at);
+    return 0;
   }
 
   /** Sends a request that makes `name` here and takes the new inode from the answer. */
   #made(name: string): GoferInode | number {
-    noteChange();
     const result = this.fs.client.call();
+    noteChange(this.fs, this.key);
     if (result < 0) return result;
+    return this.#takeMade(name);
+  }
+
+  #takeMade(name: string): GoferInode | number {
     const node = this.fs.client.answer.u32();
     const inode = this.fs.take(node);
     if (inode === null) return -EINVAL;
-    this.#entries?.set(name, inode);
-    this.#remember(name, inode);
-    this.#changed();
+    this.#names.note(name, inode);
+    this.#loadAnswer();
     return inode;
-  }
-
-  /** Attributes of this directory follow a change of its entries. */
-  #changed(): void {
-    if (this.fs.isExclusive) this.refreshNow();
   }
 
   #startMake(request: number, node: NewNode, flags: number): number {
@@ -320,15 +294,29 @@ export class GoferInode extends Inode {
     const started = this.#startMake(REQUEST.CREATE, node, O_RDWR);
     if (started < 0) return started;
     this.fs.client.request.name(name);
-    const inode = this.#made(name);
-    if (typeof inode !== "number") inode.#keepWriteFd();
+    const result = this.fs.client.call();
+    const fd = this.fs.client.donated;
+    if (result === 0 && fd < 0) {
+      // It comes without a descriptor: this is what stands there already.
+      const found = this.fs.take(this.fs.client.answer.u32());
+      if (found !== null) this.#names.note(name, found);
+      return -EEXIST;
+    }
+    noteChange(this.fs, this.key);
+    if (result < 0) return result;
+    const inode = this.#takeMade(name);
+    if (typeof inode === "number") this.fs.host.close(fd);
+    else inode.#keepWriteFd(fd);
     return inode;
   }
 
-  /** The descriptor that came with the answer to CREATE. */
-  #keepWriteFd(): void {
-    const fd = this.fs.client.donated;
-    if (fd < 0) return;
+  override presumesMissing(name: string): boolean {
+    if (this.fs.isExclusive || this.fs.isReadOnly) return false;
+    const known = this.#names.lookup(name);
+    return typeof known === "number" || known === null;
+  }
+
+  #keepWriteFd(fd: number): void {
     if (this.#writeFd >= 0) this.fs.host.close(fd);
     else this.#writeFd = fd;
     this.fs.noteIdle(this);
@@ -362,7 +350,8 @@ export class GoferInode extends Inode {
     const target = inode as GoferInode;
     const node = target.node(), directory = this.node();
     if (node < 0 || directory < 0) return Math.min(node, directory);
-    noteChange();
+    noteChange(this.fs, this.key);
+    noteChange(this.fs, target.key);
     const request = this.fs.client.request;
     request.start(REQUEST.LINK);
     request.u32(node);
@@ -371,8 +360,8 @@ export class GoferInode extends Inode {
     const result = this.fs.client.call();
     if (result < 0) return result;
     target.#loadAnswer();
-    this.#entries?.set(name, target);
-    this.#changed();
+    this.#names.note(name, target);
+    this.#loadAnswer();
     return 0;
   }
 
@@ -380,7 +369,7 @@ export class GoferInode extends Inode {
     if (this.fs.isReadOnly) return -EROFS;
     const node = this.node();
     if (node < 0) return node;
-    noteChange();
+    noteChange(this.fs, this.key);
     const request = this.fs.client.request;
     request.start(REQUEST.UNLINK);
     request.u32(node);
@@ -388,8 +377,8 @@ export class GoferInode extends Inode {
     request.name(name);
     const result = this.fs.client.call();
     if (result < 0) return result;
-    this.#entries?.delete(name);
-    this.#changed();
+    this.#names.note(name, null);
+    this.#loadAnswer();
     return 0;
   }
 
@@ -399,8 +388,9 @@ export class GoferInode extends Inode {
     target.node();
     const result = this.#remove(name, 0);
     if (result === 0) {
+      target.noteChange();
       if (target.nlink > 0) target.nlink--;
-      if (target.nlink === 0) this.fs.inodes.delete(target.#key);
+      if (target.nlink === 0) this.fs.inodes.delete(target.key);
     }
     return result;
   }
@@ -410,7 +400,7 @@ export class GoferInode extends Inode {
     const result = this.#remove(name, AT_REMOVEDIR);
     if (result === 0) {
       inode.nlink = 0;
-      this.fs.inodes.delete((inode as GoferInode).#key);
+      this.fs.inodes.delete((inode as GoferInode).key);
     }
     return result === -EEXIST ? -ENOTEMPTY : result;
   }
@@ -429,7 +419,8 @@ export class GoferInode extends Inode {
     replaced?.node();
     const from = this.node(), into = directory.node();
     if (from < 0 || into < 0) return Math.min(from, into);
-    noteChange();
+    noteChange(this.fs, this.key);
+    noteChange(this.fs, directory.key);
     const request = this.fs.client.request;
     request.start(REQUEST.RENAME);
     request.u32(from);
@@ -439,14 +430,16 @@ export class GoferInode extends Inode {
     request.name(newName);
     const result = this.fs.client.call();
     if (result < 0) return result;
-    this.#entries?.delete(name);
-    directory.#entries?.set(newName, source);
+    this.#loadAnswer();
+    directory.#loadAnswer();
+    this.#names.note(name, null);
+    directory.#names.note(newName, source);
+    source.noteChange();
     if (replaced !== null) {
-      if ((flags & 2) !== 0) this.#entries?.set(name, replaced);
+      replaced.noteChange();
+      if ((flags & 2) !== 0) this.#names.note(name, replaced);
       else if (replaced.nlink > 0) replaced.nlink -= replaced.isDirectory ? replaced.nlink : 1;
     }
-    this.#changed();
-    if (directory !== this) directory.#changed();
     return 0;
   }
 
@@ -526,7 +519,7 @@ export class GoferInode extends Inode {
     if ((mask & SET_SIZE) !== 0 && this.isDirectory) return -EISDIR;
     const node = this.node();
     if (node < 0) return node;
-    noteChange();
+    this.noteChange();
     const request = this.fs.client.request;
     request.start(REQUEST.SET_ATTRIBUTES);
     request.u32(node);

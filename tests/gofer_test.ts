@@ -1,0 +1,291 @@
+// The gofer's two ends in one process, over a directory of the host: what is asked for how often, and that both ends agree.
+
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { GoferClient } from "../gofer/client.ts";
+import { HostTree } from "../gofer/host_tree.ts";
+import { REQUEST } from "../gofer/protocol.ts";
+import { Connection, GoferServer } from "../gofer/server.ts";
+import { EEXIST, ENOENT } from "../kernel/abi/errno.ts";
+import {
+  AT_FDCWD,
+  O_CREAT,
+  O_EXCL,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+  S_IFDIR,
+  S_IFREG,
+} from "../kernel/abi/file.ts";
+import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
+import { RecordListing } from "../kernel/fs/gofer/listing.ts";
+import { makeDirectory, makeLink, makeSymlink } from "../kernel/vfs/create.ts";
+import type { File } from "../kernel/vfs/file.ts";
+import { FilesystemStat } from "../kernel/vfs/filesystem.ts";
+import { newMount } from "../kernel/vfs/mount.ts";
+import { attach } from "../kernel/vfs/mounting.ts";
+import { openByName } from "../kernel/vfs/open.ts";
+import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
+import { removeDirectory, removeFile, renamePath } from "../kernel/vfs/remove.ts";
+import { loadGoferCalls } from "../native/gofer_host.ts";
+import { NativeHost } from "../native/host.ts";
+import { socketPair } from "../native/process.ts";
+import { VfsTask } from "./support/vfs_task.ts";
+
+/** Longer than an answer about a shared mount holds. */
+const FORGOTTEN_MILLIS = 60;
+const NAMES = new Map<number, string>(Object.entries(REQUEST).map(([name, id]) => [id, name]));
+
+/** Serves each request while the client waits for its answer, and counts them. */
+class ServingHost extends NativeHost {
+  readonly asked: string[] = [];
+  server: GoferServer | null = null;
+  readonly connections = new Map<number, Connection>();
+
+  override sendMessage(
+    fd: number,
+    from: Uint8Array,
+    at: number,
+    length: number,
+    fds: Int32Array,
+    count: number,
+  ): number {
+    const sent = super.sendMessage(fd, from, at, length, fds, count);
+    const connection = this.connections.get(fd);
+    if (connection !== undefined) {
+      this.asked.push(NAMES.get(from[at] | from[at + 1] << 8)!);
+      this.server!.serveOne(connection, 0);
+    }
+    return sent;
+  }
+
+  /** What was asked since the last time. */
+  take(): string[] {
+    return this.asked.splice(0);
+  }
+}
+
+class Mounted implements Disposable {
+  readonly t = new VfsTask();
+  readonly host = new ServingHost();
+  readonly directory = Deno.makeTempDirSync({ prefix: "tsvisor-gofer-" });
+  #mounts = 0;
+
+  constructor() {
+    this.mount("/host", false);
+  }
+
+  /** Mounts the directory once more. */
+  mount(at: string, isExclusive: boolean): GoferFilesystem {
+    const calls = loadGoferCalls(), { host, t } = this;
+    host.server ??= new GoferServer(new NativeHost(), calls);
+    const bytes = (text: string) => new TextEncoder().encode(`${text}\0`);
+    const O_PATH = 0o10000000;
+    const proc = calls.tsv_gofer_root(bytes("/proc/self/fd"), O_PATH);
+    const root = calls.tsv_gofer_root(bytes(this.directory), O_PATH);
+    const [client, server] = socketPair();
+    const tree = new HostTree(calls, (fd) => host.close(fd), proc, root, false);
+    host.connections.set(client, new Connection(server, tree));
+    const fs = new GoferFilesystem(new GoferClient(host, client, -1), host, false, isExclusive);
+    this.#mounts++;
+    makeDirectory(t.task, AT_FDCWD, at, 0o755);
+    const place = resolve(t.task, AT_FDCWD, at, FOLLOW);
+    if (typeof place === "number") throw new Error(`No ${at}: ${place}`);
+    attach(t.namespaces.mount, newMount(fs, "host", 0), place);
+    host.take();
+    return fs;
+  }
+
+  open(name: string, flags: number): File {
+    const file = openByName(this.t.task, AT_FDCWD, name, flags, 0o644);
+    if (typeof file === "number") throw new Error(`Cannot open ${name}: ${file}`);
+    return file;
+  }
+
+  names(name: string): string[] {
+    const file = this.open(name, O_RDONLY), names: string[] = [];
+    equal(file.readDirectory(this.t.task, { emit: (entry) => names.push(entry) > 0 }), 0);
+    file.drop();
+    return names.sort();
+  }
+
+  inode(name: string) {
+    const path = resolve(this.t.task, AT_FDCWD, name, 0);
+    if (typeof path === "number") return path;
+    const refreshed = path.inode.refresh();
+    return refreshed < 0 ? refreshed : path.inode;
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.directory, { recursive: true });
+  }
+}
+
+Deno.test("a new file costs one request, and so does its end", () => {
+  using m = new Mounted();
+  const { host, t } = m;
+  m.inode("/host");
+  host.take();
+  const file = m.open("/host/new", O_WRONLY | O_CREAT | O_EXCL);
+  deepEqual(host.take(), ["CREATE"]);
+  equal(file.write(t.task, new Uint8Array([1, 2, 3]), 0, 3, 0), 3);
+  file.drop();
+  deepEqual(Deno.readFileSync(`${m.directory}/new`), new Uint8Array([1, 2, 3]));
+  equal(removeFile(t.task, AT_FDCWD, "/host/new"), 0);
+  deepEqual(host.take(), ["UNLINK"]);
+  equal(resolve(t.task, AT_FDCWD, "/host/new", 0), -ENOENT);
+  deepEqual(host.take(), []);
+});
+
+Deno.test("O_CREAT opens what is there, follows links, and O_EXCL refuses", () => {
+  using m = new Mounted();
+  const { host, t } = m;
+  Deno.writeTextFileSync(`${m.directory}/old`, "old");
+  Deno.symlinkSync("old", `${m.directory}/link`);
+  Deno.symlinkSync("made", `${m.directory}/dangling`);
+  host.take();
+  m.open("/host/old", O_RDWR | O_CREAT).drop();
+  deepEqual(host.take(), ["CREATE", "OPEN"]);
+  equal(openByName(t.task, AT_FDCWD, "/host/old", O_RDWR | O_CREAT | O_EXCL, 0o644), -EEXIST);
+  equal(openByName(t.task, AT_FDCWD, "/host/dangling", O_RDWR | O_CREAT | O_EXCL, 0o644), -EEXIST);
+  equal(m.open("/host/link", O_RDWR | O_CREAT).inode, m.inode("/host/old"));
+  m.open("/host/dangling", O_RDWR | O_CREAT).drop();
+  ok(Deno.lstatSync(`${m.directory}/made`).isFile);
+  equal(Deno.readTextFileSync(`${m.directory}/old`), "old");
+});
+
+Deno.test("attributes of a directory follow our changes without asking", () => {
+  using m = new Mounted();
+  const { t } = m;
+  const check = (name: string) => {
+    const inode = m.inode(`/host${name}`), real = Deno.lstatSync(m.directory + name);
+    if (typeof inode === "number") throw new Error(`${name}: ${inode}`);
+    equal(inode.nlink, real.nlink, name);
+    equal(inode.mtimeSec * 1000 + Math.floor(inode.mtimeNsec / 1e6), real.mtime!.getTime(), name);
+  };
+  equal(makeDirectory(t.task, AT_FDCWD, "/host/a", 0o755), 0);
+  equal(makeDirectory(t.task, AT_FDCWD, "/host/b", 0o755), 0);
+  m.open("/host/a/f", O_CREAT | O_WRONLY).drop();
+  for (const name of ["", "/a", "/b"]) check(name);
+  const path = resolve(t.task, AT_FDCWD, "/host/a/f", 0);
+  if (typeof path === "number") throw new Error("no /host/a/f");
+  equal(makeLink(t.task, path, AT_FDCWD, "/host/b/g"), 0);
+  equal(makeSymlink(t.task, "x", AT_FDCWD, "/host/b/s"), 0);
+  for (const name of ["/a", "/b", "/a/f", "/b/g"]) check(name);
+  equal(removeFile(t.task, AT_FDCWD, "/host/a/f"), 0);
+  for (const name of ["/a", "/b/g"]) check(name);
+  equal(renamePath(t.task, AT_FDCWD, "/host/b/g", AT_FDCWD, "/host/a/h", 0), 0);
+  equal(renamePath(t.task, AT_FDCWD, "/host/a", AT_FDCWD, "/host/b/a", 0), 0);
+  for (const name of ["", "/b", "/b/a", "/b/a/h"]) check(name);
+  equal(removeFile(t.task, AT_FDCWD, "/host/b/a/h"), 0);
+  equal(removeDirectory(t.task, AT_FDCWD, "/host/b/a"), 0);
+  for (const name of ["", "/b"]) check(name);
+});
+
+Deno.test("a tree is walked with one request a directory", () => {
+  using m = new Mounted();
+  const { host, t } = m;
+  for (const name of ["a", "a/x", "b"]) Deno.mkdirSync(`${m.directory}/${name}`);
+  for (let i = 0; i < 700; i++) Deno.writeTextFileSync(`${m.directory}/a/file${i}`, "");
+  Deno.writeTextFileSync(`${m.directory}/b/${"n".repeat(255)}`, "");
+  m.inode("/host");
+  host.take();
+  deepEqual(m.names("/host"), [".", "..", "a", "b"]);
+  for (const name of ["/host/a", "/host/a/x", "/host/b"]) {
+    const inode = m.inode(name);
+    if (typeof inode === "number") throw new Error(`${name}: ${inode}`);
+    equal(inode.mode & 0o170000, S_IFDIR);
+    equal(m.names(name).length, { "/host/a": 703, "/host/a/x": 2, "/host/b": 3 }[name]);
+    inode.fs.statfs(new FilesystemStat());
+  }
+  deepEqual(host.take(), ["READ_DIRECTORY", "READ_DIRECTORY", "STATFS", "READ_DIRECTORY", "READ_DIRECTORY"]);
+  // Entries are as stat(2) has them, and a listing begins where the reader wants.
+  const file = m.open("/host/a", O_RDONLY), seen = new Map<string, number[]>();
+  for (let rest = 0; rest < 703;) {
+    let count = 0;
+    const emit = (name: string, ino: number, type: number, next: number) => {
+      if (count++ === 50) return false;
+      seen.set(name, [ino, type, next]);
+      return true;
+    };
+    equal(file.readDirectory(t.task, { emit }), 0);
+    ok(file.position > rest);
+    rest = file.position;
+  }
+  equal(seen.size, 703);
+  for (const name of ["x", "file0", "file699"]) {
+    const { ino, isDirectory } = Deno.lstatSync(`${m.directory}/a/${name}`);
+    deepEqual(seen.get(name)!.slice(0, 2), [ino, (isDirectory ? S_IFDIR : S_IFREG) >> 12]);
+  }
+  equal(file.seek(seen.get("file5")![2], 0), seen.get("file5")![2]);
+  file.drop();
+});
+
+Deno.test("what one mount changes the other shows at once", () => {
+  using m = new Mounted();
+  const { t } = m;
+  m.mount("/twin", false);
+  equal(m.inode("/twin/f"), -ENOENT);
+  const file = m.open("/host/f", O_CREAT | O_RDWR);
+  let twin = m.inode("/twin/f");
+  if (typeof twin === "number") throw new Error(`not in the twin: ${twin}`);
+  equal(file.write(t.task, new Uint8Array(10), 0, 10, 0), 10);
+  equal(twin.refresh(), 0);
+  equal(twin.size, 10);
+  equal(file.truncate(3), 0);
+  twin = m.inode("/twin/f");
+  equal(typeof twin === "number" ? twin : twin.size, 3);
+  equal(removeFile(t.task, AT_FDCWD, "/twin/f"), 0);
+  equal(m.inode("/host/f"), -ENOENT);
+  file.drop();
+});
+
+Deno.test("what the host changes is seen soon after", async () => {
+  using m = new Mounted();
+  Deno.mkdirSync(`${m.directory}/d`);
+  equal(m.inode("/host/d/f"), -ENOENT);
+  m.names("/host");
+  Deno.writeTextFileSync(`${m.directory}/d/f`, "12345");
+  Deno.mkdirSync(`${m.directory}/e`);
+  Deno.chmodSync(`${m.directory}/d`, 0o700);
+  await new Promise((resolve) => setTimeout(resolve, FORGOTTEN_MILLIS));
+  const file = m.inode("/host/d/f"), directory = m.inode("/host/d");
+  equal(typeof file === "number" ? file : file.size, 5);
+  equal(typeof directory === "number" ? directory : directory.mode & 0o777, 0o700);
+  deepEqual(m.names("/host"), [".", "..", "d", "e"]);
+  // A directory that was listed and is another one by the time it is entered.
+  Deno.renameSync(`${m.directory}/e`, `${m.directory}/gone`);
+  Deno.mkdirSync(`${m.directory}/e`);
+  Deno.writeTextFileSync(`${m.directory}/e/in`, "");
+  await new Promise((resolve) => setTimeout(resolve, FORGOTTEN_MILLIS));
+  deepEqual(m.names("/host/e"), [".", "..", "in"]);
+});
+
+Deno.test("an exclusive mount lists and finds without asking again", () => {
+  using m = new Mounted();
+  Deno.mkdirSync(`${m.directory}/d`);
+  Deno.writeTextFileSync(`${m.directory}/d/f`, "1");
+  m.mount("/own", true);
+  deepEqual(m.names("/own/d"), [".", "..", "f"]);
+  m.host.take();
+  const file = m.inode("/own/d/f");
+  equal(typeof file === "number" ? file : file.size, 1);
+  equal(m.inode("/own/d/none"), -ENOENT);
+  deepEqual(m.names("/own/d"), [".", "..", "f"]);
+  deepEqual(m.host.take(), []);
+});
+
+Deno.test("entries that a gofer makes up are refused", () => {
+  const record = (name: string, size = 24 + name.length) => {
+    const bytes = new Uint8Array(size + 8);
+    bytes[16] = size;
+    for (let i = 0; i < name.length; i++) bytes[19 + i] = name.charCodeAt(i);
+    return bytes;
+  };
+  const isTaken = (bytes: Uint8Array, length: number) => new RecordListing().add(bytes, 0, length, []);
+  equal(isTaken(record("ab"), 26), true);
+  equal(isTaken(record("a/b"), 27), false);
+  equal(isTaken(record(""), 24), false);
+  equal(isTaken(record("ab"), 25), false); // cut short
+  equal(isTaken(record("ab", 20), 20), false); // smaller than an entry
+  equal(isTaken(record("abcdefgh", 24), 24), false); // no end
+});

@@ -27,7 +27,7 @@ export function runGofer(): never {
     confineGofer(config.isLenient);
     const procFd = calls.tsv_gofer_root(nameBytes("/proc/self/fd"), O_RDONLY | O_DIRECTORY);
     if (procFd < 0) throw new Error(`Cannot open /proc/self/fd: errno ${-procFd}`);
-    serveGofer(mounts, procFd);
+    serveGofer(host, calls, mounts, procFd);
   } catch (error) {
     const text = new TextEncoder().encode(`Gofer: ${error instanceof Error ? error.stack : error}\n`);
     host.write(GOFER_FDS.log, text, 0, text.length);

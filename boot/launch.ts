@@ -10,7 +10,6 @@ import {
   CLONE_NEWUSER,
   CLONE_NEWUTS,
   killProcess,
-  loadWhenNeeded,
   receiveLater,
   socketPair,
   SPAWN_AMBIENT,
@@ -145,7 +144,6 @@ export class RunningSandbox {
 
 /** Starts gofer and sentry, both at once. */
 export function launch(options: Launch): RunningSandbox {
-  loadWhenNeeded();
   const host = commandLineHost();
   const [control, sentryControl] = socketPair();
   const connections = options.gofer.mounts.map(() => socketPair());
@@ -246,7 +244,6 @@ function spawnRole({ role, fds, ids, moreFlags }: RoleStart): number {
     "--no-check",
     // Pointers to shared memory need the FFI permission whole; see docs/DECISIONS.md.
     "--allow-ffi",
-    `--allow-read=${library}`,
     "--allow-env=TSVISOR_NATIVE",
     // Compiled whole where the code is kept: then no function is compiled while a guest waits.
     `--v8-flags=--single-threaded-gc,--max-heap-size=2048${IS_BUNDLED ? ",--no-lazy" : ""}`,

@@ -17,8 +17,8 @@ import {
   S_IFSOCK,
 } from "../kernel/abi/file.ts";
 import { u16, u32 } from "../kernel/abi/struct.ts";
-import { type GoferCalls, loadGoferCalls } from "../native/gofer_host.ts";
-import { NativeHost } from "../native/host.ts";
+import type { GoferCalls } from "../native/gofer_host.ts";
+import type { NativeHost } from "../native/host.ts";
 import { HostTree, isName, nameBytes } from "./host_tree.ts";
 import {
   CLOSE_COUNT_MAX,
@@ -61,9 +61,12 @@ export class Connection {
 }
 
 /** Serves `mounts` until every connection is closed. `procFd` is a descriptor of /proc/self/fd. */
-export function serveGofer(mounts: readonly GoferMount[], procFd: number): void {
-  const host = new NativeHost();
-  const calls = loadGoferCalls();
+export function serveGofer(
+  host: NativeHost,
+  calls: GoferCalls,
+  mounts: readonly GoferMount[],
+  procFd: number,
+): void {
   const server = new GoferServer(host, calls);
   const connections = mounts.map((mount) => {
     const tree = new HostTree(calls, (fd) => host.close(fd), procFd, mount.rootFd, mount.isReadOnly);

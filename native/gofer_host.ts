@@ -1,6 +1,6 @@
 // Bindings of native/src/gofer_host.rs: file calls of the gofer by descriptor and single name.
 
-import { nativeLibraryPath } from "./library.ts";
+import { openLibrary } from "./library.ts";
 
 const symbols = {
   tsv_gofer_open: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
@@ -26,10 +26,12 @@ const symbols = {
   tsv_gofer_xattr: { parameters: ["u32", "buffer", "buffer", "buffer", "u32", "u32"], result: "i32" },
 } as const;
 
+const HOT = ["tsv_gofer_open", "tsv_gofer_reopen", "tsv_gofer_stat", "tsv_gofer_getdents"] as const;
+
 /** The calls; see each function in native/src/gofer_host.rs. */
 export type GoferCalls = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
-/** Loads the gofer's half of the library. */
+/** The gofer's half of the library. */
 export function loadGoferCalls(): GoferCalls {
-  return Deno.dlopen(nativeLibraryPath(), symbols).symbols;
+  return openLibrary(symbols, HOT);
 }

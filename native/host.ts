@@ -1,7 +1,7 @@
 // The sentry's and gofer's Host over native/src/host.rs. Offsets go as two u32 halves: numbers given as u64 are slow.
 
 import type { Host } from "../platform/platform.ts";
-import { callsWhenNeeded, nativeLibraryPath } from "./library.ts";
+import { openLibrary } from "./library.ts";
 
 const symbols = {
   tsv_host_pread: { parameters: ["i32", "buffer", "u32", "u32", "u32", "u32"], result: "i32" },
@@ -42,9 +42,22 @@ const FDS_MAX = 64;
 /** Polls of a message before the wait sleeps. */
 const RECEIVE_SPINS = 0;
 
-/** The command line's: see callsWhenNeeded(). */
+/** What sentry and gofer call all the time. */
+const HOT = [
+  "tsv_host_pread",
+  "tsv_host_pwrite",
+  "tsv_host_read",
+  "tsv_host_write",
+  "tsv_host_close",
+  "tsv_host_clock",
+  "tsv_host_clock_split",
+  "tsv_host_send",
+  "tsv_host_receive",
+] as const;
+
+/** The command line's: it calls few functions, and each seldom. */
 export function commandLineHost(): NativeHost {
-  return new NativeHost(callsWhenNeeded(symbols));
+  return new NativeHost(openLibrary(symbols));
 }
 
 export class NativeHost implements Host {
@@ -54,7 +67,7 @@ export class NativeHost implements Host {
   readonly #split = new Float64Array(2);
   readonly #fds = new Int32Array(FDS_MAX + 1);
 
-  constructor(calls: Calls = Deno.dlopen(nativeLibraryPath(), symbols).symbols) {
+  constructor(calls: Calls = openLibrary(symbols, HOT)) {
     this.#calls = calls;
   }
 

@@ -19,23 +19,34 @@ export function nativeLibraryPath(): string {
 }
 
 /**
- * Functions of the library, each looked up when it is first called: one costs 0.1 to 0.3 ms, and the command line needs few.
- * For the command line alone: a role cannot open the library any more once it is confined.
+ * Functions of the library: those of `hot` bound at once, the others when they are first called. Binding one costs 0.1 to
+ * 0.3 ms, as Deno compiles a trampoline for it, and a start needs few. The library, once open, is found by its path alone: a
+ * role can bind although it is confined and sees no file, if it has bound one before (tests/cli/confinement_test.ts).
  */
-export function callsWhenNeeded<S extends Deno.ForeignLibraryInterface>(
+export function openLibrary<S extends Deno.ForeignLibraryInterface>(
   symbols: S,
+  hot: readonly (keyof S & string)[] = [],
 ): Deno.DynamicLibrary<S>["symbols"] {
-  const calls = {};
+  const late: Record<string, unknown> = {};
   for (const name of Object.keys(symbols)) {
-    Object.defineProperty(calls, name, {
+    if (hot.includes(name)) continue;
+    Object.defineProperty(late, name, {
       configurable: true,
       get() {
-        const library = Deno.dlopen(nativeLibraryPath(), { [name]: symbols[name] });
-        const value = (library.symbols as Record<string, unknown>)[name];
-        Object.defineProperty(calls, name, { value });
+        const value = bind(symbols, [name])[name];
+        Object.defineProperty(late, name, { value });
         return value;
       },
     });
   }
+  // Late ones stand on the prototype: what is bound later does not change the shape that hot calls go through.
+  const calls: Record<string, unknown> = Object.create(late);
+  if (hot.length > 0) Object.assign(calls, bind(symbols, hot));
   return calls as Deno.DynamicLibrary<S>["symbols"];
+}
+
+function bind(symbols: Deno.ForeignLibraryInterface, names: readonly string[]): Record<string, unknown> {
+  const wanted: Record<string, Deno.ForeignFunction | Deno.ForeignStatic> = {};
+  for (const name of names) wanted[name] = symbols[name];
+  return Deno.dlopen(nativeLibraryPath(), wanted).symbols as Record<string, unknown>;
 }

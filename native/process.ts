@@ -1,6 +1,6 @@
 // Bindings of native/src/spawn.rs, confine.rs and capabilities.rs: starting the roles' processes and what they give up.
 
-import { callsWhenNeeded, nativeLibraryPath } from "./library.ts";
+import { nativeLibraryPath, openLibrary } from "./library.ts";
 
 const symbols = {
   tsv_spawn: {
@@ -29,16 +29,7 @@ const waitSymbols = {
   },
 } as const;
 
-let loaded: Deno.DynamicLibrary<typeof symbols>["symbols"] | null = null;
-
-function calls(): Deno.DynamicLibrary<typeof symbols>["symbols"] {
-  return loaded ??= Deno.dlopen(nativeLibraryPath(), symbols).symbols;
-}
-
-/** For the command line: see callsWhenNeeded(). */
-export function loadWhenNeeded(): void {
-  loaded = callsWhenNeeded(symbols);
-}
+const native = openLibrary(symbols);
 
 export const CLONE_NEWNS = 0x20000;
 export const CLONE_NEWUTS = 0x4000000;
@@ -78,7 +69,7 @@ export function spawnProcess(options: SpawnOptions): number {
   );
   const fds = Int32Array.from(options.fds);
   const ids = encoder.encode(options.ids);
-  return calls().tsv_spawn(
+  return native.tsv_spawn(
     argv,
     argv.length,
     envp,
@@ -94,52 +85,52 @@ export function spawnProcess(options: SpawnOptions): number {
 
 /** Status of an ended child, -EAGAIN (11) while it lives when `mayWait` is false, -errno. */
 export function waitProcess(pid: number, mayWait: boolean): number {
-  return calls().tsv_wait(pid, mayWait ? 0 : 1);
+  return native.tsv_wait(pid, mayWait ? 0 : 1);
 }
 
 export function killProcess(pid: number, signal: number): number {
-  return calls().tsv_kill(pid, signal);
+  return native.tsv_kill(pid, signal);
 }
 
 /** A copy of descriptor `fd` of process `pid`, or -errno: the caller must be allowed to trace it. */
 export function borrowDescriptor(pid: number, fd: number): number {
-  return calls().tsv_borrow(pid, fd);
+  return native.tsv_borrow(pid, fd);
 }
 
 /** A connected pair of SOCK_SEQPACKET sockets. Throws where the host has no descriptors left. */
 export function socketPair(): [number, number] {
   const pair = new Int32Array(2);
-  const result = calls().tsv_socketpair(pair);
+  const result = native.tsv_socketpair(pair);
   if (result < 0) throw new Error(`Cannot make a socket pair: errno ${-result}`);
   return [pair[0], pair[1]];
 }
 
 export function dieWithParent(): void {
-  calls().tsv_die_with_parent();
+  native.tsv_die_with_parent();
 }
 
 /** Steps of confinement; each throws with its name when the host refuses. See boot/confinement.ts for their order. */
 export function confineFiles(firstFd: number): void {
-  check("the runtime's files", calls().tsv_confine_files(firstFd));
+  check("the runtime's files", native.tsv_confine_files(firstFd));
 }
 export function confineDumps(): void {
-  check("core dumps", calls().tsv_confine_dumps());
+  check("core dumps", native.tsv_confine_dumps());
 }
 export function confineProcesses(most: number): void {
-  check("the number of processes", calls().tsv_confine_processes(most));
+  check("the number of processes", native.tsv_confine_processes(most));
 }
 export function confineRoot(keepsProc: boolean): void {
-  check("empty root directory", calls().tsv_confine_root(keepsProc ? 1 : 0));
+  check("empty root directory", native.tsv_confine_root(keepsProc ? 1 : 0));
 }
 export function confineIds(uid: number, gid: number): void {
-  check("user ids", calls().tsv_confine_ids(uid, gid));
+  check("user ids", native.tsv_confine_ids(uid, gid));
 }
 export function confineCapabilities(low: number, high: number): void {
-  check("capabilities", calls().tsv_confine_capabilities(low, high));
+  check("capabilities", native.tsv_confine_capabilities(low, high));
 }
 /** `rules`: see tsv_confine_calls. */
 export function confineCalls(rules: Uint32Array<ArrayBuffer>, isLenient: boolean): void {
-  check("system calls", calls().tsv_confine_calls(rules, rules.length / 4, isLenient ? 1 : 0));
+  check("system calls", native.tsv_confine_calls(rules, rules.length / 4, isLenient ? 1 : 0));
 }
 
 function check(what: string, result: number): void {

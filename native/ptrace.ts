@@ -1,6 +1,6 @@
 // Bindings of native/src/ptrace.rs. Contract: see native/systrap.ts.
 
-import { nativeLibraryPath } from "./library.ts";
+import { openLibrary } from "./library.ts";
 
 const symbols = {
   tsv_ptrace_start: { parameters: ["i32"], result: "i32" },
@@ -14,10 +14,12 @@ const symbols = {
   tsv_ptrace_end: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
 } as const;
 
+const HOT = ["tsv_ptrace_registers", "tsv_ptrace_resume", "tsv_ptrace_next", "tsv_ptrace_sleep"] as const;
+
 /** The library's calls; see each function in native/src/ptrace.rs. */
 export type PtraceCalls = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
 /** Loads the library's ptrace half. */
 export function loadPtrace(): PtraceCalls {
-  return Deno.dlopen(nativeLibraryPath(), symbols).symbols;
+  return openLibrary(symbols, HOT);
 }

@@ -1,6 +1,6 @@
 // Bindings of native/src/systrap.rs. Contract: u32/i32/f64 and buffers only (numbers given as u64 are 20 times slower).
 
-import { nativeLibraryPath } from "./library.ts";
+import { openLibrary } from "./library.ts";
 
 const symbols = {
   tsv_systrap_start: { parameters: [], result: "i32" },
@@ -32,25 +32,35 @@ const symbols = {
   tsv_systrap_cpu_nanos: { parameters: ["i32"], result: "f64" },
 } as const;
 
+const HOT = ["tsv_systrap_wait", "tsv_systrap_run", "tsv_systrap_await", "tsv_systrap_memory"] as const;
+
 /** The library's calls; see each function in native/src/systrap.rs. */
 export type SystrapCalls = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
 /** What the sentry shares with the native half: the slots of all arenas, the control block, the common page. */
 export interface SystrapMemory {
   readonly calls: SystrapCalls;
-  /** All arenas in one buffer: slot N stands at N * SLOT_BYTES. */
-  readonly region: ArrayBuffer;
+  /**
+   * The memory of a slot. A buffer each: V8 counts outside memory by its size, and collects garbage when it is much (the
+   * whole region as one buffer costs a collection of 7 ms at start).
+   */
+  readonly slot: (slot: number) => ArrayBuffer;
   readonly control: Uint32Array;
   readonly common: Uint8Array;
 }
 
 /** Loads the library and sets up the shared memory. Throws when the host refuses (boot reports it). */
-export function startSystrap(regionBytes: number, controlWords: number, commonBytes: number): SystrapMemory {
-  const calls = Deno.dlopen(nativeLibraryPath(), symbols).symbols;
+export function startSystrap(slotBytes: number, controlWords: number, commonBytes: number): SystrapMemory {
+  const calls = openLibrary(symbols, HOT);
   const result = calls.tsv_systrap_start();
   if (result < 0) throw new Error(`Cannot start systrap: errno ${-result}`);
-  const region = Deno.UnsafePointerView.getArrayBuffer(calls.tsv_systrap_region()!, regionBytes);
+  const region = calls.tsv_systrap_region()!;
   const control = Deno.UnsafePointerView.getArrayBuffer(calls.tsv_systrap_control()!, controlWords * 4);
   const common = Deno.UnsafePointerView.getArrayBuffer(calls.tsv_systrap_common()!, commonBytes);
-  return { calls, region, control: new Uint32Array(control), common: new Uint8Array(common) };
+  return {
+    calls,
+    slot: (slot) => Deno.UnsafePointerView.getArrayBuffer(region, slotBytes, slot * slotBytes),
+    control: new Uint32Array(control),
+    common: new Uint8Array(common),
+  };
 }

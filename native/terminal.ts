@@ -1,6 +1,6 @@
 // Bindings of native/src/terminal.rs: the caller's terminal and pseudo-terminals of the host, for the command line.
 
-import { callsWhenNeeded } from "./library.ts";
+import { openLibrary } from "./library.ts";
 
 const symbols = {
   tsv_open: { parameters: ["buffer", "u32"], result: "i32" },
@@ -10,7 +10,7 @@ const symbols = {
   tsv_guard_terminal: { parameters: ["i32", "buffer"], result: "i32" },
 } as const;
 
-const native = callsWhenNeeded(symbols);
+const native = openLibrary(symbols);
 
 const O_RDWR = 2;
 const O_NOCTTY = 0o400;

@@ -7,8 +7,10 @@ fn errno() -> i32 {
     -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
-/// Thread ids looked for: in a pid namespace of our own they are small.
+/// Thread ids looked at, at most: in a pid namespace of our own they are small.
 const THREAD_IDS_MAX: i32 = 4096;
+/// Rounds until no thread is found that has come into being meanwhile.
+const ROUNDS_MAX: u32 = 100;
 /// How often we look whether all threads have answered, and how many times at most (some seconds).
 const LOOK_MICROS: u32 = 20;
 const ANSWER_LOOKS_MAX: u32 = 50_000;
@@ -68,15 +70,26 @@ pub extern "C" fn tsv_confine_capabilities(low: u32, high: u32) -> i32 {
         let process = libc::getpid();
         let me = libc::syscall(libc::SYS_gettid) as i32;
         let mut asked = 0;
-        for thread in 1..THREAD_IDS_MAX {
-            if thread != me && libc::syscall(libc::SYS_tgkill, process, thread, signal) == 0 {
-                asked += 1;
+        // Ids are given in order, so none is above the newest thread's. A thread made while we ask has its rights from one
+        // that may not have answered yet: the next round finds it.
+        let mut next = 1;
+        for _ in 0..ROUNDS_MAX {
+            let newest = newest_thread();
+            let before_round = asked;
+            for thread in next..newest.min(THREAD_IDS_MAX) {
+                if thread != me && libc::syscall(libc::SYS_tgkill, process, thread, signal) == 0 {
+                    asked += 1;
+                }
             }
-        }
-        let mut waited = 0;
-        while ANSWERS.load(SeqCst) < asked && waited < ANSWER_LOOKS_MAX {
-            libc::usleep(LOOK_MICROS);
-            waited += 1;
+            next = newest;
+            let mut waited = 0;
+            while ANSWERS.load(SeqCst) < asked && waited < ANSWER_LOOKS_MAX {
+                libc::usleep(LOOK_MICROS);
+                waited += 1;
+            }
+            if asked == before_round || ANSWERS.load(SeqCst) < asked {
+                break;
+            }
         }
         libc::sigaction(signal, &before, std::ptr::null_mut());
         if ANSWERS.load(SeqCst) < asked {
@@ -85,6 +98,13 @@ pub extern "C" fn tsv_confine_capabilities(low: u32, high: u32) -> i32 {
         let result = drop_capabilities();
         if result < 0 { result } else { FAILURE.load(SeqCst) }
     }
+}
+
+/// Id of a thread made for the purpose, which has ended; THREAD_IDS_MAX where none can be made.
+fn newest_thread() -> i32 {
+    // SAFETY: passes no memory.
+    let id = std::thread::Builder::new().spawn(|| unsafe { libc::syscall(libc::SYS_gettid) } as i32);
+    id.ok().and_then(|thread| thread.join().ok()).unwrap_or(THREAD_IDS_MAX)
 }
 
 extern "C" fn on_request(_: i32) {

@@ -12,9 +12,6 @@ fn errno() -> i32 {
     -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
-/// Descriptors looked at.
-const DESCRIPTORS_MAX: i32 = 1024;
-
 /// Takes away the host files that the runtime has opened for itself, all descriptors from `first` on that are files or
 /// directories, and the shared mappings of such: its compiled-code cache is read by the unconfined command line too.
 /// They become /dev/null and private copies, as the runtime still holds them. To be called before the root goes.
@@ -26,7 +23,10 @@ pub extern "C" fn tsv_confine_files(first: i32) -> i32 {
         if nothing < 0 {
             return errno();
         }
-        for fd in first..DESCRIPTORS_MAX {
+        let Ok(list) = std::fs::read_dir("/proc/self/fd") else { return -libc::ENOENT };
+        // Collected first: the list is read through a descriptor of its own, closed by then.
+        let open: Vec<i32> = list.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        for fd in open.into_iter().filter(|&fd| fd >= first) {
             let mut stat: libc::stat = std::mem::zeroed();
             let is_file = fd != nothing && libc::fstat(fd, &mut stat) == 0;
             let kind = stat.st_mode & libc::S_IFMT;

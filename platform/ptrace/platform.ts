@@ -5,8 +5,8 @@ import { PROT_READ, PROT_WRITE } from "../../kernel/abi/memory.ts";
 import { startSystrap, type SystrapMemory } from "../../native/systrap.ts";
 import { loadPtrace, type PtraceCalls } from "../../native/ptrace.ts";
 import { EVENT, type Platform, type PlatformEvents, REG } from "../platform.ts";
-import { ARENA_BYTES, COMMON_BYTES, SLOT_VDSO } from "../slot.ts";
-import { ARENAS_MAX, C_HOST_LIST, C_WORDS, START_MILLIS_MAX } from "../systrap/platform.ts";
+import { COMMON_BYTES, SLOT_BYTES, SLOT_VDSO } from "../slot.ts";
+import { C_HOST_LIST, C_WORDS, START_MILLIS_MAX } from "../systrap/platform.ts";
 import { PtraceAddressSpace } from "./address_space.ts";
 import { PtraceThread } from "./thread.ts";
 
@@ -43,7 +43,7 @@ export class PtracePlatform implements Platform {
   };
 
   constructor() {
-    this.memory = startSystrap(ARENAS_MAX * ARENA_BYTES, C_WORDS, COMMON_BYTES);
+    this.memory = startSystrap(SLOT_BYTES, C_WORDS, COMMON_BYTES);
     this.calls = loadPtrace();
     const native = this.memory.calls;
     this.forkFlags = native.tsv_systrap_fork_flags();
@@ -59,7 +59,7 @@ export class PtracePlatform implements Platform {
     if (native.tsv_systrap_await(0, this.socket, 0, START_MILLIS_MAX) < 0) {
       throw new Error("The first stub ended or hung");
     }
-    const words = new Uint32Array(this.memory.region, 0, 1024);
+    const words = new Uint32Array(this.memory.slot(0), 0, 1024);
     this.vdsoAddress = words[SLOT_VDSO >> 2] + words[(SLOT_VDSO >> 2) + 1] * 4294967296;
     const seized = this.calls.tsv_ptrace_start(pid);
     if (seized < 0) throw new Error(`Cannot trace the first stub: errno ${-seized}`);

@@ -6,12 +6,12 @@ import { u32 } from "../../kernel/abi/struct.ts";
 import { startSystrap, type SystrapMemory } from "../../native/systrap.ts";
 import { EVENT, type Platform, type PlatformEvents } from "../platform.ts";
 import {
-  ARENA_BYTES,
   ARENA_SLOTS,
   COMMON_BYTES,
   COMMON_TABLE,
   COMMON_XSAVE_BYTES,
   COMMON_XSAVE_MASK,
+  SLOT_BYTES,
   SLOT_VDSO,
   STUB_TEXT,
   STUB_TRAMPOLINE,
@@ -21,7 +21,7 @@ import { PLACE, Placement } from "./placement.ts";
 import { SystrapThread } from "./thread.ts";
 
 /** As ARENAS_MAX in native/src/systrap.rs. */
-export const ARENAS_MAX = 8192;
+const ARENAS_MAX = 8192;
 // Control block words, as in native/src/systrap.rs.
 const EVENTS_MAX = 1024;
 const HOST_EVENTS_MAX = 256;
@@ -93,7 +93,7 @@ export class SystrapPlatform implements Platform {
   onStubDeath: (reason: string) => void = () => {};
 
   constructor() {
-    this.memory = startSystrap(ARENAS_MAX * ARENA_BYTES, C_WORDS, COMMON_BYTES);
+    this.memory = startSystrap(SLOT_BYTES, C_WORDS, COMMON_BYTES);
     this.#controlF64 = new Float64Array(this.memory.control.buffer, 0, C_RESUME / 2);
     const calls = this.memory.calls;
     this.forkFlags = calls.tsv_systrap_fork_flags();
@@ -137,10 +137,16 @@ export class SystrapPlatform implements Platform {
     if (pid < 0) throw new Error(`Cannot start the first stub: errno ${-pid}`);
     space.pid = pid;
     thread.tid = pid;
-    const result = calls.tsv_systrap_await(thread.slot, space.socket, this.commandSpins, START_MILLIS_MAX);
-    if (result < 0) throw new Error(`Cannot start the first stub: it ended or hung (${result})`);
-    this.vdsoAddress = thread.words[SLOT_VDSO >> 2] + thread.words[(SLOT_VDSO >> 2) + 1] * 4294967296;
     return thread;
+  }
+
+  /** Waits until the first stub stands. It is not waited for where it is made: it starts while the kernel is built. */
+  #awaitZygote(): void {
+    const { slot, words, addressSpace } = this.#zygote;
+    const { socket } = addressSpace;
+    const result = this.memory.calls.tsv_systrap_await(slot, socket, this.commandSpins, START_MILLIS_MAX);
+    if (result < 0) throw new Error(`Cannot start the first stub: it ended or hung (${result})`);
+    this.vdsoAddress = words[SLOT_VDSO >> 2] + words[(SLOT_VDSO >> 2) + 1] * 4294967296;
   }
 
   setMarshalling(table: Uint32Array): void {
@@ -149,6 +155,7 @@ export class SystrapPlatform implements Platform {
   }
 
   createAddressSpace(): SystrapThread | number {
+    if (this.vdsoAddress === 0) this.#awaitZygote();
     return this.#zygote.fork();
   }
 

@@ -133,10 +133,10 @@ export class SystrapThread implements GuestThread {
     this.addressSpace = space;
     this.slot = slot;
     this.index = index;
-    const at = slot * SLOT_BYTES;
-    this.words = new Uint32Array(platform.memory.region, at, 1024);
-    this.bytes = new Uint8Array(platform.memory.region, at, SLOT_BYTES);
-    this.#state = new Int32Array(platform.memory.region, at, 1024);
+    const memory = platform.memory.slot(slot);
+    this.words = new Uint32Array(memory, 0, 1024);
+    this.bytes = new Uint8Array(memory);
+    this.#state = new Int32Array(memory, 0, 1024);
     this.window = new SystrapWindow(space, this.bytes, this.words);
   }
 

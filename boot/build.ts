@@ -2,6 +2,7 @@
 // dist/ is moved to as a whole. `deno task build`.
 
 import { buildNative, modified } from "../native/build.ts";
+import { roleArguments, roleEnvironment, RUN } from "./roles.ts";
 
 const ROOT = import.meta.dirname!.replace(/[^/]+$/, "");
 const DIST = `${ROOT}dist`;
@@ -13,6 +14,14 @@ const ROLES: Readonly<Record<string, string>> = {
     `import { runCommandLine } from "${ROOT}boot/cli/main.ts"; Deno.exit(await runCommandLine(Deno.args, "${commit()}"));`,
   sentry: role("sentry", "runSentry"),
   gofer: role("gofer", "runGofer"),
+};
+
+/** What the launcher starts: lines of arguments, and the roles' environment. `{lib}` stands for where dist/lib is by then. */
+const COMMANDS: Readonly<Record<string, readonly string[]>> = {
+  "cli.argv": ["{lib}/deno", ...RUN, "-A", "{lib}/cli.js"],
+  "sentry.argv": roleArguments("{lib}/deno", "{lib}/sentry.js", true),
+  "gofer.argv": roleArguments("{lib}/deno", "{lib}/gofer.js", true),
+  "roles.envp": roleEnvironment("{lib}/libtsvisor_native.so", "{lib}/cache"),
 };
 
 const SOURCES = ["boot", "kernel", "platform", "netstack", "gofer", "native", "main.ts", "deno.json"];
@@ -30,6 +39,9 @@ export async function build(): Promise<string> {
     // One after the other: the first one ever fetches the bundler, and two would do that over each other.
     for (const [role, text] of Object.entries(ROLES)) await bundle(fresh, role, text);
     Deno.copyFileSync(library, `${fresh}/libtsvisor_native.so`);
+    for (const [name, lines] of Object.entries(COMMANDS)) {
+      Deno.writeTextFileSync(`${fresh}/${name}`, lines.map((line) => `${line}\n`).join(""));
+    }
     placeRuntime(`${fresh}/deno`);
     if (modified(LIB) > 0) Deno.renameSync(LIB, `${fresh}/old`);
     Deno.renameSync(fresh, LIB);
@@ -38,7 +50,7 @@ export async function build(): Promise<string> {
     remove(fresh);
     throw error;
   }
-  Deno.copyFileSync(`${ROOT}boot/launcher.sh`, `${launcher}.new`);
+  Deno.copyFileSync(library.replace(/[^/]+$/, "tsvisor"), `${launcher}.new`);
   Deno.chmodSync(`${launcher}.new`, 0o755);
   Deno.renameSync(`${launcher}.new`, launcher);
   return launcher;
@@ -79,7 +91,16 @@ function role(name: string, run: string): string {
 async function bundle(directory: string, role: string, text: string): Promise<void> {
   const entry = `${directory}/${role}.ts`;
   Deno.writeTextFileSync(entry, text);
-  const args = ["--quiet", "--config", `${ROOT}deno.json`, "--code-splitting", "--outdir", directory, entry];
+  const args = [
+    "--quiet",
+    "--config",
+    `${ROOT}deno.json`,
+    "--code-splitting",
+    "--minify",
+    "--outdir",
+    directory,
+    entry,
+  ];
   const output = await new Deno.Command(Deno.execPath(), {
     args: ["bundle", ...args],
     cwd: ROOT,

@@ -11,8 +11,8 @@ export function startRole(run: () => never): void {
   setTimeout(() => setTimeout(run, 0), 0);
 }
 
-/** What the command line gives a role's bundle at `directory` as arguments. */
-export function roleArguments(directory: string): readonly string[] {
+/** What a role's bundle at `directory` is given as arguments; the launcher does the same. */
+export function warmArguments(directory: string): readonly string[] {
   return isWarm(directory) ? [WARM] : [];
 }
 

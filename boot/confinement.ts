@@ -16,7 +16,8 @@ import {
   dieWithParent,
 } from "../native/process.ts";
 import { GOFER_CALLS, packRules, PTRACE_CALLS, SENTRY_CALLS } from "./seccomp_lists.ts";
-import { GOFER_FDS, type GoferConfig, SENTRY_FDS, type SentryConfig } from "./sentry_config.ts";
+import type { SentryConfig } from "./sentry_config.ts";
+import { HELLO, ROLE_FDS } from "./setup.ts";
 
 const NOBODY = 65534;
 /** CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID. (A whiteout needs no MKNOD, and devices are not to be made.) */
@@ -25,16 +26,24 @@ const SETGID = 1 << 6, SETUID = 1 << 7;
 /** Host processes and threads beyond one per guest task: the runtime's threads, spare stubs, ended ones not yet reaped. */
 const SPARE_PROCESSES = 512;
 
-/** The sentry before it makes its first stub: stubs are of the same user, or it could not read their memory. */
-export function confineSentryEarly(config: SentryConfig): void {
-  confineFiles(SENTRY_FDS.firstGofer + config.gofers.length);
+/**
+ * The sentry before it makes its first stub: stubs are of the same user, or it could not read their memory. `hello` is what it
+ * has been told at its start (HELLO); it knows nothing more yet.
+ */
+export function confineSentryEarly(hello: number): void {
+  const isRootless = (hello & HELLO.ROOTLESS) !== 0;
+  confineFiles(ROLE_FDS.first);
   confineRoot(false);
   // What is needed to become nobody is kept until that is done, and goes with it.
-  confineCapabilities(config.isRootless ? 0 : SETGID | SETUID, 0);
-  if (!config.isRootless) confineIds(NOBODY, NOBODY);
+  confineCapabilities(isRootless ? 0 : SETGID | SETUID, 0);
+  if (!isRootless) confineIds(NOBODY, NOBODY);
   confineDumps();
-  if (config.hasUserNamespace) confineProcesses(config.tasksMax + SPARE_PROCESSES);
   dieWithParent();
+}
+
+/** What all processes and threads of the sandbox may be, where they are counted apart from the host's. */
+export function confineSentryProcesses(config: SentryConfig, hello: number): void {
+  if ((hello & HELLO.USER_NAMESPACE) !== 0) confineProcesses(config.tasksMax + SPARE_PROCESSES);
 }
 
 /** The sentry once all is open, before guest code runs. */
@@ -45,8 +54,8 @@ export function confineSentryCalls(config: SentryConfig): void {
 }
 
 /** The gofer before it opens its roots. */
-export function confineGoferFiles(config: GoferConfig): void {
-  confineFiles(GOFER_FDS.firstMount + config.mounts.length);
+export function confineGoferFiles(): void {
+  confineFiles(ROLE_FDS.first);
 }
 
 /** The gofer once its roots are open. */

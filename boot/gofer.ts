@@ -5,24 +5,32 @@ import { nameBytes } from "../gofer/host_tree.ts";
 import { loadGoferCalls } from "../native/gofer_host.ts";
 import { NativeHost } from "../native/host.ts";
 import { confineGofer, confineGoferFiles } from "./confinement.ts";
-import { readJson } from "./descriptors.ts";
-import { GOFER_FDS, type GoferConfig } from "./sentry_config.ts";
+import { copyDescriptor } from "../native/process.ts";
+import { GOFER_FIRST_MOUNT, type GoferConfig } from "./sentry_config.ts";
+import { awaitSetup, ROLE_FDS } from "./setup.ts";
 
 const O_DIRECTORY = 0o200000;
 const O_RDONLY = 0;
+const STDERR = 2;
 
 /** Runs until the sentry is gone. Ends the process. */
 export function runGofer(): never {
   const host = new NativeHost();
   const calls = loadGoferCalls();
   try {
-    const config = readJson(host, GOFER_FDS.config) as GoferConfig;
-    confineGoferFiles(config);
+    confineGoferFiles();
+    const setup = awaitSetup<GoferConfig>(host);
+    if (setup === null) Deno.exit(0);
+    const { config, fds } = setup;
+    copyDescriptor(fds[0], ROLE_FDS.log);
+    copyDescriptor(ROLE_FDS.log, STDERR);
+    host.close(fds[0]);
+    host.close(ROLE_FDS.control);
     const mounts = config.mounts.map((mount, i) => {
       const path = nameBytes(toBytes(mount.path));
       const rootFd = calls.tsv_gofer_tree(path, mount.isRecursive ? 1 : 0, mount.isReadOnly ? 1 : 0);
       if (rootFd < 0) throw new Error(`Cannot open ${mount.path}: errno ${-rootFd}`);
-      return { socket: GOFER_FDS.firstMount + i, rootFd, isReadOnly: mount.isReadOnly };
+      return { socket: fds[GOFER_FIRST_MOUNT + i], rootFd, isReadOnly: mount.isReadOnly };
     });
     confineGofer(config.isLenient);
     const procFd = calls.tsv_gofer_root(nameBytes("/proc/self/fd"), O_RDONLY | O_DIRECTORY);
@@ -30,7 +38,7 @@ export function runGofer(): never {
     serveGofer(host, calls, mounts, procFd);
   } catch (error) {
     const text = new TextEncoder().encode(`Gofer: ${error instanceof Error ? error.stack : error}\n`);
-    host.write(GOFER_FDS.log, text, 0, text.length);
+    host.write(ROLE_FDS.log, text, 0, text.length);
     Deno.exit(1);
   }
   Deno.exit(0);

@@ -3,31 +3,21 @@
 import { errnoName } from "../kernel/abi/errno.ts";
 import { commandLineHost, type NativeHost } from "../native/host.ts";
 import {
-  CLONE_NEWIPC,
-  CLONE_NEWNET,
-  CLONE_NEWNS,
-  CLONE_NEWPID,
-  CLONE_NEWUSER,
-  CLONE_NEWUTS,
   killProcess,
   receiveLater,
   socketPair,
-  SPAWN_AMBIENT,
-  SPAWN_BLOCK_USR1,
-  SPAWN_DIE_WITH_PARENT,
-  SPAWN_NEW_SESSION,
-  SPAWN_NO_NEW_PRIVS,
-  SPAWN_PRIVATE_MOUNTS,
-  SPAWN_TERMINAL,
-  spawnProcess,
+  type StartedRoles,
+  startRoles,
   waitProcess,
 } from "../native/process.ts";
 import { nativeLibraryPath } from "../native/library.ts";
-import { rememberCompiled, roleArguments } from "./code_cache.ts";
-import { jsonDescriptor, sendJson } from "./descriptors.ts";
+import { rememberCompiled, warmArguments } from "./code_cache.ts";
+import { sendJson } from "./descriptors.ts";
 import { memoryOf } from "./host_facts.ts";
 import { MESSAGE_BYTES_MAX, type SentryMessage, StartError } from "./messages.ts";
+import { type Role, roleArguments, roleEnvironment } from "./roles.ts";
 import type { GoferConfig, SentryConfig } from "./sentry_config.ts";
+import { sendSetup } from "./setup.ts";
 
 const SIGKILL = 9;
 /** Between two looks at a sandbox's memory, while it has promised more than it may use. */
@@ -39,7 +29,7 @@ const IS_BUNDLED = import.meta.url.endsWith(".js");
 
 /** What a sandbox is made of. */
 export interface Launch {
-  readonly sentry: Omit<SentryConfig, "hasUserNamespace" | "isRootless">;
+  readonly sentry: SentryConfig;
   readonly gofer: GoferConfig;
   /** Descriptors of the container's stdio. */
   readonly stdio: readonly [number, number, number];
@@ -142,62 +132,97 @@ export class RunningSandbox {
   }
 }
 
-/** Starts gofer and sentry, both at once. */
+/** Starts gofer and sentry, or takes those that the launcher has started, and tells them what to do. */
 export function launch(options: Launch): RunningSandbox {
   const host = commandLineHost();
-  const [control, sentryControl] = socketPair();
-  const connections = options.gofer.mounts.map(() => socketPair());
-  const logFd = openPath(host, options.debugLog === "" ? "/dev/null" : options.debugLog);
-  const nothing = openPath(host, "/dev/null");
-  const isRoot = Deno.uid() === 0;
-  const goferConfig = jsonDescriptor(host, options.gofer);
-  const spawned: number[] = [nothing, logFd, goferConfig, sentryControl, ...connections.flat()];
-  const servers = connections.map(([, server]) => server);
-  const gofer = spawnRole({
-    role: "gofer",
-    fds: [nothing, nothing, logFd, goferConfig, logFd, ...servers],
-    ids: isRoot ? "" : callerIds(options.isRootInside),
-    moreFlags: 0,
-  });
-  const clients = connections.map(([client]) => client);
-  const startSentry = (hasUserNamespace: boolean): number => {
-    const ids = !hasUserNamespace ? "" : isRoot ? ROOT_AND_NOBODY : callerIds(options.isRootInside);
-    const sentryConfig = jsonDescriptor(host, { ...options.sentry, hasUserNamespace, isRootless: !isRoot });
-    spawned.push(sentryConfig);
-    return spawnRole({
-      role: "sentry",
-      fds: [...options.stdio, sentryConfig, sentryControl, logFd, ...clients],
-      ids,
-      moreFlags: options.sentry.process.terminal?.isOwn === true ? SPAWN_TERMINAL : 0,
+  const roles = takeStarted(options) ?? start(options);
+  const sandbox = new RunningSandbox(host, roles.sentry, roles.gofer, roles.control);
+  const opened: number[] = [roles.goferControl];
+  try {
+    const connections = options.gofer.mounts.map(() => {
+      const pair = socketPair();
+      opened.push(...pair);
+      return pair;
     });
-  };
-  let sentry = gofer < 0 ? gofer : startSentry(true);
-  // A host may forbid user namespaces even to root; the others hold without.
-  if (gofer > 0 && sentry < 0 && isRoot) sentry = startSentry(false);
-  for (const fd of spawned) host.close(fd);
-  if (sentry < 0) {
-    host.close(control);
-    if (gofer > 0) {
-      killProcess(gofer, SIGKILL);
-      waitProcess(gofer, true);
-    }
-    const reason = isRoot
-      ? errnoName(-sentry)
-      : `the caller is not root, and the host lets it have no user namespace (${errnoName(-sentry)})`;
-    throw new StartError(`Cannot start the sandbox's processes: ${reason}`, 128);
+    const logFd = openPath(host, options.debugLog === "" ? "/dev/null" : options.debugLog);
+    opened.push(logFd);
+    if (options.oomScoreAdj !== null) setOomScore([roles.sentry, roles.gofer], options.oomScoreAdj);
+    sendSetup(host, roles.goferControl, options.gofer, [logFd, ...connections.map(([, server]) => server)]);
+    const clients = connections.map(([client]) => client);
+    sendSetup(host, roles.control, options.sentry, [...options.stdio, logFd, ...clients]);
+  } catch (error) {
+    sandbox.kill();
+    throw error;
+  } finally {
+    for (const fd of opened) host.close(fd);
   }
-  const score = options.oomScoreAdj;
-  if (score !== null) setOomScore([sentry, gofer], score);
-  return new RunningSandbox(host, sentry, gofer, control);
+  return sandbox;
 }
 
-/** uid_map and gid_map of a sentry that root starts: it becomes nobody, who exists outside and may do nothing there. */
-const ROOT_AND_NOBODY = "0 0 1\n65534 65534 1\n\x000 0 1\n65534 65534 1\n";
+/** Set by the launcher (native/launcher): pids and sockets of what it has started, and whether root is root inside. */
+const STARTED = "TSVISOR_STARTED";
 
-/** The same for a caller who is not root: the one user there is; root inside, or under its own number. */
-function callerIds(isRootInside: boolean): string {
-  const uid = Deno.uid()!, gid = Deno.gid()!;
-  return `${isRootInside ? 0 : uid} ${uid} 1\n\0${isRootInside ? 0 : gid} ${gid} 1\n`;
+/** What the launcher has started, if it is what `options` needs; otherwise it is ended. */
+function takeStarted(options: Launch): StartedRoles | null {
+  const roles = started();
+  if (roles === null) return null;
+  if (roles.isRootInside === options.isRootInside && !hasOwnTerminal(options)) return roles;
+  end(roles);
+  return null;
+}
+
+/** Ends what the launcher has started and nobody has taken. */
+export function endStarted(): void {
+  const roles = started();
+  if (roles !== null) end(roles);
+}
+
+/** Once: whoever asks has them. */
+function started(): StartedRoles & { readonly isRootInside: boolean } | null {
+  const text = Deno.env.get(STARTED);
+  if (text === undefined) return null;
+  Deno.env.delete(STARTED);
+  const [sentry, gofer, control, goferControl, isRootInside] = text.split(" ").map(Number);
+  return { sentry, gofer, control, goferControl, isRootInside: isRootInside === 1 };
+}
+
+function end(roles: StartedRoles): void {
+  const host = commandLineHost();
+  const pids = [roles.sentry, roles.gofer];
+  for (const pid of pids) killProcess(pid, SIGKILL);
+  for (const pid of pids) waitProcess(pid, true);
+  host.close(roles.control);
+  host.close(roles.goferControl);
+}
+
+function hasOwnTerminal(options: Launch): boolean {
+  return options.sentry.process.terminal?.isOwn === true;
+}
+
+function start(options: Launch): StartedRoles {
+  const roles = startRoles({
+    sentry: roleCommand("sentry"),
+    gofer: roleCommand("gofer"),
+    environment: roleEnvironment(nativeLibraryPath(), denoDirectory()),
+    isRootInside: options.isRootInside,
+    terminal: hasOwnTerminal(options) ? options.stdio[0] : -1,
+  });
+  if (typeof roles !== "number") return roles;
+  const reason = Deno.uid() === 0
+    ? errnoName(-roles)
+    : `the caller is not root, and the host lets it have no user namespace (${errnoName(-roles)})`;
+  throw new StartError(`Cannot start the sandbox's processes: ${reason}`, 128);
+}
+
+/** Bundled there is a file per role beside the command line's; in a checkout main.ts is all of them. */
+function roleCommand(role: Role): string[] {
+  const entry = DIRECTORY + (IS_BUNDLED ? `${role}.js` : "../main.ts");
+  const own = IS_BUNDLED ? warmArguments(DIRECTORY) : [`--role=${role}`];
+  return [...roleArguments(Deno.execPath(), entry, IS_BUNDLED), ...own];
+}
+
+function denoDirectory(): string {
+  return Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME") ?? "/root"}/.cache/deno`;
 }
 
 /** The guests' processes inherit it from the sentry. A score below the caller's own needs rights that it may not have. */
@@ -215,58 +240,4 @@ function openPath(host: NativeHost, path: string): number {
   const fd = host.openForAppend(path);
   if (fd < 0) throw new StartError(`Cannot open ${path}: ${errnoName(-fd)}`, 128);
   return fd;
-}
-
-interface RoleStart {
-  readonly role: "sentry" | "gofer";
-  readonly fds: readonly number[];
-  /** Ids of its user namespace; "" = it has none. */
-  readonly ids: string;
-  readonly moreFlags: number;
-}
-
-const NAMESPACES = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
-
-/** Starts ourselves as `role` with permissions of its own: FFI of our library, nothing else (see confinement.ts). */
-function spawnRole({ role, fds, ids, moreFlags }: RoleStart): number {
-  const library = nativeLibraryPath();
-  // Bundled there is a file per role beside the command line's; in a checkout main.ts is all of them.
-  const entry = DIRECTORY + (IS_BUNDLED ? `${role}.js` : "../main.ts");
-  const argv = [
-    Deno.execPath(),
-    "run",
-    "--quiet",
-    "--no-prompt",
-    "--no-config",
-    "--no-lock",
-    "--no-remote",
-    "--no-npm",
-    "--no-check",
-    // Pointers to shared memory need the FFI permission whole; see docs/DECISIONS.md.
-    "--allow-ffi",
-    "--allow-env=TSVISOR_NATIVE",
-    // Compiled whole where the code is kept: then no function is compiled while a guest waits.
-    `--v8-flags=--single-threaded-gc,--max-heap-size=2048${IS_BUNDLED ? ",--no-lazy" : ""}`,
-    entry,
-    ...(IS_BUNDLED ? roleArguments(DIRECTORY) : [`--role=${role}`]),
-  ];
-  const env: Record<string, string> = {
-    PATH: "/usr/bin:/bin",
-    // Without one Deno asks the user database and reads what it finds there.
-    HOME: "/nonexistent",
-    DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME") ?? "/root"}/.cache/deno`,
-    DENO_NO_UPDATE_CHECK: "1",
-    NO_COLOR: "1",
-    TSVISOR_NATIVE: library,
-  };
-  const flags = SPAWN_NEW_SESSION | SPAWN_DIE_WITH_PARENT | SPAWN_BLOCK_USR1 | SPAWN_PRIVATE_MOUNTS |
-    SPAWN_NO_NEW_PRIVS | (ids === "" ? 0 : SPAWN_AMBIENT) | moreFlags;
-  return spawnProcess({
-    argv,
-    env,
-    fds,
-    namespaces: NAMESPACES | (ids === "" ? 0 : CLONE_NEWUSER),
-    flags,
-    ids,
-  });
 }

@@ -49,12 +49,17 @@ import type { Host, Platform } from "../platform/platform.ts";
 import * as CAPABILITY from "../kernel/abi/task.ts";
 import { StartError } from "./messages.ts";
 import { addMounts, mountPoint } from "./mounts.ts";
-import { type ProcessConfig, SENTRY_FDS, type SentryConfig, type TerminalConfig } from "./sentry_config.ts";
+import type { ProcessConfig, SentryConfig, TerminalConfig } from "./sentry_config.ts";
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** The kernel of `config` with its init task ready to run. Throws StartError with one sentence for the user. */
-export function loadContainer(config: SentryConfig, host: Host, platform: Platform): Kernel {
+/** The kernel of `config` with its init task ready to run; `goferSockets` are its connections. Throws StartError with one sentence for the user. */
+export function loadContainer(
+  config: SentryConfig,
+  goferSockets: readonly number[],
+  host: Host,
+  platform: Platform,
+): Kernel {
   const limits = { tasksMax: config.tasksMax, memoryBytesMax: config.memoryBytesMax };
   const clock = new HostClock(host);
   const kernel = new Kernel(
@@ -69,7 +74,7 @@ export function loadContainer(config: SentryConfig, host: Host, platform: Platfo
   kernel.hardware = { hwcap: config.host.hwcap, hwcap2: config.host.hwcap2, minSignalStackBytes: 3632 };
   kernel.cpuinfo = config.host.cpuinfo;
 
-  const gofers = connectGofers(config, host, kernel);
+  const gofers = connectGofers(config, goferSockets, host, kernel);
   const rootFs = rootFilesystem(config, kernel, gofers);
   const rootMount = newMount(rootFs, "none", config.root.isReadOnly ? MS_RDONLY | MS_RELATIME : MS_RELATIME);
   const mounts = new MountNamespace(rootMount);
@@ -89,9 +94,14 @@ export function loadContainer(config: SentryConfig, host: Host, platform: Platfo
   return kernel;
 }
 
-function connectGofers(config: SentryConfig, host: Host, kernel: Kernel): GoferFilesystem[] {
+function connectGofers(
+  config: SentryConfig,
+  sockets: readonly number[],
+  host: Host,
+  kernel: Kernel,
+): GoferFilesystem[] {
   return config.gofers.map((gofer, i) => {
-    const client = new GoferClient(host, SENTRY_FDS.firstGofer + i, kernel.platform.ownCpu);
+    const client = new GoferClient(host, sockets[i], kernel.platform.ownCpu);
     client.onLost = (reason) => {
       kernel.notice(reason);
       kernel.exitStatus = 128 << 8;

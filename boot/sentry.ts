@@ -13,11 +13,13 @@ import { watchHostFd } from "../kernel/task/host_fds.ts";
 import { onMemoryMeasured, watchMemory } from "../kernel/task/memory_pressure.ts";
 import { runLoop } from "../kernel/task/run_loop.ts";
 import { createPlatform } from "../platform/probe.ts";
-import { confineSentryCalls, confineSentryEarly } from "./confinement.ts";
-import { readJson, sendJson } from "./descriptors.ts";
+import { copyDescriptor } from "../native/process.ts";
+import { confineSentryCalls, confineSentryEarly, confineSentryProcesses } from "./confinement.ts";
+import { sendJson } from "./descriptors.ts";
 import { loadContainer } from "./loader.ts";
 import { type CliMessage, MESSAGE_BYTES_MAX, StartError } from "./messages.ts";
-import { SENTRY_FDS, type SentryConfig } from "./sentry_config.ts";
+import { SENTRY_FIRST_GOFER, type SentryConfig } from "./sentry_config.ts";
+import { awaitHello, awaitSetup, HELLO, ROLE_FDS } from "./setup.ts";
 
 const POLLIN = 1;
 const STDIO = [0, 1, 2];
@@ -27,25 +29,41 @@ export function runSentry(): never {
   const host = new NativeHost();
   const log = (text: string) => {
     const bytes = new TextEncoder().encode(`${text}\n`);
-    host.write(SENTRY_FDS.log, bytes, 0, bytes.length);
+    host.write(ROLE_FDS.log, bytes, 0, bytes.length);
   };
   let shutdown = () => {};
   try {
-    const config = readJson(host, SENTRY_FDS.config) as SentryConfig;
-    confineSentryEarly(config);
-    const platform = createPlatform(config.platform, log);
-    shutdown = () => platform.shutdown();
+    const hello = awaitHello(host);
+    if (hello === null) Deno.exit(0);
+    // All that needs no configuration comes first: the command line is reading it meanwhile.
+    confineSentryEarly(hello);
+    let platform = (hello & HELLO.SYSTRAP) === 0 ? null : createPlatform("systrap", log);
     const table = new SyscallTable(FAMILIES);
+    const marshalling = marshallingOf(table);
+    const setup = awaitSetup<SentryConfig>(host);
+    if (setup === null) {
+      platform?.shutdown();
+      Deno.exit(0);
+    }
+    const { config, fds } = setup;
+    for (const [i, fd] of [...STDIO, ROLE_FDS.log].entries()) {
+      copyDescriptor(fds[i], fd);
+      host.close(fds[i]);
+    }
+    confineSentryProcesses(config, hello);
     const unknown = config.straceCalls.find((name) => !table.specs.some((named) => named?.name === name));
     if (unknown !== undefined) throw new StartError(`--strace-syscalls: there is no call "${unknown}"`, 128);
-    platform.setMarshalling(marshallingOf(table));
-    const kernel = loadContainer(config, host, platform);
+    platform ??= createPlatform(config.platform, log);
+    const made = platform;
+    shutdown = () => made.shutdown();
+    platform.setMarshalling(marshalling);
+    const kernel = loadContainer(config, fds.slice(SENTRY_FIRST_GOFER), host, platform);
     kernel.log = log;
     if (config.strace) kernel.straceSink = log;
     listenToCli(kernel, host);
     reportLimits(kernel, host);
     if (config.process.terminal?.isOwn === true) listenToTerminal(kernel, host);
-    sendJson(host, SENTRY_FDS.control, { kind: "ready" });
+    sendJson(host, ROLE_FDS.control, { kind: "ready" });
     confineSentryCalls(config);
     const status = runLoop(
       kernel,
@@ -55,13 +73,13 @@ export function runSentry(): never {
     );
     kernel.hostConsole?.drain();
     shutdown();
-    sendJson(host, SENTRY_FDS.control, { kind: "exit", status });
+    sendJson(host, ROLE_FDS.control, { kind: "exit", status });
   } catch (error) {
     shutdown();
     const isStart = error instanceof StartError;
     const message = error instanceof Error ? error.message : String(error);
     if (!isStart) log(`Failed: ${message}`);
-    sendJson(host, SENTRY_FDS.control, { kind: "failed", message, code: isStart ? error.code : 128 });
+    sendJson(host, ROLE_FDS.control, { kind: "failed", message, code: isStart ? error.code : 128 });
     Deno.exit(1);
   }
   Deno.exit(0);
@@ -71,8 +89,8 @@ export function runSentry(): never {
 function listenToCli(kernel: Kernel, host: NativeHost): void {
   const bytes = new Uint8Array(MESSAGE_BYTES_MAX);
   const fds = new Int32Array(1);
-  watchHostFd(kernel, SENTRY_FDS.control, POLLIN, () => {
-    const n = host.receiveMessage(SENTRY_FDS.control, bytes, 0, bytes.length, fds, 0);
+  watchHostFd(kernel, ROLE_FDS.control, POLLIN, () => {
+    const n = host.receiveMessage(ROLE_FDS.control, bytes, 0, bytes.length, fds, 0);
     for (let i = 0; i < host.receivedFds; i++) host.close(fds[i]);
     if (n <= 0) {
       kernel.exitStatus = 9;
@@ -98,9 +116,9 @@ function reportLimits(kernel: Kernel, host: NativeHost): void {
     if (told.has(message) || told.size >= NOTICES_MAX) return;
     told.add(message);
     kernel.log(message);
-    sendJson(host, SENTRY_FDS.control, { kind: "notice", message });
+    sendJson(host, ROLE_FDS.control, { kind: "notice", message });
   };
-  kernel.memory.onChange = (isWanted) => sendJson(host, SENTRY_FDS.control, { kind: "measure", isWanted });
+  kernel.memory.onChange = (isWanted) => sendJson(host, ROLE_FDS.control, { kind: "measure", isWanted });
   watchMemory(kernel);
 }
 

@@ -1,11 +1,6 @@
 // What the CLI hands to a sentry: everything it needs to start a container, as JSON in a memfd. The CLI has checked it
 // against the schemas; the sentry takes it as it is, since both are ours and the descriptor is sealed by being private.
 
-/** Numbers of the sentry's inherited descriptors: 0..2 are the container's stdio. */
-export const SENTRY_FDS = { config: 3, control: 4, log: 5, firstGofer: 6 } as const;
-/** The same for the gofer. */
-export const GOFER_FDS = { config: 3, log: 4, firstMount: 5 } as const;
-
 export interface MountConfig {
   readonly destination: string;
   /** "bind", "tmpfs", "proc", "sysfs", "devpts", "mqueue", "devtmpfs", "cgroup". */
@@ -74,11 +69,12 @@ export interface SentryConfig {
   readonly memoryBytesMax: number;
   readonly host: { readonly cpuinfo: string; readonly hwcap: number; readonly hwcap2: number };
   readonly isLenient: boolean;
-  /** Its user namespace is its own: what is counted by user there, is the sandbox's alone. */
-  readonly hasUserNamespace: boolean;
-  /** The caller is not root: the sentry has one user id only and cannot become nobody. */
-  readonly isRootless: boolean;
 }
+
+/** What goes to the sentry with it: stdin, stdout, stderr, log, and the gofer connections in their order. */
+export const SENTRY_FIRST_GOFER = 4;
+/** The same for the gofer: log, and its ends of the connections. */
+export const GOFER_FIRST_MOUNT = 1;
 
 export interface GoferConfig {
   /** What each connection serves; with the host's mounts below it where it is recursive. */

@@ -2,7 +2,7 @@
 
 const HERE = `${import.meta.dirname}/`;
 const LIBRARY = `${HERE}target/release/libtsvisor_native.so`;
-const SOURCES = [`${HERE}src`, `${HERE}stub`, `${HERE}Cargo.toml`, `${HERE}build.rs`];
+const SOURCES = [`${HERE}src`, `${HERE}launcher`, `${HERE}stub`, `${HERE}Cargo.toml`, `${HERE}build.rs`];
 
 /** Path of the library, built if need be. Throws one line when that fails; cargo's own words stand on stderr. */
 export function buildNative(): string {

@@ -3,10 +3,11 @@
 import { nativeLibraryPath, openLibrary } from "./library.ts";
 
 const symbols = {
-  tsv_spawn: {
-    parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32", "u32", "u32", "buffer", "u32"],
+  tsv_start_roles: {
+    parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32", "u32", "i32", "buffer"],
     result: "i32",
   },
+  tsv_copy_to: { parameters: ["i32", "i32"], result: "i32" },
   tsv_wait: { parameters: ["i32", "i32"], result: "i32" },
   tsv_kill: { parameters: ["i32", "i32"], result: "i32" },
   tsv_borrow: { parameters: ["i32", "i32"], result: "i32" },
@@ -31,56 +32,52 @@ const waitSymbols = {
 
 const native = openLibrary(symbols);
 
-export const CLONE_NEWNS = 0x20000;
-export const CLONE_NEWUTS = 0x4000000;
-export const CLONE_NEWIPC = 0x8000000;
-export const CLONE_NEWUSER = 0x10000000;
-export const CLONE_NEWPID = 0x20000000;
-export const CLONE_NEWNET = 0x40000000;
-
-/** FLAG_ values of spawn.rs. */
-export const SPAWN_NEW_SESSION = 1;
-export const SPAWN_DIE_WITH_PARENT = 2;
-export const SPAWN_BLOCK_USR1 = 4;
-export const SPAWN_PRIVATE_MOUNTS = 8;
-export const SPAWN_NO_NEW_PRIVS = 16;
-export const SPAWN_TERMINAL = 32;
-export const SPAWN_AMBIENT = 64;
-
-export interface SpawnOptions {
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  /** Descriptor i of the child is fds[i] of ours; nothing else is inherited. */
-  readonly fds: readonly number[];
-  /** CLONE_NEW* bits. */
-  readonly namespaces: number;
-  /** SPAWN_ bits. */
-  readonly flags: number;
-  /** Lines of uid_map and gid_map, with CLONE_NEWUSER. */
-  readonly ids: string;
+export interface StartOptions {
+  /** Arguments of the runtime for each role. */
+  readonly sentry: readonly string[];
+  readonly gofer: readonly string[];
+  /** NAME=VALUE, for both. */
+  readonly environment: readonly string[];
+  /** How a caller that is not root sees its files inside: as root's, or as its own. */
+  readonly isRootInside: boolean;
+  /** A terminal of nobody that becomes the sentry's controlling one; -1 = none. */
+  readonly terminal: number;
 }
 
-/** Starts a process; its pid, or -errno. An exec that fails ends it with 127. */
-export function spawnProcess(options: SpawnOptions): number {
-  const encoder = new TextEncoder();
-  const argv = encoder.encode(options.argv.map((text) => `${text}\0`).join(""));
-  const envp = encoder.encode(
-    Object.entries(options.env).map(([name, value]) => `${name}=${value}\0`).join(""),
+/** Sentry and gofer: pids, and our ends of their sockets. */
+export interface StartedRoles {
+  readonly sentry: number;
+  readonly gofer: number;
+  readonly control: number;
+  readonly goferControl: number;
+}
+
+/** Starts both, in namespaces of their own, or none: -errno. A program that cannot be run ends its process with 127. */
+export function startRoles(options: StartOptions): StartedRoles | number {
+  const strings = (list: readonly string[]) =>
+    new TextEncoder().encode(list.map((text) => `${text}\0`).join(""));
+  const sentry = strings(options.sentry), gofer = strings(options.gofer);
+  const environment = strings(options.environment);
+  const result = new Int32Array(4);
+  const failure = native.tsv_start_roles(
+    sentry,
+    sentry.length,
+    gofer,
+    gofer.length,
+    environment,
+    environment.length,
+    options.isRootInside ? 1 : 0,
+    options.terminal,
+    result,
   );
-  const fds = Int32Array.from(options.fds);
-  const ids = encoder.encode(options.ids);
-  return native.tsv_spawn(
-    argv,
-    argv.length,
-    envp,
-    envp.length,
-    fds,
-    fds.length,
-    options.namespaces,
-    options.flags,
-    ids,
-    ids.length,
-  );
+  if (failure < 0) return failure;
+  return { sentry: result[0], gofer: result[1], control: result[2], goferControl: result[3] };
+}
+
+/** Makes number `to` the same descriptor as `from`, in the place of what is there. */
+export function copyDescriptor(from: number, to: number): void {
+  const result = native.tsv_copy_to(from, to);
+  if (result < 0) throw new Error(`Cannot copy descriptor ${from} to ${to}: errno ${-result}`);
 }
 
 /** Status of an ended child, -EAGAIN (11) while it lives when `mayWait` is false, -errno. */

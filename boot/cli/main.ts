@@ -1,5 +1,6 @@
 // The command line: global flags, the command, errors as one line. Commands stand in files of their own; see commands.ts.
 
+import { endStarted } from "../launch.ts";
 import { StartError } from "../messages.ts";
 import { OCI_VERSION, VERSION } from "../version.ts";
 import { COMMANDS } from "./commands.ts";
@@ -23,6 +24,8 @@ export async function runCommandLine(argv: readonly string[], commit = "unknown"
     return await run(name, rest, flags);
   } catch (error) {
     return report(error, flags);
+  } finally {
+    endStarted();
   }
 }
 

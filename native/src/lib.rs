@@ -4,6 +4,8 @@
 mod slot;
 mod gofer_host;
 mod host;
+mod process;
+mod roles;
 mod spawn;
 mod terminal;
 mod capabilities;

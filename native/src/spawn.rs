@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 /// Descriptors handed to a child at most.
-const FDS_MAX: usize = 128;
+const FDS_MAX: usize = 8;
 /// Strings of argv and envp together at most.
 const STRINGS_MAX: usize = 4096;
 
@@ -22,34 +22,29 @@ struct Start {
 }
 
 /// The child is in a session of its own: the caller's terminal does not signal it.
-const FLAG_NEW_SESSION: u32 = 1;
+pub const FLAG_NEW_SESSION: u32 = 1;
 /// It dies with the thread that made it.
-const FLAG_DIE_WITH_PARENT: u32 = 2;
+pub const FLAG_DIE_WITH_PARENT: u32 = 2;
 /// SIGUSR1 stays blocked: Deno opens its inspector on it.
-const FLAG_BLOCK_USR1: u32 = 4;
+pub const FLAG_BLOCK_USR1: u32 = 4;
 /// Mounts it makes stay its own (with CLONE_NEWNS).
-const FLAG_PRIVATE_MOUNTS: u32 = 8;
-const FLAG_NO_NEW_PRIVS: u32 = 16;
+pub const FLAG_PRIVATE_MOUNTS: u32 = 8;
+pub const FLAG_NO_NEW_PRIVS: u32 = 16;
 /// Descriptor 0 is a terminal of nobody and becomes its controlling terminal: SIGWINCH stays blocked, to be read from a
 /// descriptor; a hang-up does not end it (with FLAG_NEW_SESSION).
-const FLAG_TERMINAL: u32 = 32;
+pub const FLAG_TERMINAL: u32 = 32;
 /// It keeps the capabilities it has in its new user namespace although it is not root there.
-const FLAG_AMBIENT: u32 = 64;
+pub const FLAG_AMBIENT: u32 = 64;
 
-fn strings(buffer: *const u8, length: u32, pointers: &mut Vec<*const libc::c_char>) -> bool {
-    let mut at = 0usize;
-    // SAFETY: `buffer` has `length` bytes and ends with a NUL (process.ts).
-    unsafe {
-        while at < length as usize {
-            if pointers.len() >= STRINGS_MAX {
-                return false;
-            }
-            pointers.push(buffer.add(at) as *const libc::c_char);
-            while *buffer.add(at) != 0 {
-                at += 1;
-            }
-            at += 1;
+fn strings(buffer: &[u8], pointers: &mut Vec<*const libc::c_char>) -> bool {
+    if buffer.last().is_some_and(|&last| last != 0) {
+        return false;
+    }
+    for text in buffer.split_inclusive(|&byte| byte == 0) {
+        if pointers.len() >= STRINGS_MAX {
+            return false;
         }
+        pointers.push(text.as_ptr() as *const libc::c_char);
     }
     pointers.push(std::ptr::null());
     true
@@ -58,24 +53,9 @@ fn strings(buffer: *const u8, length: u32, pointers: &mut Vec<*const libc::c_cha
 /// Starts argv[0] with argv and envp (NUL-terminated strings one after the other), fds[i] as descriptor i, in new
 /// namespaces `clone_flags`; with CLONE_NEWUSER `ids` is what goes into uid_map and, after a NUL, into gid_map.
 /// Gives back its pid, or -errno of the clone or of the map; an exec that fails ends the child with 127.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_spawn(
-    argv: *const u8,
-    argv_length: u32,
-    envp: *const u8,
-    envp_length: u32,
-    fds: *const i32,
-    count: u32,
-    clone_flags: u32,
-    flags: u32,
-    ids: *const u8,
-    ids_length: u32,
-) -> i32 {
+pub fn spawn(argv: &[u8], envp: &[u8], fds: &[i32], clone_flags: u32, flags: u32, ids: &[u8]) -> i32 {
     let (mut argv_list, mut envp_list) = (Vec::new(), Vec::new());
-    if !strings(argv, argv_length, &mut argv_list)
-        || !strings(envp, envp_length, &mut envp_list)
-        || count as usize > FDS_MAX
-    {
+    if !strings(argv, &mut argv_list) || !strings(envp, &mut envp_list) || argv.is_empty() || fds.len() > FDS_MAX {
         return -libc::E2BIG;
     }
     let mut mapped = [-1; 2];
@@ -87,14 +67,12 @@ pub extern "C" fn tsv_spawn(
     let mut start = Start {
         argv: argv_list.as_ptr(),
         envp: envp_list.as_ptr(),
-        fds,
-        count: count as usize,
+        fds: fds.as_ptr(),
+        count: fds.len(),
         flags,
         mapped: mapped[0],
         mapped_writer: mapped[1],
     };
-    // SAFETY: `ids` has that many bytes (process.ts).
-    let ids = unsafe { std::slice::from_raw_parts(ids, ids_length as usize) };
     let pid_of_child = AtomicI32::new(0);
     let mut stack = vec![0u128; 8192];
     let mut pid = 0;
@@ -125,7 +103,8 @@ pub extern "C" fn tsv_spawn(
     }
     if pid > 0 && map_result < 0 {
         // The child has ended without running the program.
-        tsv_wait(pid, 0);
+        // SAFETY: reaps a child of ours.
+        unsafe { libc::waitpid(pid, null_mut(), 0) };
         return map_result;
     }
     pid
@@ -256,54 +235,4 @@ unsafe fn keep_capabilities() -> bool {
         }
     }
     true
-}
-
-/// waitpid of a child: its status, -EAGAIN while it lives (with WNOHANG in options), -errno.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_wait(pid: i32, options: i32) -> i32 {
-    let mut status = 0;
-    // SAFETY: writes one int.
-    match unsafe { libc::waitpid(pid, &mut status, options) } {
-        0 => -libc::EAGAIN,
-        n if n < 0 => -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::ECHILD),
-        _ => status,
-    }
-}
-
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_kill(pid: i32, signal: i32) -> i32 {
-    // SAFETY: passes no memory.
-    if unsafe { libc::kill(pid, signal) } < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { 0 }
-}
-
-/// A copy of descriptor `fd` of process `pid` (pidfd_getfd(2)), or -errno.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_borrow(pid: i32, fd: i32) -> i32 {
-    // SAFETY: passes no memory; the pidfd is closed again.
-    unsafe {
-        let process = libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32;
-        if process < 0 {
-            return -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::ESRCH);
-        }
-        let copy = libc::syscall(libc::SYS_pidfd_getfd, process, fd, 0) as i32;
-        let error = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EBADF);
-        libc::close(process);
-        if copy < 0 { -error } else { copy }
-    }
-}
-
-/// A connected pair of SOCK_SEQPACKET sockets, close-on-exec.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_socketpair(pair: *mut i32) -> i32 {
-    // SAFETY: `pair` holds two i32.
-    let result =
-        unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, pair) };
-    if result < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { 0 }
-}
-
-/// The process dies with the thread that made it; needed again after a change of ids, which clears it.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_die_with_parent() -> i32 {
-    // SAFETY: passes no memory.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }
 }

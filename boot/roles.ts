@@ -1,0 +1,43 @@
+// How the internal roles are started: the runtime's arguments and environment. The command line uses them where it starts a
+// role itself; boot/build.ts writes them into dist/lib for the launcher.
+
+export type Role = "sentry" | "gofer";
+
+/** Of the runtime, for every process of ours: it asks nobody, looks for no configuration, fetches nothing. */
+export const RUN = [
+  "run",
+  "--quiet",
+  "--no-prompt",
+  "--no-config",
+  "--no-lock",
+  "--no-remote",
+  "--no-npm",
+  "--no-check",
+] as const;
+
+/** Starts `entry` as a role with permissions of its own: FFI and the name of our library (see confinement.ts). */
+export function roleArguments(deno: string, entry: string, isBundled: boolean): string[] {
+  return [
+    deno,
+    ...RUN,
+    // Pointers to shared memory need the FFI permission whole; see docs/DECISIONS.md.
+    "--allow-ffi",
+    "--allow-env=TSVISOR_NATIVE",
+    // Compiled whole where the code is kept: then no function is compiled while a guest waits.
+    `--v8-flags=--single-threaded-gc,--max-heap-size=2048${isBundled ? ",--no-lazy" : ""}`,
+    entry,
+  ];
+}
+
+/** Nothing of the caller's. */
+export function roleEnvironment(library: string, denoDirectory: string): string[] {
+  return [
+    "PATH=/usr/bin:/bin",
+    // Without one Deno asks the user database and reads what it finds there.
+    "HOME=/nonexistent",
+    `DENO_DIR=${denoDirectory}`,
+    "DENO_NO_UPDATE_CHECK=1",
+    "NO_COLOR=1",
+    `TSVISOR_NATIVE=${library}`,
+  ];
+}

@@ -1,0 +1,95 @@
+//! What the command line does with processes: starting the roles, waiting, signals, descriptors of another.
+
+use crate::roles::{self, Options, Program};
+
+/// Starts sentry and gofer with the programs `sentry` and `gofer` (argv) and `envp`: NUL-terminated strings one after the
+/// other. `is_root_inside` and `terminal`: see roles::Options. Writes pid of the sentry, of the gofer, our ends of their
+/// sockets to `result`. -errno when the host refuses.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_start_roles(
+    sentry: *const u8,
+    sentry_length: u32,
+    gofer: *const u8,
+    gofer_length: u32,
+    envp: *const u8,
+    envp_length: u32,
+    is_root_inside: u32,
+    terminal: i32,
+    result: *mut i32,
+) -> i32 {
+    // SAFETY: buffers have these lengths, `result` four words (process.ts).
+    unsafe {
+        let envp = std::slice::from_raw_parts(envp, envp_length as usize);
+        let sentry = Program { argv: std::slice::from_raw_parts(sentry, sentry_length as usize), envp };
+        let gofer = Program { argv: std::slice::from_raw_parts(gofer, gofer_length as usize), envp };
+        let options = Options { is_root_inside: is_root_inside != 0, is_systrap: false, terminal };
+        match roles::start(&sentry, &gofer, &options) {
+            Err(error) => error,
+            Ok(started) => {
+                for (i, word) in
+                    [started.sentry, started.gofer, started.control, started.gofer_control].into_iter().enumerate()
+                {
+                    *result.add(i) = word;
+                }
+                0
+            }
+        }
+    }
+}
+
+/// waitpid of a child: its status, -EAGAIN while it lives (with WNOHANG in options), -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_wait(pid: i32, options: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: writes one int.
+    match unsafe { libc::waitpid(pid, &mut status, options) } {
+        0 => -libc::EAGAIN,
+        n if n < 0 => -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::ECHILD),
+        _ => status,
+    }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_kill(pid: i32, signal: i32) -> i32 {
+    // SAFETY: passes no memory.
+    if unsafe { libc::kill(pid, signal) } < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { 0 }
+}
+
+/// A copy of descriptor `fd` of process `pid` (pidfd_getfd(2)), or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_borrow(pid: i32, fd: i32) -> i32 {
+    // SAFETY: passes no memory; the pidfd is closed again.
+    unsafe {
+        let process = libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32;
+        if process < 0 {
+            return -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::ESRCH);
+        }
+        let copy = libc::syscall(libc::SYS_pidfd_getfd, process, fd, 0) as i32;
+        let error = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EBADF);
+        libc::close(process);
+        if copy < 0 { -error } else { copy }
+    }
+}
+
+/// A connected pair of SOCK_SEQPACKET sockets, close-on-exec.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_socketpair(pair: *mut i32) -> i32 {
+    // SAFETY: `pair` holds two i32.
+    let result =
+        unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, pair) };
+    if result < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { 0 }
+}
+
+/// The process dies with the thread that made it; needed again after a change of ids, which clears it.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_die_with_parent() -> i32 {
+    // SAFETY: passes no memory.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }
+}
+
+/// Descriptor `to` becomes what `from` is. -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_copy_to(from: i32, to: i32) -> i32 {
+    // SAFETY: passes no memory.
+    if unsafe { libc::dup2(from, to) } < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EBADF) } else { 0 }
+}

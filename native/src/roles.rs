@@ -1,0 +1,144 @@
+//! Starts the two processes of a sandbox, sentry and gofer, in namespaces of their own, each with one socket on which it
+//! hears later what it is to do. The launcher does so before the command line has read a word of its arguments, and the
+//! command line itself where no launcher has.
+
+use crate::spawn;
+
+/// argv and environment of a process: NUL-terminated strings, one after the other.
+pub struct Program<'a> {
+    pub argv: &'a [u8],
+    pub envp: &'a [u8],
+}
+
+/// What has been started, and our ends of the sockets.
+pub struct Roles {
+    pub sentry: i32,
+    pub gofer: i32,
+    pub control: i32,
+    pub gofer_control: i32,
+}
+
+const NAMESPACES: i32 =
+    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+const FLAGS: u32 = spawn::FLAG_NEW_SESSION
+    | spawn::FLAG_DIE_WITH_PARENT
+    | spawn::FLAG_BLOCK_USR1
+    | spawn::FLAG_PRIVATE_MOUNTS
+    | spawn::FLAG_NO_NEW_PRIVS;
+/// uid_map and gid_map of a sentry that root starts: it becomes nobody, who exists outside and may do nothing there.
+const ROOT_AND_NOBODY: &[u8] = b"0 0 1\n65534 65534 1\n\x000 0 1\n65534 65534 1\n";
+
+/// First message on the sentry's socket. As in boot/setup.ts.
+const HELLO_USER_NAMESPACE: u8 = 1;
+const HELLO_ROOTLESS: u8 = 2;
+const HELLO_SYSTRAP: u8 = 4;
+
+/// How the sandbox's processes are started.
+pub struct Options {
+    /// How a caller that is not root sees its files inside: as root's, or as its own.
+    pub is_root_inside: bool,
+    /// The platform is the default one for sure: the sentry need not wait to be told.
+    pub is_systrap: bool,
+    /// A terminal that becomes the sentry's controlling one; -1 = none.
+    pub terminal: i32,
+}
+
+/// Starts both, or none: -errno.
+pub fn start(sentry: &Program, gofer: &Program, options: &Options) -> Result<Roles, i32> {
+    // SAFETY: passes no memory.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    let ids = if is_root { Vec::new() } else { caller_ids(options.is_root_inside) };
+    // SAFETY: a constant path.
+    let nothing = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+    if nothing < 0 {
+        return Err(errno());
+    }
+    let control = Pair::new()?;
+    let gofer_control = Pair::new()?;
+    let has_terminal = options.terminal >= 0;
+    let sentry_fds = [if has_terminal { options.terminal } else { nothing }, nothing, 2, control.theirs];
+    let more = if has_terminal { spawn::FLAG_TERMINAL } else { 0 };
+    let mut hello = if options.is_systrap { HELLO_SYSTRAP } else { 0 };
+    if !is_root {
+        hello |= HELLO_ROOTLESS;
+    }
+    let sentry_ids: &[u8] = if is_root { ROOT_AND_NOBODY } else { &ids };
+    let mut sentry_pid = spawn_role(sentry, &sentry_fds, sentry_ids, more);
+    if sentry_pid > 0 {
+        hello |= HELLO_USER_NAMESPACE;
+    } else if is_root {
+        // A host may forbid user namespaces even to root; the others hold without.
+        sentry_pid = spawn_role(sentry, &sentry_fds, &[], more);
+    }
+    let gofer_fds = [nothing, nothing, 2, gofer_control.theirs];
+    let gofer_pid = if sentry_pid < 0 { sentry_pid } else { spawn_role(gofer, &gofer_fds, &ids, 0) };
+    // SAFETY: closes descriptors made here, sends one byte, ends a process made here.
+    unsafe {
+        libc::close(nothing);
+        if gofer_pid < 0 {
+            if sentry_pid > 0 {
+                libc::kill(sentry_pid, libc::SIGKILL);
+                libc::waitpid(sentry_pid, std::ptr::null_mut(), 0);
+            }
+            return Err(gofer_pid);
+        }
+        libc::send(control.ours, [hello].as_ptr() as *const libc::c_void, 1, libc::MSG_NOSIGNAL);
+    }
+    Ok(Roles {
+        sentry: sentry_pid,
+        gofer: gofer_pid,
+        control: control.keep(),
+        gofer_control: gofer_control.keep(),
+    })
+}
+
+fn spawn_role(program: &Program, fds: &[i32], ids: &[u8], more: u32) -> i32 {
+    let in_user_namespace = !ids.is_empty();
+    let namespaces = NAMESPACES | if in_user_namespace { libc::CLONE_NEWUSER } else { 0 };
+    let flags = FLAGS | more | if in_user_namespace { spawn::FLAG_AMBIENT } else { 0 };
+    spawn::spawn(program.argv, program.envp, fds, namespaces as u32, flags, ids)
+}
+
+/// The one user there is: root inside, or under its own number.
+fn caller_ids(is_root_inside: bool) -> Vec<u8> {
+    // SAFETY: passes no memory.
+    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    let (inner_uid, inner_gid) = if is_root_inside { (0, 0) } else { (uid, gid) };
+    format!("{inner_uid} {uid} 1\n\0{inner_gid} {gid} 1\n").into_bytes()
+}
+
+/// A connected pair of SOCK_SEQPACKET sockets, close-on-exec. Ends that are not kept close with it.
+struct Pair {
+    ours: i32,
+    theirs: i32,
+}
+
+impl Pair {
+    fn new() -> Result<Pair, i32> {
+        let mut pair = [-1; 2];
+        // SAFETY: writes two descriptors.
+        let result = unsafe {
+            libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, pair.as_mut_ptr())
+        };
+        if result < 0 { Err(errno()) } else { Ok(Pair { ours: pair[0], theirs: pair[1] }) }
+    }
+
+    fn keep(mut self) -> i32 {
+        std::mem::replace(&mut self.ours, -1)
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for fd in [self.ours, self.theirs] {
+            if fd >= 0 {
+                // SAFETY: ours.
+                unsafe { libc::close(fd) };
+            }
+        }
+    }
+}
+
+fn errno() -> i32 {
+    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}

@@ -7,6 +7,7 @@ import { NativeHost } from "../native/host.ts";
 import { confineGofer, confineGoferFiles } from "./confinement.ts";
 import { copyDescriptor } from "../native/process.ts";
 import { GOFER_FIRST_MOUNT, type GoferConfig } from "./sentry_config.ts";
+import { Stages } from "./stages.ts";
 import { awaitSetup, ROLE_FDS } from "./setup.ts";
 
 const O_DIRECTORY = 0o200000;
@@ -15,12 +16,18 @@ const STDERR = 2;
 
 /** Runs until the sentry is gone. Ends the process. */
 export function runGofer(): never {
+  const stages = new Stages("gofer");
   const host = new NativeHost();
   const calls = loadGoferCalls();
+  const log = (line: string) => {
+    const bytes = new TextEncoder().encode(`${line}\n`);
+    host.write(ROLE_FDS.log, bytes, 0, bytes.length);
+  };
   try {
     confineGoferFiles();
     const setup = awaitSetup<GoferConfig>(host);
     if (setup === null) Deno.exit(0);
+    stages.reach("it is told what to serve");
     const { config, fds } = setup;
     copyDescriptor(fds[0], ROLE_FDS.log);
     copyDescriptor(ROLE_FDS.log, STDERR);
@@ -32,13 +39,15 @@ export function runGofer(): never {
       if (rootFd < 0) throw new Error(`Cannot open ${mount.path}: errno ${-rootFd}`);
       return { socket: fds[GOFER_FIRST_MOUNT + i], rootFd, isReadOnly: mount.isReadOnly };
     });
+    stages.reach("roots are open");
     confineGofer(config.isLenient);
+    stages.reach("it is confined");
     const procFd = calls.tsv_gofer_root(nameBytes("/proc/self/fd"), O_RDONLY | O_DIRECTORY);
     if (procFd < 0) throw new Error(`Cannot open /proc/self/fd: errno ${-procFd}`);
+    if (config.isDebug) { for (const line of stages.take()) log(line); }
     serveGofer(host, calls, mounts, procFd);
   } catch (error) {
-    const text = new TextEncoder().encode(`Gofer: ${error instanceof Error ? error.stack : error}\n`);
-    host.write(ROLE_FDS.log, text, 0, text.length);
+    log(`Gofer: ${error instanceof Error ? error.stack : error}`);
     Deno.exit(1);
   }
   Deno.exit(0);

@@ -85,7 +85,7 @@ export function loadContainer(
   const { credentials } = task;
   task.credentials = newCredentials(0, 0, [], ALL_CAPABILITIES);
   addMounts(task, mounts, config, gofers);
-  makeDirectory(task, config.process.cwd);
+  if (config.process.makesCwd) makeDirectory(task, config.process.cwd);
   const home = config.process.wantsHome ? homeOf(task, config.process.uid) : "";
   task.credentials = credentials;
   openStdio(task, config, openConsole(task, config.process.terminal));
@@ -241,7 +241,6 @@ function openStdio(task: Task, config: SentryConfig, console: File | null): void
   console?.drop();
 }
 
-/** A working directory that is missing is made, as runc does. */
 function makeDirectory(task: Task, path: string): void {
   if (resolve(task, AT_FDCWD, utf8ToByteString(path), FOLLOW) === -ENOENT) {
     mountPoint(task, task.namespaces.mount, path, true);

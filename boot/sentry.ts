@@ -19,6 +19,7 @@ import { sendJson } from "./descriptors.ts";
 import { loadContainer } from "./loader.ts";
 import { type CliMessage, MESSAGE_BYTES_MAX, StartError } from "./messages.ts";
 import { SENTRY_FIRST_GOFER, type SentryConfig } from "./sentry_config.ts";
+import { Stages } from "./stages.ts";
 import { awaitHello, awaitSetup, HELLO, ROLE_FDS } from "./setup.ts";
 
 const POLLIN = 1;
@@ -26,6 +27,7 @@ const STDIO = [0, 1, 2];
 
 /** Runs a container. Ends the process. */
 export function runSentry(): never {
+  const stages = new Stages("sentry");
   const host = new NativeHost();
   const log = (text: string) => {
     const bytes = new TextEncoder().encode(`${text}\n`);
@@ -37,10 +39,13 @@ export function runSentry(): never {
     if (hello === null) Deno.exit(0);
     // All that needs no configuration comes first: the command line is reading it meanwhile.
     confineSentryEarly(hello);
+    stages.reach("it is confined but for its calls");
     let platform = (hello & HELLO.SYSTRAP) === 0 ? null : createPlatform("systrap", log);
     const table = new SyscallTable(FAMILIES);
     const marshalling = marshallingOf(table);
+    stages.reach("it is ready to be told what to run");
     const setup = awaitSetup<SentryConfig>(host);
+    stages.reach("it is told");
     if (setup === null) {
       platform?.shutdown();
       Deno.exit(0);
@@ -58,6 +63,7 @@ export function runSentry(): never {
     shutdown = () => made.shutdown();
     platform.setMarshalling(marshalling);
     const kernel = loadContainer(config, fds.slice(SENTRY_FIRST_GOFER), host, platform);
+    stages.reach("kernel and first program are loaded");
     kernel.log = log;
     if (config.strace) kernel.straceSink = log;
     listenToCli(kernel, host);
@@ -65,14 +71,19 @@ export function runSentry(): never {
     if (config.process.terminal?.isOwn === true) listenToTerminal(kernel, host);
     sendJson(host, ROLE_FDS.control, { kind: "ready" });
     confineSentryCalls(config);
+    stages.reach("guest code runs");
+    if (config.isDebug) { for (const line of stages.take()) log(line); }
     const status = runLoop(
       kernel,
       config.strace
         ? straced(table, config.straceCalls.length === 0 ? null : new Set(config.straceCalls))
         : table,
     );
+    stages.reach("init has ended");
     kernel.hostConsole?.drain();
     shutdown();
+    stages.reach("its processes have ended");
+    if (config.isDebug) { for (const line of stages.take()) log(line); }
     sendJson(host, ROLE_FDS.control, { kind: "exit", status });
   } catch (error) {
     shutdown();

@@ -15,6 +15,8 @@ export interface ProcessConfig {
   readonly args: readonly string[];
   readonly env: readonly string[];
   readonly cwd: string;
+  /** A working directory that is missing is made, as runc does; otherwise it is an error. */
+  readonly makesCwd: boolean;
   readonly uid: number;
   readonly gid: number;
   readonly umask: number;
@@ -48,6 +50,8 @@ export type CapabilitySetName = "bounding" | "effective" | "inheritable" | "perm
 export interface SentryConfig {
   readonly id: string;
   readonly platform: "systrap" | "ptrace";
+  /** The stages of its start go to the log. */
+  readonly isDebug: boolean;
   readonly strace: boolean;
   /** Names of the calls it shows; empty = all. */
   readonly straceCalls: readonly string[];
@@ -84,4 +88,5 @@ export interface GoferConfig {
     readonly isRecursive: boolean;
   }[];
   readonly isLenient: boolean;
+  readonly isDebug: boolean;
 }

@@ -31,6 +31,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
   const sentry: Launch["sentry"] = {
     id: `do-${Deno.pid}`,
     platform: flags.platform,
+    isDebug: flags.isDebug,
     strace: flags.strace,
     straceCalls: flags.straceCalls,
     gofers: [{ isReadOnly: true, isExclusive: flags.isExclusive }],
@@ -73,6 +74,8 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
       args: words,
       env: [...callerEnvironment(), ...extra],
       cwd: directoryOf(values.cwd as string | undefined),
+      // The caller's own need not be below another root.
+      makesCwd: values.cwd === undefined,
       uid: Deno.uid() ?? 0,
       gid: Deno.gid() ?? 0,
       umask: Deno.umask(),
@@ -96,7 +99,11 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
   const root = (values.root as string | undefined) ?? "/";
   return await runAttached({
     sentry,
-    gofer: { mounts: [{ path: root, isReadOnly: true, isRecursive: true }], isLenient: flags.isLenient },
+    gofer: {
+      mounts: [{ path: root, isReadOnly: true, isRecursive: true }],
+      isLenient: flags.isLenient,
+      isDebug: flags.isDebug,
+    },
     stdio: terminal?.stdio ?? [0, 1, 2],
     debugLog: flags.debugLog,
     oomScoreAdj: null,

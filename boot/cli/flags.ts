@@ -13,6 +13,8 @@ export interface GlobalFlags {
   readonly log: string;
   readonly logFormat: string;
   readonly debugLog: string;
+  /** More goes to --debug-log. */
+  readonly isDebug: boolean;
   readonly strace: boolean;
   /** Names of the calls that --strace shows; empty = all. */
   readonly straceCalls: readonly string[];
@@ -70,7 +72,7 @@ export const GLOBAL_OPTIONS: Options = {
   },
   version: { type: "boolean", short: "v", about: "print version, commit and runtime-spec version" },
   help: { type: "boolean", short: "h", about: "print this" },
-  debug: { type: "boolean", about: IGNORED },
+  debug: { type: "boolean", about: "more goes to --debug-log: when each stage of a start was reached" },
   "systemd-cgroup": { type: "boolean", about: IGNORED },
   rootless: { type: "string", about: IGNORED },
   network: { type: "string", about: IGNORED },
@@ -115,6 +117,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     log: String(values.log ?? ""),
     logFormat,
     debugLog: String(values["debug-log"] ?? ""),
+    isDebug: values.debug === true,
     isExclusive: access === "exclusive",
     strace: values.strace === true,
     straceCalls: String(values["strace-syscalls"] ?? "").split(",").filter((name) => name !== ""),

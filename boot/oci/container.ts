@@ -17,6 +17,7 @@ const TASKS_MAX = 8192;
 export interface ContainerOptions {
   readonly id: string;
   readonly platform: "systrap" | "ptrace";
+  readonly isDebug: boolean;
   readonly strace: boolean;
   readonly straceCalls: readonly string[];
   readonly overlay: "memory" | "none";
@@ -52,10 +53,11 @@ export function containerOf(
   const memoryBytes = memory > 0 ? Math.min(memory, facts.memoryTotalBytes) : facts.memoryTotalBytes;
   const pids = config.linux?.resources?.pids?.limit ?? 0;
   return {
-    gofer: { mounts: served.mounts, isLenient: options.isLenient },
+    gofer: { mounts: served.mounts, isLenient: options.isLenient, isDebug: options.isDebug },
     sentry: {
       id: options.id,
       platform: options.platform,
+      isDebug: options.isDebug,
       strace: options.strace,
       straceCalls: options.straceCalls,
       gofers: served.gofers,
@@ -68,6 +70,7 @@ export function containerOf(
         args: process.args,
         env: withoutRepeats(process.env ?? []),
         cwd: process.cwd,
+        makesCwd: true,
         uid: process.user?.uid ?? 0,
         gid: process.user?.gid ?? 0,
         umask: process.user?.umask ?? 0o22,

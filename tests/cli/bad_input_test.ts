@@ -284,3 +284,7 @@ Deno.test("an error goes to --log too, as text or JSON", async () => {
     Deno.removeSync(log);
   }
 });
+
+Deno.test("do --cwd: a directory that is missing is refused", async () => {
+  refused(await tsvisor(["do", "--cwd", "/missing", "--", "true"]), 128, /Cannot enter \/missing: ENOENT/);
+});

@@ -1,5 +1,5 @@
 // The environment that the caller gave us. Read from /proc, as Deno adds to its own (a PATH for its `node`); the names that
-// boot/launcher.sh takes for us have the caller's values under TSVISOR_CALLER_.
+// the launcher (native/launcher) takes for us have the caller's values under TSVISOR_CALLER_.
 
 const KEPT = "TSVISOR_CALLER_";
 

@@ -16,7 +16,7 @@ export function warmArguments(directory: string): readonly string[] {
   return isWarm(directory) ? [WARM] : [];
 }
 
-/** After a sandbox has run: the code of its roles is there next time. */
+/** Once a sandbox runs: the code of its roles is there next time. */
 export function rememberCompiled(directory: string): void {
   if (isWarm(directory)) return;
   try {

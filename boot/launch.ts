@@ -65,7 +65,10 @@ export class RunningSandbox {
   /** Waits until the container runs. Throws StartError with the sentry's reason. */
   async ready(): Promise<void> {
     const message = await this.#next();
-    if (message?.kind === "ready") return;
+    if (message?.kind === "ready") {
+      if (IS_BUNDLED) rememberCompiled(DIRECTORY);
+      return;
+    }
     this.kill();
     if (message?.kind === "failed") throw new StartError(message.message, message.code);
     throw new StartError("The sentry ended before the container ran; --debug-log tells more", 128);
@@ -97,7 +100,6 @@ export class RunningSandbox {
         throw new StartError(message.message, message.code);
       }
       if (message.kind !== "exit") continue;
-      if (IS_BUNDLED) rememberCompiled(DIRECTORY);
       this.kill();
       return message.status;
     }

@@ -143,6 +143,11 @@ export class CallerTerminal {
     this.makeRaw();
   }
 
+  /** The guard's pid and what ends it: who has them, has to close the one and reap the other. null = there is none. */
+  get guard(): { readonly pid: number; readonly release: number } | null {
+    return this.#guard;
+  }
+
   /** As it was. Safe to call again. */
   restore(): void {
     if (this.#isRaw) {

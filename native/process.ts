@@ -7,6 +7,9 @@ const symbols = {
     parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32", "u32", "i32", "buffer"],
     result: "i32",
   },
+  tsv_divert_signals: { parameters: [], result: "i32" },
+  tsv_receive_signals: { parameters: [], result: "i32" },
+  tsv_become: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
   tsv_copy_to: { parameters: ["i32", "i32"], result: "i32" },
   tsv_wait: { parameters: ["i32", "i32"], result: "i32" },
   tsv_kill: { parameters: ["i32", "i32"], result: "i32" },
@@ -32,6 +35,27 @@ const waitSymbols = {
 
 const native = openLibrary(symbols);
 
+function strings(list: readonly string[]): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(list.map((text) => `${text}\0`).join(""));
+}
+
+/** Signals that are passed on to a container go into a pipe from now on: its reading end, or -errno. See attend.rs. */
+export function divertSignals(): number {
+  return native.tsv_divert_signals();
+}
+
+/** Signals that have waited since becomeProgram() come to this process's listeners. */
+export function receiveSignals(): void {
+  native.tsv_receive_signals();
+}
+
+/** This process becomes the program words[0] with the arguments after it, and keeps descriptors `kept`. -errno if it cannot. */
+export function becomeProgram(words: readonly string[], kept: readonly number[]): number {
+  const bytes = strings(words);
+  const fds = Int32Array.from(kept);
+  return native.tsv_become(bytes, bytes.length, fds, fds.length);
+}
+
 export interface StartOptions {
   /** Arguments of the runtime for each role. */
   readonly sentry: readonly string[];
@@ -54,8 +78,6 @@ export interface StartedRoles {
 
 /** Starts both, in namespaces of their own, or none: -errno. A program that cannot be run ends its process with 127. */
 export function startRoles(options: StartOptions): StartedRoles | number {
-  const strings = (list: readonly string[]) =>
-    new TextEncoder().encode(list.map((text) => `${text}\0`).join(""));
   const sentry = strings(options.sentry), gofer = strings(options.gofer);
   const environment = strings(options.environment);
   const result = new Int32Array(4);

@@ -1,13 +1,17 @@
-// Runs a sandbox with the caller's stdio and signals, to its end.
+// Runs a sandbox with the caller's stdio and signals, to its end. Where the launcher is at hand this process becomes it as
+// soon as the container runs (native/src/attend.rs), and comes back here for what that cannot do.
 
 import { commandLineHost } from "../../native/host.ts";
-import { type Launch, launch } from "../launch.ts";
+import { becomeProgram, divertSignals, receiveSignals, waitProcess } from "../../native/process.ts";
+import { type Launch, launch, RunningSandbox } from "../launch.ts";
+import { StateDirectory } from "../oci/state.ts";
 import { Stages } from "../stages.ts";
 import type { ContainerTerminal } from "../terminal.ts";
+import type { GlobalFlags } from "./flags.ts";
 
 const stages = new Stages("command line");
 
-/** Signals passed on to the container's init, by number. */
+/** Signals passed on to the container's init, by number. The launcher passes on SIGUSR1 as well. */
 const FORWARDED: readonly (readonly [Deno.Signal, number])[] = [
   ["SIGHUP", 1],
   ["SIGINT", 2],
@@ -17,40 +21,120 @@ const FORWARDED: readonly (readonly [Deno.Signal, number])[] = [
   ["SIGWINCH", 28],
 ];
 
+/** First argument of a process that waits for a container's end; as in native/src/attend.rs and main.ts. */
+const ATTEND = "--attend";
+
+/** What a container is run with besides its Launch. */
+export interface Attachment {
+  readonly terminal: ContainerTerminal | null;
+  /** The record in the state directory that goes with the container; null = none. */
+  readonly record: { readonly root: string; readonly id: string } | null;
+  readonly flags: Pick<GlobalFlags, "log" | "logFormat">;
+  /** Called when the container runs. */
+  readonly onStart?: (pid: number, controlFd: number) => void;
+}
+
 /** Launches and waits; the exit code: the container's status, or 128 + signal. */
-export async function runAttached(
-  options: Launch,
-  terminal: ContainerTerminal | null,
-  onStart: (pid: number, controlFd: number) => void = () => {},
-): Promise<number> {
+export async function runAttached(options: Launch, attachment: Attachment): Promise<number> {
+  const { terminal } = attachment;
   stages.reach("arguments and bundle are read");
   const sandbox = launch(options);
   stages.reach("sentry and gofer are told");
   if (terminal !== null) releaseOpened(terminal);
-  const listeners = FORWARDED.map(([name, number]) => {
-    const isResize = name === "SIGWINCH" && terminal !== null;
-    const listener = () => isResize ? sandbox.resized() : sandbox.signal(number);
-    Deno.addSignalListener(name, listener);
-    return { name, listener };
-  });
+  const stopListening = passSignalsOn(sandbox, terminal !== null);
   try {
     terminal?.caller?.makeRawGuarded();
     await sandbox.ready();
     stages.reach("the container runs");
-    onStart(sandbox.sentryPid, sandbox.controlFd);
+    attachment.onStart?.(sandbox.sentryPid, sandbox.controlFd);
+    await becomeLauncher(sandbox, options, attachment);
     const status = await sandbox.exited();
     stages.reach("sentry and gofer have ended");
-    return (status & 0x7f) === 0 ? status >> 8 & 0xff : 128 + (status & 0x7f);
+    return exitCode(status);
   } finally {
     sandbox.kill();
-    if (options.sentry.isDebug && options.debugLog !== "") {
-      Deno.writeTextFileSync(options.debugLog, stages.take().map((line) => `${line}\n`).join(""), {
-        append: true,
-      });
-    }
+    logStages(options);
     terminal?.caller?.restore();
-    for (const { name, listener } of listeners) Deno.removeSignalListener(name, listener);
+    stopListening();
   }
+}
+
+/** Goes on where becomeLauncher() has left: `words` are what it has given, without the first. */
+export async function resumeAttached(words: readonly string[]): Promise<number> {
+  const [control, , sentry, gofer, guard, release, hasTerminal] = words.map(Number);
+  const [root, id] = words.slice(7);
+  const sandbox = new RunningSandbox(commandLineHost(), sentry, gofer, control);
+  const stopListening = passSignalsOn(sandbox, hasTerminal === 1);
+  receiveSignals();
+  try {
+    return exitCode(await sandbox.exited());
+  } finally {
+    sandbox.kill();
+    stopListening();
+    if (guard > 0) {
+      commandLineHost().close(release);
+      waitProcess(guard, true);
+    }
+    if (id !== "") new StateDirectory(root).remove(id);
+  }
+}
+
+/** Where to report what goes wrong in resumeAttached(words). */
+export function flagsOfResumed(words: readonly string[]): Attachment["flags"] {
+  const [log, logFormat] = words.slice(9);
+  return { log, logFormat };
+}
+
+function exitCode(status: number): number {
+  return (status & 0x7f) === 0 ? status >> 8 & 0xff : 128 + (status & 0x7f);
+}
+
+/** Gives back what ends it. */
+function passSignalsOn(sandbox: RunningSandbox, hasTerminal: boolean): () => void {
+  const listeners = FORWARDED.map(([name, number]) => {
+    const isResize = name === "SIGWINCH" && hasTerminal;
+    const listener = () => isResize ? sandbox.resized() : sandbox.signal(number);
+    Deno.addSignalListener(name, listener);
+    return { name, listener };
+  });
+  return () => {
+    for (const { name, listener } of listeners) Deno.removeSignalListener(name, listener);
+  };
+}
+
+/** Comes back only where there is no launcher, as in a checkout. */
+async function becomeLauncher(
+  sandbox: RunningSandbox,
+  options: Launch,
+  { terminal, record, flags }: Attachment,
+): Promise<void> {
+  const launcher = Deno.env.get("TSVISOR_LAUNCHER");
+  if (launcher === undefined) return;
+  const diverted = divertSignals();
+  if (diverted < 0) return;
+  logStages(options);
+  // Signals that the runtime has taken before come to their listeners within a turn of its loop.
+  for (let turns = 0; turns < 2; turns++) await new Promise((resolve) => setTimeout(resolve, 0));
+  const guard = terminal?.caller?.guard ?? null;
+  const numbers = [
+    sandbox.controlFd,
+    diverted,
+    sandbox.sentryPid,
+    sandbox.goferPid,
+    guard?.pid ?? 0,
+    guard?.release ?? -1,
+    terminal === null ? 0 : 1,
+  ];
+  const words = [record?.root ?? "", record?.id ?? "", flags.log, flags.logFormat];
+  const kept = [sandbox.controlFd, ...(guard === null ? [] : [guard.release])];
+  const failure = becomeProgram([launcher, ATTEND, ...numbers.map(String), ...words], kept);
+  throw new Error(`Cannot start ${launcher}: errno ${-failure}`);
+}
+
+function logStages(options: Launch): void {
+  if (!options.sentry.isDebug || options.debugLog === "") return;
+  const text = stages.take().map((line) => `${line}\n`).join("");
+  Deno.writeTextFileSync(options.debugLog, text, { append: true });
 }
 
 /** The sentry has its own copies of them now. */

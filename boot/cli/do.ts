@@ -108,7 +108,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     debugLog: flags.debugLog,
     oomScoreAdj: null,
     isRootInside: false,
-  }, terminal);
+  }, { terminal, record: null, flags });
 }
 
 /** A relative directory is one below the caller's. */

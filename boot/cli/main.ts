@@ -3,11 +3,13 @@
 import { endStarted } from "../launch.ts";
 import { StartError } from "../messages.ts";
 import { OCI_VERSION, VERSION } from "../version.ts";
+
 import { COMMANDS } from "./commands.ts";
 import { type GlobalFlags, parseGlobal, UsageError } from "./flags.ts";
 
 /** Runs the command line; the exit code. 128 = the runtime's own failure. `commit` is the one dist/ was built from. */
 export async function runCommandLine(argv: readonly string[], commit = "unknown"): Promise<number> {
+  if (argv[0] === "--attend") return await resume(argv.slice(1));
   let flags: GlobalFlags | null = null;
   try {
     const parsed = parseGlobal(argv);
@@ -29,6 +31,16 @@ export async function runCommandLine(argv: readonly string[], commit = "unknown"
   }
 }
 
+/** A container that the launcher has waited for needs the command line again. */
+async function resume(words: readonly string[]): Promise<number> {
+  const { flagsOfResumed, resumeAttached } = await import("./attached.ts");
+  try {
+    return await resumeAttached(words);
+  } catch (error) {
+    return report(error, flagsOfResumed(words));
+  }
+}
+
 async function run(name: string, args: string[], flags: GlobalFlags): Promise<number> {
   return await (await COMMANDS[name].load()).run(args, flags);
 }
@@ -41,7 +53,7 @@ function asksForHelp(name: string, args: readonly string[]): boolean {
   return args.slice(0, end < 0 ? args.length : end).some(isHelp);
 }
 
-function report(error: unknown, flags: GlobalFlags | null): number {
+function report(error: unknown, flags: Pick<GlobalFlags, "log" | "logFormat"> | null): number {
   const message = error instanceof Error ? error.message : String(error);
   const line = message.split("\n")[0];
   console.error(`tsvisor: ${line}`);

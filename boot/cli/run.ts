@@ -36,7 +36,7 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
   const config = readBundle(bundle);
   const container = containerOf(bundle, config, { id, ...flags });
   const runner = { pid: Deno.pid, startTicks: startTicksOf(Deno.pid), controlFd: -1 };
-  const record: ContainerState = {
+  const first: ContainerState = {
     id,
     pid: 0,
     bundle,
@@ -47,7 +47,7 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
     startTicks: "",
     runner,
   };
-  states.create(record);
+  states.create(first);
   const pidFile = values["pid-file"] as string | undefined;
   try {
     const terminal = terminalOf(config, values["console-socket"] as string | undefined);
@@ -60,10 +60,10 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
       oomScoreAdj: config.process.oomScoreAdj ?? null,
       isRootInside: true,
     };
-    return await runAttached(launch, terminal, (pid, controlFd) => {
+    const onStart = (pid: number, controlFd: number) => {
       const startTicks = startTicksOf(pid);
       const running = {
-        ...record,
+        ...first,
         pid,
         startTicks,
         status: "running" as const,
@@ -72,7 +72,9 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
       // It was deleted by force before it ran.
       if (!states.update(running)) throw new Error(`Container "${id}" was deleted while it started`);
       if (pidFile !== undefined) writePid(pidFile, pid);
-    });
+    };
+    const record = values.keep === true ? null : { root: flags.root, id };
+    return await runAttached(launch, { terminal, record, flags, onStart });
   } finally {
     if (values.keep !== true) states.remove(id);
   }

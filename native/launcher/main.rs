@@ -1,8 +1,12 @@
 //! dist/tsvisor: starts the command line with the runtime beside it, whatever the caller's directory, PATH and environment.
 //! For a command that makes a sandbox it starts sentry and gofer as well, at once: their runtimes come up while the
 //! command line reads its arguments and the bundle, and wait to be told what to do. A guess that is wrong costs nothing but
-//! time, as the command line ends what it does not need, and both end with it.
+//! time, as the command line ends what it does not need, and both end with it. Later the command line becomes this program
+//! again, which takes less room, to wait for the container's end (attend.rs).
 
+#[allow(dead_code)]
+#[path = "../src/attend.rs"]
+mod attend;
 #[path = "../src/roles.rs"]
 mod roles;
 #[path = "../src/spawn.rs"]
@@ -21,6 +25,12 @@ fn main() {
         Err(error) => fail(&format!("Cannot find its own place: {error}")),
     };
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if arguments.first().is_some_and(|word| word == attend::WORD) {
+        if let Some(code) = attend::attend(&arguments[1..]) {
+            std::process::exit(code);
+        }
+        run_command_line(&lib, arguments, inherited());
+    }
     let mut environment = environment(&lib);
     block_inspector();
     if let Some(options) = sandbox_of(&arguments) {
@@ -37,7 +47,11 @@ fn main() {
             );
         }
     }
-    let argv = lines(&lib, "cli.argv").unwrap_or_default();
+    run_command_line(&lib, arguments, environment);
+}
+
+fn run_command_line(lib: &[u8], arguments: Vec<OsString>, environment: Vec<Vec<u8>>) -> ! {
+    let argv = lines(lib, "cli.argv").unwrap_or_default();
     let argv = argv.into_iter().chain(arguments.into_iter().map(OsString::into_vec));
     let argv: Vec<CString> = argv.filter_map(|word| CString::new(word).ok()).collect();
     let envp: Vec<CString> = environment.into_iter().filter_map(|entry| CString::new(entry).ok()).collect();
@@ -49,7 +63,7 @@ fn main() {
         unsafe { libc::execve(program.as_ptr(), pointers(&argv).as_ptr(), pointers(&envp).as_ptr()) };
     }
     let error = std::io::Error::last_os_error();
-    fail(&format!("Cannot start the runtime in {}: {error}", String::from_utf8_lossy(&lib)));
+    fail(&format!("Cannot start the runtime in {}: {error}", String::from_utf8_lossy(lib)));
 }
 
 fn fail(message: &str) -> ! {
@@ -57,11 +71,16 @@ fn fail(message: &str) -> ! {
     std::process::exit(128);
 }
 
+/// The environment as it is.
+fn inherited() -> Vec<Vec<u8>> {
+    std::env::vars_os().map(|(name, value)| entry(name.as_bytes(), value.as_bytes())).collect()
+}
+
 /// The caller's, with what our runtime needs.
 fn environment(lib: &[u8]) -> Vec<Vec<u8>> {
     let mut list = Vec::new();
     for (name, value) in std::env::vars_os() {
-        if !TAKEN.iter().any(|taken| name == OsStr::new(taken)) && name != "TSVISOR_STARTED" {
+        if !TAKEN.iter().any(|taken| name == OsStr::new(taken)) && name != "TSVISOR_STARTED" && name != "TSVISOR_LAUNCHER" {
             list.push(entry(name.as_bytes(), value.as_bytes()));
         }
     }
@@ -70,6 +89,9 @@ fn environment(lib: &[u8]) -> Vec<Vec<u8>> {
         list.push(entry(format!("TSVISOR_CALLER_{name}").as_bytes(), own.as_bytes()));
     }
     let within = |name: &str| [lib, b"/", name.as_bytes()].concat();
+    if let Ok(path) = std::env::current_exe() {
+        list.push(entry(b"TSVISOR_LAUNCHER", path.as_os_str().as_bytes()));
+    }
     list.push(entry(b"TSVISOR_NATIVE", &within("libtsvisor_native.so")));
     list.push(entry(b"DENO_DIR", &within("cache")));
     list.push(entry(b"DENO_NO_UPDATE_CHECK", b"1"));

@@ -4,6 +4,8 @@
 mod slot;
 mod gofer_host;
 mod host;
+#[allow(dead_code)]
+mod attend;
 mod process;
 mod roles;
 mod spawn;

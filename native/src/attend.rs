@@ -1,0 +1,235 @@
+//! Waiting for a container's end without the runtime. Once a container runs, the command line has nothing to do but pass on
+//! signals and wait, and its runtime would keep 15 MiB for that: so the process becomes the launcher again, in this role,
+//! with the same pid, children and sockets. Whatever else comes over the control socket than the end is not for here: the
+//! process becomes the command line once more (boot/cli/attached.ts) and finds the message still in the socket.
+
+use core::ffi::c_void;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
+
+/// What is passed on to the container's init. SIGUSR1 comes here alone: in our runtime it would open the inspector.
+const FORWARDED: [i32; 7] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGTERM,
+    libc::SIGWINCH,
+];
+/// First word of the launcher's arguments in this role; then the words of boot/cli/attached.ts.
+pub const WORD: &str = "--attend";
+/// As MESSAGE_BYTES_MAX in boot/messages.ts.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+fn forwarded() -> libc::sigset_t {
+    // SAFETY: a set of our own.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in FORWARDED {
+            libc::sigaddset(&mut set, signal);
+        }
+        set
+    }
+}
+
+/// Where on_signal() writes.
+static DIVERTED: AtomicI32 = AtomicI32::new(-1);
+
+extern "C" fn on_signal(signal: i32) {
+    // SAFETY: one byte to a pipe of ours; errno is this thread's own and is put back.
+    unsafe {
+        let place = libc::__errno_location();
+        let before = *place;
+        libc::write(DIVERTED.load(SeqCst), [signal as u8].as_ptr() as *const c_void, 1);
+        *place = before;
+    }
+}
+
+/// From now on signals that are passed on go into a pipe, whichever thread they come to: its reading end, or -errno. The
+/// runtime has then to turn its event loop, for those that it has taken before.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_divert_signals() -> i32 {
+    let mut pipe = [0i32; 2];
+    // SAFETY: descriptors are written to the array; the handler makes one system call.
+    unsafe {
+        // The reading end goes to the next program; a writer never waits.
+        if libc::pipe2(pipe.as_mut_ptr(), libc::O_NONBLOCK) < 0 {
+            return -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EMFILE);
+        }
+        libc::fcntl(pipe[1], libc::F_SETFD, libc::FD_CLOEXEC);
+        DIVERTED.store(pipe[1], SeqCst);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = on_signal as *const () as usize;
+        action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+        for signal in FORWARDED {
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
+    }
+    pipe[0]
+}
+
+/// Becomes the program `words` (NUL-terminated strings, one after the other: its path, its arguments) with the environment as
+/// it is. Signals that are passed on wait until it asks for them. The first `kept` of descriptors stay open. Comes back with
+/// -errno only.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_become(words: *const u8, length: u32, kept: *const i32, count: u32) -> i32 {
+    // SAFETY: `words` has `length` bytes and ends with a NUL, `kept` has `count` descriptors (process.ts).
+    unsafe {
+        for i in 0..count as usize {
+            libc::fcntl(*kept.add(i), libc::F_SETFD, 0);
+        }
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_BLOCK, &forwarded(), &mut before);
+        let words = std::slice::from_raw_parts(words, length as usize);
+        let list = words.split(|&byte| byte == 0).map(|word| CString::new(word).unwrap_or_default());
+        let error = execute(list.take(words.iter().filter(|&&byte| byte == 0).count()).collect());
+        libc::sigprocmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+        -error
+    }
+}
+
+/// The runtime has its handlers again: signals that wait, and later ones, come to them. SIGUSR1 stays blocked.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_receive_signals() -> i32 {
+    let mut set = forwarded();
+    // SAFETY: sets of our own.
+    unsafe {
+        libc::sigdelset(&mut set, libc::SIGUSR1);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut())
+    }
+}
+
+fn execute(words: Vec<CString>) -> i32 {
+    let pointers: Vec<*const libc::c_char> =
+        words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    // SAFETY: the list ends with a null pointer and lives until the call returns.
+    unsafe {
+        libc::execve(pointers[0], pointers.as_ptr(), environ);
+    }
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// The words after WORD that matter here; the rest is the command line's, should it come back.
+struct Attendance {
+    control: i32,
+    diverted: i32,
+    sentry: i32,
+    gofer: i32,
+    /// Process that puts the terminal's settings back when `guard_release` closes; 0 = none.
+    guard: i32,
+    guard_release: i32,
+    has_terminal: bool,
+    /// State directory and id of the container whose record goes with its end; empty = none.
+    root: OsString,
+    id: OsString,
+}
+
+fn parse(words: &[OsString]) -> Option<Attendance> {
+    let number = |n: usize| words.get(n)?.to_str()?.parse::<i32>().ok();
+    Some(Attendance {
+        control: number(0)?,
+        diverted: number(1)?,
+        sentry: number(2)?,
+        gofer: number(3)?,
+        guard: number(4)?,
+        guard_release: number(5)?,
+        has_terminal: number(6)? != 0,
+        root: words.get(7)?.clone(),
+        id: words.get(8)?.clone(),
+    })
+}
+
+/// Waits for the end: the exit code. None when there is something else for the command line to do.
+pub fn attend(words: &[OsString]) -> Option<i32> {
+    let attendance = parse(words)?;
+    let set = forwarded();
+    // SAFETY: a set of our own; plain system calls on descriptors that are ours.
+    unsafe {
+        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        let signals = libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        // Those that came while the runtime was still there; nobody writes to it any more.
+        let mut early = [0u8; 256];
+        let count = libc::read(attendance.diverted, early.as_mut_ptr() as *mut c_void, early.len());
+        libc::close(attendance.diverted);
+        for &signal in early.iter().take(count.max(0) as usize) {
+            pass_on(&attendance, signal as i32);
+        }
+        loop {
+            let watch = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            let mut list = [watch(attendance.control), watch(signals)];
+            if libc::poll(list.as_mut_ptr(), 2, -1) < 0 {
+                continue;
+            }
+            let mut info: libc::signalfd_siginfo = std::mem::zeroed();
+            let bytes = size_of_val(&info);
+            while libc::read(signals, &mut info as *mut _ as *mut c_void, bytes) == bytes as isize {
+                pass_on(&attendance, info.ssi_signo as i32);
+            }
+            if list[0].revents != 0 {
+                libc::close(signals);
+                let status = end_status(attendance.control)?;
+                return Some(finish(&attendance, status));
+            }
+        }
+    }
+}
+
+fn pass_on(attendance: &Attendance, signal: i32) {
+    let text = if signal == libc::SIGWINCH && attendance.has_terminal {
+        r#"{"kind":"resized"}"#.to_string()
+    } else {
+        format!(r#"{{"kind":"signal","signal":{signal}}}"#)
+    };
+    // SAFETY: sends bytes of our own.
+    unsafe { libc::send(attendance.control, text.as_ptr() as *const c_void, text.len(), libc::MSG_NOSIGNAL) };
+}
+
+/// The wait(2) status of the container, if that is what the next message tells. The message stays where it is.
+fn end_status(control: i32) -> Option<i32> {
+    let mut bytes = [0u8; MESSAGE_BYTES_MAX];
+    // SAFETY: the buffer is ours.
+    let n = unsafe { libc::recv(control, bytes.as_mut_ptr() as *mut c_void, bytes.len(), libc::MSG_PEEK) };
+    let text = std::str::from_utf8(bytes.get(..usize::try_from(n).ok()?)?).ok()?;
+    text.strip_prefix(r#"{"kind":"exit","status":"#)?.strip_suffix('}')?.parse().ok()
+}
+
+/// Ends and reaps what is left, puts the terminal back, removes the container's record: the exit code.
+fn finish(attendance: &Attendance, status: i32) -> i32 {
+    let wait = |pid: i32| {
+        // SAFETY: a child of ours.
+        while unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0
+            && std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR)
+        {}
+    };
+    let roles = [attendance.sentry, attendance.gofer];
+    for pid in roles {
+        // SAFETY: children of ours that are not reaped yet.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+    if attendance.guard > 0 {
+        // SAFETY: ours.
+        unsafe { libc::close(attendance.guard_release) };
+        wait(attendance.guard);
+    }
+    if !attendance.id.is_empty() {
+        remove_record(&attendance.root, &attendance.id);
+    }
+    roles.into_iter().for_each(wait);
+    if status & 0x7f == 0 { status >> 8 & 0xff } else { 128 + (status & 0x7f) }
+}
+
+/// As StateDirectory.remove() in boot/oci/state.ts.
+fn remove_record(root: &OsString, id: &OsString) {
+    let path = [root.as_encoded_bytes(), b"/", id.as_encoded_bytes(), b".json"].concat();
+    let Ok(directory) = std::fs::File::open(root) else { return };
+    use std::os::fd::AsRawFd;
+    // SAFETY: a descriptor that stays open meanwhile.
+    unsafe { libc::flock(directory.as_raw_fd(), libc::LOCK_EX) };
+    let _ = std::fs::remove_file(OsString::from_vec(path));
+}

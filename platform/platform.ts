@@ -183,6 +183,23 @@ export interface GuestThread {
   /** The call it is in will take long: do not spin for the answer any more. */
   park(): void;
 
+  // Private futexes are a matter of the process's own memory. Where a platform has these, the host keeps the queues of
+  // private futexes, and the kernel none.
+
+  /** Whether the thread may wait for and wake private futexes without the kernel's hearing of it. */
+  mayUseHostFutex?: boolean;
+  /** The SYSCALL event is a wait of the host's that interrupt() has ended, not a new call. */
+  readonly isHostFutexBack?: boolean;
+  /** The host waits for a futex for the guest: isRunning, but asleep. */
+  readonly isInHostFutex?: boolean;
+  /**
+   * FUTEX_WAIT_BITSET_PRIVATE when the thread resumes, until `deadline` (monotonic nanoseconds, Infinity = none); what the
+   * host answers is the call's result. interrupt() ends the wait: the call then comes as a SYSCALL event anew.
+   */
+  waitHostFutex?(address: number, value: number, bitset: number, deadline: number): void;
+  /** futex(2) with an operation that does not wait, now, with the call's arguments. */
+  hostFutex?(args: Uint32Array): number;
+
   /**
    * rseq(2) and membarrier(2), carried out by the host for this thread and its address space: both are about what its
    * scheduler does with threads that run guest code. Answers as the host does. Where a platform lacks it: ENOSYS.

@@ -76,6 +76,8 @@ export const SLOT_ENTRY = 0x140;
 export const SLOT_READY = 0x144;
 /** First of the commands that failed, u32::MAX = none. */
 export const SLOT_FAILED = 0x148;
+/** Nonzero while the host waits for a futex for the guest. */
+export const SLOT_WAITING = 0x14c;
 export const SLOT_VDSO = 0x150;
 /** IN_MAX x {address u64, length u32, offset u32} */
 export const IN_ENTRIES = 0x180;
@@ -86,9 +88,13 @@ export const COMMANDS_COUNT = 0x304;
 /** What follows COMMANDS: THEN_RESUME or THEN_REPORT. */
 export const SLOT_THEN = 0x308;
 export const SLOT_SPIN = 0x30c;
+/** Nonzero: private futexes are the host's, without asking. */
+export const HOST_FUTEX = 0x310;
 /** OUT_MAX x the same */
-export const OUT_ENTRIES = 0x310;
+export const OUT_ENTRIES = 0x318;
 export const OUT_MAX = 24;
+/** struct timespec for a command. */
+export const SLOT_TIME = 0x498;
 /** COMMANDS_MAX x {op u32, must u32, result i64, args 6 x u64} */
 export const SLOT_COMMANDS = 0x4c0;
 export const COMMAND_BYTES = 64;
@@ -100,7 +106,6 @@ export const SIGNAL_CODE = 0xedc;
 export const SLOT_TRAP = 0xee0;
 export const TRAP_ERROR = 0xee4;
 export const FAULT_ADDRESS = 0xee8;
-export const OUT_FAULT = 0xef0;
 export const SLOT_FPU = 0x1000;
 export const FPU_BYTES = 0x1000;
 export const SLOT_STACK = 0x2000;
@@ -130,6 +135,8 @@ export const CALL_NUMBER = 0xffff;
 export const CALL_EVENT_SHIFT = 16;
 export const CALL_EVENT_MASK = 15;
 export const CALL_ENTRY_SHIFT = 20;
+/** The call was the host's already: an interrupt has ended its wait. */
+export const CALL_BACK = 0x20_0000;
 export const CALL_IN_SHIFT = 24;
 export const FLAG_FS_DIRTY = 1;
 /** The guest has a GS base of its own (REGS): calls come by the trap alone, as the patched way needs GS. */
@@ -149,6 +156,8 @@ export const OP_XRSTOR = 6;
 /** args: address of the 16-byte line, old lo, old hi, new lo, new hi */
 export const OP_PATCH = 7;
 export const OP_EXIT = 8;
+/** As OP_SYSCALL, the last of its commands: its result is the guest's. An interrupt ends it; then the guest's call is posted. */
+export const OP_WAIT = 9;
 // Marshalling item: kind | argument << 4 | length argument << 7 | size or unit << 10.
 export const ITEM_END = 0;
 export const ITEM_STRING = 1;

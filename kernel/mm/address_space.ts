@@ -34,6 +34,8 @@ export class MemoryMap {
   mmapTop = USER_ADDRESS_END;
   /** mlockall(MCL_FUTURE): what is mapped from now on is locked. */
   lockFuture = false;
+  /** The kernel itself has had waiters for private futexes of this memory, where the host keeps the queues of such. */
+  hasFutexWaiters = false;
   /** The program's file; nobody may write it while it runs. Set by setExecutable. */
   exe: File | null = null;
   /** For /proc: where the loader put things. */

@@ -86,7 +86,9 @@ function futex(task: Task, args: Args): number {
   if (hasTimeout(command) && args.word(3) !== 0) {
     const read = readTimespec(task, args.word(3));
     if (read < 0) return read;
-    deadline = deadlineOf(task, command, operation);
+    // A wait that comes back from the host goes on to the instant it had.
+    const isBack = command === FUTEX_WAIT && task.thread.isHostFutexBack === true;
+    deadline = isBack ? task.restartValue : deadlineOf(task, command, operation);
   }
   switch (command) {
     case FUTEX_WAIT:

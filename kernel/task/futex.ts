@@ -26,10 +26,11 @@ import {
   FUTEX_OP_XOR,
 } from "../abi/task.ts";
 import { u32, u64 } from "../abi/struct.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Args } from "../syscalls/args.ts";
 import { leaveQueues, locate, locatedQueue, openLocatedQueue, waiterOf, wakeQueue } from "./futex_queue.ts";
 import { EXCHANGE_TRIES_MAX, exchangeWord, readWord } from "./futex_word.ts";
-import type { Task } from "./task.ts";
+import { NO_RESULT, type Task } from "./task.ts";
 
 /** FUTEX_WAIT, FUTEX_WAIT_BITSET. `deadline` is absolute monotonic nanoseconds, Infinity = none. */
 export function futexWait(
@@ -41,6 +42,7 @@ export function futexWait(
   deadline: number,
 ): number {
   if (bitset === 0) return -EINVAL;
+  if (isPrivate && task.hasHostFutex) return waitOnHost(task, address, value, bitset, deadline);
   const located = locate(task, address, isPrivate);
   if (located < 0) return located;
   const now = readWord(task, address);
@@ -67,6 +69,26 @@ function sleep(task: Task): number {
   return task.block(continueWait, code);
 }
 
+/** The host waits. With a signal pending there is nothing to wait for, and the word decides between the two answers. */
+function waitOnHost(task: Task, address: number, value: number, bitset: number, deadline: number): number {
+  if (address + 4 > USER_ADDRESS_END) return -EFAULT;
+  if (deadline !== Infinity) task.setRestart(restartWait, deadline);
+  task.interruptResult = deadline === Infinity ? -ERESTARTSYS : -ERESTART_RESTARTBLOCK;
+  if (task.signals.hasPending) {
+    const now = readWord(task, address);
+    if (now < 0) return now;
+    return now === value ? task.interruptResult : -EAGAIN;
+  }
+  task.hostWait = { address, value, bitset, deadline };
+  return NO_RESULT;
+}
+
+/** futex(2) as the guest has called it, by the host, where it keeps the queues of private futexes. */
+function onHost(task: Task, address: number, address2: number): number {
+  if (Math.max(address, address2) + 4 > USER_ADDRESS_END) return -EFAULT;
+  return task.thread.hostFutex!(task.args.words);
+}
+
 function continueWait(task: Task): number {
   if (task.futexWaiters[0].queue === null) return 0;
   if (!task.isTimedOut) return sleep(task);
@@ -90,7 +112,11 @@ export function futexWake(
 ): number {
   if (bitset === 0) return -EINVAL;
   const located = locate(task, address, isPrivate);
-  return located < 0 ? located : wakeQueue(locatedQueue(), count, bitset);
+  if (located < 0) return located;
+  const woken = wakeQueue(locatedQueue(), count, bitset);
+  if (!isPrivate || !task.hasHostFutex || woken < 0 || (woken > 0 && woken >= count)) return woken;
+  const wokenOnHost = onHost(task, address, 0);
+  return wokenOnHost < 0 ? wokenOnHost : woken + wokenOnHost;
 }
 
 /**
@@ -107,6 +133,26 @@ export function futexRequeue(
   expected: number,
 ): number {
   if (wakeCount < 0 || moveCount < 0) return -EINVAL;
+  if (!isPrivate || !task.hasHostFutex) {
+    return requeue(task, address, isPrivate, wakeCount, moveCount, address2, expected);
+  }
+  const done = task.mm.hasFutexWaiters
+    ? requeue(task, address, isPrivate, wakeCount, moveCount, address2, expected)
+    : 0;
+  if (done < 0) return done;
+  const doneOnHost = onHost(task, address, address2);
+  return doneOnHost < 0 ? doneOnHost : done + doneOnHost;
+}
+
+function requeue(
+  task: Task,
+  address: number,
+  isPrivate: boolean,
+  wakeCount: number,
+  moveCount: number,
+  address2: number,
+  expected: number,
+): number {
   let located = locate(task, address, isPrivate);
   if (located < 0) return located;
   const from = locatedQueue();
@@ -145,6 +191,7 @@ export function futexWakeOp(
   address2: number,
   operation: number,
 ): number {
+  if (isPrivate && task.hasHostFutex) return wakeOpOnHost(task, address, count, count2, address2);
   let located = locate(task, address, isPrivate);
   if (located < 0) return located;
   const first = locatedQueue();
@@ -159,6 +206,19 @@ export function futexWakeOp(
   if (woken < 0 || holds === 0) return woken;
   const woken2 = wakeQueue(second, count2, FUTEX_BITSET_MATCH_ANY);
   return woken2 < 0 ? woken2 : woken + woken2;
+}
+
+/** What the old value was is the host's secret: the kernel's own waiters, of futex_waitv(2), are woken in either case. */
+function wakeOpOnHost(task: Task, address: number, count: number, count2: number, address2: number): number {
+  let woken = onHost(task, address, address2);
+  if (woken < 0 || !task.mm.hasFutexWaiters) return woken;
+  if (locate(task, address, true) === 0) {
+    woken += Math.max(0, wakeQueue(locatedQueue(), count, FUTEX_BITSET_MATCH_ANY));
+  }
+  if (locate(task, address2, true) === 0) {
+    woken += Math.max(0, wakeQueue(locatedQueue(), count2, FUTEX_BITSET_MATCH_ANY));
+  }
+  return woken;
 }
 
 /** Carries out the operation of FUTEX_WAKE_OP on a word; its old value, or -ERRNO. */
@@ -252,6 +312,7 @@ export function futexWaitMany(
 function joinQueue(task: Task, index: number, address: number, value: number, isPrivate: boolean): number {
   const located = locate(task, address, isPrivate);
   if (located < 0) return located;
+  if (isPrivate && !task.mm.hasFutexWaiters && task.hasHostFutex) keepQueuesAsWell(task);
   const now = readWord(task, address);
   if (now < 0) return -EFAULT;
   if (now !== value) return -EAGAIN;
@@ -260,6 +321,12 @@ function joinQueue(task: Task, index: number, address: number, value: number, is
   waiter.isPi = false;
   openLocatedQueue().add(waiter);
   return 0;
+}
+
+/** From now on the kernel has waiters for private futexes beside the host's: nobody wakes any without asking. */
+function keepQueuesAsWell(task: Task): void {
+  task.mm.hasFutexWaiters = true;
+  for (const other of task.kernel.tasks.values()) if (other.mm === task.mm) other.decideHostFutex();
 }
 
 function sleepMany(task: Task): number {

@@ -9,7 +9,7 @@ import { deliverSignals } from "../signal/deliver.ts";
 import { forceFault } from "../signal/send.ts";
 import { refuseCall } from "./seccomp.ts";
 import { endLingering, exitGroup, exitKilled } from "./exit.ts";
-import { BLOCKED, NO_RESULT, type Task, TaskState } from "./task.ts";
+import { BLOCKED, type HostWait, NO_RESULT, type Task, TaskState } from "./task.ts";
 
 /** What the loop needs of the syscall table; the table stands above tasks and is handed in. */
 export interface CallTable {
@@ -124,10 +124,25 @@ function resumeReady(kernel: Kernel): void {
     const task = ready[i];
     if (task.state !== TaskState.Running || task.thread.isRunning) continue;
     // A signal sent by another task after this one was settled.
-    if (task.signals.hasPending && !deliverSignals(task, NO_RESULT)) continue;
+    if (task.signals.hasPending && !deliverSignals(task, dropHostWait(task))) continue;
+    if (task.hostWait !== null) startHostWait(task, task.hostWait);
     task.thread.resume();
   }
   ready.length = 0;
+}
+
+function startHostWait(task: Task, wait: HostWait): void {
+  task.hostWait = null;
+  task.blockCount++;
+  task.thread.waitHostFutex!(wait.address, wait.value, wait.bitset, wait.deadline);
+}
+
+/** A signal has come before the host could begin to wait: what the call answers then. */
+function dropHostWait(task: Task): number {
+  if (task.hostWait === null) return NO_RESULT;
+  task.hostWait = null;
+  task.thread.setResult(task.interruptResult);
+  return task.interruptResult;
 }
 
 /** Runs the continuations of what has been woken so far; those woken meanwhile wait for the next turn. */

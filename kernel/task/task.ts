@@ -41,6 +41,14 @@ export const enum TaskState {
   Dead,
 }
 
+/** A wait for a private futex that the host carries out: GuestThread.waitHostFutex. */
+export interface HostWait {
+  readonly address: number;
+  readonly value: number;
+  readonly bitset: number;
+  readonly deadline: number;
+}
+
 export class Task implements WaitListener, Deadlined {
   readonly kernel: Kernel;
   /** Global task number: the tid in the root PID namespace, pid.root. Changes at execve of a thread that does not lead. */
@@ -89,6 +97,8 @@ export class Task implements WaitListener, Deadlined {
   deadlineIndex = -1;
   /** Is queued to have its continuation run. */
   isWoken = false;
+  /** The host is to wait for a futex for it when it resumes. */
+  hostWait: HostWait | null = null;
 
   /** Its places in futex queues, made on first use (task/futex_queue.ts). */
   readonly futexWaiters: FutexWaiter[] = [];
@@ -99,8 +109,7 @@ export class Task implements WaitListener, Deadlined {
   rseqAddress = 0;
   rseqLength = 0;
   rseqSignature = 0;
-  /** seccomp(2): what it may call; null = everything. */
-  seccomp: Seccomp = null;
+  #seccomp: Seccomp = null;
   /** personality(2). */
   personality = 0;
   readonly startNanos: number;
@@ -148,6 +157,27 @@ export class Task implements WaitListener, Deadlined {
     signals.task = this;
     this.startNanos = kernel.clock.monotonic();
     thread.owner = this;
+    this.decideHostFutex();
+  }
+
+  /** seccomp(2): what it may call; null = everything. */
+  get seccomp(): Seccomp {
+    return this.#seccomp;
+  }
+  set seccomp(seccomp: Seccomp) {
+    this.#seccomp = seccomp;
+    this.decideHostFutex();
+  }
+
+  /** Private futexes are the host's to queue (futex_host.ts). Not under strace, which is to see every call and its result. */
+  get hasHostFutex(): boolean {
+    return this.thread.waitHostFutex !== undefined && this.kernel.straceSink === null;
+  }
+
+  /** Whether its thread must ask for private futexes: where a filter looks at calls, or the kernel itself has waiters. */
+  decideHostFutex(): void {
+    if (this.thread.mayUseHostFutex === undefined) return;
+    this.thread.mayUseHostFutex = this.hasHostFutex && this.#seccomp === null && !this.mm.hasFutexWaiters;
   }
 
   /** It runs no more, whether or not it has been waited for. */
@@ -167,6 +197,7 @@ export class Task implements WaitListener, Deadlined {
     this.thread = thread;
     this.memory = thread.window;
     thread.owner = this;
+    this.decideHostFutex();
   }
 
   /** Joins `queue` for poll events in `mask` for the wait that block() starts. May be called for several queues. */

@@ -77,6 +77,8 @@ pub const ENTRY: u64 = 0x140;
 pub const READY: u64 = 0x144;
 /// First of the commands that failed, u32::MAX = none.
 pub const FAILED: u64 = 0x148;
+/// Nonzero while the host waits for a futex for the guest.
+pub const WAITING: u64 = 0x14c;
 pub const VDSO: u64 = 0x150;
 pub const IN_ENTRIES: u64 = 0x180; // IN_MAX x {address u64, length u32, offset u32}
 pub const IN_MAX: u64 = 24;
@@ -86,8 +88,12 @@ pub const COMMANDS_COUNT: u64 = 0x304;
 /// What follows COMMANDS: THEN_RESUME or THEN_REPORT.
 pub const THEN: u64 = 0x308;
 pub const SPIN: u64 = 0x30c;
-pub const OUT_ENTRIES: u64 = 0x310; // OUT_MAX x the same
+/// Nonzero: private futexes are the host's, without asking.
+pub const HOST_FUTEX: u64 = 0x310;
+pub const OUT_ENTRIES: u64 = 0x318; // OUT_MAX x the same
 pub const OUT_MAX: u64 = 24;
+/// struct timespec for a command.
+pub const TIME: u64 = 0x498;
 pub const COMMANDS: u64 = 0x4c0; // COMMANDS_MAX x {op u32, must u32, result i64, args 6 x u64}
 pub const COMMAND_BYTES: u64 = 64;
 pub const COMMANDS_MAX: u64 = 40;
@@ -97,7 +103,6 @@ pub const SIGNAL_CODE: u64 = 0xedc;
 pub const TRAP: u64 = 0xee0;
 pub const TRAP_ERROR: u64 = 0xee4;
 pub const FAULT_ADDRESS: u64 = 0xee8;
-pub const OUT_FAULT: u64 = 0xef0;
 pub const FPU: u64 = 0x1000;
 pub const FPU_BYTES: u64 = 0x1000;
 pub const STACK: u64 = 0x2000;
@@ -131,6 +136,8 @@ pub const CALL_NUMBER: u32 = 0xffff;
 pub const CALL_EVENT_SHIFT: u32 = 16;
 pub const CALL_EVENT_MASK: u32 = 15;
 pub const CALL_ENTRY_SHIFT: u32 = 20;
+/// The call was the host's already: an interrupt has ended its wait.
+pub const CALL_BACK: u32 = 0x20_0000;
 pub const CALL_IN_SHIFT: u32 = 24;
 
 pub const FLAG_FS_DIRTY: u32 = 1;
@@ -150,6 +157,8 @@ pub const OP_XSAVE: u32 = 5;
 pub const OP_XRSTOR: u32 = 6; // args: area
 pub const OP_PATCH: u32 = 7; // args: address of the 16-byte line, old lo, old hi, new lo, new hi
 pub const OP_EXIT: u32 = 8;
+/// As OP_SYSCALL, the last of its commands: its result is the guest's. An interrupt ends it; then the guest's call is posted.
+pub const OP_WAIT: u32 = 9;
 
 // Marshalling item: kind | argument << 4 | length argument << 7 | size or unit << 10.
 pub const ITEM_END: u32 = 0;

@@ -41,11 +41,16 @@ struct Sentry {
     arena_fds: Vec<i32>,
     /// Slots that run guest code: their STATE is a running value until they post an event.
     running: Vec<u32>,
+    /// Of those, the ones the host waited for a futex for when we last slept: they ring when they post, and are looked at
+    /// less often.
+    dormant: Vec<u32>,
     turns: u32,
     /// The CPUs we were started on: all of them, the one the sentry takes, the rest.
     cpus: [libc::cpu_set_t; 3],
 }
 
+/// With more slots than this the busy sentry sorts out those that wait.
+const MANY_RUNNING: usize = 4;
 /// Pauses between looks at the clock while spinning.
 const PAUSES_A_LOOK: u32 = 32;
 /// Two looks at the clock are further apart than this only when another ran on our CPU in between.
@@ -106,6 +111,41 @@ impl Sentry {
             }
         }
         found
+    }
+
+    /// Running slots that wait for a futex go to the dormant ones.
+    fn sort_out_dormant(&mut self) {
+        let mut at = 0;
+        while at < self.running.len() {
+            let slot = self.running[at];
+            let asleep = self.state(slot).compare_exchange(STATE_RUN, STATE_RUN_SENTRY_ASLEEP, SeqCst, SeqCst);
+            if self.is_waiting(slot) && matches!(asleep, Ok(_) | Err(STATE_RUN_SENTRY_ASLEEP)) {
+                self.running.swap_remove(at);
+                self.dormant.push(slot);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    fn is_waiting(&self, slot: u32) -> bool {
+        // SAFETY: an aligned word of a mapped slot.
+        unsafe { (self.slot(slot).add(WAITING as usize) as *const u32).read_volatile() != 0 }
+    }
+
+    /// Dormant slots that have posted, or run guest code again, go back to the running ones.
+    fn rouse(&mut self) {
+        let mut at = 0;
+        while at < self.dormant.len() {
+            let slot = self.dormant[at];
+            if self.is_waiting(slot) && self.state(slot).load(SeqCst) == STATE_RUN_SENTRY_ASLEEP {
+                at += 1;
+            } else {
+                let _ = self.state(slot).compare_exchange(STATE_RUN_SENTRY_ASLEEP, STATE_RUN, SeqCst, SeqCst);
+                self.dormant.swap_remove(at);
+                self.running.push(slot);
+            }
+        }
     }
 
     fn put(&self, word: usize, value: u32) {
@@ -217,6 +257,7 @@ pub extern "C" fn tsv_systrap_start() -> i32 {
             epoll,
             arena_fds: Vec::new(),
             running: Vec::new(),
+            dormant: Vec::new(),
             turns: 0,
             cpus: own_cpus(),
         });
@@ -349,7 +390,8 @@ fn stub_calls() -> Vec<(i64, Vec<Check>)> {
     let advice = [0, 1, 2, 3, 4, 8, 9, 10, 11, 14, 15, 18, 19, 20, 21, 22, 23];
     let barriers = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
     vec![
-        (libc::SYS_futex, vec![Is(1, vec![libc::FUTEX_WAIT as u32])]), // wait for the sentry on the own slot
+        // Wait for the sentry on the own slot; and the guest's own private futexes, which reach its own memory alone.
+        (libc::SYS_futex, vec![Is(1, vec![libc::FUTEX_WAIT as u32, 128, 129, 131, 132, 133, 137, 138, 137 | 256])]),
         (libc::SYS_rt_sigreturn, vec![]),                              // end of the trap handler
         (libc::SYS_write, vec![Is(0, vec![DOORBELL]), Is(2, vec![8])]), // ring
         // Commands: the guest's memory. No descriptor in a stub can be mapped but those sent for that moment.
@@ -601,6 +643,12 @@ pub extern "C" fn tsv_systrap_wait(resumes: u32, deadline: f64, spin_nanos: f64)
     let sentry = sentry();
     sentry.turns = sentry.turns.wrapping_add(1);
     sentry.put(C_WAITED, 0);
+    if sentry.turns & 63 == 0 {
+        sentry.rouse();
+        if sentry.running.len() > MANY_RUNNING && sentry.turns & 1023 == 0 {
+            sentry.sort_out_dormant();
+        }
+    }
     let mut found = sentry.collect();
     if found == 0 && deadline != 0.0 && spin_nanos > 0.0 && !sentry.running.is_empty() {
         found = sentry.spin(spin_nanos);
@@ -630,6 +678,7 @@ impl Sentry {
                     return found;
                 }
             }
+            self.rouse();
             let now = monotonic_nanos();
             if last == 0.0 {
                 end = now + nanos;
@@ -652,6 +701,7 @@ impl Sentry {
     }
 
     fn sleep(&mut self, deadline: f64) -> u32 {
+        self.rouse();
         let mut rang = false;
         for &slot in &self.running {
             let state = self.state(slot);
@@ -665,8 +715,10 @@ impl Sentry {
         } else {
             f64::INFINITY
         };
+        self.sort_out_dormant();
         let running = self.running.len() as u32;
         let host = self.poll(timeout);
+        self.rouse();
         for &slot in &self.running {
             let _ = self.state(slot).compare_exchange(STATE_RUN_SENTRY_ASLEEP, STATE_RUN, SeqCst, SeqCst);
         }
@@ -809,9 +861,10 @@ pub extern "C" fn tsv_systrap_close(fd: i32) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_systrap_forget(slot: u32) -> u32 {
     let sentry = sentry();
-    let before = sentry.running.len();
+    let before = sentry.running.len() + sentry.dormant.len();
     sentry.running.retain(|&running| running != slot);
-    (before != sentry.running.len()) as u32
+    sentry.dormant.retain(|&dormant| dormant != slot);
+    (before != sentry.running.len() + sentry.dormant.len()) as u32
 }
 
 /// Interrupts the host thread `tid` of process `pid`.

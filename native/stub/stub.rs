@@ -207,6 +207,35 @@ stub_patch_fixup:
     xor eax, eax
     ret
 
+    // A host call that may sleep: rdi slot, rsi number, rdx six arguments; rax = result. An interrupt that lands before the
+    // call is made, too late for the look at PENDING, is answered as one that lands in it.
+    .globl stub_wait
+    .globl stub_wait_look
+    .globl stub_wait_end
+    .globl stub_wait_interrupted
+stub_wait:
+    push r12
+    mov r12, rdi
+    mov rax, rsi
+    mov rcx, rdx
+    mov rdi, [rcx]
+    mov rsi, [rcx+8]
+    mov rdx, [rcx+16]
+    mov r10, [rcx+24]
+    mov r8, [rcx+32]
+    mov r9, [rcx+40]
+stub_wait_look:
+    cmp dword ptr [r12+{PENDING}], 0
+    jne stub_wait_interrupted
+    syscall
+stub_wait_end:
+    pop r12
+    ret
+stub_wait_interrupted:
+    mov rax, -4
+    pop r12
+    ret
+
     // clone(2): rdi flags, rsi child stack, rdx slot of the child, rcx child tid address, r8 kind
     .globl stub_clone
 stub_clone:
@@ -263,6 +292,10 @@ unsafe extern "C" {
     fn stub_patch(line: u64, old_low: u64, old_high: u64, new_low: u64, new_high: u64) -> u64;
     fn stub_patch_end();
     fn stub_patch_fixup();
+    fn stub_wait(slot: u64, number: u64, arguments: u64) -> i64;
+    fn stub_wait_look();
+    fn stub_wait_end();
+    fn stub_wait_interrupted();
     fn stub_clone(flags: u64, stack: u64, slot: u64, tid: u64, kind: u64) -> i64;
 }
 
@@ -314,10 +347,10 @@ fn has_fsgsbase() -> bool {
 // ---------------------------------------------------------------------------------------------------------------------
 // Events and commands
 
-/// Posts `event` and serves commands until the sentry lets the guest go on. `number` and `copied`: of a system call, its
-/// number and how many of its arguments' targets stand in IN_ENTRIES.
+/// Posts `event` and serves commands until the sentry lets the guest go on. Of a system call, its `number` and what else
+/// CALL has to say of it.
 #[inline(always)]
-unsafe fn report(slot: u64, event: u32, entry: u32, number: u64, copied: u32) {
+unsafe fn report(slot: u64, event: u32, entry: u32, number: u64, more: u32) {
     unsafe {
         put32(slot, PENDING, 0);
         put32(slot, ENTRY, entry);
@@ -330,7 +363,7 @@ unsafe fn report(slot: u64, event: u32, entry: u32, number: u64, copied: u32) {
             n += 1;
         }
         put64(slot, RESULT, reg(slot, RAX));
-        put32(slot, CALL, short | event << CALL_EVENT_SHIFT | entry << CALL_ENTRY_SHIFT | copied << CALL_IN_SHIFT);
+        put32(slot, CALL, short | event << CALL_EVENT_SHIFT | entry << CALL_ENTRY_SHIFT | more);
         serve_all(slot);
     }
 }
@@ -348,7 +381,7 @@ unsafe fn serve_all(slot: u64) {
                 break;
             }
         }
-        leave(slot);
+        leave(slot, get64(slot, RESULT));
     }
 }
 
@@ -398,6 +431,9 @@ unsafe fn serve(slot: u64) -> bool {
         let mut index = 0;
         while index < count && (index as u64) < COMMANDS_MAX {
             let at = COMMANDS + index as u64 * COMMAND_BYTES;
+            if get32(slot, at) == OP_WAIT {
+                return wait_for_host(slot, at);
+            }
             let must_succeed = get32(slot, at + 4) != 0;
             let result = execute(slot, at);
             put64(slot, at + 8, result as u64);
@@ -415,6 +451,81 @@ unsafe fn serve(slot: u64) -> bool {
         false
     }
 }
+
+/// Command OP_WAIT. False when an interrupt has ended it, which is then posted as the guest's call.
+#[inline(never)]
+unsafe fn wait_for_host(slot: u64, at: u64) -> bool {
+    unsafe {
+        let result = waited(slot, get64(slot, at + 8), slot + at + 16);
+        if result == INTERRUPTED {
+            post_again(slot);
+            return false;
+        }
+        put64(slot, RESULT, result as u64);
+        true
+    }
+}
+
+/// What waited() gives back when the sentry wants the thread. No result of a call.
+const INTERRUPTED: i64 = i64::MIN;
+
+#[inline(always)]
+unsafe fn waited(slot: u64, number: u64, arguments: u64) -> i64 {
+    unsafe {
+        put32(slot, WAITING, 1);
+        let result = stub_wait(slot, number, arguments);
+        put32(slot, WAITING, 0);
+        if result == -4 { INTERRUPTED } else { result }
+    }
+}
+
+/// Fills in the word of the guest's call anew.
+unsafe fn post_again(slot: u64) {
+    unsafe {
+        put32(slot, PENDING, 0);
+        let number = get64(slot, NUMBER);
+        let short = if number < CALL_NUMBER as u64 { number as u32 } else { CALL_NUMBER };
+        let entry = get32(slot, ENTRY) << CALL_ENTRY_SHIFT;
+        put32(slot, CALL, short | EVENT_SYSCALL << CALL_EVENT_SHIFT | entry | CALL_BACK);
+    }
+}
+
+/// Whether the call in the registers is one of futex(2) on the guest's own memory that the host may carry out as it is.
+#[inline(always)]
+unsafe fn is_host_futex(slot: u64) -> bool {
+    unsafe {
+        let operation = reg(slot, RSI) as u32;
+        let is_simple = operation == FUTEX_WAKE_PRIVATE
+            || operation == FUTEX_WAIT_BITSET_PRIVATE
+            || operation == FUTEX_WAIT_PRIVATE && reg(slot, R10) == 0
+            || operation == FUTEX_WAIT_BITSET_PRIVATE_REALTIME
+            || operation == FUTEX_WAKE_BITSET_PRIVATE;
+        is_simple && reg(slot, RDI) < STUB_TEXT && reg(slot, R10) < STUB_TEXT && get32(slot, HOST_FUTEX) != 0
+    }
+}
+
+/// Carries out such a call. False when an interrupt has ended it.
+#[inline(never)]
+unsafe fn host_futex(slot: u64) -> bool {
+    unsafe {
+        put64(slot, ENTRY_RIP, reg(slot, RIP));
+        let arguments =
+            [reg(slot, RDI), reg(slot, RSI), reg(slot, RDX), reg(slot, R10), reg(slot, R8), reg(slot, R9)];
+        let result = waited(slot, SYS_FUTEX, arguments.as_ptr() as u64);
+        if result == INTERRUPTED {
+            return false;
+        }
+        leave(slot, result as u64);
+        true
+    }
+}
+
+const SYS_FUTEX: u64 = 202;
+const FUTEX_WAIT_PRIVATE: u32 = 128;
+const FUTEX_WAKE_PRIVATE: u32 = 129;
+const FUTEX_WAIT_BITSET_PRIVATE: u32 = 137;
+const FUTEX_WAKE_BITSET_PRIVATE: u32 = 138;
+const FUTEX_WAIT_BITSET_PRIVATE_REALTIME: u32 = 137 | 256;
 
 #[inline(never)]
 unsafe fn execute(slot: u64, at: u64) -> i64 {
@@ -494,19 +605,17 @@ unsafe fn receive_fds() -> i64 {
     }
 }
 
-/// Last steps before the guest goes on: copies results out, sets FS, works out where to continue.
+/// Last steps before the guest goes on with `result` in RAX: copies results out, sets FS, works out where to continue.
 #[inline(always)]
-unsafe fn leave(slot: u64) {
+unsafe fn leave(slot: u64, result: u64) {
     unsafe {
         let count = get32(slot, OUT_COUNT);
-        if count != 0 {
-            copy_out(slot, count);
-        }
+        let is_bad = count != 0 && !copy_out(slot, count);
         if get32(slot, FLAGS) & FLAG_FS_DIRTY != 0 {
             put32(slot, FLAGS, get32(slot, FLAGS) & FLAG_GS);
             set_fs(reg(slot, FS_BASE));
         }
-        put_reg(slot, RAX, get64(slot, RESULT));
+        put_reg(slot, RAX, if is_bad { -14i64 as u64 } else { result });
         let rip = reg(slot, RIP);
         let site = get32(slot, SITE);
         let other = get64(slot, LEAVE_OVERRIDE);
@@ -526,20 +635,22 @@ unsafe fn leave(slot: u64) {
     }
 }
 
-unsafe fn copy_out(slot: u64, count: u32) {
+/// False when an address was bad.
+unsafe fn copy_out(slot: u64, count: u32) -> bool {
     unsafe {
         put32(slot, OUT_COUNT, 0);
+        let mut is_whole = true;
         let mut index = 0;
         while index < count as u64 && index < OUT_MAX {
             let at = OUT_ENTRIES + index * 16;
             let length = get32(slot, at + 8) as u64;
             let offset = get32(slot, at + 12) as u64;
             if stub_copy(get64(slot, at), slot + offset, length) != 0 {
-                put32(slot, OUT_FAULT, 1);
-                put64(slot, RESULT, -14i64 as u64);
+                is_whole = false;
             }
             index += 1;
         }
+        is_whole
     }
 }
 
@@ -768,10 +879,17 @@ impl Bag {
 
 unsafe extern "C" fn fast_entry(slot: u64) {
     unsafe {
-        note_fs(slot);
         let number = get64(slot, NUMBER);
+        let mut back = 0;
+        if number == SYS_FUTEX && is_host_futex(slot) {
+            if host_futex(slot) {
+                return;
+            }
+            back = CALL_BACK;
+        }
+        note_fs(slot);
         let copied = marshal(slot, number);
-        report(slot, EVENT_SYSCALL, ENTRY_TRAMPOLINE, number, copied);
+        report(slot, EVENT_SYSCALL, ENTRY_TRAMPOLINE, number, copied << CALL_IN_SHIFT | back);
         regain_if_gs(slot);
     }
 }
@@ -841,6 +959,8 @@ unsafe extern "C" fn on_signal(signal: i32, info: u64, context: u64) {
                     put64(registers, G_RIP as u64 * 8, stub_leave as *const () as u64);
                 } else if lies(rip, stub_sigreturn, stub_sigreturn_end) {
                     put64(registers, G_RIP as u64 * 8, stub_sigreturn as *const () as u64);
+                } else if lies(rip, stub_wait_look, stub_wait_end) {
+                    put64(registers, G_RIP as u64 * 8, stub_wait_interrupted as *const () as u64);
                 }
                 return;
             }
@@ -879,7 +999,7 @@ unsafe extern "C" fn on_signal(signal: i32, info: u64, context: u64) {
             put32(slot, TRAP, get64(registers, G_TRAPNO as u64 * 8) as u32);
             put32(slot, TRAP_ERROR, get64(registers, G_ERR as u64 * 8) as u32);
         }
-        report(slot, event, ENTRY_TRAP, number, copied);
+        report(slot, event, ENTRY_TRAP, number, copied << CALL_IN_SHIFT);
         give_registers(slot, registers);
         give_gs(slot);
     }
@@ -930,7 +1050,7 @@ unsafe extern "C" fn child(slot: u64, kind: u64) {
                 syscall(1, 1, &one as *const u64 as u64, 8, 0, 0, 0);
             }
         }
-        leave(slot);
+        leave(slot, get64(slot, RESULT));
         regain_if_gs(slot);
     }
 }

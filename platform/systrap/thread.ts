@@ -5,6 +5,7 @@ import { EINVAL, EIO } from "../../kernel/abi/errno.ts";
 import { put16, put32, zero } from "../../kernel/abi/struct.ts";
 import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, REG, REGS_COUNT } from "../platform.ts";
 import {
+  CALL_BACK,
   CALL_ENTRY_SHIFT,
   CALL_EVENT_MASK,
   CALL_EVENT_SHIFT,
@@ -26,9 +27,11 @@ import {
   FLAG_FS_DIRTY,
   FLAG_GS,
   FPU_BYTES,
+  HOST_FUTEX,
   LEAVE_OVERRIDE,
   OP_COPY,
   OP_SYSCALL,
+  OP_WAIT,
   OP_XRSTOR,
   OP_XSAVE,
   OUT_COUNT,
@@ -56,7 +59,9 @@ import {
   SLOT_STATE,
   SLOT_THEN,
   SLOT_TID,
+  SLOT_TIME,
   SLOT_TRAP,
+  SLOT_WAITING,
   STATE_EVENT,
   STATE_PARK,
   THEN_REPORT,
@@ -68,6 +73,8 @@ import type { SystrapPlatform } from "./platform.ts";
 import { SystrapWindow } from "./window.ts";
 
 const TWO_32 = 4294967296;
+const FUTEX_WAIT_BITSET_PRIVATE = 137;
+const SYS_futex = 202;
 const SYS_membarrier = 324;
 const SYS_rseq = 334;
 const REGS_WORD = SLOT_REGS >> 2;
@@ -127,6 +134,10 @@ export class SystrapThread implements GuestThread {
   #number = 0;
   /** What stands in SPIN. */
   #spins = -1;
+  mayUseHostFutex = false;
+  /** What stands in HOST_FUTEX. */
+  #usesHostFutex = false;
+  isHostFutexBack = false;
 
   constructor(platform: SystrapPlatform, space: SystrapAddressSpace, slot: number, index: number) {
     this.platform = platform;
@@ -216,6 +227,7 @@ export class SystrapThread implements GuestThread {
     const word = this.words[CALL_WORD];
     const kind = word >> CALL_EVENT_SHIFT & CALL_EVENT_MASK;
     this.#number = word & CALL_NUMBER;
+    this.isHostFutexBack = (word & CALL_BACK) !== 0;
     this.isTrapped = (word >> CALL_ENTRY_SHIFT & 1) === ENTRY_TRAP;
     this.window.open(word >>> CALL_IN_SHIFT);
     if (kind === EVENT_SYSCALL) {
@@ -273,6 +285,7 @@ export class SystrapThread implements GuestThread {
     // Written only where there is something to say: each line that both sides touch costs a transfer between CPUs.
     if (this.#commands !== 0) this.#handOver(THEN_RESUME);
     if (this.#spins !== this.platform.stubSpins) this.#setSpins();
+    if (this.#usesHostFutex !== this.mayUseHostFutex) this.#setHostFutex(this.mayUseHostFutex);
     this.window.reset();
     this.platform.queueResume(this);
   }
@@ -284,6 +297,11 @@ export class SystrapThread implements GuestThread {
     this.words[COMMANDS_COUNT >> 2] = count;
     this.#commands = 0;
     return count;
+  }
+
+  #setHostFutex(isUsed: boolean): void {
+    this.#usesHostFutex = isUsed;
+    this.words[HOST_FUTEX >> 2] = isUsed ? 1 : 0;
   }
 
   #setSpins(): void {
@@ -305,6 +323,28 @@ export class SystrapThread implements GuestThread {
   /** The call it is in will take long: a spinning stub sleeps now. */
   park(): void {
     Atomics.compareExchange(this.#state, 0, STATE_EVENT, STATE_PARK);
+  }
+
+  get isInHostFutex(): boolean {
+    return this.isRunning && this.words[SLOT_WAITING >> 2] !== 0;
+  }
+
+  waitHostFutex(address: number, value: number, bitset: number, deadline: number): void {
+    let time = 0;
+    if (deadline !== Infinity) {
+      time = this.address + SLOT_TIME;
+      this.#put(SLOT_TIME >> 2, Math.floor(deadline / 1e9));
+      this.#put((SLOT_TIME >> 2) + 2, Math.floor(deadline % 1e9));
+    }
+    const operation = FUTEX_WAIT_BITSET_PRIVATE;
+    this.command(OP_WAIT, false, SYS_futex, address, operation, value, time, 0, bitset);
+  }
+
+  hostFutex(args: Uint32Array): number {
+    const index = this.call(SYS_futex, false);
+    for (let n = 0; n < 6; n++) this.putCommandWords(index, n, args[2 * n], args[2 * n + 1]);
+    const result = this.run();
+    return result < 0 ? result : this.result(index);
   }
 
   rseq(address: number, length: number, flags: number, signature: number): number {
@@ -540,6 +580,9 @@ export class SystrapThread implements GuestThread {
     words[SLOT_ENTRY >> 2] = ENTRY_TRAMPOLINE;
     words[CALL_WORD] = EVENT_COMMANDS_DONE << CALL_EVENT_SHIFT;
     words[COMMANDS_COUNT >> 2] = 0;
+    words[SLOT_WAITING >> 2] = 0;
+    this.mayUseHostFutex = false;
+    this.#setHostFutex(false);
     this.#setSpins();
     words[SLOT_STATE >> 2] = STATE_EVENT;
     this.window.attach(this.addressSpace);

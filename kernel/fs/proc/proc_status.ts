@@ -37,6 +37,11 @@ const STATE_LETTERS: Readonly<Record<number, readonly [string, string]>> = {
   [TaskState.Dead]: ["X", "X (dead)"],
 };
 
+function stateOf(task: Task): readonly [string, string] {
+  const sleepsOnHost = task.state === TaskState.Running && task.thread.isInHostFutex === true;
+  return STATE_LETTERS[sleepsOnHost ? TaskState.Blocked : task.state];
+}
+
 interface MemorySizes {
   readonly total: number;
   readonly code: number;
@@ -79,7 +84,7 @@ export function statText(fs: ProcFilesystem, task: Task, isThread: boolean): str
   const fields = [
     task.pid.in(pids),
     `(${task.name})`,
-    STATE_LETTERS[task.state][0],
+    stateOf(task)[0],
     group.parent === null ? 0 : group.parent.pid.in(pids),
     group.processGroup.pid.in(pids),
     group.session.pid.in(pids),
@@ -194,7 +199,7 @@ export function statusText(fs: ProcFilesystem, task: Task): string {
   const lines = [
     `Name:\t${task.name}`,
     `Umask:\t${task.hasExited ? "0000" : task.fs.umask.toString(8).padStart(4, "0")}`,
-    `State:\t${STATE_LETTERS[task.state][1]}`,
+    `State:\t${stateOf(task)[1]}`,
     `Tgid:\t${group.pid.in(pids)}`,
     "Ngid:\t0",
     `Pid:\t${task.pid.in(pids)}`,

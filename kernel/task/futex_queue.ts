@@ -94,6 +94,9 @@ export function locate(task: Task, address: number, isPrivate: boolean): number 
     if (shared !== null) {
       object = shared.object as object;
       key = shared.offset;
+    } else {
+      // Who says private and who does not never meet, as on Linux (FUT_OFF_MMSHARED).
+      key = address + 1;
     }
   }
   let found = tables.get(object);

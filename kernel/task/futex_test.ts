@@ -11,6 +11,8 @@ import type { Task } from "./task.ts";
 
 const SYS_futex = 202;
 const SYS_futex_waitv = 449;
+// The wakes of an exit are shared ones.
+const SHARED_WAIT = 0;
 const WAIT = 128,
   WAKE = 129,
   CMP_REQUEUE = 132,
@@ -153,8 +155,8 @@ Deno.test("an exiting thread marks its robust locks, hands over PI ones and clea
   equal(c.processes.syscall(owner, 273, head, 24), 0);
   c.processes.syscall(owner, 218, B);
   setWord(c, B, owner.tid);
-  equal(c.processes.syscall(waiter, SYS_futex, lock, WAIT, word(c, lock)), WAITS);
-  equal(c.processes.syscall(c.main, SYS_futex, B, WAIT, owner.tid), WAITS);
+  equal(c.processes.syscall(waiter, SYS_futex, lock, SHARED_WAIT, word(c, lock)), WAITS);
+  equal(c.processes.syscall(c.main, SYS_futex, B, SHARED_WAIT, owner.tid), WAITS);
   c.processes.syscall(owner, 60, 0);
   equal(word(c, lock), (FUTEX_OWNER_DIED | FUTEX_WAITERS) >>> 0);
   equal(c.processes.answer(waiter), 0);

@@ -9,6 +9,7 @@ mod attend;
 mod process;
 mod roles;
 mod spawn;
+mod stub_filter;
 mod terminal;
 mod capabilities;
 mod confine;

@@ -38,7 +38,6 @@ import {
   SIGNAL_CODE,
   SIGNAL_STACK,
   SIGNAL_STACK_BYTES,
-  SLOT_ARGUMENTS,
   SLOT_BYTES,
   SLOT_CALL,
   SLOT_CODE,
@@ -48,11 +47,8 @@ import {
   SLOT_FLAGS,
   SLOT_FPU,
   SLOT_FRAME,
-  SLOT_NUMBER,
   SLOT_PENDING,
   SLOT_READY,
-  SLOT_REGS,
-  SLOT_RESULT,
   SLOT_SIGNAL,
   SLOT_SITE,
   SLOT_SPIN,
@@ -70,6 +66,7 @@ import {
 } from "../slot.ts";
 import type { SystrapAddressSpace } from "./address_space.ts";
 import type { SystrapPlatform } from "./platform.ts";
+import { ARGUMENTS_WORD, NUMBER_WORD, REGISTER_WORDS, REGS_WORD, RESULT_WORD } from "./registers.ts";
 import { SystrapWindow } from "./window.ts";
 
 const TWO_32 = 4294967296;
@@ -77,10 +74,6 @@ const FUTEX_WAIT_BITSET_PRIVATE = 137;
 const SYS_futex = 202;
 const SYS_membarrier = 324;
 const SYS_rseq = 334;
-const REGS_WORD = SLOT_REGS >> 2;
-const NUMBER_WORD = SLOT_NUMBER >> 2;
-const ARGUMENTS_WORD = SLOT_ARGUMENTS >> 2;
-const RESULT_WORD = SLOT_RESULT >> 2;
 const CALL_WORD = SLOT_CALL >> 2;
 /** Words of the slot's first line that hold registers, and the end of them. */
 const LINE_END_WORD = RESULT_WORD + 2;
@@ -94,20 +87,6 @@ const MXCSR_INITIAL = 0x1f80;
 
 /** Words of a signal frame's layout on the host: ucontext.uc_mcontext.fpstate at 40 + 23 * 8. */
 const FRAME_FPSTATE = 40 + 23 * 8;
-
-/** Word of each register in the slot, where the sentry reads it. */
-const REGISTER_WORDS = registerWords();
-
-function registerWords(): Uint8Array {
-  const words = new Uint8Array(REGS_COUNT);
-  for (let index = 0; index < REGS_COUNT; index++) words[index] = REGS_WORD + 2 * index;
-  [REG.RDI, REG.RSI, REG.RDX, REG.R10, REG.R8, REG.R9].forEach((register, n) => {
-    words[register] = ARGUMENTS_WORD + 2 * n;
-  });
-  words[REG.RAX] = RESULT_WORD;
-  words[REG.ORIG_RAX] = NUMBER_WORD;
-  return words;
-}
 
 export class SystrapThread implements GuestThread {
   readonly platform: SystrapPlatform;

@@ -78,8 +78,8 @@ export class NativeHost implements Host {
       into as Bytes,
       at,
       length,
-      offset % TWO_32,
-      Math.floor(offset / TWO_32),
+      offset >>> 0,
+      highWord(offset),
     );
   }
   pwrite(fd: number, from: Uint8Array, at: number, length: number, offset: number): number {
@@ -89,8 +89,8 @@ export class NativeHost implements Host {
       from as Bytes,
       at,
       length,
-      offset % TWO_32,
-      Math.floor(offset / TWO_32),
+      offset >>> 0,
+      highWord(offset),
     );
   }
   read(fd: number, into: Uint8Array, at: number, length: number): number {
@@ -108,17 +108,17 @@ export class NativeHost implements Host {
     return this.#calls.tsv_host_dup(fd);
   }
   ftruncate(fd: number, size: number): number {
-    return this.#calls.tsv_host_ftruncate(fd, size % TWO_32, Math.floor(size / TWO_32));
+    return this.#calls.tsv_host_ftruncate(fd, size >>> 0, highWord(size));
   }
   fallocate(fd: number, mode: number, offset: number, length: number): number {
-    const high = Math.floor(offset / TWO_32);
+    const high = highWord(offset);
     return this.#calls.tsv_host_fallocate(
       fd,
       mode,
-      offset % TWO_32,
+      offset >>> 0,
       high,
-      length % TWO_32,
-      Math.floor(length / TWO_32),
+      length >>> 0,
+      highWord(length),
     );
   }
   fsync(fd: number): number {
@@ -128,7 +128,7 @@ export class NativeHost implements Host {
     return this.#calls.tsv_host_fsync(fd, 1);
   }
   lseek(fd: number, offset: number, whence: number): number {
-    return this.#calls.tsv_host_lseek(fd, offset % TWO_32, Math.floor(offset / TWO_32), whence);
+    return this.#calls.tsv_host_lseek(fd, offset >>> 0, highWord(offset), whence);
   }
   fstat(fd: number, into: Uint8Array, at: number): number {
     return at + 144 > into.length ? -EFAULT : this.#calls.tsv_host_fstat(fd, into as Bytes, at);
@@ -210,4 +210,9 @@ export class NativeHost implements Host {
     for (let i = this.receivedFds; i < this.#fds[FDS_MAX]; i++) this.close(this.#fds[i]);
     return n;
   }
+}
+
+/** The upper half of a 64-bit number, also of a negative one; the lower half is `n >>> 0`. */
+function highWord(n: number): number {
+  return Math.floor(n / TWO_32) >>> 0;
 }

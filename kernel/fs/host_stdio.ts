@@ -48,7 +48,7 @@ import { changeHostFdWatch, unwatchHostFd, watchHostFd } from "../task/host_fds.
 import type { Task } from "../task/task.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import type { Waiter } from "../util/wait_queue.ts";
-import { File } from "../vfs/file.ts";
+import { File, OFFSET_MAX, seekWithin } from "../vfs/file.ts";
 import { ATTR_CTIME, ATTR_MTIME, ATTR_SIZE, type AttributeChange, Inode } from "../vfs/inode.ts";
 import { AnonymousFilesystem } from "./anonymous/filesystem.ts";
 
@@ -198,7 +198,13 @@ class HostFile extends File {
   override seek(offset: number, whence: number): number {
     if (!this.#isRegular) return -ESPIPE;
     if (whence === SEEK_SET && offset < 0) return -EINVAL;
-    return this.#kernel.host.lseek(this.#fd, offset, whence === SEEK_CUR ? SEEK_CUR : whence);
+    if (Math.abs(offset) > OFFSET_MAX) return -EINVAL;
+    const host = this.#kernel.host;
+    const position = host.lseek(this.#fd, offset, whence);
+    if (position <= OFFSET_MAX) return position;
+    // The host's file system knows farther places than we do: back.
+    host.lseek(this.#fd, -offset, SEEK_CUR);
+    return -EINVAL;
   }
 
   override truncate(size: number): number {
@@ -320,9 +326,7 @@ class HostContentFile extends File {
       const found = this.inode.refresh();
       if (found < 0) return found;
     }
-    const base = whence === SEEK_SET ? 0 : whence === SEEK_CUR ? this.position : this.inode.size;
-    if (whence > SEEK_END || base + offset < 0) return -EINVAL;
-    return this.position = base + offset;
+    return seekWithin(this, offset, whence, this.inode.size);
   }
 
   override truncate(size: number): number {

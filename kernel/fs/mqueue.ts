@@ -8,7 +8,7 @@ import { MESSAGE_BYTES_MAX, MessageQueue, MESSAGES_MAX, QUEUES_MAX } from "../ip
 import type { IpcNamespace } from "../task/namespaces.ts";
 import type { Task } from "../task/task.ts";
 import { latin1ToBytes } from "../util/bytes.ts";
-import { File } from "../vfs/file.ts";
+import { File, seekWithin } from "../vfs/file.ts";
 import type { FilesystemStat, FilesystemType } from "../vfs/filesystem.ts";
 import type { NewNode } from "../vfs/inode.ts";
 import { Tmpfs, TmpfsInode } from "./tmpfs.ts";
@@ -127,10 +127,7 @@ export class MqueueFile extends File {
     return true;
   }
   override seek(offset: number, whence: number): number {
-    const position = whence === 0 ? offset : whence === 1 ? this.position + offset : TEXT_BYTES + offset;
-    if (position < 0 || whence > 2) return -EINVAL;
-    this.position = position;
-    return position;
+    return seekWithin(this, offset, whence, TEXT_BYTES);
   }
   override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
     const text = latin1ToBytes(this.messages.text);

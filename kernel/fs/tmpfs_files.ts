@@ -1,6 +1,6 @@
 // Open files and directories of tmpfs.
 
-import { EINVAL, ENOSPC, ENXIO, EOPNOTSUPP } from "../abi/errno.ts";
+import { ENOSPC, ENXIO, EOPNOTSUPP } from "../abi/errno.ts";
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
@@ -9,14 +9,11 @@ import {
   O_NOATIME,
   S_IFDIR,
   S_IFMT,
-  SEEK_CUR,
   SEEK_DATA,
-  SEEK_END,
   SEEK_HOLE,
-  SEEK_SET,
 } from "../abi/file.ts";
 import type { Task } from "../task/task.ts";
-import { type DirectorySink, File, type Mappable } from "../vfs/file.ts";
+import { type DirectorySink, File, type Mappable, seekWithin } from "../vfs/file.ts";
 import type { TmpfsInode } from "./tmpfs.ts";
 
 /** Directory type of a mode: DT_ values are the type bits shifted. */
@@ -140,28 +137,10 @@ export function seekIn(
   whence: number,
   seekData: (offset: number, whence: number) => number,
 ): number {
-  let position: number;
-  switch (whence) {
-    case SEEK_SET:
-      position = offset;
-      break;
-    case SEEK_CUR:
-      position = file.position + offset;
-      break;
-    case SEEK_END:
-      position = size + offset;
-      break;
-    case SEEK_DATA:
-    case SEEK_HOLE:
-      if (offset < 0 || offset >= size) return -ENXIO;
-      position = seekData(offset, whence);
-      break;
-    default:
-      return -EINVAL;
-  }
-  if (position < 0) return whence >= SEEK_DATA ? position : -EINVAL;
-  if (position > Number.MAX_SAFE_INTEGER) return -EINVAL;
-  file.position = position;
+  if (whence !== SEEK_DATA && whence !== SEEK_HOLE) return seekWithin(file, offset, whence, size);
+  if (offset < 0 || offset >= size) return -ENXIO;
+  const position = seekData(offset, whence);
+  if (position >= 0) file.position = position;
   return position;
 }
 
@@ -178,10 +157,7 @@ export class TmpfsDirectoryFile extends File {
   }
 
   override seek(offset: number, whence: number): number {
-    const position = whence === SEEK_SET ? offset : whence === SEEK_CUR ? this.position + offset : -1;
-    if (position < 0) return -EINVAL;
-    this.position = position;
-    return position;
+    return seekWithin(this, offset, whence, -1);
   }
 
   override readDirectory(_task: Task, sink: DirectorySink): number {

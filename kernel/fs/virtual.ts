@@ -2,11 +2,11 @@
 // Linux: kernfs, proc_dir_entry, seq_file. A file's text is made when it is read from offset 0, and read on from there.
 
 import { EINVAL, EIO, ENOENT, ENOTDIR, EPERM } from "../abi/errno.ts";
-import { S_IFDIR, S_IFLNK, S_IFREG, SEEK_CUR, SEEK_END, SEEK_SET } from "../abi/file.ts";
+import { S_IFDIR, S_IFLNK, S_IFREG } from "../abi/file.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
 import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
-import { type DirectorySink, File } from "../vfs/file.ts";
+import { type DirectorySink, File, seekWithin } from "../vfs/file.ts";
 import { Filesystem, type FilesystemStat } from "../vfs/filesystem.ts";
 import { ATTR_MODE, type AttributeChange, Inode } from "../vfs/inode.ts";
 import { directoryType } from "./tmpfs_files.ts";
@@ -188,19 +188,12 @@ class GeneratedOpenFile extends File {
     return result < 0 ? result : length;
   }
   override seek(offset: number, whence: number): number {
-    return seekPlain(this, offset, whence);
+    // Its end is not known before it is read.
+    return seekWithin(this, offset, whence, -1);
   }
   override truncate(_size: number): number {
     return 0;
   }
-}
-
-/** SEEK_SET and SEEK_CUR; the end of a generated file is not known. */
-function seekPlain(file: File, offset: number, whence: number): number {
-  const position = whence === SEEK_SET ? offset : whence === SEEK_CUR ? file.position + offset : -1;
-  if (position < 0 || whence === SEEK_END) return -EINVAL;
-  file.position = position;
-  return position;
 }
 
 /** A symlink with fixed or computed text. */
@@ -238,7 +231,7 @@ export class VirtualDirectoryFile extends File {
     return true;
   }
   override seek(offset: number, whence: number): number {
-    const position = seekPlain(this, offset, whence);
+    const position = seekWithin(this, offset, whence, -1);
     if (position === 0) this.#entries = null;
     return position;
   }

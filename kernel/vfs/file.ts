@@ -16,6 +16,9 @@ import {
   POLLRDNORM,
   POLLWRNORM,
   S_IFREG,
+  SEEK_CUR,
+  SEEK_END,
+  SEEK_SET,
 } from "../abi/file.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import { releaseFileLocks } from "./file_locks.ts";
@@ -194,6 +197,19 @@ export abstract class File {
     this.path?.drop();
     this.path = null;
   }
+}
+
+/** Largest offset in a file. Linux: 2^63 - 1 where the file system does not say less; here what a number holds exactly. */
+export const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
+
+/** lseek(2) with SEEK_SET, SEEK_CUR and, where `end` >= 0, SEEK_END: moves the position of `file`, or -EINVAL. */
+export function seekWithin(file: File, offset: number, whence: number, end: number): number {
+  if (whence > SEEK_END || (whence === SEEK_END && end < 0)) return -EINVAL;
+  const base = whence === SEEK_SET ? 0 : whence === SEEK_CUR ? file.position : end;
+  const position = base + offset;
+  if (position < 0 || position > OFFSET_MAX) return -EINVAL;
+  file.position = position;
+  return position;
 }
 
 /** Result of an operation on a descriptor that is not open for it. */

@@ -180,6 +180,16 @@ static void content(void) {
   CALL("SEEK_END", lseek(fd, -1, SEEK_END));
   CALL("SEEK_DATA behind the end", lseek(fd, 1000, SEEK_DATA));
   CALL("SEEK_HOLE", lseek(fd, 0, SEEK_HOLE));
+  const char *const places[] = {".", "c", "/proc/self", "/proc/self/status", "/dev", "/dev/null"};
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    int place = open(places[i], O_RDONLY);
+    off_t far = lseek(place, 0x7fffffffffffffff, SEEK_SET);
+    TRUE("lseek to the last offset there is", far == 0x7fffffffffffffff || far == 0 || (far == -1 && errno == EINVAL));
+    lseek(place, 0, SEEK_SET);
+    off_t odd = lseek(place, (1l << 53) + 1, SEEK_CUR);
+    TRUE("lseek to where numbers are wide", odd == (1l << 53) + 1 || odd == 0 || (odd == -1 && errno == EINVAL));
+    close(place);
+  }
   CALL("read to a bad address", pread(fd, BAD, 4, 0));
   CALL("write from a bad address", pwrite(fd, BAD, 4, 0));
   CALL("read of nothing", read(fd, BAD, 0));

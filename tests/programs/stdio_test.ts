@@ -34,6 +34,21 @@ Deno.test("files of the host open with a position of their own", async () => {
   }
 });
 
+Deno.test("a file of the host as input is sought in, backwards too", async () => {
+  const file = Deno.makeTempFileSync();
+  try {
+    Deno.writeTextFileSync(file, "one\ntwo\nthree\n");
+    // The shell reads ahead and seeks back; tail seeks from the end.
+    const script = 'bash -c "read line; tail -c 6; tail -c 4 /dev/stdin"';
+    const { code, stdout, stderr } = await redirected(script, `< ${file}`);
+    equal(stdout, "three\nree\n");
+    equal(stderr, "");
+    equal(code, 0);
+  } finally {
+    Deno.removeSync(file);
+  }
+});
+
 Deno.test("what was given for reading does not open for writing", async () => {
   const { stderr } = await redirected("echo x > /dev/stdin", "< /etc/passwd");
   match(stderr, /Permission denied|cannot create/);

@@ -1,9 +1,8 @@
 // Open host files and directories.
 
-import { EINVAL } from "../../abi/errno.ts";
-import { O_APPEND, S_IFDIR, SEEK_CUR, SEEK_SET } from "../../abi/file.ts";
+import { O_APPEND, S_IFDIR } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
-import { type DirectorySink, File, type Mappable } from "../../vfs/file.ts";
+import { type DirectorySink, File, type Mappable, seekWithin } from "../../vfs/file.ts";
 import type { GoferInode } from "./inode.ts";
 import type { Listing } from "./listing.ts";
 import { seekIn } from "../tmpfs_files.ts";
@@ -120,10 +119,8 @@ export class GoferDirectoryFile extends File {
   }
 
   override seek(offset: number, whence: number): number {
-    const position = whence === SEEK_SET ? offset : whence === SEEK_CUR ? this.position + offset : -1;
-    if (position < 0) return -EINVAL;
+    const position = seekWithin(this, offset, whence, -1);
     if (position === 0) this.#listing = null;
-    this.position = position;
     return position;
   }
 

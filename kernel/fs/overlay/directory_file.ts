@@ -1,10 +1,9 @@
 // Reading directories of an overlay: merged whole at the first entry, and that list is what the open directory shows until
 // it is rewound. Linux: fs/overlayfs/readdir.c.
 
-import { EINVAL } from "../../abi/errno.ts";
-import { O_RDONLY, S_IFCHR, S_IFDIR, SEEK_CUR, SEEK_SET } from "../../abi/file.ts";
+import { O_RDONLY, S_IFCHR, S_IFDIR } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
-import { type DirectorySink, File } from "../../vfs/file.ts";
+import { type DirectorySink, File, seekWithin } from "../../vfs/file.ts";
 import type { Inode } from "../../vfs/inode.ts";
 import type { OverlayInode } from "./inode.ts";
 import { isWhiteout } from "./overlay.ts";
@@ -90,10 +89,8 @@ export class OverlayDirectoryFile extends File {
   }
 
   override seek(offset: number, whence: number): number {
-    const position = whence === SEEK_SET ? offset : whence === SEEK_CUR ? this.position + offset : -1;
-    if (position < 0) return -EINVAL;
+    const position = seekWithin(this, offset, whence, -1);
     if (position === 0) this.#entries = null;
-    this.position = position;
     return position;
   }
 

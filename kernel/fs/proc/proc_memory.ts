@@ -2,7 +2,7 @@
 // What is resident says mm/residency.ts.
 
 import { EACCES, EINVAL, EIO, ENOMEM, ESRCH } from "../../abi/errno.ts";
-import { O_ACCMODE, O_RDONLY, O_WRONLY, S_IFREG, SEEK_CUR, SEEK_SET } from "../../abi/file.ts";
+import { O_ACCMODE, O_RDONLY, O_WRONLY, S_IFREG } from "../../abi/file.ts";
 import { PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from "../../abi/memory.ts";
 import { MAP_GROWSDOWN, MAP_NORESERVE } from "../../abi/memory.ts";
 import { put32, zero } from "../../abi/struct.ts";
@@ -10,7 +10,7 @@ import { mapsLine } from "../../mm/address_space.ts";
 import { residentPages, stoppedThread } from "../../mm/residency.ts";
 import type { Vma } from "../../mm/vma.ts";
 import type { Task } from "../../task/task.ts";
-import { File } from "../../vfs/file.ts";
+import { File, seekWithin } from "../../vfs/file.ts";
 import type { Inode } from "../../vfs/inode.ts";
 import { VirtualInode } from "../virtual.ts";
 import type { ProcFilesystem } from "./proc.ts";
@@ -188,9 +188,7 @@ abstract class AddressFile extends File {
     return this.task.hasExited || this.task.mm !== this.mm;
   }
   override seek(offset: number, whence: number): number {
-    const position = whence === SEEK_SET ? offset : whence === SEEK_CUR ? this.position + offset : -1;
-    if (position < 0) return -EINVAL;
-    return this.position = position;
+    return seekWithin(this, offset, whence, -1);
   }
 }
 

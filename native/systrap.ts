@@ -1,4 +1,4 @@
-// Bindings of native/src/systrap.rs. Contract: u32/i32/f64 and buffers only (numbers given as u64 are 20 times slower).
+// Bindings of native/src/systrap.rs and image.rs. Contract: u32/i32/f64 and buffers only (numbers given as u64 are 20 times slower).
 
 import { openLibrary } from "./library.ts";
 
@@ -29,6 +29,11 @@ const symbols = {
   tsv_systrap_kill: { parameters: ["i32"], result: "i32" },
   tsv_systrap_reap: { parameters: ["i32"], result: "i32" },
   tsv_systrap_memory: { parameters: ["i32", "u32", "u32", "u32", "buffer", "u32", "u32"], result: "i32" },
+  tsv_image_identify: { parameters: ["i32", "buffer"], result: "i32" },
+  tsv_image_is_memory: { parameters: ["i32"], result: "u32" },
+  tsv_image_read: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
+  tsv_image_make: { parameters: ["buffer", "u32"], result: "i32" },
+  tsv_image_cpuid: { parameters: ["u32", "u32", "buffer"], result: "void" },
   tsv_systrap_cpu_nanos: { parameters: ["i32"], result: "f64" },
 } as const;
 

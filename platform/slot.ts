@@ -7,6 +7,9 @@ export const STUB_TEXT = 0x7fe0_0000_0000;
 export const STUB_TEXT_BYTES = 0x1_0000;
 /** Offsets in the text: a lone syscall instruction, and where trampolines jump to. */
 export const STUB_SYSCALL = 0x20;
+/** Where code of images (systrap/images.ts) goes on by way of the patch table's first entry; where a guest uses GS. */
+export const STUB_IMAGE_ENTRY = 0x30;
+export const STUB_IMAGE_TRAP = 0x28;
 export const STUB_TRAMPOLINE = 0x40;
 /** Read-only page(s) shared by all stubs: parameters and the marshalling table. */
 export const COMMON = 0x7fe0_0010_0000;

@@ -7,7 +7,7 @@ import { execute } from "../task/exec.ts";
 import type { Task } from "../task/task.ts";
 import { EMPTY, FOLLOW, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
-import { readStrings } from "./exec_strings.ts";
+import { readMoreStrings, readStrings } from "./exec_strings.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
 export const EXEC_CALLS: SyscallFamily = {
@@ -59,7 +59,7 @@ function executeAt(
   if (typeof target === "number") return target;
   const argv = readStrings(task, argvAt);
   if (typeof argv === "number") return refusalOf(task, target) || argv;
-  const envp = readStrings(task, envpAt);
+  const envp = readMoreStrings(task, envpAt);
   if (typeof envp === "number") return refusalOf(task, target) || envp;
   return execute(task, target, argv, envp);
 }

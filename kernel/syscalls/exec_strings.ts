@@ -12,11 +12,16 @@ const POINTER_BYTES = 8;
 /** Bytes of one list including its pointers; the exact limit depends on the stack's and is checked by execute(). */
 const LIST_BYTES_MAX = 8 * 1024 * 1024;
 
+/** Most lists are short: what is read first is no more than a host call costs anyway. */
+const SMALL_BYTES = 2048;
+const SMALL_READS = 2;
+
 /** A part of guest memory that was read in one go. */
 class Block {
   readonly #bytes: Uint8Array;
   #start = 0;
   #length = 0;
+  #reads = 0;
 
   constructor(size: number) {
     this.#bytes = new Uint8Array(size);
@@ -25,6 +30,7 @@ class Block {
   /** Forgets what it holds: memory may have changed since. */
   clear(): void {
     this.#length = 0;
+    this.#reads = 0;
   }
 
   /** Index in `bytes` of `address`, of which at least `length` bytes follow, or -1. */
@@ -33,7 +39,8 @@ class Block {
     if (at >= 0 && at + length <= this.#length) return at;
     if (address + length > USER_ADDRESS_END) return -1;
     this.#start = address;
-    const room = Math.min(this.#bytes.length, USER_ADDRESS_END - address);
+    const size = this.#reads++ < SMALL_READS ? Math.min(SMALL_BYTES, this.#bytes.length) : this.#bytes.length;
+    const room = Math.min(Math.max(size, length), USER_ADDRESS_END - address);
     // Short where mapped memory ends.
     this.#length = Math.max(0, task.mm.space.read(address, this.#bytes, 0, room));
     return length <= this.#length ? 0 : -1;
@@ -51,8 +58,9 @@ class Block {
     if (at < 0) return -EFAULT;
     let end = this.#bytes.indexOf(0, at);
     if (end >= 0 && end < this.#length) return bytesToLatin1(this.#bytes, at, end - at);
-    // It goes on behind the block, or starts late in it: again, from its start.
-    this.clear();
+    // It goes on behind the block, or starts late in it: again, from its start, as much as fits.
+    this.#length = 0;
+    this.#reads = SMALL_READS;
     at = this.#at(task, address, 1);
     if (at < 0) return -EFAULT;
     end = this.#bytes.indexOf(0);
@@ -68,11 +76,16 @@ const near = new Block(16 * 1024);
 
 /** The strings of the array at `address`; a null pointer is an empty list, as on Linux. */
 export function readStrings(task: Task, address: number): string[] | number {
-  const list: string[] = [];
-  if (address === 0) return list;
   pointers.clear();
   near.clear();
   strings.clear();
+  return readMoreStrings(task, address);
+}
+
+/** A further list of the same call: what has been read of its memory is not read again. */
+export function readMoreStrings(task: Task, address: number): string[] | number {
+  const list: string[] = [];
+  if (address === 0) return list;
   let bytes = 0;
   for (let at = address;; at += POINTER_BYTES) {
     const pointer = pointers.pointer(task, at);

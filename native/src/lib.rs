@@ -8,6 +8,7 @@ mod host;
 mod attend;
 mod process;
 mod roles;
+mod image;
 mod spawn;
 mod stub_filter;
 mod terminal;

@@ -6,6 +6,9 @@ pub const STUB_TEXT: u64 = 0x7fe0_0000_0000;
 pub const STUB_TEXT_BYTES: u64 = 0x1_0000;
 /// Offsets in the text: a lone syscall instruction, and where trampolines jump to.
 pub const STUB_SYSCALL: u64 = 0x20;
+/// Where code of images (systrap/images.ts) goes on by way of the patch table's first entry; where a guest uses GS.
+pub const STUB_IMAGE_ENTRY: u64 = 0x30;
+pub const STUB_IMAGE_TRAP: u64 = 0x28;
 pub const STUB_TRAMPOLINE: u64 = 0x40;
 /// Read-only page(s) shared by all stubs: parameters and the marshalling table.
 pub const COMMON: u64 = 0x7fe0_0010_0000;

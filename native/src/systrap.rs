@@ -523,7 +523,7 @@ pub extern "C" fn tsv_systrap_resume(resumes: u32) -> i32 {
 }
 
 /// Resumes the `resumes` slots listed in the control block, then waits for events until `deadline` (CLOCK_MONOTONIC
-/// nanoseconds; infinite = none; 0 = do not wait). Spins at most `spin_nanos` first. Gives back the number of events;
+/// nanoseconds; infinite = none; 0 = do not wait; negative = spin only). Spins at most `spin_nanos` first. Gives back the number of events;
 /// they and the host events stand in the control block, and how the wait went.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_systrap_wait(resumes: u32, deadline: f64, spin_nanos: f64) -> u32 {
@@ -541,7 +541,7 @@ pub extern "C" fn tsv_systrap_wait(resumes: u32, deadline: f64, spin_nanos: f64)
     if found == 0 && deadline != 0.0 && spin_nanos > 0.0 && !sentry.running.is_empty() {
         found = sentry.spin(spin_nanos);
     }
-    if found == 0 && deadline != 0.0 {
+    if found == 0 && deadline > 0.0 {
         return sentry.sleep(deadline);
     }
     // Busy guests must not starve host descriptors: look at them every few turns.

@@ -58,6 +58,15 @@ stub_syscall:
     syscall
     ud2
 
+    // At offset 0x28: a patched call of an image, where GS is the guest's: the call is made at the site, by the trap.
+    .balign 8
+    lea rcx, [rcx-2]
+    jmp rcx
+
+    // At offset 0x30: a patched call of an image (systrap/images.ts); it has no tail. Goes on below.
+    .balign 16
+    mov dword ptr gs:[{SITE}], 0
+
     // --- patched call sites come here: rax = number, rcx = return address, everything else is the guest's ---
     .balign 64
     .globl stub_trampoline
@@ -266,6 +275,7 @@ stub_clone:
     trap_interrupted = sym trap_interrupted,
     child = sym child,
     REGS = const REGS,
+    SITE = const SITE,
     NUMBER = const NUMBER,
     STACK_TOP = const STACK_TOP,
     SELF = const SELF,
@@ -1097,6 +1107,7 @@ unsafe extern "C" fn zygote(stack: u64) -> ! {
         }
         must(syscall(157, 38, 1, 0, 0, 0, 0), 96);
         must(syscall(157, 1, 9, 0, 0, 0, 0), 97);
+        put64(PATCH_TABLE, 0, STUB_TEXT + STUB_IMAGE_ENTRY);
         put64(slot, VDSO, vdso);
         put32(slot, SPIN, 0);
         let program: [u64; 2] = [get32(COMMON, COMMON_FILTER_LENGTH) as u64, COMMON + COMMON_FILTER];

@@ -15,6 +15,7 @@ import {
   MAP_STACK,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
+  PROT_EXEC,
   PROT_WRITE,
 } from "../../kernel/abi/memory.ts";
 import { put32, u32 } from "../../kernel/abi/struct.ts";
@@ -144,9 +145,18 @@ export class SystrapAddressSpace implements AddressSpace {
     hostFd: number,
     offset: number,
   ): number {
-    this.patches.forget(address, length);
     const by = thread as SystrapThread;
+    this.patches.detach(by, address, length);
+    this.patches.forget(address, length);
     const passed = flags & MAP_PASSED | MAP_FIXED;
+    const isCode = hostFd >= 0 && (prot & (PROT_EXEC | PROT_WRITE)) === PROT_EXEC &&
+      (flags & MAP_PRIVATE) !== 0;
+    const image = isCode ? this.platform.images.find(hostFd, offset, length) : null;
+    if (image !== null) {
+      hostFd = image.fd;
+      offset = 0;
+      this.patches.enterImage(image, address, length);
+    }
     if (by === this.#batch) return this.#mapInBatch(by, address, length, prot, passed, hostFd, offset);
     if (hostFd < 0) {
       const result = by.callNow(SYS_mmap, address, length, prot, passed | MAP_ANONYMOUS, -1, 0);
@@ -213,6 +223,7 @@ export class SystrapAddressSpace implements AddressSpace {
   }
 
   unmap(thread: GuestThread, address: number, length: number): number {
+    this.patches.detach(thread as SystrapThread, address, length);
     this.patches.forget(address, length);
     return (thread as SystrapThread).callNow(SYS_munmap, address, length);
   }
@@ -221,6 +232,7 @@ export class SystrapAddressSpace implements AddressSpace {
     const by = thread as SystrapThread;
     // Code that may be written now is the guest's to read and to change: it sees what it has put there.
     if ((prot & PROT_WRITE) !== 0) this.patches.restore(by, address, length);
+    else if ((prot & PROT_EXEC) === 0) this.patches.detach(by, address, length);
     return by.callNow(SYS_mprotect, address, length, prot);
   }
 
@@ -416,9 +428,15 @@ export class SystrapAddressSpace implements AddressSpace {
   release(): void {
     if (!this.isDead) this.cpuNanos();
     this.isDead = true;
-    for (const thread of this.threads) this.platform.forget(thread);
+    let isRunning = false;
+    for (const thread of this.threads) {
+      if (thread.isRunning) isRunning = true;
+      else thread.park();
+      this.platform.forget(thread);
+    }
     for (const thread of this.#ended) this.platform.forget(thread);
-    this.platform.discard(this);
+    if (isRunning) this.platform.destroy(this);
+    else this.platform.discard(this);
   }
 
   /** The stub process died or broke the protocol: every task on it is dead. */

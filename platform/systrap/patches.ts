@@ -10,6 +10,7 @@ import {
   PATCH_TABLE,
   SLOT_SITE,
   STAGING_IN,
+  STUB_IMAGE_TRAP,
   STUB_TEXT,
   TRAMPOLINE_BYTES,
   TRAMPOLINE_TAIL,
@@ -17,6 +18,7 @@ import {
   TRAMPOLINES_MAX,
 } from "../slot.ts";
 import type { SystrapAddressSpace } from "./address_space.ts";
+import type { Image, ImageSite } from "./images.ts";
 import type { SystrapThread } from "./thread.ts";
 
 const TWO_32 = 4294967296;
@@ -45,6 +47,13 @@ interface Site {
   readonly before: Uint8Array;
 }
 
+/** Code that was mapped patched (images.ts), and those of its sites that are in place. */
+interface MappedImage {
+  readonly start: number;
+  readonly end: number;
+  readonly sites: readonly ImageSite[];
+}
+
 /** Offset of `mov $0, %gs:SITE` and friends within a trampoline being written; reused. */
 const code = new Uint8Array(TRAMPOLINE_BYTES);
 const line = new Uint8Array(16);
@@ -63,6 +72,7 @@ export class Patches {
   readonly #returns: number[];
   /** A thread has a GS base of its own: trampolines trap, as they cannot find the slot by GS. */
   isTrapping: boolean;
+  readonly #images: MappedImage[];
   /** Bounds of all sites, to see cheaply that a mapping change touches none. */
   #lowest = Infinity;
   #highest = 0;
@@ -73,6 +83,7 @@ export class Patches {
     this.#sites = parent === null || parent.#sites.size === 0 ? new Map() : parent.#sites;
     this.#next = parent === null ? 1 : parent.#next;
     this.#returns = parent === null ? [] : parent.#returns.slice();
+    this.#images = parent === null ? [] : parent.#images.slice();
     this.isTrapping = parent !== null && parent.isTrapping;
     if (parent !== null) {
       this.#isShared = parent.#isShared = true;
@@ -98,7 +109,7 @@ export class Patches {
 
   #patch(thread: SystrapThread, rip: number): void {
     const kind = siteKind(thread);
-    if (kind === 0) return;
+    if (kind === 0 || this.#imageAt(rip) !== null && this.#isImageSite(rip)) return;
     const start = kind === KIND_MOV ? rip - 7 : rip - 2;
     const length = kind === KIND_MOV ? 7 : 8;
     const prot = this.#space.protectionOf === null ? 5 : this.#space.protectionOf(start);
@@ -193,13 +204,39 @@ export class Patches {
     this.#returns[site.index] = rip;
   }
 
+  /** `image` has been mapped at `start`. */
+  enterImage(image: Image, start: number, length: number): void {
+    this.#forgetImages(start, length);
+    this.#images.push({ start, end: start + length, sites: image.sites });
+  }
+
+  #imageAt(address: number): MappedImage | null {
+    for (const image of this.#images) if (address >= image.start && address < image.end) return image;
+    return null;
+  }
+
+  /** Whether the call that returns to `rip` was made at a patched site of an image after all, by its own `syscall`. */
+  #isImageSite(rip: number): boolean {
+    const image = this.#imageAt(rip)!;
+    return image.sites.some(({ at }) => image.start + at + 7 === rip);
+  }
+
+  /** The site for a RIP within its piece of an image, where its instruction is made again; else 0. */
+  siteOf(rip: number): number {
+    const image = this.#imageAt(rip);
+    if (image === null) return 0;
+    const offset = rip - image.start;
+    const site = image.sites.find(({ piece, pieceEnd }) => offset >= piece && offset < pieceEnd);
+    return site === undefined ? 0 : image.start + site.at;
+  }
+
   /** Makes every trampoline trap; carried out by `thread`. Pointers change in their last byte alone: none is seen torn. */
   trapAll(thread: SystrapThread): void {
     if (this.isTrapping) return;
     this.isTrapping = true;
-    if (this.#next === 1) return;
     const at = STAGING_IN + 32 * 1024;
     thread.bytes.fill(0, at, at + this.#next * 8);
+    putAddress(thread.bytes, at, STUB_TEXT + STUB_IMAGE_TRAP);
     for (const { index, kind } of this.#sites.values()) {
       const entry = TRAMPOLINES + index * TRAMPOLINE_BYTES + (kind === KIND_MOV ? TRAP_MOV : TRAP_CMP);
       putAddress(thread.bytes, at + index * 8, entry);
@@ -240,27 +277,68 @@ export class Patches {
 
   /** Puts the code back that stood at the sites in [address, address + length), and forgets them. */
   restore(thread: SystrapThread, address: number, length: number): void {
+    for (const image of this.#images.slice()) {
+      if (image.end <= address || image.start >= address + length) continue;
+      for (const { at, before } of image.sites) {
+        const start = image.start + at;
+        if (start + before.length <= address || start >= address + length) continue;
+        if (!this.#putBack(thread, start, before)) return;
+      }
+    }
+    this.#forgetImages(address, length);
     if (address > this.#highest || address + length <= this.#lowest) return;
     for (const { start, before } of this.#sites.values()) {
       if (start + 8 <= address || start >= address + length) continue;
-      const prot = this.#space.protectionOf === null ? 5 : this.#space.protectionOf(start);
-      if (prot < 0) continue;
-      const page = start - start % PAGE;
-      const pages = Math.ceil((start + before.length - page) / PAGE) * PAGE;
-      const at = STAGING_IN + 64 * 1024;
-      thread.bytes.set(before, at);
-      thread.call(SYS_mprotect, true, page, pages, 7);
-      // Whoever runs into it meanwhile finds either code whole, where it fits a line.
-      if (start % 16 + before.length <= 16) this.#exchange(thread, start, before, 0, before.length);
-      else thread.command(OP_COPY, true, 0, start, thread.address + at, before.length);
-      thread.call(SYS_mprotect, true, page, pages, prot);
-      if (thread.run() < 0) return;
+      if (!this.#putBack(thread, start, before)) return;
     }
     this.forget(address, length);
   }
 
+  /** False when the process cannot do it. */
+  #putBack(thread: SystrapThread, start: number, before: Uint8Array): boolean {
+    const prot = this.#space.protectionOf === null ? 5 : this.#space.protectionOf(start);
+    if (prot < 0) return true;
+    const page = start - start % PAGE;
+    const pages = Math.ceil((start + before.length - page) / PAGE) * PAGE;
+    const at = STAGING_IN + 64 * 1024;
+    thread.bytes.set(before, at);
+    thread.call(SYS_mprotect, true, page, pages, 7);
+    // Whoever runs into it meanwhile finds either code whole, where it fits a line.
+    if (start % 16 + before.length <= 16) this.#exchange(thread, start, before, 0, before.length);
+    else thread.command(OP_COPY, true, 0, start, thread.address + at, before.length);
+    thread.call(SYS_mprotect, true, page, pages, prot);
+    return thread.run() >= 0;
+  }
+
+  /**
+   * [address, address + length) is about to be unmapped, mapped anew or no longer executable: an image that loses its
+   * pieces, but not all of itself, has the code put back that jumps to them.
+   */
+  detach(thread: SystrapThread, address: number, length: number): void {
+    for (const image of this.#images.slice()) {
+      if (image.end <= address || image.start >= address + length) continue;
+      if (image.start >= address && image.end <= address + length) continue;
+      const losesPieces = image.sites.some(({ piece, pieceEnd }) =>
+        image.start + piece < address + length && image.start + pieceEnd > address
+      );
+      if (losesPieces) this.restore(thread, image.start, image.end - image.start);
+    }
+  }
+
+  /** What lies in [address, address + length) is not the image's any more. */
+  #forgetImages(address: number, length: number): void {
+    for (let i = this.#images.length - 1; i >= 0; i--) {
+      const { start, end, sites } = this.#images[i];
+      if (end <= address || start >= address + length) continue;
+      const left = sites.filter(({ at }) => start + at + 7 <= address || start + at >= address + length);
+      this.#images.splice(i, 1);
+      if (left.length > 0) this.#images.push({ start, end, sites: left });
+    }
+  }
+
   /** The memory at `address` is mapped anew or gone: its sites are no longer patched. */
   forget(address: number, length: number): void {
+    if (this.#images.length > 0) this.#forgetImages(address, length);
     if (address > this.#highest || address + length <= this.#lowest) return;
     for (const [rip, site] of this.#sites) {
       if (site.start + 8 <= address || site.start >= address + length) continue;

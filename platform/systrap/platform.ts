@@ -13,10 +13,13 @@ import {
   COMMON_XSAVE_MASK,
   SLOT_BYTES,
   SLOT_VDSO,
+  STACK_END,
+  STAGING_IN,
   STUB_TEXT,
   STUB_TRAMPOLINE,
 } from "../slot.ts";
 import { SystrapAddressSpace } from "./address_space.ts";
+import { Images } from "./images.ts";
 import { PLACE, Placement } from "./placement.ts";
 import { SystrapThread } from "./thread.ts";
 
@@ -43,6 +46,15 @@ const COOKIE_STUB = 1;
 
 /** How long the sentry spins for the next event where it has a CPU of its own. */
 const SENTRY_SPIN_NANOS = 100_000;
+/** As deadline of tsv_systrap_wait: spin, and do not sleep. */
+const SPIN_ONLY = -1;
+/** Guests that have not called for this long are likely to compute for longer: time for a chore. */
+const CHORE_AFTER_NANOS = 10_000;
+/** Turns after which a chore does not wait for such a moment any more. */
+const CHORE_DELAY_TURNS_MAX = 64;
+/** Pages of a slot that every thread touches: registers, stack, signal stack, what the stub copies in. */
+const SLOT_PAGES_USED = [0, STACK_END - 4096, STAGING_IN - 8192, STAGING_IN - 4096, STAGING_IN];
+
 /** Pauses (some 50 ns each) a stub spins for its answer: with the sentry on another CPU, and with it anywhere. */
 const STUB_SPINS_APART = 2000, STUB_SPINS_TOGETHER = 100;
 /** Pauses the sentry spins for commands it needs the result of. */
@@ -54,6 +66,7 @@ export class SystrapPlatform implements Platform {
   readonly name = "systrap";
   readonly ownCpu: number;
   readonly memory: SystrapMemory;
+  readonly images: Images;
   readonly forkFlags: number;
   readonly threadFlags: number;
   readonly trampolineEntry: number;
@@ -75,8 +88,18 @@ export class SystrapPlatform implements Platform {
   readonly #spaces: (SystrapAddressSpace | null)[] = [];
   /** Arenas whose process is reaped, to be used again. */
   readonly #freeArenas: number[] = [];
+  /** Given up, all threads stopped: to be killed when there is time. */
+  readonly #condemned: SystrapAddressSpace[] = [];
   /** Killed and not yet reaped. */
   readonly #dying: SystrapAddressSpace[] = [];
+  /** An arena and its socket pair for the next address space, made ahead; -1 = none. */
+  #spareArena = -1;
+  #spareSocket = -1;
+  #spareChildSocket = -1;
+  /** The last one has been used. False where the host refused to make one ahead. */
+  #wantsSpare = true;
+  /** Turns since the oldest chore came up. */
+  #choreTurns = 0;
   readonly #pair = new Int32Array(2);
   #arenasMade = 1;
   #resumes = 0;
@@ -96,6 +119,7 @@ export class SystrapPlatform implements Platform {
     this.memory = startSystrap(SLOT_BYTES, C_WORDS, COMMON_BYTES);
     this.#controlF64 = new Float64Array(this.memory.control.buffer, 0, C_RESUME / 2);
     const calls = this.memory.calls;
+    this.images = new Images(calls);
     this.forkFlags = calls.tsv_systrap_fork_flags();
     this.threadFlags = calls.tsv_systrap_thread_flags();
     this.trampolineEntry = STUB_TEXT + STUB_TRAMPOLINE;
@@ -161,8 +185,21 @@ export class SystrapPlatform implements Platform {
 
   /** A new arena with its socket pair; the stub's end is left in childSocket. -ERRNO when limits are reached. */
   newAddressSpace(position: number, parent: SystrapAddressSpace["patches"]): SystrapAddressSpace | number {
-    this.#reap();
+    if (this.#spareArena < 0) {
+      const made = this.#makeSpare();
+      if (made < 0) return made;
+    }
+    const space = new SystrapAddressSpace(this, this.#spareArena, position, this.#spareSocket, parent);
+    this.#spaces[space.arena] = space;
+    this.childSocket = this.#spareChildSocket;
+    this.#spareArena = -1;
+    this.#wantsSpare = true;
+    return space;
+  }
+
+  #makeSpare(): number {
     const calls = this.memory.calls;
+    if (this.#freeArenas.length === 0) this.#reap();
     let arena = this.#freeArenas.pop();
     if (arena === undefined) {
       const made = this.#arenasMade >= ARENAS_MAX ? -EAGAIN : calls.tsv_systrap_arena(this.#arenasMade);
@@ -173,10 +210,13 @@ export class SystrapPlatform implements Platform {
       this.#freeArenas.push(arena);
       return -EAGAIN;
     }
-    this.childSocket = this.#pair[1];
-    const space = new SystrapAddressSpace(this, arena, position, this.#pair[0], parent);
-    this.#spaces[arena] = space;
-    return space;
+    this.#spareArena = arena;
+    this.#spareSocket = this.#pair[0];
+    this.#spareChildSocket = this.#pair[1];
+    // Whoever touches one of them first waits for the host to find and zero the page.
+    const slot = new Uint8Array(this.memory.region, arena * ARENA_BYTES, SLOT_BYTES);
+    for (const at of SLOT_PAGES_USED) slot[at] = 0;
+    return 0;
   }
 
   /** The thread object of a slot; objects and their views are reused with the slot. */
@@ -190,13 +230,24 @@ export class SystrapPlatform implements Platform {
     return thread;
   }
 
-  /** Kills an address space's process (if it has one) and takes its arena back once it is reaped. */
+  /** Ends an address space's process (if it has one) and takes its arena back once it is reaped. */
   discard(space: SystrapAddressSpace): void {
-    const calls = this.memory.calls;
     space.isDead = true;
+    this.#spaces[space.arena] = null;
+    this.#condemned.push(space);
+  }
+
+  /** As discard, at once: it has threads that run. */
+  destroy(space: SystrapAddressSpace): void {
+    space.isDead = true;
+    this.#spaces[space.arena] = null;
+    this.#kill(space);
+  }
+
+  #kill(space: SystrapAddressSpace): void {
+    const calls = this.memory.calls;
     calls.tsv_systrap_close(space.socket);
     if (space.pid > 0) calls.tsv_systrap_kill(space.pid);
-    this.#spaces[space.arena] = null;
     this.#dying.push(space);
   }
 
@@ -210,8 +261,10 @@ export class SystrapPlatform implements Platform {
     this.#deadSpaces.push(space);
   }
 
-  #reap(): void {
+  /** Takes back what has ended. False when nothing has. */
+  #reap(): boolean {
     const calls = this.memory.calls;
+    const before = this.#dying.length;
     for (let i = this.#dying.length - 1; i >= 0; i--) {
       const space = this.#dying[i];
       if (space.pid > 0 && calls.tsv_systrap_reap(space.pid) === 0) continue;
@@ -220,6 +273,7 @@ export class SystrapPlatform implements Platform {
       calls.tsv_systrap_arena_clear(space.arena);
       this.#freeArenas.push(space.arena);
     }
+    return this.#dying.length < before;
   }
 
   queueResume(thread: SystrapThread): void {
@@ -236,9 +290,10 @@ export class SystrapPlatform implements Platform {
   wait(deadline: number): PlatformEvents {
     const events = this.#events;
     const control = this.memory.control;
-    if (deadline !== 0 && this.#dying.length > 0) this.#reap();
     const until = this.#deadSpaces.length > 0 ? 0 : deadline;
-    const count = this.memory.calls.tsv_systrap_wait(this.#resumes, until, this.sentrySpinNanos);
+    const count = until !== 0 && this.#hasChores
+      ? this.#waitBetweenChores(until)
+      : this.memory.calls.tsv_systrap_wait(this.#resumes, until, this.sentrySpinNanos);
     this.#resumes = 0;
     this.#placement.count(count);
     if (control[C_WAITED] !== 0) this.#afterWait();
@@ -261,6 +316,35 @@ export class SystrapPlatform implements Platform {
     }
     while (this.#deadSpaces.length > 0) this.#buryDead(this.#deadSpaces.pop()!);
     return events;
+  }
+
+  get #hasChores(): boolean {
+    return this.#wantsSpare || this.#condemned.length > 0 || this.#dying.length > 0;
+  }
+
+  /** What nobody waits for is done while guests run: ended processes are killed and reaped, a spare arena is made. */
+  #waitBetweenChores(until: number): number {
+    const calls = this.memory.calls;
+    const spins = Math.min(CHORE_AFTER_NANOS, this.sentrySpinNanos);
+    let count = calls.tsv_systrap_wait(this.#resumes, SPIN_ONLY, spins);
+    if (count > 0 && ++this.#choreTurns > CHORE_DELAY_TURNS_MAX) this.#doChore();
+    while (count === 0 && this.#doChore()) count = calls.tsv_systrap_wait(0, SPIN_ONLY, spins);
+    return count > 0 ? count : calls.tsv_systrap_wait(0, until, this.sentrySpinNanos);
+  }
+
+  /** Does one. False when there was none that could be done. */
+  #doChore(): boolean {
+    this.#choreTurns = 0;
+    const condemned = this.#condemned.pop();
+    if (condemned !== undefined) {
+      this.#kill(condemned);
+      return true;
+    }
+    if (this.#wantsSpare) {
+      this.#wantsSpare = false;
+      return this.#spareArena >= 0 || this.#makeSpare() === 0;
+    }
+    return this.#reap();
   }
 
   #afterWait(): void {
@@ -287,6 +371,7 @@ export class SystrapPlatform implements Platform {
   }
 
   shutdown(): void {
+    for (const space of this.#condemned) this.#kill(space);
     for (const space of this.#spaces) {
       if (space !== null && space.pid > 0) this.memory.calls.tsv_systrap_kill(space.pid);
     }

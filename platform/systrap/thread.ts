@@ -216,6 +216,8 @@ export class SystrapThread implements GuestThread {
       this.#takeFault();
     } else if (kind === EVENT_INTERRUPTED) {
       this.event = EVENT.INTERRUPTED;
+      const site = this.addressSpace.patches.siteOf(this.get(REG.RIP));
+      if (site !== 0) this.set(REG.RIP, site);
     } else {
       // A failed command on the way out, or garbage: the process is not what we think it is.
       this.addressSpace.fail(`event ${kind}, failed command ${this.words[SLOT_FAILED >> 2]}`);

@@ -148,9 +148,11 @@ export class SystrapAddressSpace implements AddressSpace {
     const by = thread as SystrapThread;
     this.patches.detach(by, address, length);
     this.patches.forget(address, length);
-    const passed = flags & MAP_PASSED | MAP_FIXED;
+    let passed = flags & MAP_PASSED | MAP_FIXED;
     const isCode = hostFd >= 0 && (prot & (PROT_EXEC | PROT_WRITE)) === PROT_EXEC &&
       (flags & MAP_PRIVATE) !== 0;
+    // Memory that is accounted from when it was writable once would not be one mapping with its neighbours any more.
+    if (isCode) passed |= MAP_NORESERVE;
     const image = isCode ? this.platform.images.find(hostFd, offset, length) : null;
     if (image !== null) {
       hostFd = image.fd;

@@ -214,8 +214,8 @@ export class SystrapPlatform implements Platform {
     this.#spareSocket = this.#pair[0];
     this.#spareChildSocket = this.#pair[1];
     // Whoever touches one of them first waits for the host to find and zero the page.
-    const slot = new Uint8Array(this.memory.region, arena * ARENA_BYTES, SLOT_BYTES);
-    for (const at of SLOT_PAGES_USED) slot[at] = 0;
+    const thread = this.#threads[arena * ARENA_SLOTS];
+    if (thread !== undefined && thread !== null) { for (const at of SLOT_PAGES_USED) thread.bytes[at] = 0; }
     return 0;
   }
 

@@ -106,6 +106,23 @@ export interface AddressSpace {
    */
   compareExchange?(thread: GuestThread, address: number, expected: number, value: number): number;
 
+  /**
+   * Moves `length` bytes between guest memory and a host file, carried out by `thread`, stopped, without a copy in between.
+   * Bytes moved, fewer at the end of the file or where memory ends; -EFAULT when memory is bad at once; NOT_MOVED where it
+   * cannot be done or would not pay: then by views. `direction`: DIRECT_READ or DIRECT_WRITE. A memory file is only moved
+   * within its size.
+   */
+  move?(
+    thread: GuestThread,
+    direction: number,
+    file: DirectFile,
+    address: number,
+    length: number,
+    offset: number,
+  ): number;
+  /** The process of `thread`, stopped, has closed that file: nothing of it stays in its reach. */
+  forgetFile?(thread: GuestThread, id: number): void;
+
   /** Host memory charged to this address space: resident pages. */
   residentPages(): number;
   /** CPU time of the host process in nanoseconds: user plus system. */
@@ -126,6 +143,20 @@ export interface AddressSpace {
 
   /** Drops the last reference: every thread ends, the memory goes back to the host. */
   release(): void;
+}
+
+export const DIRECT_READ = 0;
+export const DIRECT_WRITE = 1;
+export const NOT_MOVED = -0x4000_0000;
+
+/** A file that move() knows again. */
+export interface DirectFile {
+  /** Unique, never used again, never 0. */
+  readonly id: number;
+  /** It has no holes and lies in memory: it may be mapped for the copy. */
+  readonly isMemory: boolean;
+  /** Descriptor to send, or -ERRNO. */
+  hostFd(): number;
 }
 
 /**

@@ -29,6 +29,10 @@ export const ARENA_POSITIONS = 200;
 export const SLOT_BYTES = 0x4_0000;
 export const ARENA_SLOTS = 1024;
 export const ARENA_BYTES = SLOT_BYTES * ARENA_SLOTS;
+export const DIRECT_READ_FD = 4;
+export const DIRECT_WRITE_FD = 5;
+export const DIRECT_WINDOWS = 0x7fee_0000_0000;
+export const DIRECT_WINDOW_BYTES = 0x40_0000;
 // COMMON page: u32 words, then the BPF program, then the table.
 export const COMMON_FLAGS = 0;
 export const COMMON_FILTER_LENGTH = 4;

@@ -1,7 +1,7 @@
 // The bytes of a file that lives in memory: tmpfs files, memfds, the upper layer's copies. Small ones stand in a JS array;
 // once a file is mapped or large its content moves to a host memfd, so that guests can map it.
 
-import { FALLOC_FL_KEEP_SIZE, SEEK_DATA } from "../abi/file.ts";
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, SEEK_DATA } from "../abi/file.ts";
 import { EFBIG, ENOSPC } from "../abi/errno.ts";
 import { MFD_CLOEXEC, PAGE_SIZE } from "../abi/memory.ts";
 import { u64 } from "../abi/struct.ts";
@@ -24,6 +24,8 @@ export function pagesOf(bytes: number): number {
 
 export class MemoryFile {
   size = 0;
+  /** How often holes have come into being. */
+  holesMade = 0;
   readonly #host: Host;
   #bytes: Uint8Array = EMPTY;
   #fd = -1;
@@ -36,6 +38,11 @@ export class MemoryFile {
   get allocatedBytes(): number {
     if (this.#fd < 0 || this.#host.fstat(this.#fd, status, 0) < 0) return pagesOf(this.size);
     return u64(status, STAT_BLOCKS_AT) * 512;
+  }
+
+  /** It has no holes: each of its bytes takes up memory. */
+  get isDense(): boolean {
+    return this.allocatedBytes >= this.size;
   }
 
   read(into: Uint8Array, at: number, length: number, offset: number): number {
@@ -57,6 +64,7 @@ export class MemoryFile {
       const moved = this.#moveToHost();
       if (moved < 0) return moved;
     }
+    if (offset > this.size) this.holesMade++;
     if (this.#fd >= 0) {
       const n = this.#host.pwrite(this.#fd, from, at, length, offset);
       if (n > 0 && offset + n > this.size) this.size = offset + n;
@@ -83,6 +91,7 @@ export class MemoryFile {
 
   truncate(size: number): number {
     if (size > FILE_BYTES_MAX) return -EFBIG;
+    if (size > this.size) this.holesMade++;
     if (this.#fd < 0 && size > INLINE_BYTES_MAX) {
       const moved = this.#moveToHost();
       if (moved < 0) return moved;
@@ -103,6 +112,7 @@ export class MemoryFile {
   allocate(mode: number, offset: number, length: number): number {
     const moved = this.#moveToHost();
     if (moved < 0) return moved;
+    if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0) this.holesMade++;
     const result = this.#host.fallocate(this.#fd, mode, offset, length);
     if (result < 0) return result;
     if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && offset + length > this.size) this.size = offset + length;

@@ -12,7 +12,9 @@ import {
   SEEK_DATA,
   SEEK_HOLE,
 } from "../abi/file.ts";
+import { DIRECT_READ, DIRECT_WRITE, NOT_MOVED } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
+import { DirectTransfers } from "../vfs/direct.ts";
 import { type DirectorySink, File, type Mappable, seekWithin } from "../vfs/file.ts";
 import type { TmpfsInode } from "./tmpfs.ts";
 
@@ -24,6 +26,9 @@ export function directoryType(mode: number): number {
 export class TmpfsRegularFile extends File implements Mappable {
   declare readonly inode: TmpfsInode;
   readonly hostOffset = 0;
+  #direct: DirectTransfers | null = null;
+  /** MemoryFile.holesMade when the file was prepared for #direct. */
+  #directHoles = -1;
 
   constructor(inode: TmpfsInode, flags: number) {
     super(inode, flags);
@@ -38,12 +43,54 @@ export class TmpfsRegularFile extends File implements Mappable {
     const inode = this.inode;
     // A mapping may have written through the memfd; the size is ours, as only we truncate.
     const n = inode.content!.read(into, at, length, offset);
-    // As relatime has it, but for its rule about atimes of yesterday.
-    if (n > 0 && (this.flags & O_NOATIME) === 0 && isAccessTimeOld(inode)) {
-      inode.atimeSec = inode.fs.clock.realtime();
-      inode.atimeNsec = inode.fs.clock.nanoseconds;
-    }
+    if (n > 0) this.#noteRead();
     return n;
+  }
+
+  /** As relatime has it, but for its rule about atimes of yesterday. */
+  #noteRead(): void {
+    const inode = this.inode;
+    if ((this.flags & O_NOATIME) !== 0 || !isAccessTimeOld(inode)) return;
+    inode.atimeSec = inode.fs.clock.realtime();
+    inode.atimeNsec = inode.fs.clock.nanoseconds;
+  }
+
+  override readDirectly(task: Task, address: number, length: number, offset: number): number {
+    const direct = this.#prepared();
+    const left = this.inode.size - offset;
+    if (direct === null || left <= 0) return NOT_MOVED;
+    const n = direct.move(task, DIRECT_READ, address, Math.min(length, left), offset);
+    if (n > 0) this.#noteRead();
+    return n;
+  }
+
+  /** Within the size only, and where the file may be read too: what can be written in a mapping can be read there. */
+  override writeDirectly(task: Task, address: number, length: number, offset: number): number {
+    const direct = this.#prepared();
+    if (direct === null || !this.isReadable || (this.flags & O_APPEND) !== 0) return NOT_MOVED;
+    if (offset + length > this.inode.size) return NOT_MOVED;
+    const n = direct.move(task, DIRECT_WRITE, address, length, offset);
+    if (n > 0) this.inode.touch();
+    return n;
+  }
+
+  /** For direct transfers, once there were enough; never of a file with holes: in a mapping a look at one fills it. */
+  #prepared(): DirectTransfers | null {
+    const direct = this.#direct ??= new DirectTransfers(true, this);
+    if (!direct.count()) return null;
+    const content = this.inode.content!;
+    if (this.#directHoles === content.holesMade) return direct;
+    if (!content.isDense) {
+      direct.cool();
+      return null;
+    }
+    this.#directHoles = content.holesMade;
+    return direct;
+  }
+
+  override flush(task: Task): number {
+    this.#direct?.forget(task);
+    return 0;
   }
 
   override write(_task: Task, from: Uint8Array, at: number, length: number, offset: number): number {

@@ -26,10 +26,11 @@ import {
 import { PAGE_SIZE } from "../abi/memory.ts";
 import { SIGPIPE, SIGXFSZ } from "../abi/signal.ts";
 import { RLIMIT_FSIZE } from "../abi/task.ts";
-import { VIEW_MAX } from "../../platform/platform.ts";
+import { NOT_MOVED, VIEW_MAX } from "../../platform/platform.ts";
 import { raiseSignal } from "../signal/send.ts";
 import type { Task } from "../task/task.ts";
 import { removePrivileges } from "../vfs/attributes.ts";
+import { DIRECT_BYTES_MIN } from "../vfs/direct.ts";
 import { File } from "../vfs/file.ts";
 import { notifyPath } from "../vfs/notify.ts";
 import type { Args } from "./args.ts";
@@ -156,13 +157,18 @@ export function readInto(task: Task, file: File, address: number, count: number,
   let done = 0;
   for (;;) {
     const length = count - done > VIEW_MAX ? VIEW_MAX : count - done;
-    const at = memory.outView(address + done, length);
-    if (at < 0) return done > 0 ? done : at;
     const place = isSeekable ? (offset < 0 ? file.position : offset + done) : -1;
-    const n = file.read(task, memory.view, at, length, place);
-    if (n < 0) return done > 0 ? done : readError(file, n);
-    const committed = memory.outCommit(n);
-    if (committed < 0) return done > 0 ? done : committed;
+    let n = length < DIRECT_BYTES_MIN ? NOT_MOVED : file.readDirectly(task, address + done, length, place);
+    if (n === NOT_MOVED) {
+      const at = memory.outView(address + done, length);
+      if (at < 0) return done > 0 ? done : at;
+      n = file.read(task, memory.view, at, length, place);
+      if (n < 0) return done > 0 ? done : readError(file, n);
+      const committed = memory.outCommit(n);
+      if (committed < 0) return done > 0 ? done : committed;
+    } else if (n < 0) {
+      return done > 0 ? done : n;
+    }
     done += n;
     if (isSeekable && offset < 0) file.position += n;
     // A pipe or socket gives what it has; only a file is read on.
@@ -266,13 +272,20 @@ export function writeFrom(task: Task, file: File, address: number, count: number
   if (count <= 0) return count;
   let done = 0;
   while (done < count) {
-    const at = viewBytes(task, address + done, count - done);
-    if (at < 0) {
-      if (done === 0) return at;
-      break;
-    }
     const place = offset < 0 ? file.position : offset + done;
-    const n = file.write(task, task.memory.view, at, viewLength, place);
+    let n = count - done < DIRECT_BYTES_MIN
+      ? NOT_MOVED
+      : file.writeDirectly(task, address + done, Math.min(count - done, VIEW_MAX), place);
+    if (n > 0) {
+      viewLength = n;
+    } else if (n === NOT_MOVED) {
+      const at = viewBytes(task, address + done, count - done);
+      if (at < 0) {
+        if (done === 0) return at;
+        break;
+      }
+      n = file.write(task, task.memory.view, at, viewLength, place);
+    }
     if (n < 0) {
       if (done === 0) return writeError(task, n, 0);
       break;

@@ -20,6 +20,7 @@ import {
   SEEK_END,
   SEEK_SET,
 } from "../abi/file.ts";
+import { NOT_MOVED } from "../../platform/platform.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import { releaseFileLocks } from "./file_locks.ts";
 import type { Inode } from "./inode.ts";
@@ -100,6 +101,13 @@ export abstract class File {
   /** Writes at `offset`; with O_APPEND the file finds the end itself. Bytes, -EAGAIN to wait, -ERRNO. */
   write(_task: Task, _from: Uint8Array, _at: number, _length: number, _offset: number): number {
     return -EINVAL;
+  }
+  /** As read() and write(), of a large piece straight from and to guest memory; NOT_MOVED where that cannot be. */
+  readDirectly(_task: Task, _address: number, _length: number, _offset: number): number {
+    return NOT_MOVED;
+  }
+  writeDirectly(_task: Task, _address: number, _length: number, _offset: number): number {
+    return NOT_MOVED;
   }
   /** New position, or -ERRNO; `whence` SEEK_*. */
   seek(_offset: number, _whence: number): number {

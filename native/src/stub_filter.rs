@@ -65,6 +65,8 @@ fn stub_calls() -> Vec<(i64, Vec<Check>)> {
     use Check::{Is, Within};
     const SOCKET: u32 = 0;
     const DOORBELL: u32 = 1;
+    // The first descriptor of a message from the sentry.
+    const RECEIVED: u32 = 2;
     // Of a forked child, before it becomes SOCKET.
     const OWN_SOCKET: u32 = 3;
     let mappings = libc::MAP_SHARED
@@ -82,8 +84,8 @@ fn stub_calls() -> Vec<(i64, Vec<Check>)> {
         (libc::SYS_futex, vec![Is(1, vec![libc::FUTEX_WAIT as u32, 128, 129, 131, 132, 133, 137, 138, 137 | 256])]),
         (libc::SYS_rt_sigreturn, vec![]),                              // end of the trap handler
         (libc::SYS_write, vec![Is(0, vec![DOORBELL]), Is(2, vec![8])]), // ring
-        // Commands: the guest's memory. No descriptor in a stub can be mapped but those sent for that moment.
-        (libc::SYS_mmap, vec![Within(3, mappings as u32)]),
+        // Commands: the guest's memory. No descriptor in a stub can be mapped but one sent for that moment.
+        (libc::SYS_mmap, vec![Within(3, mappings as u32), Is(4, vec![u32::MAX, RECEIVED])]),
         (libc::SYS_munmap, vec![]),
         (libc::SYS_mprotect, vec![Within(2, 7)]),
         (libc::SYS_mremap, vec![Within(3, (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u32)]),
@@ -94,7 +96,10 @@ fn stub_calls() -> Vec<(i64, Vec<Check>)> {
         (libc::SYS_membarrier, vec![Is(0, barriers.to_vec())]),         // the guest's own, among its threads
         (libc::SYS_rseq, vec![]),                                       // the guest's own, of this thread
         (libc::SYS_close, vec![]),
-        (libc::SYS_dup2, vec![Is(0, vec![OWN_SOCKET]), Is(1, vec![SOCKET])]),
+        (libc::SYS_dup2, vec![Is(0, vec![OWN_SOCKET, RECEIVED]), Is(1, vec![SOCKET, DIRECT_READ_FD, DIRECT_WRITE_FD])]),
+        // What the sentry has put there for that, and nothing else of it: what is open for reading only is read only.
+        (libc::SYS_pread64, vec![Is(0, vec![DIRECT_READ_FD])]),
+        (libc::SYS_pwrite64, vec![Is(0, vec![DIRECT_WRITE_FD])]),
         (libc::SYS_clone, vec![Is(0, vec![FORK_FLAGS, THREAD_FLAGS])]),
         (libc::SYS_sigaltstack, vec![]),
         (libc::SYS_prctl, vec![Is(0, vec![libc::PR_SET_PDEATHSIG as u32]), Is(1, vec![libc::SIGKILL as u32])]),

@@ -19,7 +19,13 @@ import {
   PROT_WRITE,
 } from "../../kernel/abi/memory.ts";
 import { put32, u32 } from "../../kernel/abi/struct.ts";
-import { type AddressSpace, EVENT, type GuestThread, USER_ADDRESS_END } from "../platform.ts";
+import {
+  type AddressSpace,
+  type DirectFile,
+  EVENT,
+  type GuestThread,
+  USER_ADDRESS_END,
+} from "../platform.ts";
 import {
   ARENA_BYTES,
   ARENA_POSITIONS,
@@ -39,6 +45,7 @@ import {
   STAGING_IN,
   STAGING_IN_BYTES,
 } from "../slot.ts";
+import { DirectFiles } from "./direct_files.ts";
 import { Patches } from "./patches.ts";
 import type { SystrapPlatform } from "./platform.ts";
 import type { SystrapThread } from "./thread.ts";
@@ -57,7 +64,7 @@ const SYS_madvise = 28;
 /** Of the caller's mmap flags, those the host is to see. */
 const MAP_PASSED = MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_POPULATE | MAP_STACK;
 /** Descriptor number the first received descriptor takes in a stub (0 is the socket, 1 the doorbell). */
-const RECEIVED_FD = 2;
+export const RECEIVED_FD = 2;
 const PROT_RW = 3;
 /** Commands one mapping may add to a batch: close, receive, map, and the close at the end. */
 const BATCH_COMMANDS_MAX = 4;
@@ -87,6 +94,7 @@ export class SystrapAddressSpace implements AddressSpace {
   isDead = false;
   /** Slots of threads that have ended; reused once the host has zeroed their TID word. */
   readonly #ended: SystrapThread[] = [];
+  readonly #direct: DirectFiles;
   #slotsUsed = 0;
   #cpuNanos = 0;
   /** Thread whose map() calls are collected, and the descriptor that the collected commands have open in the stub. */
@@ -105,6 +113,7 @@ export class SystrapAddressSpace implements AddressSpace {
     this.position = position;
     this.socket = socket;
     this.patches = new Patches(this, parent);
+    this.#direct = new DirectFiles(socket);
   }
 
   get base(): number {
@@ -347,6 +356,7 @@ export class SystrapAddressSpace implements AddressSpace {
     for (const ended of this.#ended) if (!ended.hasEnded) return -EAGAIN;
     const by = thread as SystrapThread;
     by.forgetCall();
+    this.#direct.enterDrop(by);
     // All but the patch table, which is ours. Trampolines and table are written anew as they are used.
     by.call(SYS_munmap, true, 0, PATCH_TABLE);
     const above = PATCH_TABLE + PATCH_TABLE_BYTES;
@@ -354,6 +364,22 @@ export class SystrapAddressSpace implements AddressSpace {
     const result = by.run();
     this.patches = new Patches(this, null);
     return result;
+  }
+
+  move(
+    thread: GuestThread,
+    direction: number,
+    file: DirectFile,
+    address: number,
+    length: number,
+    offset: number,
+  ): number {
+    return this.#direct.move(thread as SystrapThread, direction, file, address, length, offset);
+  }
+
+  forgetFile(thread: GuestThread, id: number): void {
+    // One that is not stopped has ended, or is about to.
+    if (!this.isDead && !thread.isRunning) this.#direct.forget(thread as SystrapThread, id);
   }
 
   residentPages(): number {
@@ -401,6 +427,7 @@ export class SystrapAddressSpace implements AddressSpace {
       platform.discard(space);
       return -EAGAIN;
     }
+    this.#direct.enterDrop(by);
     by.command(OP_RECEIVE_FDS, true, 0);
     by.call(SYS_mmap, true, space.base, ARENA_BYTES, PROT_RW, MAP_SHARED | MAP_FIXED, RECEIVED_FD, 0);
     const fork = by.command(OP_FORK, false, 0, platform.forkFlags, thread.address);

@@ -16,6 +16,7 @@ import {
   S_IFREG,
 } from "../../abi/file.ts";
 import { PROT_WRITE } from "../../abi/memory.ts";
+import { NOT_MOVED } from "../../../platform/platform.ts";
 import type { Kernel } from "../../kernel.ts";
 import type { Task } from "../../task/task.ts";
 import { Dentry } from "../../vfs/dentry.ts";
@@ -103,6 +104,11 @@ class MemfdFile extends TmpfsRegularFile {
     if ((inode.seals & SEALS_WRITE) !== 0) return -EPERM;
     if ((inode.seals & F_SEAL_GROW) !== 0 && offset + length > inode.size) return -EPERM;
     return super.write(task, from, at, length, offset);
+  }
+
+  /** A seal against writing allows for no mapping that may write. */
+  override writeDirectly(): number {
+    return NOT_MOVED;
   }
 
   override truncate(size: number): number {

@@ -1,7 +1,9 @@
 // Open host files and directories.
 
 import { O_APPEND, S_IFDIR } from "../../abi/file.ts";
+import { DIRECT_READ, DIRECT_WRITE, NOT_MOVED } from "../../../platform/platform.ts";
 import type { Task } from "../../task/task.ts";
+import { DirectTransfers } from "../../vfs/direct.ts";
 import { type DirectorySink, File, type Mappable, seekWithin } from "../../vfs/file.ts";
 import type { GoferInode } from "./inode.ts";
 import type { Listing } from "./listing.ts";
@@ -10,6 +12,7 @@ import { seekIn } from "../tmpfs_files.ts";
 export class GoferRegularFile extends File implements Mappable {
   declare readonly inode: GoferInode;
   readonly hostOffset = 0;
+  #direct: DirectTransfers | null = null;
 
   constructor(inode: GoferInode, flags: number) {
     super(inode, flags);
@@ -36,6 +39,36 @@ export class GoferRegularFile extends File implements Mappable {
     const n = inode.fs.host.pwrite(fd, from, at, length, offset);
     if (n > 0) this.#noteWritten(offset + n);
     return n;
+  }
+
+  override readDirectly(task: Task, address: number, length: number, offset: number): number {
+    const direct = this.#direct ??= new DirectTransfers(false, this);
+    return direct.count() ? direct.move(task, DIRECT_READ, address, length, offset) : NOT_MOVED;
+  }
+
+  override writeDirectly(task: Task, address: number, length: number, offset: number): number {
+    const inode = this.inode;
+    const direct = this.#direct ??= new DirectTransfers(false, this);
+    if (!direct.count()) return NOT_MOVED;
+    if ((this.flags & O_APPEND) !== 0) {
+      if (!inode.fs.isExclusive) inode.refreshNow();
+      offset = inode.size;
+    }
+    const n = direct.move(task, DIRECT_WRITE, address, length, offset);
+    if (n <= 0) return n;
+    if (offset + n <= inode.size) {
+      this.#noteWritten(offset + n);
+    } else {
+      // How far the file reaches now is not the guest's to say.
+      inode.noteChange();
+      inode.refreshNow();
+    }
+    return n;
+  }
+
+  override flush(task: Task): number {
+    this.#direct?.forget(task);
+    return 0;
   }
 
   /** Size and times follow a write without asking the gofer. */

@@ -36,12 +36,34 @@ export class OverlayFile extends File {
     return opened;
   }
 
+  override readDirectly(task: Task, address: number, length: number, offset: number): number {
+    const n = this.#current().readDirectly(task, address, length, offset);
+    if (n > 0) this.#noteRead();
+    return n;
+  }
+
+  override writeDirectly(task: Task, address: number, length: number, offset: number): number {
+    const real = this.#current();
+    real.flags = this.flags;
+    const n = real.writeDirectly(task, address, length, offset);
+    if (n > 0) this.inode.sync();
+    return n;
+  }
+
+  override flush(task: Task): number {
+    return this.#real.flush(task);
+  }
+
   override read(task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
     const n = this.#current().read(task, into, at, length, offset);
+    this.#noteRead();
+    return n;
+  }
+
+  #noteRead(): void {
     const inode = this.inode, real = inode.real;
     inode.atimeSec = real.atimeSec;
     inode.atimeNsec = real.atimeNsec;
-    return n;
   }
 
   override write(task: Task, from: Uint8Array, at: number, length: number, offset: number): number {

@@ -1,0 +1,340 @@
+// Large reads and writes of files, often enough that a kernel may take a shorter way for them: what they give, at the ends of
+// files and of memory, and while the file changes under them.
+#include "check.h"
+
+#include <linux/falloc.h>
+
+#ifndef F_ADD_SEALS
+#define F_ADD_SEALS 1033
+#define F_SEAL_WRITE 8
+#endif
+
+#define PIECE 65536
+#define SIZE (6 << 20)
+#define TIMES 8
+
+static unsigned char *out, *in;
+
+static unsigned char pattern(size_t at, unsigned seed) {
+  return (unsigned char)((at >> 8) * 31 + at * 7 + seed);
+}
+static void fill(unsigned char *bytes, size_t at, size_t length, unsigned seed) {
+  for (size_t i = 0; i < length; i++) bytes[i] = pattern(at + i, seed);
+}
+static int is_pattern(const unsigned char *bytes, size_t at, size_t length, unsigned seed) {
+  for (size_t i = 0; i < length; i++)
+    if (bytes[i] != pattern(at + i, seed)) return 0;
+  return 1;
+}
+static int is_zero(const unsigned char *bytes, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    if (bytes[i] != 0) return 0;
+  return 1;
+}
+
+// A file of `pieces` pieces with the pattern, read and written often.
+static int hot(const char *name, int pieces, unsigned seed) {
+  int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0644);
+  for (int i = 0; i < pieces; i++) {
+    fill(out, (size_t)i * PIECE, PIECE, seed);
+    if (write(fd, out, PIECE) != PIECE) say("hot", "written short");
+  }
+  for (int n = 0; n < TIMES; n++) {
+    if (pread(fd, in, PIECE, 0) != PIECE || !is_pattern(in, 0, PIECE, seed)) say("hot", "read wrong");
+    if (pwrite(fd, in, PIECE, 0) != PIECE) say("hot", "rewritten short");
+  }
+  return fd;
+}
+
+static void ends(void) {
+  int fd = hot("ends", 4, 1);
+  CALL("read up to the end", pread(fd, in, PIECE, 4 * PIECE - 1000));
+  say("is what was written", "%d", is_pattern(in, 4 * PIECE - 1000, 1000, 1));
+  CALL("read at the end", pread(fd, in, PIECE, 4 * PIECE));
+  CALL("read behind the end", pread(fd, in, PIECE, 40 * PIECE));
+  lseek(fd, 3 * PIECE, SEEK_SET);
+  CALL("read on", read(fd, in, PIECE));
+  CALL("read on to the end", read(fd, in, PIECE));
+  CALL("position", lseek(fd, 0, SEEK_CUR));
+  fill(out, 4 * PIECE - 100, PIECE, 1);
+  CALL("write over the end", pwrite(fd, out, PIECE, 4 * PIECE - 100));
+  CALL("size", lseek(fd, 0, SEEK_END));
+  CALL("read it all", pread(fd, in, 6 * PIECE, 0));
+  say("all is what was written", "%d", is_pattern(in, 0, 5 * PIECE - 100, 1));
+  int other = open("ends", O_RDWR);
+  CALL("cut by another", ftruncate(other, 100000));
+  CALL("read what is left", pread(fd, in, PIECE, PIECE));
+  CALL("grown by another", ftruncate(other, 5 * PIECE));
+  CALL("read what has come", pread(fd, in, 2 * PIECE, PIECE));
+  say("old and zero", "%d %d", is_pattern(in, PIECE, 100000 - PIECE, 1), is_zero(in + 100000 - PIECE, 3 * PIECE - 100000));
+  close(other);
+  close(fd);
+  CALL("read of a closed one", pread(fd, in, PIECE, 0));
+  CALL("write of a closed one", pwrite(fd, in, PIECE, 0));
+}
+
+static void memory_ends(void) {
+  int fd = hot("memory", 4, 2);
+  unsigned char *place = mmap(NULL, 4 * PIECE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  munmap(place + PIECE, PIECE);
+  for (int i = 0; i < 2; i++) {
+    CALL("read into memory that ends", pread(fd, place, 2 * PIECE, 0));
+    say("up to there", "%d", is_pattern(place, 0, PIECE, 2));
+    CALL("read into none", pread(fd, place + PIECE, PIECE, 0));
+    CALL("read into nowhere", pread(fd, BAD, PIECE, 0));
+    CALL("read beyond addresses", pread(fd, (void *)-PIECE, PIECE, 0));
+    CALL("write from memory that ends", pwrite(fd, place, 2 * PIECE, 0));
+    CALL("write from none", pwrite(fd, place + PIECE, PIECE, 0));
+  }
+  mprotect(place, PIECE, PROT_READ);
+  CALL("read into what is read only", pread(fd, place, PIECE, 0));
+  CALL("write from it", pwrite(fd, place, PIECE, 0));
+  mprotect(place, PIECE, PROT_NONE);
+  CALL("write from what cannot be read", pwrite(fd, place, PIECE, 0));
+  lseek(fd, 0, SEEK_SET);
+  CALL("read on into none", read(fd, place + PIECE, PIECE));
+  CALL("position", lseek(fd, 0, SEEK_CUR));
+  // A private copy of the file's own page, and the file itself.
+  unsigned char *own = mmap(NULL, PIECE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+  CALL("read into a private mapping of itself", pread(fd, own, PIECE, PIECE));
+  CALL("file", pread(fd, in, PIECE, 0));
+  say("mapping and file", "%d %d", is_pattern(own, PIECE, PIECE, 2), is_pattern(in, 0, PIECE, 2));
+  unsigned char *same = mmap(NULL, PIECE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  CALL("read into a shared mapping of itself", pread(fd, same, PIECE, 2 * PIECE));
+  CALL("file then", pread(fd, in, PIECE, 0));
+  say("shared", "%d", is_pattern(in, 2 * PIECE, PIECE, 2));
+  same[5] = 99;
+  CALL("file after a store", pread(fd, in, PIECE, 0));
+  say("the store", "%d", in[5]);
+  fill(out, 0, PIECE, 3);
+  CALL("written", pwrite(fd, out, PIECE, 0));
+  say("in the mapping", "%d", is_pattern(same, 0, PIECE, 3));
+  close(fd);
+}
+
+static long blocks(int fd) {
+  struct stat st;
+  fstat(fd, &st);
+  return (long)st.st_blocks;
+}
+
+static void holes(void) {
+  int fd = hot("holes", 4, 4);
+  CALL("a hole", fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PIECE, PIECE));
+  fsync(fd);
+  long before = blocks(fd);
+  for (int i = 0; i < TIMES; i++) pread(fd, in, 2 * PIECE, 0);
+  say("read across it", "%d %d", is_pattern(in, 0, PIECE, 4), is_zero(in + PIECE, PIECE));
+  CALL("grown", ftruncate(fd, 64 * PIECE));
+  for (int i = 0; i < TIMES; i++) pread(fd, in, PIECE, (10 + i) * PIECE);
+  say("zero", "%d", is_zero(in, PIECE));
+  CALL("read at the new end", pread(fd, in, PIECE, 64 * PIECE - 10));
+  say("reading takes no room", "%d", blocks(fd) == before);
+  fill(out, 0, PIECE, 5);
+  CALL("fill it", pwrite(fd, out, PIECE, PIECE));
+  CALL("read it", pread(fd, in, PIECE, PIECE));
+  say("filled", "%d", is_pattern(in, 0, PIECE, 5));
+  close(fd);
+}
+
+static void kinds_of_open(void) {
+  close(hot("kinds", 4, 6));
+  int fd = open("kinds", O_RDONLY);
+  for (int i = 0; i < TIMES; i++) pread(fd, in, PIECE, 0);
+  CALL("write where only reading is allowed", pwrite(fd, in, PIECE, 0));
+  close(fd);
+  fd = open("kinds", O_WRONLY);
+  fill(out, 0, PIECE, 7);
+  for (int i = 0; i < TIMES; i++)
+    if (pwrite(fd, out, PIECE, (i % 2) * PIECE) != PIECE) say("write only", "short");
+  CALL("read where only writing is allowed", pread(fd, in, PIECE, 0));
+  close(fd);
+  fd = open("kinds", O_RDWR | O_APPEND);
+  for (int i = 0; i < TIMES; i++)
+    if (pwrite(fd, out, PIECE, 0) != PIECE) say("append", "short");
+  CALL("appended", lseek(fd, 0, SEEK_END));
+  for (int i = 0; i < TIMES; i++)
+    if (write(fd, out, PIECE) != PIECE) say("append", "short");
+  CALL("position", lseek(fd, 0, SEEK_CUR));
+  CALL("read of it", pread(fd, in, 3 * PIECE, 3 * PIECE));
+  say("appended bytes", "%d %d", is_pattern(in, 3 * PIECE, PIECE, 6), is_pattern(in + PIECE, 0, PIECE, 7));
+  close(fd);
+  // Rights are those of the open, not of now.
+  fd = open("kinds", O_RDWR);
+  for (int i = 0; i < TIMES; i++) pread(fd, in, PIECE, 0);
+  CALL("no rights any more", chmod("kinds", 0));
+  CALL("still read", pread(fd, in, PIECE, 0));
+  CALL("gone", unlink("kinds"));
+  CALL("still written", pwrite(fd, in, PIECE, 0));
+  close(fd);
+}
+
+static void copies(void) {
+  close(hot("from", 64, 8));
+  int from = open("from", O_RDONLY), to = open("to", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  for (ssize_t n; (n = read(from, in, PIECE)) > 0;)
+    if (write(to, in, n) != n) say("copy", "short");
+  close(to);
+  to = open("to", O_RDONLY);
+  int same = 0;
+  for (int i = 0; i < 64; i++) same += pread(to, in, PIECE, i * PIECE) == PIECE && is_pattern(in, i * PIECE, PIECE, 8);
+  say("copied pieces", "%d", same);
+  close(from);
+  close(to);
+  // More than any window, in one call.
+  int fd = open("large", O_RDWR | O_CREAT, 0600);
+  fill(out, 0, SIZE, 9);
+  CALL("written at once", write(fd, out, SIZE));
+  for (int i = 0; i < TIMES; i++) pread(fd, in, PIECE, 0);
+  memset(in, 0, SIZE);
+  CALL("read at once", pread(fd, in, SIZE, 0));
+  say("all of it", "%d", is_pattern(in, 0, SIZE, 9));
+  CALL("from an odd place", pread(fd, in + 3, SIZE, 1234567));
+  say("that too", "%d", is_pattern(in + 3, 1234567, SIZE - 1234567, 9));
+  CALL("rewritten from an odd place", pwrite(fd, out + 7, SIZE - 100, 13));
+  CALL("read back", pread(fd, in, SIZE - 100, 13));
+  say("back", "%d", memcmp(in, out + 7, SIZE - 100) == 0);
+  struct iovec vector[2] = {{in, PIECE}, {in + 2 * PIECE, PIECE}};
+  CALL("in two", preadv(fd, vector, 2, 13));
+  say("both", "%d", memcmp(in, out + 7, PIECE) == 0 && memcmp(in + 2 * PIECE, out + 7 + PIECE, PIECE) == 0);
+  close(fd);
+}
+
+static void processes(void) {
+  int fd = hot("processes", 4, 10), other = dup(fd);
+  close(fd);
+  CALL("read by the duplicate", pread(other, in, PIECE, PIECE));
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    int wrong = 0;
+    for (int i = 0; i < TIMES; i++) wrong += pread(other, in, PIECE, PIECE) != PIECE || !is_pattern(in, PIECE, PIECE, 10);
+    fill(out, 0, PIECE, 11);
+    for (int i = 0; i < TIMES; i++) wrong += pwrite(other, out, PIECE, 0) != PIECE;
+    close(other);
+    int mine = hot("child", 2, 12);
+    wrong += pread(mine, in, PIECE, PIECE) != PIECE || !is_pattern(in, PIECE, PIECE, 12);
+    _exit(wrong);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  say("wrong in the child", "%d", WEXITSTATUS(status));
+  CALL("read what it has written", pread(other, in, PIECE, 0));
+  say("is it", "%d", is_pattern(in, 0, PIECE, 11));
+  CALL("and what it has not", pread(other, in, PIECE, PIECE));
+  say("is old", "%d", is_pattern(in, PIECE, PIECE, 10));
+  // The number stands for another file now.
+  int next = open("child", O_RDONLY);
+  dup2(next, other);
+  CALL("read of another by the same number", pread(other, in, PIECE, PIECE));
+  say("is the other", "%d", is_pattern(in, PIECE, PIECE, 12));
+}
+
+static int shared_fd;
+static void *reads(void *argument) {
+  long wrong = 0, at = (long)argument * PIECE;
+  unsigned char *mine = malloc(PIECE);
+  for (int i = 0; i < 300; i++) {
+    if (pread(shared_fd, mine, PIECE, at) != PIECE || !is_pattern(mine, at, 64, 13)) wrong++;
+    if (pwrite(shared_fd, mine, PIECE, at) != PIECE) wrong++;
+  }
+  wrong += !is_pattern(mine, at, PIECE, 13);
+  free(mine);
+  return (void *)wrong;
+}
+static void threads(void) {
+  shared_fd = hot("threads", 4, 13);
+  pthread_t ids[4];
+  for (long i = 0; i < 4; i++) pthread_create(&ids[i], NULL, reads, (void *)i);
+  for (int i = 0; i < 4; i++) {
+    void *wrong;
+    pthread_join(ids[i], &wrong);
+    say("wrong in a thread", "%ld", (long)wrong);
+  }
+}
+
+static void limits(void) {
+  int fd = hot("limits", 4, 14);
+  struct stat before, after;
+  struct timespec pause = {0, 30000000};
+  fstat(fd, &before);
+  nanosleep(&pause, NULL);
+  CALL("written again", pwrite(fd, out, PIECE, 0));
+  fstat(fd, &after);
+  say("its time has moved", "%d",
+      after.st_mtim.tv_sec > before.st_mtim.tv_sec ||
+          (after.st_mtim.tv_sec == before.st_mtim.tv_sec && after.st_mtim.tv_nsec > before.st_mtim.tv_nsec));
+  stat("limits", &before);
+  say("by name too", "%d", before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
+  signal(SIGXFSZ, SIG_IGN);
+  struct rlimit limit = {100000, RLIM_INFINITY};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  CALL("up to the limit", pwrite(fd, out, PIECE, PIECE));
+  CALL("beyond the limit", pwrite(fd, out, PIECE, 2 * PIECE));
+  limit.rlim_cur = RLIM_INFINITY;
+  setrlimit(RLIMIT_FSIZE, &limit);
+  close(fd);
+  fd = syscall(SYS_memfd_create, "sealed", 2u);
+  ftruncate(fd, 2 * PIECE);
+  for (int i = 0; i < TIMES; i++) {
+    pwrite(fd, out, PIECE, 0);
+    pwrite(fd, out, PIECE, PIECE);
+    pread(fd, in, PIECE, 0);
+  }
+  CALL("sealed", fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+  CALL("written although sealed", pwrite(fd, out, PIECE, 0));
+  CALL("read although sealed", pread(fd, in, PIECE, 0));
+  say("content", "%d", memcmp(in, out, PIECE) == 0);
+  // A program on the host's disk.
+  fd = open("/proc/self/exe", O_RDONLY);
+  long sum = 0, length = 0;
+  for (int n = 0; n < TIMES; n++) {
+    lseek(fd, 0, SEEK_SET);
+    for (ssize_t got; (got = read(fd, in, 9000)) > 0;) {
+      length += got;
+      for (ssize_t i = 0; i < got; i++) sum = sum * 31 + in[i];
+    }
+  }
+  say("this program", "%ld %ld", length, sum);
+}
+
+static void run(const char *where) {
+  char base[200];
+  snprintf(base, sizeof base, "%s/tsvisor-transfer-XXXXXX", where);
+  if (!mkdtemp(base) || chdir(base) < 0) {
+    say(where, "cannot be used: %s", strerror(errno));
+    return;
+  }
+  struct {
+    const char *name;
+    void (*run)(void);
+  } parts[] = {{"ends", ends}, {"memory", memory_ends}, {"holes", holes}, {"opens", kinds_of_open}, {"copies", copies}, {"processes", processes}, {"threads", threads}, {"limits", limits}};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    say("part", "%s in %s", parts[i].name, where);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+      parts[i].run();
+      _exit(0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    say("ends", "%d", status);
+  }
+  chdir("/");
+  char command[300];
+  snprintf(command, sizeof command, "rm -rf %s", base);
+  CALL("everything can be removed", system(command));
+}
+
+int main(int argc, char **argv) {
+  out = mmap(NULL, SIZE + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  in = mmap(NULL, SIZE + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (argc > 1) {
+    run(argv[1]);
+    return 0;
+  }
+  run("/tmp");
+  run("/dev/shm");
+  return 0;
+}

@@ -143,6 +143,18 @@ export class MemoryMap {
     return 0;
   }
 
+  /** Bytes from `address` on, `length` at most, that are mapped with `prot`: how far a copy would come. */
+  accessibleBytes(address: number, length: number, prot: number): number {
+    if (address < 0 || address >= USER_ADDRESS_END) return 0;
+    let end = address;
+    for (let i = this.areas.indexAfter(address); end < address + length && i < this.areas.count; i++) {
+      const area = this.areas.at(i);
+      if (area.start > end || (area.prot & prot) !== prot) break;
+      end = area.end;
+    }
+    return Math.min(end - address, length);
+  }
+
   /**
    * What a futex at `address` is known by across processes: the shared memory and the offset in it, or null for private
    * memory, where the address in this map is the key. futex(2), "FUTEX_PRIVATE_FLAG".

@@ -1,7 +1,7 @@
 // read(2), write(2), pread(2), pwrite(2), lseek(2). Bytes go straight between the file and the view of the caller's memory.
 // Vectors stand in vector.ts, calls between two files in transfer.ts.
 
-import { EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EPIPE, ERESTARTSYS, ESPIPE } from "../abi/errno.ts";
+import { EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EPIPE, ERESTARTSYS, ESPIPE } from "../abi/errno.ts";
 import {
   IN_ACCESS,
   IN_MODIFY,
@@ -23,7 +23,7 @@ import {
   SEEK_HOLE,
   SEEK_SET,
 } from "../abi/file.ts";
-import { PAGE_SIZE } from "../abi/memory.ts";
+import { PAGE_SIZE, PROT_WRITE } from "../abi/memory.ts";
 import { SIGPIPE, SIGXFSZ } from "../abi/signal.ts";
 import { RLIMIT_FSIZE } from "../abi/task.ts";
 import { NOT_MOVED, VIEW_MAX } from "../../platform/platform.ts";
@@ -164,6 +164,11 @@ export function readInto(task: Task, file: File, address: number, count: number,
       if (at < 0) return done > 0 ? done : at;
       n = file.read(task, memory.view, at, length, place);
       if (n < 0) return done > 0 ? done : readError(file, n);
+      if (n > 0 && isSeekable && (offset < 0 || crossesPage(address + done, n))) {
+        // Views may reach memory only when the call is over: where that ends must be known before the position moves.
+        n = task.mm.accessibleBytes(address + done, n, PROT_WRITE);
+        if (n === 0) return done > 0 ? done : -EFAULT;
+      }
       const committed = memory.outCommit(n);
       if (committed < 0) return done > 0 ? done : committed;
     } else if (n < 0) {
@@ -178,6 +183,10 @@ export function readInto(task: Task, file: File, address: number, count: number,
   task.threadGroup.bytesRead += done;
   task.threadGroup.readCalls++;
   return done;
+}
+
+function crossesPage(address: number, length: number): boolean {
+  return address % PAGE_SIZE + length > PAGE_SIZE;
 }
 
 /** A directory is no file without content to read: it has a name for that. */

@@ -2,7 +2,7 @@
 //! instruction with any registers, so this list is the boundary. Everything else raises SIGSYS and becomes an event.
 //! Hand-assembled: the filter tests the instruction pointer, which filter libraries do not offer.
 
-use crate::slot::{STUB_TEXT, STUB_TEXT_BYTES};
+use crate::slot::{DIRECT_READ_FD, DIRECT_WRITE_FD, STUB_TEXT, STUB_TEXT_BYTES};
 
 pub fn stub_filter() -> Vec<libc::sock_filter> {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;

@@ -29,6 +29,10 @@
 #define ARENAS 0x7fe100000000ul
 #define ARENA_BYTES (0x40000ul * 1024)
 #define SLOT_BYTES 0x40000ul
+#define DIRECT_READ_FD 4
+#define DIRECT_WRITE_FD 5
+#define DIRECT_WINDOWS 0x7fee00000000ul
+#define DIRECT_WINDOW_BYTES 0x400000ul
 
 static sigjmp_buf back;
 static volatile long result_of_stub;
@@ -128,6 +132,51 @@ static void stub_arguments(void) {
   report("no death with the parent", by_stub(SYS_prctl, 1, 0, 0, 0, 0, 0) <= 0);
   report("the doorbell mapped", by_stub(SYS_mmap, 0, 4096, 3, MAP_SHARED, 1, 0) < 0);
   report("the common page writable", by_stub(SYS_mprotect, COMMON, COMMON_BYTES, 3, 0, 0, 0) < 0);
+}
+// Files that are read and written much: what stands in the stub for them is good for nothing else, and goes with the file.
+static int touches(char *at, int isWrite) {
+  if (sigsetjmp(back, 1) != 0) return 0;
+  if (isWrite) *(volatile char *)at = 1;
+  else (void)*(volatile char *)at;
+  return 1;
+}
+static void direct_descriptors(void) {
+  catch_signals();
+  static char bytes[65536];
+  int fd = open("/proc/self/exe", O_RDONLY);
+  for (int i = 0; i < 32; i++) pread(fd, bytes, sizeof bytes, 0);
+  report("written", by_stub(SYS_pwrite64, DIRECT_READ_FD, (long)bytes, 8, 0, 0, 0) < 0);
+  report("written as the other", by_stub(SYS_pwrite64, DIRECT_WRITE_FD, (long)bytes, 8, 0, 0, 0) < 0);
+  report("read as the other", by_stub(SYS_pread64, DIRECT_WRITE_FD, (long)bytes, 8, 0, 0, 0) < 0);
+  report("mapped", by_stub(SYS_mmap, 0, 4096, 1, MAP_SHARED, DIRECT_READ_FD, 0) < 0);
+  report("moved", by_stub(SYS_dup2, DIRECT_READ_FD, 2, 0, 0, 0, 0) < 0);
+  report("moved away", by_stub(SYS_dup2, DIRECT_READ_FD, 9, 0, 0, 0, 0) < 0);
+  report("still read", pread(fd, bytes, sizeof bytes, 0) > 8192);
+  close(fd);
+  report("read after it was closed", by_stub(SYS_pread64, DIRECT_READ_FD, (long)bytes, 8, 0, 0, 0) < 0);
+}
+static void direct_windows(void) {
+  catch_signals();
+  static char bytes[65536];
+  int fd = open("/dev/shm/attack", O_RDWR | O_CREAT, 0600);
+  write(fd, bytes, sizeof bytes);
+  int reader = open("/dev/shm/attack", O_RDONLY);
+  for (int i = 0; i < 32; i++) pread(reader, bytes, sizeof bytes, 0);
+  by_stub(SYS_mprotect, DIRECT_WINDOWS, 4096, 3, 0, 0, 0);
+  touches((char *)DIRECT_WINDOWS, 1);
+  bytes[0] = 99;
+  pread(fd, bytes, 1, 0);
+  report("what is read only stays as it was", bytes[0] == 0);
+  for (int i = 0; i < 32; i++) pwrite(fd, bytes, sizeof bytes, 0);
+  pid_t child = fork();
+  if (child == 0) _exit(touches((char *)DIRECT_WINDOWS, 0) + touches((char *)DIRECT_WINDOWS + DIRECT_WINDOW_BYTES, 0));
+  int status = -1;
+  waitpid(child, &status, 0);
+  report("not there in a child", WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  close(reader);
+  close(fd);
+  report("not there after closing", !touches((char *)DIRECT_WINDOWS, 0) && !touches((char *)DIRECT_WINDOWS + DIRECT_WINDOW_BYTES, 0));
+  unlink("/dev/shm/attack");
 }
 static void common_page(void) {
   catch_signals();
@@ -262,6 +311,8 @@ static const struct {
     {"far_numbers", far_numbers},
     {"stub_calls", stub_calls},
     {"stub_arguments", stub_arguments},
+    {"direct_descriptors", direct_descriptors},
+    {"direct_windows", direct_windows},
     {"common_page", common_page},
     {"doorbell", doorbell},
     {"descriptors", descriptors},

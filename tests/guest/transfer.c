@@ -298,8 +298,9 @@ static void limits(void) {
   say("this program", "%ld %ld", length, sum);
 }
 
+static char base[200];
+
 static void run(const char *where) {
-  char base[200];
   snprintf(base, sizeof base, "%s/tsvisor-transfer-XXXXXX", where);
   if (!mkdtemp(base) || chdir(base) < 0) {
     say(where, "cannot be used: %s", strerror(errno));
@@ -321,6 +322,10 @@ static void run(const char *where) {
     waitpid(child, &status, 0);
     say("ends", "%d", status);
   }
+}
+
+static void run_and_remove(const char *where) {
+  run(where);
   chdir("/");
   char command[300];
   snprintf(command, sizeof command, "rm -rf %s", base);
@@ -331,10 +336,10 @@ int main(int argc, char **argv) {
   out = mmap(NULL, SIZE + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   in = mmap(NULL, SIZE + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (argc > 1) {
-    run(argv[1]);
+    run(argv[1]);  // whoever names a place removes what is there
     return 0;
   }
-  run("/tmp");
-  run("/dev/shm");
+  run_and_remove("/tmp");
+  run_and_remove("/dev/shm");
   return 0;
 }

@@ -117,6 +117,8 @@ export class VfsTask {
   readonly host = new FakeHost();
   readonly bytes: FakeMemory = new FakeMemory();
   readonly memory = this.bytes;
+  /** All of it may be written. */
+  readonly mm = { accessibleBytes: (_address: number, length: number) => length };
   readonly args = new Args();
   readonly kernel: unknown;
   readonly namespaces: { mount: MountNamespace };

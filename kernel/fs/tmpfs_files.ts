@@ -124,6 +124,13 @@ export class TmpfsRegularFile extends File implements Mappable {
     return 0;
   }
 
+  override mayAllocate(mode: number, offset: number, length: number): number {
+    if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0) return 0;
+    const fits = this.inode.reserve(offset, length);
+    this.inode.noteSize();
+    return fits < 0 ? fits : fits < length ? -ENOSPC : 0;
+  }
+
   override allocate(mode: number, offset: number, length: number): number {
     const known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
     if ((mode & ~known) !== 0) return -EOPNOTSUPP;

@@ -4,6 +4,7 @@ import {
   EBADF,
   EFAULT,
   EFBIG,
+  EINTR,
   EINVAL,
   EISDIR,
   ENODEV,
@@ -73,7 +74,7 @@ import { RLIMIT_FSIZE, RLIMIT_NOFILE } from "../abi/task.ts";
 import { SIGXFSZ } from "../abi/signal.ts";
 import { raiseSignal } from "../signal/send.ts";
 import type { Task } from "../task/task.ts";
-import type { File } from "../vfs/file.ts";
+import { File } from "../vfs/file.ts";
 import {
   changesAsync,
   getOwner,
@@ -94,6 +95,11 @@ import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 const O_ASYNC = 0o20000;
 const SETFL_FLAGS = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC;
+/**
+ * What fallocate(2) gets, or punches out, before others have their turn: the host finds and clears the memory meanwhile.
+ * Linux: one that a signal ends takes back what it had got; here that much is allocated.
+ */
+const ALLOCATION_BYTES_MAX = 64 * 2 ** 20;
 /** The modes of fallocate(2) that Linux knows; a file system may know fewer. */
 const FALLOC_FL_KNOWN = 0x7f;
 
@@ -414,11 +420,27 @@ function syncFileRange(task: Task, args: Args): number {
 }
 
 function fallocate(task: Task, args: Args): number {
-  const file = task.files.get(args.i32(0));
-  const offset = args.i53(2), length = args.i53(3);
-  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
+  const offset = args.i53(2), length = args.i53(3), mode = args.u32(1);
+  // From the second turn on: the file it began with, whatever stands at its descriptor now.
+  const file = task.scratch instanceof File ? task.scratch : task.files.get(args.i32(0));
+  if (file === null || (file.flags & O_PATH) !== 0 || file.references === 0) return -EBADF;
+  const done = task.progress;
+  if (done === 0) {
+    const refused = mayAllocate(task, file, mode, offset, length);
+    if (refused < 0) return refused;
+  }
+  const at = offset + done;
+  const piece = Math.min(length - done, ALLOCATION_BYTES_MAX - at % ALLOCATION_BYTES_MAX);
+  const result = file.allocate(mode, at, piece);
+  if (result < 0 || done + piece === length) return result;
+  task.progress = done + piece;
+  task.scratch = file;
+  task.waitUntil(task.kernel.clock.monotonic());
+  return task.block(fallocate, -EINTR);
+}
+
+function mayAllocate(task: Task, file: File, mode: number, offset: number, length: number): number {
   if (offset < 0 || length <= 0) return -EINVAL;
-  const mode = args.u32(1);
   if ((mode & ~FALLOC_FL_KNOWN) !== 0) return -EOPNOTSUPP;
   if (!file.isWritable) return -EBADF;
   const { type } = file.inode;
@@ -426,7 +448,7 @@ function fallocate(task: Task, args: Args): number {
   if (type === S_IFDIR) return -EISDIR;
   if (type !== S_IFREG && type !== S_IFBLK) return -ENODEV;
   if (overFileLimit(task, offset + length)) return -EFBIG;
-  return file.allocate(mode, offset, length);
+  return file.mayAllocate(mode, offset, length);
 }
 
 function fadvise(task: Task, args: Args): number {

@@ -9,6 +9,7 @@ import {
   EEXIST,
   EFAULT,
   EFBIG,
+  EINTR,
   EINVAL,
   EISDIR,
   ENOENT,
@@ -69,6 +70,23 @@ function iovecs(...pairs: [number, number][]): Uint8Array {
   });
   return result;
 }
+
+Deno.test("fallocate of much lets others have their turns, and is ended by a signal", () => {
+  const { t, sys } = guest();
+  const fd = sys("open", "/f", O_CREAT | O_RDWR, 0o644);
+  const MIB = 2 ** 20;
+  equal(sys("fallocate", fd, 0, 10 * MIB, 150 * MIB), TEST_BLOCKED);
+  equal(sys("lseek", fd, 0, 2), 64 * MIB);
+  equal(sys("fallocate", fd, 0, 10 * MIB, 150 * MIB), TEST_BLOCKED);
+  equal(t.goOn(), TEST_BLOCKED);
+  equal(t.goOn(), 0);
+  equal(sys("lseek", fd, 0, 2), 160 * MIB);
+  equal(sys("fallocate", fd, 0, 0, 1024 * MIB), TEST_BLOCKED);
+  equal(t.interrupt(), -EINTR);
+  equal(sys("fallocate", fd, 0, 0, 1024 * MIB), TEST_BLOCKED);
+  sys("close", fd);
+  equal(t.goOn(), -EBADF);
+});
 
 Deno.test("write, lseek and read share the position of the open file description", () => {
   const { t, sys } = guest();

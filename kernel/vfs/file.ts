@@ -145,6 +145,10 @@ export abstract class File {
   truncate(_size: number): number {
     return -EINVAL;
   }
+  /** Before fallocate(2), which calls allocate() piece by piece: what is known to fail is to fail before the first. */
+  mayAllocate(_mode: number, _offset: number, _length: number): number {
+    return 0;
+  }
   allocate(_mode: number, _offset: number, _length: number): number {
     return -ENODEV;
   }

@@ -88,6 +88,10 @@ export class OverlayFile extends File {
     return result;
   }
 
+  override mayAllocate(mode: number, offset: number, length: number): number {
+    return this.#current().mayAllocate(mode, offset, length);
+  }
+
   override allocate(mode: number, offset: number, length: number): number {
     const result = this.#current().allocate(mode, offset, length);
     this.inode.sync();

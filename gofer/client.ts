@@ -19,6 +19,8 @@ export class GoferClient {
   readonly answer: FrameReader = new FrameReader(this.#in);
   /** Descriptor donated with the last answer, -1 = none. Whoever asked for it takes it over. */
   donated = -1;
+  /** When the last answer came, monotonic. */
+  answeredAtNanos = 0;
   /** The gofer is gone. Told once. */
   onLost: (reason: string) => void = () => {};
   /** CPU that whoever waits for answers stays on, -1 = any. */
@@ -39,17 +41,9 @@ export class GoferClient {
   call(): number {
     if (this.#isLost) return -EIO;
     const { bytes, at } = this.request;
-    const sent = this.#host.sendMessage(this.#socket, bytes, 0, at, this.#fds, 0);
-    if (sent !== at) return this.#lose(`sending gave ${sent}`);
-    const n = this.#host.receiveMessage(
-      this.#socket,
-      this.#in,
-      0,
-      FRAME_BYTES_MAX,
-      this.#fds,
-      ANSWER_MILLIS_MAX,
-    );
+    const n = this.#host.ask(this.#socket, bytes, at, this.#in, this.#fds, ANSWER_MILLIS_MAX);
     this.donated = this.#host.receivedFds > 0 ? this.#fds[0] : -1;
+    this.answeredAtNanos = this.#host.answeredAtNanos;
     if (n < 4) return this.#lose(`the answer gave ${n}`);
     this.answer.start(n);
     const result = this.answer.i32();

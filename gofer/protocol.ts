@@ -2,6 +2,8 @@
 // single components, symlinks are never followed by the server. One message of a SOCK_SEQPACKET socket is one frame:
 // {id u16, pad u16, body}; an answer is {errno i32, body}, with a descriptor beside it where one is donated.
 
+import { bytesToLatin1 } from "../kernel/util/bytes.ts";
+
 /** Requests. Bodies are little-endian; `name` = u16 length and bytes; `stat` = struct stat of x86-64. */
 export const REQUEST = {
   /** cpu u32 (plus 1; 0 = any: where the sentry waits) -> node u32, stat: the root of the connection. */
@@ -70,23 +72,23 @@ export const SET_MTIME = 32;
 /** Writes frames: a cursor over one reused buffer. */
 export class FrameWriter {
   readonly bytes = new Uint8Array(FRAME_BYTES_MAX);
+  readonly #view = new DataView(this.bytes.buffer);
   at = 0;
 
   start(id: number): void {
-    this.at = 0;
-    this.u16(id);
-    this.u16(0);
+    this.#view.setUint32(0, id, true);
+    this.at = 4;
   }
   u8(value: number): void {
     this.bytes[this.at++] = value;
   }
   u16(value: number): void {
-    this.bytes[this.at++] = value;
-    this.bytes[this.at++] = value >>> 8;
+    this.#view.setUint16(this.at, value, true);
+    this.at += 2;
   }
   u32(value: number): void {
-    this.u16(value);
-    this.u16(value >>> 16);
+    this.#view.setUint32(this.at, value, true);
+    this.at += 4;
   }
   u64(value: number): void {
     this.u32(value % 4294967296);
@@ -94,8 +96,11 @@ export class FrameWriter {
   }
   /** A byte string with its length before it. */
   name(text: string): void {
-    this.u16(text.length);
-    for (let i = 0; i < text.length; i++) this.bytes[this.at++] = text.charCodeAt(i);
+    const { bytes } = this, length = text.length;
+    this.u16(length);
+    const at = this.at;
+    for (let i = 0; i < length; i++) bytes[at + i] = text.charCodeAt(i);
+    this.at = at + length;
   }
   raw(from: Uint8Array, at: number, length: number): void {
     this.bytes.set(from.subarray(at, at + length), this.at);
@@ -106,12 +111,14 @@ export class FrameWriter {
 /** Reads frames; running past the end sets `isBad` and gives zeros, so that a handler checks once. */
 export class FrameReader {
   readonly bytes: Uint8Array;
+  readonly #view: DataView;
   at = 0;
   end = 0;
   isBad = false;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
   start(length: number): void {
     this.at = 0;
@@ -133,11 +140,11 @@ export class FrameReader {
   }
   u16(): number {
     const at = this.#take(2);
-    return at < 0 ? 0 : this.bytes[at] | this.bytes[at + 1] << 8;
+    return at < 0 ? 0 : this.#view.getUint16(at, true);
   }
   u32(): number {
-    const low = this.u16();
-    return (low | this.u16() << 16) >>> 0;
+    const at = this.#take(4);
+    return at < 0 ? 0 : this.#view.getUint32(at, true);
   }
   i32(): number {
     return this.u32() | 0;
@@ -151,10 +158,7 @@ export class FrameReader {
     const length = this.u16();
     if (length > max) this.isBad = true;
     const at = this.#take(length);
-    if (at < 0 || this.isBad) return "";
-    let text = "";
-    for (let i = at; i < at + length; i++) text += String.fromCharCode(this.bytes[i]);
-    return text;
+    return at < 0 || this.isBad ? "" : bytesToLatin1(this.bytes, at, length);
   }
   /** Place of the next `count` bytes, or -1. */
   raw(count: number): number {

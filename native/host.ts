@@ -26,6 +26,10 @@ const symbols = {
   tsv_host_clock_split: { parameters: ["i32", "buffer"], result: "void" },
   tsv_host_random: { parameters: ["buffer", "u32", "u32"], result: "i32" },
   tsv_host_send: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "u32"], result: "i32" },
+  tsv_host_ask: {
+    parameters: ["i32", "buffer", "u32", "buffer", "u32", "buffer", "i32", "buffer"],
+    result: "i32",
+  },
   tsv_host_receive: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "i32", "u32"], result: "i32" },
 } as const;
 
@@ -63,6 +67,7 @@ export function commandLineHost(): NativeHost {
 export class NativeHost implements Host {
   clockFraction = 0;
   receivedFds = 0;
+  answeredAtNanos = 0;
   readonly #calls: Calls;
   readonly #split = new Float64Array(2);
   readonly #fds = new Int32Array(FDS_MAX + 1);
@@ -187,6 +192,29 @@ export class NativeHost implements Host {
     if (at + length > from.length || fdCount > fds.length) return -EFAULT;
     return this.#calls.tsv_host_send(fd, from as Bytes, at, length, fds as Int32Array<ArrayBuffer>, fdCount);
   }
+  ask(
+    fd: number,
+    question: Uint8Array,
+    length: number,
+    answer: Uint8Array,
+    fds: Int32Array,
+    timeoutMillis: number,
+  ): number {
+    if (length > question.length) return -EFAULT;
+    const n = this.#calls.tsv_host_ask(
+      fd,
+      question as Bytes,
+      length,
+      answer as Bytes,
+      answer.length,
+      this.#fds,
+      timeoutMillis,
+      this.#split,
+    );
+    this.answeredAtNanos = this.#split[0];
+    this.#takeFds(n, fds);
+    return n;
+  }
   receiveMessage(
     fd: number,
     into: Uint8Array,
@@ -205,10 +233,16 @@ export class NativeHost implements Host {
       timeoutMillis,
       RECEIVE_SPINS,
     );
-    this.receivedFds = n < 0 ? 0 : Math.min(this.#fds[FDS_MAX], fds.length);
-    for (let i = 0; i < this.receivedFds; i++) fds[i] = this.#fds[i];
-    for (let i = this.receivedFds; i < this.#fds[FDS_MAX]; i++) this.close(this.#fds[i]);
+    this.#takeFds(n, fds);
     return n;
+  }
+
+  /** Descriptors of a message of `n` bytes, as many as `fds` holds; the others are closed. */
+  #takeFds(n: number, fds: Int32Array): void {
+    const count = this.#fds[FDS_MAX];
+    this.receivedFds = n < 0 ? 0 : Math.min(count, fds.length);
+    for (let i = 0; i < this.receivedFds; i++) fds[i] = this.#fds[i];
+    for (let i = this.receivedFds; i < count; i++) this.close(this.#fds[i]);
   }
 }
 

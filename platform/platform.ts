@@ -361,6 +361,16 @@ export interface Host {
     fds: Int32Array,
     fdCount: number,
   ): number;
+  /** Sends a message without descriptors and receives its answer, as receiveMessage(); the monotonic time then. */
+  ask(
+    fd: number,
+    question: Uint8Array,
+    length: number,
+    answer: Uint8Array,
+    fds: Int32Array,
+    timeoutMillis: number,
+  ): number;
+  answeredAtNanos: number;
   /** Receives one message; descriptors go to `fds`, their count to receivedFds. Waits at most `timeoutMillis`. */
   receiveMessage(
     fd: number,

@@ -41,21 +41,20 @@ class ServingHost extends NativeHost {
   server: GoferServer | null = null;
   readonly connections = new Map<number, Connection>();
 
-  override sendMessage(
+  override ask(
     fd: number,
-    from: Uint8Array,
-    at: number,
+    question: Uint8Array,
     length: number,
+    answer: Uint8Array,
     fds: Int32Array,
-    count: number,
+    timeoutMillis: number,
   ): number {
-    const sent = super.sendMessage(fd, from, at, length, fds, count);
-    const connection = this.connections.get(fd);
-    if (connection !== undefined) {
-      this.asked.push(NAMES.get(from[at] | from[at + 1] << 8)!);
-      this.server!.serveOne(connection, 0);
-    }
-    return sent;
+    this.asked.push(NAMES.get(question[0] | question[1] << 8)!);
+    this.sendMessage(fd, question, 0, length, fds, 0);
+    this.server!.serveOne(this.connections.get(fd)!, 0);
+    const n = this.receiveMessage(fd, answer, 0, answer.length, fds, timeoutMillis);
+    this.answeredAtNanos = this.clockNanos(1);
+    return n;
   }
 
   /** What was asked since the last time. */

@@ -61,6 +61,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 const CROSSINGS: Readonly<Record<string, string>> = {
   "gofer/server.ts -> native/": "the server end works on the host",
   "gofer/host_tree.ts -> native/": "the server end works on the host",
+  "gofer/protocol.ts -> kernel/util/bytes.ts": "byte strings: names are the same on both sides",
   "gofer/client.ts -> platform/platform.ts": "types: the host that the sentry's side is given",
   "native/host.ts -> platform/platform.ts": "types: NativeHost is the platform's Host",
   "platform/ -> kernel/util/bytes.ts": "reads and writes of little-endian words, shared with the kernel",

@@ -190,6 +190,31 @@ pub extern "C" fn tsv_host_send(fd: i32, buffer: *const u8, at: u32, length: u32
     }
 }
 
+/// Sends one message without descriptors and receives its answer, as the two calls around this one; the time then,
+/// CLOCK_MONOTONIC nanoseconds, goes to `clock`. Half the calls of asking somebody. The errno of sending counts as well.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_host_ask(
+    fd: i32,
+    question: *const u8,
+    question_length: u32,
+    answer: *mut u8,
+    answer_length: u32,
+    fds: *mut i32,
+    millis: i32,
+    clock: *mut f64,
+) -> i32 {
+    // SAFETY: `fds` and `clock` as in host.ts; no descriptors are sent.
+    unsafe { *fds.add(FDS_MAX) = 0 };
+    let sent = tsv_host_send(fd, question, 0, question_length, std::ptr::null(), 0);
+    if sent < 0 {
+        return sent;
+    }
+    let n = tsv_host_receive(fd, answer, 0, answer_length, fds, millis, 0);
+    // SAFETY: as above.
+    unsafe { *clock = tsv_host_clock(libc::CLOCK_MONOTONIC) };
+    n
+}
+
 /// Receives one message, waiting at most `millis` (-1 = for ever) after `spins` polls; bytes, 0 at the end of the stream,
 /// -ETIMEDOUT. Descriptors go to `fds` (FDS_MAX), their count to fds[FDS_MAX].
 #[unsafe(no_mangle)]

@@ -21,7 +21,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   readonly isExclusive: boolean;
   readonly #root: GoferInode;
   /** Inodes by host device and number, so that hard links are one inode. */
-  readonly inodes = new Map<string, GoferInode>();
+  readonly inodes = new Map<FileKey, GoferInode>();
   readonly #toClose: number[] = [];
   /** Inodes with a cached descriptor and no open file, oldest first. */
   readonly #idle = new Set<GoferInode>();
@@ -116,7 +116,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     this.#idle.delete(inode);
   }
 
-  forget(key: string): void {
+  forget(key: FileKey): void {
     this.inodes.get(key)?.forget();
   }
 
@@ -145,13 +145,25 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     const at = this.client.answer.raw(STATFS_BYTES);
     if (at < 0) return -EINVAL;
     this.#status.set(this.client.answer.bytes.subarray(at, at + STATFS_BYTES));
-    this.#statusAt.note(this.host);
+    this.#statusAt.note(this.client.answeredAtNanos);
     this.#statusChanges = changesSoFar();
     return 0;
   }
 }
 
-/** Device and inode number of the struct stat at `at`: what makes two names one file. */
-export function fileKey(bytes: Uint8Array, at: number): string {
-  return `${u64(bytes, at)}:${u64(bytes, at + 8)}`;
+/** What makes two names one file of the host: device and inode number. */
+export type FileKey = number | string;
+
+/** The device of the first file seen, high word and low: most files are there, and are known by their number alone. */
+let commonHigh = -1, commonLow = 0;
+
+/** Of the struct stat at `at`. */
+export function fileKey(bytes: Uint8Array, at: number): FileKey {
+  const low = u32(bytes, at), high = u32(bytes, at + 4);
+  if (commonHigh < 0) {
+    commonHigh = high;
+    commonLow = low;
+  }
+  const number = u64(bytes, at + 8);
+  return low === commonLow && high === commonHigh ? number : `${high}:${low}:${number}`;
 }

@@ -1,6 +1,7 @@
 // How old knowledge about the files of a shared mount is, and until when it may be used without asking the gofer again.
 
 import type { Host } from "../../../platform/platform.ts";
+import type { FileKey } from "./filesystem.ts";
 
 /**
  * How long an answer about a shared mount holds. What this kernel changes itself it enters into what it knows, in all mounts
@@ -14,7 +15,7 @@ const CLOCK_MONOTONIC = 1;
 /** A mount that may show files which are changed through another one. */
 export interface SharedFiles {
   /** The host file `key` (device and inode number) was changed elsewhere: what is known of it is old. */
-  forget(key: string): void;
+  forget(key: FileKey): void;
 }
 
 const shared: SharedFiles[] = [];
@@ -32,7 +33,7 @@ export function changesSoFar(): number {
 }
 
 /** We are changing the host file `key`, through the mount `by`, which looks after what it knows itself. */
-export function noteChange(by: SharedFiles, key: string): void {
+export function noteChange(by: SharedFiles, key: FileKey): void {
   changeCount++;
   for (let i = 0; i < shared.length; i++) if (shared[i] !== by) shared[i].forget(key);
 }
@@ -41,8 +42,9 @@ export function noteChange(by: SharedFiles, key: string): void {
 export class Freshness {
   #at = -Infinity;
 
-  note(host: Host): void {
-    this.#at = host.clockNanos(CLOCK_MONOTONIC);
+  /** It was learnt at `nanos`, monotonic. */
+  note(nanos: number): void {
+    this.#at = nanos;
   }
   copy(from: Freshness): void {
     this.#at = from.#at;

@@ -25,7 +25,6 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from "../../abi/file.ts";
-import { u32, u64 } from "../../abi/struct.ts";
 import {
   REQUEST,
   SET_ATIME,
@@ -41,7 +40,7 @@ import { type AttributeChange, Inode, type NewNode } from "../../vfs/inode.ts";
 import type { File } from "../../vfs/file.ts";
 import { openSpecial } from "../../vfs/special.ts";
 import { GoferDirectoryFile, GoferRegularFile } from "./files.ts";
-import { fileKey, type GoferFilesystem } from "./filesystem.ts";
+import { type FileKey, fileKey, type GoferFilesystem } from "./filesystem.ts";
 import { Freshness, noteChange } from "./freshness.ts";
 import type { Listing } from "./listing.ts";
 import { KnownNames } from "./names.ts";
@@ -49,13 +48,16 @@ import { KnownNames } from "./names.ts";
 /** Mask of SET_ATTRIBUTES bits that the protocol knows; ctime follows by itself on the host. */
 const SETTABLE = SET_MODE | SET_UID | SET_GID | SET_SIZE | SET_ATIME | SET_MTIME;
 
-/** struct stat of a descriptor. */
-const statBytes = new Uint8Array(STAT_BYTES);
+/** The struct stat that is being read. */
+const status = new Uint8Array(STAT_BYTES);
+const statusWords = new Uint32Array(status.buffer);
+const TWO_32 = 4294967296;
+const CLOCK_MONOTONIC = 1;
 
 export class GoferInode extends Inode {
   declare readonly fs: GoferFilesystem;
   /** Its device and inode number on the host; see fileKey(). */
-  readonly key: string;
+  readonly key: FileKey;
   /** Number on the server; -1 while only its attributes are known (from reading a directory). */
   #node = -1;
   /** Where to find it on the server while it has no node. */
@@ -74,7 +76,7 @@ export class GoferInode extends Inode {
   /** It was changed through another mount since. */
   isOld = false;
 
-  constructor(fs: GoferFilesystem, key: string, ino: number, mode: number) {
+  constructor(fs: GoferFilesystem, key: FileKey, ino: number, mode: number) {
     super(fs, ino, mode, 0, 0);
     this.key = key;
     this.#names = new KnownNames(fs, this);
@@ -115,26 +117,32 @@ export class GoferInode extends Inode {
     return taken < 0 ? taken : this.#node;
   }
 
-  /** Fills the attributes from struct stat. */
+  /** Fills the attributes from struct stat, which stands in an answer that has come just now. */
   load(bytes: Uint8Array, at: number): void {
-    const ctimeSec = u64(bytes, at + 104), ctimeNsec = u64(bytes, at + 112);
+    this.#load(bytes, at, this.fs.client.answeredAtNanos);
+  }
+
+  #load(bytes: Uint8Array, at: number, nanos: number): void {
+    if (bytes !== status) status.set(bytes.subarray(at, at + STAT_BYTES));
+    const words = statusWords;
+    const ctimeSec = words[26] + (words[27] | 0) * TWO_32, ctimeNsec = words[28];
     // Another link with the number of an old one.
     if (ctimeSec !== this.ctimeSec || ctimeNsec !== this.ctimeNsec) this.#target = null;
-    if (!this.fs.isExclusive) this.#freshness.note(this.fs.host);
+    this.#freshness.note(nanos);
     this.isOld = false;
-    this.nlink = u64(bytes, at + 16);
-    this.mode = u32(bytes, at + 24);
-    this.uid = u32(bytes, at + 28);
-    this.gid = u32(bytes, at + 32);
-    const device = u64(bytes, at + 40);
-    this.rdevMajor = Math.floor(device / 256) % 4096;
-    this.rdevMinor = device % 256 + Math.floor(device / 2 ** 20) % 4096 * 256;
-    this.size = u64(bytes, at + 48);
-    this.blocks = u64(bytes, at + 64);
-    this.atimeSec = u64(bytes, at + 72);
-    this.atimeNsec = u64(bytes, at + 80);
-    this.mtimeSec = u64(bytes, at + 88);
-    this.mtimeNsec = u64(bytes, at + 96);
+    this.nlink = words[4];
+    this.mode = words[6];
+    this.uid = words[7];
+    this.gid = words[8];
+    const device = words[10];
+    this.rdevMajor = device >>> 8 & 0xfff;
+    this.rdevMinor = device & 0xff | device >>> 12 & 0xfff00;
+    this.size = words[12] + words[13] * TWO_32;
+    this.blocks = words[16] + words[17] * TWO_32;
+    this.atimeSec = words[18] + (words[19] | 0) * TWO_32;
+    this.atimeNsec = words[20];
+    this.mtimeSec = words[22] + (words[23] | 0) * TWO_32;
+    this.mtimeNsec = words[24];
     this.ctimeSec = ctimeSec;
     this.ctimeNsec = ctimeNsec;
   }
@@ -190,8 +198,8 @@ export class GoferInode extends Inode {
   refreshNow(): number {
     const fd = this.#writeFd >= 0 ? this.#writeFd : this.#readFd;
     if (fd >= 0) {
-      const result = this.fs.host.fstat(fd, statBytes, 0);
-      if (result === 0) this.load(statBytes, 0);
+      const result = this.fs.host.fstat(fd, status, 0);
+      if (result === 0) this.#load(status, 0, this.fs.host.clockNanos(CLOCK_MONOTONIC));
       return result;
     }
     const node = this.node();

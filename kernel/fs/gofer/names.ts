@@ -80,7 +80,7 @@ export class KnownNames {
     }
     this.#entries?.delete(name);
     const now = new Freshness();
-    now.note(this.#fs.host);
+    now.note(this.#fs.client.answeredAtNanos);
     this.#setRecent(name, inode, now);
   }
 
@@ -153,7 +153,7 @@ export class KnownNames {
     this.#frames = frames;
     this.#framesAt = before;
     this.#readAt = new Freshness();
-    this.#readAt.note(this.#fs.host);
+    this.#readAt.note(this.#fs.client.answeredAtNanos);
   }
 
   /** All entries, where they are known. */

@@ -64,6 +64,11 @@ export class Pipe {
     return n;
   }
 
+  /** Bytes that read() would give. */
+  bytesAtHand(length: number): number {
+    return Math.min(length, this.#pieces === null ? this.ring.used : Math.abs(this.#pieces[0]));
+  }
+
   write(from: Uint8Array, at: number, length: number, isPacket: boolean): number {
     if (length === 0) return 0;
     if (this.readers === 0) return -EPIPE;
@@ -195,6 +200,10 @@ export class PipeFile extends File {
 
   override read(_task: Task, into: Uint8Array, at: number, length: number): number {
     return this.pipe.read(into, at, length);
+  }
+
+  override bytesAtStake(length: number): number {
+    return this.pipe.bytesAtHand(length);
   }
 
   override write(_task: Task, from: Uint8Array, at: number, length: number): number {

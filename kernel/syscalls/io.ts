@@ -156,7 +156,15 @@ export function readInto(task: Task, file: File, address: number, count: number,
   const memory = task.memory;
   let done = 0;
   for (;;) {
-    const length = count - done > VIEW_MAX ? VIEW_MAX : count - done;
+    let length = count - done > VIEW_MAX ? VIEW_MAX : count - done;
+    if (!isSeekable) {
+      length = lengthToTake(
+        file,
+        length,
+        task.mm.accessibleBytes(address, file.bytesAtStake(length), PROT_WRITE),
+      );
+      if (length < 0) return length;
+    }
     const place = isSeekable ? (offset < 0 ? file.position : offset + done) : -1;
     let n = length < DIRECT_BYTES_MIN ? NOT_MOVED : file.readDirectly(task, address + done, length, place);
     if (n === NOT_MOVED) {
@@ -183,6 +191,15 @@ export function readInto(task: Task, file: File, address: number, count: number,
   task.threadGroup.bytesRead += done;
   task.threadGroup.readCalls++;
   return done;
+}
+
+/**
+ * How many of `length` bytes to take from a file, of whose bytes at stake the memory has room for the first `room`. A pipe
+ * gives the pages that fit; -EFAULT where the bytes are to stay.
+ */
+export function lengthToTake(file: File, length: number, room: number): number {
+  if (room >= file.bytesAtStake(length)) return length;
+  return file.isPipe && room >= PAGE_SIZE ? room - room % PAGE_SIZE : -EFAULT;
 }
 
 function crossesPage(address: number, length: number): boolean {

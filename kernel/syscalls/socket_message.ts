@@ -18,6 +18,7 @@ import {
   MSG_WAITFORONE,
   SOCK_STREAM,
 } from "../abi/socket.ts";
+import { PROT_WRITE } from "../abi/memory.ts";
 import { SIGPIPE } from "../abi/signal.ts";
 import { i32, put32, put64, u64 } from "../abi/struct.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
@@ -31,7 +32,7 @@ import { readTimespec, relativeDeadline } from "./guest_time.ts";
 import { COUNT_MAX } from "./io.ts";
 import { readAddress, socketOf, waitToReceive, waitToSend, writeAddress } from "./socket_call.ts";
 import { partial, type SyscallFamily, type SyscallHandler } from "./table.ts";
-import { IOVECS_MAX, readVector, vectorBase, vectorLength } from "./vector.ts";
+import { IOVECS_MAX, readVector, vectorBase, vectorLength, vectorRoom } from "./vector.ts";
 
 const SEND_FLAGS = { MSG_OOB, MSG_DONTROUTE, MSG_DONTWAIT, MSG_EOR, MSG_MORE, MSG_NOSIGNAL };
 const RECEIVE_FLAGS = {
@@ -373,6 +374,10 @@ function receiveOne(
   for (;;) {
     const done = task.progress;
     const step = Math.min(length - done, VIEW_MAX);
+    const stake = socket.bytesAtStake(step);
+    if (stake > 0 && task.mm.accessibleBytes(address + done, stake, PROT_WRITE) < stake) {
+      return done > 0 ? done : -EFAULT;
+    }
     const at = task.memory.outView(address + done, step);
     if (at < 0) return done > 0 ? done : -EFAULT;
     const n = socket.receive(task, task.memory.view, at, step, flags, message);
@@ -420,6 +425,8 @@ function receiveVector(task: Task, socket: Socket, count: number, total: number,
   for (;;) {
     const done = task.progress;
     const step = Math.min(total - done, SCATTER_BYTES_MAX);
+    const stake = socket.bytesAtStake(step);
+    if (vectorRoom(task, count, done, stake) < stake) return done > 0 ? done : -EFAULT;
     reserve(step);
     const n = socket.receive(task, gathered, 0, step, flags, incoming);
     if (n === -EAGAIN) return BLOCKED_RECEIVE;

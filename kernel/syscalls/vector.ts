@@ -1,7 +1,7 @@
 // readv(2), writev(2) and their p forms, vmsplice(2). What the iovecs name is gathered or scattered around one read or
 // write of the file, so that a datagram stays one datagram and a small pipe write stays whole.
 
-import { EAGAIN, EBADF, EINVAL, EOPNOTSUPP, ESPIPE } from "../abi/errno.ts";
+import { EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, ESPIPE } from "../abi/errno.ts";
 import {
   IN_ACCESS,
   IN_MODIFY,
@@ -16,6 +16,7 @@ import {
   RWF_SUPPORTED,
   RWF_SYNC,
 } from "../abi/file.ts";
+import { PROT_WRITE } from "../abi/memory.ts";
 import { u64 } from "../abi/struct.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
@@ -28,6 +29,7 @@ import {
   endWrite,
   fileForRead,
   fileForWrite,
+  lengthToTake,
   readError,
   readInto,
   waitToRead,
@@ -145,6 +147,23 @@ export function gather(task: Task, count: number, skip: number, length: number):
   return done;
 }
 
+/** How many of the `length` bytes of the vector from its byte `skip` on may be written, up to the first that may not. */
+export function vectorRoom(task: Task, count: number, skip: number, length: number): number {
+  let room = 0;
+  for (let i = 0; i < count && room < length; i++) {
+    if (skip >= lengths[i]) {
+      skip -= lengths[i];
+      continue;
+    }
+    const n = Math.min(lengths[i] - skip, length - room);
+    const fits = task.mm.accessibleBytes(bases[i] + skip, n, PROT_WRITE);
+    room += fits;
+    if (fits < n) break;
+    skip = 0;
+  }
+  return room;
+}
+
 /** Copies the first `length` bytes of `buffer` to the vector from its byte `skip` on. Bytes before a bad address, or -EFAULT. */
 export function scatter(task: Task, count: number, skip: number, length: number): number {
   let done = 0;
@@ -196,11 +215,19 @@ function readVectorFrom(task: Task, file: File, args: Args, offset: number): num
   const isSeekable = file.isSeekable;
   let done = 0;
   for (;;) {
-    const length = Math.min(total - done, VIEW_MAX);
+    let length = Math.min(total - done, VIEW_MAX);
+    if (!isSeekable) {
+      length = lengthToTake(file, length, vectorRoom(task, count, done, file.bytesAtStake(length)));
+      if (length < 0) return length;
+    }
     reserve(length);
     const place = isSeekable ? (offset < 0 ? file.position : offset + done) : -1;
-    const n = file.read(task, buffer, 0, length, place);
+    let n = file.read(task, buffer, 0, length, place);
     if (n < 0) return done > 0 ? done : readError(file, n);
+    if (isSeekable && n > 0) {
+      n = vectorRoom(task, count, done, n);
+      if (n === 0) return done > 0 ? done : -EFAULT;
+    }
     const put = scatter(task, count, done, n);
     if (put < 0) return done > 0 ? done : put;
     done += put;

@@ -102,6 +102,13 @@ export abstract class File {
   write(_task: Task, _from: Uint8Array, _at: number, _length: number, _offset: number): number {
     return -EINVAL;
   }
+  /**
+   * Of `length` bytes that are to be read, those that a read would take away now although they stay on Linux when memory is
+   * bad: pipes and streams. What is a message is lost then, and so 0 here.
+   */
+  bytesAtStake(_length: number): number {
+    return 0;
+  }
   /** As read() and write(), of a large piece straight from and to guest memory; NOT_MOVED where that cannot be. */
   readDirectly(_task: Task, _address: number, _length: number, _offset: number): number {
     return NOT_MOVED;

@@ -84,6 +84,63 @@ static void sockets(void) {
   T2("header", sendmsg, socket_, P, MSG_NOSIGNAL); T2("header", recvmsg, socket_, P, MSG_DONTWAIT); T2("headers", sendmmsg, socket_, P, 1, MSG_NOSIGNAL); T2("headers", recvmmsg, socket_, P, 1, MSG_DONTWAIT, 0); T2("ends", socketpair, AF_UNIX, SOCK_STREAM, 0, P);
 }
 
+// What stays to be read when memory is bad, and what is lost.
+static void kept(void) {
+  char *end = mmap(NULL, 8 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  munmap(end + 4096, 4096);
+  static char bytes[20000];
+  int p[2], s[2], d[2], q[2];
+  pipe(p);
+  write(p[1], bytes, 200);
+  CALL("pipe: bad", read(p[0], BAD, 100));
+  CALL("pipe: half of it", read(p[0], end + 4046, 200));
+  CALL("pipe: kept", read(p[0], bytes, 1000));
+  write(p[1], bytes, 200);
+  CALL("pipe: room for what is there", read(p[0], end + 3896, 2000));
+  write(p[1], bytes, 4096);
+  write(p[1], bytes, 4096);
+  CALL("pipe: room for a page", read(p[0], end, 8192));
+  CALL("pipe: the other page", read(p[0], bytes, sizeof bytes));
+  write(p[1], bytes, 300);
+  struct iovec bad[2] = {{end, 10}, {BAD, 10}}, half[2] = {{end, 10}, {end + 4091, 10}};
+  CALL("pipe: bad vector", readv(p[0], bad, 2));
+  CALL("pipe: half a vector", readv(p[0], half, 2));
+  CALL("pipe: kept of vectors", read(p[0], bytes, sizeof bytes));
+  socketpair(AF_UNIX, SOCK_STREAM, 0, s);
+  write(s[1], bytes, 200);
+  struct msghdr message = {.msg_iov = bad, .msg_iovlen = 2};
+  CALL("stream: bad", read(s[0], BAD, 100));
+  CALL("stream: half of it", read(s[0], end + 4046, 200));
+  CALL("stream: received", recv(s[0], BAD, 100, 0));
+  CALL("stream: received by a message", recvmsg(s[0], &message, 0));
+  CALL("stream: kept", read(s[0], bytes, 1000));
+  write(s[1], bytes, 100);
+  CALL("stream: room for what is there", read(s[0], end + 3996, 2000));
+  socketpair(AF_UNIX, SOCK_DGRAM, 0, d);
+  write(d[1], bytes, 100);
+  write(d[1], bytes, 50);
+  CALL("datagram: bad", read(d[0], BAD, 100));
+  CALL("datagram: the next", read(d[0], bytes, 100));
+  socketpair(AF_UNIX, SOCK_SEQPACKET, 0, q);
+  write(q[1], bytes, 100);
+  write(q[1], bytes, 50);
+  CALL("packet: bad", read(q[0], BAD, 100));
+  CALL("packet: the next", read(q[0], bytes, 100));
+  int count = eventfd(5, EFD_NONBLOCK);
+  CALL("eventfd: bad", read(count, BAD, 8));
+  CALL("eventfd: taken", read(count, bytes, 8));
+  int fd = open("kept", O_RDWR | O_CREAT, 0600);
+  write(fd, bytes, 10000);
+  lseek(fd, 0, SEEK_SET);
+  CALL("file: bad", read(fd, BAD, 100));
+  CALL("file: half of it", read(fd, end + 4046, 200));
+  CALL("file: bad vector", readv(fd, bad, 2));
+  CALL("file: half a vector", readv(fd, half, 2));
+  CALL("file: position", lseek(fd, 0, SEEK_CUR));
+  close(fd);
+  for (int i = 0; i < 2; i++) close(p[i]), close(s[i]), close(d[i]), close(q[i]);
+}
+
 static void processes(void) {
   T2("status", wait4, -1, P, WNOHANG, 0); T2("usage", wait4, -1, 0, WNOHANG, P); T2("info", waitid, P_ALL, 0, P, WEXITED | WNOHANG, 0); T(uname, P); T(sysinfo, P); T(times, P); T(getrusage, 0, P); T(getrlimit, 7, P); T(setrlimit, 4, P); T2("new", prlimit64, 0, 4, P, 0); T2("old", prlimit64, 0, 4, 0, P);
   T(gettimeofday, P, 0); T2("zone", gettimeofday, 0, P); T(time, P); T(clock_gettime, 0, P); T(clock_getres, 0, P); T2("time", clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, P, 0); T(nanosleep, P, 0); T(getitimer, 0, P); T(setitimer, 0, P, 0); T2("old", setitimer, 0, R, P);
@@ -162,6 +219,7 @@ int main(void) {
   queue = msgget(IPC_PRIVATE, 0600);
   paths();
   data();
+  kept();
   sockets();
   processes();
   nonsense();

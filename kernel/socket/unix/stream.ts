@@ -112,6 +112,10 @@ export class UnixStream extends UnixConnection {
     collectRings();
   }
 
+  override bytesAtStake(length: number): number {
+    return Math.min(length, this.#ring.used);
+  }
+
   override receive(
     _task: Task,
     into: Uint8Array,

@@ -15,6 +15,8 @@ static STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub"));
 const ARENAS_MAX: usize = 8192;
 /// Events handed over in one turn.
 const EVENTS_MAX: usize = 1024;
+/// Events that make a turn a long one.
+const CROWD_EVENTS: usize = 16;
 /// Host descriptors reported in one turn.
 const HOST_EVENTS_MAX: usize = 256;
 
@@ -544,8 +546,9 @@ pub extern "C" fn tsv_systrap_wait(resumes: u32, deadline: f64, spin_nanos: f64)
     if found == 0 && deadline > 0.0 {
         return sentry.sleep(deadline);
     }
-    // Busy guests must not starve host descriptors: look at them every few turns.
-    let host = if deadline == 0.0 || sentry.turns & 63 == 0 { sentry.poll(0.0) } else { 0 };
+    // Busy guests must not starve host descriptors: look at them every few turns, and in each that serves many.
+    let is_due = sentry.turns & 63 == 0 || found >= CROWD_EVENTS;
+    let host = if deadline == 0.0 || is_due { sentry.poll(0.0) } else { 0 };
     sentry.put(C_HOST_EVENTS, host as u32);
     sentry.put(C_EVENTS, found as u32);
     found as u32

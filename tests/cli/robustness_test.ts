@@ -7,6 +7,10 @@ import { command, delay, type PlatformName, PLATFORMS, tsvisorPath } from "../su
 
 /** Milliseconds for all to be gone. It takes some ten; the machine may be busy. */
 const END_MILLIS_MAX = 5000;
+/** How long a fork bomb may grow: to some thousand processes. */
+const BOMB_MILLIS = 3000;
+/** Milliseconds it may take to end then. */
+const BOMB_END_MILLIS_MAX = 3500;
 const IDLE_MILLIS = 2000;
 /** Clock ticks (10 ms) that all processes together may use meanwhile: a sandbox that wakes 100 times a second uses more. */
 const IDLE_TICKS_MAX = 3;
@@ -149,6 +153,20 @@ Deno.test("a fork bomb meets the limit of tasks: the sandbox goes on, and says w
   equal(code, 0);
   match(stderr, /tsvisor: Limit of tasks reached: 40 tasks/);
 });
+
+for (const platform of PLATFORMS) {
+  Deno.test(`a fork bomb without a limit of its own ends as soon as it is told to, on ${platform}`, async () => {
+    const bomb = "b() { b 2>/dev/null | b 2>/dev/null & }; (b) 2>/dev/null; sleep 100";
+    const sandbox = await start(bomb, platform);
+    await delay(BOMB_MILLIS);
+    const from = performance.now();
+    sandbox.child.kill("SIGTERM");
+    const { code } = await end(sandbox);
+    equal(code, 143);
+    const took = performance.now() - from;
+    ok(took < BOMB_END_MILLIS_MAX, `${took} ms`);
+  });
+}
 
 /** Takes megabytes and uses them, says how many it has, waits. */
 const TAKER = `

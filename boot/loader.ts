@@ -35,6 +35,7 @@ import { setTerminal } from "../kernel/tty/job_control.ts";
 import type { Terminal } from "../kernel/tty/terminal.ts";
 import { termiosOf } from "../kernel/tty/termios.ts";
 import { HostClock } from "../kernel/time/clock.ts";
+import { fileMemory, kernelMemory, limitKernelMemory } from "../kernel/util/kernel_memory.ts";
 import { bytesToLatin1, utf8ToByteString } from "../kernel/util/bytes.ts";
 import { FdTable } from "../kernel/vfs/fd_table.ts";
 import type { File } from "../kernel/vfs/file.ts";
@@ -73,11 +74,22 @@ export function loadContainer(
   );
   kernel.hardware = { hwcap: config.host.hwcap, hwcap2: config.host.hwcap2, minSignalStackBytes: 3632 };
   kernel.cpuinfo = config.host.cpuinfo;
+  limitKernelMemory(config.memoryTotalBytes, config.memoryBytesMax);
+  fileMemory.onRefusal = () =>
+    kernel.notice(
+      `Limit of memory reached: ${fileMemory.limitBytes} bytes of files in memory; they get ENOSPC`,
+    );
+  kernelMemory.onRefusal = () =>
+    kernel.notice(
+      `Limit of kernel memory reached: ${kernelMemory.limitBytes} bytes; calls get ENOMEM or its like`,
+    );
 
   const gofers = connectGofers(config, goferSockets, host, kernel);
   const rootFs = rootFilesystem(config, kernel, gofers);
   const rootMount = newMount(rootFs, "none", config.root.isReadOnly ? MS_RDONLY | MS_RELATIME : MS_RELATIME);
   const mounts = new MountNamespace(rootMount);
+  // The sandbox's own goes with the sandbox: nothing of it is put away before.
+  mounts.hold();
   const rootPath = new Path(rootMount, rootMount.root);
   const task = firstTask(config, kernel, platform, mounts, rootPath);
   if (config.process.diesOfSignals) task.threadGroup.isUnkillable = false;

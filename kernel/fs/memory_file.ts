@@ -6,6 +6,7 @@ import { EFBIG, ENOSPC } from "../abi/errno.ts";
 import { MFD_CLOEXEC, PAGE_SIZE } from "../abi/memory.ts";
 import { u64 } from "../abi/struct.ts";
 import type { Host } from "../../platform/platform.ts";
+import { fileMemory, type KernelAccount } from "../util/kernel_memory.ts";
 
 /** Content above this goes to a memfd: it is read and written by the host then, one call each. */
 export const INLINE_BYTES_MAX = 256 * 1024;
@@ -27,11 +28,16 @@ export class MemoryFile {
   /** How often holes have come into being. */
   holesMade = 0;
   readonly #host: Host;
+  readonly #account: KernelAccount;
   #bytes: Uint8Array = EMPTY;
   #fd = -1;
+  /** Pages of host memory counted, in bytes, and up to which offset; the same unless there are holes. */
+  #charged = 0;
+  #chargedEnd = 0;
 
-  constructor(host: Host) {
+  constructor(host: Host, account: KernelAccount) {
     this.#host = host;
+    this.#account = account;
   }
 
   /** Bytes of memory taken, in whole pages: what statfs and st_blocks count. Holes of files at the host take none. */
@@ -66,11 +72,12 @@ export class MemoryFile {
     }
     if (offset > this.size) this.holesMade++;
     if (this.#fd >= 0) {
+      if (!this.#charge(offset, length)) return -ENOSPC;
       const n = this.#host.pwrite(this.#fd, from, at, length, offset);
       if (n > 0 && offset + n > this.size) this.size = offset + n;
       return n;
     }
-    if (end > this.#bytes.length) this.#grow(end);
+    if (end > this.#bytes.length && !this.#grow(end)) return -ENOSPC;
     const bytes = this.#bytes;
     if (length <= 64) {
       for (let i = 0; i < length; i++) bytes[offset + i] = from[at + i];
@@ -81,12 +88,44 @@ export class MemoryFile {
     return length;
   }
 
-  #grow(length: number): void {
-    const bytes = new Uint8Array(
-      Math.max(64, Math.min(INLINE_BYTES_MAX, Math.max(length, this.#bytes.length * 2))),
-    );
+  /** Counts memory for `length` bytes at `offset` of a file that the host holds. */
+  #charge(offset: number, length: number): boolean {
+    const end = pagesOf(offset + length);
+    if (end <= this.#chargedEnd) {
+      // Into a hole, perhaps: the host knows.
+      if (this.#charged === this.#chargedEnd) return true;
+      this.#recount();
+      return !fileMemory.isFull;
+    }
+    const from = Math.max(offset - offset % PAGE_SIZE, this.#chargedEnd);
+    if (!fileMemory.take(end - from)) {
+      this.#recount();
+      return false;
+    }
+    this.#charged += end - from;
+    this.#chargedEnd = end;
+    return true;
+  }
+
+  /** Counts what the host has. */
+  #recount(): void {
+    const bytes = this.#fd < 0 ? 0 : this.allocatedBytes;
+    fileMemory.force(bytes - this.#charged);
+    this.#charged = bytes;
+  }
+
+  #grow(length: number): boolean {
+    const size = Math.max(64, Math.min(INLINE_BYTES_MAX, Math.max(length, this.#bytes.length * 2)));
+    if (!this.#account.take(size - this.#bytes.length)) return false;
+    const bytes = new Uint8Array(size);
     bytes.set(this.#bytes);
     this.#bytes = bytes;
+    return true;
+  }
+
+  #dropBytes(): void {
+    this.#account.give(this.#bytes.length);
+    this.#bytes = EMPTY;
   }
 
   truncate(size: number): number {
@@ -99,10 +138,14 @@ export class MemoryFile {
     if (this.#fd >= 0) {
       const result = this.#host.ftruncate(this.#fd, size);
       if (result < 0) return result;
+      if (size < this.#chargedEnd) {
+        this.#chargedEnd = pagesOf(size);
+        this.#recount();
+      }
     } else if (size < this.size) {
       this.#bytes.fill(0, size, this.size);
-    } else if (size > this.#bytes.length) {
-      this.#grow(size);
+    } else if (size > this.#bytes.length && !this.#grow(size)) {
+      return -ENOSPC;
     }
     this.size = size;
     return 0;
@@ -113,7 +156,10 @@ export class MemoryFile {
     const moved = this.#moveToHost();
     if (moved < 0) return moved;
     if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0) this.holesMade++;
+    const isNew = (mode & ~FALLOC_FL_KEEP_SIZE) === 0;
+    if (isNew && !this.#charge(offset, length)) return -ENOSPC;
     const result = this.#host.fallocate(this.#fd, mode, offset, length);
+    if (!isNew || result < 0) this.#recount();
     if (result < 0) return result;
     if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && offset + length > this.size) this.size = offset + length;
     return 0;
@@ -140,7 +186,9 @@ export class MemoryFile {
       return -ENOSPC;
     }
     this.#fd = fd;
-    this.#bytes = EMPTY;
+    this.#dropBytes();
+    this.#chargedEnd = pagesOf(this.size);
+    this.#recount();
     return 0;
   }
 
@@ -156,7 +204,9 @@ export class MemoryFile {
   release(): void {
     if (this.#fd >= 0) this.#host.close(this.#fd);
     this.#fd = -1;
-    this.#bytes = EMPTY;
+    this.#chargedEnd = 0;
+    this.#recount();
+    this.#dropBytes();
     this.size = 0;
   }
 }

@@ -1,19 +1,23 @@
 // mqueue: the file system of POSIX message queues, one per IPC namespace. Linux: ipc/mqueue.c, mq_overview(7). A flat
 // directory; each file is a queue and reads as one line about it.
 
-import { EINVAL, ENOSPC, EPERM } from "../abi/errno.ts";
+import { EINVAL, EMFILE, ENOSPC, EPERM } from "../abi/errno.ts";
 import { S_IFDIR, S_IFMT, S_IFREG, S_ISVTX } from "../abi/file.ts";
-import { CAP_SYS_RESOURCE } from "../abi/task.ts";
+import { CAP_SYS_RESOURCE, RLIMIT_MSGQUEUE } from "../abi/task.ts";
 import { MESSAGE_BYTES_MAX, MessageQueue, MESSAGES_MAX, QUEUES_MAX } from "../ipc/mqueue.ts";
 import type { IpcNamespace } from "../task/namespaces.ts";
 import type { Task } from "../task/task.ts";
+import { type UserAccount, userAccount } from "../task/user_account.ts";
 import { latin1ToBytes } from "../util/bytes.ts";
+import { INODE_COST } from "../util/kernel_memory.ts";
 import { File, seekWithin } from "../vfs/file.ts";
 import type { FilesystemStat, FilesystemType } from "../vfs/filesystem.ts";
 import type { NewNode } from "../vfs/inode.ts";
 import { Tmpfs, TmpfsInode } from "./tmpfs.ts";
 
 const MQUEUE_MAGIC = 0x1980_0202;
+/** What RLIMIT_MSGQUEUE counts for a message beside its bytes: struct msg_msg and struct posix_msg_tree_node. */
+const MESSAGE_COST = 48 + 48;
 /** FILENT_SIZE: what each file says its size is. */
 const TEXT_BYTES = 80;
 
@@ -25,6 +29,8 @@ export function mqueueFilesystem(task: Task): MqueueFilesystem {
     fs = new MqueueFilesystem(task);
     // The namespace keeps it when nobody has it mounted.
     fs.hold();
+    const made = fs;
+    namespace.held.push({ release: () => made.drop() });
     filesystems.set(namespace, fs);
   }
   return fs;
@@ -42,6 +48,8 @@ export class MqueueFilesystem extends Tmpfs {
 
   override newInode(mode: number, uid: number, gid: number): TmpfsInode | number {
     this.inodesUsed++;
+    // Queues are counted by RLIMIT_MSGQUEUE.
+    this.account.force(INODE_COST);
     const ino = nextInode++;
     return (mode & S_IFMT) === S_IFDIR
       ? new MqueueDirectory(this, ino, mode, uid, gid)
@@ -57,9 +65,19 @@ export class MqueueFilesystem extends Tmpfs {
     bytesMax: number,
   ): MqueueInode | number {
     if (this.root.entries!.size >= QUEUES_MAX && !task.credentials.has(CAP_SYS_RESOURCE)) return -ENOSPC;
+    const account = userAccount(task.kernel, task.credentials.uid);
+    const bytes = messagesMax * (bytesMax + MESSAGE_COST);
+    if (account.messageQueueBytes + bytes > task.threadGroup.limits.soft(RLIMIT_MSGQUEUE)) return -EMFILE;
     const made = this.root.create(name, node) as MqueueInode | number;
-    if (typeof made !== "number") made.messages = new MessageQueue(messagesMax, bytesMax);
+    if (typeof made === "number") return made;
+    made.messages = new MessageQueue(messagesMax, bytesMax);
+    made.count(account, bytes);
     return made;
+  }
+
+  override release(): void {
+    for (const { inode } of this.root.entries!.values()) inode.onFree();
+    super.release();
   }
 
   override statfs(into: FilesystemStat): number {
@@ -98,10 +116,24 @@ class MqueueDirectory extends TmpfsInode {
 export class MqueueInode extends TmpfsInode {
   /** Made by creat(2) in the directory it has the default sizes. */
   messages = new MessageQueue(MESSAGES_MAX, MESSAGE_BYTES_MAX);
+  /** Where it is counted, and with how much. */
+  #account: UserAccount | null = null;
+  #counted = 0;
 
   constructor(fs: MqueueFilesystem, ino: number, mode: number, uid: number, gid: number) {
     super(fs, ino, mode, uid, gid);
     this.size = TEXT_BYTES;
+  }
+
+  count(account: UserAccount, bytes: number): void {
+    account.messageQueueBytes += bytes;
+    this.#account = account;
+    this.#counted = bytes;
+  }
+
+  override onFree(): void {
+    if (this.#account !== null) this.#account.messageQueueBytes -= this.#counted;
+    this.#account = null;
   }
 
   override open(_task: Task, flags: number): File | number {

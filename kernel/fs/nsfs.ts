@@ -41,6 +41,9 @@ const TYPES: Readonly<Record<string, number>> = {
 /** A namespace as this file system knows it. */
 export interface NumberedNamespace {
   readonly ino: number;
+  /** Those that hold objects are held by their users. */
+  hold?(): void;
+  drop?(): void;
 }
 
 /** The user and cgroup namespaces everyone is in: nobody can join or make others. */
@@ -71,10 +74,15 @@ class NamespaceFile extends File {
   constructor(inode: NamespaceInode, flags: number) {
     super(inode, flags);
     const { namespace } = inode;
+    namespace.hold?.();
     this.namespace = namespace === USER_NAMESPACE || namespace === CGROUP_NAMESPACE ? undefined : namespace;
   }
   override get linkText(): string {
     return namespaceText(this.inode.kind, this.inode.namespace);
+  }
+  override release(): void {
+    this.inode.namespace.drop?.();
+    super.release();
   }
   override ioctl(task: Task, request: number, argument: number): number {
     switch (request) {

@@ -46,6 +46,7 @@ import {
 } from "../vfs/inode.ts";
 import type { File } from "../vfs/file.ts";
 import { openSpecial } from "../vfs/special.ts";
+import { INODE_COST, KernelAccount } from "../util/kernel_memory.ts";
 import { MemoryFile, pagesOf } from "./memory_file.ts";
 import { TmpfsDirectoryFile, TmpfsRegularFile } from "./tmpfs_files.ts";
 
@@ -77,6 +78,8 @@ export class Tmpfs extends Filesystem {
   inodesUsed = 0;
   /** Pages of content in use, in bytes. */
   bytesUsed = 0;
+  /** Memory of ours for inodes, names and small contents. */
+  readonly account = new KernelAccount();
   readonly #root: TmpfsInode;
 
   constructor(host: Host, clock: Clock, options: TmpfsOptions, optionText: string, type = "tmpfs") {
@@ -92,6 +95,9 @@ export class Tmpfs extends Filesystem {
 
   override get root(): TmpfsInode {
     return this.#root;
+  }
+  override get isMemory(): boolean {
+    return true;
   }
   override get options(): string {
     return this.#optionText;
@@ -110,8 +116,25 @@ export class Tmpfs extends Filesystem {
 
   newInode(mode: number, uid: number, gid: number): TmpfsInode | number {
     if (this.inodesUsed >= this.limits.inodes) return -ENOSPC;
+    if (!this.account.take(INODE_COST)) {
+      if (this.inodesUsed > 0) return -ENOSPC;
+      // The root is part of the mount, which has been allowed.
+      this.account.force(INODE_COST);
+    }
     this.inodesUsed++;
     return new TmpfsInode(this, this.#nextInode++, mode, uid, gid);
+  }
+
+  /** Nobody has it mounted or a file of it open: what is in it goes. */
+  override release(): void {
+    const directories = [this.#root];
+    for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
+      for (const { inode } of directory.entries!.values()) {
+        if (inode.entries !== null) directories.push(inode);
+        inode.content?.release();
+      }
+    }
+    this.account.close();
   }
 
   /** Takes note of `bytes` more content, or less. */
@@ -143,6 +166,7 @@ export class TmpfsInode extends Inode {
   #chargedEnd = 0;
   #target = "";
   #xattrs: Map<string, Uint8Array> | null = null;
+  #xattrBytes = 0;
   #holders = 0;
   #isFreed = false;
 
@@ -150,7 +174,7 @@ export class TmpfsInode extends Inode {
     super(fs, ino, mode, uid, gid);
     const type = mode & S_IFMT;
     this.entries = type === S_IFDIR ? new Map() : null;
-    this.content = type === S_IFREG ? new MemoryFile(fs.host) : null;
+    this.content = type === S_IFREG ? new MemoryFile(fs.host, fs.account) : null;
     const seconds = fs.clock.realtime(), nanoseconds = fs.clock.nanoseconds;
     this.atimeSec =
       this.mtimeSec =
@@ -175,10 +199,15 @@ export class TmpfsInode extends Inode {
   freeIfUnused(): void {
     if (this.nlink > 0 || this.#holders > 0 || this.#isFreed) return;
     this.#isFreed = true;
+    this.onFree();
+    this.fs.account.give(INODE_COST + this.#target.length + this.#xattrBytes);
     this.fs.inodesUsed--;
     this.fs.charge(-this.#charged);
     this.content?.release();
   }
+
+  /** It has been given back; for kinds that hold more. */
+  onFree(): void {}
 
   /** Modification of content or entries: mtime and ctime. */
   touch(): void {
@@ -270,8 +299,14 @@ export class TmpfsInode extends Inode {
     return inode;
   }
   override symlink(name: string, target: string, node: NewNode): Inode | number {
+    if (!this.fs.account.take(target.length)) return -ENOSPC;
     const inode = this.#make(name, { mode: S_IFLNK | 0o777, uid: node.uid, gid: node.gid });
-    if (typeof inode === "number") return inode;
+    if (typeof inode === "number") {
+      this.fs.account.give(target.length);
+      return inode;
+    }
+    // V8 keeps what was put together from pieces as a tree of them until somebody looks into it: 100 KiB for such a name.
+    target.charCodeAt(0);
     inode.#target = target;
     inode.size = target.length;
     return inode;
@@ -416,6 +451,9 @@ export class TmpfsInode extends Inode {
     let bytes = name.length + value.length;
     for (const [other, held] of this.#xattrs ?? []) if (other !== name) bytes += other.length + held.length;
     if (bytes > XATTR_BYTES_MAX) return -ENOSPC;
+    if (bytes > this.#xattrBytes && !this.fs.account.take(bytes - this.#xattrBytes)) return -ENOSPC;
+    if (bytes < this.#xattrBytes) this.fs.account.give(this.#xattrBytes - bytes);
+    this.#xattrBytes = bytes;
     if (this.#xattrs === null) this.#xattrs = new Map();
     this.#xattrs.set(name, value.slice());
     this.touchChange();
@@ -423,7 +461,11 @@ export class TmpfsInode extends Inode {
   }
   override removeXattr(name: string): number {
     if (!isKnownXattr(name)) return -EOPNOTSUPP;
-    if (this.#xattrs === null || !this.#xattrs.delete(name)) return -ENODATA;
+    const held = this.#xattrs?.get(name);
+    if (held === undefined) return -ENODATA;
+    this.#xattrs!.delete(name);
+    this.#xattrBytes -= name.length + held.length;
+    this.fs.account.give(name.length + held.length);
     this.touchChange();
     return 0;
   }

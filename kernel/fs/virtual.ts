@@ -1,11 +1,12 @@
 // Synthetic file systems: trees of directories, generated files and links that proc, sysfs and devtmpfs are made of.
 // Linux: kernfs, proc_dir_entry, seq_file. A file's text is made when it is read from offset 0, and read on from there.
 
-import { EINVAL, EIO, ENOENT, ENOTDIR, EPERM } from "../abi/errno.ts";
+import { EINVAL, EIO, ENOENT, ENOMEM, ENOTDIR, EPERM } from "../abi/errno.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG } from "../abi/file.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
 import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
+import { kernelMemory } from "../util/kernel_memory.ts";
 import { type DirectorySink, File, seekWithin } from "../vfs/file.ts";
 import { Filesystem, type FilesystemStat } from "../vfs/filesystem.ts";
 import { ATTR_MODE, type AttributeChange, Inode } from "../vfs/inode.ts";
@@ -173,6 +174,8 @@ class GeneratedOpenFile extends File {
     if (this.#bytes === null || offset === 0) {
       const text = this.inode.generate(task);
       if (typeof text === "number") return text;
+      this.#forget();
+      if (!kernelMemory.take(text.length)) return -ENOMEM;
       this.#bytes = latin1ToBytes(text);
     }
     const bytes = this.#bytes;
@@ -193,6 +196,15 @@ class GeneratedOpenFile extends File {
   }
   override truncate(_size: number): number {
     return 0;
+  }
+  override release(): void {
+    this.#forget();
+    super.release();
+  }
+
+  #forget(): void {
+    if (this.#bytes !== null) kernelMemory.give(this.#bytes.length);
+    this.#bytes = null;
   }
 }
 

@@ -2,6 +2,7 @@
 // bound. Linux: pipe buffers and socket queues, of which only the byte order is kept.
 
 import { copyBytes } from "../util/bytes.ts";
+import { kernelMemory } from "../util/kernel_memory.ts";
 
 /** First allocation, bytes. */
 const FIRST_BYTES = 4096;
@@ -26,11 +27,14 @@ export class ByteRing {
     return this.used < this.capacity ? this.capacity - this.used : 0;
   }
 
-  /** Takes in as much as fits of `length` bytes; gives back how many. */
+  /** Takes in as much as fits of `length` bytes; gives back how many: 0 although there is room = no memory. */
   push(from: Uint8Array, at: number, length: number): number {
     const free = this.free;
     if (length > free) length = free;
-    if (this.used + length > this.#bytes.length) this.#grow(this.used + length);
+    if (this.used + length > this.#bytes.length && !this.#grow(this.used + length)) {
+      length = Math.min(length, this.#bytes.length - this.used);
+      if (length === 0) return 0;
+    }
     const size = this.#bytes.length;
     let tail = this.#head + this.used;
     if (tail >= size) tail -= size;
@@ -76,7 +80,7 @@ export class ByteRing {
     if (this.used === 0) {
       // From the start again: the next bytes lie in one piece.
       this.#head = 0;
-      if (this.#bytes.length > KEPT_BYTES_MAX) this.#bytes = NOTHING;
+      if (this.#bytes.length > KEPT_BYTES_MAX) this.#giveBack();
       return;
     }
     this.#head += length;
@@ -87,16 +91,24 @@ export class ByteRing {
   clear(): void {
     this.used = 0;
     this.#head = 0;
+    this.#giveBack();
+  }
+
+  #giveBack(): void {
+    kernelMemory.give(this.#bytes.length);
     this.#bytes = NOTHING;
   }
 
-  #grow(needed: number): void {
+  /** Makes room for `needed` bytes; false when there is no memory. */
+  #grow(needed: number): boolean {
     let size = Math.max(FIRST_BYTES, this.#bytes.length);
     while (size < needed) size *= 2;
+    if (!kernelMemory.take(size - this.#bytes.length)) return false;
     const bytes = new Uint8Array(size);
     const used = this.used;
     this.peek(bytes, 0, used, 0);
     this.#bytes = bytes;
     this.#head = 0;
+    return true;
   }
 }

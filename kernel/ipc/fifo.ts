@@ -25,6 +25,7 @@ export function openFifo(task: Task, inode: Inode, flags: number): File | number
   switch (flags & O_ACCMODE) {
     case O_RDONLY: {
       const hasWriter = pipe.writers > 0 || pipe.isAnonymous;
+      pipe.open(task);
       const file = new PipeFile(inode, pipe, flags, hasWriter || !isNonblocking ? -1 : pipe.writerOpens);
       pipe.queue.notify(POLLOUT);
       return hasWriter || isNonblocking ? file : wait(task, file, pipe.writerOpens);
@@ -32,12 +33,14 @@ export function openFifo(task: Task, inode: Inode, flags: number): File | number
     case O_WRONLY: {
       const hasReader = pipe.readers > 0 || pipe.isAnonymous;
       if (isNonblocking && !hasReader) return -ENXIO;
+      pipe.open(task);
       const file = new PipeFile(inode, pipe, flags, -1);
       pipe.queue.notify(POLLIN);
       return hasReader ? file : wait(task, file, pipe.readerOpens);
     }
     case O_RDWR: {
       // pipe(7): works without a partner, as Linux has it.
+      pipe.open(task);
       const file = new PipeFile(inode, pipe, flags, -1);
       pipe.queue.notify(POLLIN | POLLOUT);
       return file;

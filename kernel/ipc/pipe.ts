@@ -1,7 +1,7 @@
 // Pipes: a bounded ring of bytes between writers and readers. Linux: fs/pipe.c, pipe(7). FIFOs share it and add their
 // rules for opening (fifo.ts). In packet mode (O_DIRECT) the lengths of the pieces are kept beside the ring.
 
-import { EAGAIN, EBADF, EBUSY, EINVAL, EPERM, EPIPE } from "../abi/errno.ts";
+import { EAGAIN, EBADF, EBUSY, EINVAL, ENOMEM, EPERM, EPIPE } from "../abi/errno.ts";
 import {
   F_GETPIPE_SZ,
   F_SETPIPE_SZ,
@@ -18,9 +18,10 @@ import {
   POLLWRNORM,
 } from "../abi/file.ts";
 import { PAGE_SIZE } from "../abi/memory.ts";
-import { CAP_SYS_RESOURCE } from "../abi/task.ts";
+import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from "../abi/task.ts";
 import { newPipeInode, putIntResult } from "../fs/anonymous/filesystem.ts";
 import type { Task } from "../task/task.ts";
+import { type UserAccount, userAccount } from "../task/user_account.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import { File } from "../vfs/file.ts";
 import type { Inode } from "../vfs/inode.ts";
@@ -33,6 +34,9 @@ export const PIPE_BYTES = 64 * 1024;
 /** fs.pipe-max-size: beyond it F_SETPIPE_SZ wants CAP_SYS_RESOURCE. */
 export const PIPE_BYTES_MAX = 1024 * 1024;
 const PIPE_BYTES_LIMIT = 2 ** 31;
+/** fs.pipe-user-pages-soft: beyond it pipes of the unprivileged hold SMALL_PAGES and do not grow. */
+export const USER_PAGES_MAX = 16_384;
+const SMALL_PAGES = 2;
 
 const READABLE = POLLIN | POLLRDNORM;
 const WRITABLE = POLLOUT | POLLWRNORM;
@@ -45,6 +49,9 @@ export class Pipe {
   readonly queue = new WaitQueue();
   readers = 0;
   writers = 0;
+  /** Who has made it, and how many pages it counts there; null while nobody has it open. */
+  #account: UserAccount | null = null;
+  #pages = 0;
   /** How often it has been opened for reading and for writing: what a FIFO's open waits for to change. */
   readerOpens = 0;
   writerOpens = 0;
@@ -53,6 +60,30 @@ export class Pipe {
    * null while no packet is in the ring.
    */
   #pieces: number[] | null = null;
+
+  /** Counts it with the user of `task`; who has many gets small ones: alloc_pipe_info(). */
+  open(task: Task): void {
+    if (this.#account !== null) return;
+    this.#account = userAccount(task.kernel, task.credentials.uid);
+    let pages = PIPE_BYTES / PAGE_SIZE;
+    const isMany = this.#account.pipePages + pages > USER_PAGES_MAX;
+    if (isMany && !isPrivileged(task)) pages = SMALL_PAGES;
+    this.#count(pages);
+    this.ring.capacity = pages * PAGE_SIZE;
+  }
+
+  /** Nobody has it open. */
+  close(): void {
+    this.ring.clear();
+    this.#pieces = null;
+    this.#count(0);
+    this.#account = null;
+  }
+
+  #count(pages: number): void {
+    if (this.#account !== null) this.#account.pipePages += pages - this.#pages;
+    this.#pages = pages;
+  }
 
   read(into: Uint8Array, at: number, length: number): number {
     const ring = this.ring;
@@ -76,6 +107,7 @@ export class Pipe {
     const room = this.#room(isPacket);
     if (room === 0 || (length <= PIPE_BUF && length > room)) return -EAGAIN;
     const n = isPacket ? this.#pushPackets(from, at, length) : ring.push(from, at, length);
+    if (n === 0) return -ENOMEM;
     if (!isPacket && this.#pieces !== null) this.#noteStream(n);
     this.queue.notify(READABLE);
     return n;
@@ -119,10 +151,12 @@ export class Pipe {
     while (done < length) {
       const size = Math.min(length - done, PIPE_BUF);
       if (this.#room(true) < size) break;
-      this.ring.push(from, at + done, size);
-      this.#pieces.push(size);
-      done += size;
+      const pushed = this.ring.push(from, at + done, size);
+      if (pushed === 0) break;
+      this.#pieces.push(pushed);
+      done += pushed;
     }
+    if (this.#pieces.length === 0) this.#pieces = null;
     return done;
   }
 
@@ -170,6 +204,12 @@ export class Pipe {
     }
     if (size < this.#pagesUsed() * PAGE_SIZE) return -EBUSY;
     const grows = size > this.ring.capacity;
+    const pages = size / PAGE_SIZE;
+    if (grows && !isPrivileged(task)) {
+      const account = this.#account;
+      if (account !== null && account.pipePages + pages - this.#pages > USER_PAGES_MAX) return -EPERM;
+    }
+    this.#count(pages);
     this.ring.capacity = size;
     if (grows) this.queue.notify(WRITABLE);
     return size;
@@ -260,10 +300,14 @@ export class PipeFile extends File {
     if (mode !== O_WRONLY) pipe.readers--;
     if (mode !== O_RDONLY) pipe.writers--;
     // Nobody is left to read it; the inode of a FIFO may live on.
-    if (pipe.readers === 0 && pipe.writers === 0) pipe.ring.clear();
+    if (pipe.readers === 0 && pipe.writers === 0) pipe.close();
     else pipe.queue.notify(READABLE | WRITABLE | POLLERR | POLLHUP);
     super.release();
   }
+}
+
+function isPrivileged(task: Task): boolean {
+  return task.credentials.has(CAP_SYS_RESOURCE) || task.credentials.has(CAP_SYS_ADMIN);
 }
 
 /** pipe2(2): the two ends, in `ends`. `flags`: O_NONBLOCK, O_DIRECT. */
@@ -271,6 +315,7 @@ export function makePipe(task: Task, flags: number, ends: [File | null, File | n
   const inode = newPipeInode(task);
   const pipe = new Pipe();
   pipe.isAnonymous = true;
+  pipe.open(task);
   inode.attachment = pipe;
   ends[0] = new PipeFile(inode, pipe, O_RDONLY | (flags & ~O_DIRECT), -1);
   ends[1] = new PipeFile(inode, pipe, O_WRONLY | flags, -1);

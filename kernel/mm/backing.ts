@@ -25,6 +25,9 @@ export class FileBacking implements Backing {
   get hostOffset(): number {
     return this.#mappable.hostOffset;
   }
+  get isMemory(): boolean {
+    return this.file.inode.fs.isMemory;
+  }
   hold(): void {
     this.file.hold();
     if (this.#canWrite) this.file.inode.writableMappings++;
@@ -39,6 +42,7 @@ export class FileBacking implements Backing {
 export class SharedMemory implements Backing {
   readonly file = null;
   readonly hostOffset = 0;
+  readonly isMemory = true;
   readonly #host: Host;
   readonly #fd: number;
   #references = 1;

@@ -2,6 +2,7 @@
 // A sorted array with binary search: a process has tens to a few thousand areas, and moves within one array are cheap.
 
 import { MAP_GROWSDOWN, MAP_NORESERVE, MAP_SHARED, MAP_STACK, PAGE_SIZE, PROT_WRITE } from "../abi/memory.ts";
+import { AREA_COST, kernelMemory } from "../util/kernel_memory.ts";
 import type { File } from "../vfs/file.ts";
 
 /** What a shared or file mapping is made of. Anonymous private memory has none. */
@@ -11,6 +12,8 @@ export interface Backing {
   /** Host descriptor of the memory and offset of its byte 0; read when a mapping is carried out. */
   hostFd(): number;
   readonly hostOffset: number;
+  /** It takes up memory, not a disk. */
+  readonly isMemory: boolean;
   hold(): void;
   drop(): void;
 }
@@ -73,6 +76,11 @@ export class Vma {
     return (this.prot & PROT_WRITE) !== 0 && (this.flags & (MAP_SHARED | MAP_GROWSDOWN)) === 0;
   }
 
+  /** Shared memory that its users have to be found room for: anonymous, or a file that lives in memory. */
+  get isSharedMemory(): boolean {
+    return this.isShared && this.backing !== null && this.backing.isMemory;
+  }
+
   /** A copy of [start, end) of this area, which must lie within it. Holds the backing once more. */
   slice(start: number, end: number): Vma {
     const copy = new Vma(
@@ -120,6 +128,10 @@ export class VmaSet {
   lockedBytes = 0;
   /** Data that memory may have to be found for: without MAP_NORESERVE and thread stacks. */
   committedBytes = 0;
+  /** Shared memory; it counts for everyone who has it. */
+  sharedBytes = 0;
+  /** Areas that kernelMemory knows of. */
+  #countedAreas = 0;
   /** What the last findGapBelow has seen: from #fullAbove up to #fullTop no gap is larger than #largestGap. */
   #fullTop = -1;
   #fullAbove = 0;
@@ -183,6 +195,15 @@ export class VmaSet {
     this.#count(area, area.length);
     this.#areas.splice(index, 0, area);
     this.#mergeAround(index);
+    this.#settle();
+  }
+
+  /** The number of areas has changed. */
+  #settle(): void {
+    const change = this.#areas.length - this.#countedAreas;
+    if (change === 0) return;
+    kernelMemory.force(change * AREA_COST);
+    this.#countedAreas += change;
   }
 
   /** Moves the end of an area up into free space. */
@@ -190,6 +211,7 @@ export class VmaSet {
     this.#count(area, end - area.end);
     area.end = end;
     this.#mergeAround(this.indexAfter(area.start));
+    this.#settle();
   }
 
   /** Moves the start of an anonymous area down into free space. */
@@ -239,6 +261,7 @@ export class VmaSet {
       this.#areas[to].backing?.drop();
     }
     this.#areas.splice(from, to - from);
+    this.#settle();
   }
 
   /** Calls `change` on every area in [start, end), split at the borders; merges again afterwards. */
@@ -256,12 +279,14 @@ export class VmaSet {
     for (let i = Math.min(last, this.#areas.length - 1); i >= Math.max(first - 1, 0); i--) {
       this.#mergeAround(i);
     }
+    this.#settle();
   }
 
   /** `bytes` of the kind of `area` come (or go, when negative). */
   #count(area: Vma, bytes: number): void {
     this.totalBytes += bytes;
     if (area.isLocked) this.lockedBytes += bytes;
+    if (area.isSharedMemory) this.sharedBytes += bytes;
     if (!area.isData) return;
     this.dataBytes += bytes;
     if ((area.flags & (MAP_NORESERVE | MAP_STACK)) === 0) this.committedBytes += bytes;
@@ -310,16 +335,19 @@ export class VmaSet {
       other.#areas.push(copy);
       other.#count(copy, copy.length);
     }
+    other.#settle();
   }
 
   clear(): void {
     this.#fullTop = -1;
     for (const area of this.#areas) area.backing?.drop();
     this.#areas.length = 0;
+    this.#settle();
     this.totalBytes =
       this.dataBytes =
       this.lockedBytes =
       this.committedBytes =
+      this.sharedBytes =
         0;
   }
 }

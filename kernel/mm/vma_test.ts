@@ -7,6 +7,7 @@ const ROUNDS = 4000;
 
 /** A backing that counts who holds it. */
 class Counted implements Backing {
+  readonly isMemory = false;
   readonly file = null;
   readonly hostOffset = 0;
   holders = 1;

@@ -22,6 +22,7 @@ import {
 import { u32 } from "../abi/struct.ts";
 import { EPOLL_EVENT_BYTES, EpollFile } from "../fs/anonymous/epoll.ts";
 import type { Task } from "../task/task.ts";
+import { userAccount } from "../task/user_account.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
 import type { Args } from "./args.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
@@ -125,7 +126,7 @@ function epollCreate1(task: Task, args: Args): number {
 }
 
 function openEpoll(task: Task, closesOnExec: boolean): number {
-  const file = new EpollFile(O_RDWR);
+  const file = new EpollFile(O_RDWR, userAccount(task.kernel, task.credentials.euid));
   const fd = task.files.allocate(task, file, closesOnExec);
   if (fd < 0) file.drop();
   return fd;

@@ -16,8 +16,9 @@ import {
   O_RDONLY,
   PATH_MAX,
 } from "../abi/file.ts";
-import { InotifyFile, WATCHES_MAX } from "../fs/anonymous/inotify.ts";
+import { InotifyFile, INSTANCES_MAX, WATCHES_MAX } from "../fs/anonymous/inotify.ts";
 import type { Task } from "../task/task.ts";
+import { userAccount } from "../task/user_account.ts";
 import { DIRECTORY, FOLLOW, resolve } from "../vfs/path_walk.ts";
 import { MAY_READ, mayAccess } from "../vfs/permission.ts";
 import type { Args } from "./args.ts";
@@ -64,10 +65,12 @@ function inotifyInit1(task: Task, args: Args): number {
 }
 
 function newInotify(task: Task, flags: number): number {
-  const file = new InotifyFile(O_RDONLY | (flags & O_NONBLOCK));
+  const account = userAccount(task.kernel, task.credentials.euid);
+  if (account.inotifyInstances >= INSTANCES_MAX) return -EMFILE;
+  const file = new InotifyFile(O_RDONLY | (flags & O_NONBLOCK), account);
   const fd = task.files.allocate(task, file, (flags & O_CLOEXEC) !== 0);
   if (fd < 0) file.drop();
-  return fd < 0 ? -EMFILE : fd;
+  return fd;
 }
 
 function addWatch(task: Task, args: Args): number {
@@ -85,7 +88,9 @@ function addWatch(task: Task, args: Args): number {
   const access = mayAccess(task.credentials, path.inode, MAY_READ);
   if (access < 0) return access;
   const watch = file.watchOn(path.inode);
-  if (watch === null) return file.watches.size >= WATCHES_MAX ? -ENOSPC : file.add(path.inode, mask & KEPT);
+  if (watch === null) {
+    return file.account.inotifyWatches >= WATCHES_MAX ? -ENOSPC : file.add(path.inode, mask & KEPT);
+  }
   if ((mask & IN_MASK_CREATE) !== 0) return -EEXIST;
   watch.mask = (mask & IN_MASK_ADD) !== 0 ? watch.mask | mask & KEPT : mask & KEPT;
   return watch.descriptor;

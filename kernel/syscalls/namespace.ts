@@ -65,7 +65,7 @@ function unshare(task: Task, args: Args): number {
     task.files.drop(task);
     task.files = copy;
   }
-  task.namespaces = namespaces;
+  task.setNamespaces(namespaces);
   moveToMounts(task.fs, moved);
   return 0;
 }
@@ -117,7 +117,7 @@ function join(task: Task, namespace: Namespace): number {
   if (namespace instanceof MountNamespace) {
     // The root changes for every task that shares it.
     if (task.fs.references > 1) return -EINVAL;
-    task.namespaces = withMountNamespace(task.namespaces, namespace);
+    task.setNamespaces(withMountNamespace(task.namespaces, namespace));
     const root = new Path(namespace.root, namespace.root.root);
     task.fs.root = root;
     task.fs.cwd = root;
@@ -125,7 +125,7 @@ function join(task: Task, namespace: Namespace): number {
   }
   // Only down: a child must be seen by the one who waits for it.
   if (namespace instanceof PidNamespace && !task.pid.namespace.contains(namespace)) return -EINVAL;
-  task.namespaces = withNamespace(task.namespaces, namespace);
+  task.setNamespaces(withNamespace(task.namespaces, namespace));
   return 0;
 }
 

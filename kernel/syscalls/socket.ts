@@ -1,15 +1,6 @@
 // Sockets: making, naming and connecting them, and their options. Sending and receiving stand in socket_message.ts.
 
-import {
-  EAFNOSUPPORT,
-  EAGAIN,
-  EFAULT,
-  EINPROGRESS,
-  EINVAL,
-  EMFILE,
-  ENOPROTOOPT,
-  EOPNOTSUPP,
-} from "../abi/errno.ts";
+import { EAFNOSUPPORT, EAGAIN, EFAULT, EINPROGRESS, EINVAL, ENOPROTOOPT, EOPNOTSUPP } from "../abi/errno.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT } from "../abi/file.ts";
 import {
   AF_INET,
@@ -41,7 +32,6 @@ import {
   SOL_SOCKET,
 } from "../abi/socket.ts";
 import { i32, put32 } from "../abi/struct.ts";
-import { RLIMIT_NOFILE } from "../abi/task.ts";
 import { SOCKET_FAMILIES } from "../socket/families.ts";
 import { getSocketOption, setSocketOption } from "../socket/options.ts";
 import type { Socket } from "../socket/socket.ts";
@@ -274,7 +264,8 @@ function acceptWith(task: Task, args: Args, flags: number, again: typeof accept)
   const found = socketOf(task, args.i32(0));
   if (typeof found === "number") return found;
   // Before a connection is taken off the queue: it would be lost.
-  if (task.files.count >= task.threadGroup.limits.soft(RLIMIT_NOFILE)) return -EMFILE;
+  const refused = task.files.refusal(task);
+  if (refused < 0) return refused;
   const made = found.accept(task, flags & O_NONBLOCK);
   if (made === -EAGAIN) {
     const nonblocking = isNonblocking(found, 0);

@@ -1,6 +1,16 @@
 // System V message queues: msgget(2), msgsnd(2), msgrcv(2), msgctl(2).
 
-import { EACCES, EAGAIN, EFAULT, EIDRM, EINVAL, ENOMSG, EPERM, ERESTARTNOHAND } from "../abi/errno.ts";
+import {
+  EACCES,
+  EAGAIN,
+  EFAULT,
+  EIDRM,
+  EINVAL,
+  ENOMEM,
+  ENOMSG,
+  EPERM,
+  ERESTARTNOHAND,
+} from "../abi/errno.ts";
 import { POLLIN, POLLOUT } from "../abi/file.ts";
 import {
   IPC_CREAT,
@@ -95,6 +105,7 @@ function msgsnd(task: Task, args: Args): number {
   if (!queue.hasRoom(size)) return wait(task, queue, POLLOUT, args.u32(3), EAGAIN, msgsnd);
   const copy = new Uint8Array(size);
   if (size > 0 && task.memory.copyIn(args.word(1) + 8, copy, 0, size) < 0) return -EFAULT;
+  if (!queue.takeMemory(size)) return -ENOMEM;
   queue.send(task, type, copy);
   return 0;
 }

@@ -1,6 +1,6 @@
 // System V semaphores: semget(2), semop(2), semtimedop(2), semctl(2).
 
-import { E2BIG, EACCES, EAGAIN, EFAULT, EIDRM, EINTR, EINVAL, ENOSPC, ERANGE } from "../abi/errno.ts";
+import { E2BIG, EACCES, EAGAIN, EFAULT, EIDRM, EINTR, EINVAL, ENOMEM, ENOSPC, ERANGE } from "../abi/errno.ts";
 import { POLLIN } from "../abi/file.ts";
 import {
   GETALL,
@@ -105,7 +105,13 @@ function semget(task: Task, args: Args): number {
     flags,
     (set) => count > set.count ? -EINVAL : 0,
     () =>
-      count === 0 ? -EINVAL : count > SEMAPHORES_MAX ? -ENOSPC : new SemaphoreSet(task, key, count, flags),
+      count === 0
+        ? -EINVAL
+        : count > SEMAPHORES_MAX
+        ? -ENOSPC
+        : !SemaphoreSet.takeMemory(count)
+        ? -ENOMEM
+        : new SemaphoreSet(task, key, count, flags),
   );
 }
 

@@ -31,6 +31,7 @@ import type { MemoryMap } from "../mm/address_space.ts";
 import { SignalActions } from "../signal/signal_actions.ts";
 import { TaskSignals } from "../signal/task_signals.ts";
 import type { GuestThread } from "../../platform/platform.ts";
+import { AREA_COST, kernelMemory } from "../util/kernel_memory.ts";
 import type { FdTable } from "../vfs/fd_table.ts";
 import type { FsContext } from "../vfs/fs_context.ts";
 import { type Credentials, hasCapability } from "./credentials.ts";
@@ -84,12 +85,21 @@ export function cloneTask(task: Task, request: CloneRequest): number {
     (flags & CLONE_THREAD) !== 0 ? task.pid.namespace : namespaces.pidForChildren,
     request.tids,
   );
-  if (typeof pid === "number") return pid;
+  if (typeof pid === "number") {
+    namespaces.discardIfUnused();
+    return pid;
+  }
 
   const sharesMemory = (flags & CLONE_VM) !== 0;
+  if (!sharesMemory && kernelMemory.isExhausted(task.mm.areas.count * AREA_COST)) {
+    pid.dropIfUnused();
+    namespaces.discardIfUnused();
+    return -ENOMEM;
+  }
   const thread = sharesMemory ? task.thread.cloneThread() : task.thread.fork();
   if (typeof thread === "number") {
     pid.dropIfUnused();
+    namespaces.discardIfUnused();
     return thread;
   }
   const child = newChild(task, request, pid, thread, namespaces, moved);
@@ -276,6 +286,7 @@ function undo(child: Task): void {
   child.thread.exit();
   child.files.drop(child);
   child.fs.drop();
+  child.namespaces.drop();
   child.mm.drop();
   if (child === child.threadGroup.leader) child.threadGroup.actions.references--;
   child.pid.task = null;

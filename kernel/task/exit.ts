@@ -48,6 +48,7 @@ export function exitTask(task: Task, status: number): void {
   if (isLast) endProcess(task);
   task.files.drop(task);
   task.fs.drop();
+  task.namespaces.drop();
   if (isLast && group.session.leader === group) leaveTerminal(group);
   releaseThread(task);
   reparentChildren(task);

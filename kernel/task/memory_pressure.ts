@@ -15,7 +15,7 @@ function promisedBytes(kernel: Kernel): number {
   for (const task of kernel.tasks.values()) {
     if (task.hasExited || seen.has(task.mm)) continue;
     seen.add(task.mm);
-    bytes += task.mm.areas.committedBytes;
+    bytes += promiseOf(task);
   }
   return bytes;
 }
@@ -47,10 +47,15 @@ function largestProcess(kernel: Kernel): Task | null {
   let largest: Task | null = null;
   for (const task of kernel.tasks.values()) {
     if (task.hasExited || task.threadGroup.isExiting || task === kernel.initTask) continue;
-    if (largest === null || task.mm.areas.committedBytes > largest.mm.areas.committedBytes) largest = task;
+    if (largest === null || promiseOf(task) > promiseOf(largest)) largest = task;
   }
   const init = kernel.initTask;
   if (largest === null || init === null) return largest ?? init;
   // Little ones beside a large first process cannot be to blame.
-  return init.mm.areas.committedBytes > 2 * largest.mm.areas.committedBytes ? init : largest;
+  return promiseOf(init) > 2 * promiseOf(largest) ? init : largest;
+}
+
+/** What a process may come to use: memory that several share counts for each of them. */
+function promiseOf(task: Task): number {
+  return task.mm.areas.committedBytes + task.mm.areas.sharedBytes;
 }

@@ -37,6 +37,21 @@ export class UtsNamespace {
 export class IpcNamespace {
   readonly ino = newNamespaceInode();
   tables: unknown = null;
+  /** What goes with it. */
+  readonly held: { release(): void }[] = [];
+  /** Tasks that are in it and open files of nsfs. */
+  #users = 0;
+
+  hold(): void {
+    this.#users++;
+  }
+  /** With the last one its objects go. */
+  drop(): void {
+    if (--this.#users > 0) return;
+    for (const one of this.held) one.release();
+    this.held.length = 0;
+    this.tables = null;
+  }
 }
 
 /** Network of a namespace: abstract Unix names, network devices; the socket room hangs its objects here. */
@@ -120,5 +135,20 @@ export class TaskNamespaces {
     this.net = net;
     this.mount = mount;
     this.pidForChildren = pidForChildren;
+  }
+
+  /** One more task has these. */
+  hold(): void {
+    this.ipc.hold();
+    this.mount.hold();
+  }
+  drop(): void {
+    this.ipc.drop();
+    this.mount.drop();
+  }
+  /** New ones that no task was given after all: what was made for them goes. */
+  discardIfUnused(): void {
+    this.hold();
+    this.drop();
   }
 }

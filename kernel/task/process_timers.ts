@@ -11,12 +11,14 @@ import type { CpuTimed } from "../time/clocks.ts";
 import { Timer, type TimerListener } from "../time/timer.ts";
 import type { Task } from "./task.ts";
 import type { ProcessTimers, ThreadGroup } from "./thread_group.ts";
+import { type UserAccount, userAccount } from "./user_account.ts";
 
 export const ITIMER_REAL = 0;
 export const ITIMER_VIRTUAL = 1;
 export const ITIMER_PROF = 2;
 const ITIMER_SIGNALS = [SIGALRM, SIGVTALRM, SIGPROF];
 /** DELAYTIMER_MAX: where overrun counts end. */
+const ID_MAX = 0x7fff_ffff;
 const OVERRUN_MAX = 0x7fff_ffff;
 
 /** RLIMIT_CPU of `group` has been set or inherited: its time is watched, or no longer. */
@@ -39,6 +41,8 @@ export class GroupTimers implements ProcessTimers {
   cpuLimit: CpuLimit | null = null;
   /** POSIX timers by id. */
   readonly posix = new Map<number, PosixTimer>();
+  /** Where the search for a free id begins: posix_timer_add() goes round too. */
+  #nextId = 0;
 
   constructor(group: ThreadGroup) {
     this.#group = group;
@@ -60,10 +64,12 @@ export class GroupTimers implements ProcessTimers {
 
   /** A new POSIX timer; its id, or -EAGAIN when there are too many. */
   create(settings: PosixTimerSettings): number {
-    if (this.posix.size >= this.#group.limits.soft(RLIMIT_SIGPENDING)) return -EAGAIN;
-    let id = 0;
-    while (this.posix.has(id)) id++;
-    this.posix.set(id, new PosixTimer(this.#group, id, settings));
+    const account = userAccount(this.#group.kernel, this.#group.leader.credentials.uid);
+    if (account.pendingSignals >= this.#group.limits.soft(RLIMIT_SIGPENDING)) return -EAGAIN;
+    while (this.posix.has(this.#nextId)) this.#nextId = (this.#nextId + 1) & ID_MAX;
+    const id = this.#nextId;
+    this.#nextId = (id + 1) & ID_MAX;
+    this.posix.set(id, new PosixTimer(this.#group, id, settings, account));
     return id;
   }
 
@@ -150,6 +156,8 @@ export class PosixTimer implements TimerListener, SignalTakenListener {
   readonly timer: Timer;
   readonly #group: ThreadGroup;
   readonly #info: SignalInfo | null;
+  /** Where it is counted. */
+  readonly #account: UserAccount;
   /** It was set anew while its signal was pending: taking that one must not start the next period. */
   #isStale = false;
   /** Expirations beyond the first since the last signal was taken. */
@@ -157,8 +165,10 @@ export class PosixTimer implements TimerListener, SignalTakenListener {
   /** What timer_getoverrun(2) answers. */
   overrun = 0;
 
-  constructor(group: ThreadGroup, id: number, settings: PosixTimerSettings) {
+  constructor(group: ThreadGroup, id: number, settings: PosixTimerSettings, account: UserAccount) {
     this.#group = group;
+    this.#account = account;
+    account.pendingSignals++;
     this.settings = settings;
     this.timer = new Timer(group.kernel, this, settings.cpu);
     this.#info = settings.signal === 0 ? null : new SignalInfo(settings.signal, SI_TIMER);
@@ -215,6 +225,7 @@ export class PosixTimer implements TimerListener, SignalTakenListener {
 
   release(): void {
     this.timer.stop();
+    this.#account.pendingSignals--;
     if (this.#info !== null) this.#info.onTaken = null;
   }
 }

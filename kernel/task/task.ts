@@ -67,6 +67,7 @@ export class Task implements WaitListener, Deadlined {
   files: FdTable;
   /** Root, cwd, umask; shared with CLONE_FS. */
   fs: FsContext;
+  /** Held until it exits; changed by setNamespaces alone. */
   namespaces: TaskNamespaces;
   signals: TaskSignals;
   /** comm, at most 15 bytes. */
@@ -153,6 +154,7 @@ export class Task implements WaitListener, Deadlined {
     this.files = files;
     this.fs = fs;
     this.namespaces = namespaces;
+    namespaces.hold();
     this.signals = signals;
     signals.task = this;
     this.startNanos = kernel.clock.monotonic();
@@ -189,6 +191,14 @@ export class Task implements WaitListener, Deadlined {
   setRestart(call: SyscallHandler, value: number): void {
     this.restartCall = call;
     this.restartValue = value;
+  }
+
+  /** unshare(2), setns(2). */
+  setNamespaces(next: TaskNamespaces): void {
+    const old = this.namespaces;
+    next.hold();
+    this.namespaces = next;
+    old.drop();
   }
 
   /** Puts another host thread under this task (execve). */

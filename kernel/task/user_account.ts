@@ -1,4 +1,5 @@
-// What is counted per real user id: tasks (RLIMIT_NPROC) and queued signals (RLIMIT_SIGPENDING). Linux: struct ucounts.
+// What is counted per real user id: tasks (RLIMIT_NPROC), queued signals (RLIMIT_SIGPENDING), POSIX message queues
+// (RLIMIT_MSGQUEUE), pages of pipes, watches of epoll and inotify. Linux: struct ucounts, struct user_struct.
 
 import type { Kernel } from "../kernel.ts";
 
@@ -6,8 +7,15 @@ export class UserAccount {
   readonly uid: number;
   /** Tasks that have not been reaped. */
   tasks = 0;
-  /** Queued siginfos addressed to tasks of this user. */
+  /** Queued siginfos addressed to tasks of this user, and POSIX timers, each of which has one ready. */
   pendingSignals = 0;
+  /** What its POSIX message queues may come to hold. */
+  messageQueueBytes = 0;
+  /** Pages its pipes may hold. */
+  pipePages = 0;
+  epollItems = 0;
+  inotifyInstances = 0;
+  inotifyWatches = 0;
 
   constructor(uid: number) {
     this.uid = uid;

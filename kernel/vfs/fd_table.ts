@@ -1,10 +1,11 @@
 // Descriptor tables: small numbers to open file descriptions. Linux: struct files_struct.
 
-import { EBADF, EMFILE } from "../abi/errno.ts";
+import { EBADF, EMFILE, ENFILE } from "../abi/errno.ts";
 import { O_PATH } from "../abi/file.ts";
 import { RLIMIT_NOFILE } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
-import type { File } from "./file.ts";
+import { kernelMemory } from "../util/kernel_memory.ts";
+import { type File, FILES_MAX, openFiles } from "./file.ts";
 import { releasePosixLocks } from "./file_locks.ts";
 
 export class FdTable {
@@ -41,17 +42,25 @@ export class FdTable {
   }
 
   /**
-   * Gives `file` (whose reference it takes over) the lowest free number from `from` on. -EMFILE at RLIMIT_NOFILE; the
-   * reference stays with the caller then.
+   * Gives `file` (whose reference it takes over) the lowest free number from `from` on. -EMFILE at RLIMIT_NOFILE, -ENFILE where
+   * the sandbox has too many open files; the reference stays with the caller then.
    */
   allocate(task: Task, file: File, closeOnExec: boolean, from = 0): number {
     const limit = task.threadGroup.limits.soft(RLIMIT_NOFILE);
+    const isNew = file.references === 1;
     let fd = Math.max(from, this.#lowestFree);
     while (fd < this.#files.length && this.#files[fd] !== null) fd++;
     if (fd >= limit) return -EMFILE;
+    if (isNew && tooManyFiles()) return -ENFILE;
     this.#put(fd, file, closeOnExec);
     if (from <= this.#lowestFree) this.#lowestFree = fd + 1;
     return fd;
+  }
+
+  /** Why no new file can be given a number now: -EMFILE, -ENFILE; else 0. */
+  refusal(task: Task): number {
+    if (this.count >= task.threadGroup.limits.soft(RLIMIT_NOFILE)) return -EMFILE;
+    return tooManyFiles() ? -ENFILE : 0;
   }
 
   #put(fd: number, file: File, closeOnExec: boolean): void {
@@ -125,6 +134,10 @@ export class FdTable {
       if (file !== null) visit(fd, file);
     }
   }
+}
+
+function tooManyFiles(): boolean {
+  return openFiles.count > FILES_MAX || kernelMemory.isFull;
 }
 
 function closeFile(task: Task, file: File): number {

@@ -21,6 +21,7 @@ import {
   SEEK_SET,
 } from "../abi/file.ts";
 import { NOT_MOVED } from "../../platform/platform.ts";
+import { FILE_COST, kernelMemory } from "../util/kernel_memory.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import { releaseFileLocks } from "./file_locks.ts";
 import type { Inode } from "./inode.ts";
@@ -75,6 +76,8 @@ export abstract class File {
     this.inode = inode;
     this.flags = flags;
     this.queue = queue;
+    openFiles.count++;
+    kernelMemory.force(FILE_COST);
   }
 
   get isReadable(): boolean {
@@ -204,6 +207,8 @@ export abstract class File {
     if (--this.#references > 0) return;
     while (this.epollItems !== null) this.epollItems.onFileRelease();
     if (this.owner !== null) this.owner.onFileRelease();
+    openFiles.count--;
+    kernelMemory.give(FILE_COST);
     this.release();
   }
   /** The last reference went: give back what it holds. Called once. Subclasses call super.release() last. */
@@ -230,6 +235,14 @@ export function seekWithin(file: File, offset: number, whence: number, end: numb
   file.position = position;
   return position;
 }
+
+/** Open file descriptions of the sandbox: fs.file-nr. */
+export const openFiles = { count: 0 };
+/**
+ * fs.file-max. Linux: it follows from memory (kernel/util/kernel_memory.ts does that here), and those with CAP_SYS_ADMIN
+ * may go beyond.
+ */
+export const FILES_MAX = 1024 * 1024;
 
 /** Result of an operation on a descriptor that is not open for it. */
 export const NOT_OPEN = -EBADF;

@@ -3,6 +3,7 @@
 
 import { EAGAIN, EDEADLK, ENOLCK } from "../abi/errno.ts";
 import { F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN, POLLIN } from "../abi/file.ts";
+import { kernelMemory, LOCK_COST } from "../util/kernel_memory.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "./file.ts";
@@ -91,10 +92,15 @@ export function setRecordLock(
     return -EAGAIN;
   }
   const locks = locksOf(inode);
-  if (locks.records.length >= RECORD_LOCKS_MAX) return -ENOLCK;
+  if (locks.records.length >= RECORD_LOCKS_MAX || kernelMemory.isFull) return -ENOLCK;
+  const { records } = locks;
+  if (!records.some((lock) => lock.owner === owner && lock.end >= start - 1 && lock.start <= end + 1)) {
+    if (type !== F_UNLCK) insertLock(locks, { type, start, end, owner, holder });
+    return 0;
+  }
   const next: RecordLock[] = [];
   let from = start, to = end, isLoosened = false;
-  for (const lock of locks.records) {
+  for (const lock of records) {
     const isMine = lock.owner === owner;
     if (isMine && type !== F_UNLCK && lock.type === type && lock.end >= from - 1 && lock.start <= to + 1) {
       from = Math.min(from, lock.start);
@@ -109,9 +115,27 @@ export function setRecordLock(
   }
   if (type !== F_UNLCK) next.push({ type, start: from, end: to, owner, holder });
   next.sort((a, b) => a.start - b.start);
-  locks.records = next;
+  setRecords(locks, next);
   if (isLoosened) locks.queue.notify(POLLIN);
   return 0;
+}
+
+/** Adds a lock that meets none of its owner's. */
+function insertLock(locks: InodeLocks, lock: RecordLock): void {
+  const { records } = locks;
+  let low = 0, high = records.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (records[middle].start > lock.start) high = middle;
+    else low = middle + 1;
+  }
+  records.splice(low, 0, lock);
+  kernelMemory.force(LOCK_COST);
+}
+
+function setRecords(locks: InodeLocks, records: RecordLock[]): void {
+  kernelMemory.force((records.length - locks.records.length) * LOCK_COST);
+  locks.records = records;
 }
 
 /** `owner` is about to wait for the lock `blocker`: -EDEADLK when that would never end. Only POSIX locks are looked at. */
@@ -165,7 +189,7 @@ export function releasePosixLocks(inode: Inode, owner: object): void {
   const locks = inode.locks;
   if (locks === null) return;
   const before = locks.records.length;
-  locks.records = locks.records.filter((lock) => lock.owner !== owner);
+  setRecords(locks, locks.records.filter((lock) => lock.owner !== owner));
   if (locks.records.length !== before) locks.queue.notify(POLLIN);
 }
 

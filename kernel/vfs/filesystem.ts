@@ -42,6 +42,11 @@ export abstract class Filesystem {
     return 0;
   }
 
+  /** Its files take up memory and nothing else. */
+  get isMemory(): boolean {
+    return false;
+  }
+
   /** Options as /proc/PID/mounts shows them after ro/rw: "size=64k,mode=1777", or "". */
   get options(): string {
     return "";

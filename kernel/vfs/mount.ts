@@ -13,6 +13,7 @@ import {
 } from "../abi/file.ts";
 import { Dentry } from "./dentry.ts";
 import type { Filesystem } from "./filesystem.ts";
+import { kernelMemory, MOUNT_COST } from "../util/kernel_memory.ts";
 import { Path } from "./path.ts";
 
 /** Mounts in one namespace (sysctl fs.mount-max is 100000). */
@@ -59,6 +60,7 @@ export class Mount {
     this.flags = flags;
     root.hold();
     fs.hold();
+    kernelMemory.force(MOUNT_COST);
   }
 
   get isReadOnly(): boolean {
@@ -84,6 +86,7 @@ export class Mount {
   }
 
   #release(): void {
+    kernelMemory.give(MOUNT_COST);
     this.root.drop();
     this.fs.drop();
   }
@@ -131,22 +134,30 @@ export class Mount {
 
 export class MountNamespace {
   root: Mount;
-  /** Mounts by mount point; of those with the same parent the last one covers the others. */
-  readonly #byPoint = new Map<Dentry, Mount[]>();
+  /** Mounts by mount point and parent; the last one of a list covers the others. */
+  readonly #byPoint = new Map<Dentry, Map<Mount, Mount[]>>();
   count = 1;
   ino = 0xefff_0000 + nextId;
+  /** Tasks that are in it and open files of nsfs. */
+  #users = 0;
 
   constructor(root: Mount) {
     this.root = root;
   }
 
+  hold(): void {
+    this.#users++;
+  }
+  /** With the last one everything in it is unmounted; what is in use lives on for its users. */
+  drop(): void {
+    if (--this.#users === 0) this.discard(this.root);
+  }
+
   /** The mount that covers `dentry` of `mount`, or null. */
   mountedAt(mount: Mount, dentry: Dentry): Mount | null {
     if (dentry.mountCount === 0) return null;
-    const list = this.#byPoint.get(dentry);
-    if (list === undefined) return null;
-    for (let i = list.length - 1; i >= 0; i--) if (list[i].parent === mount) return list[i];
-    return null;
+    const list = this.#byPoint.get(dentry)?.get(mount);
+    return list === undefined ? null : list[list.length - 1];
   }
 
   /** Attaches `mount` at `at`; on top of what is mounted there. */
@@ -156,8 +167,10 @@ export class MountNamespace {
     at.mount.children.push(mount);
     at.dentry.hold();
     at.dentry.mountCount++;
-    const list = this.#byPoint.get(at.dentry);
-    if (list === undefined) this.#byPoint.set(at.dentry, [mount]);
+    let lists = this.#byPoint.get(at.dentry);
+    if (lists === undefined) this.#byPoint.set(at.dentry, lists = new Map());
+    const list = lists.get(at.mount);
+    if (list === undefined) lists.set(at.mount, [mount]);
     else list.push(mount);
     this.count++;
   }
@@ -166,9 +179,11 @@ export class MountNamespace {
   detach(mount: Mount): void {
     const point = mount.mountPoint, parent = mount.parent;
     if (point === null || parent === null) return;
-    const list = this.#byPoint.get(point)!;
+    const lists = this.#byPoint.get(point)!;
+    const list = lists.get(parent)!;
     list.splice(list.indexOf(mount), 1);
-    if (list.length === 0) this.#byPoint.delete(point);
+    if (list.length === 0) lists.delete(parent);
+    if (lists.size === 0) this.#byPoint.delete(point);
     parent.children.splice(parent.children.indexOf(mount), 1);
     mount.parent = null;
     mount.mountPoint = null;

@@ -249,7 +249,7 @@ export class Processes {
         new UtsNamespace("test", ""),
         new IpcNamespace(),
         new NetNamespace(),
-        {} as MountNamespace,
+        { hold() {}, drop() {} } as unknown as MountNamespace,
         pids,
       ),
       limits: newRlimits(2 ** 30),

@@ -157,6 +157,7 @@ export class VfsTask {
         clock,
         memoryTotalBytes: 2 ** 30,
         tasks: new Map<number, unknown>(),
+        users: new Map(),
         filesystems: new Map(types.map((type) => [type.name, type])),
       }
       : parent.kernel;

@@ -16,6 +16,7 @@ import {
 } from "../../abi/file.ts";
 import { put32 } from "../../abi/struct.ts";
 import type { Task } from "../../task/task.ts";
+import type { UserAccount } from "../../task/user_account.ts";
 import { Waiter, type WaitListener } from "../../util/wait_queue.ts";
 import type { File, FileWatch } from "../../vfs/file.ts";
 import { AnonymousFile } from "./filesystem.ts";
@@ -24,7 +25,7 @@ import { AnonymousFile } from "./filesystem.ts";
 export const EPOLL_EVENT_BYTES = 12;
 /** EP_MAX_NESTS: an epoll that watches epolls, and so on. */
 const NESTING_MAX = 4;
-/** fs.epoll.max_user_watches, here for one epoll. */
+/** fs.epoll.max_user_watches: of one user. */
 export const EPOLL_ITEMS_MAX = 1_000_000;
 
 /** Bits of an event mask that say how to watch, not what for. */
@@ -53,6 +54,7 @@ class EpollItem implements WaitListener, FileWatch {
   nextOfFd: EpollItem | null = null;
   /** The chain of all epoll items of the file. */
   nextOfFile: EpollItem | null = null;
+  previousOfFile: EpollItem | null = null;
 
   constructor(epoll: EpollFile, file: File, fd: number) {
     this.epoll = epoll;
@@ -76,12 +78,15 @@ class EpollItem implements WaitListener, FileWatch {
 export class EpollFile extends AnonymousFile {
   readonly #items = new Map<number, EpollItem>();
   #count = 0;
+  /** Of who made it; its items count there. */
+  readonly #account: UserAccount;
   #firstReady: EpollItem | null = null;
   #lastReady: EpollItem | null = null;
   #readyCount = 0;
 
-  constructor(flags: number) {
+  constructor(flags: number, account: UserAccount) {
     super("[eventpoll]", flags);
+    this.#account = account;
   }
 
   /** Upper bound of what collect() may give. */
@@ -96,13 +101,16 @@ export class EpollFile extends AnonymousFile {
     }
     if (file instanceof EpollFile && (file.#reaches(this, 0) || !this.#mayWatch(file))) return -ELOOP;
     if (this.#find(file, fd) !== null) return -EEXIST;
-    if (this.#count >= EPOLL_ITEMS_MAX) return -ENOSPC;
+    if (this.#account.epollItems >= EPOLL_ITEMS_MAX) return -ENOSPC;
     const item = new EpollItem(this, file, fd);
     item.nextOfFd = this.#items.get(fd) ?? null;
     this.#items.set(fd, item);
-    item.nextOfFile = file.epollItems as EpollItem | null;
+    const first = file.epollItems as EpollItem | null;
+    item.nextOfFile = first;
+    if (first !== null) first.previousOfFile = item;
     file.epollItems = item;
     this.#count++;
+    this.#account.epollItems++;
     this.#arm(item, events, dataLow, dataHigh);
     return 0;
   }
@@ -148,6 +156,7 @@ export class EpollFile extends AnonymousFile {
     this.#dropReady(item);
     item.mask = 0;
     this.#count--;
+    this.#account.epollItems--;
     this.#leaveFd(item);
     leaveFile(item);
   }
@@ -283,14 +292,10 @@ export class EpollFile extends AnonymousFile {
 }
 
 function leaveFile(item: EpollItem): void {
-  const file = item.file;
-  if (file.epollItems === item) {
-    file.epollItems = item.nextOfFile;
-    return;
-  }
-  let at = file.epollItems as EpollItem;
-  while (at.nextOfFile !== item) at = at.nextOfFile!;
-  at.nextOfFile = item.nextOfFile;
+  const { nextOfFile: next, previousOfFile: previous } = item;
+  if (previous === null) item.file.epollItems = next;
+  else previous.nextOfFile = next;
+  if (next !== null) next.previousOfFile = previous;
 }
 
 /** A line of fdinfo: proc(5). */

@@ -15,6 +15,7 @@ import {
 } from "../../abi/file.ts";
 import { put32 } from "../../abi/struct.ts";
 import type { Task } from "../../task/task.ts";
+import type { UserAccount } from "../../task/user_account.ts";
 import { putLatin1 } from "../../util/bytes.ts";
 import type { Inode } from "../../vfs/inode.ts";
 import { addWatch, type InodeWatch, removeWatch } from "../../vfs/notify.ts";
@@ -22,8 +23,9 @@ import { AnonymousFile, putIntResult } from "./filesystem.ts";
 
 /** Events queued (fs.inotify.max_queued_events); then one IN_Q_OVERFLOW. */
 export const QUEUED_EVENTS_MAX = 16_384;
-/** fs.inotify.max_user_watches, for one instance here. */
+/** fs.inotify.max_user_watches and max_user_instances: of one user. */
 export const WATCHES_MAX = 65_536;
+export const INSTANCES_MAX = 128;
 /** Bytes of struct inotify_event before the name. */
 const EVENT_BYTES = 16;
 
@@ -40,9 +42,13 @@ export class InotifyFile extends AnonymousFile {
   readonly #byInode = new Map<Inode, InotifyWatch>();
   #events: QueuedEvent[] = [];
   #nextWatch = 1;
+  /** Of who made it; its watches count there. */
+  readonly account: UserAccount;
 
-  constructor(flags: number) {
+  constructor(flags: number, account: UserAccount) {
     super("inotify", flags);
+    this.account = account;
+    account.inotifyInstances++;
   }
 
   /** The watch on `inode`, or null. */
@@ -53,6 +59,7 @@ export class InotifyFile extends AnonymousFile {
   add(inode: Inode, mask: number): number {
     const watch = new InotifyWatch(this, this.#nextWatch++, inode, mask);
     this.watches.set(watch.descriptor, watch);
+    this.account.inotifyWatches++;
     this.#byInode.set(inode, watch);
     addWatch(inode, watch);
     return watch.descriptor;
@@ -61,6 +68,7 @@ export class InotifyFile extends AnonymousFile {
   /** inotify_rm_watch(2), or the inode is gone. */
   remove(watch: InotifyWatch): void {
     if (!this.watches.delete(watch.descriptor)) return;
+    this.account.inotifyWatches--;
     this.#byInode.delete(watch.inode);
     removeWatch(watch.inode, watch);
     this.queueEvent(watch.descriptor, IN_IGNORED, 0, "");
@@ -124,6 +132,8 @@ export class InotifyFile extends AnonymousFile {
 
   override release(): void {
     for (const watch of this.watches.values()) removeWatch(watch.inode, watch);
+    this.account.inotifyWatches -= this.watches.size;
+    this.account.inotifyInstances--;
     this.watches.clear();
     super.release();
   }

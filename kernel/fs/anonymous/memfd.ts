@@ -24,6 +24,7 @@ import type { File, Mappable } from "../../vfs/file.ts";
 import { ATTR_MODE, ATTR_SIZE, type AttributeChange } from "../../vfs/inode.ts";
 import { Mount } from "../../vfs/mount.ts";
 import { Path } from "../../vfs/path.ts";
+import { INODE_COST } from "../../util/kernel_memory.ts";
 import { Tmpfs, TmpfsInode } from "../tmpfs.ts";
 import { TmpfsRegularFile } from "../tmpfs_files.ts";
 
@@ -72,6 +73,8 @@ let nextInode = 1;
 class InternalFilesystem extends Tmpfs {
   override newInode(mode: number, uid: number, gid: number): MemfdInode {
     this.inodesUsed++;
+    // Its file and its size are checked.
+    this.account.force(INODE_COST);
     return new MemfdInode(this, nextInode++, mode, uid, gid);
   }
 }

@@ -8,15 +8,16 @@ import {
   MESSAGES_MAX as MQUEUE_MESSAGES,
   QUEUES_MAX as MQUEUES_MAX,
 } from "../../ipc/mqueue.ts";
-import { PIPE_BYTES_MAX } from "../../ipc/pipe.ts";
+import { PIPE_BYTES_MAX, USER_PAGES_MAX } from "../../ipc/pipe.ts";
 import { MESSAGE_BYTES_MAX, QUEUE_BYTES, QUEUES_MAX } from "../../ipc/system_v/messages.ts";
 import { MAPPINGS_MAX } from "../../mm/limits.ts";
 import { PID_MAX } from "../../task/namespaces.ts";
 import { NR_OPEN } from "../../task/rlimits.ts";
 import type { Task } from "../../task/task.ts";
+import { FILES_MAX, openFiles } from "../../vfs/file.ts";
 import { MOUNTS_MAX } from "../../vfs/mount.ts";
 import { EPOLL_ITEMS_MAX } from "../anonymous/epoll.ts";
-import { QUEUED_EVENTS_MAX, WATCHES_MAX } from "../anonymous/inotify.ts";
+import { INSTANCES_MAX, QUEUED_EVENTS_MAX, WATCHES_MAX } from "../anonymous/inotify.ts";
 import { DevptsFilesystem, TERMINALS_MAX } from "../devpts.ts";
 import { type Accept, type Generate, GeneratedFile, StaticDirectory } from "../virtual.ts";
 import type { ProcFilesystem } from "./proc.ts";
@@ -89,11 +90,11 @@ const VALUES: Readonly<Record<string, string | number>> = {
   "fs/dentry-state": "0\t0\t45\t0\t0\t0",
   "fs/dir-notify-enable": 0,
   "fs/epoll/max_user_watches": EPOLL_ITEMS_MAX,
-  "fs/file-max": "9223372036854775807",
+  "fs/file-max": FILES_MAX,
   "fs/inode-nr": "0\t0",
   "fs/inode-state": "0\t0\t0\t0\t0\t0\t0",
   "fs/inotify/max_queued_events": QUEUED_EVENTS_MAX,
-  "fs/inotify/max_user_instances": 128,
+  "fs/inotify/max_user_instances": INSTANCES_MAX,
   "fs/inotify/max_user_watches": WATCHES_MAX,
   "fs/lease-break-time": 45,
   "fs/leases-enable": 1,
@@ -108,7 +109,7 @@ const VALUES: Readonly<Record<string, string | number>> = {
   "fs/overflowuid": 65534,
   "fs/pipe-max-size": PIPE_BYTES_MAX,
   "fs/pipe-user-pages-hard": 0,
-  "fs/pipe-user-pages-soft": 16384,
+  "fs/pipe-user-pages-soft": USER_PAGES_MAX,
   "fs/protected_fifos": 1,
   "fs/protected_hardlinks": 1,
   "fs/protected_regular": 1,
@@ -173,21 +174,12 @@ export function addSysctls(fs: ProcFilesystem, root: StaticDirectory): void {
   const bootId = uuid(fs);
   add("kernel/random/boot_id", () => `${bootId}\n`);
   add("kernel/random/uuid", () => `${uuid(fs)}\n`);
-  add("fs/file-nr", () => `${countFiles(fs)}\t0\t9223372036854775807\n`);
+  add("fs/file-nr", () => `${openFiles.count}\t0\t${FILES_MAX}\n`);
 }
 
 function childDirectory(fs: ProcFilesystem, parent: StaticDirectory, name: string): StaticDirectory {
   const found = parent.lookup(name);
   return found instanceof StaticDirectory ? found : parent.add(name, new StaticDirectory(fs));
-}
-
-/** Open files of all processes. */
-function countFiles(fs: ProcFilesystem): number {
-  const files = new Set<unknown>();
-  for (const task of fs.kernel.tasks.values()) {
-    if (!task.hasExited) task.files.forEach((_fd, file) => files.add(file));
-  }
-  return files.size;
 }
 
 /** Pseudo-terminals of the instances one can see. */

@@ -56,6 +56,9 @@ export abstract class IpcObject {
     return who.euid === this.cuid || who.euid === this.uid || who.has(CAP_SYS_ADMIN) ? 0 : -EPERM;
   }
 
+  /** IPC_RMID, or its like: what it holds is given back. */
+  onRemove(): void {}
+
   /** Writes struct ipc64_perm. */
   putPermissions(into: Uint8Array, at: number): void {
     zero(into, at, PERM.bytes);
@@ -149,11 +152,17 @@ export class IpcIds<T extends IpcObject> {
     object.key = IPC_PRIVATE;
   }
 
+  /** All of them: the namespace goes. */
+  removeAll(): void {
+    for (const object of this.#slots) if (object !== null) this.remove(object);
+  }
+
   /** IPC_RMID. */
   remove(object: T): void {
     if (object.isRemoved) return;
     this.forgetKey(object);
     object.isRemoved = true;
+    object.onRemove();
     this.#slots[object.id % SLOTS] = null;
     this.count--;
   }

@@ -6,6 +6,7 @@ import { POLLIN, POLLOUT } from "../../abi/file.ts";
 import { put32, put64, zero } from "../../abi/struct.ts";
 import type { Pid } from "../../task/pid.ts";
 import type { Task } from "../../task/task.ts";
+import { kernelMemory } from "../../util/kernel_memory.ts";
 import { WaitQueue } from "../../util/wait_queue.ts";
 import { IpcObject } from "./ids.ts";
 
@@ -24,6 +25,9 @@ const MSQID = {
   sender: 96,
   receiver: 100,
 } as const;
+
+/** What a message costs us beside its bytes. */
+const MESSAGE_COST = 256;
 
 interface TypedMessage {
   readonly type: number;
@@ -54,7 +58,12 @@ export class TypedQueue extends IpcObject {
     return this.bytes + length <= this.bytesMax && this.#messages.length + 1 <= this.bytesMax;
   }
 
-  /** Adds a message, whose bytes it keeps. */
+  /** There is memory for a message of `length` bytes, which send() takes. */
+  takeMemory(length: number): boolean {
+    return kernelMemory.take(length + MESSAGE_COST);
+  }
+
+  /** Adds a message, whose bytes it keeps; takeMemory() has been asked. */
   send(task: Task, type: number, bytes: Uint8Array): void {
     this.#messages.push({ type, bytes });
     this.bytes += bytes.length;
@@ -84,6 +93,7 @@ export class TypedQueue extends IpcObject {
       return message.bytes.length;
     }
     this.#messages.splice(index, 1);
+    kernelMemory.give(message.bytes.length + MESSAGE_COST);
     this.bytes -= message.bytes.length;
     const n = Math.min(length, message.bytes.length);
     into.set(message.bytes.subarray(0, n));
@@ -108,6 +118,11 @@ export class TypedQueue extends IpcObject {
       if (found < 0 || messages[i].type < messages[found].type) found = i;
     }
     return found;
+  }
+
+  override onRemove(): void {
+    kernelMemory.give(this.bytes + this.count * MESSAGE_COST);
+    this.#messages.length = 0;
   }
 
   /** Writes struct msqid64_ds as `task` sees it. */

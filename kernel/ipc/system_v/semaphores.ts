@@ -1,13 +1,14 @@
 // System V semaphores: sets of counters that change together or not at all. Linux: ipc/sem.c, semop(2). A process that
 // asked for SEM_UNDO leaves its changes undone when it ends.
 
-import { EAGAIN, EFBIG, ERANGE } from "../../abi/errno.ts";
+import { EAGAIN, EFBIG, ENOMEM, ERANGE } from "../../abi/errno.ts";
 import { IPC_NOWAIT, SEM_UNDO, SEMBUF_BYTES, SEMID_BYTES } from "../../abi/ipc.ts";
 import { POLLIN } from "../../abi/file.ts";
 import { put64, u16, zero } from "../../abi/struct.ts";
 import type { Pid } from "../../task/pid.ts";
 import type { Task } from "../../task/task.ts";
 import type { ThreadGroup } from "../../task/thread_group.ts";
+import { kernelMemory } from "../../util/kernel_memory.ts";
 import { WaitQueue } from "../../util/wait_queue.ts";
 import { IpcObject } from "./ids.ts";
 
@@ -19,6 +20,8 @@ export const SETS_MAX = 32_000;
 export const VALUE_MAX = 32_767;
 /** SEMAEM: how far a process's undo value may go. */
 const UNDO_MAX = VALUE_MAX;
+/** What a semaphore, and an undo value for it, cost us. */
+const SEMAPHORE_COST = 16, UNDO_COST = 4;
 /** What apply() answers when the operations have to wait. */
 export const MUST_WAIT = 1;
 
@@ -47,6 +50,14 @@ export class SemaphoreSet extends IpcObject {
     return this.values.length;
   }
 
+  /** There is memory for a set of `count`, which the constructor's caller takes. */
+  static takeMemory(count: number): boolean {
+    return kernelMemory.take(count * SEMAPHORE_COST);
+  }
+  override onRemove(): void {
+    kernelMemory.give(this.count * SEMAPHORE_COST);
+  }
+
   lastPid(number: number): Pid | null {
     return this.#pids[number];
   }
@@ -71,6 +82,10 @@ export class SemaphoreSet extends IpcObject {
       if (mustWait) {
         result = (flags & IPC_NOWAIT) !== 0 ? -EAGAIN : MUST_WAIT;
         if (result === MUST_WAIT) this.#waiting.set(task, { number, isForZero: operation === 0 });
+        break;
+      }
+      if ((flags & SEM_UNDO) !== 0 && kernelMemory.isFull) {
+        result = -ENOMEM;
         break;
       }
       if (next > VALUE_MAX || ((flags & SEM_UNDO) !== 0 && !this.#mayUndo(task, number, operation))) {
@@ -166,7 +181,10 @@ export class SemaphoreUndo {
   }
   add(set: SemaphoreSet, number: number, change: number): void {
     let changes = this.#changes.get(set);
-    if (changes === undefined) this.#changes.set(set, changes = new Int32Array(set.count));
+    if (changes === undefined) {
+      this.#changes.set(set, changes = new Int32Array(set.count));
+      kernelMemory.force(set.count * UNDO_COST);
+    }
     changes[number] += change;
   }
   forget(set: SemaphoreSet, number: number): void {
@@ -178,6 +196,7 @@ export class SemaphoreUndo {
   release(): void {
     undos.delete(this);
     for (const [set, changes] of this.#changes) {
+      kernelMemory.give(set.count * UNDO_COST);
       if (set.isRemoved) continue;
       changes.forEach((change, number) => {
         if (change !== 0) set.undo(this.#group, number, change);

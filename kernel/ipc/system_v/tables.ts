@@ -10,9 +10,21 @@ export class SystemVTables {
   readonly segments = new IpcIds<SharedSegment>(SEGMENTS_MAX);
   readonly semaphores = new IpcIds<SemaphoreSet>(SETS_MAX);
   readonly queues = new IpcIds<TypedQueue>(QUEUES_MAX);
+
+  /** The namespace goes. */
+  release(): void {
+    this.segments.removeAll();
+    this.semaphores.removeAll();
+    this.queues.removeAll();
+  }
 }
 
 /** Those of the namespace that `task` is in. */
 export function systemV(task: Task): SystemVTables {
-  return (task.namespaces.ipc.tables ??= new SystemVTables()) as SystemVTables;
+  const namespace = task.namespaces.ipc;
+  if (namespace.tables !== null) return namespace.tables as SystemVTables;
+  const tables = new SystemVTables();
+  namespace.tables = tables;
+  namespace.held.push(tables);
+  return tables;
 }

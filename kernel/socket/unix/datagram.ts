@@ -139,8 +139,10 @@ export class UnixDatagram extends UnixSocket implements MessageSender, WaitListe
     if (credentials === null && (this.options.passesCredentials || other.options.passesCredentials)) {
       credentials = messageCredentials(task);
     }
+    const charge = other.#messages.push(from, at, length, this.name, this, credentials, files);
+    if (charge < 0) return charge;
     if (message !== null) message.files = null;
-    this.#onTheWay += other.#messages.push(from, at, length, this.name, this, credentials, files);
+    this.#onTheWay += charge;
     other.queue.notify(POLLIN | POLLRDNORM);
     if (files !== null) collectRings();
     return length;

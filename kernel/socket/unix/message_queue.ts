@@ -2,7 +2,9 @@
 // for a message until it has been received: that is what SO_SNDBUF limits.
 
 import { MSG_PEEK, MSG_TRUNC } from "../../abi/socket.ts";
+import { ENOBUFS } from "../../abi/errno.ts";
 import { copyBytes } from "../../util/bytes.ts";
+import { kernelMemory } from "../../util/kernel_memory.ts";
 import type { File } from "../../vfs/file.ts";
 import { type IncomingMessage, NO_CREDENTIALS, type SocketCredentials } from "../message.ts";
 import { dropFlight, enterFlight, leaveFlight } from "./rights.ts";
@@ -87,7 +89,7 @@ export class MessageQueue {
     return bytes;
   }
 
-  /** Adds a message; gives back what it counts against the sender's buffer. */
+  /** Adds a message; gives back what it counts against the sender's buffer, or -ENOBUFS. */
   push(
     from: Uint8Array,
     at: number,
@@ -97,12 +99,14 @@ export class MessageQueue {
     credentials: SocketCredentials | null,
     files: File[] | null,
   ): number {
+    const charge = messageCharge(length);
+    if (!kernelMemory.take(Math.max(charge, SPARE_BYTES))) return -ENOBUFS;
     const message = takeSpare(length);
     copyBytes(message.bytes, 0, from, at, length);
     message.length = length;
     message.name = name;
     message.sender = sender;
-    message.charge = messageCharge(length);
+    message.charge = charge;
     message.credentials = credentials;
     message.files = files;
     if (files !== null) enterFlight(files);
@@ -159,6 +163,7 @@ export class MessageQueue {
     if (this.#first === null) this.#last = null;
     this.count--;
     const { sender, charge, files } = message;
+    kernelMemory.give(Math.max(charge, SPARE_BYTES));
     giveSpare(message);
     if (files !== null) dropFlight(files);
     sender?.onDelivered(charge);

@@ -63,8 +63,10 @@ export class UnixSeqpacket extends UnixConnection implements MessageSender {
     if (credentials === null && (this.options.passesCredentials || peer.options.passesCredentials)) {
       credentials = messageCredentials(task);
     }
+    const charge = peer.#messages.push(from, at, length, this.name, this, credentials, files);
+    if (charge < 0) return charge;
     if (message !== null) message.files = null;
-    this.#onTheWay += peer.#messages.push(from, at, length, this.name, this, credentials, files);
+    this.#onTheWay += charge;
     peer.queue.notify(POLLIN | POLLRDNORM);
     if (files !== null) collectRings();
     return length;

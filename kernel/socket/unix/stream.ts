@@ -1,7 +1,7 @@
 // SOCK_STREAM over AF_UNIX. Linux: unix_stream_sendmsg(), unix_stream_read_generic(). The bytes stand in a ring at the
 // receiver; descriptors and credentials are marks at places in that stream.
 
-import { EAGAIN, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE } from "../../abi/errno.ts";
+import { EAGAIN, EINVAL, EISCONN, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPIPE } from "../../abi/errno.ts";
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM } from "../../abi/file.ts";
 import { AF_UNIX, MSG_OOB, MSG_PEEK, SOCK_STREAM } from "../../abi/socket.ts";
 import { ByteRing } from "../../ipc/byte_ring.ts";
@@ -82,6 +82,7 @@ export class UnixStream extends UnixConnection {
     const ring = peer.#ring;
     if (ring.free === 0) return -EAGAIN;
     const n = ring.push(from, at, length);
+    if (n === 0) return -ENOBUFS;
     if (message !== null || this.options.passesCredentials || peer.options.passesCredentials) {
       this.#mark(task, peer, n, message);
     }

@@ -1,0 +1,103 @@
+// Memory of the sentry itself that guests make it hold: open files, what stands in pipes and sockets, small files, locks,
+// areas of address spaces. Linux: kernel memory that a memory cgroup counts (GFP_KERNEL_ACCOUNT). Our heap is small and
+// shared by all, so what no limit of Linux bounds is bounded here: a call that would take more answers as Linux does when
+// it finds no memory. One sentry, one account.
+
+/** Part of the memory shown to guests that may go here, and its bounds. */
+const MEMORY_PART = 8;
+const BYTES_MIN = 48 * 1024 * 1024;
+/** The sentry's heap ends at 2 GiB; objects are counted by guess. */
+const BYTES_MAX = 768 * 1024 * 1024;
+
+/** How far areas may go beyond the limit of the rest. */
+const RESERVE_FACTOR = 1.25;
+
+/** What objects count, bytes: measured, with the objects and table entries they drag along, and rounded up. */
+export const FILE_COST = 1024;
+export const INODE_COST = 1024;
+export const AREA_COST = 256;
+export const LOCK_COST = 128;
+export const MOUNT_COST = 1024;
+
+class Budget {
+  limitBytes = BYTES_MAX;
+  usedBytes = 0;
+  /** Told when something is refused; set by boot. */
+  onRefusal: () => void = () => {};
+
+  /** Takes `bytes` if they are there. */
+  take(bytes: number): boolean {
+    if (this.usedBytes + bytes > this.limitBytes) {
+      this.onRefusal();
+      return false;
+    }
+    this.usedBytes += bytes;
+    return true;
+  }
+
+  /** Takes `bytes` whether or not they are there: where nothing can be refused any more. */
+  force(bytes: number): void {
+    this.usedBytes += bytes;
+  }
+
+  give(bytes: number): void {
+    this.usedBytes -= bytes;
+  }
+
+  /**
+   * Not even `bytes` for areas of memory fit. These may go further than the rest: without forks and new programs nobody
+   * could do anything about a process that has taken all.
+   */
+  isExhausted(bytes: number): boolean {
+    if (this.usedBytes + bytes <= this.limitBytes * RESERVE_FACTOR) return false;
+    this.onRefusal();
+    return true;
+  }
+
+  /** Nothing more fits; for objects that have been made already and are counted by force. */
+  get isFull(): boolean {
+    if (this.usedBytes <= this.limitBytes) return false;
+    this.onRefusal();
+    return true;
+  }
+}
+
+export const kernelMemory = new Budget();
+
+/** Pages of files that live in memory and are held by the host (fs/memory_file.ts): at most the sandbox's memory. */
+export const fileMemory = new Budget();
+
+/** Sets the limits for a sandbox that shows `totalBytes` of memory and may use `usableBytes`. */
+export function limitKernelMemory(totalBytes: number, usableBytes: number): void {
+  kernelMemory.limitBytes = Math.max(BYTES_MIN, Math.min(BYTES_MAX, totalBytes / MEMORY_PART));
+  fileMemory.limitBytes = usableBytes;
+}
+
+/** What one owner (a file system) has taken, to be given back as a whole when it goes. */
+export class KernelAccount {
+  #bytes = 0;
+  #isClosed = false;
+
+  take(bytes: number): boolean {
+    if (!kernelMemory.take(bytes)) return false;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  force(bytes: number): void {
+    kernelMemory.force(bytes);
+    this.#bytes += bytes;
+  }
+
+  give(bytes: number): void {
+    if (this.#isClosed) return;
+    this.#bytes -= bytes;
+    kernelMemory.give(bytes);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    kernelMemory.give(this.#bytes);
+    this.#bytes = 0;
+  }
+}

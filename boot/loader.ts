@@ -74,7 +74,7 @@ export function loadContainer(
   );
   kernel.hardware = { hwcap: config.host.hwcap, hwcap2: config.host.hwcap2, minSignalStackBytes: 3632 };
   kernel.cpuinfo = config.host.cpuinfo;
-  limitKernelMemory(config.memoryTotalBytes, config.memoryBytesMax);
+  limitKernelMemory(config.memoryTotalBytes);
   fileMemory.onRefusal = () =>
     kernel.notice(
       `Limit of memory reached: ${fileMemory.limitBytes} bytes of files in memory; they get ENOSPC`,

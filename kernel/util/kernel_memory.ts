@@ -64,13 +64,13 @@ class Budget {
 
 export const kernelMemory = new Budget();
 
-/** Pages of files that live in memory and are held by the host (fs/memory_file.ts): at most the sandbox's memory. */
+/** Pages of files that live in memory and are held by the host (fs/memory_file.ts). */
 export const fileMemory = new Budget();
 
-/** Sets the limits for a sandbox that shows `totalBytes` of memory and may use `usableBytes`. */
-export function limitKernelMemory(totalBytes: number, usableBytes: number): void {
+/** Sets the limits for a sandbox that shows `totalBytes` of memory. Files get half of it, as in a tmpfs without size=. */
+export function limitKernelMemory(totalBytes: number): void {
   kernelMemory.limitBytes = Math.max(BYTES_MIN, Math.min(BYTES_MAX, totalBytes / MEMORY_PART));
-  fileMemory.limitBytes = usableBytes;
+  fileMemory.limitBytes = totalBytes / 2;
 }
 
 /** What one owner (a file system) has taken, to be given back as a whole when it goes. */

@@ -33,6 +33,7 @@ function fakeFile(options: { writable?: boolean; readable?: boolean; noexec?: bo
     isWritable: options.writable ?? false,
     isSharedWritable: options.writable ?? false,
     flags: 0,
+    inode: { fs: { isMemory: false } },
     path: options.noexec ? { mount: { flags: 8 } } : null,
     mappable: () => ({ hostFd: () => 7, hostOffset: 0 }),
     hold() {},

@@ -73,6 +73,9 @@ const DISCARDING = new Set([MADV_DONTNEED, MADV_FREE, MADV_REMOVE]);
 /** Tries of compareExchange while a guest changes the words beside the one that is meant. */
 const EXCHANGE_TRIES_MAX = 32;
 
+/** Host threads of a process that are kept for guest threads to come. */
+const IDLE_THREADS_MAX = 8;
+
 /** The 16 bytes around a word that is exchanged. */
 const line = new Uint8Array(16);
 
@@ -95,6 +98,8 @@ export class SystrapAddressSpace implements AddressSpace {
   /** Slots of threads that have ended; reused once the host has zeroed their TID word. */
   readonly #ended: SystrapThread[] = [];
   readonly #direct: DirectFiles;
+  /** Host threads whose guest thread is over and that wait for another: making one costs more than waking one. */
+  readonly #idle: SystrapThread[] = [];
   #slotsUsed = 0;
   #cpuNanos = 0;
   /** Thread whose map() calls are collected, and the descriptor that the collected commands have open in the stub. */
@@ -124,6 +129,11 @@ export class SystrapAddressSpace implements AddressSpace {
   }
   get threadCount(): number {
     return this.threads.size;
+  }
+
+  /** Every host thread that may come to run guest code. */
+  get hostThreads(): readonly SystrapThread[] {
+    return [...this.threads, ...this.#idle];
   }
 
   /** An unused slot of this arena as a thread object, or null when all are taken. */
@@ -396,6 +406,11 @@ export class SystrapAddressSpace implements AddressSpace {
   // --- threads and processes ----------------------------------------------------------------------------------------
 
   newThread(by: SystrapThread): SystrapThread | number {
+    const idle = by.mayIdle ? this.#takeIdle() : null;
+    if (idle !== null) {
+      idle.adopt(by);
+      return idle;
+    }
     const thread = this.takeSlot();
     if (thread === null) return -EAGAIN;
     thread.inherit(by);
@@ -409,6 +424,15 @@ export class SystrapAddressSpace implements AddressSpace {
       return result === -ENOMEM ? result : -EAGAIN;
     }
     thread.tid = by.result(clone);
+    return thread;
+  }
+
+  /** A host thread that waits for the next guest thread, or null. */
+  #takeIdle(): SystrapThread | null {
+    const at = this.#idle.findIndex((thread) => thread.isAtRest);
+    if (at < 0) return null;
+    const [thread] = this.#idle.splice(at, 1);
+    this.threads.add(thread);
     return thread;
   }
 
@@ -445,10 +469,15 @@ export class SystrapAddressSpace implements AddressSpace {
     return thread;
   }
 
-  /** Ends one host thread; its slot is free for reuse once the host says so. */
+  /** Ends one guest thread. Its host thread stays for the next, or ends; then the slot is free once the host says so. */
   endThread(thread: SystrapThread): void {
     this.threads.delete(thread);
     if (this.isDead || this.threads.size === 0) return; // the process goes as a whole, by release()
+    if (this.#idle.length < IDLE_THREADS_MAX && thread.mayIdle) {
+      thread.idle();
+      this.#idle.push(thread);
+      return;
+    }
     thread.command(OP_EXIT, false, 0);
     thread.resumeToEnd();
     this.#ended.push(thread);

@@ -144,7 +144,7 @@ export class SystrapPlatform implements Platform {
     // New threads and processes inherit it. A thread that has just ended is no matter.
     for (const space of this.#spaces) {
       if (space === null) continue;
-      for (const thread of space.threads) if (thread.tid > 1) calls.tsv_systrap_place(thread.tid, guests);
+      for (const thread of space.hostThreads) if (thread.tid > 1) calls.tsv_systrap_place(thread.tid, guests);
     }
   }
 

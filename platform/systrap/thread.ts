@@ -2,7 +2,6 @@
 // it is stopped the slot is ours: registers, commands, outbox. All of it is untrusted memory.
 
 import { EINVAL, EIO } from "../../kernel/abi/errno.ts";
-import { put16, put32, zero } from "../../kernel/abi/struct.ts";
 import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, REG, REGS_COUNT } from "../platform.ts";
 import {
   CALL_BACK,
@@ -36,8 +35,6 @@ import {
   OP_XSAVE,
   OUT_COUNT,
   SIGNAL_CODE,
-  SIGNAL_STACK,
-  SIGNAL_STACK_BYTES,
   SLOT_BYTES,
   SLOT_CALL,
   SLOT_CODE,
@@ -46,7 +43,6 @@ import {
   SLOT_FAILED,
   SLOT_FLAGS,
   SLOT_FPU,
-  SLOT_FRAME,
   SLOT_PENDING,
   SLOT_READY,
   SLOT_SIGNAL,
@@ -59,12 +55,14 @@ import {
   SLOT_TRAP,
   SLOT_WAITING,
   STATE_EVENT,
+  STATE_EVENT_ASLEEP,
   STATE_PARK,
   THEN_REPORT,
   THEN_RESUME,
   TRAP_ERROR,
 } from "../slot.ts";
 import type { SystrapAddressSpace } from "./address_space.ts";
+import { clearFpu, frameFpuAt } from "./fpu_frame.ts";
 import type { SystrapPlatform } from "./platform.ts";
 import { ARGUMENTS_WORD, NUMBER_WORD, REGISTER_WORDS, REGS_WORD, RESULT_WORD } from "./registers.ts";
 import { SystrapWindow } from "./window.ts";
@@ -74,6 +72,7 @@ const FUTEX_WAIT_BITSET_PRIVATE = 137;
 const SYS_futex = 202;
 const SYS_membarrier = 324;
 const SYS_rseq = 334;
+const RSEQ_FLAG_UNREGISTER = 1;
 const CALL_WORD = SLOT_CALL >> 2;
 /** Words of the slot's first line that hold registers, and the end of them. */
 const LINE_END_WORD = RESULT_WORD + 2;
@@ -81,12 +80,8 @@ const LINE_END_WORD = RESULT_WORD + 2;
 /** Longest a stub may take over commands before it is given up, milliseconds. Host mmap under memory pressure is slow. */
 const COMMAND_MILLIS_MAX = 20_000;
 
-/** Control words of the FPU's initial state. */
-const FCW_INITIAL = 0x37f;
-const MXCSR_INITIAL = 0x1f80;
-
-/** Words of a signal frame's layout on the host: ucontext.uc_mcontext.fpstate at 40 + 23 * 8. */
-const FRAME_FPSTATE = 40 + 23 * 8;
+/** An FPU state on its way from one thread to another. */
+const fpuArea = new Uint8Array(FPU_STATE_MAX);
 
 export class SystrapThread implements GuestThread {
   readonly platform: SystrapPlatform;
@@ -117,6 +112,8 @@ export class SystrapThread implements GuestThread {
   /** What stands in HOST_FUTEX. */
   #usesHostFutex = false;
   isHostFutexBack = false;
+  /** Address, length and signature of what rseq() has registered with the host. */
+  #rseq: readonly [number, number, number] | null = null;
 
   constructor(platform: SystrapPlatform, space: SystrapAddressSpace, slot: number, index: number) {
     this.platform = platform;
@@ -329,7 +326,9 @@ export class SystrapThread implements GuestThread {
   }
 
   rseq(address: number, length: number, flags: number, signature: number): number {
-    return this.callNow(SYS_rseq, address, length, flags, signature);
+    const result = this.callNow(SYS_rseq, address, length, flags, signature);
+    if (result === 0) this.#rseq = flags === 0 ? [address, length, signature] : null;
+    return result;
   }
 
   memoryBarrier(command: number, flags: number, cpu: number): number {
@@ -433,7 +432,7 @@ export class SystrapThread implements GuestThread {
     const size = this.platform.fpuBytes;
     let from = SLOT_FPU;
     if (this.isTrapped) {
-      from = this.#frameFpu(size);
+      from = frameFpuAt(this.bytes, this.address, size);
       if (from < 0) return 0;
     } else {
       this.command(OP_XSAVE, false, 0);
@@ -454,7 +453,7 @@ export class SystrapThread implements GuestThread {
   pushFpu(address: number): number {
     const size = this.platform.fpuBytes;
     if (this.isTrapped) {
-      const from = this.#frameFpu(size);
+      const from = frameFpuAt(this.bytes, this.address, size);
       if (from < 0) return -EINVAL;
       this.bytes[from + 512] |= 3;
       const copied = this.window.copyOut(address, this.bytes, from, size);
@@ -473,7 +472,7 @@ export class SystrapThread implements GuestThread {
     if (length > FPU_BYTES || length > FPU_STATE_MAX || length < 576) return -EINVAL;
     const size = Math.min(length, this.platform.fpuBytes);
     if (this.isTrapped) {
-      const to = this.#frameFpu(size);
+      const to = frameFpuAt(this.bytes, this.address, size);
       if (to < 0) return -EINVAL;
       // Bytes 464..511 of the frame are the host's own marks of how large the area is: they stay.
       this.bytes.set(from.subarray(at, at + 464), to);
@@ -502,25 +501,8 @@ export class SystrapThread implements GuestThread {
       this.command(OP_XRSTOR, false, 0, COMMON + COMMON_FPU);
       return;
     }
-    const frame = this.#frameFpu(this.platform.fpuBytes);
+    const frame = frameFpuAt(this.bytes, this.address, this.platform.fpuBytes);
     if (frame >= 0) clearFpu(this.bytes, frame);
-  }
-
-  /** Offset in the slot of the FPU area of the host's signal frame, or -1 when the pointers do not fit the slot. */
-  #frameFpu(size: number): number {
-    const frame = this.words[SLOT_FRAME >> 2] + this.words[(SLOT_FRAME >> 2) + 1] * TWO_32 - this.address;
-    if (
-      !(frame >= SIGNAL_STACK && frame + FRAME_FPSTATE + 8 <= SIGNAL_STACK + SIGNAL_STACK_BYTES) ||
-      frame % 8 !== 0
-    ) {
-      return -1;
-    }
-    const at = (frame + FRAME_FPSTATE) >> 2;
-    const bytes = this.bytes;
-    const low = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at * 4, true);
-    const high = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at * 4 + 4, true);
-    const area = low + high * TWO_32 - this.address;
-    return area >= SIGNAL_STACK && area + size <= SIGNAL_STACK + SIGNAL_STACK_BYTES ? area : -1;
   }
 
   // --- making and ending ----------------------------------------------------------------------------------------------
@@ -545,27 +527,38 @@ export class SystrapThread implements GuestThread {
   inherit(parent: SystrapThread): void {
     const words = this.words;
     words.fill(0, 0, REGS_WORD);
-    for (let i = ARGUMENTS_WORD; i < LINE_END_WORD; i++) words[i] = parent.words[i];
-    for (let i = 0; i < 2 * REGS_COUNT; i++) words[REGS_WORD + i] = parent.words[REGS_WORD + i];
-    words[NUMBER_WORD] = parent.words[NUMBER_WORD];
-    words[NUMBER_WORD + 1] = parent.words[NUMBER_WORD + 1];
-    words[SLOT_SITE >> 2] = parent.words[SLOT_SITE >> 2];
-    words[ENTRY_RIP >> 2] = parent.words[ENTRY_RIP >> 2];
-    words[(ENTRY_RIP >> 2) + 1] = parent.words[(ENTRY_RIP >> 2) + 1];
-    words[LEAVE_OVERRIDE >> 2] = parent.words[LEAVE_OVERRIDE >> 2];
-    words[(LEAVE_OVERRIDE >> 2) + 1] = parent.words[(LEAVE_OVERRIDE >> 2) + 1];
-    words[SLOT_FLAGS >> 2] = parent.words[SLOT_FLAGS >> 2] & FLAG_GS;
-    words[SLOT_PENDING >> 2] = 0;
     words[SLOT_READY >> 2] = 0;
-    words[OUT_COUNT >> 2] = 0;
-    words[SLOT_ENTRY >> 2] = ENTRY_TRAMPOLINE;
-    words[CALL_WORD] = EVENT_COMMANDS_DONE << CALL_EVENT_SHIFT;
-    words[COMMANDS_COUNT >> 2] = 0;
     words[SLOT_WAITING >> 2] = 0;
+    words[CALL_WORD] = EVENT_COMMANDS_DONE << CALL_EVENT_SHIFT;
+    words[SLOT_STATE >> 2] = STATE_EVENT;
+    this.#rseq = null;
+    this.#takeOver(parent);
+    words[SLOT_FLAGS >> 2] = parent.words[SLOT_FLAGS >> 2] & FLAG_GS;
+  }
+
+  /** The same for an idle host thread: the FPU is not cloned with it, and FS is another's. */
+  adopt(parent: SystrapThread): void {
+    const size = parent.saveFpu(fpuArea, 0);
+    this.#takeOver(parent);
+    this.words[SLOT_FLAGS >> 2] = FLAG_FS_DIRTY;
+    this.loadFpu(fpuArea, 0, size);
+  }
+
+  /** What the thread begins with, whichever host thread it is. */
+  #takeOver(parent: SystrapThread): void {
+    const words = this.words;
+    for (let i = ARGUMENTS_WORD; i < LINE_END_WORD; i++) words[i] = parent.words[i];
+    for (let i = NUMBER_WORD; i < REGS_WORD + 2 * REGS_COUNT; i++) words[i] = parent.words[i];
+    for (const at of [SLOT_SITE, ENTRY_RIP, ENTRY_RIP + 4, LEAVE_OVERRIDE, LEAVE_OVERRIDE + 4]) {
+      words[at >> 2] = parent.words[at >> 2];
+    }
+    words[SLOT_PENDING >> 2] = 0;
+    words[OUT_COUNT >> 2] = 0;
+    words[COMMANDS_COUNT >> 2] = 0;
+    words[SLOT_ENTRY >> 2] = ENTRY_TRAMPOLINE;
     this.mayUseHostFutex = false;
     this.#setHostFutex(false);
     this.#setSpins();
-    words[SLOT_STATE >> 2] = STATE_EVENT;
     this.window.attach(this.addressSpace);
     this.event = EVENT.NONE;
     this.isRunning = false;
@@ -574,15 +567,35 @@ export class SystrapThread implements GuestThread {
     this.#commands = 0;
   }
 
+  /** Whether its host thread may stay for another guest thread: one in a trap is in the middle of a signal handler. */
+  get mayIdle(): boolean {
+    return !this.isTrapped && (this.words[SLOT_FLAGS >> 2] & FLAG_GS) === 0;
+  }
+
+  /** The guest thread is over. The host thread waits in the stub for the next one. */
+  idle(): void {
+    this.#commands = 0;
+    if (this.#rseq === null) {
+      this.park();
+      return;
+    }
+    // The host would write to what is somebody else's memory by then.
+    const [address, length, signature] = this.#rseq;
+    this.#rseq = null;
+    this.call(SYS_rseq, false, address, length, RSEQ_FLAG_UNREGISTER, signature);
+    this.#spins = 0;
+    this.words[SLOT_SPIN >> 2] = 0;
+    this.resumeToEnd();
+  }
+
+  /** An idle host thread has come to rest. */
+  get isAtRest(): boolean {
+    const state = Atomics.load(this.#state, SLOT_STATE >> 2);
+    return state === STATE_EVENT || state === STATE_EVENT_ASLEEP || state === STATE_PARK;
+  }
+
   /** The host thread of this slot has ended: the host zeroes the word. */
   get hasEnded(): boolean {
     return this.words[SLOT_TID >> 2] === 0;
   }
-}
-
-/** Makes the XSAVE area at `at` the FPU's initial state. */
-function clearFpu(bytes: Uint8Array, at: number): void {
-  put16(bytes, at, FCW_INITIAL);
-  put32(bytes, at + 24, MXCSR_INITIAL);
-  zero(bytes, at + 512, 64);
 }

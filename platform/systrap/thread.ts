@@ -185,8 +185,7 @@ export class SystrapThread implements GuestThread {
 
   /** The stub continues at `address` instead of RIP, once; 0 = at RIP. */
   setOverride(address: number): void {
-    this.words[LEAVE_OVERRIDE >> 2] = address % TWO_32;
-    this.words[(LEAVE_OVERRIDE >> 2) + 1] = Math.floor(address / TWO_32);
+    this.#put(LEAVE_OVERRIDE >> 2, address);
   }
 
   /** Code bytes around RIP of a trapped call: index 8 is the byte at RIP. */
@@ -232,10 +231,7 @@ export class SystrapThread implements GuestThread {
 
   /** The call came from the trampoline of a site that returns to `rip`: it is as if it had come from the site. */
   setOrigin(rip: number, site: number): void {
-    for (const at of [REGS_WORD + 2 * REG.RIP, REGS_WORD + 2 * REG.RCX, ENTRY_RIP >> 2]) {
-      this.words[at] = rip % TWO_32;
-      this.words[at + 1] = Math.floor(rip / TWO_32);
-    }
+    for (const at of [REGS_WORD + 2 * REG.RIP, REGS_WORD + 2 * REG.RCX, ENTRY_RIP >> 2]) this.#put(at, rip);
     this.words[SLOT_SITE >> 2] = site;
   }
 
@@ -388,7 +384,7 @@ export class SystrapThread implements GuestThread {
   }
 
   #put(word: number, value: number): void {
-    this.words[word] = value % TWO_32;
+    this.words[word] = value | 0;
     this.words[word + 1] = Math.floor(value / TWO_32);
   }
 

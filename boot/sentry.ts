@@ -11,6 +11,7 @@ import { SI_USER, SIGWINCH } from "../kernel/abi/signal.ts";
 import { signalDescriptor } from "../native/terminal.ts";
 import { watchHostFd } from "../kernel/task/host_fds.ts";
 import { onMemoryMeasured, watchMemory } from "../kernel/task/memory_pressure.ts";
+import type { Deadlined } from "../kernel/util/deadline_heap.ts";
 import { runLoop } from "../kernel/task/run_loop.ts";
 import { createPlatform } from "../platform/probe.ts";
 import { copyDescriptor } from "../native/process.ts";
@@ -67,6 +68,7 @@ export function runSentry(): never {
     kernel.log = log;
     if (config.strace) kernel.straceSink = log;
     listenToCli(kernel, host);
+    kernel.deadlines.add(new EndOfStart(host, kernel.clock.monotonic()));
     reportLimits(kernel, host);
     if (config.process.terminal?.isOwn === true) listenToTerminal(kernel, host);
     sendJson(host, ROLE_FDS.control, { kind: "ready" });
@@ -94,6 +96,25 @@ export function runSentry(): never {
     Deno.exit(1);
   }
   Deno.exit(0);
+}
+
+/** The start is over this long after the first program was loaded. */
+const START_NANOS = 500e6;
+
+/** What only the start has needed goes back to the host when it is over. */
+class EndOfStart implements Deadlined {
+  readonly deadline: number;
+  deadlineIndex = -1;
+  readonly #host: NativeHost;
+
+  constructor(host: NativeHost, now: number) {
+    this.#host = host;
+    this.deadline = now + START_NANOS;
+  }
+
+  onDeadline(): void {
+    this.#host.releaseMemory();
+  }
 }
 
 /** Signals come from the CLI; when it hangs up the container goes with it. */

@@ -1,6 +1,16 @@
 // The gofer's server: answers one connection a mount, trusting nobody. Synchronous: receive a frame, do it, answer.
 
-import { EBADF, EEXIST, EINVAL, EIO, ENOENT, EOPNOTSUPP, EPROTO, EROFS } from "../kernel/abi/errno.ts";
+import {
+  EBADF,
+  EEXIST,
+  EINVAL,
+  EIO,
+  ENOENT,
+  EOPNOTSUPP,
+  EPROTO,
+  EROFS,
+  ETIMEDOUT,
+} from "../kernel/abi/errno.ts";
 import {
   O_ACCMODE,
   O_CREAT,
@@ -39,6 +49,8 @@ import {
 } from "./protocol.ts";
 
 const O_CLOEXEC = 0o2000000;
+/** The start is over when nobody has asked for this long. */
+const START_MILLIS = 300;
 const UTIME_OMIT = 0x3ffffffe;
 
 /** One mount to serve: the sentry's connection and the host directory (or file) it may see. */
@@ -74,12 +86,18 @@ export function serveGofer(
   });
   const sockets = Int32Array.from(connections, (connection) => connection.socket);
   let open = connections.length;
+  let isStarting = true;
   for (let last = 0; open > 0;) {
     // With one connection the receive itself waits.
-    const ready = connections.length === 1 ? 0 : host.pollMany(sockets, last);
+    const isAlone = connections.length === 1 && !isStarting;
+    const ready = isAlone ? 0 : host.pollMany(sockets, last, isStarting ? START_MILLIS : -1);
+    if (ready === -ETIMEDOUT) {
+      isStarting = false;
+      host.releaseMemory();
+    }
     if (ready < 0) continue;
     last = ready;
-    if (server.serveOne(connections[ready], connections.length === 1 ? -1 : 0)) continue;
+    if (server.serveOne(connections[ready], isAlone ? -1 : 0)) continue;
     sockets[ready] = -1;
     open--;
   }

@@ -18,7 +18,8 @@ const symbols = {
   tsv_host_memfd: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_host_poll: { parameters: ["i32", "u32", "i32"], result: "i32" },
   tsv_host_open_append: { parameters: ["buffer"], result: "i32" },
-  tsv_host_poll_many: { parameters: ["buffer", "u32", "u32"], result: "i32" },
+  tsv_host_poll_many: { parameters: ["buffer", "u32", "u32", "i32"], result: "i32" },
+  tsv_release_memory: { parameters: [], result: "void" },
   tsv_host_pin: { parameters: ["u32"], result: "i32" },
   tsv_host_ioctl: { parameters: ["i32", "u32", "buffer", "u32"], result: "i32" },
   tsv_host_fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -148,9 +149,16 @@ export class NativeHost implements Host {
   openForAppend(path: string): number {
     return this.#calls.tsv_host_open_append(new TextEncoder().encode(`${path}\0`));
   }
-  /** Sleeps until one of `fds` (-1 = none) has input or hangs up: its index, the first from `from` on, around; or -ERRNO. */
-  pollMany(fds: Int32Array<ArrayBuffer>, from: number): number {
-    return this.#calls.tsv_host_poll_many(fds, fds.length, from);
+  /**
+   * Sleeps until one of `fds` (-1 = none) has input or hangs up: its index, the first from `from` on, around; or -ERRNO,
+   * -ETIMEDOUT after `millis` (-1 = never).
+   */
+  pollMany(fds: Int32Array<ArrayBuffer>, from: number, millis: number): number {
+    return this.#calls.tsv_host_poll_many(fds, fds.length, from, millis);
+  }
+  /** Gives memory back to the host that only the start of this process has needed. */
+  releaseMemory(): void {
+    this.#calls.tsv_release_memory();
   }
   /** Keeps this thread on one CPU. */
   pinToCpu(cpu: number): number {

@@ -98,7 +98,7 @@ const POLL_MAX: usize = 256;
 /// Sleeps until one of `count` descriptors (of which the first POLL_MAX are looked at) has input or hangs up: its index,
 /// the first from `from` on, around.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_host_poll_many(fds: *const i32, count: u32, from: u32) -> i32 {
+pub extern "C" fn tsv_host_poll_many(fds: *const i32, count: u32, from: u32, millis: i32) -> i32 {
     let count = (count as usize).min(POLL_MAX);
     let mut polls = [libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 }; POLL_MAX];
     for n in 0..count {
@@ -106,9 +106,12 @@ pub extern "C" fn tsv_host_poll_many(fds: *const i32, count: u32, from: u32) -> 
         polls[n].fd = unsafe { *fds.add(n) };
     }
     // SAFETY: as many pollfds as told.
-    let ready = unsafe { libc::poll(polls.as_mut_ptr(), count as u64, -1) };
+    let ready = unsafe { libc::poll(polls.as_mut_ptr(), count as u64, millis) };
     if ready < 0 {
         return errno();
+    }
+    if ready == 0 {
+        return -libc::ETIMEDOUT;
     }
     let first = (0..count).map(|n| (from as usize + n) % count).find(|&n| polls[n].revents != 0);
     first.map_or(-libc::EAGAIN, |n| n as i32)

@@ -6,6 +6,7 @@ mod gofer_host;
 mod host;
 #[allow(dead_code)]
 mod attend;
+mod memory;
 mod process;
 mod roles;
 mod image;

@@ -14,11 +14,12 @@ const ROLES: Readonly<Record<string, string>> = {
     `import { runCommandLine } from "${ROOT}boot/cli/main.ts"; Deno.exit(await runCommandLine(Deno.args, "${commit()}"));`,
   sentry: role("sentry", "runSentry"),
   gofer: role("gofer", "runGofer"),
+  syscall_rows: `export { syscallRows } from "${ROOT}boot/syscall_rows.ts";`,
 };
 
 /** What the launcher starts: lines of arguments, and the roles' environment. `{lib}` stands for where dist/lib is by then. */
 const COMMANDS: Readonly<Record<string, readonly string[]>> = {
-  "cli.argv": ["{lib}/deno", ...RUN, "-A", "{lib}/cli.js"],
+  "cli.argv": ["{lib}/deno", ...RUN, "-A", "--v8-flags=--no-lazy", "{lib}/cli.js"],
   "sentry.argv": roleArguments("{lib}/deno", "{lib}/sentry.js", true),
   "gofer.argv": roleArguments("{lib}/deno", "{lib}/gofer.js", true),
   "roles.envp": roleEnvironment("{lib}/libtsvisor_native.so", "{lib}/cache"),
@@ -87,7 +88,7 @@ function role(name: string, run: string): string {
   return `import { startRole } from "${ROOT}boot/code_cache.ts"; import { ${run} } from "${ROOT}boot/${name}.ts"; startRole(${run});`;
 }
 
-/** Bundles one role. What it imports when needed (a command of the command line) becomes a file of its own. */
+/** Bundles one role into one file. What is imported when needed (a command of the command line) is evaluated when needed. */
 async function bundle(directory: string, role: string, text: string): Promise<void> {
   const entry = `${directory}/${role}.ts`;
   Deno.writeTextFileSync(entry, text);
@@ -95,10 +96,9 @@ async function bundle(directory: string, role: string, text: string): Promise<vo
     "--quiet",
     "--config",
     `${ROOT}deno.json`,
-    "--code-splitting",
     "--minify",
-    "--outdir",
-    directory,
+    "--output",
+    `${directory}/${role}.js`,
     entry,
   ];
   const output = await new Deno.Command(Deno.execPath(), {

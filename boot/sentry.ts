@@ -63,7 +63,8 @@ export function runSentry(): never {
     const made = platform;
     shutdown = () => made.shutdown();
     platform.setMarshalling(marshalling);
-    const kernel = loadContainer(config, fds.slice(SENTRY_FIRST_GOFER), host, platform);
+    const goferSockets = fds.slice(SENTRY_FIRST_GOFER);
+    const kernel = loadContainer(config, goferSockets, host, platform);
     stages.reach("kernel and first program are loaded");
     kernel.log = log;
     if (config.strace) kernel.straceSink = log;
@@ -82,6 +83,8 @@ export function runSentry(): never {
         : table,
     );
     stages.reach("init has ended");
+    // Without connections the gofer ends, while we do.
+    for (const fd of goferSockets) host.close(fd);
     kernel.hostConsole?.drain();
     shutdown();
     stages.reach("its processes have ended");

@@ -41,13 +41,16 @@ export async function runAttached(options: Launch, attachment: Attachment): Prom
   const sandbox = launch(options);
   stages.reach("sentry and gofer are told");
   if (terminal !== null) releaseOpened(terminal);
-  const stopListening = passSignalsOn(sandbox, terminal !== null);
+  const launcher = Deno.env.get("TSVISOR_LAUNCHER");
+  // The launcher finds in the pipe what has come until then. In a checkout there is none, and we stay.
+  const diverted = launcher === undefined ? -1 : divertSignals();
+  const stopListening = diverted >= 0 ? () => {} : passSignalsOn(sandbox, terminal !== null);
   try {
     terminal?.caller?.makeRawGuarded();
     await sandbox.ready();
     stages.reach("the container runs");
     attachment.onStart?.(sandbox.sentryPid, sandbox.controlFd);
-    await becomeLauncher(sandbox, options, attachment);
+    if (diverted >= 0) becomeLauncher(launcher!, diverted, sandbox, options, attachment);
     const status = await sandbox.exited();
     stages.reach("sentry and gofer have ended");
     return exitCode(status);
@@ -102,19 +105,14 @@ function passSignalsOn(sandbox: RunningSandbox, hasTerminal: boolean): () => voi
   };
 }
 
-/** Comes back only where there is no launcher, as in a checkout. */
-async function becomeLauncher(
+function becomeLauncher(
+  launcher: string,
+  diverted: number,
   sandbox: RunningSandbox,
   options: Launch,
   { terminal, record, flags }: Attachment,
-): Promise<void> {
-  const launcher = Deno.env.get("TSVISOR_LAUNCHER");
-  if (launcher === undefined) return;
-  const diverted = divertSignals();
-  if (diverted < 0) return;
+): never {
   logStages(options);
-  // Signals that the runtime has taken before come to their listeners within a turn of its loop.
-  for (let turns = 0; turns < 2; turns++) await new Promise((resolve) => setTimeout(resolve, 0));
   const guard = terminal?.caller?.guard ?? null;
   const numbers = [
     sandbox.controlFd,

@@ -48,8 +48,7 @@ extern "C" fn on_signal(signal: i32) {
     }
 }
 
-/// From now on signals that are passed on go into a pipe, whichever thread they come to: its reading end, or -errno. The
-/// runtime has then to turn its event loop, for those that it has taken before.
+/// From now on signals that are passed on go into a pipe, whichever thread they come to: its reading end, or -errno.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_divert_signals() -> i32 {
     let mut pipe = [0i32; 2];

@@ -29,6 +29,7 @@ import {
   UtsNamespace,
 } from "../kernel/task/namespaces.ts";
 import { newRlimits, RLIMIT_NAMES, type Rlimits } from "../kernel/task/rlimits.ts";
+import { watchHostFd } from "../kernel/task/host_fds.ts";
 import type { Task } from "../kernel/task/task.ts";
 import { HostConsole } from "../kernel/tty/host_console.ts";
 import { setTerminal } from "../kernel/tty/job_control.ts";
@@ -52,6 +53,7 @@ import { StartError } from "./messages.ts";
 import { addMounts, mountPoint } from "./mounts.ts";
 import type { ProcessConfig, SentryConfig, TerminalConfig } from "./sentry_config.ts";
 
+const POLLRDHUP = 0x2000;
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** The kernel of `config` with its init task ready to run; `goferSockets` are its connections. Throws StartError with one sentence for the user. */
@@ -115,9 +117,12 @@ function connectGofers(
   return config.gofers.map((gofer, i) => {
     const client = new GoferClient(host, sockets[i], kernel.platform.ownCpu);
     client.onLost = (reason) => {
-      kernel.notice(reason);
+      // All of its connections end with the gofer.
+      if (kernel.exitStatus < 0) kernel.notice(reason);
       kernel.exitStatus = 128 << 8;
     };
+    // A container that asks for no files would not notice.
+    watchHostFd(kernel, sockets[i], POLLRDHUP, () => client.hangUp());
     return new GoferFilesystem(client, host, gofer.isReadOnly, gofer.isExclusive);
   });
 }

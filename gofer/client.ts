@@ -51,6 +51,11 @@ export class GoferClient {
     return result;
   }
 
+  /** The host says that the other end has closed. */
+  hangUp(): void {
+    if (!this.#isLost) this.#lose("its connection has ended");
+  }
+
   #lose(reason: string): number {
     this.#isLost = true;
     this.onLost(`The gofer is gone: ${reason}`);

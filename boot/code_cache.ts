@@ -17,12 +17,25 @@ export function warmArguments(directory: string): readonly string[] {
 }
 
 /** Once a sandbox runs: the code of its roles is there next time. */
-export function rememberCompiled(directory: string): void {
+export async function rememberCompiled(directory: string): Promise<void> {
   if (isWarm(directory)) return;
   try {
+    await foldLogs();
     Deno.writeTextFileSync(marker(), directory);
   } catch {
     // A place we may not write to: every start is a first one.
+  }
+}
+
+/** Deno leaves what it stores in the write-ahead logs of its databases, and each start reads these from end to end: 3 ms. */
+async function foldLogs(): Promise<void> {
+  const { DatabaseSync } = await import("node:sqlite");
+  const directory = Deno.env.get("DENO_DIR") ?? "/nonexistent";
+  for (const { name } of Deno.readDirSync(directory)) {
+    if (!name.endsWith("-wal")) continue;
+    const database = new DatabaseSync(`${directory}/${name.slice(0, -"-wal".length)}`);
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    database.close();
   }
 }
 

@@ -66,7 +66,7 @@ export class RunningSandbox {
   async ready(): Promise<void> {
     const message = await this.#next();
     if (message?.kind === "ready") {
-      if (IS_BUNDLED) rememberCompiled(DIRECTORY);
+      if (IS_BUNDLED) await rememberCompiled(DIRECTORY);
       return;
     }
     this.kill();

@@ -48,7 +48,7 @@ import { Path } from "../kernel/vfs/path.ts";
 import { openPath } from "../kernel/vfs/open.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import type { Host, Platform } from "../platform/platform.ts";
-import * as CAPABILITY from "../kernel/abi/task.ts";
+import { CAPABILITY_NAMES } from "../kernel/abi/task.ts";
 import { StartError } from "./messages.ts";
 import { addMounts, mountPoint } from "./mounts.ts";
 import type { ProcessConfig, SentryConfig, TerminalConfig } from "./sentry_config.ts";
@@ -181,12 +181,9 @@ function credentialsOf(process: ProcessConfig): Credentials {
 }
 
 function capabilitySet(names: readonly string[]): CapabilitySet {
-  const numbers = CAPABILITY as unknown as Record<string, number>;
   return CapabilitySet.of(names.map((name) => {
-    const number = numbers[name];
-    if (!name.startsWith("CAP_") || number === undefined) {
-      throw new StartError(`Unknown capability ${name}`, 128);
-    }
+    const number = CAPABILITY_NAMES.indexOf(name);
+    if (number < 0) throw new StartError(`Unknown capability ${name}`, 128);
     return number;
   }));
 }

@@ -24,7 +24,9 @@ export function roleArguments(deno: string, entry: string, isBundled: boolean): 
     "--allow-ffi",
     "--allow-env=TSVISOR_NATIVE",
     // Compiled whole where the code is kept: then no function is compiled while a guest waits.
-    `--v8-flags=--single-threaded-gc,--max-heap-size=2048${isBundled ? ",--no-lazy" : ""}`,
+    `--v8-flags=--single-threaded-gc,--max-heap-size=2048,--min-semi-space-size=2${
+      isBundled ? ",--no-lazy" : ""
+    }`,
     entry,
   ];
 }

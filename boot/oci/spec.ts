@@ -1,6 +1,6 @@
 // The OCI bundle's config.json (runtime-spec 1.2): its schema, and reading it with one clear line for what is wrong.
 
-import * as CAPABILITY from "../../kernel/abi/task.ts";
+import { CAPABILITY_NAMES } from "../../kernel/abi/task.ts";
 import { RLIMIT_NAMES } from "../../kernel/task/rlimits.ts";
 import * as z from "../schema.ts";
 
@@ -128,8 +128,9 @@ const CAPABILITY_SETS = ["bounding", "effective", "inheritable", "permitted", "a
 function problemOf({ process, linux }: OciConfig): string | null {
   for (const set of CAPABILITY_SETS) {
     for (const [i, name] of (process.capabilities?.[set] ?? []).entries()) {
-      const isKnown = /^CAP_[A-Z_]+$/.test(name) && name in CAPABILITY;
-      if (!isKnown) return `process.capabilities.${set}[${i}]: unknown capability "${name}"`;
+      if (!CAPABILITY_NAMES.includes(name)) {
+        return `process.capabilities.${set}[${i}]: unknown capability "${name}"`;
+      }
     }
   }
   const limited = new Set<string>();

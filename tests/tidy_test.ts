@@ -74,6 +74,8 @@ const CROSSINGS: Readonly<Record<string, string>> = {
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "boot/cli/flags.ts": ["arg"],
   "boot/schema.ts": ["zod/mini", "zod/v4/locales/en.js"],
+  // Part of Deno.
+  "boot/code_cache.ts": ["node:sqlite"],
 };
 
 /** Where `Deno.` may stand: whoever touches the host. The kernel, the platforms and the network stack do not. */

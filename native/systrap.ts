@@ -10,7 +10,7 @@ const symbols = {
   tsv_systrap_control: { parameters: [], result: "pointer" },
   tsv_systrap_common: { parameters: [], result: "pointer" },
   tsv_systrap_arena: { parameters: ["u32"], result: "i32" },
-  tsv_systrap_arena_clear: { parameters: ["u32"], result: "i32" },
+  tsv_systrap_arena_renew: { parameters: ["u32"], result: "i32" },
   tsv_systrap_socketpair: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_systrap_send: { parameters: ["i32", "i32", "i32"], result: "i32" },
   tsv_systrap_close: { parameters: ["i32"], result: "i32" },

@@ -151,6 +151,28 @@ impl Sentry {
         }
     }
 
+    /// A new memfd, mapped where arena `index` has its place in the region; its descriptor or -errno.
+    fn map_arena(&self, index: u32) -> i32 {
+        // SAFETY: the place lies in the reserved region and is this arena's alone.
+        unsafe {
+            let fd = libc::memfd_create(c"tsvisor-slots".as_ptr(), libc::MFD_CLOEXEC);
+            if fd < 0 {
+                return errno();
+            }
+            let at = self.region.add(index as usize * ARENA_BYTES as usize) as *mut c_void;
+            let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+            let prot = libc::PROT_READ | libc::PROT_WRITE;
+            if libc::ftruncate(fd, ARENA_BYTES as i64) < 0
+                || libc::mmap(at, ARENA_BYTES as usize, prot, flags, fd, 0) == libc::MAP_FAILED
+            {
+                let error = errno();
+                libc::close(fd);
+                return error;
+            }
+            fd
+        }
+    }
+
     fn put(&self, word: usize, value: u32) {
         // SAFETY: `word` < C_WORDS by construction of the callers.
         unsafe { self.control.add(word).write_volatile(value) }
@@ -344,36 +366,26 @@ pub extern "C" fn tsv_systrap_arena(index: u32) -> i32 {
     if index as usize != sentry.arena_fds.len() || index as usize >= ARENAS_MAX {
         return -libc::ENOSPC;
     }
-    // SAFETY: the memfd is mapped into the reserved region at this arena's place, which nothing else uses.
-    unsafe {
-        let fd = libc::memfd_create(c"tsvisor-slots".as_ptr(), libc::MFD_CLOEXEC);
-        if fd < 0 {
-            return errno();
-        }
-        if libc::ftruncate(fd, ARENA_BYTES as i64) < 0 {
-            let error = errno();
-            libc::close(fd);
-            return error;
-        }
-        let at = sentry.region.add(index as usize * ARENA_BYTES as usize) as *mut c_void;
-        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
-        if libc::mmap(at, ARENA_BYTES as usize, libc::PROT_READ | libc::PROT_WRITE, flags, fd, 0) == libc::MAP_FAILED {
-            let error = errno();
-            libc::close(fd);
-            return error;
-        }
-        sentry.arena_fds.push(fd);
+    let fd = sentry.map_arena(index);
+    if fd < 0 {
+        return fd;
     }
+    sentry.arena_fds.push(fd);
     0
 }
 
-/// Gives the memory of arena `index` back to the host and zeroes it: its process is gone.
+/// Puts fresh memory in the place of arena `index`, whose process is gone; 0 or -errno. The old memory is never used
+/// again: a guest may have mapped it in a process that we do not know of, and would meet the next one's registers there.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_arena_clear(index: u32) -> i32 {
-    let Some(&fd) = sentry().arena_fds.get(index as usize) else { return -libc::EINVAL };
-    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-    // SAFETY: punches a hole in a memfd of ours.
-    if unsafe { libc::fallocate(fd, mode, 0, ARENA_BYTES as i64) } < 0 { errno() } else { 0 }
+pub extern "C" fn tsv_systrap_arena_renew(index: u32) -> i32 {
+    let sentry = sentry();
+    let Some(&old) = sentry.arena_fds.get(index as usize) else { return -libc::EINVAL };
+    let fd = sentry.map_arena(index);
+    if fd < 0 {
+        return fd;
+    }
+    sentry.arena_fds[index as usize] = fd;
+    tsv_systrap_close(old)
 }
 
 /// A connected pair of stream sockets into `pair`; the sentry's end is watched for hang-up under `cookie`.

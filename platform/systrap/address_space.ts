@@ -75,6 +75,8 @@ const EXCHANGE_TRIES_MAX = 32;
 
 /** Host threads of a process that are kept for guest threads to come. */
 const IDLE_THREADS_MAX = 8;
+/** PID_MAX_LIMIT of Linux. */
+const HOST_IDS_MAX = 1 << 22;
 
 /** The 16 bytes around a word that is exchanged. */
 const line = new Uint8Array(16);
@@ -423,7 +425,12 @@ export class SystrapAddressSpace implements AddressSpace {
       this.#ended.push(thread);
       return result === -ENOMEM ? result : -EAGAIN;
     }
-    thread.tid = by.result(clone);
+    const tid = by.result(clone);
+    if (!isHostId(tid)) {
+      this.fail(`thread ${tid}`);
+      return -EAGAIN;
+    }
+    thread.tid = tid;
     return thread;
   }
 
@@ -460,11 +467,10 @@ export class SystrapAddressSpace implements AddressSpace {
     by.call(SYS_close, false, RECEIVED_FD + 1);
     const ran = by.run();
     const pid = ran < 0 ? ran : by.result(fork);
-    if (pid <= 0) {
+    if (pid < 0 || !platform.adopt(space, pid)) {
       platform.discard(space);
       return pid === -ENOMEM ? pid : -EAGAIN;
     }
-    space.pid = pid;
     thread.tid = pid;
     return thread;
   }
@@ -504,6 +510,11 @@ export class SystrapAddressSpace implements AddressSpace {
     this.platform.reportDead(this, reason);
     for (const thread of this.threads) thread.event = EVENT.DEAD;
   }
+}
+
+/** Whether a number that a stub gave can be that of a host process or thread other than the first of a namespace. */
+export function isHostId(id: number): boolean {
+  return id > 1 && id <= HOST_IDS_MAX;
 }
 
 export const STUB_DIED = -EIO;

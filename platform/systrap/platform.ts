@@ -18,7 +18,7 @@ import {
   STUB_TEXT,
   STUB_TRAMPOLINE,
 } from "../slot.ts";
-import { SystrapAddressSpace } from "./address_space.ts";
+import { isHostId, SystrapAddressSpace } from "./address_space.ts";
 import { Images } from "./images.ts";
 import { PLACE, Placement } from "./placement.ts";
 import { SystrapThread } from "./thread.ts";
@@ -86,6 +86,8 @@ export class SystrapPlatform implements Platform {
 
   readonly #threads: (SystrapThread | null)[] = [];
   readonly #spaces: (SystrapAddressSpace | null)[] = [];
+  /** Host processes of address spaces, until they are reaped. */
+  readonly #pids = new Set<number>();
   /** Arenas whose process is reaped, to be used again. */
   readonly #freeArenas: number[] = [];
   /** Given up, all threads stopped: to be killed when there is time. */
@@ -160,6 +162,7 @@ export class SystrapPlatform implements Platform {
     calls.tsv_systrap_close(this.#pair[1]);
     if (pid < 0) throw new Error(`Cannot start the first stub: errno ${-pid}`);
     space.pid = pid;
+    this.#pids.add(pid);
     thread.tid = pid;
     return thread;
   }
@@ -219,6 +222,18 @@ export class SystrapPlatform implements Platform {
     return 0;
   }
 
+  /**
+   * Takes over host process `pid`, which a stub says it has forked. Its word may be a guest's that writes into the slot:
+   * only a living child of ours that nobody has is one. Any other's memory would be read and written for the guest.
+   */
+  adopt(space: SystrapAddressSpace, pid: number): boolean {
+    if (!isHostId(pid) || this.#pids.has(pid)) return false;
+    if (this.memory.calls.tsv_systrap_reap(pid) !== 0) return false;
+    this.#pids.add(pid);
+    space.pid = pid;
+    return true;
+  }
+
   /** The thread object of a slot; objects and their views are reused with the slot. */
   threadOf(space: SystrapAddressSpace, slot: number, index: number): SystrapThread {
     let thread = this.#threads[slot] ?? null;
@@ -270,8 +285,8 @@ export class SystrapPlatform implements Platform {
       if (space.pid > 0 && calls.tsv_systrap_reap(space.pid) === 0) continue;
       this.#dying[i] = this.#dying[this.#dying.length - 1];
       this.#dying.pop();
-      calls.tsv_systrap_arena_clear(space.arena);
-      this.#freeArenas.push(space.arena);
+      this.#pids.delete(space.pid);
+      if (calls.tsv_systrap_arena_renew(space.arena) === 0) this.#freeArenas.push(space.arena);
     }
     return this.#dying.length < before;
   }

@@ -33,6 +33,10 @@
 #define DIRECT_WRITE_FD 5
 #define DIRECT_WINDOWS 0x7fee00000000ul
 #define DIRECT_WINDOW_BYTES 0x400000ul
+#define COMMANDS 0x4c0ul
+#define COMMAND_BYTES 64
+// Where a host process has its own mappings, and no guest.
+#define ATTRACTIVE ((void *)0x7fd000000000ul)
 
 static sigjmp_buf back;
 static volatile long result_of_stub;
@@ -246,6 +250,42 @@ static void slot_raced(void) {
     if (at != MAP_FAILED) munmap(at, 8192);
   }
 }
+// The results of commands, as the sentry reads them, are of another thread's making.
+static volatile long forged_result;
+static void *forge_results(void *slot) {
+  for (;;) {
+    for (int i = 0; i < 6; i++) *(volatile long *)((char *)slot + COMMANDS + i * COMMAND_BYTES + 8) = forged_result;
+  }
+  return NULL;
+}
+static void forged_children(void) {
+  unsigned long slot = own_slot();
+  if (slot == 0) return;  // ptrace knows no slots
+  static const long others[] = {-1, 0, 1, 0xffffffff, 0x100000001, 1l << 40, 1l << 53, (long)0x8000000000000000ul, -0x70000000l};
+  pthread_t thread;
+  forged_result = 2;
+  pthread_create(&thread, NULL, forge_results, (void *)slot);
+  for (int i = 0; i < 120; i++) {
+    forged_result = i < 9 ? others[i] : i - 7;
+    pid_t child = fork();
+    // What it writes comes from its own memory, if from any.
+    if (child == 0) _exit(write(open("/dev/null", O_WRONLY), ATTRACTIVE, 100000) & 0);
+    for (int n = 0; n < 20 && child > 0 && waitpid(child, NULL, WNOHANG) == 0; n++) usleep(500);
+    if (child > 0) kill(child, SIGKILL);
+  }
+}
+static void forged_threads(void) {
+  unsigned long slot = own_slot();
+  if (slot == 0) return;
+  static const long others[] = {-1, 0, 1, 0xffffffff, 0x100000001, 1l << 40, 1l << 53, (long)0x8000000000000000ul, -0x70000000l};
+  pthread_t forger, thread;
+  forged_result = 2;
+  pthread_create(&forger, NULL, forge_results, (void *)slot);
+  for (int i = 0; i < 60; i++) {
+    forged_result = i < 9 ? others[i] : i;
+    if (pthread_create(&thread, NULL, (void *(*)(void *))pause, NULL) == 0) pthread_kill(thread, SIGURG);
+  }
+}
 static void false_event(void) {
   // Claims to stand in a call and runs on for ever.
   volatile uint32_t *slot = (volatile uint32_t *)own_slot();
@@ -319,6 +359,8 @@ static const struct {
     {"rogue_processes", rogue_processes},
     {"slot_whole", slot_whole},
     {"slot_raced", slot_raced},
+    {"forged_children", forged_children},
+    {"forged_threads", forged_threads},
     {"false_event", false_event},
     {"own_calls_on_stub", own_calls_on_stub},
     {"text_gone", text_gone},

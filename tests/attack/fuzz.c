@@ -354,7 +354,11 @@ static long choose(const struct call *call, int n, const long *args) {
     case K_size: return a_size();
     case K_fd: return a_fd();
     case K_dirfd: return one_in(3) ? a_fd() : AT_FDCWD;
-    case K_pid: return a_pid();
+    case K_pid: {
+      // Not the parent: `do` lets signals end its first process.
+      int pid = a_pid();
+      return pid == 1 && (strstr(call->name, "kill") || strstr(call->name, "sigqueue") || CALL("pidfd_open")) ? getpid() : pid;
+    }
     case K_uid: case K_gid: return an_id();
     case K_mode: return one_in(4) ? an_int() : below(010000) | (one_in(3) ? below(16) << 12 : 0);
     case K_signal: return one_in(3) ? an_int() : one_in(3) ? below(66) : SIGURG;

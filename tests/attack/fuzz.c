@@ -1,7 +1,7 @@
 // Random calls with random and boundary arguments, from a seed: what syzkaller is to Linux, small. The table of calls is
 // made from the kernel's own (fuzz_table.ts), as fuzz_calls.h.
 //
-//   fuzz SEED PROGRAMS SECONDS [show]
+//   fuzz SEED PROGRAMS SECONDS [show | trace]
 //
 // A program is a process with two threads that share a pool of descriptors of every kind, a room of memory and a working
 // directory; it ends by itself, or is killed. As the sandbox's init we outlive what programs do to everybody. After each,
@@ -85,6 +85,7 @@ struct shown {
 static struct {
   unsigned count;
   struct shown calls[SHOWN];
+  int wants_trace, trace_fd;  // calls are told before they are made
   int is_lost;    // it had no place to run in: an earlier one has taken /tmp away
   long long bad;  // number << 32 | result, of a result that no call may have
 } *shared;
@@ -293,6 +294,15 @@ static void fill(const char *call, const char *name, long at, int bytes) {
   else if (IS("list")) i[0] = 0;
 }
 
+static const char *name_of(int number) {
+  for (int i = 0; i < COUNT(calls); i++) if (calls[i].number == number) return calls[i].name;
+  return "?";
+}
+
+static void show_one(int fd, const struct shown *s) {
+  dprintf(fd, "    %d %s(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx) = %ld %.40s\n", s->thread, name_of(s->number), s->args[0], s->args[1], s->args[2], s->args[3], s->args[4], s->args[5], s->result, s->path);
+}
+
 // --- one call ------------------------------------------------------------------------------------------------------------
 
 static const long ioctls[] = {0x5401, 0x5402, 0x5403, 0x5404, 0x5405, 0x5406, 0x5409, 0x540a, 0x540b, 0x540c, 0x540d, 0x540e, 0x540f, 0x5410, 0x5411, 0x5412, 0x5413, 0x5414, 0x541b, 0x5421,
@@ -420,6 +430,7 @@ static void one_call(int number) {
       memcpy(shown->path, (void *)args[n], sizeof shown->path - 1);
     }
   }
+  if (shared->wants_trace) show_one(shared->trace_fd, shown);
   int self = getpid();
   long result = raw(call->number, args);
   shown->result = result;
@@ -556,18 +567,11 @@ static double now(void) {
   return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-static const char *name_of(int number) {
-  for (int i = 0; i < COUNT(calls); i++) if (calls[i].number == number) return calls[i].name;
-  return "?";
-}
-
 static void show(void) {
   unsigned from = shared->count > SHOWN ? shared->count - SHOWN : 0;
   for (unsigned i = from; i < shared->count; i++) {
-    struct shown *s = &shared->calls[i % SHOWN];
-    printf("    %d %s(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx) = %ld %.40s\n", s->thread, name_of(s->number), s->args[0], s->args[1], s->args[2], s->args[3], s->args[4], s->args[5], s->result, s->path);
+    show_one(1, &shared->calls[i % SHOWN]);
   }
-  fflush(stdout);
 }
 
 static void collect(const char *path, int depth) {
@@ -586,7 +590,7 @@ static void collect(const char *path, int depth) {
 }
 
 static void wrong(uint64_t seed, const char *what) {
-  printf("  program %lu: %s; last call %s\n", seed, what, name_of(shared->calls[(shared->count - 1) % SHOWN].number));
+  dprintf(1, "  program %lu: %s; last call %s\n", seed, what, name_of(shared->calls[(shared->count - 1) % SHOWN].number));
   show();
 }
 
@@ -643,7 +647,7 @@ int main(int argc, char **argv) {
   uint64_t seed = strtoull(argv[1], NULL, 10);
   int programs = atoi(argv[2]);
   double end = now() + atof(argv[3]);
-  int wants_show = argc > 4;
+  int wants_show = argc > 4 && strcmp(argv[4], "show") == 0, wants_trace = argc > 4 && !wants_show;
   if (getpid() != 1) return puts("Not init: what programs do would reach others"), 1;
   handle_all(SIG_IGN);
   shared = mmap(NULL, (sizeof *shared + 4095) & ~4095, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -651,6 +655,8 @@ int main(int argc, char **argv) {
   collect("/proc", 2);
   collect("/sys", 2);
   collect("/proc/self", 1);
+  shared->wants_trace = wants_trace;
+  shared->trace_fd = fcntl(1, F_DUPFD_CLOEXEC, 301);
   int done = 0;
   char name[64];
   for (; done < programs && now() < end && !shared->is_lost; done++, seed++) {
@@ -681,7 +687,7 @@ int main(int argc, char **argv) {
     if (shared->bad != 0) printf("  program %lu: %s answered %d\n", seed, name_of(shared->bad >> 32), (int)shared->bad), fflush(stdout);
     const char *ill = illness();
     if (ill != NULL) return wrong(seed, ill), 1;
-    if (wants_show) printf("program %lu, stalled %.0f ms\n", seed, stall * 1e3), show();
+    if (wants_show) dprintf(1, "program %lu, stalled %.0f ms\n", seed, stall * 1e3), show();
   }
   printf("%d programs\ndone\n", done);
   return 0;

@@ -47,7 +47,19 @@ class Place {
   descriptorId = 0;
   windowId = 0;
   windowOffset = 0;
+  /** Transfers of other files, or of other parts, that go by views before one takes the place. */
+  credit = 0;
+
+  /** Another wants the place: whether it may have it. Two that take turns must not throw each other out each time. */
+  yields(): boolean {
+    if (this.credit === 0) return true;
+    this.credit--;
+    return false;
+  }
 }
+
+/** Credit after each use. */
+const CREDIT = 4;
 
 export class DirectFiles {
   readonly #socket: number;
@@ -95,6 +107,7 @@ export class DirectFiles {
     const isWrite = direction === DIRECT_WRITE;
     const fd = isWrite ? DIRECT_WRITE_FD : DIRECT_READ_FD;
     if (place.descriptorId !== file.id) {
+      if (!place.yields()) return NOT_MOVED;
       place.descriptorId = 0;
       if (!this.#send(by, file)) return NOT_MOVED;
       by.call(SYS_dup2, true, RECEIVED_FD, fd);
@@ -102,6 +115,7 @@ export class DirectFiles {
       if (by.run() < 0) return NOT_MOVED;
       place.descriptorId = file.id;
     }
+    place.credit = CREDIT;
     const n = by.callNow(isWrite ? SYS_pwrite64 : SYS_pread64, fd, address, count, offset);
     // The result is the guest's to forge.
     return n <= count ? n : NOT_MOVED;
@@ -120,6 +134,8 @@ export class DirectFiles {
     const window = DIRECT_WINDOWS + direction * DIRECT_WINDOW_BYTES;
     const from = offset - offset % DIRECT_WINDOW_BYTES;
     if (place.windowId !== file.id || place.windowOffset !== from) {
+      const isNext = place.windowId === file.id && from === place.windowOffset + DIRECT_WINDOW_BYTES;
+      if (!isNext && !place.yields()) return NOT_MOVED;
       place.windowId = 0;
       if (!this.#send(by, file)) return NOT_MOVED;
       const isWrite = direction === DIRECT_WRITE;
@@ -132,6 +148,7 @@ export class DirectFiles {
       place.windowId = file.id;
       place.windowOffset = from;
     }
+    place.credit = CREDIT;
     const at = window + offset - from;
     if (count > from + DIRECT_WINDOW_BYTES - offset) count = from + DIRECT_WINDOW_BYTES - offset;
     const copy = direction === DIRECT_WRITE
@@ -180,6 +197,6 @@ export class DirectFiles {
     if (place.windowId !== 0) {
       by.call(SYS_munmap, false, DIRECT_WINDOWS + direction * DIRECT_WINDOW_BYTES, DIRECT_WINDOW_BYTES);
     }
-    place.descriptorId = place.windowId = 0;
+    place.descriptorId = place.windowId = place.credit = 0;
   }
 }

@@ -194,6 +194,17 @@ static void copies(void) {
   CALL("rewritten from an odd place", pwrite(fd, out + 7, SIZE - 100, 13));
   CALL("read back", pread(fd, in, SIZE - 100, 13));
   say("back", "%d", memcmp(in, out + 7, SIZE - 100) == 0);
+  // Turns between files, and between far ends of one.
+  int first = hot("first", 2, 20), second = hot("second", 2, 21), right = 0;
+  for (int i = 0; i < 40; i++) {
+    right += pread(first, in, PIECE, PIECE) == PIECE && is_pattern(in, PIECE, PIECE, 20);
+    right += pread(second, in, PIECE, PIECE) == PIECE && is_pattern(in, PIECE, PIECE, 21);
+    right += pread(fd, in, PIECE, i % 2 * (5 << 20)) == PIECE && memcmp(in + 13, out + 7 + i % 2 * (5 << 20), PIECE - 13) == 0;
+    right += pwrite(first, in, 0, 0) == 0 && pwrite(i % 3 ? first : second, in, PIECE, 0) == PIECE;
+  }
+  say("in turns", "%d", right);
+  close(first);
+  close(second);
   struct iovec vector[2] = {{in, PIECE}, {in + 2 * PIECE, PIECE}};
   CALL("in two", preadv(fd, vector, 2, 13));
   say("both", "%d", memcmp(in, out + 7, PIECE) == 0 && memcmp(in + 2 * PIECE, out + 7 + PIECE, PIECE) == 0);

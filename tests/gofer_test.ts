@@ -135,6 +135,18 @@ Deno.test("a new file costs one request, and so does its end", () => {
   deepEqual(host.take(), []);
 });
 
+Deno.test("a large file that was deleted is given back to the host at once", () => {
+  using m = new Mounted();
+  const { host, t } = m;
+  const file = m.open("/host/large", O_RDWR | O_CREAT);
+  equal(file.truncate(2 ** 20), 0);
+  host.take();
+  equal(removeFile(t.task, AT_FDCWD, "/host/large"), 0);
+  deepEqual(host.take(), ["UNLINK"]);
+  file.drop();
+  deepEqual(host.take(), ["CLOSE"]);
+});
+
 Deno.test("O_CREAT opens what is there, follows links, and O_EXCL refuses", () => {
   using m = new Mounted();
   const { host, t } = m;

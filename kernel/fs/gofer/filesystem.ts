@@ -89,16 +89,26 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     return inode;
   }
 
-  /** Closes a node on the server, together with others. */
+  /** A node that is not needed any more. It is closed together with others, later: an answer may be being read. */
   closeNode(node: number): void {
     this.#toClose.push(node);
-    if (this.#toClose.length < CLOSE_COUNT_MAX) return;
+  }
+
+  /** Between requests: closes what closeNode() has collected, once that is enough. */
+  closeNodes(): void {
+    if (this.#toClose.length >= CLOSE_COUNT_MAX) this.closeNodesNow();
+  }
+
+  /** The host gives back what was deleted only then. */
+  closeNodesNow(): void {
     const request = this.client.request;
-    request.start(REQUEST.CLOSE);
-    request.u16(this.#toClose.length);
-    for (const closing of this.#toClose) request.u32(closing);
-    this.#toClose.length = 0;
-    this.client.call();
+    while (this.#toClose.length > 0) {
+      const closing = this.#toClose.splice(0, CLOSE_COUNT_MAX);
+      request.start(REQUEST.CLOSE);
+      request.u16(closing.length);
+      for (const node of closing) request.u32(node);
+      if (this.client.call() < 0) return;
+    }
   }
 
   /** `inode` has a descriptor nobody uses now; the oldest such are closed. */

@@ -48,6 +48,9 @@ import { KnownNames } from "./names.ts";
 /** Mask of SET_ATTRIBUTES bits that the protocol knows; ctime follows by itself on the host. */
 const SETTABLE = SET_MODE | SET_UID | SET_GID | SET_SIZE | SET_ATIME | SET_MTIME;
 
+/** A deleted file of this size is given back to the host's disk at once, a smaller one together with others. */
+const DELETED_BYTES_MAX = 1 << 20;
+
 /** The struct stat that is being read. */
 const status = new Uint8Array(STAT_BYTES);
 const statusWords = new Uint32Array(status.buffer);
@@ -162,6 +165,8 @@ export class GoferInode extends Inode {
     this.closeFds();
     if (this.#node >= 0) this.fs.closeNode(this.#node);
     this.#node = -1;
+    if (this.nlink === 0 && this.size >= DELETED_BYTES_MAX) this.fs.closeNodesNow();
+    else this.fs.closeNodes();
     this.#names.forget();
     if (this.fs.inodes.get(this.key) === this) this.fs.inodes.delete(this.key);
   }

@@ -88,7 +88,7 @@ export class RecordListing implements Listing {
         this.#index++;
       }
     }
-    return this.#index;
+    return Math.max(from, this.#index);
   }
 }
 

@@ -44,6 +44,7 @@ import { i64, put64, u16, u32 } from "../abi/struct.ts";
 import { RLIMIT_NOFILE } from "../abi/task.ts";
 import { TMPFS_TYPE } from "../fs/tmpfs.ts";
 import { TEST_BLOCKED, VfsTask } from "../../tests/support/vfs_task.ts";
+import { DIRECT_READ, type DirectFile, NOT_MOVED } from "../../platform/platform.ts";
 import { denyWriteAccess } from "../vfs/write_access.ts";
 import { FAMILIES } from "./families.ts";
 import type { SyscallHandler } from "./table.ts";
@@ -86,6 +87,41 @@ Deno.test("fallocate of much lets others have their turns, and is ended by a sig
   equal(sys("fallocate", fd, 0, 0, 1024 * MIB), TEST_BLOCKED);
   sys("close", fd);
   equal(t.goOn(), -EBADF);
+});
+
+Deno.test("what a thread moves by itself may be a part: the rest goes by views, and nothing is short", () => {
+  const { t, sys } = guest();
+  const fd = sys("open", "/f", O_CREAT | O_RDWR, 0o644);
+  const content = Uint8Array.from({ length: 40_000 }, (_, i) => i * 7 & 0xff);
+  t.bytes.bytes.set(content, OUT);
+  equal(sys("pwrite64", fd, OUT, content.length, 0), content.length);
+  let moved = 0;
+  const host = (fd: number) => t.host.files.get(fd)!.bytes;
+  // Every second time, 5000 bytes.
+  const move = (
+    _: unknown,
+    direction: number,
+    file: DirectFile,
+    address: number,
+    _length: number,
+    offset: number,
+  ) => {
+    if (moved++ % 2 === 1) return NOT_MOVED;
+    const file_ = host(file.hostFd()), memory = t.bytes.bytes;
+    if (direction === DIRECT_READ) memory.set(file_.subarray(offset, offset + 5000), address);
+    else file_.set(memory.subarray(address, address + 5000), offset);
+    return 5000;
+  };
+  Object.assign(t, { thread: { addressSpace: { move } } });
+  for (let i = 0; i < 8; i++) {
+    t.bytes.bytes.fill(0, OUT, OUT + content.length);
+    equal(sys("pread64", fd, OUT, content.length + 9000, 0), content.length);
+    deepEqual(t.bytes.bytes.slice(OUT, OUT + content.length), content);
+    content.reverse();
+    t.bytes.bytes.set(content, OUT);
+    equal(sys("pwrite64", fd, OUT, content.length, 0), content.length);
+  }
+  equal(moved > 8, true);
 });
 
 Deno.test("write, lseek and read share the position of the open file description", () => {

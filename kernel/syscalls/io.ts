@@ -167,7 +167,8 @@ export function readInto(task: Task, file: File, address: number, count: number,
     }
     const place = isSeekable ? (offset < 0 ? file.position : offset + done) : -1;
     let n = length < DIRECT_BYTES_MIN ? NOT_MOVED : file.readDirectly(task, address + done, length, place);
-    if (n === NOT_MOVED) {
+    const isMoved = n !== NOT_MOVED;
+    if (!isMoved) {
       const at = memory.outView(address + done, length);
       if (at < 0) return done > 0 ? done : at;
       n = file.read(task, memory.view, at, length, place);
@@ -184,8 +185,8 @@ export function readInto(task: Task, file: File, address: number, count: number,
     }
     done += n;
     if (isSeekable && offset < 0) file.position += n;
-    // A pipe or socket gives what it has; only a file is read on.
-    if (n < length || done === count || !isSeekable) break;
+    // A pipe or socket gives what it has; only a file is read on. What was moved may be less than there is.
+    if (done === count || !isSeekable || (n < length && !isMoved)) break;
   }
   notifyPath(file.path, IN_ACCESS);
   task.threadGroup.bytesRead += done;

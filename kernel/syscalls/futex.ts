@@ -33,9 +33,9 @@ import {
   WAITV_BYTES,
 } from "../task/futex.ts";
 import { ROBUST_HEAD_BYTES } from "../task/futex_exit.ts";
+import { futexRequeuePi, futexWaitRequeuePi } from "../task/futex_requeue_pi.ts";
 import { futexLockPi, futexUnlockPi } from "../task/futex_pi.ts";
 import type { Task } from "../task/task.ts";
-import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
 import { absoluteDeadline, readTimespec, relativeDeadline } from "./guest_time.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
@@ -51,6 +51,8 @@ const FUTEX_OPERATIONS = {
   FUTEX_TRYLOCK_PI,
   FUTEX_WAIT_BITSET,
   FUTEX_WAKE_BITSET,
+  FUTEX_WAIT_REQUEUE_PI,
+  FUTEX_CMP_REQUEUE_PI,
   FUTEX_WAIT_PRIVATE: FUTEX_WAIT | FUTEX_PRIVATE_FLAG,
   FUTEX_WAKE_PRIVATE: FUTEX_WAKE | FUTEX_PRIVATE_FLAG,
   FUTEX_REQUEUE_PRIVATE: FUTEX_REQUEUE | FUTEX_PRIVATE_FLAG,
@@ -111,8 +113,9 @@ function futex(task: Task, args: Args): number {
     case FUTEX_UNLOCK_PI:
       return futexUnlockPi(task, address, isPrivate);
     case FUTEX_WAIT_REQUEUE_PI:
+      return futexWaitRequeuePi(task, address, isPrivate, args.u32(2), deadline, args.word(4));
     case FUTEX_CMP_REQUEUE_PI:
-      return unfinished("futex REQUEUE_PI", ENOSYS);
+      return futexRequeuePi(task, address, isPrivate, args.i32(2), args.i32(3), args.word(4), args.u32(5));
     default:
       return -ENOSYS;
   }
@@ -120,7 +123,7 @@ function futex(task: Task, args: Args): number {
 
 function hasTimeout(command: number): boolean {
   return command === FUTEX_WAIT || command === FUTEX_WAIT_BITSET || command === FUTEX_LOCK_PI ||
-    command === FUTEX_LOCK_PI2;
+    command === FUTEX_LOCK_PI2 || command === FUTEX_WAIT_REQUEUE_PI;
 }
 
 /** FUTEX_WAIT counts from now; FUTEX_LOCK_PI has always used the wall clock; the others choose. */
@@ -187,7 +190,7 @@ export const FUTEX_CALLS: SyscallFamily = {
       val3: "uint",
     },
     returns: "int",
-    support: partial("no FUTEX_WAIT_REQUEUE_PI; PI futexes hand over in order and lend no priority"),
+    support: partial("PI futexes hand over in order and lend no priority"),
     run: futex,
   },
   set_robust_list: {

@@ -324,7 +324,7 @@ function joinQueue(task: Task, index: number, address: number, value: number, is
 }
 
 /** From now on the kernel has waiters for private futexes beside the host's: nobody wakes any without asking. */
-function keepQueuesAsWell(task: Task): void {
+export function keepQueuesAsWell(task: Task): void {
   task.mm.hasFutexWaiters = true;
   for (const other of task.kernel.tasks.values()) if (other.mm === task.mm) other.decideHostFutex();
 }

@@ -32,7 +32,7 @@ export function futexLockPi(
 ): number {
   const located = locate(task, address, isPrivate);
   if (located < 0) return located;
-  const taken = take(task, address, isTry);
+  const taken = takeFor(task, task, address, isTry);
   if (taken <= 0) return taken;
   const waiter = waiterOf(task, 0);
   waiter.isPi = true;
@@ -42,9 +42,12 @@ export function futexLockPi(
   return sleep(task);
 }
 
-/** 0 when the lock is ours, 1 when we have to wait (its queue has its owner), -ERRNO. */
-function take(task: Task, address: number, isTry: boolean): number {
-  const tid = task.pid.own;
+/**
+ * Takes the located lock for `who`: 0 when it is theirs, 1 when they have to wait (its queue has its owner), -ERRNO. `task`
+ * is in the call, and the address its own.
+ */
+export function takeFor(task: Task, who: Task, address: number, isTry = false): number {
+  const tid = who.pid.own;
   for (let tries = 0; tries < EXCHANGE_TRIES_MAX; tries++) {
     const word = readWord(task, address);
     if (word < 0) return word;
@@ -61,7 +64,7 @@ function take(task: Task, address: number, isTry: boolean): number {
     if (isTry) return -EAGAIN;
     const ownerTask = queue === null ? task.pid.namespace.task(owner) : queue.owner;
     if (ownerTask === null || ownerTask.hasExited) return -ESRCH;
-    if (isDeadlock(task, ownerTask)) return -EDEADLK;
+    if (isDeadlock(who, ownerTask)) return -EDEADLK;
     if ((word & FUTEX_WAITERS) === 0) {
       const done = exchangeWord(task, address, word, (word | FUTEX_WAITERS) >>> 0);
       if (done < 0) return done;

@@ -18,6 +18,8 @@ export class FutexWaiter {
   bitset = 0;
   /** It waits for the ownership of a PI futex. */
   isPi = false;
+  /** FUTEX_WAIT_REQUEUE_PI: the lock it waits to be moved to; null once it has been. */
+  target: FutexPlace | null = null;
 
   constructor(task: Task) {
     this.task = task;
@@ -25,6 +27,12 @@ export class FutexWaiter {
 }
 
 type FutexTable = Map<number, FutexQueue>;
+
+/** What a futex is known by. */
+export interface FutexPlace {
+  readonly table: unknown;
+  readonly key: number;
+}
 
 export class FutexQueue {
   first: FutexWaiter | null = null;
@@ -106,6 +114,11 @@ export function locate(task: Task, address: number, isPrivate: boolean): number 
   }
   table = found;
   return 0;
+}
+
+/** Where the located futex belongs. */
+export function locatedPlace(): FutexPlace {
+  return { table, key };
 }
 
 /** The queue of the located futex, or null when nobody waits. */

@@ -1,0 +1,126 @@
+// Condition variables over PI locks: FUTEX_WAIT_REQUEUE_PI waits on a plain futex for being moved to a lock,
+// FUTEX_CMP_REQUEUE_PI moves the waiters there, and who gets the lock at once goes on. Linux: kernel/futex/requeue.c.
+
+import { EAGAIN, EINVAL, ERESTARTNOINTR, ETIMEDOUT } from "../abi/errno.ts";
+import { FUTEX_BITSET_MATCH_ANY } from "../abi/task.ts";
+import { keepQueuesAsWell } from "./futex.ts";
+import { takeFor } from "./futex_pi.ts";
+import {
+  type FutexQueue,
+  leaveQueues,
+  locate,
+  locatedPlace,
+  locatedQueue,
+  openLocatedQueue,
+  waiterOf,
+} from "./futex_queue.ts";
+import { readWord } from "./futex_word.ts";
+import type { Task } from "./task.ts";
+
+/** FUTEX_WAIT_REQUEUE_PI: `address2` is the lock that the waiter is to have when the call has succeeded. */
+export function futexWaitRequeuePi(
+  task: Task,
+  address: number,
+  isPrivate: boolean,
+  value: number,
+  deadline: number,
+  address2: number,
+): number {
+  if (address === address2) return -EINVAL;
+  let located = locate(task, address2, isPrivate);
+  if (located < 0) return located;
+  const target = locatedPlace();
+  located = locate(task, address, isPrivate);
+  if (located < 0) return located;
+  if (isPrivate && task.hasHostFutex && !task.mm.hasFutexWaiters) keepQueuesAsWell(task);
+  const now = readWord(task, address);
+  if (now < 0) return now;
+  if (now !== value) return -EAGAIN;
+  const place = locatedPlace();
+  if (place.table === target.table && place.key === target.key) return -EINVAL;
+  const waiter = waiterOf(task, 0);
+  waiter.isPi = true;
+  waiter.bitset = FUTEX_BITSET_MATCH_ANY;
+  waiter.target = target;
+  openLocatedQueue().add(waiter);
+  task.progress = deadline;
+  return sleep(task);
+}
+
+/** Once it has been moved the call cannot be made again: the condition it waited for has come. */
+function sleep(task: Task): number {
+  const waiter = task.futexWaiters[0];
+  const code = waiter.target === null ? -EAGAIN : -ERESTARTNOINTR;
+  if (task.signals.hasPending) {
+    leave(task);
+    return code;
+  }
+  task.waitUntil(task.progress);
+  return task.block(continueWait, code);
+}
+
+function continueWait(task: Task): number {
+  const waiter = task.futexWaiters[0];
+  if (waiter.queue === null) {
+    waiter.target = null;
+    return 0;
+  }
+  if (!task.isTimedOut) return sleep(task);
+  leave(task);
+  return -ETIMEDOUT;
+}
+
+function leave(task: Task): void {
+  task.futexWaiters[0].target = null;
+  leaveQueues(task);
+}
+
+/** FUTEX_CMP_REQUEUE_PI: one waiter gets the lock if it is free, up to `moveCount` more wait for it. How many in all. */
+export function futexRequeuePi(
+  task: Task,
+  address: number,
+  isPrivate: boolean,
+  wakeCount: number,
+  moveCount: number,
+  address2: number,
+  expected: number,
+): number {
+  if (wakeCount < 0 || moveCount < 0) return -EINVAL;
+  if (address === address2 || wakeCount !== 1) return -EINVAL;
+  let located = locate(task, address, isPrivate);
+  if (located < 0) return located;
+  const from = locatedQueue();
+  const place = locatedPlace();
+  located = locate(task, address2, isPrivate);
+  if (located < 0) return located;
+  const target = locatedPlace();
+  if (place.table === target.table && place.key === target.key) return -EINVAL;
+  const now = readWord(task, address);
+  if (now < 0) return now;
+  if (now !== expected) return -EAGAIN;
+  if (from === null) {
+    const word = readWord(task, address2);
+    return word < 0 ? word : 0;
+  }
+  let done = 0;
+  for (let waiter = from.first; waiter !== null && done < wakeCount + moveCount;) {
+    const next = waiter.next;
+    const goal = waiter.target;
+    if (goal === null || goal.table !== target.table || goal.key !== target.key) return done > 0 ? done : -EINVAL;
+    const taken = takeFor(task, waiter.task, address2);
+    if (taken < 0) return done > 0 ? done : taken;
+    move(from, waiter.task, taken === 1);
+    done++;
+    waiter = next;
+  }
+  return done;
+}
+
+/** The waiter of `task` goes on with the lock, or to the queue of the lock, which stands open. */
+function move(from: FutexQueue, task: Task, mustWait: boolean): void {
+  const waiter = task.futexWaiters[0];
+  waiter.target = null;
+  from.remove(waiter);
+  if (mustWait) openLocatedQueue().add(waiter);
+  else task.wake();
+}

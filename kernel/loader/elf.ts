@@ -1,12 +1,12 @@
-// ELF executables: reads and checks headers, says what is to be mapped where. Linux: fs/binfmt_elf.c. The file is hostile:
-// every offset, size and count is checked against the file and against limits before it is used.
+// ELF executables: reads headers, says what is to be mapped where. Linux: fs/binfmt_elf.c. The file is hostile: what is read
+// by its numbers is checked here, and what is mapped by them where it is mapped (load.ts). As on Linux a program whose
+// segments make no sense is found out only when the old one is gone, and dies.
 
-import { EINVAL, EIO, ENOEXEC, ENOMEM } from "../abi/errno.ts";
+import { EINVAL, EIO, ENOEXEC } from "../abi/errno.ts";
 import { PAGE_SIZE, pageDown, PROT_EXEC, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
 import { u16, u32, u64 } from "../abi/struct.ts";
 import { bytesToLatin1 } from "../util/bytes.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
-import { isReserved } from "../mm/limits.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 
@@ -15,13 +15,13 @@ const PHDR_BYTES = 56;
 /** All program headers together (load_elf_phdrs). */
 const PHDRS_BYTES_MAX = 65536;
 const INTERPRETER_PATH_MAX = 4096;
+/** File offsets are signed 64-bit numbers. */
+export const OFFSET_END = 2 ** 63;
 /** Largest alignment of a segment that is honoured; larger ones are nonsense. */
 const ALIGNMENT_MAX = 2 ** 30;
 /** What is read of a file at first: enough for scripts (BINPRM_BUF_SIZE) and for the headers of most programs. */
 export const HEAD_BYTES = 1024;
 
-const ELFCLASS64 = 2;
-const ELFDATA2LSB = 1;
 const ET_EXEC = 2;
 const ET_DYN = 3;
 const EM_X86_64 = 62;
@@ -50,7 +50,7 @@ export interface ElfImage {
   /** Largest p_align, for the bias. */
   readonly alignment: number;
   readonly interpreter: string | null;
-  /** Where the program headers lie in memory, before the bias; -1 when no segment has them. */
+  /** Where the program headers lie in memory, before the bias; 0 when no segment has them, as on Linux. */
   readonly headersAddress: number;
   readonly headersCount: number;
   readonly hasExecutableStack: boolean;
@@ -67,7 +67,6 @@ export function isElf(head: Uint8Array, length: number): boolean {
  */
 export function readElf(task: Task, file: File, head: Uint8Array, headBytes: number): ElfImage | number {
   if (headBytes < EHDR_BYTES || !isElf(head, headBytes)) return -ENOEXEC;
-  if (head[4] !== ELFCLASS64 || head[5] !== ELFDATA2LSB) return -ENOEXEC;
   const type = u16(head, 16);
   if ((type !== ET_EXEC && type !== ET_DYN) || u16(head, 18) !== EM_X86_64) return -ENOEXEC;
   const entry = u64(head, 24), headersAt = u64(head, 32), count = u16(head, 56);
@@ -102,7 +101,7 @@ function readSegments(task: Task, file: File, headers: Headers): ElfImage | numb
   const { table, count, headersAt } = headers;
   const segments: Segment[] = [];
   let interpreter: string | null = null;
-  let headersAddress = -1, alignment = PAGE_SIZE, hasExecutableStack = true;
+  let headersAddress = 0, alignment = PAGE_SIZE, hasExecutableStack = true;
   for (let i = 0; i < count; i++) {
     const at = headers.at + i * PHDR_BYTES;
     const type = u32(table, at), flags = u32(table, at + 4);
@@ -114,27 +113,21 @@ function readSegments(task: Task, file: File, headers: Headers): ElfImage | numb
       interpreter = path;
     } else if (type === PT_GNU_STACK) {
       hasExecutableStack = (flags & PF_X) !== 0;
-    } else if (type === PT_LOAD && memoryBytes > 0) {
-      const segment = checkSegment(file, address, offset, fileBytes, memoryBytes, flags);
-      if (typeof segment === "number") return segment;
-      const before = segments[segments.length - 1];
-      // Linux: maps overlapping segments over each other; no linker makes them.
-      if (before !== undefined && address < before.address + before.memoryBytes) return -EINVAL;
-      segments.push(segment);
+    } else if (type === PT_LOAD) {
+      segments.push({ address, offset, fileBytes, memoryBytes, prot: protOf(flags) });
       if (align > alignment && align <= ALIGNMENT_MAX && isPowerOfTwo(align)) alignment = align;
-      if (headersAddress < 0 && offset <= headersAt && headersAt < offset + fileBytes) {
+      if (offset <= headersAt && headersAt < offset + fileBytes) {
         headersAddress = address + (headersAt - offset);
       }
     }
   }
-  if (segments.length === 0) return -ENOEXEC;
-  const last = segments[segments.length - 1];
-  const start = pageDown(segments[0].address), end = last.address + last.memoryBytes;
-  const isPositionIndependent = headers.type === ET_DYN;
-  if (headers.entry >= USER_ADDRESS_END) return -EINVAL;
-  if (!isPositionIndependent && isReserved(start, end)) return -ENOMEM;
+  let start = Infinity, end = 0;
+  for (const { address, memoryBytes } of segments) {
+    start = Math.min(start, pageDown(address));
+    end = Math.max(end, address + memoryBytes);
+  }
   return {
-    isPositionIndependent,
+    isPositionIndependent: headers.type === ET_DYN,
     entry: headers.entry,
     segments,
     start,
@@ -151,22 +144,28 @@ function isPowerOfTwo(value: number): boolean {
   return (value & (value - 1)) === 0;
 }
 
-function checkSegment(
-  file: File,
-  address: number,
-  offset: number,
-  fileBytes: number,
-  memoryBytes: number,
-  flags: number,
-): Segment | number {
-  if (fileBytes > memoryBytes || memoryBytes > USER_ADDRESS_END) return -EINVAL;
-  if (address > USER_ADDRESS_END - memoryBytes) return -EINVAL;
-  if (fileBytes > 0 && address % PAGE_SIZE !== offset % PAGE_SIZE) return -EINVAL;
-  // Linux: a program that is cut short starts, and dies of SIGBUS where its pages are missing.
-  if (fileBytes > 0 && offset > file.inode.size - fileBytes) return -ENOEXEC;
-  const prot = ((flags & PF_R) !== 0 ? PROT_READ : 0) | ((flags & PF_W) !== 0 ? PROT_WRITE : 0) |
+function protOf(flags: number): number {
+  return ((flags & PF_R) !== 0 ? PROT_READ : 0) | ((flags & PF_W) !== 0 ? PROT_WRITE : 0) |
     ((flags & PF_X) !== 0 ? PROT_EXEC : 0);
-  return { address, offset, fileBytes, memoryBytes, prot };
+}
+
+/**
+ * Whether the segments lie in the file and in the address space: for a sandbox's first program, of which the user is told
+ * what is wrong with it. 0, -ENOEXEC, -EINVAL.
+ */
+export function checkImage(file: File, image: ElfImage): number {
+  if (image.segments.length === 0) return -ENOEXEC;
+  for (const { address, offset, fileBytes, memoryBytes } of image.segments) {
+    if (!isPlausible(address, fileBytes, memoryBytes)) return -EINVAL;
+    if (fileBytes > 0 && address % PAGE_SIZE !== offset % PAGE_SIZE) return -EINVAL;
+    if (fileBytes > 0 && offset > file.inode.size - fileBytes) return -ENOEXEC;
+  }
+  return image.entry >= USER_ADDRESS_END ? -EINVAL : 0;
+}
+
+/** What load_elf_binary() asks of a segment once it is mapped. */
+export function isPlausible(address: number, fileBytes: number, memoryBytes: number): boolean {
+  return address < USER_ADDRESS_END && fileBytes <= memoryBytes && memoryBytes <= USER_ADDRESS_END - address;
 }
 
 function readInterpreter(
@@ -176,7 +175,9 @@ function readInterpreter(
   offset: number,
   length: number,
 ): string | number {
-  if (length < 2 || length > INTERPRETER_PATH_MAX || offset > file.inode.size - length) return -ENOEXEC;
+  if (length < 2 || length > INTERPRETER_PATH_MAX) return -ENOEXEC;
+  if (offset >= OFFSET_END) return -EINVAL;
+  if (offset > file.inode.size - length) return -EIO;
   let bytes = headers.head, at = offset;
   if (offset + length > headers.headBytes) {
     bytes = new Uint8Array(length);

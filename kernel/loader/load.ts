@@ -1,6 +1,6 @@
 // Puts a checked ELF image into a fresh address space: segments, bss, the program's break. Linux: elf_map, set_brk.
 
-import { EIO, ENOMEM } from "../abi/errno.ts";
+import { EINVAL, EIO, ENOMEM } from "../abi/errno.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -9,13 +9,14 @@ import {
   pageDown,
   pageUp,
   PROT_EXEC,
+  PROT_READ,
   PROT_WRITE,
 } from "../abi/memory.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { mapMemory, protectMemory } from "../mm/mapping.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
-import { type ElfImage, readFully, type Segment } from "./elf.ts";
+import { type ElfImage, isPlausible, OFFSET_END, readFully, type Segment } from "./elf.ts";
 
 const zeros = new Uint8Array(PAGE_SIZE);
 const page = new Uint8Array(PAGE_SIZE);
@@ -36,11 +37,13 @@ export class ImageLoader {
 
   /** Maps `image` of `file` with load bias `bias`. 0 or -ERRNO. */
   load(file: File, image: ElfImage, bias: number): number {
+    if (image.segments.length === 0) return -EINVAL;
     // The bias is a guess for an image that may be larger than what is left of the space.
-    if (image.end + bias > USER_ADDRESS_END) return -ENOMEM;
+    if (image.isPositionIndependent && image.end + bias > USER_ADDRESS_END) return -ENOMEM;
     for (const segment of image.segments) {
       const result = this.#loadSegment(file, segment, bias);
       if (result < 0) return result;
+      if (!isPlausible(segment.address, segment.fileBytes, segment.memoryBytes)) return -EINVAL;
     }
     return 0;
   }
@@ -71,16 +74,21 @@ export class ImageLoader {
     }
     let mappedEnd = start;
     if (segment.fileBytes > 0) {
-      const result = this.#mapFile(file, start, fileEnd - start, segment.prot, segment.offset - inPage);
+      const offset = segment.offset - inPage;
+      if (offset % PAGE_SIZE !== 0 || offset < 0 || offset >= OFFSET_END) return -EINVAL;
+      if (segment.fileBytes > USER_ADDRESS_END) return -ENOMEM;
+      const result = this.#mapFile(file, start, fileEnd - start, segment.prot, offset);
       if (result < 0) return result;
       mappedEnd = pageUp(fileEnd);
       // Only a writable segment has its bss in the last file page; Linux leaves a read-only one alone too.
       const hasPartial = segment.memoryBytes > segment.fileBytes && mappedEnd > fileEnd;
       if (hasPartial && (segment.prot & PROT_WRITE) !== 0) this.#partialPages.push(fileEnd);
     }
-    if (pageUp(end) <= mappedEnd) return 0;
+    if (pageUp(end) <= mappedEnd || segment.memoryBytes <= segment.fileBytes) return 0;
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-    const result = mapMemory(task, mappedEnd, pageUp(end) - mappedEnd, segment.prot, flags, null, 0);
+    // vm_brk_flags(): whatever the segment says, what is behind its file can be written.
+    const prot = PROT_READ | PROT_WRITE | (segment.prot & PROT_EXEC);
+    const result = mapMemory(task, mappedEnd, pageUp(end) - mappedEnd, prot, flags, null, 0);
     return result < 0 ? result : 0;
   }
 

@@ -82,7 +82,8 @@ function openProgram(
   if (typeof image === "number") return image;
   if (image.interpreter === null) return { file, path, image, interpreter: null, argv };
   lastName = image.interpreter;
-  const found = resolve(task, AT_FDCWD, image.interpreter, FOLLOW);
+  // open_exec() of no name is the working directory.
+  const found = image.interpreter === "" ? -EACCES : resolve(task, AT_FDCWD, image.interpreter, FOLLOW);
   if (typeof found === "number") return found;
   const loader = openExecutable(task, found.inode, found);
   if (typeof loader === "number") return loader;

@@ -1,7 +1,7 @@
 // execve(2): a task becomes another program. Linux: fs/exec.c, load_elf_binary(). What can fail by the caller's fault is
 // done before the point of no return; a failure after it kills the task, as there is nothing left to return to.
 
-import { EACCES, ENOENT, ENOEXEC, ENOMEM } from "../abi/errno.ts";
+import { EACCES, EINVAL, ENOENT, ENOEXEC, ENOMEM } from "../abi/errno.ts";
 import { E2BIG, ELIBBAD, ELOOP, ENOTDIR } from "../abi/errno.ts";
 import { AT_FDCWD } from "../abi/file.ts";
 import {
@@ -19,7 +19,7 @@ import {
 import { SIGKILL, SIGSEGV } from "../abi/signal.ts";
 import { RLIMIT_STACK } from "../abi/task.ts";
 import { type GuestThread, REG, REGS_COUNT, USER_ADDRESS_END } from "../../platform/platform.ts";
-import type { ElfImage } from "../loader/elf.ts";
+import { checkImage, type ElfImage } from "../loader/elf.ts";
 import { ImageLoader, imageRanges } from "../loader/load.ts";
 import {
   closeProgram,
@@ -142,6 +142,10 @@ function become(task: Task, program: Program, filename: string, envp: readonly s
   // A task that boot has just made has an empty address space of its own.
   const isFirst = task.mm.areas.count === 0 && task.mm.references === 1;
   if (isFirst) {
+    const { interpreter } = program;
+    const refused = checkImage(program.file, program.image) ||
+      (interpreter === null ? 0 : checkImage(interpreter.file, interpreter.image));
+    if (refused < 0) return refused;
     const result = load(task, program, filename, envp, changed);
     if (result < 0) return result;
   } else {
@@ -261,6 +265,7 @@ function load(
     if (result < 0) return result;
     start = other.entry + interpreterBase;
   }
+  if (start >= USER_ADDRESS_END) return -EINVAL;
   const finished = loader.finish();
   if (finished < 0) return finished;
   const sp = buildStack(task, stackTop, {
@@ -268,7 +273,7 @@ function load(
     envp,
     filename,
     entry: image.entry + bias,
-    headersAddress: image.headersAddress < 0 ? 0 : image.headersAddress + bias,
+    headersAddress: image.headersAddress + bias,
     headersCount: image.headersCount,
     interpreterBase,
     isSecure: changed.isSecure,

@@ -106,7 +106,9 @@ export function futexRequeuePi(
   for (let waiter = from.first; waiter !== null && done < wakeCount + moveCount;) {
     const next = waiter.next;
     const goal = waiter.target;
-    if (goal === null || goal.table !== target.table || goal.key !== target.key) return done > 0 ? done : -EINVAL;
+    if (goal === null || goal.table !== target.table || goal.key !== target.key) {
+      return done > 0 ? done : -EINVAL;
+    }
     const taken = takeFor(task, waiter.task, address2);
     if (taken < 0) return done > 0 ? done : taken;
     move(from, waiter.task, taken === 1);

@@ -17,7 +17,7 @@ const symbols = {
   tsv_systrap_zygote: { parameters: ["i32"], result: "i32" },
   tsv_systrap_watch: { parameters: ["i32", "u32", "u32"], result: "i32" },
   tsv_systrap_resume: { parameters: ["u32"], result: "i32" },
-  tsv_systrap_wait: { parameters: ["u32", "f64", "f64"], result: "u32" },
+  tsv_systrap_wait: { parameters: ["u32", "f64", "f64", "f64"], result: "u32" },
   tsv_systrap_cpus: { parameters: [], result: "u32" },
   tsv_systrap_own_cpu: { parameters: [], result: "i32" },
   tsv_systrap_place: { parameters: ["i32", "u32"], result: "i32" },

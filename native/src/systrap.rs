@@ -23,7 +23,7 @@ const HOST_EVENTS_MAX: usize = 256;
 // Control block, u32 words, read and written by TypeScript.
 const C_EVENTS: usize = 0;
 const C_HOST_EVENTS: usize = 1;
-/// 1 when this turn had to wait, 2 when it also saw that another ran on its CPU meanwhile.
+/// 1 when this turn had to wait, 2 when it also saw that another ran on its CPU meanwhile, 3 when nothing came in `sleep_nanos`.
 const C_WAITED: usize = 2;
 /// Slots that run after this turn.
 const C_RUNNING: usize = 3;
@@ -537,10 +537,11 @@ pub extern "C" fn tsv_systrap_resume(resumes: u32) -> i32 {
 }
 
 /// Resumes the `resumes` slots listed in the control block, then waits for events until `deadline` (CLOCK_MONOTONIC
-/// nanoseconds; infinite = none; 0 = do not wait; negative = spin only). Spins at most `spin_nanos` first. Gives back the number of events;
-/// they and the host events stand in the control block, and how the wait went.
+/// nanoseconds; infinite = none; 0 = do not wait; negative = spin only). Spins at most `spin_nanos` first, and sleeps at most
+/// `sleep_nanos` where guests may be running. Gives back the number of events; they and the host events stand in the control
+/// block, and how the wait went.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_wait(resumes: u32, deadline: f64, spin_nanos: f64) -> u32 {
+pub extern "C" fn tsv_systrap_wait(resumes: u32, deadline: f64, spin_nanos: f64, sleep_nanos: f64) -> u32 {
     tsv_systrap_resume(resumes);
     let sentry = sentry();
     sentry.turns = sentry.turns.wrapping_add(1);
@@ -556,7 +557,7 @@ pub extern "C" fn tsv_systrap_wait(resumes: u32, deadline: f64, spin_nanos: f64)
         found = sentry.spin(spin_nanos);
     }
     if found == 0 && deadline > 0.0 {
-        return sentry.sleep(deadline);
+        return sentry.sleep(deadline, sleep_nanos);
     }
     // Busy guests must not starve host descriptors: look at them every few turns, and in each that serves many.
     let is_due = sentry.turns & 63 == 0 || found >= CROWD_EVENTS;
@@ -603,7 +604,7 @@ impl Sentry {
         self.put(C_RUNNING, self.running.len() as u32);
     }
 
-    fn sleep(&mut self, deadline: f64) -> u32 {
+    fn sleep(&mut self, deadline: f64, most: f64) -> u32 {
         self.rouse();
         let mut rang = false;
         for &slot in &self.running {
@@ -620,7 +621,8 @@ impl Sentry {
         };
         self.sort_out_dormant();
         let running = self.running.len() as u32;
-        let host = self.poll(timeout);
+        let is_capped = most < timeout && !(self.running.is_empty() && self.dormant.is_empty());
+        let host = self.poll(if is_capped { most } else { timeout });
         self.rouse();
         for &slot in &self.running {
             let _ = self.state(slot).compare_exchange(STATE_RUN_SENTRY_ASLEEP, STATE_RUN, SeqCst, SeqCst);
@@ -628,7 +630,8 @@ impl Sentry {
         let found = self.collect();
         self.put(C_HOST_EVENTS, host as u32);
         self.put(C_EVENTS, found as u32);
-        self.put(C_WAITED, self.get(C_WAITED).max(1));
+        let is_quiet = is_capped && found == 0 && host == 0;
+        self.put(C_WAITED, if is_quiet { 3 } else { self.get(C_WAITED).max(1) });
         self.note_time(monotonic_nanos());
         self.put(C_RUNNING, running);
         found as u32

@@ -43,6 +43,14 @@ export class Placement {
     this.#events += events;
   }
 
+  /** Guests run, or wait among themselves, and nothing has come for long: they get the sentry's CPU. */
+  rest(now: number): void {
+    this.isApart = false;
+    this.#since = now;
+    this.#windowStart = now;
+    this.#events = 0;
+  }
+
   /**
    * On a turn that had to wait: `now` in nanoseconds, how many guests run, whether spinning showed gaps. Gives back a
    * PLACE; the caller carries it out.

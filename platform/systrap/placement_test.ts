@@ -68,3 +68,12 @@ Deno.test("a long sleep with nobody running decides nothing", () => {
   equal(placement.decide(5000 * MILLI, 0, false), PLACE.STAY);
   equal(placement.isApart, true);
 });
+
+Deno.test("guests that ask nothing for long get the sentry's CPU, until they ask again", () => {
+  const placement = new Placement(2);
+  equal(feed(placement, 0, 20, 50), []);
+  placement.rest(30 * MILLI);
+  equal(placement.isApart, false);
+  equal(feed(placement, 31 * MILLI, 100, 0), []);
+  equal(feed(placement, 131 * MILLI, 100, 50), [PLACE.APART]);
+});

@@ -35,6 +35,10 @@ const C_RUNNING = 3;
 const C_NOW_F64 = 2;
 /** C_WAITED when another ran on the sentry's CPU while it spun. */
 const WAITED_WITH_GAP = 2;
+/** C_WAITED when nothing came for #sleepNanos while guests may have run. */
+const WAITED_IN_VAIN = 3;
+/** How long the sentry keeps a CPU from guests that ask nothing of it. */
+const APART_SLEEP_NANOS = 10e6;
 /** CPU sets of tsv_systrap_place. */
 const CPUS_ALL = 0, CPUS_SENTRY = 1, CPUS_GUESTS = 2;
 const C_RESUME = 16;
@@ -79,6 +83,8 @@ export class SystrapPlatform implements Platform {
   sentrySpinNanos = 0;
   stubSpins = 0;
   commandSpins = 0;
+  /** Longest sleep while guests may run, before the placement is thought over. */
+  #sleepNanos = Infinity;
   readonly #placement: Placement;
   readonly #controlF64: Float64Array;
   /** The stub's end of the socket pair of the address space that is being made. */
@@ -138,6 +144,7 @@ export class SystrapPlatform implements Platform {
     const { isApart, cpuCount } = this.#placement;
     if (cpuCount < 2) return;
     this.sentrySpinNanos = isApart ? SENTRY_SPIN_NANOS : 0;
+    this.#sleepNanos = isApart ? APART_SLEEP_NANOS : Infinity;
     this.stubSpins = isApart ? STUB_SPINS_APART : STUB_SPINS_TOGETHER;
     this.commandSpins = isApart ? COMMAND_SPINS_APART : COMMAND_SPINS_TOGETHER;
     const calls = this.memory.calls;
@@ -308,7 +315,7 @@ export class SystrapPlatform implements Platform {
     const until = this.#deadSpaces.length > 0 ? 0 : deadline;
     const count = until !== 0 && this.#hasChores
       ? this.#waitBetweenChores(until)
-      : this.memory.calls.tsv_systrap_wait(this.#resumes, until, this.sentrySpinNanos);
+      : this.memory.calls.tsv_systrap_wait(this.#resumes, until, this.sentrySpinNanos, this.#sleepNanos);
     this.#resumes = 0;
     this.#placement.count(count);
     if (control[C_WAITED] !== 0) this.#afterWait();
@@ -341,10 +348,10 @@ export class SystrapPlatform implements Platform {
   #waitBetweenChores(until: number): number {
     const calls = this.memory.calls;
     const spins = Math.min(CHORE_AFTER_NANOS, this.sentrySpinNanos);
-    let count = calls.tsv_systrap_wait(this.#resumes, SPIN_ONLY, spins);
+    let count = calls.tsv_systrap_wait(this.#resumes, SPIN_ONLY, spins, 0);
     if (count > 0 && ++this.#choreTurns > CHORE_DELAY_TURNS_MAX) this.#doChore();
-    while (count === 0 && this.#doChore()) count = calls.tsv_systrap_wait(0, SPIN_ONLY, spins);
-    return count > 0 ? count : calls.tsv_systrap_wait(0, until, this.sentrySpinNanos);
+    while (count === 0 && this.#doChore()) count = calls.tsv_systrap_wait(0, SPIN_ONLY, spins, 0);
+    return count > 0 ? count : calls.tsv_systrap_wait(0, until, this.sentrySpinNanos, this.#sleepNanos);
   }
 
   /** Does one. False when there was none that could be done. */
@@ -364,6 +371,11 @@ export class SystrapPlatform implements Platform {
 
   #afterWait(): void {
     const control = this.memory.control;
+    if (control[C_WAITED] === WAITED_IN_VAIN) {
+      this.#placement.rest(this.#controlF64[C_NOW_F64]);
+      this.#place();
+      return;
+    }
     const hasGap = control[C_WAITED] === WAITED_WITH_GAP;
     const decision = this.#placement.decide(this.#controlF64[C_NOW_F64], control[C_RUNNING], hasGap);
     if (decision !== PLACE.STAY) this.#place();

@@ -72,8 +72,8 @@ export class GoferInode extends Inode {
   #readFd = -1;
   #writeFd = -1;
   #openFiles = 0;
-  /** What is known of a directory's names. */
-  readonly #names: KnownNames;
+  /** What is known of a directory's names; made when something is. */
+  #known: KnownNames | null = null;
   /** How old the attributes are. */
   readonly #freshness = new Freshness();
   /** It was changed through another mount since. */
@@ -82,7 +82,10 @@ export class GoferInode extends Inode {
   constructor(fs: GoferFilesystem, key: FileKey, ino: number, mode: number) {
     super(fs, ino, mode, 0, 0);
     this.key = key;
-    this.#names = new KnownNames(fs, this);
+  }
+
+  #names(): KnownNames {
+    return this.#known ??= new KnownNames(this.fs, this);
   }
 
   /** Takes over a node number, or where to find it. */
@@ -167,7 +170,7 @@ export class GoferInode extends Inode {
     this.#node = -1;
     if (this.nlink === 0 && this.size >= DELETED_BYTES_MAX) this.fs.closeNodesNow();
     else this.fs.closeNodes();
-    this.#names.forget();
+    this.#known?.forget();
     if (this.fs.inodes.get(this.key) === this) this.fs.inodes.delete(this.key);
   }
 
@@ -191,7 +194,7 @@ export class GoferInode extends Inode {
   /** Changed through another mount. */
   forget(): void {
     this.isOld = true;
-    this.#names.forget();
+    this.#known?.forget();
   }
   /** We have changed it: other mounts hear of it, and its attributes are asked for when they are next shown. */
   noteChange(): void {
@@ -218,7 +221,7 @@ export class GoferInode extends Inode {
 
   override lookup(name: string): Inode | number {
     if (!this.isDirectory) return -ENOTDIR;
-    const known = this.#names.lookup(name);
+    const known = this.#names().lookup(name);
     if (known !== null) return known;
     const node = this.node();
     if (node < 0) return node;
@@ -228,20 +231,20 @@ export class GoferInode extends Inode {
     request.name(name);
     const result = this.fs.client.call();
     if (result < 0) {
-      if (result === -ENOENT) this.#names.note(name, null);
+      if (result === -ENOENT) this.#names().note(name, null);
       return result;
     }
     const child = this.fs.client.answer.u32();
     const inode = this.fs.take(child);
     if (inode === null) return -EINVAL;
-    this.#names.note(name, inode);
+    this.#names().note(name, inode);
     return inode;
   }
 
   /** What the directory holds, in the host's order; read whole from the server unless that is known. -ERRNO. */
   readEntries(): Listing | number {
-    return this.#names.listing() ??
-      (this.fs.isExclusive ? this.#names.readAttributes() : this.#names.readRecords());
+    return this.#names().listing() ??
+      (this.fs.isExclusive ? this.#names().readAttributes() : this.#names().readRecords());
   }
 
   /** Sends READ_DIRECTORY; a directory that has no node yet gets one along with it. */
@@ -284,7 +287,7 @@ export class GoferInode extends Inode {
     const node = this.fs.client.answer.u32();
     const inode = this.fs.take(node);
     if (inode === null) return -EINVAL;
-    this.#names.note(name, inode);
+    this.#names().note(name, inode);
     this.#loadAnswer();
     return inode;
   }
@@ -312,7 +315,7 @@ export class GoferInode extends Inode {
     if (result === 0 && fd < 0) {
       // It comes without a descriptor: this is what stands there already.
       const found = this.fs.take(this.fs.client.answer.u32());
-      if (found !== null) this.#names.note(name, found);
+      if (found !== null) this.#names().note(name, found);
       return -EEXIST;
     }
     noteChange(this.fs, this.key);
@@ -325,7 +328,7 @@ export class GoferInode extends Inode {
 
   override presumesMissing(name: string): boolean {
     if (this.fs.isExclusive || this.fs.isReadOnly) return false;
-    const known = this.#names.lookup(name);
+    const known = this.#names().lookup(name);
     return typeof known === "number" || known === null;
   }
 
@@ -373,7 +376,7 @@ export class GoferInode extends Inode {
     const result = this.fs.client.call();
     if (result < 0) return result;
     target.#loadAnswer();
-    this.#names.note(name, target);
+    this.#names().note(name, target);
     this.#loadAnswer();
     return 0;
   }
@@ -390,7 +393,7 @@ export class GoferInode extends Inode {
     request.name(name);
     const result = this.fs.client.call();
     if (result < 0) return result;
-    this.#names.note(name, null);
+    this.#names().note(name, null);
     this.#loadAnswer();
     return 0;
   }
@@ -445,12 +448,12 @@ export class GoferInode extends Inode {
     if (result < 0) return result;
     this.#loadAnswer();
     directory.#loadAnswer();
-    this.#names.note(name, null);
-    directory.#names.note(newName, source);
+    this.#names().note(name, null);
+    directory.#names().note(newName, source);
     source.noteChange();
     if (replaced !== null) {
       replaced.noteChange();
-      if ((flags & 2) !== 0) this.#names.note(name, replaced);
+      if ((flags & 2) !== 0) this.#names().note(name, replaced);
       else if (replaced.nlink > 0) replaced.nlink -= replaced.isDirectory ? replaced.nlink : 1;
     }
     return 0;

@@ -47,7 +47,7 @@ import { MountNamespace, newMount } from "../kernel/vfs/mount.ts";
 import { Path } from "../kernel/vfs/path.ts";
 import { openPath } from "../kernel/vfs/open.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
-import type { Host, Platform } from "../platform/platform.ts";
+import type { GuestThread, Host, Platform } from "../platform/platform.ts";
 import { CAPABILITY_NAMES } from "../kernel/abi/task.ts";
 import { StartError } from "./messages.ts";
 import { addMounts, mountPoint } from "./mounts.ts";
@@ -56,12 +56,13 @@ import type { ProcessConfig, SentryConfig, TerminalConfig } from "./sentry_confi
 const POLLRDHUP = 0x2000;
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** The kernel of `config` with its init task ready to run; `goferSockets` are its connections. Throws StartError with one sentence for the user. */
+/** The kernel of `config` with its init task, on `thread`, ready to run; `goferSockets` are its connections. Throws StartError with one sentence for the user. */
 export function loadContainer(
   config: SentryConfig,
   goferSockets: readonly number[],
   host: Host,
   platform: Platform,
+  thread: GuestThread,
 ): Kernel {
   const limits = { tasksMax: config.tasksMax, memoryBytesMax: config.memoryBytesMax };
   const clock = new HostClock(host);
@@ -93,7 +94,7 @@ export function loadContainer(
   // The sandbox's own goes with the sandbox: nothing of it is put away before.
   mounts.hold();
   const rootPath = new Path(rootMount, rootMount.root);
-  const task = firstTask(config, kernel, platform, mounts, rootPath);
+  const task = firstTask(config, kernel, thread, mounts, rootPath);
   if (config.process.diesOfSignals) task.threadGroup.isUnkillable = false;
   // Until its program starts the first task is root, whoever it will be: it builds the container.
   const { credentials } = task;
@@ -143,7 +144,7 @@ function rootFilesystem(
 function firstTask(
   config: SentryConfig,
   kernel: Kernel,
-  platform: Platform,
+  thread: GuestThread,
   mounts: MountNamespace,
   root: Path,
 ): Task {
@@ -151,10 +152,6 @@ function firstTask(
   kernel.rootPids = pids;
   const uts = new UtsNamespace(utf8ToByteString(config.hostname), utf8ToByteString(config.domainname));
   const namespaces = new TaskNamespaces(uts, new IpcNamespace(), new NetNamespace(), mounts, pids);
-  const thread = platform.createAddressSpace();
-  if (typeof thread === "number") {
-    throw new StartError(`Cannot make an address space: ${errnoName(-thread)}`, 128);
-  }
   return createInitTask(kernel, {
     thread,
     mm: new MemoryMap(thread.addressSpace, kernel.host),

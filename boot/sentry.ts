@@ -7,6 +7,7 @@ import { marshallingOf } from "../kernel/syscalls/marshalling.ts";
 import { straced } from "../kernel/trace/strace.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { sendGroupSignal } from "../kernel/signal/send.ts";
+import { errnoName } from "../kernel/abi/errno.ts";
 import { SI_USER, SIGWINCH } from "../kernel/abi/signal.ts";
 import { signalDescriptor } from "../native/terminal.ts";
 import { watchHostFd } from "../kernel/task/host_fds.ts";
@@ -42,13 +43,15 @@ export function runSentry(): never {
     confineSentryEarly(hello);
     stages.reach("it is confined but for its calls");
     let platform = (hello & HELLO.SYSTRAP) === 0 ? null : createPlatform("systrap", log);
+    shutdown = () => platform?.shutdown();
     const table = new SyscallTable(FAMILIES);
     const marshalling = marshallingOf(table);
+    let first = platform === null ? null : platform.createAddressSpace();
     stages.reach("it is ready to be told what to run");
     const setup = awaitSetup<SentryConfig>(host);
     stages.reach("it is told");
     if (setup === null) {
-      platform?.shutdown();
+      shutdown();
       Deno.exit(0);
     }
     const { config, fds } = setup;
@@ -60,11 +63,13 @@ export function runSentry(): never {
     const unknown = config.straceCalls.find((name) => !table.specs.some((named) => named?.name === name));
     if (unknown !== undefined) throw new StartError(`--strace-syscalls: there is no call "${unknown}"`, 128);
     platform ??= createPlatform(config.platform, log);
-    const made = platform;
-    shutdown = () => made.shutdown();
     platform.setMarshalling(marshalling);
+    first ??= platform.createAddressSpace();
+    if (typeof first === "number") {
+      throw new StartError(`Cannot make an address space: ${errnoName(-first)}`, 128);
+    }
     const goferSockets = fds.slice(SENTRY_FIRST_GOFER);
-    const kernel = loadContainer(config, goferSockets, host, platform);
+    const kernel = loadContainer(config, goferSockets, host, platform, first);
     stages.reach("kernel and first program are loaded");
     kernel.log = log;
     if (config.strace) kernel.straceSink = log;

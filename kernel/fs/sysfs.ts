@@ -2,11 +2,12 @@
 // sysfs(5), Documentation/ABI. There is no hardware: buses, classes and modules are empty.
 
 import { KERNEL_RELEASE } from "../abi/version.ts";
+import type { Kernel } from "../kernel.ts";
 import type { Task } from "../task/task.ts";
 import type { Filesystem, FilesystemType } from "../vfs/filesystem.ts";
 import { memoryUse } from "./proc/proc_system.ts";
 import { cpuList, cpuMask } from "./proc/proc_status.ts";
-import { GeneratedFile, StaticDirectory, VirtualFilesystem } from "./virtual.ts";
+import { GeneratedFile, LateDirectory, StaticDirectory, VirtualFilesystem } from "./virtual.ts";
 
 const SYSFS_MAGIC = 0x6265_6572;
 
@@ -52,14 +53,25 @@ const FIXED: Readonly<Record<string, string>> = {
 function mountSysfs(task: Task, _source: string, _options: string): Filesystem | number {
   const { kernel } = task;
   const fs = new VirtualFilesystem("sysfs", SYSFS_MAGIC, kernel.clock);
-  const root = new StaticDirectory(fs);
-  fs.setRoot(root);
-  const tree = new Tree(fs, root);
-  for (const path of EMPTY) tree.directory(path);
-  for (const [path, text] of Object.entries(FIXED)) tree.file(path, () => text);
-  addProcessors(tree, kernel.cpuCount);
-  addNode(tree, task);
+  fs.setRoot(new SysfsRoot(fs, kernel));
   return fs;
+}
+
+class SysfsRoot extends LateDirectory {
+  readonly #kernel: Kernel;
+
+  constructor(fs: VirtualFilesystem, kernel: Kernel) {
+    super(fs);
+    this.#kernel = kernel;
+  }
+
+  protected override fill(): void {
+    const tree = new Tree(this.fs, this);
+    for (const path of EMPTY) tree.directory(path);
+    for (const [path, text] of Object.entries(FIXED)) tree.file(path, () => text);
+    addProcessors(tree, this.#kernel.cpuCount);
+    addNode(tree, this.#kernel);
+  }
 }
 
 /** Directories and files by path. */
@@ -113,8 +125,7 @@ function addProcessors(tree: Tree, count: number): void {
   }
 }
 
-function addNode(tree: Tree, task: Task): void {
-  const { kernel } = task;
+function addNode(tree: Tree, kernel: Kernel): void {
   const cpus = Array.from({ length: kernel.cpuCount }, (_, cpu) => cpu);
   const base = "devices/system/node";
   for (const name of ["online", "possible", "has_cpu", "has_memory", "has_normal_memory"]) {

@@ -108,6 +108,32 @@ export class StaticDirectory extends VirtualInode {
   }
 }
 
+/** A StaticDirectory that is filled when somebody first looks: a container mounts /proc and /sys whether it reads them or not. */
+export abstract class LateDirectory extends StaticDirectory {
+  #isFilled = false;
+
+  /** Adds the children. */
+  protected abstract fill(): void;
+
+  #look(): void {
+    if (this.#isFilled) return;
+    this.#isFilled = true;
+    this.fill();
+  }
+  override refresh(): number {
+    this.#look();
+    return 0;
+  }
+  override lookup(name: string): Inode | number {
+    this.#look();
+    return super.lookup(name);
+  }
+  override entries(task: Task): VirtualEntry[] {
+    this.#look();
+    return super.entries(task);
+  }
+}
+
 /** A directory whose entries come and go: look-ups are never cached. */
 export class DynamicDirectory extends VirtualInode {
   readonly #find: (name: string) => Inode | number;

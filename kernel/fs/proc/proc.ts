@@ -10,7 +10,7 @@ import type { Filesystem, FilesystemType } from "../../vfs/filesystem.ts";
 import type { Inode } from "../../vfs/inode.ts";
 import type { File } from "../../vfs/file.ts";
 import {
-  StaticDirectory,
+  LateDirectory,
   VirtualDirectoryFile,
   type VirtualEntry,
   VirtualFilesystem,
@@ -49,13 +49,13 @@ export class ProcFilesystem extends VirtualFilesystem {
 }
 
 /** Static files first, then the processes. */
-class ProcRoot extends StaticDirectory {
+class ProcRoot extends LateDirectory {
   declare readonly fs: ProcFilesystem;
   /** Those that have been looked up, as long as their processes live. */
   readonly #processes = new WeakMap<Task, ProcessDirectory>();
 
-  constructor(fs: ProcFilesystem) {
-    super(fs);
+  protected override fill(): void {
+    const { fs } = this;
     this.add("self", new SelfLink(fs, false));
     this.add("thread-self", new SelfLink(fs, true));
     addSystemFiles(fs, this);

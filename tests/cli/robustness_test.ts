@@ -91,10 +91,28 @@ for (const platform of PLATFORMS) {
   });
 }
 
-Deno.test("signals of the caller reach the program, and its exit code comes back", async () => {
-  const sandbox = await start("while :; do sleep 0.1; done", "systrap", "trap 'exit 5' TERM");
-  sandbox.child.kill("SIGTERM");
-  deepEqual(await end(sandbox), { code: 5, stderr: "" });
+for (const name of ["TERM", "HUP", "USR1", "USR2"] as const) {
+  Deno.test(`SIG${name} of the caller reaches the program, and its exit code comes back`, async () => {
+    const sandbox = await start("while :; do sleep 0.1; done", "systrap", `trap 'exit 5' ${name}`);
+    sandbox.child.kill(`SIG${name}`);
+    deepEqual(await end(sandbox), { code: 5, stderr: "" });
+  });
+}
+
+Deno.test("a signal that comes while the sandbox starts is not lost", async () => {
+  for (let millis = 10; millis < 200; millis += 30) {
+    const child = new Deno.Command(await tsvisorPath(), {
+      args: ["do", "--", "sh", "-c", "sleep 100"],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    await delay(millis);
+    child.kill("SIGTERM");
+    const { code, signal } = await child.status;
+    // Early enough it ends the launcher or the command line itself.
+    ok(code === 143 || signal === "SIGTERM", `${millis} ms: code ${code}, signal ${signal}`);
+  }
 });
 
 Deno.test("a reader of stdout that is slow holds the program up; nothing is lost and nothing piles up", async () => {

@@ -2,6 +2,7 @@
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Bundle, type Config } from "../support/bundle.ts";
+import { isAlive, parentOf, pids, read } from "../support/host_processes.ts";
 import { command, delay, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
 
 /** Runs a script in a bundle and compares its lines. */
@@ -359,4 +360,42 @@ Deno.test("do: a relative --cwd is below the caller's directory", async () => {
   const { code, stdout, stderr } = await tsvisor(["do", "--cwd", "share", "--", "/bin/pwd"], { cwd: "/usr" });
   equal(stdout, "/usr/share\n", stderr);
   equal(code, 0);
+});
+
+Deno.test("run: more bind mounts than descriptors in one message", async () => {
+  using bundle = new Bundle();
+  const count = 80;
+  const { code, stdout, stderr } = await bundle.script(
+    `for d in /m/*; do cat $d/name; done | wc -l; cat /m/${count - 1}/name`,
+    (config) => {
+      for (let i = 0; i < count; i++) {
+        const source = `${bundle.directory}/source-${i}`;
+        Deno.mkdirSync(source);
+        Deno.writeTextFileSync(`${source}/name`, `${i}\n`);
+        config.mounts.push({ destination: `/m/${i}`, type: "bind", source, options: ["rbind", "ro"] });
+      }
+    },
+  );
+  deepEqual([code, stdout, stderr], [0, `${count}\n${count - 1}\n`, ""]);
+});
+
+Deno.test("run: what was started for a container that cannot be is gone with the command", async () => {
+  using bundle = new Bundle();
+  const { code } = await bundle.tsvisor(["run", "--bundle", `${bundle.directory}/missing`, "x"]);
+  equal(code, 128);
+  const lib = `${(await tsvisorPath()).replace(/[^/]+$/, "")}lib/`;
+  const orphans = pids().filter((pid) => isAlive(pid) && parentOf(pid) === 1).map((pid) =>
+    read(`/proc/${pid}/cmdline`)
+  );
+  deepEqual(orphans.filter((line) => line.startsWith(lib)), []);
+});
+
+Deno.test("--debug writes the stages of a start to --debug-log, of all three processes", async () => {
+  using bundle = new Bundle();
+  const log = `${bundle.directory}/log`;
+  await bundle.tsvisor(["--debug", `--debug-log=${log}`, "do", "--", "/bin/true"]);
+  const text = Deno.readTextFileSync(log);
+  match(text, /^\d+\.\d\d sentry: guest code runs \(\+\d+\.\d\d ms\)$/m);
+  match(text, /^\d+\.\d\d gofer: it is confined /m);
+  match(text, /^\d+\.\d\d command line: the container runs /m);
 });

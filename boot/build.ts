@@ -97,6 +97,7 @@ async function bundle(directory: string, role: string, text: string): Promise<vo
     "--config",
     `${ROOT}deno.json`,
     "--minify",
+    "--sourcemap=external",
     "--output",
     `${directory}/${role}.js`,
     entry,

@@ -33,8 +33,7 @@
 #define DIRECT_WRITE_FD 5
 #define DIRECT_WINDOWS 0x7fee00000000ul
 #define DIRECT_WINDOW_BYTES 0x400000ul
-#define COMMANDS 0x4c0ul
-#define COMMAND_BYTES 64
+// COMMANDS, COMMAND_BYTES and SIGNAL are given by the compiler's command line: they move.
 // Where a host process has its own mappings, and no guest.
 #define ATTRACTIVE ((void *)0x7fd000000000ul)
 
@@ -182,6 +181,26 @@ static void direct_windows(void) {
   report("not there after closing", !touches((char *)DIRECT_WINDOWS, 0) && !touches((char *)DIRECT_WINDOWS + DIRECT_WINDOW_BYTES, 0));
   unlink("/dev/shm/attack");
 }
+// A file that the guest may only read, while another writes to it: a mapping of it is read only for the host too.
+static void read_only_mapping(const char *path) {
+  int writer = open(path, O_RDWR);
+  report("written by its owner", pwrite(writer, "owner", 5, 0) == 5);
+  pid_t child = fork();
+  if (child == 0) {
+    catch_signals();
+    close(writer);
+    setresgid(1000, 1000, 1000);
+    setresuid(1000, 1000, 1000);
+    int fd = open(path, O_RDONLY);
+    char *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    report("opened for writing", open(path, O_RDWR) == -1);
+    report("mapped for reading", map != MAP_FAILED && memcmp(map, "owner", 5) == 0);
+    report("made writable", by_stub(SYS_mprotect, (long)map, 4096, 3, 0, 0, 0) < 0);
+    if (sigsetjmp(back, 1) == 0) memcpy(map, "enemy", 5);
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+}
 static void common_page(void) {
   catch_signals();
   by_stub(SYS_mprotect, COMMON, COMMON_BYTES, 3, 0, 0, 0);
@@ -286,6 +305,23 @@ static void forged_threads(void) {
     if (pthread_create(&thread, NULL, (void *(*)(void *))pause, NULL) == 0) pthread_kill(thread, SIGURG);
   }
 }
+static volatile uint32_t forged_signal;
+static void *forge_signal(void *slot) {
+  for (;;) *(volatile uint32_t *)((char *)slot + SIGNAL) = forged_signal;
+  return NULL;
+}
+static void forged_faults(void) {
+  unsigned long slot = own_slot();
+  if (slot == 0) return;
+  static const uint32_t signals[] = {0, 9, 19, 33, 64, 65, 255, 1u << 31, 0xffffffff};
+  catch_signals();
+  pthread_t thread;
+  pthread_create(&thread, NULL, forge_signal, (void *)slot);
+  for (int i = 0; i < 900; i++) {
+    forged_signal = signals[i % 9];
+    if (sigsetjmp(back, 1) == 0) *(volatile int *)8 = 1;
+  }
+}
 static void false_event(void) {
   // Claims to stand in a call and runs on for ever.
   volatile uint32_t *slot = (volatile uint32_t *)own_slot();
@@ -361,6 +397,7 @@ static const struct {
     {"slot_raced", slot_raced},
     {"forged_children", forged_children},
     {"forged_threads", forged_threads},
+    {"forged_faults", forged_faults},
     {"false_event", false_event},
     {"own_calls_on_stub", own_calls_on_stub},
     {"text_gone", text_gone},
@@ -400,6 +437,7 @@ static void attempt(const char *name, void (*run)(void)) {
 }
 
 int main(int argc, char **argv) {
+  if (argc > 2 && strcmp(argv[1], "read_only") == 0) return read_only_mapping(argv[2]), puts("done"), 0;
   if (argc > 2 && strcmp(argv[1], "slot") == 0) {
     int count = argc > 3 ? atoi(argv[3]) : 1;
     for (int i = 0; i < count; i++) {

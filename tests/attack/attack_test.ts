@@ -1,8 +1,10 @@
 // Guest programs that try to get out (attack.c): whatever they do, the host sees none of their calls, they harm only
 // themselves, and nothing of them is left when the sandbox has ended.
 
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, doesNotMatch, equal, ok } from "node:assert/strict";
 import { childrenOf, gone, sandboxOf } from "../support/host_processes.ts";
+import { COMMAND_BYTES, SLOT_COMMANDS, SLOT_SIGNAL } from "../../platform/slot.ts";
+import { Bundle } from "../support/bundle.ts";
 import { command, PLATFORMS, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
 
 const HERE = `${import.meta.dirname}/`;
@@ -17,9 +19,11 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
 };
 const SLOT_SEEDS = 12;
 
-async function compile(): Promise<string> {
-  const path = `${directory}/attack`;
-  const done = await command(["gcc", "-O1", "-w", "-mfsgsbase", "-pthread", "-o", path, `${HERE}attack.c`]);
+async function compile(flags: readonly string[] = [], path = `${directory}/attack`): Promise<string> {
+  const places = { COMMANDS: SLOT_COMMANDS, COMMAND_BYTES, SIGNAL: SLOT_SIGNAL };
+  const defined = Object.entries(places).map(([name, value]) => `-D${name}=${value}`);
+  const own = [...defined, "-O1", "-w", "-mfsgsbase", "-pthread", "-o", path, `${HERE}attack.c`];
+  const done = await command(["gcc", ...flags, ...own]);
   if (done.code !== 0) throw new Error(`gcc: ${done.stderr}`);
   return path;
 }
@@ -47,12 +51,42 @@ const program = compile();
 
 for (const platform of PLATFORMS) {
   Deno.test(`attacks harm only the attacker on ${platform}`, async () => {
-    const { code, stdout, stderr } = await tsvisor([`--platform=${platform}`, "do", "--", await program], {
-      timeoutMillis: 120_000,
+    const log = `${directory}/log`;
+    const argv = [`--platform=${platform}`, `--debug-log=${log}`, "do", "--", await program];
+    const { code, stdout, stderr } = await tsvisor(argv, { timeoutMillis: 120_000 });
+    judge(stdout);
+    // No handler of ours has thrown.
+    doesNotMatch(Deno.readTextFileSync(log), /^(Task|Failed)|^ +at /m);
+    equal(stderr, "");
+    equal(code, 0);
+  });
+}
+
+for (const platform of PLATFORMS) {
+  Deno.test(`attacks: who may read a host file that others write does not come to write it, on ${platform}`, async () => {
+    using bundle = new Bundle();
+    await compile(["-static"], `${bundle.rootfs}/bin/attack`);
+    const file = `${bundle.directory}/shared/file`;
+    Deno.mkdirSync(`${bundle.directory}/shared`);
+    Deno.writeTextFileSync(file, "x".repeat(4096), { mode: 0o644 });
+    bundle.write("", (config) => {
+      config.process.args = ["/bin/attack", "read_only", "/mnt/file"];
+      for (const set of ["bounding", "effective", "permitted"]) {
+        config.process.capabilities[set].push("CAP_SETUID", "CAP_SETGID");
+      }
+      const options = ["rbind", "rw"];
+      config.mounts.push({
+        destination: "/mnt",
+        type: "bind",
+        source: `${bundle.directory}/shared`,
+        options,
+      });
     });
+    const { code, stdout, stderr } = await bundle.run([`--platform=${platform}`]);
     judge(stdout);
     equal(stderr, "");
     equal(code, 0);
+    equal(Deno.readTextFileSync(file).slice(0, 5), "owner");
   });
 }
 

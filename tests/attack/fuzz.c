@@ -651,10 +651,10 @@ int main(int argc, char **argv) {
   if (getpid() != 1) return puts("Not init: what programs do would reach others"), 1;
   handle_all(SIG_IGN);
   shared = mmap(NULL, (sizeof *shared + 4095) & ~4095, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  own_program = copy_of_self();
   collect("/proc", 2);
   collect("/sys", 2);
   collect("/proc/self", 1);
+  own_program = copy_of_self();  // after that, so that nobody finds it there
   shared->wants_trace = wants_trace;
   shared->trace_fd = fcntl(1, F_DUPFD_CLOEXEC, 301);
   int done = 0;

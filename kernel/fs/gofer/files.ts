@@ -123,12 +123,12 @@ export class GoferRegularFile extends File implements Mappable {
   }
 
   override mappable(isShared: boolean, _prot: number): Mappable | number {
-    const fd = this.inode.fdFor(isShared && this.isWritable);
+    const fd = this.inode.fdWithin(isShared && this.isWritable);
     return fd < 0 ? fd : this;
   }
 
   hostFd(): number {
-    return this.inode.fdFor(this.isWritable);
+    return this.inode.fdWithin(this.isWritable);
   }
 
   override release(): void {

@@ -495,8 +495,13 @@ export class GoferInode extends Inode {
 
   /** A descriptor for reading, or for writing too; asked of the gofer once. -ERRNO. */
   fdFor(isForWriting: boolean): number {
-    if (this.#writeFd >= 0) return this.#writeFd;
-    if (!isForWriting && this.#readFd >= 0) return this.#readFd;
+    return this.#writeFd >= 0 ? this.#writeFd : this.fdWithin(isForWriting);
+  }
+
+  /** As fdFor, but with no more access than asked for: what a stub gets, its guest may get hold of. */
+  fdWithin(isForWriting: boolean): number {
+    const known = isForWriting ? this.#writeFd : this.#readFd;
+    if (known >= 0) return known;
     const node = this.node();
     if (node < 0) return node;
     this.fs.client.request.start(REQUEST.OPEN);

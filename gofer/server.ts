@@ -312,11 +312,8 @@ export class GoferServer {
 
   #open(tree: HostTree, node: number, flags: number): number {
     if (this.#reader.isBad || (flags & ~O_ACCMODE) !== 0) return -EINVAL;
-    // A FIFO or device of the host is not opened: the kernel has its own, and an open could block us.
-    const refreshed = tree.refresh(node);
-    if (refreshed < 0) return refreshed;
-    const type = u32(tree.stat, 24) & S_IFMT;
-    if (type === S_IFIFO || type === S_IFCHR || type === S_IFBLK || type === S_IFSOCK) return -EINVAL;
+    const refused = refuseSpecial(tree, node);
+    if (refused < 0) return refused;
     const fd = tree.open(node, flags | O_NONBLOCK);
     if (fd < 0) return fd;
     this.#donated = fd;
@@ -432,7 +429,7 @@ export class GoferServer {
     const fd = tree.fd(node);
     if (fd < 0) return -EBADF;
     if ((mask & SET_SIZE) !== 0) {
-      const result = tree.truncate(node, size);
+      const result = refuseSpecial(tree, node) || tree.truncate(node, size);
       if (result < 0) return result;
     }
     if ((mask & (SET_UID | SET_GID)) !== 0) {
@@ -493,6 +490,14 @@ export class GoferServer {
     if (!isChange) this.#answer.raw(this.#value, 0, n);
     return 0;
   }
+}
+
+/** A FIFO or device of the host is not opened: the kernel has its own, and an open could block us. */
+function refuseSpecial(tree: HostTree, node: number): number {
+  const refreshed = tree.refresh(node);
+  if (refreshed < 0) return refreshed;
+  const type = u32(tree.stat, 24) & S_IFMT;
+  return type === S_IFIFO || type === S_IFCHR || type === S_IFBLK || type === S_IFSOCK ? -EINVAL : 0;
 }
 
 /** Bytes of host entries read at once. */

@@ -1,0 +1,232 @@
+// The server with a hostile sentry at the other end, on a real directory of the host: whatever is sent, nothing is thrown,
+// and nothing outside the mount is seen or changed; and with a host that changes the directory under it.
+
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { EBADF, EINVAL, ELOOP, ENOTDIR, EPROTO, EROFS } from "../kernel/abi/errno.ts";
+import { O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, S_IFBLK, S_IFCHR } from "../kernel/abi/file.ts";
+import { loadGoferCalls } from "../native/gofer_host.ts";
+import { NativeHost } from "../native/host.ts";
+import { socketPair } from "../native/process.ts";
+import { HostTree, nameBytes } from "./host_tree.ts";
+import { FRAME_BYTES_MAX, FrameReader, FrameWriter, REQUEST, SET_MODE, SET_SIZE } from "./protocol.ts";
+import { Connection, GoferServer } from "./server.ts";
+
+const host = new NativeHost();
+const calls = loadGoferCalls();
+const RANDOM_FRAMES = 20_000;
+const NAMES = ["..", ".", "", "/", "../secret", "directory/inner", "/etc/passwd", "a\0b", "n".repeat(256)];
+
+/** A mount of a directory of its own, with a secret beside it. */
+class Mount {
+  readonly directory = Deno.makeTempDirSync({ prefix: "tsvisor-gofer-" });
+  readonly root = `${this.directory}/root`;
+  readonly request = new FrameWriter();
+  readonly answer: FrameReader;
+  readonly connection: Connection;
+  readonly #server = new GoferServer(host, calls);
+  readonly #in = new Uint8Array(FRAME_BYTES_MAX);
+  readonly #fds = new Int32Array(4);
+  readonly #socket: number;
+  readonly #proc: number;
+
+  constructor(isReadOnly = false) {
+    Deno.mkdirSync(`${this.root}/directory`, { recursive: true });
+    Deno.writeTextFileSync(`${this.directory}/secret`, "secret");
+    Deno.writeTextFileSync(`${this.root}/file`, "content");
+    Deno.writeTextFileSync(`${this.root}/directory/inner`, "inner");
+    Deno.symlinkSync("..", `${this.root}/up`);
+    Deno.symlinkSync("../secret", `${this.root}/link`);
+    new Deno.Command("mkfifo", { args: [`${this.root}/fifo`] }).outputSync();
+    this.answer = new FrameReader(this.#in);
+    const [ours, theirs] = socketPair();
+    this.#socket = ours;
+    this.#proc = calls.tsv_gofer_root(nameBytes("/proc/self/fd"), O_RDONLY | O_DIRECTORY);
+    const rootFd = calls.tsv_gofer_root(nameBytes(this.root), O_PATH);
+    ok(rootFd >= 0 && this.#proc >= 0);
+    const tree = new HostTree(calls, (fd) => host.close(fd), this.#proc, rootFd, isReadOnly);
+    this.connection = new Connection(theirs, tree);
+  }
+
+  /** Sends the request as it stands; the answer's errno, or what could not be sent. Descriptors are kept until the next. */
+  call(): number {
+    const { bytes, at } = this.request;
+    this.#dropFds();
+    equal(host.sendMessage(this.#socket, bytes, 0, at, this.#fds, 0), at);
+    ok(this.#server.serveOne(this.connection, 0));
+    const n = host.receiveMessage(this.#socket, this.#in, 0, FRAME_BYTES_MAX, this.#fds, 0);
+    this.#received = host.receivedFds;
+    ok(n >= 4);
+    this.answer.start(n);
+    return this.answer.i32();
+  }
+  #received = 0;
+
+  /** The descriptor that came with the last answer. */
+  get donated(): number {
+    return this.#received > 0 ? this.#fds[0] : -1;
+  }
+
+  #dropFds(): void {
+    for (let i = 0; i < this.#received; i++) host.close(this.#fds[i]);
+    this.#received = 0;
+  }
+
+  /** A request of numbers, then names. */
+  ask(id: number, numbers: readonly number[], names: readonly string[] = []): number {
+    this.request.start(id);
+    for (const number of numbers) this.request.u32(number);
+    for (const name of names) this.request.name(name);
+    return this.call();
+  }
+
+  /** Node of `name` in `directory`, which must be there. */
+  walk(directory: number, name: string): number {
+    equal(this.ask(REQUEST.WALK, [directory], [name]), 0);
+    return this.answer.u32();
+  }
+
+  setAttributes(node: number, mask: number, mode: number, size: number): number {
+    this.request.start(REQUEST.SET_ATTRIBUTES);
+    for (const number of [node, mask, mode, 0, 0]) this.request.u32(number);
+    this.request.u64(size);
+    this.request.raw(new Uint8Array(32), 0, 32);
+    return this.call();
+  }
+
+  /** What stands outside the mount. */
+  outside(): string[] {
+    const names = [...Deno.readDirSync(this.directory)].map((entry) => entry.name).sort();
+    return [...names, Deno.readTextFileSync(`${this.directory}/secret`)];
+  }
+
+  [Symbol.dispose](): void {
+    this.#dropFds();
+    this.connection.tree.release();
+    for (const fd of [this.#socket, this.connection.socket, this.#proc]) host.close(fd);
+    Deno.removeSync(this.directory, { recursive: true });
+  }
+}
+
+const OUTSIDE = ["root", "secret", "secret"];
+
+Deno.test("gofer: a name is one component of the directory, for every request that has one", () => {
+  using mount = new Mount();
+  const file = mount.walk(0, "file");
+  for (const name of NAMES) {
+    const refused = name.length > 255 ? -EPROTO : -EINVAL;
+    const text = JSON.stringify(name.slice(0, 20));
+    equal(mount.ask(REQUEST.WALK, [0], [name]), refused, `WALK ${text}`);
+    equal(mount.ask(REQUEST.CREATE, [0, O_RDWR, 0o644, 0, 0], [name]), refused, `CREATE ${text}`);
+    equal(mount.ask(REQUEST.MKDIR, [0, 0o755, 0, 0], [name]), refused, `MKDIR ${text}`);
+    equal(mount.ask(REQUEST.MKNOD, [0, 0o100644, 0, 0, 0, 0], [name]), refused, `MKNOD ${text}`);
+    equal(mount.ask(REQUEST.SYMLINK, [0, 0, 0], [name, "x"]), refused, `SYMLINK ${text}`);
+    equal(mount.ask(REQUEST.LINK, [file, 0], [name]), refused, `LINK ${text}`);
+    equal(mount.ask(REQUEST.UNLINK, [0, 0], [name]), refused, `UNLINK ${text}`);
+    equal(mount.ask(REQUEST.RENAME, [0, 0, 0], ["file", name]), refused, `RENAME to ${text}`);
+    equal(mount.ask(REQUEST.RENAME, [0, 0, 0], [name, "other"]), refused, `RENAME of ${text}`);
+  }
+  deepEqual(mount.outside(), OUTSIDE);
+});
+
+Deno.test("gofer: a symbolic link is itself, and leads nowhere", () => {
+  using mount = new Mount();
+  const link = mount.walk(0, "link"), up = mount.walk(0, "up");
+  equal(mount.ask(REQUEST.OPEN, [link, O_RDONLY]), -EINVAL);
+  ok([-ENOTDIR, -ELOOP].includes(mount.ask(REQUEST.WALK, [up], ["secret"])));
+  ok([-ENOTDIR, -ELOOP].includes(mount.ask(REQUEST.CREATE, [up, O_RDWR, 0o644, 0, 0], ["planted"])));
+  ok(mount.setAttributes(link, SET_SIZE, 0, 0) < 0);
+  ok(mount.setAttributes(link, SET_MODE, 0o777, 0) < 0);
+  // Made over a link, it is the link that stands there.
+  equal(mount.ask(REQUEST.CREATE, [0, O_RDWR, 0o644, 0, 0], ["link"]), 0);
+  equal(mount.donated, -1);
+  deepEqual(mount.outside(), OUTSIDE);
+});
+
+Deno.test("gofer: a read-only mount changes by no request", () => {
+  using mount = new Mount(true);
+  const file = mount.walk(0, "file");
+  for (const access of [O_WRONLY, O_RDWR, 3]) equal(mount.ask(REQUEST.OPEN, [file, access]), -EROFS);
+  equal(mount.ask(REQUEST.OPEN, [file, O_RDONLY]), 0);
+  ok(host.pwrite(mount.donated, new Uint8Array(1), 0, 1, 0) < 0);
+  equal(mount.ask(REQUEST.CREATE, [0, O_RDONLY, 0o644, 0, 0], ["new"]), -EROFS);
+  equal(mount.ask(REQUEST.MKDIR, [0, 0o755, 0, 0], ["new"]), -EROFS);
+  equal(mount.ask(REQUEST.MKNOD, [0, 0o100644, 0, 0, 0, 0], ["new"]), -EROFS);
+  equal(mount.ask(REQUEST.SYMLINK, [0, 0, 0], ["new", "x"]), -EROFS);
+  equal(mount.ask(REQUEST.LINK, [file, 0], ["new"]), -EROFS);
+  equal(mount.ask(REQUEST.UNLINK, [0, 0], ["file"]), -EROFS);
+  equal(mount.ask(REQUEST.RENAME, [0, 0, 0], ["file", "new"]), -EROFS);
+  equal(mount.setAttributes(file, SET_SIZE, 0, 0), -EROFS);
+  equal(mount.setAttributes(file, SET_MODE, 0o777, 0), -EROFS);
+  equal(Deno.readTextFileSync(`${mount.root}/file`), "content");
+});
+
+Deno.test("gofer: no device of the host is made or opened, and a FIFO holds nobody up", () => {
+  using mount = new Mount();
+  for (const type of [S_IFBLK, S_IFCHR]) {
+    equal(mount.ask(REQUEST.MKNOD, [0, type | 0o666, 0, 0, 1, 3], ["device"]), -EINVAL);
+  }
+  const fifo = mount.walk(0, "fifo");
+  for (const access of [O_RDONLY, O_WRONLY, O_RDWR]) equal(mount.ask(REQUEST.OPEN, [fifo, access]), -EINVAL);
+  equal(mount.setAttributes(fifo, SET_SIZE, 0, 0), -EINVAL);
+  if (Deno.uid() !== 0) return;
+  const made = new Deno.Command("mknod", { args: [`${mount.root}/null`, "c", "1", "3"] }).outputSync();
+  if (!made.success) return;
+  const device = mount.walk(0, "null");
+  equal(mount.ask(REQUEST.OPEN, [device, O_RDWR]), -EINVAL);
+  equal(mount.setAttributes(device, SET_SIZE, 0, 0), -EINVAL);
+});
+
+Deno.test("gofer: nodes that are none", () => {
+  using mount = new Mount();
+  const closed = mount.walk(0, "file");
+  mount.request.start(REQUEST.CLOSE);
+  mount.request.u16(3);
+  for (const node of [closed, 0, 4_000_000_000]) mount.request.u32(node);
+  equal(mount.call(), 0);
+  for (const node of [closed, 77, 0x7fff_ffff, 0xffff_ffff]) {
+    equal(mount.ask(REQUEST.STAT, [node]), -EBADF);
+    equal(mount.ask(REQUEST.OPEN, [node, O_RDONLY]), -EBADF);
+    equal(mount.ask(REQUEST.WALK, [node], ["file"]), -EBADF);
+    equal(mount.ask(REQUEST.LINK, [node, 0], ["new"]), -EBADF);
+    equal(mount.ask(REQUEST.UNLINK, [node, 0], ["file"]), -EBADF);
+    equal(mount.setAttributes(node, SET_SIZE, 0, 0), -EBADF);
+  }
+  // The root stays.
+  equal(mount.ask(REQUEST.STAT, [0]), 0);
+});
+
+Deno.test("gofer: a directory that the host swaps for a link is still the directory", () => {
+  using mount = new Mount();
+  const directory = mount.walk(0, "directory");
+  Deno.renameSync(`${mount.root}/directory`, `${mount.root}/moved`);
+  Deno.symlinkSync("..", `${mount.root}/directory`);
+  mount.walk(directory, "inner");
+  equal(mount.ask(REQUEST.CREATE, [directory, O_RDWR, 0o644, 0, 0], ["new"]), 0);
+  ok(Deno.statSync(`${mount.root}/moved/new`).isFile);
+  const link = mount.walk(0, "directory");
+  ok([-ENOTDIR, -ELOOP].includes(mount.ask(REQUEST.WALK, [link], ["secret"])));
+  deepEqual(mount.outside(), OUTSIDE);
+});
+
+Deno.test(`gofer: ${RANDOM_FRAMES} random frames`, () => {
+  using mount = new Mount();
+  let state = 1;
+  const below = (n: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 8) % n;
+  };
+  const names = [...NAMES, "file", "directory", "inner", "up", "link", "new", "fifo"];
+  const numbers = [0, 1, 2, 3, 7, 0o644, 0o100644, 0o7777, 0x200, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
+  for (let i = 0; i < RANDOM_FRAMES; i++) {
+    // Not MOUNT, which may move this test to another CPU.
+    mount.request.start(below(20) === 0 ? below(0xffff) : 2 + below(20));
+    for (let n = below(6); n > 0; n--) mount.request.u32(numbers[below(numbers.length)]);
+    if (below(4) === 0) mount.request.u8(below(256));
+    if (below(8) === 0) mount.request.u16(below(0xffff));
+    for (let n = below(3); n > 0; n--) mount.request.name(names[below(names.length)]);
+    if (below(8) === 0) mount.request.raw(new Uint8Array(40).fill(below(256)), 0, 40);
+    if (below(8) === 0) mount.request.at = Math.max(1, mount.request.at - below(6));
+    mount.call();
+  }
+  deepEqual(mount.outside(), OUTSIDE);
+});

@@ -50,7 +50,14 @@ export class Fault {
   /** x86 trap number (14 = page fault) and error code (bit 1 = write, bit 4 = instruction fetch). */
   trap = 0;
   error = 0;
+
+  /** Takes over a signal that a stub names: one that is no fault's becomes SIGSEGV. */
+  setSignal(signal: number): void {
+    this.signal = FAULT_SIGNALS.has(signal) ? signal : 11;
+  }
 }
+/** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV. */
+const FAULT_SIGNALS: ReadonlySet<number> = new Set([4, 5, 7, 8, 11]);
 
 /**
  * Memory of one guest address space. Ordinary memory of a host process: the host does the paging, the kernel's VMA tree

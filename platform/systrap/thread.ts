@@ -77,10 +77,6 @@ const CALL_WORD = SLOT_CALL >> 2;
 /** Words of the slot's first line that hold registers, and the end of them. */
 const LINE_END_WORD = RESULT_WORD + 2;
 
-/** SIGILL, SIGTRAP, SIGBUS, SIGFPE and SIGSEGV: what the stub handles of the CPU's. */
-const FAULT_SIGNALS = new Set([4, 5, 7, 8, 11]);
-const SIGSEGV = 11;
-
 /** Longest a stub may take over commands before it is given up, milliseconds. Host mmap under memory pressure is slow. */
 const COMMAND_MILLIS_MAX = 20_000;
 
@@ -242,9 +238,7 @@ export class SystrapThread implements GuestThread {
   #takeFault(): void {
     const words = this.words;
     const fault = this.fault;
-    // No other signal is a fault, whatever stands there.
-    const signal = words[SLOT_SIGNAL >> 2];
-    fault.signal = FAULT_SIGNALS.has(signal) ? signal : SIGSEGV;
+    fault.setSignal(words[SLOT_SIGNAL >> 2]);
     fault.code = words[SIGNAL_CODE >> 2] | 0;
     fault.address = words[FAULT_ADDRESS >> 2] + words[(FAULT_ADDRESS >> 2) + 1] * TWO_32;
     fault.trap = words[SLOT_TRAP >> 2];

@@ -1,15 +1,22 @@
-// The server with a hostile sentry at the other end, on a real directory of the host: whatever is sent, nothing is thrown,
+// The gofer's server with a hostile sentry at the other end, on a real directory of the host: whatever is sent, nothing is thrown,
 // and nothing outside the mount is seen or changed; and with a host that changes the directory under it.
 
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { EBADF, EINVAL, ELOOP, ENOTDIR, EPROTO, EROFS } from "../kernel/abi/errno.ts";
-import { O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, S_IFBLK, S_IFCHR } from "../kernel/abi/file.ts";
-import { loadGoferCalls } from "../native/gofer_host.ts";
-import { NativeHost } from "../native/host.ts";
-import { socketPair } from "../native/process.ts";
-import { HostTree, nameBytes } from "./host_tree.ts";
-import { FRAME_BYTES_MAX, FrameReader, FrameWriter, REQUEST, SET_MODE, SET_SIZE } from "./protocol.ts";
-import { Connection, GoferServer } from "./server.ts";
+import { EBADF, EINVAL, ELOOP, ENOTDIR, EPROTO, EROFS } from "../../kernel/abi/errno.ts";
+import { O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, S_IFBLK, S_IFCHR } from "../../kernel/abi/file.ts";
+import { loadGoferCalls } from "../../native/gofer_host.ts";
+import { NativeHost } from "../../native/host.ts";
+import { socketPair } from "../../native/process.ts";
+import { HostTree, nameBytes } from "../../gofer/host_tree.ts";
+import {
+  FRAME_BYTES_MAX,
+  FrameReader,
+  FrameWriter,
+  REQUEST,
+  SET_MODE,
+  SET_SIZE,
+} from "../../gofer/protocol.ts";
+import { Connection, GoferServer } from "../../gofer/server.ts";
 
 const host = new NativeHost();
 const calls = loadGoferCalls();

@@ -4,6 +4,7 @@
 //! time, as the command line ends what it does not need, and both end with it. Later the command line becomes this program
 //! again, which takes less room, to wait for the container's end (attend.rs).
 
+// The library uses the other half of it.
 #[allow(dead_code)]
 #[path = "../src/attend.rs"]
 mod attend;
@@ -17,6 +18,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// Variables that are set for our runtime; the caller's own values travel under TSVISOR_CALLER_ (boot/caller_environment.ts).
 const TAKEN: [&str; 2] = ["DENO_DIR", "DENO_NO_UPDATE_CHECK"];
+/// As in boot/cli/commands.ts; a word that is missing here costs a wrong guess at most.
 const COMMANDS: [&str; 8] = ["run", "do", "spec", "state", "list", "kill", "delete", "help"];
 
 fn main() {

@@ -4,6 +4,7 @@
 mod slot;
 mod gofer_host;
 mod host;
+// The launcher uses the other half of it.
 #[allow(dead_code)]
 mod attend;
 mod memory;

@@ -97,6 +97,7 @@ export function mapMemory(
   const backing = backingFor(task, file, isShared, prot, length);
   if (typeof backing === "number") return backing;
   area.backing = backing;
+  if (file !== null) area.protMax = protMaxOf(file, isShared);
   const populate = isLocked ? MAP_POPULATE : flags & MAP_POPULATE;
   const result = carryOut(task, area, populate);
   if (result < 0) {
@@ -104,7 +105,6 @@ export function mapMemory(
     return result;
   }
   area.isLocked = isLocked;
-  if (file !== null) area.protMax = protMaxOf(file, isShared);
   if (isFixed) mm.areas.remove(address, address + length);
   mm.areas.insert(area);
   if (area.isSharedMemory) task.kernel.memory.grow(length);
@@ -205,12 +205,20 @@ function backingFor(
 export function carryOut(task: Task, area: Vma, extraFlags: number): number {
   const space = task.mm.space;
   const backing = area.backing;
-  const flags = area.flags & (MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_STACK) | extraFlags;
+  const flags = hostType(area) | area.flags & (MAP_NORESERVE | MAP_STACK) | extraFlags;
   if (backing === null) return space.map(task.thread, area.start, area.length, area.prot, flags, -1, 0);
   const fd = backing.hostFd();
   if (fd < 0) return fd;
   const offset = backing.hostOffset + area.offset;
   return space.map(task.thread, area.start, area.length, area.prot, flags, fd, offset);
+}
+
+/**
+ * Whether the host maps an area shared. One that may never be written shows the same pages as a private mapping, and a guest
+ * that has the host make it writable, by a jump into the stub, then writes to a copy of its own.
+ */
+function hostType(area: Vma): number {
+  return area.isShared && (area.protMax & PROT_WRITE) !== 0 ? MAP_SHARED : MAP_PRIVATE;
 }
 
 /** munmap(2). */

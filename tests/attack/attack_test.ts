@@ -63,14 +63,14 @@ for (const platform of PLATFORMS) {
 }
 
 for (const platform of PLATFORMS) {
-  Deno.test(`attacks: who may read a host file that others write does not come to write it, on ${platform}`, async () => {
+  Deno.test(`attacks: who may read a file that others write does not come to write it, on ${platform}`, async () => {
     using bundle = new Bundle();
     await compile(["-static"], `${bundle.rootfs}/bin/attack`);
     const file = `${bundle.directory}/shared/file`;
     Deno.mkdirSync(`${bundle.directory}/shared`);
     Deno.writeTextFileSync(file, "x".repeat(4096), { mode: 0o644 });
     bundle.write("", (config) => {
-      config.process.args = ["/bin/attack", "read_only", "/mnt/file"];
+      config.process.args = ["/bin/attack", "read_only", "/mnt/file", "/dev/shm/file"];
       for (const set of ["bounding", "effective", "permitted"]) {
         config.process.capabilities[set].push("CAP_SETUID", "CAP_SETGID");
       }

@@ -22,6 +22,8 @@ export class Session {
   terminal: SessionTerminal | null = null;
   /** Who stood in the foreground of a terminal that was hung up: told when the leader exits (tty_old_pgrp). */
   lostForeground: ProcessGroup | null = null;
+  /** Nice value of its autogroup: stored and shown. */
+  nice = 0;
 
   constructor(pid: Pid, leader: ThreadGroup) {
     this.pid = pid;

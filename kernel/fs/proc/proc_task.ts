@@ -30,6 +30,15 @@ import {
 import type { ProcFilesystem } from "./proc.ts";
 import { mayInspect, ownerOf } from "./proc_access.ts";
 import { fdDirectory, fdinfoDirectory } from "./proc_fd.ts";
+import {
+  attributeDirectory,
+  autogroupText,
+  mapFilesDirectory,
+  schedText,
+  setAutogroup,
+  stackText,
+  timersText,
+} from "./proc_inspect.ts";
 import { memoryFile, numaMapsText, pagemapFile, smapsRollupText, smapsText } from "./proc_memory.ts";
 import { mountinfoText, mountstatsText, mountsText } from "./proc_mounts.ts";
 import { netDirectory } from "./proc_net.ts";
@@ -65,6 +74,8 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
+  { name: "attr", type: S_IFDIR, make: attributeDirectory },
+  file("autogroup", 0o644, ({ task }) => autogroupText(task), setAutogroup),
   memory("auxv", 0o400, ({ task }) => String.fromCharCode(...task.mm.auxv)),
   file("cgroup", 0o444, () => "0::/\n"),
   file("children", 0o444, childrenText),
@@ -81,6 +92,7 @@ const ENTRIES: readonly Entry[] = [
   file("io", 0o400, guarded(({ task }) => ioText(task))),
   file("limits", 0o444, ({ task }) => limitsText(task)),
   file("loginuid", 0o444, () => "4294967295"),
+  { name: "map_files", type: S_IFDIR, make: mapFilesDirectory },
   memory("maps", 0o444, (reading) => reading.task.mm.mapsText(mappedNames(reading))),
   { name: "mem", type: S_IFREG, make: memoryFile },
   file("mountinfo", 0o444, ({ task, reader }) => mountinfoText(task, reader)),
@@ -96,23 +108,34 @@ const ENTRIES: readonly Entry[] = [
   file("personality", 0o400, guarded(({ task }) => `${hex(task.personality, 8)}\n`)),
   file("projid_map", 0o444, () => WHOLE_MAP),
   link("root", (task) => task.fs.root),
+  file("sched", 0o644, ({ fs, task, isThread }) => schedText(fs, task, isThread), () => 0),
   file("schedstat", 0o444, schedstatText),
   file("sessionid", 0o444, () => "4294967295"),
   file("setgroups", 0o444, () => "allow\n"),
   memory("smaps", 0o444, (reading) => smapsText(reading.task, mappedNames(reading))),
   memory("smaps_rollup", 0o444, ({ task }) => smapsRollupText(task)),
+  file("stack", 0o400, guarded(({ reader }) => stackText(reader))),
   file("stat", 0o444, ({ fs, task, isThread }) => statText(fs, task, isThread)),
   file("statm", 0o444, ({ task }) => statmText(task)),
   file("status", 0o444, ({ fs, task }) => statusText(fs, task)),
   file("syscall", 0o400, guarded(({ task, reader }) => syscallText(task, reader))),
   { name: "task", type: S_IFDIR, make: taskDirectory },
+  file("timers", 0o444, ({ fs, task }) => timersText(fs, task)),
   file("timerslack_ns", 0o666, timerSlackText, setTimerSlack),
   file("uid_map", 0o444, () => WHOLE_MAP),
   file("wchan", 0o444, () => "0"),
 ];
 const BY_NAME = new Map(ENTRIES.map((entry) => [entry.name, entry]));
 /** Processes alone, and threads alone. */
-const NOT_OF_THREADS = new Set(["coredump_filter", "mountstats", "task", "timerslack_ns"]);
+const NOT_OF_THREADS = new Set([
+  "autogroup",
+  "coredump_filter",
+  "map_files",
+  "mountstats",
+  "task",
+  "timers",
+  "timerslack_ns",
+]);
 const OF_THREADS = new Set(["children"]);
 
 /** The directory of a process, or of one of its threads. */

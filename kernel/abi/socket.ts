@@ -176,8 +176,12 @@ export const SO_TXREHASH = 74;
 export const SO_RCVMARK = 75;
 
 // Control messages
+export const SO_PASSPIDFD = 76;
+export const SO_PEERPIDFD = 77;
+export const SO_PASSRIGHTS = 83;
 export const SCM_RIGHTS = 1;
 export const SCM_CREDENTIALS = 2;
+export const SCM_PIDFD = 4;
 export const SCM_TIMESTAMP = 29;
 export const SCM_TIMESTAMPNS = 35;
 export const SCM_TIMESTAMPING = 37;

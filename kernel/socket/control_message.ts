@@ -1,10 +1,12 @@
 // Control messages of sendmsg(2) and recvmsg(2): SCM_RIGHTS and SCM_CREDENTIALS. Linux: net/core/scm.c, cmsg(3).
 
 import { EBADF, EINVAL, EPERM, ESRCH, ETOOMANYREFS } from "../abi/errno.ts";
-import { AF_UNIX, MSG_CTRUNC, SCM_CREDENTIALS, SCM_RIGHTS, SOL_SOCKET } from "../abi/socket.ts";
+import { AF_UNIX, MSG_CTRUNC, SCM_CREDENTIALS, SCM_PIDFD, SCM_RIGHTS, SOL_SOCKET } from "../abi/socket.ts";
 import { i32, put32, put64, u32, u64 } from "../abi/struct.ts";
 import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, CAP_SYS_RESOURCE, RLIMIT_NOFILE } from "../abi/task.ts";
+import { newPidfd } from "../fs/anonymous/pidfd.ts";
 import type { Task } from "../task/task.ts";
+import type { ThreadGroup } from "../task/thread_group.ts";
 import type { File } from "../vfs/file.ts";
 import {
   type IncomingMessage,
@@ -114,8 +116,11 @@ export function writeControl(
   closesOnExec: boolean,
 ): number {
   let at = 0;
-  if (message.credentials !== null) at = writeCredentials(task, bytes, length, message);
+  if (message.credentials !== null && message.wantsCredentials) {
+    at = writeCredentials(task, bytes, length, message);
+  }
   if (message.files !== null) at += writeRights(task, bytes, at, length, message, closesOnExec);
+  if (message.credentials !== null && message.wantsPidfd) at += writePidfd(task, bytes, at, length, message);
   return Math.min(at, length);
 }
 
@@ -162,6 +167,34 @@ function writeRights(
   putHeader(bytes, at, size, SCM_RIGHTS);
   put32(bytes, at + size, 0);
   return align(size);
+}
+
+/** The sender as a descriptor; where there is no sender or no number for it, the error stands in its place. */
+function writePidfd(
+  task: Task,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  message: IncomingMessage,
+): number {
+  const size = HEADER_BYTES + 4;
+  if (length - at < size) {
+    message.flags |= MSG_CTRUNC;
+    return 0;
+  }
+  const { group } = message.credentials!;
+  putHeader(bytes, at, size, SCM_PIDFD);
+  put32(bytes, at + HEADER_BYTES, group === null ? -ESRCH : openPidfd(task, group));
+  put32(bytes, at + size, 0);
+  return align(size);
+}
+
+/** A new pidfd of `group` for `task`, or -ERRNO. */
+export function openPidfd(task: Task, group: ThreadGroup): number {
+  const file = newPidfd(group);
+  const fd = task.files.allocate(task, file, true);
+  if (fd < 0) file.drop();
+  return fd;
 }
 
 function putHeader(bytes: Uint8Array, at: number, size: number, type: number): void {

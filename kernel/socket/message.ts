@@ -3,6 +3,7 @@
 
 import type { Pid } from "../task/pid.ts";
 import type { Task } from "../task/task.ts";
+import type { ThreadGroup } from "../task/thread_group.ts";
 import type { File } from "../vfs/file.ts";
 
 /** sizeof(struct sockaddr_storage): the longest address a call may give. */
@@ -28,11 +29,17 @@ export class SocketCredentials {
   readonly pid: Pid | null;
   readonly uid: number;
   readonly gid: number;
+  /** Whose pid it is, for a pidfd: it can be had of a process that is long gone. */
+  readonly group: ThreadGroup | null;
+  /** Supplementary groups: SO_PEERGROUPS. */
+  readonly groups: readonly number[];
 
-  constructor(pid: Pid | null, uid: number, gid: number) {
+  constructor(pid: Pid | null, uid: number, gid: number, groups: readonly number[] = []) {
     this.pid = pid;
     this.uid = uid;
     this.gid = gid;
+    this.group = pid?.task?.threadGroup ?? null;
+    this.groups = groups;
   }
 
   equals(other: SocketCredentials | null): boolean {
@@ -49,7 +56,8 @@ export function messageCredentials(task: Task): SocketCredentials {
 
 /** What SO_PEERCRED says of `task`: effective ids. */
 export function peerCredentials(task: Task): SocketCredentials {
-  return new SocketCredentials(task.threadGroup.pid, task.credentials.euid, task.credentials.egid);
+  const { euid, egid, groups } = task.credentials;
+  return new SocketCredentials(task.threadGroup.pid, euid, egid, groups);
 }
 
 /** Besides the bytes of sendto(2) or sendmsg(2). */
@@ -82,12 +90,16 @@ export class IncomingMessage {
   flags = 0;
   /** SCM_RIGHTS: held once each for the caller. */
   files: File[] | null = null;
-  /** SCM_CREDENTIALS where the socket passes them. */
+  /** The sender's where the socket passes them, as SCM_CREDENTIALS, as SCM_PIDFD, or as both. */
   credentials: SocketCredentials | null = null;
+  wantsCredentials = false;
+  wantsPidfd = false;
 
   clear(): void {
     this.address.length = 0;
     this.flags = 0;
+    this.wantsCredentials = false;
+    this.wantsPidfd = false;
     this.dropFiles();
     this.credentials = null;
   }

@@ -1,7 +1,8 @@
 // SOL_SOCKET options, which all sockets have. Linux: sk_setsockopt(), sk_getsockopt() of net/core/sock.c, socket(7).
 
-import { EDOM, EINVAL, ENOPROTOOPT, EPERM } from "../abi/errno.ts";
+import { EDOM, EINVAL, ENOPROTOOPT, EOPNOTSUPP, EPERM } from "../abi/errno.ts";
 import {
+  AF_UNIX,
   SO_ACCEPTCONN,
   SO_BROADCAST,
   SO_BSDCOMPAT,
@@ -16,6 +17,8 @@ import {
   SO_NO_CHECK,
   SO_OOBINLINE,
   SO_PASSCRED,
+  SO_PASSPIDFD,
+  SO_PASSRIGHTS,
   SO_PASSSEC,
   SO_PRIORITY,
   SO_PROTOCOL,
@@ -67,11 +70,15 @@ const FLAG_OPTIONS = [
   SO_TIMESTAMPNS_OLD,
   SO_RXQ_OVFL,
   SO_SELECT_ERR_QUEUE,
+  SO_PASSPIDFD,
+  SO_PASSRIGHTS,
 ];
+/** Of those, the ones that Unix sockets alone have. */
+const UNIX_OPTIONS = [SO_PASSPIDFD, SO_PASSRIGHTS];
 
 export class SocketOptions {
   /** Bits in the order of FLAG_OPTIONS. */
-  #flags = 0;
+  #flags = 1 << FLAG_OPTIONS.indexOf(SO_PASSRIGHTS);
   /** As getsockopt(2) shows them: twice what was asked for. */
   sendBytes = BUFFER_BYTES;
   receiveBytes = BUFFER_BYTES;
@@ -80,7 +87,7 @@ export class SocketOptions {
   lingerSeconds = 0;
   priority = 0;
   mark = 0;
-  /** SO_PASSCRED, read on every message. */
+  /** SO_PASSCRED or SO_PASSPIDFD, read on every message. */
   passesCredentials = false;
   /** SO_COOKIE, given out on first use. */
   cookie = 0;
@@ -92,7 +99,9 @@ export class SocketOptions {
     const bit = 1 << FLAG_OPTIONS.indexOf(name);
     if (value) this.#flags |= bit;
     else this.#flags &= ~bit;
-    if (name === SO_PASSCRED) this.passesCredentials = value;
+    if (name === SO_PASSCRED || name === SO_PASSPIDFD) {
+      this.passesCredentials = this.flag(SO_PASSCRED) || this.flag(SO_PASSPIDFD);
+    }
   }
   /** What an accepted socket takes over from the one that listens. */
   inherit(other: SocketOptions): void {
@@ -118,6 +127,7 @@ export function setSocketOption(
   const options = socket.options;
   const value = i32(from, at);
   if (FLAG_OPTIONS.includes(name)) {
+    if (UNIX_OPTIONS.includes(name) && socket.domain !== AF_UNIX) return -EOPNOTSUPP;
     options.setFlag(name, value !== 0);
     return 0;
   }
@@ -181,6 +191,7 @@ function timeoutNanos(seconds: number, micros: number): number {
 /** getsockopt(SOL_SOCKET): writes the value, which may have up to 16 bytes; its size or -ERRNO. */
 export function getSocketOption(socket: Socket, name: number, into: Uint8Array, at: number): number {
   const options = socket.options;
+  if (UNIX_OPTIONS.includes(name) && socket.domain !== AF_UNIX) return -EOPNOTSUPP;
   if (FLAG_OPTIONS.includes(name)) return putInt(into, at, options.flag(name) ? 1 : 0);
   switch (name) {
     case SO_TYPE:

@@ -1,6 +1,16 @@
 // Sockets: making, naming and connecting them, and their options. Sending and receiving stand in socket_message.ts.
 
-import { EAFNOSUPPORT, EAGAIN, EFAULT, EINPROGRESS, EINVAL, ENOPROTOOPT, EOPNOTSUPP } from "../abi/errno.ts";
+import {
+  EAFNOSUPPORT,
+  EAGAIN,
+  EFAULT,
+  EINPROGRESS,
+  EINVAL,
+  ENODATA,
+  ENOPROTOOPT,
+  EOPNOTSUPP,
+  ERANGE,
+} from "../abi/errno.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT } from "../abi/file.ts";
 import {
   AF_INET,
@@ -15,7 +25,11 @@ import {
   SO_ERROR,
   SO_KEEPALIVE,
   SO_PASSCRED,
+  SO_PASSPIDFD,
+  SO_PASSRIGHTS,
   SO_PEERCRED,
+  SO_PEERGROUPS,
+  SO_PEERPIDFD,
   SO_RCVBUF,
   SO_RCVTIMEO,
   SO_REUSEADDR,
@@ -32,9 +46,12 @@ import {
   SOL_SOCKET,
 } from "../abi/socket.ts";
 import { i32, put32 } from "../abi/struct.ts";
+import { openPidfd } from "../socket/control_message.ts";
 import { SOCKET_FAMILIES } from "../socket/families.ts";
+import { NO_CREDENTIALS } from "../socket/message.ts";
 import { getSocketOption, setSocketOption } from "../socket/options.ts";
 import type { Socket } from "../socket/socket.ts";
+import { UnixSocket } from "../socket/unix/unix_socket.ts";
 import type { Task } from "../task/task.ts";
 import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
@@ -58,7 +75,11 @@ const SOCKET_OPTIONS = {
   SO_RCVBUF,
   SO_KEEPALIVE,
   SO_PASSCRED,
+  SO_PASSPIDFD,
+  SO_PASSRIGHTS,
   SO_PEERCRED,
+  SO_PEERGROUPS,
+  SO_PEERPIDFD,
   SO_RCVTIMEO,
   SO_SNDTIMEO,
 };
@@ -352,12 +373,56 @@ function getsockopt(task: Task, args: Args): number {
   if (task.memory.copyIn(args.word(4), bytes, 0, 4) < 0) return -EFAULT;
   const room = i32(bytes, 0);
   if (room < 0) return -EINVAL;
+  const level = args.i32(1), option = args.i32(2);
+  if (level === SOL_SOCKET && found instanceof UnixSocket) {
+    if (option === SO_PEERGROUPS) return getPeerGroups(task, found, args.word(3), args.word(4), room);
+    if (option === SO_PEERPIDFD) return getPeerPidfd(task, found, args.word(3), args.word(4), room);
+  }
   const size = readOption(task, found, args.i32(1), args.i32(2));
   if (size < 0) return size;
   const length = Math.min(room, size);
   if (length > 0 && task.memory.copyOut(args.word(3), bytes, 0, length) < 0) return -EFAULT;
   put32(bytes, 0, length);
   return task.memory.copyOut(args.word(4), bytes, 0, 4);
+}
+
+/** All of them or none: with too little room the answer says how much it takes. */
+function getPeerGroups(
+  task: Task,
+  socket: UnixSocket,
+  address: number,
+  lengthAddress: number,
+  room: number,
+): number {
+  const who = socket.peerCredentials;
+  if (who === NO_CREDENTIALS) return -ENODATA;
+  const size = who.groups.length * 4;
+  put32(bytes, 0, size);
+  if (task.memory.copyOut(lengthAddress, bytes, 0, 4) < 0) return -EFAULT;
+  if (room < size) return -ERANGE;
+  const list = new Uint8Array(size);
+  who.groups.forEach((group, i) => put32(list, 4 * i, group));
+  return size > 0 && task.memory.copyOut(address, list, 0, size) < 0 ? -EFAULT : 0;
+}
+
+function getPeerPidfd(
+  task: Task,
+  socket: UnixSocket,
+  address: number,
+  lengthAddress: number,
+  room: number,
+): number {
+  const { group } = socket.peerCredentials;
+  if (group === null) return -ENODATA;
+  const fd = openPidfd(task, group);
+  if (fd < 0) return fd;
+  const length = Math.min(room, 4);
+  put32(bytes, 0, fd);
+  put32(bytes, 4, length);
+  const isRefused = (length > 0 && task.memory.copyOut(address, bytes, 0, length) < 0) ||
+    task.memory.copyOut(lengthAddress, bytes, 4, 4) < 0;
+  if (isRefused) task.files.close(task, fd);
+  return isRefused ? -EFAULT : 0;
 }
 
 /** Puts an option's value into `bytes`; its size or -ERRNO. */

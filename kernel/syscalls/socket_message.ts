@@ -16,6 +16,8 @@ import {
   MSG_TRUNC,
   MSG_WAITALL,
   MSG_WAITFORONE,
+  SO_PASSCRED,
+  SO_PASSPIDFD,
   SOCK_STREAM,
 } from "../abi/socket.ts";
 import { PROT_WRITE } from "../abi/memory.ts";
@@ -398,7 +400,7 @@ function recvmsg(task: Task, args: Args): number {
   const result = receiveHeader(task, socket, args.word(1), flags);
   if (result !== BLOCKED_RECEIVE) return result;
   // It may end here: what has come so far is complete then.
-  if (task.progress > 0 && putHeader(task, args.word(1), flags) < 0) return -EFAULT;
+  if (task.progress > 0 && putHeader(task, socket, args.word(1), flags) < 0) return -EFAULT;
   return waitToReceive(task, socket, flags, task.progress, recvmsg);
 }
 
@@ -416,7 +418,7 @@ function receiveHeader(task: Task, socket: Socket, address: number, flags: numbe
     incoming.dropFiles();
     return result;
   }
-  const put = putHeader(task, address, flags);
+  const put = putHeader(task, socket, address, flags);
   return put < 0 ? put : result;
 }
 
@@ -458,7 +460,7 @@ function scatter(task: Task, count: number, skip: number, length: number): numbe
 const fields = new Uint8Array(16);
 
 /** Writes back what recvmsg(2) answers in the msghdr: address, control messages, flags. */
-function putHeader(task: Task, address: number, flags: number): number {
+function putHeader(task: Task, socket: Socket, address: number, flags: number): number {
   if (header.name !== 0) {
     const size = Math.min(header.nameLength, incoming.address.length);
     if (size > 0 && task.memory.copyOut(header.name, incoming.address.bytes, 0, size) < 0) return -EFAULT;
@@ -467,6 +469,8 @@ function putHeader(task: Task, address: number, flags: number): number {
   }
   let used = 0;
   if (incoming.files !== null || incoming.credentials !== null) {
+    incoming.wantsCredentials = socket.options.flag(SO_PASSCRED);
+    incoming.wantsPidfd = socket.options.flag(SO_PASSPIDFD);
     const room = header.control === 0 ? 0 : Math.min(header.controlLength, CONTROL_BYTES_MAX);
     used = writeControl(task, control, room, incoming, (flags & MSG_CMSG_CLOEXEC) !== 0);
     if (used > 0 && task.memory.copyOut(header.control, control, 0, used) < 0) return -EFAULT;

@@ -21,7 +21,16 @@ import {
   POLLWRBAND,
   POLLWRNORM,
 } from "../../abi/file.ts";
-import { AF_UNIX, AF_UNSPEC, MSG_OOB, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_DGRAM } from "../../abi/socket.ts";
+import {
+  AF_UNIX,
+  AF_UNSPEC,
+  MSG_OOB,
+  SHUT_RD,
+  SHUT_RDWR,
+  SHUT_WR,
+  SO_PASSRIGHTS,
+  SOCK_DGRAM,
+} from "../../abi/socket.ts";
 import type { Task } from "../../task/task.ts";
 import { Waiter, type WaitListener, WaitQueue } from "../../util/wait_queue.ts";
 import type { File } from "../../vfs/file.ts";
@@ -135,6 +144,7 @@ export class UnixDatagram extends UnixSocket implements MessageSender, WaitListe
       return -EAGAIN;
     }
     const files = message === null ? null : message.files;
+    if (files !== null && !other.options.flag(SO_PASSRIGHTS)) return -EPERM;
     let credentials = message === null ? null : message.credentials;
     if (credentials === null && (this.options.passesCredentials || other.options.passesCredentials)) {
       credentials = messageCredentials(task);

@@ -1,8 +1,8 @@
 // SOCK_SEQPACKET over AF_UNIX: connections of messages. Linux: unix_seqpacket_sendmsg(), unix_seqpacket_recvmsg().
 
-import { EAGAIN, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPIPE } from "../../abi/errno.ts";
+import { EAGAIN, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE } from "../../abi/errno.ts";
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM } from "../../abi/file.ts";
-import { AF_UNIX, MSG_OOB, SOCK_SEQPACKET } from "../../abi/socket.ts";
+import { AF_UNIX, MSG_OOB, SO_PASSRIGHTS, SOCK_SEQPACKET } from "../../abi/socket.ts";
 import type { Task } from "../../task/task.ts";
 import type { File } from "../../vfs/file.ts";
 import { type IncomingMessage, messageCredentials, type OutgoingMessage } from "../message.ts";
@@ -59,6 +59,7 @@ export class UnixSeqpacket extends UnixConnection implements MessageSender {
     if (this.isWriteShut || peer.isReadShut) return -EPIPE;
     if (this.#onTheWay >= this.options.sendBytes) return -EAGAIN;
     const files = message === null ? null : message.files;
+    if (files !== null && !peer.options.flag(SO_PASSRIGHTS)) return -EPERM;
     let credentials = message === null ? null : message.credentials;
     if (credentials === null && (this.options.passesCredentials || peer.options.passesCredentials)) {
       credentials = messageCredentials(task);

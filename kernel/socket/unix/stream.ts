@@ -1,9 +1,9 @@
 // SOCK_STREAM over AF_UNIX. Linux: unix_stream_sendmsg(), unix_stream_read_generic(). The bytes stand in a ring at the
 // receiver; descriptors and credentials are marks at places in that stream.
 
-import { EAGAIN, EINVAL, EISCONN, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPIPE } from "../../abi/errno.ts";
+import { EAGAIN, EINVAL, EISCONN, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE } from "../../abi/errno.ts";
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM } from "../../abi/file.ts";
-import { AF_UNIX, MSG_OOB, MSG_PEEK, SOCK_STREAM } from "../../abi/socket.ts";
+import { AF_UNIX, MSG_OOB, MSG_PEEK, SO_PASSRIGHTS, SOCK_STREAM } from "../../abi/socket.ts";
 import { ByteRing } from "../../ipc/byte_ring.ts";
 import type { Task } from "../../task/task.ts";
 import type { File } from "../../vfs/file.ts";
@@ -81,6 +81,7 @@ export class UnixStream extends UnixConnection {
     if (length === 0) return 0;
     const ring = peer.#ring;
     if (ring.free === 0) return -EAGAIN;
+    if (message !== null && message.files !== null && !peer.options.flag(SO_PASSRIGHTS)) return -EPERM;
     const n = ring.push(from, at, length);
     if (n === 0) return -ENOBUFS;
     if (message !== null || this.options.passesCredentials || peer.options.passesCredentials) {

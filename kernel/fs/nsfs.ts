@@ -16,6 +16,7 @@ import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
 import { File } from "../vfs/file.ts";
 import { Inode } from "../vfs/inode.ts";
+import type { Pinned } from "../vfs/mount.ts";
 import { placeOfInode } from "../vfs/nameless.ts";
 import type { Path } from "../vfs/path.ts";
 import { AnonymousFilesystem } from "./anonymous/filesystem.ts";
@@ -50,6 +51,9 @@ export interface NumberedNamespace {
 export const USER_NAMESPACE: NumberedNamespace = { ino: 0xefff_fffd };
 export const CGROUP_NAMESPACE: NumberedNamespace = { ino: 0xefff_fffb };
 
+/** Namespaces that hold nothing need nobody to hold them. */
+const NOTHING: Pinned = { hold() {}, drop() {} };
+
 class NamespaceInode extends Inode {
   readonly namespace: NumberedNamespace;
   readonly kind: string;
@@ -58,6 +62,8 @@ class NamespaceInode extends Inode {
     super(NSFS, namespace.ino, S_IFREG | 0o444, 0, 0);
     this.kind = kind;
     this.namespace = namespace;
+    const pin = namespace.hold === undefined ? NOTHING : namespace as Pinned;
+    this.namespaceShown = { pin, name: namespaceText(kind, namespace) };
     this.atimeSec = this.mtimeSec = this.ctimeSec = clock.realtime();
     this.atimeNsec = this.mtimeNsec = this.ctimeNsec = clock.nanoseconds;
   }

@@ -28,6 +28,7 @@ import {
   F_GETOWN_EX,
   F_GETPIPE_SZ,
   F_GETSIG,
+  F_NOTIFY,
   F_OFD_GETLK,
   F_OFD_SETLK,
   F_OFD_SETLKW,
@@ -81,6 +82,7 @@ import {
   getOwnerEx,
   getOwnerSignal,
   setAsync,
+  setNotify,
   setOwner,
   setOwnerEx,
   setOwnerSignal,
@@ -131,7 +133,7 @@ export const DESCRIPTOR_CALLS: SyscallFamily = {
     nr: { x64: 72, arm64: 25 },
     args: { fd: "fd", cmd: "int", arg: "word" },
     returns: "int",
-    support: partial("no leases, no F_NOTIFY; SIGIO is not sent"),
+    support: partial("no leases"),
     run: fcntl,
   },
   flock: {
@@ -282,6 +284,8 @@ function fcntl(task: Task, args: Args): number {
       return getOwnerSignal(file);
     case F_SETSIG:
       return setOwnerSignal(file, args.i32(2));
+    case F_NOTIFY:
+      return setNotify(task, file, args.i32(0), args.u32(2));
     case F_GETLEASE:
       return 2; // F_UNLCK: no lease
     case F_SETLEASE:

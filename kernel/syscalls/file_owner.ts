@@ -1,8 +1,31 @@
-// Who is told by a signal when a file becomes ready: F_SETOWN, F_SETSIG and O_ASYNC of fcntl(2). Linux: fs/fcntl.c,
-// f_setown(), send_sigio().
+// Who is told by a signal when a file becomes ready, or something happens in a directory: F_SETOWN, F_SETSIG, O_ASYNC and
+// F_NOTIFY of fcntl(2). Linux: fs/fcntl.c, f_setown(), send_sigio(), fs/notify/dnotify.
 
-import { EFAULT, EINVAL, ESRCH } from "../abi/errno.ts";
-import { O_ASYNC, POLLERR, POLLHUP, POLLIN, POLLMSG, POLLOUT, POLLPRI } from "../abi/file.ts";
+import { EFAULT, EINVAL, ENOTDIR, ESRCH } from "../abi/errno.ts";
+import {
+  DN_ACCESS,
+  DN_ATTRIB,
+  DN_CREATE,
+  DN_DELETE,
+  DN_MODIFY,
+  DN_MULTISHOT,
+  DN_RENAME,
+  IN_ACCESS,
+  IN_ATTRIB,
+  IN_CREATE,
+  IN_DELETE,
+  IN_MODIFY,
+  IN_MOVED_FROM,
+  IN_MOVED_TO,
+  O_ASYNC,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLMSG,
+  POLLOUT,
+  POLLPRI,
+  POLLRDNORM,
+} from "../abi/file.ts";
 import { SI_KERNEL, SIGIO, SIGRTMAX } from "../abi/signal.ts";
 import { i32, put32 } from "../abi/struct.ts";
 import { sendSignal } from "../signal/send.ts";
@@ -11,6 +34,7 @@ import type { Pid } from "../task/pid.ts";
 import type { Task } from "../task/task.ts";
 import { Waiter, type WaitListener } from "../util/wait_queue.ts";
 import type { File, FileWatch } from "../vfs/file.ts";
+import { addWatch, type InodeWatch, removeWatch } from "../vfs/notify.ts";
 
 const F_OWNER_TID = 0;
 const F_OWNER_PID = 1;
@@ -18,6 +42,9 @@ const F_OWNER_PGRP = 2;
 const OWNER_BYTES = 8;
 
 const ALL_EVENTS = POLLIN | POLLOUT | POLLPRI | POLLMSG | POLLERR | POLLHUP;
+
+/** si_band of a directory's signal. */
+const DIRECTORY_EVENTS = POLLIN | POLLRDNORM | POLLMSG;
 
 const bytes = new Uint8Array(OWNER_BYTES);
 
@@ -34,6 +61,8 @@ export class FileOwner implements WaitListener, FileWatch {
   uid = 0;
   euid = 0;
   readonly #waiter = new Waiter(this);
+  /** F_NOTIFY; null while nothing is asked for. */
+  #directory: DirectoryWatch | null = null;
 
   constructor(file: File) {
     this.#file = file;
@@ -47,7 +76,28 @@ export class FileOwner implements WaitListener, FileWatch {
     this.#waiter.queue?.remove(this.#waiter);
   }
 
+  /** F_NOTIFY: more to be told of, by the descriptor `fd`. */
+  watch(fd: number, mask: number, isLasting: boolean): void {
+    if (this.#directory === null) {
+      this.#directory = new DirectoryWatch(this, mask, isLasting);
+      addWatch(this.#file.inode, this.#directory);
+    } else {
+      this.#directory.mask |= mask;
+      this.#directory.isLasting ||= isLasting;
+    }
+    this.fd = fd;
+  }
+  endWatch(): void {
+    if (this.#directory !== null) removeWatch(this.#file.inode, this.#directory);
+    this.#directory = null;
+  }
+
   onReady(_waiter: Waiter, events: number): void {
+    this.tell(events);
+  }
+
+  /** Signals whom the file belongs to. */
+  tell(events: number): void {
     const pid = this.pid;
     if (pid === null) return;
     if (this.type === F_OWNER_PGRP) {
@@ -78,6 +128,32 @@ export class FileOwner implements WaitListener, FileWatch {
 
   onFileRelease(): void {
     this.stopListening();
+    this.endWatch();
+  }
+}
+
+/** What a directory's owner wants to hear of. */
+class DirectoryWatch implements InodeWatch {
+  readonly #owner: FileOwner;
+  /** IN_ events. */
+  mask: number;
+  /** DN_MULTISHOT: it is told more than once. */
+  isLasting: boolean;
+
+  constructor(owner: FileOwner, mask: number, isLasting: boolean) {
+    this.#owner = owner;
+    this.mask = mask;
+    this.isLasting = isLasting;
+  }
+
+  onEvent(event: number): void {
+    if ((event & this.mask) === 0) return;
+    if (!this.isLasting) this.#owner.endWatch();
+    this.#owner.tell(DIRECTORY_EVENTS);
+  }
+
+  onGone(): void {
+    this.#owner.endWatch();
   }
 }
 
@@ -85,9 +161,10 @@ export class FileOwner implements WaitListener, FileWatch {
 function pollCode(events: number): number {
   if ((events & POLLHUP) !== 0) return 6;
   if ((events & POLLERR) !== 0) return 4;
+  if ((events & POLLMSG) !== 0) return 3;
   if ((events & POLLIN) !== 0) return 1;
   if ((events & POLLOUT) !== 0) return 2;
-  return (events & POLLMSG) !== 0 ? 3 : 5;
+  return 5;
 }
 
 function ownerOf(file: File): FileOwner {
@@ -152,6 +229,26 @@ export function getOwnerSignal(file: File): number {
 export function setAsync(file: File, fd: number, isOn: boolean): void {
   if (isOn) ownerOf(file).listen(fd);
   else (file.owner as FileOwner | null)?.stopListening();
+}
+
+/** F_NOTIFY: signals for what happens in a directory; nothing asked for ends them. */
+export function setNotify(task: Task, file: File, fd: number, wanted: number): number {
+  if ((wanted & ~DN_MULTISHOT) === 0) {
+    (file.owner as FileOwner | null)?.endWatch();
+    return 0;
+  }
+  if (!file.inode.isDirectory) return -ENOTDIR;
+  let mask = 0;
+  if ((wanted & DN_ACCESS) !== 0) mask |= IN_ACCESS;
+  if ((wanted & DN_MODIFY) !== 0) mask |= IN_MODIFY;
+  if ((wanted & DN_CREATE) !== 0) mask |= IN_CREATE | IN_MOVED_TO;
+  if ((wanted & DN_DELETE) !== 0) mask |= IN_DELETE | IN_MOVED_FROM;
+  if ((wanted & DN_RENAME) !== 0) mask |= IN_MOVED_FROM;
+  if ((wanted & DN_ATTRIB) !== 0) mask |= IN_ATTRIB;
+  const owner = ownerOf(file);
+  if (owner.pid === null) setOwnerTo(task, file, F_OWNER_PID, task.threadGroup.pid.in(task.pid.namespace));
+  owner.watch(fd, mask, (wanted & DN_MULTISHOT) !== 0);
+  return 0;
 }
 
 /** Whether `flags` and `before` differ in O_ASYNC. */

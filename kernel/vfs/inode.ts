@@ -6,6 +6,7 @@
 import { EINVAL, ENODATA, ENODEV, ENOTDIR, EOPNOTSUPP, EPERM } from "../abi/errno.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT } from "../abi/file.ts";
 import type { Filesystem } from "./filesystem.ts";
+import type { Pinned } from "./mount.ts";
 import type { File } from "./file.ts";
 import type { InodeLocks } from "./file_locks.ts";
 import type { InodeWatch } from "./notify.ts";
@@ -70,6 +71,8 @@ export abstract class Inode {
   birthNsec = 0;
   /** Objects that are attached to a node from outside: bound Unix socket, FIFO, file locks. Owned by those rooms. */
   attachment: unknown = null;
+  /** A namespace that a bind mount of this keeps alive, and what mountinfo calls it; null for files. */
+  namespaceShown: { readonly pin: Pinned; readonly name: string } | null = null;
   /** flock, POSIX and OFD locks of this inode; made by vfs/file_locks on first use. */
   locks: InodeLocks | null = null;
   /** inotify watches on it; see vfs/notify.ts. */

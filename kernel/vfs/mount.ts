@@ -22,6 +22,12 @@ export const MOUNTS_MAX = 10_000;
 /** How mount events would travel. Linux: it is kept and shown; within one sandbox mounts are not copied to peers. */
 export type Propagation = "private" | "shared" | "slave" | "unbindable";
 
+/** Something that is counted by those who need it. */
+export interface Pinned {
+  hold(): void;
+  drop(): void;
+}
+
 let nextId = 1;
 let nextPeerGroup = 1;
 
@@ -50,6 +56,8 @@ export class Mount {
   isInternal = false;
   /** The kernel's own, of pipes, sockets and their like: its files have no names, and are not opened on a place. */
   isNameless = false;
+  /** The namespace that a bind of one of nsfs keeps alive; set by pinTo(). */
+  #pinned: Pinned | null = null;
   /** umount2(MNT_EXPIRE) has been here and nobody has used it since. */
   isExpiring = false;
 
@@ -85,7 +93,14 @@ export class Mount {
     if (this.#uses === 0) this.#release();
   }
 
+  /** It shows a namespace, which lives as long as it. */
+  pinTo(namespace: Pinned): void {
+    namespace.hold();
+    this.#pinned = namespace;
+  }
+
   #release(): void {
+    this.#pinned?.drop();
     kernelMemory.give(MOUNT_COST);
     this.root.drop();
     this.fs.drop();
@@ -96,6 +111,7 @@ export class Mount {
     const copy = new Mount(this.fs, root, this.source, this.flags);
     copy.propagation = this.propagation;
     copy.peerGroup = this.peerGroup;
+    if (this.#pinned !== null) copy.pinTo(this.#pinned);
     return copy;
   }
 

@@ -16,7 +16,7 @@ import {
   MS_STRICTATIME,
 } from "../abi/file.ts";
 import type { Task } from "../task/task.ts";
-import { type Mount, type MountNamespace, MOUNTS_MAX, newMount, type Propagation } from "./mount.ts";
+import { type Mount, MountNamespace, MOUNTS_MAX, newMount, type Propagation } from "./mount.ts";
 import { acrossMounts, Path } from "./path.ts";
 
 const ATIME_FLAGS = MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME;
@@ -64,9 +64,19 @@ export function attach(namespace: MountNamespace, mount: Mount, at: Path): numbe
 /** MS_BIND: shows `from` at `at` too, with the mounts below it when `isRecursive`. */
 export function bind(namespace: MountNamespace, from: Path, at: Path, isRecursive: boolean): number {
   if (from.mount.propagation === "unbindable") return -EINVAL;
-  if (from.dentry.isUnlinked) return -ENOENT;
-  if (!isInNamespace(namespace, from.mount) || !isInNamespace(namespace, at.mount)) return -EINVAL;
+  // Namespaces have no names, and may be bound all the same: that is how they are kept.
+  const pinned = from.inode.namespaceShown?.pin ?? null;
+  if (from.dentry.isUnlinked && pinned === null) return -ENOENT;
+  if ((pinned === null && !isInNamespace(namespace, from.mount)) || !isInNamespace(namespace, at.mount)) {
+    return -EINVAL;
+  }
+  // A mount namespace that keeps itself, or one that keeps it, would never end: mnt_ns_loop().
+  if (pinned instanceof MountNamespace && pinned.ino <= namespace.ino) return -EINVAL;
   const mount = from.mount.copy(from.dentry);
+  if (pinned !== null) {
+    mount.source = mount.fs.type;
+    mount.pinTo(pinned);
+  }
   // The tree is copied before it is attached: it may be attached below itself.
   const copies: [Mount, Mount, Mount][] = [];
   if (isRecursive) collectBelow(from.mount, from.dentry, mount, copies);

@@ -41,6 +41,7 @@ export function mountinfoText(task: Task, reader: Task): string {
     const parent = mount.parent?.id ?? mount.id;
     let root = "";
     for (let at = mount.root; at.parent !== null; at = at.parent) root = `/${at.name}${root}`;
+    root = mount.root.inode?.namespaceShown?.name ?? root;
     const head = `${mount.id} ${parent} 0:${mount.fs.device} ${escape(root || "/")} ${
       escape(name)
     } ${mount.optionText()}`;

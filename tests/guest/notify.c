@@ -1,0 +1,123 @@
+// Directories that tell by signal what happens in them (F_NOTIFY of fcntl(2)), and namespaces that are kept by a mount.
+#include "check.h"
+#include <sys/mount.h>
+
+static volatile int count, code, band, descriptor;
+static void handle(int signal, siginfo_t *info, void *context) {
+  (void)signal, (void)context;
+  count++;
+  code = info->si_code;
+  band = (int)info->si_band;
+  descriptor = info->si_fd;
+}
+static char directory[64], path[128], other[128];
+
+static void expect(const char *what) {
+  usleep(10000);
+  say(what, "%d code %d band %x fd %d", count, count > 0 ? code : 0, count > 0 ? band : 0, count > 0 && descriptor >= 0);
+  count = code = band = 0;
+  descriptor = -1;
+}
+
+static void directories(void) {
+  snprintf(directory, sizeof directory, "/tmp/notify.%d", getpid());
+  snprintf(path, sizeof path, "%s/one", directory);
+  snprintf(other, sizeof other, "%s/two", directory);
+  mkdir(directory, 0700);
+  struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
+  sigaction(SIGRTMIN, &action, NULL);
+  sigaction(SIGIO, &action, NULL);
+  int fd = open(directory, O_RDONLY), file = open("/dev/null", O_RDONLY);
+  CALL("of a file", fcntl(file, F_NOTIFY, DN_CREATE));
+  CALL("of nothing", fcntl(999, F_NOTIFY, DN_CREATE));
+  CALL("nothing of a file", fcntl(file, F_NOTIFY, 0));
+  CALL("create", fcntl(fd, F_NOTIFY, DN_CREATE));
+  TRUE("its owner", fcntl(fd, F_GETOWN) == getpid());
+  close(open(path, O_CREAT | O_WRONLY, 0600));
+  usleep(10000);
+  CALL("told by SIGIO", count);
+  count = 0;
+  unlink(path);
+  close(open(path, O_CREAT | O_WRONLY, 0600));
+  expect("told once");
+  CALL("another signal", fcntl(fd, F_SETSIG, SIGRTMIN));
+  CALL("lasting", fcntl(fd, F_NOTIFY, DN_CREATE | DN_DELETE | DN_MULTISHOT));
+  unlink(path);
+  expect("delete");
+  close(open(path, O_CREAT | O_WRONLY, 0600));
+  expect("create again");
+  rename(path, other);
+  expect("rename");
+  CALL("more", fcntl(fd, F_NOTIFY, DN_MODIFY | DN_ATTRIB | DN_MULTISHOT));
+  int two = open(other, O_RDWR);
+  write(two, "x", 1);
+  expect("modify");
+  fchmod(two, 0644);
+  expect("attributes");
+  char byte;
+  pread(two, &byte, 1, 0);
+  expect("access was not asked for");
+  CALL("no more", fcntl(fd, F_NOTIFY, 0));
+  write(two, "x", 1);
+  expect("not told any more");
+  CALL("access", fcntl(fd, F_NOTIFY, DN_ACCESS));
+  pread(two, &byte, 1, 0);
+  expect("accessed");
+  CALL("rename alone", fcntl(fd, F_NOTIFY, DN_RENAME));
+  rename(other, path);
+  expect("renamed");
+  CALL("until it closes", fcntl(fd, F_NOTIFY, DN_DELETE | DN_MULTISHOT));
+  close(fd);
+  unlink(path);
+  expect("closed");
+  close(two), close(file);
+  rmdir(directory);
+}
+
+static void namespaces(void) {
+  snprintf(path, sizeof path, "/tmp/ns.%d", getpid());
+  pid_t child = fork();
+  if (child == 0) {
+    char name[65];
+    struct utsname system;
+    struct stat mine, kept;
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    CALL("mount namespace", unshare(CLONE_NEWNS));
+    CALL("private", mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
+    CALL("host name namespace", unshare(CLONE_NEWUTS));
+    CALL("a name", sethostname("kept", 4));
+    CALL("keep it", mount("/proc/self/ns/uts", path, NULL, MS_BIND, NULL));
+    stat("/proc/self/ns/uts", &mine);
+    stat(path, &kept);
+    TRUE("the same", mine.st_ino == kept.st_ino && mine.st_dev == kept.st_dev);
+    struct statfs system_of;
+    statfs(path, &system_of);
+    say("kind", "%lx", (long)system_of.f_type);
+    CALL("another", unshare(CLONE_NEWUTS));
+    CALL("another name", sethostname("other", 5));
+    int fd = open(path, O_RDONLY);
+    WORKS("open", fd);
+    CALL("join", setns(fd, CLONE_NEWUTS));
+    uname(&system);
+    say("back", "%s", system.nodename);
+    char text[16384], *line;
+    int mounts = open("/proc/self/mountinfo", O_RDONLY);
+    long n = 0, got;
+    while (n < (long)sizeof text - 1 && (got = read(mounts, text + n, sizeof text - 1 - n)) > 0) n += got;
+    text[n] = 0;
+    line = strstr(text, path);
+    TRUE("shown", line != NULL && strstr(line, " - nsfs nsfs rw") != NULL);
+    CALL("its own mount namespace", mount("/proc/self/ns/mnt", path, NULL, MS_BIND, NULL));
+    CALL("let go", umount2(path, MNT_DETACH));
+    CALL("nothing to let go", umount2(path, 0));
+    _exit(0);
+  }
+  CALL("namespaces", wait_code(child));
+  unlink(path);
+}
+
+int main(void) {
+  directories();
+  if (geteuid() == 0) namespaces();
+  return 0;
+}

@@ -88,7 +88,7 @@ export interface AddressSpace {
     newAddress: number,
   ): number;
   /**
-   * From here to endBatch, map() of `thread` only takes note and answers 0; endBatch has all carried out in order, in one
+   * From here to endBatch, map() of `thread` and write() may only take note and answer as if all went well; endBatch has all carried out in order, in one
    * go, and answers 0 or the first error, after which the address space is good for nothing but release(). For execve.
    */
   beginBatch?(thread: GuestThread): void;
@@ -143,7 +143,7 @@ export interface AddressSpace {
   readonly vdsoAddress: number;
 
   /**
-   * Unmaps everything and puts `thread`, its only one, into the state of a fresh address space's, registers aside: execve
+   * Unmaps everything, at the latest before what comes next, and puts `thread`, its only one, into the state of a fresh address space's, registers aside: execve
    * within the same host process. -ERRNO where that cannot be; it is good for nothing but release() then.
    */
   clear?(thread: GuestThread): number;
@@ -271,6 +271,12 @@ export interface GuestThread {
  */
 export interface UserWindow {
   view: Uint8Array;
+  /**
+   * Index in `view` of what has been copied in already at `address`, `length` bytes or more: up to `viewEnd`. -1 when
+   * it has not been. Where a platform lacks it, nothing is copied ahead.
+   */
+  known?(address: number, length: number): number;
+  viewEnd?: number;
   /** Index in `view` of `length` (<= VIEW_MAX) bytes at `address`, copied in; -EFAULT. */
   inView(address: number, length: number): number;
   /** Index in `view` where up to `length` (<= VIEW_MAX) bytes for `address` can be written; -EFAULT where surely bad. */

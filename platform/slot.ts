@@ -174,5 +174,7 @@ export const ITEM_IOVEC_CONTENT = 4;
 export const ITEM_IOVEC = 5;
 export const ITEM_MSGHDR_CONTENT = 6;
 export const ITEM_MSGHDR = 7;
+/** A list of strings that ends with a null pointer, as execve(2) takes it. */
+export const ITEM_STRINGS = 8;
 /** Signal the sentry interrupts a running guest thread with. */
 export const INTERRUPT_SIGNAL = 23;

@@ -51,13 +51,11 @@ export class ImageLoader {
   /** Carries out what was collected. 0, or -ERRNO past repair. */
   finish(): number {
     const { space } = this.#task.mm;
-    const result = space.endBatch?.() ?? 0;
-    if (result < 0) return result;
     for (const start of this.#partialPages) {
       const length = pageUp(start) - start;
       if (space.write(start, zeros, 0, length) !== length) return -ENOMEM;
     }
-    return 0;
+    return space.endBatch?.() ?? 0;
   }
 
   #loadSegment(file: File, segment: Segment, bias: number): number {

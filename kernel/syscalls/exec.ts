@@ -13,7 +13,7 @@ import { FULL, type SyscallFamily } from "./table.ts";
 export const EXEC_CALLS: SyscallFamily = {
   execve: {
     nr: { x64: 59, arm64: 221 },
-    args: { pathname: "path", argv: "word", envp: "word" },
+    args: { pathname: "path", argv: "strings", envp: "strings" },
     returns: "none",
     support: FULL,
     run: execve,
@@ -23,8 +23,8 @@ export const EXEC_CALLS: SyscallFamily = {
     args: {
       dirfd: "dirfd",
       pathname: "path",
-      argv: "word",
-      envp: "word",
+      argv: "strings",
+      envp: "strings",
       flags: { flags: { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW } },
     },
     returns: "none",

@@ -3,7 +3,7 @@
 
 import { E2BIG, EFAULT } from "../abi/errno.ts";
 import { u64 } from "../abi/struct.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
+import { USER_ADDRESS_END, type UserWindow } from "../../platform/platform.ts";
 import { ARG_STRING_BYTES_MAX } from "../loader/stack.ts";
 import type { Task } from "../task/task.ts";
 import { bytesToLatin1 } from "../util/bytes.ts";
@@ -86,16 +86,26 @@ export function readStrings(task: Task, address: number): string[] | number {
 export function readMoreStrings(task: Task, address: number): string[] | number {
   const list: string[] = [];
   if (address === 0) return list;
+  const window = task.memory;
   let bytes = 0;
   for (let at = address;; at += POINTER_BYTES) {
-    const pointer = pointers.pointer(task, at);
+    const copied = window.known?.(at, POINTER_BYTES) ?? -1;
+    const pointer = copied < 0 ? pointers.pointer(task, at) : u64(window.view, copied);
     if (pointer < 0) return -EFAULT;
     if (pointer === 0) return list;
-    let text = near.string(task, pointer);
+    let text: string | number = knownString(window, pointer) ?? near.string(task, pointer);
     if (typeof text === "number") text = strings.string(task, pointer);
     if (typeof text === "number") return text;
     bytes += text.length + 1 + POINTER_BYTES;
     if (bytes > LIST_BYTES_MAX) return -E2BIG;
     list.push(text);
   }
+}
+
+/** The string at `address`, if the platform has copied it in already. */
+function knownString(window: UserWindow, address: number): string | null {
+  const at = window.known?.(address, 1) ?? -1;
+  if (at < 0) return null;
+  const length = window.view.subarray(at, window.viewEnd).indexOf(0);
+  return length < 0 ? null : bytesToLatin1(window.view, at, length);
 }

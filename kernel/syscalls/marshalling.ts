@@ -8,6 +8,7 @@ import {
   newMarshalTable,
   setMarshalItems,
   stringItem,
+  stringsItem,
 } from "../../platform/systrap/marshalling.ts";
 import type { ArgKind, SyscallSpec } from "./table.ts";
 import type { SyscallTable } from "./dispatch.ts";
@@ -36,6 +37,7 @@ function itemsOf(spec: SyscallSpec): number[] {
 
 function itemOf(kind: ArgKind, argument: number, names: readonly string[]): number {
   if (kind === "path" || kind === "string") return stringItem(argument);
+  if (kind === "strings") return stringsItem(argument);
   if (typeof kind === "string") return 0;
   if ("in" in kind) return fixedItem(argument, kind.in);
   if ("inOut" in kind) return fixedItem(argument, kind.inOut);

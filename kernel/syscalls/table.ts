@@ -22,6 +22,7 @@ export type ArgKind =
   | "clock"
   | "path" // pointer to a NUL-terminated path, copied in by the stub
   | "string" // pointer to a NUL-terminated string, copied in by the stub
+  | "strings" // pointer to an array of such pointers that ends with a null one
   | { readonly flags: Readonly<Record<string, number>> } // bits by name
   | { readonly values: Readonly<Record<string, number>> } // one of several by name
   | { readonly in: number } // pointer to `in` bytes, copied in by the stub

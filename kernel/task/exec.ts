@@ -266,8 +266,6 @@ function load(
     start = other.entry + interpreterBase;
   }
   if (start >= USER_ADDRESS_END) return -EINVAL;
-  const finished = loader.finish();
-  if (finished < 0) return finished;
   const sp = buildStack(task, stackTop, {
     argv: program.argv,
     envp,
@@ -280,6 +278,8 @@ function load(
     vdso: enterVdso(mm),
     hardware: task.kernel.hardware,
   });
+  const finished = loader.finish();
+  if (finished < 0) return finished;
   if (sp < 0) return sp;
   startAt(task.thread, start, sp);
   return 0;

@@ -61,6 +61,7 @@ function argumentText(task: Task, kind: ArgKind, n: number): string {
       return args.i32(n) === -100 ? "AT_FDCWD" : String(args.i32(n));
     case "mode":
       return `0${args.u32(n).toString(8)}`;
+    case "strings":
     case "word":
       return `0x${args.word(n).toString(16)}`;
     case "size":

@@ -177,6 +177,8 @@ pub const ITEM_IOVEC_CONTENT: u32 = 4;
 pub const ITEM_IOVEC: u32 = 5;
 pub const ITEM_MSGHDR_CONTENT: u32 = 6;
 pub const ITEM_MSGHDR: u32 = 7;
+/// A list of strings that ends with a null pointer, as execve(2) takes it.
+pub const ITEM_STRINGS: u32 = 8;
 
 /// Signal the sentry interrupts a running guest thread with.
 pub const INTERRUPT_SIGNAL: i32 = 23; // SIGURG: ignored where no handler stands

@@ -754,6 +754,8 @@ unsafe fn gather(slot: u64, items: u64) -> u32 {
             let size = (item >> 10) as u64;
             if kind == ITEM_STRING {
                 bag.string(address);
+            } else if kind == ITEM_STRINGS {
+                bag.strings(address);
             } else if kind == ITEM_FIXED {
                 bag.add(address, size);
             } else {
@@ -778,6 +780,8 @@ unsafe fn gather(slot: u64, items: u64) -> u32 {
     }
 }
 
+/// Pointers of a list of strings that are looked at.
+const STRINGS_MAX: u64 = 64;
 /// Units of a buffer up to which it is copied in.
 const LONG_BYTES: u64 = 4096;
 
@@ -837,6 +841,58 @@ impl Bag {
             let length = stub_copy_string(self.slot + offset, address, most);
             if length != 0 {
                 self.enter(address, length, offset);
+            }
+        }
+    }
+
+    /// Pointers up to the null one, and the strings they lead to; those that follow each other in memory are one entry.
+    unsafe fn strings(&mut self, address: u64) {
+        unsafe {
+            let pointers = STAGING_IN + self.used;
+            let bytes = STRINGS_MAX * 8;
+            if address == 0 || address >= STUB_TEXT - bytes || self.count as u64 >= IN_MAX {
+                return;
+            }
+            if bytes > STAGING_IN_BYTES - self.used {
+                return;
+            }
+            let count = (bytes - stub_copy(self.slot + pointers, address, bytes)) / 8;
+            let mut n = 0;
+            while n < count && get64(self.slot, pointers + n * 8) != 0 {
+                n += 1;
+            }
+            if n == count {
+                return;
+            }
+            self.enter(address, (n + 1) * 8, pointers);
+            let mut end = 0;
+            let mut place = 0;
+            let mut index = 0;
+            while index < n {
+                let string = get64(self.slot, pointers + index * 8);
+                if string != end || end == 0 {
+                    if self.count as u64 >= IN_MAX {
+                        return;
+                    }
+                    place = STAGING_IN + self.used;
+                    self.enter(string, 0, place);
+                }
+                let room = STAGING_IN + STAGING_IN_BYTES - place;
+                let length = if string >= STUB_TEXT {
+                    0
+                } else {
+                    stub_copy_string(self.slot + place, string, if room < 4096 { room } else { 4096 })
+                };
+                if length == 0 {
+                    return;
+                }
+                // The entry grows by it.
+                let entry = IN_ENTRIES + (self.count as u64 - 1) * 16;
+                put32(self.slot, entry + 8, get32(self.slot, entry + 8) + length as u32);
+                end = string + length;
+                place += length;
+                self.used = (place - STAGING_IN + 7) & !7;
+                index += 1;
             }
         }
     }

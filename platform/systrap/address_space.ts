@@ -44,6 +44,8 @@ import {
   SLOT_TID,
   STAGING_IN,
   STAGING_IN_BYTES,
+  STAGING_OUT,
+  STAGING_OUT_BYTES,
 } from "../slot.ts";
 import { DirectFiles } from "./direct_files.ts";
 import { Patches } from "./patches.ts";
@@ -68,6 +70,8 @@ export const RECEIVED_FD = 2;
 const PROT_RW = 3;
 /** Commands one mapping may add to a batch: close, receive, map, and the close at the end. */
 const BATCH_COMMANDS_MAX = 4;
+/** Bytes one command of a batch writes: a result that says how many are missing is no larger than an errno. */
+const BATCH_WRITE_BYTES = 2048;
 /** Advice after which memory is what it was when it was mapped. */
 const DISCARDING = new Set([MADV_DONTNEED, MADV_FREE, MADV_REMOVE]);
 /** Tries of compareExchange while a guest changes the words beside the one that is meant. */
@@ -107,6 +111,8 @@ export class SystrapAddressSpace implements AddressSpace {
   /** Thread whose map() calls are collected, and the descriptor that the collected commands have open in the stub. */
   #batch: SystrapThread | null = null;
   #batchFd = -1;
+  /** Bytes of the staging area that are to be written. */
+  #batchStaged = 0;
 
   constructor(
     platform: SystrapPlatform,
@@ -206,7 +212,27 @@ export class SystrapAddressSpace implements AddressSpace {
     return by === null ? 0 : this.#runBatch(by);
   }
 
+  /** Enters a write behind the mappings collected so far. False when there is no room for it. */
+  #writeInBatch(by: SystrapThread, address: number, from: Uint8Array, at: number, length: number): boolean {
+    const commands = Math.ceil(length / BATCH_WRITE_BYTES);
+    if (
+      this.#batchStaged + length > STAGING_OUT_BYTES ||
+      by.commandCount + commands > COMMANDS_MAX - BATCH_COMMANDS_MAX
+    ) {
+      return false;
+    }
+    for (let done = 0; done < length; done += BATCH_WRITE_BYTES) {
+      const count = Math.min(BATCH_WRITE_BYTES, length - done);
+      const staged = STAGING_OUT + this.#batchStaged;
+      by.bytes.set(from.subarray(at + done, at + done + count), staged);
+      by.command(OP_COPY, true, 0, address + done, by.address + staged, count);
+      this.#batchStaged += count;
+    }
+    return true;
+  }
+
   #runBatch(by: SystrapThread): number {
+    this.#batchStaged = 0;
     this.#closeBatchFd(by);
     return by.commandCount === 0 ? 0 : by.run();
   }
@@ -302,6 +328,13 @@ export class SystrapAddressSpace implements AddressSpace {
   }
 
   write(address: number, from: Uint8Array, at: number, length: number): number {
+    const by = this.#batch;
+    if (by !== null && !this.#writeInBatch(by, address, from, at, length)) {
+      const ran = this.#runBatch(by);
+      if (ran < 0) return -EFAULT;
+    } else if (by !== null) {
+      return length;
+    }
     return this.#copy(1, address, from, at, length);
   }
 
@@ -373,9 +406,9 @@ export class SystrapAddressSpace implements AddressSpace {
     by.call(SYS_munmap, true, 0, PATCH_TABLE);
     const above = PATCH_TABLE + PATCH_TABLE_BYTES;
     by.call(SYS_munmap, true, above, USER_ADDRESS_END - above);
-    const result = by.run();
+    by.start();
     this.patches = new Patches(this, null);
-    return result;
+    return 0;
   }
 
   move(

@@ -10,6 +10,7 @@ import {
   ITEM_MSGHDR,
   ITEM_MSGHDR_CONTENT,
   ITEM_STRING,
+  ITEM_STRINGS,
   MARSHAL_CALLS,
   MARSHAL_ITEMS,
 } from "../slot.ts";
@@ -30,6 +31,8 @@ export function setMarshalItems(table: Uint32Array, number: number, items: reado
 }
 
 export const stringItem = (argument: number) => marshalItem(ITEM_STRING, argument, 0, 0);
+/** Strings behind an array of pointers that ends with a null one. */
+export const stringsItem = (argument: number) => marshalItem(ITEM_STRINGS, argument, 0, 0);
 export const fixedItem = (argument: number, size: number) => marshalItem(ITEM_FIXED, argument, 0, size);
 export const bufferItem = (argument: number, length: number, unit: number) =>
   marshalItem(ITEM_BUFFER, argument, length, unit);

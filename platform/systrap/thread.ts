@@ -83,6 +83,9 @@ const COMMAND_MILLIS_MAX = 20_000;
 /** An FPU state on its way from one thread to another. */
 const fpuArea = new Uint8Array(FPU_STATE_MAX);
 
+/** Commands entered while a thread carries out others: see start(). Laid out as a slot; one thread at a time is in that state. */
+const started = new Uint32Array((SLOT_COMMANDS + COMMANDS_MAX * COMMAND_BYTES) >> 2);
+
 export class SystrapThread implements GuestThread {
   readonly platform: SystrapPlatform;
   addressSpace: SystrapAddressSpace;
@@ -100,8 +103,11 @@ export class SystrapThread implements GuestThread {
   readonly #state: Int32Array;
   /** Host tid, from the clone that made it. */
   tid = 0;
-  /** Commands entered for the next run. */
+  /** Commands entered for the next run, and where they stand, laid out as a slot. */
   #commands = 0;
+  #commandWords: Uint32Array;
+  /** start() has set commands going that nobody has waited for. */
+  #isStarted = false;
   /** The stub came here by a trap, so that the host's signal frame holds its FPU. Taken from the slot once. */
   isTrapped = false;
   /** Number of the call as CALL had it: commands overwrite the word. */
@@ -122,6 +128,7 @@ export class SystrapThread implements GuestThread {
     this.index = index;
     const memory = platform.memory.slot(slot);
     this.words = new Uint32Array(memory, 0, 1024);
+    this.#commandWords = this.words;
     this.bytes = new Uint8Array(memory);
     this.#state = new Int32Array(memory, 0, 1024);
     this.window = new SystrapWindow(space, this.bytes, this.words);
@@ -257,6 +264,7 @@ export class SystrapThread implements GuestThread {
   resume(): void {
     this.isRunning = true;
     // Written only where there is something to say: each line that both sides touch costs a transfer between CPUs.
+    if (this.#isStarted) this.#settle();
     if (this.#commands !== 0) this.#handOver(THEN_RESUME);
     if (this.#spins !== this.platform.stubSpins) this.#setSpins();
     if (this.#usesHostFutex !== this.mayUseHostFutex) this.#setHostFutex(this.mayUseHostFutex);
@@ -348,8 +356,8 @@ export class SystrapThread implements GuestThread {
     if (this.#commands >= COMMANDS_MAX) throw new Error("Too many commands for one run");
     const index = this.#commands++;
     const at = (SLOT_COMMANDS + index * COMMAND_BYTES) >> 2;
-    this.words[at] = op;
-    this.words[at + 1] = mustSucceed ? 1 : 0;
+    this.#commandWords[at] = op;
+    this.#commandWords[at + 1] = mustSucceed ? 1 : 0;
     this.#put(at + 2, result);
     this.#put(at + 4, a);
     this.#put(at + 6, b);
@@ -368,12 +376,13 @@ export class SystrapThread implements GuestThread {
   /** Overwrites argument `n` of an entered command with a 64-bit value given as words. */
   putCommandWords(index: number, n: number, low: number, high: number): void {
     const at = ((SLOT_COMMANDS + index * COMMAND_BYTES) >> 2) + 4 + 2 * n;
-    this.words[at] = low;
-    this.words[at + 1] = high;
+    this.#commandWords[at] = low;
+    this.#commandWords[at + 1] = high;
   }
 
   /** Lets the host thread run its last commands; nobody waits for it. */
   resumeToEnd(): void {
+    if (this.#isStarted) this.#settle();
     this.#handOver(THEN_REPORT);
     this.platform.memory.calls.tsv_systrap_let_go(this.slot);
   }
@@ -384,12 +393,45 @@ export class SystrapThread implements GuestThread {
   }
 
   #put(word: number, value: number): void {
-    this.words[word] = value | 0;
-    this.words[word + 1] = Math.floor(value / TWO_32);
+    this.#commandWords[word] = value | 0;
+    this.#commandWords[word + 1] = Math.floor(value / TWO_32);
+  }
+
+  /**
+   * Sets going what was entered, which has to succeed, while we go on: what is entered meanwhile stands elsewhere until
+   * the next run() or resume(), which waits first. Registers may be set; nothing else of the slot is ours until then.
+   */
+  start(): void {
+    if (this.addressSpace.isDead) return;
+    this.#isStarted = true;
+    this.#handOver(THEN_REPORT);
+    if (this.#spins !== this.platform.stubSpins) this.#setSpins();
+    this.#commandWords = started;
+    this.platform.memory.calls.tsv_systrap_let_go(this.slot);
+  }
+
+  /** Waits for what start() has set going. A failure ends the process, as it would have to be undone. */
+  #settle(): void {
+    this.#isStarted = false;
+    this.#commandWords = this.words;
+    const space = this.addressSpace;
+    const { calls } = this.platform.memory;
+    const result = calls.tsv_systrap_await(
+      this.slot,
+      space.socket,
+      this.platform.commandSpins,
+      COMMAND_MILLIS_MAX,
+    );
+    if (result < 0 || this.words[SLOT_FAILED >> 2] < COMMANDS_MAX) {
+      space.fail(`started commands: ${result}, failed ${this.words[SLOT_FAILED >> 2]}`);
+    }
+    const from = SLOT_COMMANDS >> 2, to = from + this.#commands * (COMMAND_BYTES >> 2);
+    for (let i = from; i < to; i++) this.words[i] = started[i];
   }
 
   /** Runs what was entered and waits. 0, the error of the command that had to succeed, or -EIO when the process died. */
   run(): number {
+    if (this.#isStarted) this.#settle();
     // The outbox is for the guest's return, not for this run; the stub looks at it only when it leaves.
     const count = this.#handOver(THEN_REPORT);
     if (this.#spins !== this.platform.stubSpins) this.#setSpins();
@@ -560,6 +602,8 @@ export class SystrapThread implements GuestThread {
     this.isRunning = false;
     this.isTrapped = false;
     this.owner = null;
+    this.#isStarted = false;
+    this.#commandWords = this.words;
     this.#commands = 0;
   }
 

@@ -49,6 +49,7 @@ const scratch = new Uint8Array(VIEW_MAX);
 
 export class SystrapWindow implements UserWindow {
   view: Uint8Array;
+  viewEnd = 0;
   readonly #bytes: Uint8Array;
   readonly #words: Uint32Array;
   #space: SystrapAddressSpace;
@@ -178,6 +179,11 @@ export class SystrapWindow implements UserWindow {
     words[OUT_COUNT >> 2] = this.#outCount;
   }
 
+  known(address: number, length: number): number {
+    this.view = this.#bytes;
+    return this.#find(address, length);
+  }
+
   /** Place in the slot of `length` bytes at `address` that the stub copied in, or -1. */
   #find(address: number, length: number): number {
     const words = this.#words;
@@ -188,6 +194,7 @@ export class SystrapWindow implements UserWindow {
       const offset = words[entry + 3];
       if (address < start || address + length > start + size) continue;
       if (offset < STAGING_IN || offset + size > STAGING_IN + STAGING_IN_BYTES) return -1;
+      this.viewEnd = offset + size;
       return offset + (address - start);
     }
     return -1;

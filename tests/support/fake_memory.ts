@@ -159,6 +159,8 @@ export function newMemoryTask(memoryBytesMax = Infinity): {
   const task = {
     mm,
     thread: {},
+    // Nothing is copied ahead.
+    memory: {},
     credentials: newCredentials(0, 0, [], ALL_CAPABILITIES),
     threadGroup: { limits: newRlimits(2 ** 30) },
     kernel: {

@@ -143,10 +143,11 @@ export interface AddressSpace {
   readonly vdsoAddress: number;
 
   /**
-   * Unmaps everything, at the latest before what comes next, and puts `thread`, its only one, into the state of a fresh address space's, registers aside: execve
-   * within the same host process. -ERRNO where that cannot be; it is good for nothing but release() then.
+   * Unmaps everything, at the latest before what comes next, and puts `thread`, its only one, into the state of a fresh
+   * address space's, registers aside: execve within the same host process. The host is to forget the rseq(2) area of the
+   * old program (address 0 = it had none). -ERRNO where that cannot be; it is good for nothing but release() then.
    */
-  clear?(thread: GuestThread): number;
+  clear?(thread: GuestThread, rseqAddress: number, rseqLength: number, rseqSignature: number): number;
 
   /** Drops the last reference: every thread ends, the memory goes back to the host. */
   release(): void;

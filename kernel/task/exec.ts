@@ -40,7 +40,6 @@ import { commitCredentials } from "./credential_changes.ts";
 import { killOtherThreads, releaseVforkParent, resetForExec } from "./exec_changes.ts";
 import { credentialsAfterExec, type ExecCredentials } from "./exec_credentials.ts";
 import { exitGroup } from "./exit.ts";
-import { leaveRseq } from "./futex_exit.ts";
 import { NO_RESULT, type Task } from "./task.ts";
 
 /** Where position-independent programs go without randomization: two thirds of the space (ELF_ET_DYN_BASE). */
@@ -197,8 +196,9 @@ function changeImage(task: Task, thread: GuestThread | null): boolean {
 function clearImage(task: Task): boolean {
   const { mm, thread } = task;
   if (mm.references > 1) return false;
-  leaveRseq(task);
-  if (mm.space.clear!(thread) < 0) return false;
+  const { rseqAddress, rseqLength, rseqSignature } = task;
+  task.rseqAddress = 0;
+  if (mm.space.clear!(thread, rseqAddress, rseqLength, rseqSignature) < 0) return false;
   task.mm = new MemoryMap(mm.space, mm.host);
   mm.leave();
   return true;

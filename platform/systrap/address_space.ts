@@ -62,6 +62,8 @@ const SYS_mremap = 25;
 const SYS_msync = 26;
 const SYS_mincore = 27;
 const SYS_madvise = 28;
+const SYS_rseq = 334;
+const RSEQ_FLAG_UNREGISTER = 1;
 
 /** Of the caller's mmap flags, those the host is to see. */
 const MAP_PASSED = MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_POPULATE | MAP_STACK;
@@ -396,12 +398,15 @@ export class SystrapAddressSpace implements AddressSpace {
     return -EFAULT;
   }
 
-  clear(thread: GuestThread): number {
+  clear(thread: GuestThread, rseqAddress: number, rseqLength: number, rseqSignature: number): number {
     if (this.threads.size !== 1 || this.isDead) return -EAGAIN;
     for (const ended of this.#ended) if (!ended.hasEnded) return -EAGAIN;
     const by = thread as SystrapThread;
     by.forgetCall();
     this.#direct.enterDrop(by);
+    if (rseqAddress !== 0) {
+      by.call(SYS_rseq, false, rseqAddress, rseqLength, RSEQ_FLAG_UNREGISTER, rseqSignature);
+    }
     // All but the patch table, which is ours. Trampolines and table are written anew as they are used.
     by.call(SYS_munmap, true, 0, PATCH_TABLE);
     const above = PATCH_TABLE + PATCH_TABLE_BYTES;

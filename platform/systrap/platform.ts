@@ -53,7 +53,7 @@ const SENTRY_SPIN_NANOS = 100_000;
 /** As deadline of tsv_systrap_wait: spin, and do not sleep. */
 const SPIN_ONLY = -1;
 /** Guests that have not called for this long are likely to compute for longer: time for a chore. */
-const CHORE_AFTER_NANOS = 10_000;
+const CHORE_AFTER_NANOS = 40_000;
 /** Turns after which a chore does not wait for such a moment any more. */
 const CHORE_DELAY_TURNS_MAX = 64;
 /** Pages of a slot that every thread touches: registers, stack, signal stack, what the stub copies in. */

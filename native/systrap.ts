@@ -21,7 +21,6 @@ const symbols = {
   tsv_systrap_cpus: { parameters: [], result: "u32" },
   tsv_systrap_own_cpu: { parameters: [], result: "i32" },
   tsv_systrap_place: { parameters: ["i32", "u32"], result: "i32" },
-  tsv_systrap_run: { parameters: ["u32", "i32", "u32", "u32"], result: "i32" },
   tsv_systrap_await: { parameters: ["u32", "i32", "u32", "u32"], result: "i32" },
   tsv_systrap_let_go: { parameters: ["u32"], result: "i32" },
   tsv_systrap_forget: { parameters: ["u32"], result: "u32" },
@@ -37,7 +36,7 @@ const symbols = {
   tsv_systrap_cpu_nanos: { parameters: ["i32"], result: "f64" },
 } as const;
 
-const HOT = ["tsv_systrap_wait", "tsv_systrap_run", "tsv_systrap_await", "tsv_systrap_memory"] as const;
+const HOT = ["tsv_systrap_wait", "tsv_systrap_let_go", "tsv_systrap_await", "tsv_systrap_memory"] as const;
 
 /** The library's calls; see each function in native/src/systrap.rs. */
 export type SystrapCalls = Deno.DynamicLibrary<typeof symbols>["symbols"];

@@ -703,15 +703,8 @@ fn monotonic_nanos() -> f64 {
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
-/// Lets `slot` carry out its commands and waits for its report: 0, or -ETIMEDOUT after `millis` or -EPIPE when `socket`
-/// (the sentry's end) has hung up.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_run(slot: u32, socket: i32, spins: u32, millis: u32) -> i32 {
-    sentry().run(slot, STATE_RUN);
-    tsv_systrap_await(slot, socket, spins, millis)
-}
-
-/// Waits for the report of `slot`, which already runs: a first stub, or commands let go before. Results as above.
+/// Waits for the report of `slot`, which already runs: a first stub, or commands let go before. 0, or -ETIMEDOUT after
+/// `millis`, or -EPIPE when `socket` (the sentry's end) has hung up.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_systrap_await(slot: u32, socket: i32, spins: u32, millis: u32) -> i32 {
     let sentry = sentry();

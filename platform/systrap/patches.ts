@@ -221,13 +221,14 @@ export class Patches {
     return image.sites.some(({ at }) => image.start + at + 7 === rip);
   }
 
-  /** The site for a RIP within its piece of an image, where its instruction is made again; else 0. */
-  siteOf(rip: number): number {
+  /** A thread that was interrupted within its site's piece of an image is at the site, where its instruction is made again. */
+  leaveImage(thread: SystrapThread): void {
+    const rip = thread.get(REG.RIP);
     const image = this.#imageAt(rip);
-    if (image === null) return 0;
+    if (image === null) return;
     const offset = rip - image.start;
     const site = image.sites.find(({ piece, pieceEnd }) => offset >= piece && offset < pieceEnd);
-    return site === undefined ? 0 : image.start + site.at;
+    if (site !== undefined) thread.set(REG.RIP, image.start + site.at);
   }
 
   /** Makes every trampoline trap; carried out by `thread`. Pointers change in their last byte alone: none is seen torn. */

@@ -10,7 +10,6 @@ import {
   CALL_EVENT_SHIFT,
   CALL_IN_SHIFT,
   CALL_NUMBER,
-  COMMAND_BYTES,
   COMMANDS_COUNT,
   COMMANDS_MAX,
   COMMON,
@@ -22,7 +21,6 @@ import {
   EVENT_FAULT,
   EVENT_INTERRUPTED,
   EVENT_SYSCALL,
-  FAULT_ADDRESS,
   FLAG_FS_DIRTY,
   FLAG_GS,
   FPU_BYTES,
@@ -34,34 +32,38 @@ import {
   OP_XRSTOR,
   OP_XSAVE,
   OUT_COUNT,
-  SIGNAL_CODE,
   SLOT_BYTES,
   SLOT_CALL,
   SLOT_CODE,
-  SLOT_COMMANDS,
   SLOT_ENTRY,
   SLOT_FAILED,
   SLOT_FLAGS,
   SLOT_FPU,
   SLOT_PENDING,
   SLOT_READY,
-  SLOT_SIGNAL,
   SLOT_SITE,
   SLOT_SPIN,
   SLOT_STATE,
   SLOT_THEN,
   SLOT_TID,
   SLOT_TIME,
-  SLOT_TRAP,
   SLOT_WAITING,
   STATE_EVENT,
   STATE_EVENT_ASLEEP,
   STATE_PARK,
   THEN_REPORT,
   THEN_RESUME,
-  TRAP_ERROR,
 } from "../slot.ts";
 import type { SystrapAddressSpace } from "./address_space.ts";
+import {
+  copyCommands,
+  putArgument,
+  putCommand,
+  putNumber,
+  resultOf,
+  startedList,
+  takeFault,
+} from "./commands.ts";
 import { clearFpu, frameFpuAt } from "./fpu_frame.ts";
 import type { SystrapPlatform } from "./platform.ts";
 import { ARGUMENTS_WORD, NUMBER_WORD, REGISTER_WORDS, REGS_WORD, RESULT_WORD } from "./registers.ts";
@@ -82,9 +84,6 @@ const COMMAND_MILLIS_MAX = 20_000;
 
 /** An FPU state on its way from one thread to another. */
 const fpuArea = new Uint8Array(FPU_STATE_MAX);
-
-/** Commands entered while a thread carries out others: see start(). Laid out as a slot; one thread at a time is in that state. */
-const started = new Uint32Array((SLOT_COMMANDS + COMMANDS_MAX * COMMAND_BYTES) >> 2);
 
 export class SystrapThread implements GuestThread {
   readonly platform: SystrapPlatform;
@@ -192,7 +191,7 @@ export class SystrapThread implements GuestThread {
 
   /** The stub continues at `address` instead of RIP, once; 0 = at RIP. */
   setOverride(address: number): void {
-    this.#put(LEAVE_OVERRIDE >> 2, address);
+    putNumber(this.words, LEAVE_OVERRIDE >> 2, address);
   }
 
   /** Code bytes around RIP of a trapped call: index 8 is the byte at RIP. */
@@ -219,8 +218,7 @@ export class SystrapThread implements GuestThread {
       this.#takeFault();
     } else if (kind === EVENT_INTERRUPTED) {
       this.event = EVENT.INTERRUPTED;
-      const site = this.addressSpace.patches.siteOf(this.get(REG.RIP));
-      if (site !== 0) this.set(REG.RIP, site);
+      this.addressSpace.patches.leaveImage(this);
     } else {
       // A failed command on the way out, or garbage: the process is not what we think it is.
       this.addressSpace.fail(`event ${kind}, failed command ${this.words[SLOT_FAILED >> 2]}`);
@@ -238,18 +236,15 @@ export class SystrapThread implements GuestThread {
 
   /** The call came from the trampoline of a site that returns to `rip`: it is as if it had come from the site. */
   setOrigin(rip: number, site: number): void {
-    for (const at of [REGS_WORD + 2 * REG.RIP, REGS_WORD + 2 * REG.RCX, ENTRY_RIP >> 2]) this.#put(at, rip);
+    for (const at of [REGS_WORD + 2 * REG.RIP, REGS_WORD + 2 * REG.RCX, ENTRY_RIP >> 2]) {
+      putNumber(this.words, at, rip);
+    }
     this.words[SLOT_SITE >> 2] = site;
   }
 
   #takeFault(): void {
-    const words = this.words;
-    const fault = this.fault;
-    fault.setSignal(words[SLOT_SIGNAL >> 2]);
-    fault.code = words[SIGNAL_CODE >> 2] | 0;
-    fault.address = words[FAULT_ADDRESS >> 2] + words[(FAULT_ADDRESS >> 2) + 1] * TWO_32;
-    fault.trap = words[SLOT_TRAP >> 2];
-    fault.error = words[TRAP_ERROR >> 2];
+    const { words, fault } = this;
+    takeFault(words, fault);
     this.event = EVENT.FAULT;
     // A thread that ran or jumped into the displaced `syscall` of a patched site traps there: it is that call.
     if (fault.signal === 4 && this.addressSpace.patches.isDisplacedCall(this.get(REG.RIP))) {
@@ -315,8 +310,8 @@ export class SystrapThread implements GuestThread {
     let time = 0;
     if (deadline !== Infinity) {
       time = this.address + SLOT_TIME;
-      this.#put(SLOT_TIME >> 2, Math.floor(deadline / 1e9));
-      this.#put((SLOT_TIME >> 2) + 2, Math.floor(deadline % 1e9));
+      putNumber(this.words, SLOT_TIME >> 2, Math.floor(deadline / 1e9));
+      putNumber(this.words, (SLOT_TIME >> 2) + 2, Math.floor(deadline % 1e9));
     }
     const operation = FUTEX_WAIT_BITSET_PRIVATE;
     this.command(OP_WAIT, false, SYS_futex, address, operation, value, time, 0, bitset);
@@ -355,16 +350,7 @@ export class SystrapThread implements GuestThread {
   ): number {
     if (this.#commands >= COMMANDS_MAX) throw new Error("Too many commands for one run");
     const index = this.#commands++;
-    const at = (SLOT_COMMANDS + index * COMMAND_BYTES) >> 2;
-    this.#commandWords[at] = op;
-    this.#commandWords[at + 1] = mustSucceed ? 1 : 0;
-    this.#put(at + 2, result);
-    this.#put(at + 4, a);
-    this.#put(at + 6, b);
-    this.#put(at + 8, c);
-    this.#put(at + 10, d);
-    this.#put(at + 12, e);
-    this.#put(at + 14, f);
+    putCommand(this.#commandWords, index, op, mustSucceed, result, a, b, c, d, e, f);
     return index;
   }
 
@@ -375,9 +361,7 @@ export class SystrapThread implements GuestThread {
 
   /** Overwrites argument `n` of an entered command with a 64-bit value given as words. */
   putCommandWords(index: number, n: number, low: number, high: number): void {
-    const at = ((SLOT_COMMANDS + index * COMMAND_BYTES) >> 2) + 4 + 2 * n;
-    this.#commandWords[at] = low;
-    this.#commandWords[at + 1] = high;
+    putArgument(this.#commandWords, index, n, low, high);
   }
 
   /** Lets the host thread run its last commands; nobody waits for it. */
@@ -392,41 +376,22 @@ export class SystrapThread implements GuestThread {
     return this.command(OP_SYSCALL, mustSucceed, number, a, b, c, d, e, f);
   }
 
-  #put(word: number, value: number): void {
-    this.#commandWords[word] = value | 0;
-    this.#commandWords[word + 1] = Math.floor(value / TWO_32);
-  }
-
   /**
-   * Sets going what was entered, which has to succeed, while we go on: what is entered meanwhile stands elsewhere until
-   * the next run() or resume(), which waits first. Registers may be set; nothing else of the slot is ours until then.
+   * Sets going what was entered, and has to succeed, while we go on: what is entered meanwhile stands elsewhere until the
+   * next run() or resume(), which waits first. Registers may be set; nothing else of the slot is ours until then.
    */
   start(): void {
-    if (this.addressSpace.isDead) return;
+    this.resumeToEnd();
     this.#isStarted = true;
-    this.#handOver(THEN_REPORT);
-    if (this.#spins !== this.platform.stubSpins) this.#setSpins();
-    this.#commandWords = started;
-    this.platform.memory.calls.tsv_systrap_let_go(this.slot);
+    this.#commandWords = startedList;
   }
 
   /** Waits for what start() has set going. A failure ends the process, as it would have to be undone. */
   #settle(): void {
     this.#isStarted = false;
     this.#commandWords = this.words;
-    const space = this.addressSpace;
-    const { calls } = this.platform.memory;
-    const result = calls.tsv_systrap_await(
-      this.slot,
-      space.socket,
-      this.platform.commandSpins,
-      COMMAND_MILLIS_MAX,
-    );
-    if (result < 0 || this.words[SLOT_FAILED >> 2] < COMMANDS_MAX) {
-      space.fail(`started commands: ${result}, failed ${this.words[SLOT_FAILED >> 2]}`);
-    }
-    const from = SLOT_COMMANDS >> 2, to = from + this.#commands * (COMMAND_BYTES >> 2);
-    for (let i = from; i < to; i++) this.words[i] = started[i];
+    if (this.#await(COMMANDS_MAX) < 0) this.addressSpace.fail("started commands");
+    copyCommands(startedList, this.words, this.#commands);
   }
 
   /** Runs what was entered and waits. 0, the error of the command that had to succeed, or -EIO when the process died. */
@@ -435,26 +400,26 @@ export class SystrapThread implements GuestThread {
     // The outbox is for the guest's return, not for this run; the stub looks at it only when it leaves.
     const count = this.#handOver(THEN_REPORT);
     if (this.#spins !== this.platform.stubSpins) this.#setSpins();
-    const space = this.addressSpace;
-    if (space.isDead) return -EIO;
-    const result = this.platform.memory.calls.tsv_systrap_run(
-      this.slot,
-      space.socket,
-      this.platform.commandSpins,
-      COMMAND_MILLIS_MAX,
-    );
+    if (this.addressSpace.isDead) return -EIO;
+    this.platform.memory.calls.tsv_systrap_let_go(this.slot);
+    return this.#await(count);
+  }
+
+  #await(count: number): number {
+    const { socket } = this.addressSpace;
+    const { commandSpins, memory } = this.platform;
+    const result = memory.calls.tsv_systrap_await(this.slot, socket, commandSpins, COMMAND_MILLIS_MAX);
     if (result < 0) {
-      space.fail(`commands: ${result}`);
+      this.addressSpace.fail(`commands: ${result}`);
       return -EIO;
     }
     const failed = this.words[SLOT_FAILED >> 2];
-    return failed < count ? this.result(failed) : 0;
+    return failed < count ? resultOf(this.words, failed) : 0;
   }
 
   /** Result of command `index` of the last run: a signed number. */
   result(index: number): number {
-    const at = (SLOT_COMMANDS + index * COMMAND_BYTES + 8) >> 2;
-    return this.words[at] + (this.words[at + 1] | 0) * TWO_32;
+    return resultOf(this.words, index);
   }
 
   /** One host call, now. */
@@ -565,8 +530,7 @@ export class SystrapThread implements GuestThread {
   inherit(parent: SystrapThread): void {
     const words = this.words;
     words.fill(0, 0, REGS_WORD);
-    words[SLOT_READY >> 2] = 0;
-    words[SLOT_WAITING >> 2] = 0;
+    for (const at of [SLOT_READY, SLOT_WAITING]) words[at >> 2] = 0;
     words[CALL_WORD] = EVENT_COMMANDS_DONE << CALL_EVENT_SHIFT;
     words[SLOT_STATE >> 2] = STATE_EVENT;
     this.#rseq = null;
@@ -590,19 +554,18 @@ export class SystrapThread implements GuestThread {
     for (const at of [SLOT_SITE, ENTRY_RIP, ENTRY_RIP + 4, LEAVE_OVERRIDE, LEAVE_OVERRIDE + 4]) {
       words[at >> 2] = parent.words[at >> 2];
     }
-    words[SLOT_PENDING >> 2] = 0;
-    words[OUT_COUNT >> 2] = 0;
-    words[COMMANDS_COUNT >> 2] = 0;
+    for (const at of [SLOT_PENDING, OUT_COUNT, COMMANDS_COUNT]) words[at >> 2] = 0;
     words[SLOT_ENTRY >> 2] = ENTRY_TRAMPOLINE;
-    this.mayUseHostFutex = false;
     this.#setHostFutex(false);
     this.#setSpins();
     this.window.attach(this.addressSpace);
     this.event = EVENT.NONE;
-    this.isRunning = false;
-    this.isTrapped = false;
+    this.isRunning =
+      this.isTrapped =
+      this.mayUseHostFutex =
+      this.#isStarted =
+        false;
     this.owner = null;
-    this.#isStarted = false;
     this.#commandWords = this.words;
     this.#commands = 0;
   }

@@ -17,7 +17,7 @@ const COMMAND_WORDS = COMMAND_BYTES >> 2;
 const FIRST_WORD = SLOT_COMMANDS >> 2;
 
 /** What is entered while a thread carries out others (start()), laid out as in a slot. One at a time is in that state. */
-export const startedList = new Uint32Array(FIRST_WORD + COMMANDS_MAX * COMMAND_WORDS);
+export const started = new Uint32Array(FIRST_WORD + COMMANDS_MAX * COMMAND_WORDS);
 
 /** Enters command `index`; `result` and the arguments are whole numbers within +-2^53. */
 export function putCommand(

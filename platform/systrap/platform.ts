@@ -50,6 +50,8 @@ const COOKIE_STUB = 1;
 
 /** How long the sentry spins for the next event where it has a CPU of its own. */
 const SENTRY_SPIN_NANOS = 100_000;
+/** Longest a stub may take over commands before it is given up, milliseconds. Host mmap under memory pressure is slow. */
+const COMMAND_MILLIS_MAX = 20_000;
 /** As deadline of tsv_systrap_wait: spin, and do not sleep. */
 const SPIN_ONLY = -1;
 /** Guests that have not called for this long are likely to compute for longer: time for a chore. */
@@ -296,6 +298,11 @@ export class SystrapPlatform implements Platform {
       if (calls.tsv_systrap_arena_renew(space.arena) === 0) this.#freeArenas.push(space.arena);
     }
     return this.#dying.length < before;
+  }
+
+  /** Waits for the report of a slot that carries out commands; `socket` is its process's. 0 or -ERRNO. */
+  awaitReport(slot: number, socket: number): number {
+    return this.memory.calls.tsv_systrap_await(slot, socket, this.commandSpins, COMMAND_MILLIS_MAX);
   }
 
   queueResume(thread: SystrapThread): void {

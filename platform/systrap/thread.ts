@@ -61,7 +61,7 @@ import {
   putCommand,
   putNumber,
   resultOf,
-  startedList,
+  started,
   takeFault,
 } from "./commands.ts";
 import { clearFpu, frameFpuAt } from "./fpu_frame.ts";
@@ -78,9 +78,6 @@ const RSEQ_FLAG_UNREGISTER = 1;
 const CALL_WORD = SLOT_CALL >> 2;
 /** Words of the slot's first line that hold registers, and the end of them. */
 const LINE_END_WORD = RESULT_WORD + 2;
-
-/** Longest a stub may take over commands before it is given up, milliseconds. Host mmap under memory pressure is slow. */
-const COMMAND_MILLIS_MAX = 20_000;
 
 /** An FPU state on its way from one thread to another. */
 const fpuArea = new Uint8Array(FPU_STATE_MAX);
@@ -383,7 +380,7 @@ export class SystrapThread implements GuestThread {
   start(): void {
     this.resumeToEnd();
     this.#isStarted = true;
-    this.#commandWords = startedList;
+    this.#commandWords = started;
   }
 
   /** Waits for what start() has set going. A failure ends the process, as it would have to be undone. */
@@ -391,7 +388,7 @@ export class SystrapThread implements GuestThread {
     this.#isStarted = false;
     this.#commandWords = this.words;
     if (this.#await(COMMANDS_MAX) < 0) this.addressSpace.fail("started commands");
-    copyCommands(startedList, this.words, this.#commands);
+    copyCommands(started, this.words, this.#commands);
   }
 
   /** Runs what was entered and waits. 0, the error of the command that had to succeed, or -EIO when the process died. */
@@ -406,9 +403,7 @@ export class SystrapThread implements GuestThread {
   }
 
   #await(count: number): number {
-    const { socket } = this.addressSpace;
-    const { commandSpins, memory } = this.platform;
-    const result = memory.calls.tsv_systrap_await(this.slot, socket, commandSpins, COMMAND_MILLIS_MAX);
+    const result = this.platform.awaitReport(this.slot, this.addressSpace.socket);
     if (result < 0) {
       this.addressSpace.fail(`commands: ${result}`);
       return -EIO;
@@ -560,11 +555,8 @@ export class SystrapThread implements GuestThread {
     this.#setSpins();
     this.window.attach(this.addressSpace);
     this.event = EVENT.NONE;
-    this.isRunning =
-      this.isTrapped =
-      this.mayUseHostFutex =
-      this.#isStarted =
-        false;
+    this.isRunning = this.isTrapped = this.mayUseHostFutex = false;
+    this.#isStarted = false;
     this.owner = null;
     this.#commandWords = this.words;
     this.#commands = 0;

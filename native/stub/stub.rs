@@ -62,11 +62,9 @@ stub_syscall:
     .balign 8
     lea rcx, [rcx-2]
     jmp rcx
-
     // At offset 0x30: a patched call of an image (systrap/images.ts); it has no tail. Goes on below.
     .balign 16
     mov dword ptr gs:[{SITE}], 0
-
     // --- patched call sites come here: rax = number, rcx = return address, everything else is the guest's ---
     .balign 64
     .globl stub_trampoline
@@ -850,10 +848,8 @@ impl Bag {
         unsafe {
             let pointers = STAGING_IN + self.used;
             let bytes = STRINGS_MAX * 8;
-            if address == 0 || address >= STUB_TEXT - bytes || self.count as u64 >= IN_MAX {
-                return;
-            }
-            if bytes > STAGING_IN_BYTES - self.used {
+            let is_full = self.count as u64 >= IN_MAX || bytes > STAGING_IN_BYTES - self.used;
+            if address == 0 || address >= STUB_TEXT - bytes || is_full {
                 return;
             }
             let count = (bytes - stub_copy(self.slot + pointers, address, bytes)) / 8;
@@ -865,28 +861,21 @@ impl Bag {
                 return;
             }
             self.enter(address, (n + 1) * 8, pointers);
-            let mut end = 0;
-            let mut place = 0;
-            let mut index = 0;
+            let (mut end, mut place, mut index) = (0, 0, 0);
             while index < n {
                 let string = get64(self.slot, pointers + index * 8);
-                if string != end || end == 0 {
-                    if self.count as u64 >= IN_MAX {
-                        return;
-                    }
+                if string >= STUB_TEXT || (string != end && self.count as u64 >= IN_MAX) {
+                    return;
+                }
+                if string != end {
                     place = STAGING_IN + self.used;
                     self.enter(string, 0, place);
                 }
                 let room = STAGING_IN + STAGING_IN_BYTES - place;
-                let length = if string >= STUB_TEXT {
-                    0
-                } else {
-                    stub_copy_string(self.slot + place, string, if room < 4096 { room } else { 4096 })
-                };
+                let length = stub_copy_string(self.slot + place, string, if room < 4096 { room } else { 4096 });
                 if length == 0 {
                     return;
                 }
-                // The entry grows by it.
                 let entry = IN_ENTRIES + (self.count as u64 - 1) * 16;
                 put32(self.slot, entry + 8, get32(self.slot, entry + 8) + length as u32);
                 end = string + length;

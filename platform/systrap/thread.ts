@@ -387,7 +387,7 @@ export class SystrapThread implements GuestThread {
   #settle(): void {
     this.#isStarted = false;
     this.#commandWords = this.words;
-    if (this.#await(COMMANDS_MAX) < 0) this.addressSpace.fail("started commands");
+    if (this.#reported(COMMANDS_MAX) < 0) this.addressSpace.fail("started commands");
     copyCommands(started, this.words, this.#commands);
   }
 
@@ -399,10 +399,10 @@ export class SystrapThread implements GuestThread {
     if (this.#spins !== this.platform.stubSpins) this.#setSpins();
     if (this.addressSpace.isDead) return -EIO;
     this.platform.memory.calls.tsv_systrap_let_go(this.slot);
-    return this.#await(count);
+    return this.#reported(count);
   }
 
-  #await(count: number): number {
+  #reported(count: number): number {
     const result = this.platform.awaitReport(this.slot, this.addressSpace.socket);
     if (result < 0) {
       this.addressSpace.fail(`commands: ${result}`);

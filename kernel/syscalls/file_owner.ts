@@ -26,7 +26,7 @@ import {
   POLLPRI,
   POLLRDNORM,
 } from "../abi/file.ts";
-import { SI_KERNEL, SIGIO, SIGRTMAX } from "../abi/signal.ts";
+import { SI_KERNEL, SIGIO, SIGRTMAX, SIGURG } from "../abi/signal.ts";
 import { i32, put32 } from "../abi/struct.ts";
 import { sendSignal } from "../signal/send.ts";
 import { SignalInfo } from "../signal/signal_info.ts";
@@ -98,18 +98,27 @@ export class FileOwner implements WaitListener, FileWatch {
 
   /** Signals whom the file belongs to. */
   tell(events: number): void {
+    this.#send(() => this.#info(events));
+  }
+
+  /** SIGURG, whether or not O_ASYNC is set: send_sigurg(). */
+  onUrgent(): void {
+    this.#send(() => new SignalInfo(SIGURG, SI_KERNEL));
+  }
+
+  #send(info: () => SignalInfo): void {
     const pid = this.pid;
     if (pid === null) return;
     if (this.type === F_OWNER_PGRP) {
       for (const member of [...pid.group?.members ?? []]) {
         const task = member.liveTask();
-        if (task !== null && this.#maySignal(task)) sendSignal(member, this.#info(events));
+        if (task !== null && this.#maySignal(task)) sendSignal(member, info());
       }
       return;
     }
     const task = pid.task;
     if (task === null || task.hasExited || !this.#maySignal(task)) return;
-    sendSignal(this.type === F_OWNER_TID ? task : task.threadGroup, this.#info(events));
+    sendSignal(this.type === F_OWNER_TID ? task : task.threadGroup, info());
   }
 
   #maySignal(task: Task): boolean {

@@ -69,7 +69,7 @@ export const SOCKET_MESSAGE_CALLS: SyscallFamily = {
       addrlen: "int",
     },
     returns: "size",
-    support: partial("no MSG_OOB, no MSG_ZEROCOPY"),
+    support: partial("no MSG_ZEROCOPY"),
     run: sendto,
   },
   recvfrom: {
@@ -83,21 +83,21 @@ export const SOCKET_MESSAGE_CALLS: SyscallFamily = {
       addrlen: { inOut: 4 },
     },
     returns: "size",
-    support: partial("no MSG_OOB, no MSG_ERRQUEUE"),
+    support: partial("no MSG_ERRQUEUE"),
     run: recvfrom,
   },
   sendmsg: {
     nr: { x64: 46, arm64: 211 },
     args: { sockfd: "fd", msg: { message: "in" }, flags: { flags: SEND_FLAGS } },
     returns: "size",
-    support: partial("no MSG_OOB, no MSG_ZEROCOPY"),
+    support: partial("no MSG_ZEROCOPY"),
     run: sendmsg,
   },
   recvmsg: {
     nr: { x64: 47, arm64: 212 },
     args: { sockfd: "fd", msg: { message: "out" }, flags: { flags: RECEIVE_FLAGS } },
     returns: "size",
-    support: partial("no MSG_OOB, no MSG_ERRQUEUE"),
+    support: partial("no MSG_ERRQUEUE"),
     run: recvmsg,
   },
   sendmmsg: {
@@ -109,7 +109,7 @@ export const SOCKET_MESSAGE_CALLS: SyscallFamily = {
       flags: { flags: SEND_FLAGS },
     },
     returns: "int",
-    support: partial("no MSG_OOB, no MSG_ZEROCOPY"),
+    support: partial("no MSG_ZEROCOPY"),
     run: sendmmsg,
   },
   recvmmsg: {
@@ -122,7 +122,7 @@ export const SOCKET_MESSAGE_CALLS: SyscallFamily = {
       timeout: { inOut: 16 },
     },
     returns: "int",
-    support: partial("no MSG_OOB, no MSG_ERRQUEUE"),
+    support: partial("no MSG_ERRQUEUE"),
     run: recvmmsg,
   },
 };

@@ -47,6 +47,8 @@ export interface Mappable {
 /** Something that watches a file without holding it and leaves its chain of watches when the file closes. */
 export interface FileWatch {
   onFileRelease(): void;
+  /** Sockets: urgent data has come. */
+  onUrgent?(): void;
 }
 
 export abstract class File {

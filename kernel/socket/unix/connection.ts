@@ -9,6 +9,7 @@ import {
   POLLHUP,
   POLLIN,
   POLLOUT,
+  POLLPRI,
   POLLRDHUP,
   POLLRDNORM,
   POLLWRBAND,
@@ -45,6 +46,14 @@ export abstract class UnixConnection extends UnixSocket {
   protected abstract newEnd(task: Task): UnixConnection;
   /** Something can be received. */
   protected abstract get hasData(): boolean;
+  /** Something would be lost if it closed now. */
+  protected get hasUnread(): boolean {
+    return this.hasData;
+  }
+  /** There is an urgent byte to be taken. */
+  protected get isUrgent(): boolean {
+    return false;
+  }
   /** There is room enough for poll(2) to say so. */
   protected abstract get hasRoom(): boolean;
 
@@ -145,6 +154,7 @@ export abstract class UnixConnection extends UnixSocket {
         return this.#pending.length > 0 ? events | POLLIN | POLLRDNORM : events;
       case ConnectionState.Connected:
         if (this.hasData) events |= POLLIN | POLLRDNORM;
+        if (this.isUrgent) events |= POLLPRI;
         if (this.hasRoom) events |= POLLOUT | POLLWRNORM | POLLWRBAND;
         return events;
     }
@@ -158,7 +168,7 @@ export abstract class UnixConnection extends UnixSocket {
   }
 
   override release(): void {
-    const isReset = this.hasData || this.#isEmbryo;
+    const isReset = this.hasUnread || this.#isEmbryo;
     for (const end of this.#pending) end.drop();
     this.#pending.length = 0;
     this.#connectQueue?.notify(POLLOUT | POLLERR);

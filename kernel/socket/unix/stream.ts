@@ -2,8 +2,17 @@
 // receiver; descriptors and credentials are marks at places in that stream.
 
 import { EAGAIN, EINVAL, EISCONN, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE } from "../../abi/errno.ts";
-import { POLLIN, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM } from "../../abi/file.ts";
-import { AF_UNIX, MSG_OOB, MSG_PEEK, SO_PASSRIGHTS, SOCK_STREAM } from "../../abi/socket.ts";
+import { POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRBAND, POLLWRNORM } from "../../abi/file.ts";
+import {
+  AF_UNIX,
+  MSG_OOB,
+  MSG_PEEK,
+  SIOCATMARK,
+  SO_OOBINLINE,
+  SO_PASSRIGHTS,
+  SOCK_STREAM,
+} from "../../abi/socket.ts";
+import { putIntResult } from "../../fs/anonymous/filesystem.ts";
 import { ByteRing } from "../../ipc/byte_ring.ts";
 import type { Task } from "../../task/task.ts";
 import type { File } from "../../vfs/file.ts";
@@ -18,6 +27,7 @@ import { BUFFER_BYTES } from "../options.ts";
 import { ConnectionState, END_FLAGS, UnixConnection } from "./connection.ts";
 import { collectRings, dropFlight, enterFlight, leaveFlight } from "./rights.ts";
 import { putUnixName } from "./unix_socket.ts";
+import { UrgentBytes } from "./urgent.ts";
 
 /** Something that goes with the bytes from `start` up to `end`, both counted from the beginning of the stream. */
 interface Mark {
@@ -33,6 +43,7 @@ export class UnixStream extends UnixConnection {
   readonly #ring = new ByteRing(BUFFER_BYTES);
   /** Bytes received so far: where the ring begins. */
   #received = 0;
+  readonly #urgent = new UrgentBytes();
   /** In the order of the stream, not overlapping. Nearly always empty. */
   readonly #marks: Mark[] = [];
 
@@ -46,12 +57,18 @@ export class UnixStream extends UnixConnection {
   protected override get hasData(): boolean {
     return this.#ring.used > 0;
   }
+  protected override get hasUnread(): boolean {
+    return this.#ring.used > this.#urgent.gapCount;
+  }
+  protected override get isUrgent(): boolean {
+    return this.#urgent.at >= 0;
+  }
   protected override get hasRoom(): boolean {
     const peer = this.peer;
     return peer === null || peer.#ring.used * 4 <= this.options.sendBytes;
   }
   override get bytesToRead(): number {
-    return this.#ring.used;
+    return this.#ring.used - this.#urgent.gapCount;
   }
   override get bytesOnTheWay(): number {
     return this.peer === null ? 0 : this.peer.#ring.used;
@@ -70,7 +87,8 @@ export class UnixStream extends UnixConnection {
     flags: number,
     message: OutgoingMessage | null,
   ): number {
-    if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
+    const isUrgent = (flags & MSG_OOB) !== 0;
+    if (isUrgent && length === 0) return -EOPNOTSUPP;
     if (message !== null && message.address.length > 0) {
       return this.state === ConnectionState.Connected ? -EISCONN : -EOPNOTSUPP;
     }
@@ -82,12 +100,35 @@ export class UnixStream extends UnixConnection {
     const ring = peer.#ring;
     if (ring.free === 0) return -EAGAIN;
     if (message !== null && message.files !== null && !peer.options.flag(SO_PASSRIGHTS)) return -EPERM;
+    // The last byte is the urgent one: it goes when all the others have gone.
+    if (isUrgent && length > ring.free) length = Math.min(length - 1, ring.free);
+    else if (isUrgent) return this.#sendUrgent(task, peer, from, at, length, message);
     const n = ring.push(from, at, length);
     if (n === 0) return -ENOBUFS;
     if (message !== null || this.options.passesCredentials || peer.options.passesCredentials) {
       this.#mark(task, peer, n, message);
     }
     peer.queue.notify(POLLIN | POLLRDNORM);
+    return n;
+  }
+
+  #sendUrgent(
+    task: Task,
+    peer: UnixStream,
+    from: Uint8Array,
+    at: number,
+    length: number,
+    message: OutgoingMessage | null,
+  ): number {
+    const n = peer.#ring.push(from, at, length);
+    if (n === 0) return -ENOBUFS;
+    if (message !== null || this.options.passesCredentials || peer.options.passesCredentials) {
+      this.#mark(task, peer, n, message);
+    }
+    peer.queue.notify(n < length ? POLLIN | POLLRDNORM : POLLIN | POLLRDNORM | POLLPRI);
+    if (n < length) return n;
+    peer.#urgent.at = peer.#received + peer.#ring.used - 1;
+    peer.owner?.onUrgent?.();
     return n;
   }
 
@@ -127,7 +168,7 @@ export class UnixStream extends UnixConnection {
     message: IncomingMessage | null,
   ): number {
     if (this.state !== ConnectionState.Connected) return -EINVAL;
-    if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
+    if ((flags & MSG_OOB) !== 0) return this.#receiveUrgent(into, at, flags, message);
     const ring = this.#ring;
     if (ring.used === 0) {
       if (this.error !== 0) return this.takeError();
@@ -135,14 +176,74 @@ export class UnixStream extends UnixConnection {
     }
     if (this.#marks.length > 0) length = this.#meetMarks(length, flags, message);
     if (message !== null) this.#addSender(message);
-    if ((flags & MSG_PEEK) !== 0) return ring.peek(into, at, length, 0);
+    const isPeek = (flags & MSG_PEEK) !== 0;
+    if (isPeek && this.#urgent.isQuiet) return ring.peek(into, at, length, 0);
     const sendBytes = ring.capacity;
     const wasFull = ring.used * 4 > sendBytes;
-    const n = ring.pop(into, at, length);
-    this.#received += n;
+    let n: number;
+    if (this.#urgent.isQuiet) {
+      n = ring.pop(into, at, length);
+      this.#received += n;
+    } else {
+      n = this.#receiveAround(into, at, length, isPeek);
+      if (isPeek) return n;
+    }
     if (this.#marks.length > 0) this.#passMarks();
     if (wasFull && ring.used * 4 <= sendBytes) this.#tellRoom();
-    return n;
+    return n > 0 || length === 0 || this.isReadShut ? n : -EAGAIN;
+  }
+
+  /** MSG_OOB: the urgent byte, out of turn. */
+  #receiveUrgent(into: Uint8Array, at: number, flags: number, message: IncomingMessage | null): number {
+    const urgent = this.#urgent;
+    if (urgent.at < 0 || this.options.flag(SO_OOBINLINE)) return -EINVAL;
+    this.#ring.peek(into, at, 1, urgent.at - this.#received);
+    if ((flags & MSG_PEEK) === 0) urgent.take();
+    if (message !== null) {
+      message.flags |= MSG_OOB;
+      this.#addSender(message);
+    }
+    return 1;
+  }
+
+  /** Ordinary bytes while something urgent stands in the stream: up to it, or from behind it. Moves #received. */
+  #receiveAround(into: Uint8Array, at: number, length: number, isPeek: boolean): number {
+    const ring = this.#ring, urgent = this.#urgent;
+    const isInline = this.options.flag(SO_OOBINLINE);
+    const start = this.#received, end = start + ring.used;
+    let place = start, done = 0;
+    while (done < length && place < end) {
+      if (urgent.isGap(place)) {
+        if (done > 0 && urgent.at < 0) break;
+        place++;
+        continue;
+      }
+      let stop = urgent.nextFrom(place, end);
+      if (place === urgent.at) {
+        if (done > 0) break;
+        if (!isPeek) urgent.at = -1;
+        if (!isInline) {
+          place++;
+          continue;
+        }
+        stop = urgent.nextFrom(place + 1, end);
+      }
+      const n = Math.min(stop - place, length - done);
+      ring.peek(into, at + done, n, place - start);
+      place += n;
+      done += n;
+    }
+    if (isPeek) return done === 0 ? -EAGAIN : done;
+    ring.skip(place - start);
+    this.#received = place;
+    urgent.passTo(place);
+    return done;
+  }
+
+  override ioctl(task: Task, request: number, argument: number): number {
+    if (request !== SIOCATMARK) return super.ioctl(task, request, argument);
+    const isMark = this.#urgent.isMark(this.#received, this.#received + this.#ring.used);
+    return putIntResult(task, argument, isMark ? 1 : 0);
   }
 
   #tellRoom(): void {

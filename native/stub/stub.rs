@@ -528,6 +528,8 @@ unsafe fn host_futex(slot: u64) -> bool {
     }
 }
 
+const SYS_CLONE: u64 = 56;
+const SYS_CLONE3: u64 = 435;
 const SYS_FUTEX: u64 = 202;
 const FUTEX_WAIT_PRIVATE: u32 = 128;
 const FUTEX_WAKE_PRIVATE: u32 = 129;
@@ -559,14 +561,7 @@ unsafe fn execute(slot: u64, at: u64) -> i64 {
             return -(stub_copy(arg(0), arg(1), arg(2)) as i64);
         }
         if op == OP_XSAVE {
-            let mut n = 0;
-            while n < 64 {
-                put64(slot, FPU + 512 + n, 0);
-                n += 8;
-            }
-            asm!("xsave64 [{}]", in(reg) slot + FPU, in("eax") get32(COMMON, COMMON_XSAVE_MASK), in("edx") 0);
-            // x87 and SSE are written even in their initial state: a signal handler may look at them and change them.
-            put64(slot, FPU + 512, get64(slot, FPU + 512) | 3);
+            xsave(slot);
             return 0;
         }
         if op == OP_XRSTOR {
@@ -580,6 +575,20 @@ unsafe fn execute(slot: u64, at: u64) -> i64 {
             syscall(60, 0, 0, 0, 0, 0, 0);
         }
         -38
+    }
+}
+
+/// Saves the FPU into the slot.
+unsafe fn xsave(slot: u64) {
+    unsafe {
+        let mut n = 0;
+        while n < 64 {
+            put64(slot, FPU + 512 + n, 0);
+            n += 8;
+        }
+        asm!("xsave64 [{}]", in(reg) slot + FPU, in("eax") get32(COMMON, COMMON_XSAVE_MASK), in("edx") 0);
+        // x87 and SSE are written even in their initial state: a signal handler may look at them and change them.
+        put64(slot, FPU + 512, get64(slot, FPU + 512) | 3);
     }
 }
 
@@ -941,6 +950,10 @@ unsafe extern "C" fn fast_entry(slot: u64) {
                 return;
             }
             back = CALL_BACK;
+        }
+        // What the child begins with, where the sentry has a host thread for it already.
+        if number == SYS_CLONE || number == SYS_CLONE3 {
+            xsave(slot);
         }
         note_fs(slot);
         let copied = marshal(slot, number);

@@ -446,7 +446,7 @@ export class SystrapAddressSpace implements AddressSpace {
   // --- threads and processes ----------------------------------------------------------------------------------------
 
   newThread(by: SystrapThread): SystrapThread | number {
-    const idle = by.mayIdle ? this.#takeIdle() : null;
+    const idle = by.hasGs ? null : this.#takeIdle();
     if (idle !== null) {
       idle.adopt(by);
       return idle;
@@ -517,7 +517,7 @@ export class SystrapAddressSpace implements AddressSpace {
   endThread(thread: SystrapThread): void {
     this.threads.delete(thread);
     if (this.isDead || this.threads.size === 0) return; // the process goes as a whole, by release()
-    if (this.#idle.length < IDLE_THREADS_MAX && thread.mayIdle) {
+    if (this.#idle.length < IDLE_THREADS_MAX && !thread.hasGs) {
       thread.idle();
       this.#idle.push(thread);
       return;

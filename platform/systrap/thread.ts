@@ -79,9 +79,6 @@ const CALL_WORD = SLOT_CALL >> 2;
 /** Words of the slot's first line that hold registers, and the end of them. */
 const LINE_END_WORD = RESULT_WORD + 2;
 
-/** An FPU state on its way from one thread to another. */
-const fpuArea = new Uint8Array(FPU_STATE_MAX);
-
 export class SystrapThread implements GuestThread {
   readonly platform: SystrapPlatform;
   addressSpace: SystrapAddressSpace;
@@ -528,17 +525,24 @@ export class SystrapThread implements GuestThread {
     for (const at of [SLOT_READY, SLOT_WAITING]) words[at >> 2] = 0;
     words[CALL_WORD] = EVENT_COMMANDS_DONE << CALL_EVENT_SHIFT;
     words[SLOT_STATE >> 2] = STATE_EVENT;
+    words[SLOT_ENTRY >> 2] = ENTRY_TRAMPOLINE;
+    this.isTrapped = false;
     this.#rseq = null;
     this.#takeOver(parent);
     words[SLOT_FLAGS >> 2] = parent.words[SLOT_FLAGS >> 2] & FLAG_GS;
   }
 
-  /** The same for an idle host thread: the FPU is not cloned with it, and FS is another's. */
+  /**
+   * The same for an idle host thread: the FPU is not cloned with it, and FS is another's. It goes on the way it came: out of
+   * its trap, where it was in one.
+   */
   adopt(parent: SystrapThread): void {
-    const size = parent.saveFpu(fpuArea, 0);
     this.#takeOver(parent);
     this.words[SLOT_FLAGS >> 2] = FLAG_FS_DIRTY;
-    this.loadFpu(fpuArea, 0, size);
+    // The stub has saved its FPU before it asked for a clone.
+    const size = this.platform.fpuBytes;
+    const from = parent.isTrapped ? frameFpuAt(parent.bytes, parent.address, size) : SLOT_FPU;
+    if (from >= 0) this.loadFpu(parent.bytes, from, size);
   }
 
   /** What the thread begins with, whichever host thread it is. */
@@ -550,21 +554,20 @@ export class SystrapThread implements GuestThread {
       words[at >> 2] = parent.words[at >> 2];
     }
     for (const at of [SLOT_PENDING, OUT_COUNT, COMMANDS_COUNT]) words[at >> 2] = 0;
-    words[SLOT_ENTRY >> 2] = ENTRY_TRAMPOLINE;
     this.#setHostFutex(false);
     this.#setSpins();
     this.window.attach(this.addressSpace);
     this.event = EVENT.NONE;
-    this.isRunning = this.isTrapped = this.mayUseHostFutex = false;
+    this.isRunning = this.mayUseHostFutex = false;
     this.#isStarted = false;
     this.owner = null;
     this.#commandWords = this.words;
     this.#commands = 0;
   }
 
-  /** Whether its host thread may stay for another guest thread: one in a trap is in the middle of a signal handler. */
-  get mayIdle(): boolean {
-    return !this.isTrapped && (this.words[SLOT_FLAGS >> 2] & FLAG_GS) === 0;
+  /** The guest has a GS base of its own: no host thread goes from or to it. */
+  get hasGs(): boolean {
+    return (this.words[SLOT_FLAGS >> 2] & FLAG_GS) !== 0;
   }
 
   /** The guest thread is over. The host thread waits in the stub for the next one. */

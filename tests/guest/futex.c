@@ -21,12 +21,42 @@ static void catch(int signal, int flags) {
   struct sigaction action = {.sa_handler = handle, .sa_flags = flags};
   sigaction(signal, &action, NULL);
 }
-/* Starts what waits and gives it the time to. */
+static volatile pid_t waiting;
+/* Called by what is about to wait. */
+static void enter(void) { waiting = syscall(SYS_gettid); }
+/* The state letter of a task of this machine, '?' when it is gone. */
+static char state_of(const char *path) {
+  char line[256];
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) return '?';
+  int n = read(fd, line, sizeof line - 1);
+  close(fd);
+  line[n > 0 ? n : 0] = 0;
+  char *end = strrchr(line, ')');
+  return end == NULL ? '?' : end[2];
+}
+/* Until the thread that has entered sleeps. */
+static void await_sleep(void) {
+  char path[64];
+  while (waiting == 0) usleep(1000);
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", waiting);
+  do usleep(2000); while (state_of(path) != 'S');
+}
+static void await_handled(int count) {
+  while (handled < count) usleep(1000);
+  await_sleep();
+}
+/* Starts what waits; it does when this returns. */
 static pthread_t waits(void *(*body)(void *), void *argument) {
   pthread_t thread;
+  waiting = 0;
   pthread_create(&thread, NULL, body, argument);
-  usleep(20000);
+  await_sleep();
   return thread;
+}
+static void start(void *(*body)(void *)) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, body, NULL);
 }
 static long result(pthread_t thread) {
   void *value;
@@ -35,9 +65,14 @@ static long result(pthread_t thread) {
 }
 static long code(long result) { return result < 0 ? -errno : result; }
 
-static void *wait_plain(void *argument) { return (void *)code(futex(&word, FUTEX_WAIT_PRIVATE, (long)argument, NULL, NULL, 0)); }
+static void *wait_plain(void *argument) {
+  enter();
+  return (void *)code(futex(&word, FUTEX_WAIT_PRIVATE, (long)argument, NULL, NULL, 0));
+}
 static void *wait_relative(void *argument) {
-  struct timespec time = {0, (long)argument * 1000000};
+  struct timespec time = {0, (long)argument % 1000 * 1000000};
+  time.tv_sec = (long)argument / 1000;
+  enter();
   return (void *)code(futex(&word, FUTEX_WAIT_PRIVATE, 0, &time, NULL, 0));
 }
 static void *wait_until(void *argument) {
@@ -46,9 +81,11 @@ static void *wait_until(void *argument) {
   time.tv_nsec += (long)argument * 1000000;
   time.tv_sec += time.tv_nsec / 1000000000;
   time.tv_nsec %= 1000000000;
+  enter();
   return (void *)code(futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, &time, NULL, -1));
 }
 static void *wait_bits(void *argument) {
+  enter();
   return (void *)code(futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, (long)argument));
 }
 
@@ -109,7 +146,7 @@ static void signals(void) {
   CALL("it has run", handled);
   thread = waits(wait_plain, NULL);
   pthread_kill(thread, SIGUSR2);
-  usleep(20000);
+  await_handled(2);
   CALL("one that restarts does not", futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
   CALL("woken after a handler", result(thread));
   CALL("it has run too", handled);
@@ -160,16 +197,12 @@ static void stops(void) {
   TRUE("it did not begin anew", text[0]);
   TRUE("it timed out", text[1]);
   TRUE("the other was still there", text[2]);
-  char line[256];
+  char path[64];
   pid = fork();
   if (pid == 0) _exit((int)(long)wait_plain(NULL));
-  usleep(50000);
-  snprintf(line, sizeof line, "/proc/%d/stat", pid);
-  int fd = open(line, O_RDONLY);
-  int n = read(fd, line, sizeof line - 1);
-  line[n > 0 ? n : 0] = 0;
-  char *end = strrchr(line, ')');
-  say("its state", "%c", end == NULL ? '?' : end[2]);
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  while (state_of(path) == 'R') usleep(1000);
+  say("its state", "%c", state_of(path));
   kill(pid, SIGKILL);
   CALL("killed in its wait", wait_code(pid));
 }
@@ -187,7 +220,7 @@ static void ends_of_processes(void) {
   if (pid == 0) { waits(wait_plain, NULL); exec_now(NULL); }
   CALL("exec with a thread that waits", wait_code(pid));
   pid = fork();
-  if (pid == 0) { waits(exec_now, NULL); wait_plain(NULL); }
+  if (pid == 0) { start(exec_now); wait_plain(NULL); }
   CALL("exec of a thread, the leader waits", wait_code(pid));
 }
 
@@ -226,6 +259,7 @@ static void filters(void) {
 static void *wait_for_two(void *argument) {
   struct { uint64_t value, address; uint32_t flags, reserved; } two[2] = {
       {0, (uint64_t)&word, 2 | 128, 0}, {0, (uint64_t)&word2, 2 | 128, 0}};
+  enter();
   return argument == NULL ? (void *)code(syscall(SYS_futex_waitv, two, 2, 0, NULL, CLOCK_MONOTONIC)) : NULL;
 }
 static void several(void) {

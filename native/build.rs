@@ -4,6 +4,7 @@ use std::{env, path::PathBuf, process::Command};
 
 fn main() {
     println!("cargo:rerun-if-changed=stub/stub.rs");
+    println!("cargo:rerun-if-changed=stub/marshal.rs");
     println!("cargo:rerun-if-changed=stub/stub.ld");
     println!("cargo:rerun-if-changed=src/slot.rs");
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap());

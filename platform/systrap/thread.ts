@@ -572,6 +572,7 @@ export class SystrapThread implements GuestThread {
 
   /** The guest thread is over. The host thread waits in the stub for the next one. */
   idle(): void {
+    if (this.#isStarted) this.#settle();
     this.#commands = 0;
     if (this.#rseq === null) {
       this.park();

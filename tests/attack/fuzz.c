@@ -61,7 +61,8 @@ struct call {
 #include "fuzz_calls.h"
 
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
-#define CALLS_PER_THREAD 60
+#define CALLS_PER_THREAD 120
+#define THEME_CALLS 16
 #define PROGRAM_MILLIS_MAX 150
 #define STALL_SECONDS_MAX 20
 #define ROOM 0x10000000l       // where arguments point to
@@ -414,8 +415,16 @@ static int can_make(const struct call *call) {
   return 1;
 }
 
+// Half the programs make few calls again and again: only so do they come to meet each other.
+static int theme[THEME_CALLS], has_theme;
+static void choose_theme(void) {
+  has_theme = one_in(2);
+  for (int i = 0; i < THEME_CALLS; i++) theme[i] = below(COUNT(calls));
+}
+
 static void one_call(int number) {
-  const struct call *call = &calls[number >= 0 ? number : below(COUNT(calls))];
+  if (number < 0) number = has_theme && !one_in(6) ? ANY(theme) : below(COUNT(calls));
+  const struct call *call = &calls[number];
   if (!can_make(call)) return;
   long args[6] = {a_long(), a_long(), a_long(), a_long(), a_long(), a_long()};
   for (int n = 0; n < call->argument_count; n++) args[n] = choose(call, n, args);
@@ -542,6 +551,7 @@ static void program(uint64_t seed) {
   program_seed = seed;
   state = (seed + 1) * 0x9e3779b97f4a7c15ull;
   for (int i = 0; i < 8; i++) next();
+  choose_theme();
   setpgid(0, 0);
   unshare(CLONE_NEWNS);
   if (one_in(3)) {

@@ -13,6 +13,7 @@ import {
   POLLIN,
   POLLOUT,
   POLLRDHUP,
+  S_IFCHR,
   S_IFMT,
   S_IFREG,
   S_ISGID,
@@ -38,6 +39,13 @@ import { FULL, type SyscallFamily, type SyscallHandler } from "./table.ts";
 
 /** MAX_RW_COUNT: most bytes one call moves. */
 export const COUNT_MAX = 0x7fff_f000;
+/**
+ * Most bytes of a file that a call moves before others have their turn. Linux: a file is locked meanwhile; here another
+ * thread's transfer of the same file may come in between.
+ */
+const SLICE_BYTES = 4 * 2 ** 20;
+/** The same for terminals, which look at each byte. */
+const TERMINAL_SLICE_BYTES = 64 * 1024;
 /** Sizes from here on are negative for the guest. */
 const SIZE_END = 2 ** 63;
 
@@ -105,7 +113,8 @@ function waitedFile(task: Task, fd: number): File | null {
 
 function read(task: Task, args: Args): number {
   const file = fileForRead(task, args.i32(0));
-  if (file === null) return -EBADF;
+  if (file === null) return endedWith(task);
+  if (args.word(2) > SLICE_BYTES && file.isSeekable) return moveSlice(task, file, args, -1, readInto, read);
   const result = readInto(task, file, args.word(1), args.word(2), -1);
   return result === -EAGAIN ? waitToRead(task, file, read) : result;
 }
@@ -113,27 +122,71 @@ function read(task: Task, args: Args): number {
 function pread64(task: Task, args: Args): number {
   const offset = args.i53(3);
   if (offset < 0) return -EINVAL;
-  const file = task.files.getOpen(args.i32(0));
-  if (file === null) return -EBADF;
+  const file = openFile(task, args.i32(0));
+  if (file === null) return endedWith(task);
   if (!file.isSeekable) return -ESPIPE;
   if (!file.isReadable) return -EBADF;
+  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args, offset, readInto, pread64);
   return readInto(task, file, args.word(1), args.word(2), offset);
 }
 
 function write(task: Task, args: Args): number {
   const file = fileForWrite(task, args.i32(0));
-  if (file === null) return -EBADF;
+  if (file === null) return endedWith(task);
+  if (args.word(2) > SLICE_BYTES && file.isSeekable) return moveSlice(task, file, args, -1, writeFrom, write);
   return writeOrWait(task, file, args.word(1), args.word(2), write);
 }
 
 function pwrite64(task: Task, args: Args): number {
   const offset = args.i53(3);
   if (offset < 0) return -EINVAL;
-  const file = task.files.getOpen(args.i32(0));
-  if (file === null) return -EBADF;
+  const file = openFile(task, args.i32(0));
+  if (file === null) return endedWith(task);
   if (!file.isSeekable) return -ESPIPE;
   if (!file.isWritable) return -EBADF;
+  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args, offset, writeFrom, pwrite64);
   return writeFrom(task, file, args.word(1), args.word(2), offset);
+}
+
+/** The call's file is none, or it went while the call had its turns: what was done till then is the answer. */
+function endedWith(task: Task): number {
+  return task.progress > 0 ? task.progress : -EBADF;
+}
+
+/** The open file at `fd`, or the one that the call began with. */
+function openFile(task: Task, fd: number): File | null {
+  return task.scratch === null ? task.files.getOpen(fd) : waitedFile(task, fd);
+}
+
+/**
+ * A slice of a long transfer by `move`, and `again` for the rest. Signals do not make it short, but for devices': Linux has
+ * it so too.
+ */
+function moveSlice(
+  task: Task,
+  file: File,
+  args: Args,
+  offset: number,
+  move: typeof readInto,
+  again: SyscallHandler,
+): number {
+  const size = args.word(2);
+  if (size >= SIZE_END) return -EINVAL;
+  const done = task.progress;
+  const left = Math.min(size, COUNT_MAX) - done, count = Math.min(left, SLICE_BYTES);
+  const n = move(task, file, args.word(1) + done, count, offset < 0 ? -1 : offset + done);
+  if (n < 0) return done > 0 ? done : n;
+  if (n < count || n === left) return done + n;
+  task.progress = done + n;
+  return giveTurn(task, file, again);
+}
+
+/** Lets others have their turn and runs `again`. */
+function giveTurn(task: Task, file: File, again: SyscallHandler): number {
+  task.scratch = file;
+  task.waitUntil(task.kernel.clock.monotonic());
+  if (file.inode.type === S_IFREG) return task.blockKillable(again);
+  return task.block(again, task.progress);
 }
 
 function lseek(task: Task, args: Args): number {
@@ -270,8 +323,10 @@ export function writeOrWait(
     count = COUNT_MAX;
   }
   const memory = task.memory;
+  const isDevice = file.inode.type === S_IFCHR;
   for (let done = task.progress;;) {
-    const at = viewBytes(task, address + done, count - done);
+    const length = isDevice ? Math.min(count - done, TERMINAL_SLICE_BYTES) : count - done;
+    const at = viewBytes(task, address + done, length);
     if (at < 0) return done > 0 ? done : at;
     const n = file.write(task, memory.view, at, viewLength, -1);
     if (n === -EAGAIN) {
@@ -285,6 +340,10 @@ export function writeOrWait(
       task.threadGroup.bytesWritten += done;
       task.threadGroup.writeCalls++;
       return done;
+    }
+    if (isDevice && n === TERMINAL_SLICE_BYTES) {
+      task.progress = done;
+      return giveTurn(task, file, again);
     }
   }
 }

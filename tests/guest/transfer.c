@@ -311,6 +311,44 @@ static void limits(void) {
 
 static char base[200];
 
+// So much at once that a kernel may let others have their turn meanwhile.
+#define HUGE (40 << 20)
+static volatile int alarms;
+static void on_alarm(int signal) { alarms++; }
+static void huge(void) {
+  unsigned char *bytes = mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  fill(bytes, 0, HUGE, 9);
+  struct sigaction action = {.sa_handler = on_alarm};
+  struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+  sigaction(SIGALRM, &action, NULL);
+  int fd = open("huge", O_RDWR | O_CREAT | O_TRUNC, 0644);
+  setitimer(ITIMER_REAL, &often, NULL);
+  CALL("a huge write is whole, whatever signals come", write(fd, bytes, HUGE));
+  memset(bytes, 0, HUGE);
+  CALL("a huge read behind it", pread(fd, bytes, HUGE, HUGE));
+  CALL("from the middle", pread(fd, bytes, HUGE, HUGE / 2));
+  lseek(fd, 0, SEEK_SET);
+  CALL("a huge read is whole", read(fd, bytes, HUGE));
+  setitimer(ITIMER_REAL, &never, NULL);
+  TRUE("is what was written", is_pattern(bytes, 0, HUGE, 9));
+  TRUE("signals came", alarms > 0);
+  CALL("position", lseek(fd, 0, SEEK_CUR));
+  CALL("a huge pwrite", pwrite(fd, bytes, HUGE, 4096));
+  CALL("its end", lseek(fd, 0, SEEK_END));
+  int append = open("huge", O_WRONLY | O_APPEND);
+  CALL("a huge write at the end", write(append, bytes, HUGE));
+  CALL("its position", lseek(append, 0, SEEK_CUR));
+  int zero = open("/dev/zero", O_RDWR);
+  CALL("a huge read of zeros", read(zero, bytes, HUGE));
+  TRUE("are zeros", is_zero(bytes, HUGE));
+  CALL("a huge write for nothing", write(zero, bytes, HUGE));
+  munmap(bytes + HUGE / 2 + 4096, HUGE / 2 - 4096);
+  CALL("up to where the memory ends", pread(fd, bytes, HUGE, 0));
+  CALL("and written from there", pwrite(fd, bytes, HUGE, 0));
+  munmap(bytes, HUGE / 2 + 4096);
+  ftruncate(fd, 0);
+}
+
 static void run(const char *where) {
   snprintf(base, sizeof base, "%s/tsvisor-transfer-XXXXXX", where);
   if (!mkdtemp(base) || chdir(base) < 0) {
@@ -320,7 +358,7 @@ static void run(const char *where) {
   struct {
     const char *name;
     void (*run)(void);
-  } parts[] = {{"ends", ends}, {"memory", memory_ends}, {"holes", holes}, {"opens", kinds_of_open}, {"copies", copies}, {"processes", processes}, {"threads", threads}, {"limits", limits}};
+  } parts[] = {{"ends", ends}, {"memory", memory_ends}, {"holes", holes}, {"opens", kinds_of_open}, {"copies", copies}, {"processes", processes}, {"threads", threads}, {"limits", limits}, {"huge", huge}};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     say("part", "%s in %s", parts[i].name, where);
     fflush(NULL);

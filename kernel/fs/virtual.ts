@@ -1,8 +1,8 @@
 // Synthetic file systems: trees of directories, generated files and links that proc, sysfs and devtmpfs are made of.
 // Linux: kernfs, proc_dir_entry, seq_file. A file's text is made when it is read from offset 0, and read on from there.
 
-import { EINVAL, EIO, ENOENT, ENOMEM, ENOTDIR, EPERM } from "../abi/errno.ts";
-import { S_IFDIR, S_IFLNK, S_IFREG } from "../abi/file.ts";
+import { EINVAL, EIO, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM } from "../abi/errno.ts";
+import { PATH_MAX, S_IFDIR, S_IFLNK, S_IFREG } from "../abi/file.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
 import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
@@ -248,8 +248,10 @@ export class VirtualLink extends VirtualInode {
     this.#target = target;
     this.#magic = magic;
   }
+  /** A page holds a name with its NUL: do_proc_readlink(). */
   override readlink(): string | number {
-    return this.#target();
+    const target = this.#target();
+    return typeof target === "string" && target.length >= PATH_MAX ? -ENAMETOOLONG : target;
   }
   override magicLink(task: Task): unknown {
     return this.#magic === null ? null : this.#magic(task);

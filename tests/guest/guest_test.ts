@@ -12,7 +12,7 @@ const HOST_RUNS_MAX = 3;
 const STATIC = new Set(["memory", "process", "signal", "thread"]);
 
 /** Programs that run as a user without rights too. */
-const UNPRIVILEGED = new Set(["control", "file", "peers", "pointers", "proc_inspect", "sockets"]);
+const UNPRIVILEGED = new Set(["control", "file", "limits", "peers", "pointers", "proc_inspect", "sockets"]);
 const AS_USER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"];
 
 /** Programs whose checks the ptrace platform cannot pass by design, with the reason. */

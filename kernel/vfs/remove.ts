@@ -118,8 +118,11 @@ export function renamePath(
   if (from.path.mount.isReadOnly) return -EROFS;
   const source = existingChild(task, from);
   if (typeof source === "number") return source;
-  const target = child(task, to);
+  // The same name is not looked up again: where each look gives an inode of its own (proc), the first would be gone.
+  const isSame = to.path.dentry === from.path.dentry && to.name === from.name;
+  const target = isSame ? source : child(task, to);
   if (typeof target === "number") return target;
+  if (source.inode === null) return -ENOENT;
   const refused = checkRename(task, from, source, to, target, flags);
   if (refused !== 0) return refused < 0 ? refused : 0;
   return carryOut(from, source, to, target, flags);

@@ -322,6 +322,10 @@ static void names(void) {
   CALL("rename", rename("hard", "d/moved"));
   CALL("rename of nothing", rename("none", "x"));
   CALL("rename below itself", rename("d", "d/sub"));
+  CALL("rename to itself, where names are made at each look", rename("/proc/self/status", "/proc/self/status"));
+  CALL("of a link", rename("/proc/self/fd/0", "/proc/self/fd/0"));
+  CALL("of a directory", rename("/proc/self/fd", "/proc/self/../self/fd"));
+  CALL("without replacing", renameat2(AT_FDCWD, "/proc/self/status", AT_FDCWD, "/proc/self/status", RENAME_NOREPLACE));
   CALL("rename to a full directory", (mkdir("e", 0755), rename("e", "d")));
   CALL("rename of a directory to a file", rename("d", "f"));
   CALL("rename of a file to a directory", rename("f", "d"));

@@ -264,6 +264,27 @@ Deno.test("tidy: no registry is named, nothing built is tracked", () => {
   offences(list);
 });
 
+/** What may stand at the top besides the rooms. Anything else is somebody's leftover. */
+const TOP_FILES = [
+  ".deno-version",
+  ".gitignore",
+  "CHANGELOG.md",
+  "README.md",
+  "deno.json",
+  "main.ts",
+  "mod.ts",
+];
+
+Deno.test("tidy: nothing lies about at the top", () => {
+  const list: string[] = [];
+  for (const { path } of files) {
+    if (!path.includes("/") && !TOP_FILES.includes(path)) {
+      list.push(`${path}: belongs into a room, or nowhere`);
+    }
+  }
+  offences(list);
+});
+
 Deno.test("tidy: packages are pinned exactly", () => {
   const list: string[] = [];
   const config = JSON.parse(textOf("deno.json")) as { imports: Record<string, string> };

@@ -42,7 +42,7 @@
 
 enum kind {
   K_int, K_uint, K_long, K_word, K_size, K_offset, K_fd, K_dirfd, K_pid, K_uid, K_gid, K_mode, K_signal, K_clock, K_path,
-  K_string, K_flags, K_values, K_buffer, K_struct
+  K_string, K_strings, K_flags, K_values, K_buffer, K_struct
 };
 struct argument {
   const char *name;
@@ -386,6 +386,14 @@ static long choose(const struct call *call, int n, const long *args) {
       if (at < ROOM || at >= ROOM + ROOM_BYTES - 8192) return at;
       if (argument->kind == K_path) a_path((char *)at);
       else strcpy((char *)at, one_in(4) ? ANY(near_paths) : ANY(strings));
+      return at;
+    }
+    case K_strings: {
+      long at = address();
+      if (at < ROOM || at >= ROOM + ROOM_BYTES - 8192) return at;
+      ((long *)at)[0] = one_in(8) ? 0 : address();
+      ((long *)at)[1] = one_in(2) ? 0 : address();
+      ((long *)at)[2] = one_in(8) ? a_long() : 0;
       return at;
     }
     default: {

@@ -7,6 +7,11 @@ import type { ArgKind, SyscallSpec } from "../../kernel/syscalls/table.ts";
 /** Calls that end the sandbox itself when root makes them, as they shall. */
 const LEFT_OUT = new Set(["reboot"]);
 
+/** Kinds that fuzz.c knows by name; to it, others are words that may be addresses. */
+const KINDS = new Set(
+  "int uint long size offset fd dirfd pid uid gid mode signal clock path string".split(" "),
+);
+
 /** Text of the header. */
 export function fuzzTable(): string {
   const values: string[] = [];
@@ -30,7 +35,7 @@ export function fuzzTable(): string {
 /** One argument as an initializer of struct argument: name, kind, argument that counts, bytes a unit, values. */
 function describe(spec: SyscallSpec, name: string, values: string[]): string {
   const kind: ArgKind = spec.args[name];
-  if (typeof kind === "string") return initializer(name, kind);
+  if (typeof kind === "string") return initializer(name, KINDS.has(kind) ? kind : "word");
   if ("flags" in kind || "values" in kind) {
     const list = Object.values("flags" in kind ? kind.flags : kind.values);
     values.push(list.join(", "));

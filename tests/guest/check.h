@@ -85,3 +85,35 @@ static inline double now_seconds(void) {
   clock_gettime(CLOCK_MONOTONIC, &time);
   return time.tv_sec + time.tv_nsec / 1e9;
 }
+
+/* A thread that is about to sleep says so; who relies on it awaits that: no time is long enough on a busy machine. */
+static volatile pid_t about_to_sleep;
+static inline void enter_sleep(void) { about_to_sleep = syscall(SYS_gettid); }
+/* The state letter in a stat file of /proc, '?' when the task is gone. */
+static inline char state_of(const char *path) {
+  char line[256];
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) return '?';
+  int n = read(fd, line, sizeof line - 1);
+  close(fd);
+  line[n > 0 ? n : 0] = 0;
+  char *end = strrchr(line, ')');
+  return end == NULL ? '?' : end[2];
+}
+static inline void await_sleep(void) {
+  char path[64], state;
+  while (about_to_sleep == 0) usleep(1000);
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", about_to_sleep);
+  do {
+    usleep(2000);
+    state = state_of(path);
+  } while (state != 'S' && state != '?');
+}
+/* Starts what sleeps; it does when this returns, or is over already. */
+static inline pthread_t start_sleeper(void *(*body)(void *), void *argument) {
+  pthread_t thread;
+  about_to_sleep = 0;
+  pthread_create(&thread, NULL, body, argument);
+  await_sleep();
+  return thread;
+}

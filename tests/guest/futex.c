@@ -21,38 +21,9 @@ static void catch(int signal, int flags) {
   struct sigaction action = {.sa_handler = handle, .sa_flags = flags};
   sigaction(signal, &action, NULL);
 }
-static volatile pid_t waiting;
-/* Called by what is about to wait. */
-static void enter(void) { waiting = syscall(SYS_gettid); }
-/* The state letter of a task of this machine, '?' when it is gone. */
-static char state_of(const char *path) {
-  char line[256];
-  int fd = open(path, O_RDONLY);
-  if (fd < 0) return '?';
-  int n = read(fd, line, sizeof line - 1);
-  close(fd);
-  line[n > 0 ? n : 0] = 0;
-  char *end = strrchr(line, ')');
-  return end == NULL ? '?' : end[2];
-}
-/* Until the thread that has entered sleeps. */
-static void await_sleep(void) {
-  char path[64];
-  while (waiting == 0) usleep(1000);
-  snprintf(path, sizeof path, "/proc/self/task/%d/stat", waiting);
-  do usleep(2000); while (state_of(path) != 'S');
-}
 static void await_handled(int count) {
   while (handled < count) usleep(1000);
   await_sleep();
-}
-/* Starts what waits; it does when this returns. */
-static pthread_t waits(void *(*body)(void *), void *argument) {
-  pthread_t thread;
-  waiting = 0;
-  pthread_create(&thread, NULL, body, argument);
-  await_sleep();
-  return thread;
 }
 static void start(void *(*body)(void *)) {
   pthread_t thread;
@@ -66,13 +37,13 @@ static long result(pthread_t thread) {
 static long code(long result) { return result < 0 ? -errno : result; }
 
 static void *wait_plain(void *argument) {
-  enter();
+  enter_sleep();
   return (void *)code(futex(&word, FUTEX_WAIT_PRIVATE, (long)argument, NULL, NULL, 0));
 }
 static void *wait_relative(void *argument) {
   struct timespec time = {0, (long)argument % 1000 * 1000000};
   time.tv_sec = (long)argument / 1000;
-  enter();
+  enter_sleep();
   return (void *)code(futex(&word, FUTEX_WAIT_PRIVATE, 0, &time, NULL, 0));
 }
 static void *wait_until(void *argument) {
@@ -81,11 +52,11 @@ static void *wait_until(void *argument) {
   time.tv_nsec += (long)argument * 1000000;
   time.tv_sec += time.tv_nsec / 1000000000;
   time.tv_nsec %= 1000000000;
-  enter();
+  enter_sleep();
   return (void *)code(futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, &time, NULL, -1));
 }
 static void *wait_bits(void *argument) {
-  enter();
+  enter_sleep();
   return (void *)code(futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, (long)argument));
 }
 
@@ -95,22 +66,22 @@ static void warm_up(void) {
 
 static void wakes(void) {
   pthread_t threads[3];
-  for (int i = 0; i < 3; i++) threads[i] = waits(wait_plain, NULL);
+  for (int i = 0; i < 3; i++) threads[i] = start_sleeper(wait_plain, NULL);
   CALL("wakes one", futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
   CALL("a shared wake is another's", futex(&word, FUTEX_WAKE, 9, NULL, NULL, 0));
   CALL("wakes the rest", futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
   for (int i = 0; i < 3; i++) CALL("woken", result(threads[i]));
-  threads[0] = waits(wait_bits, (void *)1);
-  threads[1] = waits(wait_bits, (void *)2);
+  threads[0] = start_sleeper(wait_bits, (void *)1);
+  threads[1] = start_sleeper(wait_bits, (void *)2);
   CALL("by bit 2", futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 2));
   CALL("by bit 1", futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 1));
   for (int i = 0; i < 2; i++) CALL("woken by bits", result(threads[i]));
-  for (int i = 0; i < 3; i++) threads[i] = waits(wait_plain, NULL);
+  for (int i = 0; i < 3; i++) threads[i] = start_sleeper(wait_plain, NULL);
   CALL("requeue", futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)1, &word2, 0));
   CALL("one has moved", futex(&word2, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
   CALL("one has not", futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
   for (int i = 0; i < 3; i++) CALL("woken after a requeue", result(threads[i]));
-  threads[0] = waits(wait_plain, NULL);
+  threads[0] = start_sleeper(wait_plain, NULL);
   CALL("wake op", futex(&word2, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &word, FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0)));
   CALL("woken by an operation", result(threads[0]));
   CALL("another value", (long)wait_plain((void *)7));
@@ -140,34 +111,34 @@ static void limits(void) {
 static void signals(void) {
   catch(SIGUSR1, 0);
   catch(SIGUSR2, SA_RESTART);
-  pthread_t thread = waits(wait_plain, NULL);
+  pthread_t thread = start_sleeper(wait_plain, NULL);
   pthread_kill(thread, SIGUSR1);
   CALL("a handler ends a wait", result(thread));
   CALL("it has run", handled);
-  thread = waits(wait_plain, NULL);
+  thread = start_sleeper(wait_plain, NULL);
   pthread_kill(thread, SIGUSR2);
   await_handled(2);
   CALL("one that restarts does not", futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
   CALL("woken after a handler", result(thread));
   CALL("it has run too", handled);
-  thread = waits(wait_until, (void *)10000);
+  thread = start_sleeper(wait_until, (void *)10000);
   pthread_kill(thread, SIGUSR2);
   CALL("a wait with a time ends with any handler", result(thread));
-  thread = waits(wait_relative, (void *)10000);
+  thread = start_sleeper(wait_relative, (void *)10000);
   pthread_kill(thread, SIGUSR2);
   CALL("and one with a relative time", result(thread));
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &set, NULL);
-  thread = waits(wait_plain, NULL);
+  thread = start_sleeper(wait_plain, NULL);
   pthread_kill(thread, SIGUSR1);
   usleep(20000);
   CALL("a blocked signal ends nothing", futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
   CALL("woken with a signal pending", result(thread));
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
   signal(SIGWINCH, SIG_DFL);
-  thread = waits(wait_plain, NULL);
+  thread = start_sleeper(wait_plain, NULL);
   pthread_kill(thread, SIGWINCH);
   usleep(20000);
   CALL("nor does an ignored one", futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
@@ -181,7 +152,7 @@ static void stops(void) {
   pid_t pid = fork();
   if (pid == 0) {
     double start = now();
-    pthread_t plain = waits(wait_plain, NULL);
+    pthread_t plain = start_sleeper(wait_plain, NULL);
     long relative = (long)wait_relative((void *)300);
     char text[] = {now() - start < 3, relative == -ETIMEDOUT, futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0) == 1};
     _exit(write(ends[1], text, 3) == 3 && result(plain) == 0 ? 17 : 18);
@@ -214,10 +185,10 @@ static void *exec_now(void *argument) {
 }
 static void ends_of_processes(void) {
   pid_t pid = fork();
-  if (pid == 0) { waits(wait_plain, NULL); waits(wait_until, (void *)900); _exit(41); }
+  if (pid == 0) { start_sleeper(wait_plain, NULL); start_sleeper(wait_until, (void *)900); _exit(41); }
   CALL("exit with threads that wait", wait_code(pid));
   pid = fork();
-  if (pid == 0) { waits(wait_plain, NULL); exec_now(NULL); }
+  if (pid == 0) { start_sleeper(wait_plain, NULL); exec_now(NULL); }
   CALL("exec with a thread that waits", wait_code(pid));
   pid = fork();
   if (pid == 0) { start(exec_now); wait_plain(NULL); }
@@ -243,7 +214,7 @@ static void *filtered(void *argument) {
   return argument;
 }
 static void filters(void) {
-  pthread_t thread = waits(filtered, (void *)5);
+  pthread_t thread = start_sleeper(filtered, (void *)5);
   int good = 1;
   for (int i = 0; i < 3; i++) {
     while (futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0) == 0) usleep(1000);
@@ -259,14 +230,14 @@ static void filters(void) {
 static void *wait_for_two(void *argument) {
   struct { uint64_t value, address; uint32_t flags, reserved; } two[2] = {
       {0, (uint64_t)&word, 2 | 128, 0}, {0, (uint64_t)&word2, 2 | 128, 0}};
-  enter();
+  enter_sleep();
   return argument == NULL ? (void *)code(syscall(SYS_futex_waitv, two, 2, 0, NULL, CLOCK_MONOTONIC)) : NULL;
 }
 static void several(void) {
-  pthread_t plain = waits(wait_plain, NULL), both = waits(wait_for_two, NULL);
+  pthread_t plain = start_sleeper(wait_plain, NULL), both = start_sleeper(wait_for_two, NULL);
   CALL("a wake meets who waits for several", futex(&word2, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
   CALL("it was the second", result(both));
-  both = waits(wait_for_two, NULL);
+  both = start_sleeper(wait_for_two, NULL);
   CALL("a wake meets both kinds", futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
   CALL("it was the first", result(both));
   CALL("and the plain one", result(plain));

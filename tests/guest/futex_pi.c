@@ -31,17 +31,13 @@ static void *waiter(void *argument) {
   struct timespec time;
   long millis = (long)argument;
   void *timeout = millis == 0 ? NULL : in_millis(&time, millis);
+  enter_sleep();
   long result = code(futex(&condition, FUTEX_WAIT_REQUEUE_PI, 0, timeout, &lock, 0));
   int is_mine = (lock & FUTEX_TID_MASK) == tid();
   if (is_mine) unlock_pi();
   return (void *)(result * 10 + is_mine);
 }
-static pthread_t waits(long millis) {
-  pthread_t thread;
-  pthread_create(&thread, NULL, waiter, (void *)millis);
-  usleep(30000);
-  return thread;
-}
+static pthread_t waits(long millis) { return start_sleeper(waiter, (void *)millis); }
 static long result(pthread_t thread) {
   void *value;
   pthread_join(thread, &value);
@@ -87,7 +83,7 @@ static void checks(void) {
   lock = 0;
 
   lock_pi();
-  threads[0] = waits(100);
+  threads[0] = waits(400);
   CALL("requeue of who waits a while", requeue(1, 9, 0));
   CALL("timed out", result(threads[0]));
   unlock_pi();
@@ -96,9 +92,11 @@ static void checks(void) {
 
   struct sigaction action = {.sa_handler = handle};
   sigaction(SIGUSR1, &action, NULL);
-  threads[0] = waits(200);
+  threads[0] = waits(5000);
+  int before = handled;
   pthread_kill(threads[0], SIGUSR1);
-  usleep(30000);
+  while (handled == before) usleep(1000);
+  await_sleep();
   CALL("requeue after a signal", requeue(1, 9, 0));
   CALL("went on after a signal", result(threads[0]));
   lock_pi();

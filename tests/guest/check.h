@@ -90,7 +90,7 @@ static inline double now_seconds(void) {
 static volatile pid_t about_to_sleep;
 static inline void enter_sleep(void) { about_to_sleep = syscall(SYS_gettid); }
 /* The state letter in a stat file of /proc, '?' when the task is gone. */
-static inline char state_of(const char *path) {
+static inline char stat_letter(const char *path) {
   char line[256];
   int fd = open(path, O_RDONLY);
   if (fd < 0) return '?';
@@ -106,7 +106,7 @@ static inline void await_sleep(void) {
   snprintf(path, sizeof path, "/proc/self/task/%d/stat", about_to_sleep);
   do {
     usleep(2000);
-    state = state_of(path);
+    state = stat_letter(path);
   } while (state != 'S' && state != '?');
 }
 /* Starts what sleeps; it does when this returns, or is over already. */

@@ -172,8 +172,8 @@ static void stops(void) {
   pid = fork();
   if (pid == 0) _exit((int)(long)wait_plain(NULL));
   snprintf(path, sizeof path, "/proc/%d/stat", pid);
-  while (state_of(path) == 'R') usleep(1000);
-  say("its state", "%c", state_of(path));
+  while (stat_letter(path) == 'R') usleep(1000);
+  say("its state", "%c", stat_letter(path));
   kill(pid, SIGKILL);
   CALL("killed in its wait", wait_code(pid));
 }

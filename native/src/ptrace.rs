@@ -93,6 +93,9 @@ pub extern "C" fn tsv_ptrace_resume(pid: i32) -> i32 {
     if unsafe { ptrace(PTRACE_SYSEMU, pid, 0, 0) } < 0 { errno() } else { 0 }
 }
 
+/// Threads whose end a call made in them has met: it is told by the next tsv_ptrace_next, as they are reaped already.
+static mut ENDED: Vec<i32> = Vec::new();
+
 /// The next stop of any stub into `out` (8 x i32: pid, kind, signal, code, address low, high, call number of a SIGSYS; of a
 /// call whether it came by the 32-bit gate).
 /// 1 when there was one, 0 when not.
@@ -101,6 +104,12 @@ pub extern "C" fn tsv_ptrace_next(out: *mut i32) -> i32 {
     // SAFETY: `out` holds 8 i32; siginfo is read through its documented layout.
     unsafe {
         let out = std::slice::from_raw_parts_mut(out, 8);
+        if let Some(pid) = (*(&raw mut ENDED)).pop() {
+            out.fill(0);
+            out[0] = pid;
+            out[1] = KIND_EXIT;
+            return 1;
+        }
         loop {
             let mut status = 0;
             let pid = libc::waitpid(-1, &mut status, libc::__WALL | libc::WNOHANG);
@@ -172,7 +181,11 @@ pub extern "C" fn tsv_ptrace_inject(pid: i32, registers: *const u64, instruction
                 return errno();
             }
             let mut status = 0;
-            if libc::waitpid(pid, &mut status, libc::__WALL) != pid || !libc::WIFSTOPPED(status) {
+            if libc::waitpid(pid, &mut status, libc::__WALL) != pid {
+                return -libc::ESRCH;
+            }
+            if !libc::WIFSTOPPED(status) {
+                (*(&raw mut ENDED)).push(pid);
                 return -libc::ESRCH;
             }
             if status >> 16 == 1 || status >> 16 == 3 {

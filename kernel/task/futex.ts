@@ -29,7 +29,7 @@ import { u32, u64 } from "../abi/struct.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Args } from "../syscalls/args.ts";
 import { leaveQueues, locate, locatedQueue, openLocatedQueue, waiterOf, wakeQueue } from "./futex_queue.ts";
-import { EXCHANGE_TRIES_MAX, exchangeWord, readWord } from "./futex_word.ts";
+import { compareWord, EXCHANGE_TRIES_MAX, exchangeWord, readWord } from "./futex_word.ts";
 import { NO_RESULT, type Task } from "./task.ts";
 
 /** FUTEX_WAIT, FUTEX_WAIT_BITSET. `deadline` is absolute monotonic nanoseconds, Infinity = none. */
@@ -45,9 +45,8 @@ export function futexWait(
   if (isPrivate && task.hasHostFutex) return waitOnHost(task, address, value, bitset, deadline);
   const located = locate(task, address, isPrivate);
   if (located < 0) return located;
-  const now = readWord(task, address);
-  if (now < 0) return now;
-  if (now !== value) return -EAGAIN;
+  const differs = compareWord(task, address, value);
+  if (differs < 0) return differs;
   const waiter = waiterOf(task, 0);
   waiter.bitset = bitset;
   waiter.isPi = false;
@@ -75,9 +74,8 @@ function waitOnHost(task: Task, address: number, value: number, bitset: number, 
   if (deadline !== Infinity) task.setRestart(restartWait, deadline);
   task.interruptResult = deadline === Infinity ? -ERESTARTSYS : -ERESTART_RESTARTBLOCK;
   if (task.signals.hasPending) {
-    const now = readWord(task, address);
-    if (now < 0) return now;
-    return now === value ? task.interruptResult : -EAGAIN;
+    const differs = compareWord(task, address, value);
+    return differs < 0 ? differs : task.interruptResult;
   }
   task.hostWait = { address, value, bitset, deadline };
   return NO_RESULT;
@@ -159,9 +157,8 @@ function requeue(
   located = locate(task, address2, isPrivate);
   if (located < 0) return located;
   if (expected >= 0) {
-    const now = readWord(task, address);
-    if (now < 0) return now;
-    if (now !== expected) return -EAGAIN;
+    const differs = compareWord(task, address, expected);
+    if (differs < 0) return differs;
   }
   if (from === null) return 0;
   const isSame = locatedQueue() === from;
@@ -313,9 +310,8 @@ function joinQueue(task: Task, index: number, address: number, value: number, is
   const located = locate(task, address, isPrivate);
   if (located < 0) return located;
   if (isPrivate && !task.mm.hasFutexWaiters && task.hasHostFutex) keepQueuesAsWell(task);
-  const now = readWord(task, address);
-  if (now < 0) return -EFAULT;
-  if (now !== value) return -EAGAIN;
+  const differs = compareWord(task, address, value);
+  if (differs < 0) return differs;
   const waiter = waiterOf(task, index);
   waiter.bitset = FUTEX_BITSET_MATCH_ANY;
   waiter.isPi = false;

@@ -14,7 +14,7 @@ import {
   openLocatedQueue,
   waiterOf,
 } from "./futex_queue.ts";
-import { readWord } from "./futex_word.ts";
+import { compareWord, readWord } from "./futex_word.ts";
 import type { Task } from "./task.ts";
 
 /** FUTEX_WAIT_REQUEUE_PI: `address2` is the lock that the waiter is to have when the call has succeeded. */
@@ -33,9 +33,8 @@ export function futexWaitRequeuePi(
   located = locate(task, address, isPrivate);
   if (located < 0) return located;
   if (isPrivate && task.hasHostFutex && !task.mm.hasFutexWaiters) keepQueuesAsWell(task);
-  const now = readWord(task, address);
-  if (now < 0) return now;
-  if (now !== value) return -EAGAIN;
+  const differs = compareWord(task, address, value);
+  if (differs < 0) return differs;
   const place = locatedPlace();
   if (place.table === target.table && place.key === target.key) return -EINVAL;
   const waiter = waiterOf(task, 0);
@@ -95,9 +94,8 @@ export function futexRequeuePi(
   if (located < 0) return located;
   const target = locatedPlace();
   if (place.table === target.table && place.key === target.key) return -EINVAL;
-  const now = readWord(task, address);
-  if (now < 0) return now;
-  if (now !== expected) return -EAGAIN;
+  const differs = compareWord(task, address, expected);
+  if (differs < 0) return differs;
   if (from === null) {
     const word = readWord(task, address2);
     return word < 0 ? word : 0;

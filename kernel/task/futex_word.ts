@@ -1,7 +1,7 @@
 // The 32-bit word of a futex in guest memory. Guest threads change it while the kernel looks at it, so it is read from
 // memory and not from what the stub copied in, and changed only by compare-and-exchange.
 
-import { EFAULT } from "../abi/errno.ts";
+import { EAGAIN, EFAULT } from "../abi/errno.ts";
 import { put32, u32 } from "../abi/struct.ts";
 import type { Task } from "./task.ts";
 
@@ -13,6 +13,13 @@ const word = new Uint8Array(4);
 /** The word at `address` now, unsigned, or -EFAULT. */
 export function readWord(task: Task, address: number): number {
   return task.mm.space.read(address, word, 0, 4) === 4 ? u32(word, 0) : -EFAULT;
+}
+
+/** What a wait asks first: 0 when the word is `expected` (unsigned), -EAGAIN when not, -EFAULT. */
+export function compareWord(task: Task, address: number, expected: number): number {
+  const now = readWord(task, address);
+  if (now < 0) return now;
+  return now === expected ? 0 : -EAGAIN;
 }
 
 /** Writes the word: 0 or -EFAULT. For words that only this task may write (clear_child_tid). */

@@ -171,7 +171,7 @@ export class Task implements WaitListener, Deadlined {
     this.decideHostFutex();
   }
 
-  /** Private futexes are the host's to queue (futex_host.ts). Not under strace, which is to see every call and its result. */
+  /** Private futexes are the host's to queue (futex.ts). Not under strace, which is to see every call and its result. */
   get hasHostFutex(): boolean {
     return this.thread.waitHostFutex !== undefined && this.kernel.straceSink === null;
   }

@@ -366,7 +366,6 @@ unsafe fn report(slot: u64, event: u32, entry: u32, number: u64, more: u32) {
         put32(slot, PENDING, 0);
         put32(slot, ENTRY, entry);
         put64(slot, ENTRY_RIP, reg(slot, RIP));
-        let short = if number < CALL_NUMBER as u64 { number as u32 } else { CALL_NUMBER };
         // The line of the call is written in one go, last of all: the sentry is looking at it.
         let mut n = 0;
         while n < 6 {
@@ -374,9 +373,16 @@ unsafe fn report(slot: u64, event: u32, entry: u32, number: u64, more: u32) {
             n += 1;
         }
         put64(slot, RESULT, reg(slot, RAX));
-        put32(slot, CALL, short | event << CALL_EVENT_SHIFT | entry << CALL_ENTRY_SHIFT | more);
+        put32(slot, CALL, call_word(event, entry, number) | more);
         serve_all(slot);
     }
+}
+
+/// CALL without what else there is to say. A number that has no place in it is looked up in NUMBER.
+#[inline(always)]
+fn call_word(event: u32, entry: u32, number: u64) -> u32 {
+    let short = if number < CALL_NUMBER as u64 { number as u32 } else { CALL_NUMBER };
+    short | event << CALL_EVENT_SHIFT | entry << CALL_ENTRY_SHIFT
 }
 
 unsafe fn serve_all(slot: u64) {
@@ -494,10 +500,7 @@ unsafe fn waited(slot: u64, number: u64, arguments: u64) -> i64 {
 unsafe fn post_again(slot: u64) {
     unsafe {
         put32(slot, PENDING, 0);
-        let number = get64(slot, NUMBER);
-        let short = if number < CALL_NUMBER as u64 { number as u32 } else { CALL_NUMBER };
-        let entry = get32(slot, ENTRY) << CALL_ENTRY_SHIFT;
-        put32(slot, CALL, short | EVENT_SYSCALL << CALL_EVENT_SHIFT | entry | CALL_BACK);
+        put32(slot, CALL, call_word(EVENT_SYSCALL, get32(slot, ENTRY), get64(slot, NUMBER)) | CALL_BACK);
     }
 }
 
@@ -511,7 +514,12 @@ unsafe fn is_host_futex(slot: u64) -> bool {
             || operation == FUTEX_WAIT_PRIVATE && reg(slot, R10) == 0
             || operation == FUTEX_WAIT_BITSET_PRIVATE_REALTIME
             || operation == FUTEX_WAKE_BITSET_PRIVATE;
-        is_simple && reg(slot, RDI) < STUB_TEXT && reg(slot, R10) < STUB_TEXT && get32(slot, HOST_FUTEX) != 0
+        if !is_simple || reg(slot, RDI) >= STUB_TEXT || reg(slot, R10) >= STUB_TEXT {
+            return false;
+        }
+        // The guest's store to the word comes before our look: the sentry clears HOST_FUTEX, then reads the word.
+        asm!("mfence", options(nostack, preserves_flags));
+        get32(slot, HOST_FUTEX) != 0
     }
 }
 

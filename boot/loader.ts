@@ -4,7 +4,7 @@ import { errnoName } from "../kernel/abi/errno.ts";
 import { EACCES, ENOENT, ENOTDIR } from "../kernel/abi/errno.ts";
 import { AT_FDCWD, MS_RDONLY, MS_RELATIME, O_RDONLY, O_RDWR, O_WRONLY, S_IFREG } from "../kernel/abi/file.ts";
 import { GoferClient } from "../gofer/client.ts";
-import { FILESYSTEMS } from "../kernel/fs/registry.ts";
+import { FILE_REGISTRY } from "../kernel/fs/registry.ts";
 import { TCGETS } from "../kernel/abi/tty.ts";
 import { DEVPTS_TYPE, DevptsFilesystem, openTerminal } from "../kernel/fs/devpts.ts";
 import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
@@ -36,7 +36,6 @@ import { setTerminal } from "../kernel/tty/job_control.ts";
 import type { Terminal } from "../kernel/tty/terminal.ts";
 import { termiosOf } from "../kernel/tty/termios.ts";
 import { HostClock } from "../kernel/time/clock.ts";
-import { fileMemory, kernelMemory, limitKernelMemory } from "../kernel/util/kernel_memory.ts";
 import { bytesToLatin1, utf8ToByteString } from "../kernel/util/bytes.ts";
 import { FdTable } from "../kernel/vfs/fd_table.ts";
 import type { File } from "../kernel/vfs/file.ts";
@@ -71,26 +70,26 @@ export function loadContainer(
     platform,
     clock,
     limits,
-    FILESYSTEMS,
+    FILE_REGISTRY,
     config.cpuCount,
     config.memoryTotalBytes,
   );
   kernel.hardware = { hwcap: config.host.hwcap, hwcap2: config.host.hwcap2, minSignalStackBytes: 3632 };
   kernel.cpuinfo = config.host.cpuinfo;
-  limitKernelMemory(config.memoryTotalBytes);
-  fileMemory.onRefusal = () =>
+  const { files, heap } = kernel.account;
+  files.onRefusal = () =>
     kernel.notice(
-      `Limit of memory reached: ${fileMemory.limitBytes} bytes of files in memory; they get ENOSPC`,
+      `Limit of memory reached: ${files.limitBytes} bytes of files in memory; they get ENOSPC`,
     );
-  kernelMemory.onRefusal = () =>
+  heap.onRefusal = () =>
     kernel.notice(
-      `Limit of kernel memory reached: ${kernelMemory.limitBytes} bytes; calls get ENOMEM or its like`,
+      `Limit of kernel memory reached: ${heap.limitBytes} bytes; calls get ENOMEM or its like`,
     );
 
   const gofers = connectGofers(config, goferSockets, host, kernel);
   const rootFs = rootFilesystem(config, kernel, gofers);
   const rootMount = newMount(rootFs, "none", config.root.isReadOnly ? MS_RDONLY | MS_RELATIME : MS_RELATIME);
-  const mounts = new MountNamespace(rootMount);
+  const mounts = new MountNamespace(rootMount, kernel.namespaceInodes.next());
   // The sandbox's own goes with the sandbox: nothing of it is put away before.
   mounts.hold();
   const rootPath = new Path(rootMount, rootMount.root);
@@ -124,7 +123,7 @@ function connectGofers(
     };
     // A container that asks for no files would not notice.
     watchHostFd(kernel, sockets[i], POLLRDHUP, () => client.hangUp());
-    return new GoferFilesystem(client, host, gofer.isReadOnly, gofer.isExclusive);
+    return new GoferFilesystem(kernel.vfs, client, host, gofer.isReadOnly, gofer.isExclusive);
   });
 }
 
@@ -137,7 +136,7 @@ function rootFilesystem(
   // As a tmpfs of its own: what is written to it must not take all memory of the host.
   const sizeBytes = Math.floor(kernel.limits.memoryBytesMax / 2);
   const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes, inodes: Infinity };
-  const upper = new Tmpfs(kernel.host, kernel.clock, limits, "");
+  const upper = new Tmpfs(kernel, limits, "");
   return new OverlayFilesystem(upper.root, [gofers[0].root], "lowerdir=host,upperdir=memory");
 }
 
@@ -148,13 +147,19 @@ function firstTask(
   mounts: MountNamespace,
   root: Path,
 ): Task {
-  const pids = new PidNamespace(null);
+  const inodes = kernel.namespaceInodes;
+  const pids = new PidNamespace(inodes.next(), null);
   kernel.rootPids = pids;
-  const uts = new UtsNamespace(utf8ToByteString(config.hostname), utf8ToByteString(config.domainname));
-  const namespaces = new TaskNamespaces(uts, new IpcNamespace(), new NetNamespace(), mounts, pids);
+  const namespaces = new TaskNamespaces(
+    new UtsNamespace(inodes.next(), utf8ToByteString(config.hostname), utf8ToByteString(config.domainname)),
+    new IpcNamespace(inodes.next()),
+    new NetNamespace(inodes.next()),
+    mounts,
+    pids,
+  );
   return createInitTask(kernel, {
     thread,
-    mm: new MemoryMap(thread.addressSpace, kernel.host),
+    mm: new MemoryMap(thread.addressSpace, kernel.host, kernel.account.heap),
     credentials: credentialsOf(config.process),
     files: new FdTable(),
     fs: new FsContext(root, root, config.process.umask),

@@ -108,7 +108,7 @@ function filesystemOf(
   gofers: readonly GoferFilesystem[],
 ): Filesystem {
   if (mount.gofer >= 0) return gofers[mount.gofer];
-  const type = task.kernel.filesystems.get(mount.type);
+  const type = task.kernel.vfs.registry.filesystems.get(mount.type);
   if (type === undefined) {
     throw new StartError(`Cannot mount ${mount.destination}: type "${mount.type}" is unknown`, 128);
   }
@@ -157,7 +157,7 @@ function mask(task: Task, namespace: MountNamespace, path: string): void {
   const at = resolve(task, AT_FDCWD, utf8ToByteString(path), FOLLOW);
   if (typeof at === "number") return;
   if (at.inode.isDirectory) {
-    const empty = task.kernel.filesystems.get("tmpfs")!.mount(task, "tmpfs", "mode=555");
+    const empty = task.kernel.vfs.registry.filesystems.get("tmpfs")!.mount(task, "tmpfs", "mode=555");
     if (typeof empty === "number") throw new StartError(`Cannot mask ${path}: ${errnoName(-empty)}`, 128);
     namespace.attach(newMount(empty, "tmpfs", mountFlags(MS_RDONLY)), at);
     return;

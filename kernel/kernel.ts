@@ -8,11 +8,17 @@ import type { UserAccount } from "./task/user_account.ts";
 import type { ProcessGroup } from "./task/process_group.ts";
 import type { PidNamespace } from "./task/namespaces.ts";
 import type { HardwareCapabilities } from "./loader/stack.ts";
-import type { FilesystemType } from "./vfs/filesystem.ts";
 import type { HostConsole } from "./tty/host_console.ts";
 import type { Terminal } from "./tty/terminal.ts";
+import { LoadAverage } from "./fs/proc/load.ts";
+import { PseudoFilesystems } from "./fs/pseudo.ts";
 import { MemoryPressure } from "./mm/pressure.ts";
+import { UnixRoom } from "./socket/unix/room.ts";
+import { NAMESPACE_INODE_FIRST } from "./task/namespaces.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
+import { KernelMemory } from "./util/kernel_memory.ts";
+import { Sequence } from "./util/sequence.ts";
+import { type FileRegistry, Vfs } from "./vfs/vfs.ts";
 
 /** Limits of the whole sandbox, from the OCI resources or the command line. */
 export interface KernelLimits {
@@ -30,8 +36,16 @@ export class Kernel {
   readonly platform: Platform;
   readonly clock: Clock;
   readonly limits: KernelLimits;
-  /** File system types by name: the list of kernel/fs/registry.ts. */
-  readonly filesystems: ReadonlyMap<string, FilesystemType>;
+  /** Memory of ours that guests make us hold. */
+  readonly account: KernelMemory;
+  readonly vfs: Vfs;
+  readonly pseudo: PseudoFilesystems;
+  readonly unix: UnixRoom;
+  /** SO_COOKIE of sockets. */
+  readonly socketCookies = new Sequence(1);
+  readonly namespaceInodes = new Sequence(NAMESPACE_INODE_FIRST);
+  /** Load averages, worked out when somebody asks. */
+  readonly load: LoadAverage;
   /** Every task that is not Dead, by its tid in the root PID namespace. */
   readonly tasks = new Map<number, Task>();
   /** Blocked tasks that something has woken; their continuations run in the next turn. */
@@ -85,7 +99,7 @@ export class Kernel {
     platform: Platform,
     clock: Clock,
     limits: KernelLimits,
-    filesystems: ReadonlyMap<string, FilesystemType>,
+    registry: FileRegistry,
     cpuCount: number,
     memoryTotalBytes: number,
   ) {
@@ -94,9 +108,13 @@ export class Kernel {
     this.clock = clock;
     this.limits = limits;
     this.memory = new MemoryPressure(limits.memoryBytesMax);
-    this.filesystems = filesystems;
+    this.account = new KernelMemory(memoryTotalBytes);
+    this.vfs = new Vfs(this.account, registry);
+    this.pseudo = new PseudoFilesystems(this.vfs, clock);
+    this.unix = new UnixRoom(this.account.heap);
     this.cpuCount = cpuCount;
     this.memoryTotalBytes = memoryTotalBytes;
     this.bootNanos = clock.monotonic();
+    this.load = new LoadAverage(this.bootNanos);
   }
 }

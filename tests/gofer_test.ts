@@ -84,7 +84,7 @@ class Mounted implements Disposable {
     const [client, server] = socketPair();
     const tree = new HostTree(calls, (fd) => host.close(fd), proc, root, false);
     host.connections.set(client, new Connection(server, tree));
-    const fs = new GoferFilesystem(new GoferClient(host, client, -1), host, false, isExclusive);
+    const fs = new GoferFilesystem(t.kernel.vfs, new GoferClient(host, client, -1), host, false, isExclusive);
     this.#mounts++;
     makeDirectory(t.task, AT_FDCWD, at, 0o755);
     const place = resolve(t.task, AT_FDCWD, at, FOLLOW);

@@ -2,18 +2,17 @@
 // drivers/char/mem.c, random.c, devtmpfs.
 
 import { ENODEV, ENOSPC, ENXIO } from "../abi/errno.ts";
-import { O_APPEND, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, S_IFBLK, S_IFCHR, S_IFMT } from "../abi/file.ts";
+import { O_APPEND, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, S_IFCHR } from "../abi/file.ts";
 import { MFD_CLOEXEC } from "../abi/memory.ts";
 import type { Task } from "../task/task.ts";
 import { File, type Mappable } from "../vfs/file.ts";
 import type { Filesystem, FilesystemType } from "../vfs/filesystem.ts";
 import type { Inode } from "../vfs/inode.ts";
+import type { SpecialOpener } from "../vfs/vfs.ts";
 import { Tmpfs, type TmpfsInode } from "./tmpfs.ts";
 
-type DeviceOpener = (task: Task, inode: Inode, flags: number) => File | number;
-
-/** Memory devices, major 1, by minor. */
-const MEMORY_DEVICES: Readonly<Record<number, DeviceOpener>> = {
+/** Memory devices by minor. */
+const MEMORY_DEVICES: Readonly<Record<number, SpecialOpener>> = {
   3: (_task, inode, flags) => new NullFile(inode, flags),
   5: (task, inode, flags) => new ZeroFile(task, inode, flags, false),
   7: (task, inode, flags) => new ZeroFile(task, inode, flags, true),
@@ -21,18 +20,9 @@ const MEMORY_DEVICES: Readonly<Record<number, DeviceOpener>> = {
   9: (task, inode, flags) => new RandomFile(task, inode, flags),
 };
 
-/** Openers of other majors, set by the rooms that have them (terminals). */
-const otherMajors = new Map<number, DeviceOpener>();
-
-/** Names who opens character devices of `major`; once, from registry.ts. */
-export function setDeviceOpener(major: number, opener: DeviceOpener): void {
-  otherMajors.set(major, opener);
-}
-
-/** Opens a device node of any file system. */
-export function openDevice(task: Task, inode: Inode, flags: number): File | number {
-  if ((inode.mode & S_IFMT) === S_IFBLK) return -ENXIO;
-  const opener = inode.rdevMajor === 1 ? MEMORY_DEVICES[inode.rdevMinor] : otherMajors.get(inode.rdevMajor);
+/** Opens a node of MEM_MAJOR. */
+export function openMemoryDevice(task: Task, inode: Inode, flags: number): File | number {
+  const opener = MEMORY_DEVICES[inode.rdevMinor];
   return opener === undefined ? -ENXIO : opener(task, inode, flags);
 }
 
@@ -151,7 +141,7 @@ export const DEVTMPFS_TYPE: FilesystemType = {
 
 function mountDev(task: Task, _source: string, _options: string): Filesystem | number {
   const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes: 64 * 1024 * 1024, inodes: 65536 };
-  const fs = new Tmpfs(task.kernel.host, task.kernel.clock, limits, "mode=755", "devtmpfs");
+  const fs = new Tmpfs(task.kernel, limits, "mode=755", "devtmpfs");
   const root: TmpfsInode = fs.root;
   for (const { name, major, minor, mode } of NODES) {
     root.mknod(name, { mode: S_IFCHR | mode, uid: 0, gid: 0 }, major, minor);

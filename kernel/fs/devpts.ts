@@ -63,7 +63,7 @@ export class DevptsFilesystem extends VirtualFilesystem {
   readonly #directory: DevptsDirectory;
 
   constructor(task: Task, options: DevptsOptions) {
-    super("devpts", DEVPTS_MAGIC, task.kernel.clock);
+    super(task.kernel, "devpts", DEVPTS_MAGIC);
     this.#options = options;
     this.#directory = new DevptsDirectory(this);
     this.#ptmx = new PtmxInode(this, options.ptmxMode);
@@ -112,7 +112,7 @@ export class DevptsFilesystem extends VirtualFilesystem {
     let index = 0;
     while (this.#slaves.has(index)) index++;
     const owner: TerminalOwner = { onMasterClose: () => this.#remove(index) };
-    const terminal = new Terminal(index, owner);
+    const terminal = new Terminal(this.vfs.memory.heap, index, owner);
     const inode = new SlaveInode(this, terminal, options.mode);
     inode.uid = options.uid >= 0 ? options.uid : uid;
     inode.gid = options.gid >= 0 ? options.gid : gid;

@@ -4,17 +4,14 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { EINVAL, ENOENT, ENOSPC } from "../abi/errno.ts";
 import { O_RDWR } from "../abi/file.ts";
 import { newCredentials, NO_CAPABILITIES } from "../task/credentials.ts";
-import type { Task } from "../task/task.ts";
+import { VfsTask } from "../../tests/support/vfs_task.ts";
 import { MasterFile } from "../tty/master_file.ts";
 import type { File } from "../vfs/file.ts";
 import type { Inode } from "../vfs/inode.ts";
 import { DEVPTS_TYPE, DevptsFilesystem } from "./devpts.ts";
 
-const clock = { nanoseconds: 0, monotonic: () => 0, realtime: () => 1_700_000_000 };
-const task = {
-  kernel: { clock },
-  credentials: newCredentials(1000, 100, [], NO_CAPABILITIES),
-} as unknown as Task;
+const { task } = new VfsTask();
+task.credentials = newCredentials(1000, 100, [], NO_CAPABILITIES);
 
 function mount(options: string): DevptsFilesystem {
   const fs = DEVPTS_TYPE.mount(task, "devpts", options);

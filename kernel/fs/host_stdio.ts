@@ -50,15 +50,11 @@ import { WaitQueue } from "../util/wait_queue.ts";
 import type { Waiter } from "../util/wait_queue.ts";
 import { File, OFFSET_MAX, seekWithin } from "../vfs/file.ts";
 import { ATTR_CTIME, ATTR_MTIME, ATTR_SIZE, type AttributeChange, Inode } from "../vfs/inode.ts";
-import { AnonymousFilesystem } from "./anonymous/filesystem.ts";
 
 /** Bytes written at once to a descriptor that might block: a pipe that polls writable takes PIPE_BUF. */
 const WRITE_BYTES_MAX = 4096;
 const TERMIOS_BYTES = 36;
 const WINSIZE_BYTES = 8;
-
-const HOST_MAGIC = 0x5449_4f48;
-const hostFilesystem = new AnonymousFilesystem("hostfs", HOST_MAGIC);
 
 class HostInode extends Inode {
   readonly #host: Host;
@@ -66,7 +62,7 @@ class HostInode extends Inode {
   /** O_RDONLY, O_WRONLY or O_RDWR: what the descriptor was given for. */
   readonly #access: number;
   constructor(kernel: Kernel, fd: number, stat: Uint8Array, access: number) {
-    super(hostFilesystem, u64(stat, 8), u32(stat, 24), u32(stat, 28), u32(stat, 32));
+    super(kernel.pseudo.hostfs, u64(stat, 8), u32(stat, 24), u32(stat, 28), u32(stat, 32));
     this.#host = kernel.host;
     this.#fd = fd;
     this.#access = access;

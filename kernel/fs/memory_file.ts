@@ -6,7 +6,7 @@ import { EFBIG, ENOSPC } from "../abi/errno.ts";
 import { MFD_CLOEXEC, PAGE_SIZE } from "../abi/memory.ts";
 import { u64 } from "../abi/struct.ts";
 import type { Host } from "../../platform/platform.ts";
-import { fileMemory, type KernelAccount } from "../util/kernel_memory.ts";
+import type { KernelAccount } from "../util/kernel_memory.ts";
 
 /** Content above this goes to a memfd: it is read and written by the host then, one call each. */
 export const INLINE_BYTES_MAX = 256 * 1024;
@@ -95,10 +95,10 @@ export class MemoryFile {
       // Into a hole, perhaps: the host knows.
       if (this.#charged === this.#chargedEnd) return true;
       this.#recount();
-      return !fileMemory.isFull;
+      return !this.#account.memory.files.isFull;
     }
     const from = Math.max(offset - offset % PAGE_SIZE, this.#chargedEnd);
-    if (!fileMemory.take(end - from)) {
+    if (!this.#account.memory.files.take(end - from)) {
       this.#recount();
       return false;
     }
@@ -110,7 +110,7 @@ export class MemoryFile {
   /** Counts what the host has. */
   #recount(): void {
     const bytes = this.#fd < 0 ? 0 : this.allocatedBytes;
-    fileMemory.force(bytes - this.#charged);
+    this.#account.memory.files.force(bytes - this.#charged);
     this.#charged = bytes;
   }
 

@@ -24,33 +24,26 @@ const TEXT_BYTES = 80;
 /** The file system of the IPC namespace that `task` is in. */
 export function mqueueFilesystem(task: Task): MqueueFilesystem {
   const namespace: IpcNamespace = task.namespaces.ipc;
-  let fs = filesystems.get(namespace);
-  if (fs === undefined) {
-    fs = new MqueueFilesystem(task);
-    // The namespace keeps it when nobody has it mounted.
-    fs.hold();
-    const made = fs;
-    namespace.held.push({ release: () => made.drop() });
-    filesystems.set(namespace, fs);
-  }
+  if (namespace.mqueues !== null) return namespace.mqueues as MqueueFilesystem;
+  const fs = new MqueueFilesystem(task);
+  // The namespace keeps it when nobody has it mounted.
+  fs.hold();
+  namespace.held.push({ release: () => fs.drop() });
+  namespace.mqueues = fs;
   return fs;
 }
-
-const filesystems = new WeakMap<IpcNamespace, MqueueFilesystem>();
-
-let nextInode = 1;
 
 export class MqueueFilesystem extends Tmpfs {
   constructor(task: Task) {
     const options = { mode: S_ISVTX | 0o777, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
-    super(task.kernel.host, task.kernel.clock, options, "", "mqueue");
+    super(task.kernel, options, "", "mqueue");
   }
 
   override newInode(mode: number, uid: number, gid: number): TmpfsInode | number {
     this.inodesUsed++;
     // Queues are counted by RLIMIT_MSGQUEUE.
     this.account.force(INODE_COST);
-    const ino = nextInode++;
+    const ino = this.vfs.inodeNumbers.next();
     return (mode & S_IFMT) === S_IFDIR
       ? new MqueueDirectory(this, ino, mode, uid, gid)
       : new MqueueInode(this, ino, mode, uid, gid);

@@ -19,10 +19,10 @@ import { Inode } from "../vfs/inode.ts";
 import type { Pinned } from "../vfs/mount.ts";
 import { placeOfInode } from "../vfs/nameless.ts";
 import type { Path } from "../vfs/path.ts";
+import type { Vfs } from "../vfs/vfs.ts";
 import { AnonymousFilesystem } from "./anonymous/filesystem.ts";
 
 const NSFS_MAGIC = 0x6e73_6673;
-const NSFS = new AnonymousFilesystem("nsfs", NSFS_MAGIC);
 
 // ioctl_ns(2)
 const NS_GET_USERNS = 0xb701;
@@ -58,8 +58,8 @@ class NamespaceInode extends Inode {
   readonly namespace: NumberedNamespace;
   readonly kind: string;
 
-  constructor(clock: Clock, kind: string, namespace: NumberedNamespace) {
-    super(NSFS, namespace.ino, S_IFREG | 0o444, 0, 0);
+  constructor(fs: Nsfs, clock: Clock, kind: string, namespace: NumberedNamespace) {
+    super(fs, namespace.ino, S_IFREG | 0o444, 0, 0);
     this.kind = kind;
     this.namespace = namespace;
     const pin = namespace.hold === undefined ? NOTHING : namespace as Pinned;
@@ -104,16 +104,26 @@ class NamespaceFile extends File {
   }
 }
 
-const inodes = new WeakMap<NumberedNamespace, NamespaceInode>();
+/** nsfs of one kernel. */
+export class Nsfs extends AnonymousFilesystem {
+  readonly #clock: Clock;
+  /** A namespace has one inode, which lives as long as it. */
+  readonly #inodes = new WeakMap<NumberedNamespace, NamespaceInode>();
 
-/** Where a link of /proc/PID/ns leads. */
-export function namespacePlace(clock: Clock, kind: string, namespace: NumberedNamespace): Path {
-  let inode = inodes.get(namespace);
-  if (inode === undefined) {
-    inode = new NamespaceInode(clock, kind, namespace);
-    inodes.set(namespace, inode);
+  constructor(vfs: Vfs, clock: Clock) {
+    super(vfs, "nsfs", NSFS_MAGIC);
+    this.#clock = clock;
   }
-  return placeOfInode(inode);
+
+  /** Where a link of /proc/PID/ns leads. */
+  placeOf(kind: string, namespace: NumberedNamespace): Path {
+    let inode = this.#inodes.get(namespace);
+    if (inode === undefined) {
+      inode = new NamespaceInode(this, this.#clock, kind, namespace);
+      this.#inodes.set(namespace, inode);
+    }
+    return placeOfInode(inode);
+  }
 }
 
 /** "uts:[4026531838]". */

@@ -1,11 +1,15 @@
-// The written list of file system types, and who opens special nodes.
+// The written lists: the types of file systems, and who opens special nodes and devices.
 
-import { S_IFBLK, S_IFCHR, S_IFIFO } from "../abi/file.ts";
+import { ENXIO } from "../abi/errno.ts";
+import { S_IFCHR, S_IFIFO } from "../abi/file.ts";
 import { TTYAUX_MAJOR, UNIX98_PTY_SLAVE_MAJOR } from "../abi/tty.ts";
 import { openFifo } from "../ipc/fifo.ts";
+import type { Task } from "../task/task.ts";
+import type { File } from "../vfs/file.ts";
 import type { FilesystemType } from "../vfs/filesystem.ts";
-import { setSpecialOpener } from "../vfs/special.ts";
-import { DEVTMPFS_TYPE, openDevice, setDeviceOpener } from "./dev.ts";
+import type { Inode } from "../vfs/inode.ts";
+import type { FileRegistry, SpecialOpener } from "../vfs/vfs.ts";
+import { DEVTMPFS_TYPE, openMemoryDevice } from "./dev.ts";
 import { DEVPTS_TYPE, openStraySlave, openTtyDevice } from "./devpts.ts";
 import { MQUEUE_TYPE } from "./mqueue.ts";
 import { OVERLAY_TYPE } from "./overlay/type.ts";
@@ -13,11 +17,8 @@ import { PROC_TYPE } from "./proc/proc.ts";
 import { SYSFS_TYPE } from "./sysfs.ts";
 import { TMPFS_TYPE } from "./tmpfs.ts";
 
-setSpecialOpener(S_IFIFO, openFifo);
-setSpecialOpener(S_IFCHR, openDevice);
-setSpecialOpener(S_IFBLK, openDevice);
-setDeviceOpener(TTYAUX_MAJOR, openTtyDevice);
-setDeviceOpener(UNIX98_PTY_SLAVE_MAJOR, openStraySlave);
+/** MEM_MAJOR of include/uapi/linux/major.h. */
+const MEM_MAJOR = 1;
 
 const TYPES: readonly FilesystemType[] = [
   TMPFS_TYPE,
@@ -29,7 +30,19 @@ const TYPES: readonly FilesystemType[] = [
   DEVPTS_TYPE,
 ];
 
-/** By name. */
-export const FILESYSTEMS: ReadonlyMap<string, FilesystemType> = new Map(
-  TYPES.map((type) => [type.name, type]),
-);
+/** Character devices by major. There are no block devices. */
+const DEVICES: Readonly<Record<number, SpecialOpener>> = {
+  [MEM_MAJOR]: openMemoryDevice,
+  [TTYAUX_MAJOR]: openTtyDevice,
+  [UNIX98_PTY_SLAVE_MAJOR]: openStraySlave,
+};
+
+function openCharacterDevice(task: Task, inode: Inode, flags: number): File | number {
+  const opener = DEVICES[inode.rdevMajor];
+  return opener === undefined ? -ENXIO : opener(task, inode, flags);
+}
+
+export const FILE_REGISTRY: FileRegistry = {
+  filesystems: new Map(TYPES.map((type) => [type.name, type])),
+  openers: new Map<number, SpecialOpener>([[S_IFIFO, openFifo], [S_IFCHR, openCharacterDevice]]),
+};

@@ -52,7 +52,7 @@ const FIXED: Readonly<Record<string, string>> = {
 
 function mountSysfs(task: Task, _source: string, _options: string): Filesystem | number {
   const { kernel } = task;
-  const fs = new VirtualFilesystem("sysfs", SYSFS_MAGIC, kernel.clock);
+  const fs = new VirtualFilesystem(kernel, "sysfs", SYSFS_MAGIC);
   fs.setRoot(new SysfsRoot(fs, kernel));
   return fs;
 }

@@ -29,6 +29,7 @@ import {
 } from "../abi/file.ts";
 import { PAGE_SIZE } from "../abi/memory.ts";
 import type { Host } from "../../platform/platform.ts";
+import type { Kernel } from "../kernel.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
 import { Filesystem, type FilesystemStat, type FilesystemType } from "../vfs/filesystem.ts";
@@ -79,13 +80,14 @@ export class Tmpfs extends Filesystem {
   /** Pages of content in use, in bytes. */
   bytesUsed = 0;
   /** Memory of ours for inodes, names and small contents. */
-  readonly account = new KernelAccount();
+  readonly account: KernelAccount;
   readonly #root: TmpfsInode;
 
-  constructor(host: Host, clock: Clock, options: TmpfsOptions, optionText: string, type = "tmpfs") {
-    super(type);
-    this.host = host;
-    this.clock = clock;
+  constructor(kernel: Kernel, options: TmpfsOptions, optionText: string, type = "tmpfs") {
+    super(kernel.vfs, type);
+    this.host = kernel.host;
+    this.clock = kernel.clock;
+    this.account = new KernelAccount(kernel.account);
     this.limits = options;
     this.#optionText = optionText;
     this.#root = this.newInode(S_IFDIR | options.mode, options.uid, options.gid) as TmpfsInode;
@@ -509,7 +511,7 @@ function mountTmpfs(task: Task, _source: string, options: string): Filesystem | 
   const half = task.kernel.memoryTotalBytes / 2;
   const parsed = parseTmpfsOptions(options, task.kernel.memoryTotalBytes, half);
   if (typeof parsed === "number") return parsed;
-  return new Tmpfs(task.kernel.host, task.kernel.clock, parsed, options);
+  return new Tmpfs(task.kernel, parsed, options);
 }
 
 /** Options of tmpfs(5); -EINVAL for what is unknown or malformed. */

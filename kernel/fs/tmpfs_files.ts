@@ -76,7 +76,7 @@ export class TmpfsRegularFile extends File implements Mappable {
 
   /** For direct transfers, once there were enough; never of a file with holes: in a mapping a look at one fills it. */
   #prepared(): DirectTransfers | null {
-    const direct = this.#direct ??= new DirectTransfers(true, this);
+    const direct = this.#direct ??= new DirectTransfers(this.inode.fs.vfs, true, this);
     if (!direct.count()) return null;
     const content = this.inode.content!;
     if (this.#directHoles === content.holesMade) return direct;

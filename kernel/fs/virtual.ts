@@ -3,10 +3,10 @@
 
 import { EINVAL, EIO, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM } from "../abi/errno.ts";
 import { PATH_MAX, S_IFDIR, S_IFLNK, S_IFREG } from "../abi/file.ts";
+import type { Kernel } from "../kernel.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
 import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
-import { kernelMemory } from "../util/kernel_memory.ts";
 import { type DirectorySink, File, seekWithin } from "../vfs/file.ts";
 import { Filesystem, type FilesystemStat } from "../vfs/filesystem.ts";
 import { ATTR_MODE, type AttributeChange, Inode } from "../vfs/inode.ts";
@@ -23,10 +23,10 @@ export class VirtualFilesystem extends Filesystem {
   #root: Inode | null = null;
   #nextInode = 1;
 
-  constructor(type: string, magic: number, clock: Clock) {
-    super(type);
+  constructor(kernel: Kernel, type: string, magic: number) {
+    super(kernel.vfs, type);
     this.#magic = magic;
-    this.clock = clock;
+    this.clock = kernel.clock;
   }
 
   override get root(): Inode {
@@ -201,7 +201,7 @@ class GeneratedOpenFile extends File {
       const text = this.inode.generate(task);
       if (typeof text === "number") return text;
       this.#forget();
-      if (!kernelMemory.take(text.length)) return -ENOMEM;
+      if (!this.inode.fs.vfs.memory.heap.take(text.length)) return -ENOMEM;
       this.#bytes = latin1ToBytes(text);
     }
     const bytes = this.#bytes;
@@ -229,7 +229,7 @@ class GeneratedOpenFile extends File {
   }
 
   #forget(): void {
-    if (this.#bytes !== null) kernelMemory.give(this.#bytes.length);
+    if (this.#bytes !== null) this.inode.fs.vfs.memory.heap.give(this.#bytes.length);
     this.#bytes = null;
   }
 }

@@ -2,7 +2,7 @@
 // bound. Linux: pipe buffers and socket queues, of which only the byte order is kept.
 
 import { copyBytes } from "../util/bytes.ts";
-import { kernelMemory } from "../util/kernel_memory.ts";
+import type { Budget } from "../util/kernel_memory.ts";
 
 /** First allocation, bytes. */
 const FIRST_BYTES = 4096;
@@ -15,11 +15,14 @@ export class ByteRing {
   capacity: number;
   /** Bytes in it. */
   used = 0;
+  readonly #heap: Budget;
   #bytes: Uint8Array = NOTHING;
   /** Where the oldest byte stands. */
   #head = 0;
 
-  constructor(capacity: number) {
+  /** Its memory counts in `heap`. */
+  constructor(heap: Budget, capacity: number) {
+    this.#heap = heap;
     this.capacity = capacity;
   }
 
@@ -95,7 +98,7 @@ export class ByteRing {
   }
 
   #giveBack(): void {
-    kernelMemory.give(this.#bytes.length);
+    this.#heap.give(this.#bytes.length);
     this.#bytes = NOTHING;
   }
 
@@ -103,7 +106,7 @@ export class ByteRing {
   #grow(needed: number): boolean {
     let size = Math.max(FIRST_BYTES, this.#bytes.length);
     while (size < needed) size *= 2;
-    if (!kernelMemory.take(size - this.#bytes.length)) return false;
+    if (!this.#heap.take(size - this.#bytes.length)) return false;
     const bytes = new Uint8Array(size);
     const used = this.used;
     this.peek(bytes, 0, used, 0);

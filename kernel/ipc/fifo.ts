@@ -20,7 +20,7 @@ export function openFifo(task: Task, inode: Inode, flags: number): File | number
     waiting.drop();
     task.heldFile = null;
   }
-  const pipe = (inode.attachment ??= new Pipe()) as Pipe;
+  const pipe = (inode.attachment ??= new Pipe(task.kernel.account.heap)) as Pipe;
   const isNonblocking = (flags & O_NONBLOCK) !== 0;
   switch (flags & O_ACCMODE) {
     case O_RDONLY: {

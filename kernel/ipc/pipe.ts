@@ -1,6 +1,7 @@
 // Pipes: a bounded ring of bytes between writers and readers. Linux: fs/pipe.c, pipe(7). FIFOs share it and add their
 // rules for opening (fifo.ts). In packet mode (O_DIRECT) the lengths of the pieces are kept beside the ring.
 
+import type { Budget } from "../util/kernel_memory.ts";
 import { EAGAIN, EBADF, EBUSY, EINVAL, ENOMEM, EPERM, EPIPE } from "../abi/errno.ts";
 import {
   F_GETPIPE_SZ,
@@ -44,7 +45,7 @@ const WRITABLE = POLLOUT | POLLWRNORM;
 export class Pipe {
   /** Made by pipe(2): who opens it by its link in /proc waits for no partner. */
   isAnonymous = false;
-  readonly ring = new ByteRing(PIPE_BYTES);
+  readonly ring: ByteRing;
   /** Readers, writers and pollers of all its files. */
   readonly queue = new WaitQueue();
   readers = 0;
@@ -60,6 +61,10 @@ export class Pipe {
    * null while no packet is in the ring.
    */
   #pieces: number[] | null = null;
+
+  constructor(heap: Budget) {
+    this.ring = new ByteRing(heap, PIPE_BYTES);
+  }
 
   /** Counts it with the user of `task`; who has many gets small ones: alloc_pipe_info(). */
   open(task: Task): void {
@@ -313,7 +318,7 @@ function isPrivileged(task: Task): boolean {
 /** pipe2(2): the two ends, in `ends`. `flags`: O_NONBLOCK, O_DIRECT. */
 export function makePipe(task: Task, flags: number, ends: [File | null, File | null]): void {
   const inode = newPipeInode(task);
-  const pipe = new Pipe();
+  const pipe = new Pipe(task.kernel.account.heap);
   pipe.isAnonymous = true;
   pipe.open(task);
   inode.attachment = pipe;

@@ -1,5 +1,6 @@
 // Pipes over processes without guest code: what is read, who waits, who is told.
 
+import { KernelMemory } from "../util/kernel_memory.ts";
 import { equal } from "node:assert/strict";
 import { EAGAIN, EBUSY, EINVAL, EPIPE } from "../abi/errno.ts";
 import {
@@ -41,7 +42,7 @@ function readiness(task: Task, fd: number): number {
 }
 
 Deno.test("a ring keeps bytes in order across its end and while it grows", () => {
-  const ring = new ByteRing(10_000);
+  const ring = new ByteRing(new KernelMemory(2 ** 30).heap, 10_000);
   const from = Uint8Array.from({ length: 5000 }, (_, i) => i % 251), into = new Uint8Array(5000);
   let put = 0, got = 0;
   for (let i = 0; i < 200; i++) {

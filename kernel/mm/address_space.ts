@@ -12,6 +12,7 @@ import {
 } from "../../platform/platform.ts";
 import { SIGSEGV } from "../abi/signal.ts";
 import type { Task } from "../task/task.ts";
+import type { Budget } from "../util/kernel_memory.ts";
 import type { File } from "../vfs/file.ts";
 import { ResidentMemory } from "./residency.ts";
 import { growStack } from "./stack_growth.ts";
@@ -24,7 +25,9 @@ const FAULT_PRESENT = 1;
 export class MemoryMap {
   readonly space: AddressSpace;
   readonly host: Host;
-  readonly areas = new VmaSet();
+  /** What its areas count in: kernel.account.heap. */
+  readonly heap: Budget;
+  readonly areas: VmaSet;
   /** Tasks that use it; a vfork child and threads share it. */
   #references = 1;
   /** Heap: [brkStart, brk). */
@@ -58,7 +61,9 @@ export class MemoryMap {
   /** prctl(PR_SET_DUMPABLE). */
   dumpable = 1;
 
-  constructor(space: AddressSpace, host: Host) {
+  constructor(space: AddressSpace, host: Host, heap: Budget) {
+    this.heap = heap;
+    this.areas = new VmaSet(heap);
     this.space = space;
     this.host = host;
     space.protectionOf = (address) => this.areas.find(address)?.prot ?? -1;
@@ -104,7 +109,7 @@ export class MemoryMap {
 
   /** The map of a forked process, whose first thread is `thread`: the host has copied the memory already. */
   fork(thread: GuestThread): MemoryMap {
-    const copy = new MemoryMap(thread.addressSpace, this.host);
+    const copy = new MemoryMap(thread.addressSpace, this.host, this.heap);
     this.areas.cloneInto(copy.areas);
     copy.brkStart = this.brkStart;
     copy.brk = this.brk;

@@ -42,7 +42,7 @@ import {
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import type { MemoryMap } from "./address_space.ts";
-import { AREA_COST, kernelMemory } from "../util/kernel_memory.ts";
+import { AREA_COST } from "../util/kernel_memory.ts";
 import { FileBacking, newSharedMemory } from "./backing.ts";
 import { isReserved, MAPPINGS_MAX, mayCommit, mayExpand, mayLock } from "./limits.ts";
 import { type Backing, Vma } from "./vma.ts";
@@ -77,7 +77,7 @@ export function mapMemory(
   const mm = task.mm;
   const isFixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
   if (mm.areas.count >= MAPPINGS_MAX || length > USER_ADDRESS_END) return -ENOMEM;
-  if (kernelMemory.isExhausted(AREA_COST)) return -ENOMEM;
+  if (mm.heap.isExhausted(AREA_COST)) return -ENOMEM;
   const address = isFixed ? checkFixed(mm, hint, length, flags) : choose(mm, hint, length, flags);
   if (address < 0) return address;
   prot &= PROT_ALL;

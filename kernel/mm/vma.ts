@@ -2,7 +2,7 @@
 // A sorted array with binary search: a process has tens to a few thousand areas, and moves within one array are cheap.
 
 import { MAP_GROWSDOWN, MAP_NORESERVE, MAP_SHARED, MAP_STACK, PAGE_SIZE, PROT_WRITE } from "../abi/memory.ts";
-import { AREA_COST, kernelMemory } from "../util/kernel_memory.ts";
+import { AREA_COST, type Budget } from "../util/kernel_memory.ts";
 import type { File } from "../vfs/file.ts";
 
 /** What a shared or file mapping is made of. Anonymous private memory has none. */
@@ -121,6 +121,7 @@ function isSameBacking(a: Backing | null, b: Backing | null): boolean {
 /** The areas of one address space in order. Totals follow every change. */
 export class VmaSet {
   readonly #areas: Vma[] = [];
+  readonly #heap: Budget;
   /** Sum of lengths, bytes. */
   totalBytes = 0;
   /** Of those that are data (Vma.isData), and that are locked. */
@@ -130,12 +131,16 @@ export class VmaSet {
   committedBytes = 0;
   /** Shared memory; it counts for everyone who has it. */
   sharedBytes = 0;
-  /** Areas that kernelMemory knows of. */
+  /** Areas that #heap counts. */
   #countedAreas = 0;
   /** What the last findGapBelow has seen: from #fullAbove up to #fullTop no gap is larger than #largestGap. */
   #fullTop = -1;
   #fullAbove = 0;
   #largestGap = 0;
+
+  constructor(heap: Budget) {
+    this.#heap = heap;
+  }
 
   get count(): number {
     return this.#areas.length;
@@ -202,7 +207,7 @@ export class VmaSet {
   #settle(): void {
     const change = this.#areas.length - this.#countedAreas;
     if (change === 0) return;
-    kernelMemory.force(change * AREA_COST);
+    this.#heap.force(change * AREA_COST);
     this.#countedAreas += change;
   }
 

@@ -1,3 +1,4 @@
+import { KernelMemory } from "../util/kernel_memory.ts";
 import { assert } from "../util/assert.ts";
 import { MAP_PRIVATE, PAGE_SIZE } from "../abi/memory.ts";
 import { type Backing, Vma, VmaSet } from "./vma.ts";
@@ -36,7 +37,7 @@ Deno.test("VmaSet behaves as a page-by-page model under random operations", () =
     seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
     return (seed >>> 8) % below;
   };
-  const set = new VmaSet();
+  const set = new VmaSet(new KernelMemory(2 ** 30).heap);
   const model: (Cell | null)[] = new Array(PAGES).fill(null);
   const backings = [new Counted(), new Counted()];
   for (let round = 0; round < ROUNDS; round++) {

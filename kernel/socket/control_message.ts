@@ -16,7 +16,6 @@ import {
   UNKNOWN_ID,
 } from "./message.ts";
 import type { Socket } from "./socket.ts";
-import { filesInFlight } from "./unix/rights.ts";
 
 /** sizeof(struct cmsghdr). */
 const HEADER_BYTES = 16;
@@ -77,7 +76,8 @@ function readRights(
   const who = task.credentials;
   // Linux: counts what everybody has on the way, not each user apart.
   if (
-    filesInFlight > task.threadGroup.limits.soft(RLIMIT_NOFILE) && !who.has(CAP_SYS_RESOURCE) &&
+    task.kernel.unix.rights.files > task.threadGroup.limits.soft(RLIMIT_NOFILE) &&
+    !who.has(CAP_SYS_RESOURCE) &&
     !who.has(CAP_SYS_ADMIN)
   ) return -ETOOMANYREFS;
   message.files = files;

@@ -112,8 +112,6 @@ export class SocketOptions {
   }
 }
 
-let nextCookie = 1;
-
 /** setsockopt(SOL_SOCKET): the value is `length` bytes at `at`. */
 export function setSocketOption(
   task: Task,
@@ -189,7 +187,13 @@ function timeoutNanos(seconds: number, micros: number): number {
 }
 
 /** getsockopt(SOL_SOCKET): writes the value, which may have up to 16 bytes; its size or -ERRNO. */
-export function getSocketOption(socket: Socket, name: number, into: Uint8Array, at: number): number {
+export function getSocketOption(
+  task: Task,
+  socket: Socket,
+  name: number,
+  into: Uint8Array,
+  at: number,
+): number {
   const options = socket.options;
   if (UNIX_OPTIONS.includes(name) && socket.domain !== AF_UNIX) return -EOPNOTSUPP;
   if (FLAG_OPTIONS.includes(name)) return putInt(into, at, options.flag(name) ? 1 : 0);
@@ -227,7 +231,7 @@ export function getSocketOption(socket: Socket, name: number, into: Uint8Array, 
     case SO_SNDTIMEO_NEW:
       return putTimeout(into, at, socket.writeTimeoutNanos);
     case SO_COOKIE:
-      if (options.cookie === 0) options.cookie = nextCookie++;
+      if (options.cookie === 0) options.cookie = task.kernel.socketCookies.next();
       put64(into, at, options.cookie);
       return 8;
     default:

@@ -126,7 +126,7 @@ function epollCreate1(task: Task, args: Args): number {
 }
 
 function openEpoll(task: Task, closesOnExec: boolean): number {
-  const file = new EpollFile(O_RDWR, userAccount(task.kernel, task.credentials.euid));
+  const file = new EpollFile(task.kernel, O_RDWR, userAccount(task.kernel, task.credentials.euid));
   const fd = task.files.allocate(task, file, closesOnExec);
   if (fd < 0) file.drop();
   return fd;

@@ -73,13 +73,13 @@ export function install(task: Task, file: File, closesOnExec: boolean): number {
 }
 
 function eventfd(task: Task, args: Args): number {
-  return install(task, new EventFile(args.u32(0), 0, O_RDWR), false);
+  return install(task, new EventFile(task.kernel, args.u32(0), 0, O_RDWR), false);
 }
 
 function eventfd2(task: Task, args: Args): number {
   const flags = args.u32(1);
   if ((flags & ~(EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK)) !== 0) return -EINVAL;
-  const file = new EventFile(args.u32(0), flags, O_RDWR | (flags & EFD_NONBLOCK));
+  const file = new EventFile(task.kernel, args.u32(0), flags, O_RDWR | (flags & EFD_NONBLOCK));
   return install(task, file, (flags & EFD_CLOEXEC) !== 0);
 }
 

@@ -67,7 +67,7 @@ function inotifyInit1(task: Task, args: Args): number {
 function newInotify(task: Task, flags: number): number {
   const account = userAccount(task.kernel, task.credentials.euid);
   if (account.inotifyInstances >= INSTANCES_MAX) return -EMFILE;
-  const file = new InotifyFile(O_RDONLY | (flags & O_NONBLOCK), account);
+  const file = new InotifyFile(task.kernel, O_RDONLY | (flags & O_NONBLOCK), account);
   const fd = task.files.allocate(task, file, (flags & O_CLOEXEC) !== 0);
   if (fd < 0) file.drop();
   return fd;

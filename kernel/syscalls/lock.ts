@@ -20,15 +20,7 @@ import {
 import { i32, i64, put16, put32, put64, u16 } from "../abi/struct.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
-import {
-  beginLockWait,
-  endLockWait,
-  findConflict,
-  LOCK_END,
-  locksOf,
-  setFlock,
-  setRecordLock,
-} from "../vfs/file_locks.ts";
+import { findConflict, LOCK_END, locksOf, setFlock, setRecordLock } from "../vfs/file_locks.ts";
 import type { Args } from "./args.ts";
 import type { SyscallHandler } from "./table.ts";
 
@@ -107,7 +99,7 @@ export function setLock(task: Task, file: File, args: Args, command: number): nu
   if (result !== -EAGAIN || (command !== F_SETLKW && command !== F_OFD_SETLKW)) return result;
   if (!isDescription) {
     const blocker = findConflict(file.inode, owner, type, start, end)!;
-    const deadlock = beginLockWait(task, owner, blocker);
+    const deadlock = task.kernel.vfs.lockWaits.begin(task, owner, blocker);
     if (deadlock < 0) return deadlock;
   }
   task.waitOn(locksOf(file.inode).queue, POLLIN);
@@ -115,7 +107,7 @@ export function setLock(task: Task, file: File, args: Args, command: number): nu
 }
 
 function lockAgain(task: Task, args: Args): number {
-  endLockWait(task.files);
+  task.kernel.vfs.lockWaits.end(task.files);
   const file = task.files.get(args.i32(0));
   return file === null ? -EBADF : setLock(task, file, args, args.i32(1));
 }

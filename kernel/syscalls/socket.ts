@@ -428,7 +428,7 @@ function getPeerPidfd(
 /** Puts an option's value into `bytes`; its size or -ERRNO. */
 function readOption(task: Task, found: Socket, level: number, name: number): number {
   if (level !== SOL_SOCKET) return found.getOption(task, level, name, bytes, 0, OPTION_BYTES_MAX);
-  const size = getSocketOption(found, name, bytes, 0);
+  const size = getSocketOption(task, found, name, bytes, 0);
   if (size !== -ENOPROTOOPT) return size;
   const own = found.getOption(task, level, name, bytes, 0, OPTION_BYTES_MAX);
   return own === -EOPNOTSUPP ? -ENOPROTOOPT : own;

@@ -109,7 +109,7 @@ function semget(task: Task, args: Args): number {
         ? -EINVAL
         : count > SEMAPHORES_MAX
         ? -ENOSPC
-        : !SemaphoreSet.takeMemory(count)
+        : !SemaphoreSet.takeMemory(task.kernel.account.heap, count)
         ? -ENOMEM
         : new SemaphoreSet(task, key, count, flags),
   );

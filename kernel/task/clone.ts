@@ -31,7 +31,7 @@ import type { MemoryMap } from "../mm/address_space.ts";
 import { SignalActions } from "../signal/signal_actions.ts";
 import { TaskSignals } from "../signal/task_signals.ts";
 import type { GuestThread } from "../../platform/platform.ts";
-import { AREA_COST, kernelMemory } from "../util/kernel_memory.ts";
+import { AREA_COST } from "../util/kernel_memory.ts";
 import type { FdTable } from "../vfs/fd_table.ts";
 import type { FsContext } from "../vfs/fs_context.ts";
 import { type Credentials, hasCapability } from "./credentials.ts";
@@ -91,7 +91,7 @@ export function cloneTask(task: Task, request: CloneRequest): number {
   }
 
   const sharesMemory = (flags & CLONE_VM) !== 0;
-  if (!sharesMemory && kernelMemory.isExhausted(task.mm.areas.count * AREA_COST)) {
+  if (!sharesMemory && task.mm.heap.isExhausted(task.mm.areas.count * AREA_COST)) {
     pid.dropIfUnused();
     namespaces.discardIfUnused();
     return -ENOMEM;

@@ -199,7 +199,7 @@ function clearImage(task: Task): boolean {
   const { rseqAddress, rseqLength, rseqSignature } = task;
   task.rseqAddress = 0;
   if (mm.space.clear!(thread, rseqAddress, rseqLength, rseqSignature) < 0) return false;
-  task.mm = new MemoryMap(mm.space, mm.host);
+  task.mm = new MemoryMap(mm.space, mm.host, mm.heap);
   mm.leave();
   return true;
 }
@@ -209,7 +209,7 @@ function swapImage(task: Task, thread: GuestThread): void {
   const oldThread = task.thread, oldMm = task.mm;
   task.threadGroup.onImageChange(oldThread.addressSpace, thread.addressSpace);
   task.setThread(thread);
-  task.mm = new MemoryMap(thread.addressSpace, oldMm.host);
+  task.mm = new MemoryMap(thread.addressSpace, oldMm.host, oldMm.heap);
   if (oldMm.references > 1) oldThread.exit();
   oldMm.drop();
 }

@@ -41,16 +41,19 @@ export function changedNamespaces(task: Task, flags: number, moved: MovedMounts)
   if ((flags & NAMESPACE_FLAGS) === 0) return old;
   if ((flags & UNSUPPORTED) !== 0) return -EINVAL;
   if (!hasCapability(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
+  const inodes = task.kernel.namespaceInodes;
   let pids = old.pidForChildren;
   if ((flags & CLONE_NEWPID) !== 0) {
     if (pids.level >= PID_LEVELS_MAX) return -ENOSPC;
-    pids = new PidNamespace(pids);
+    pids = new PidNamespace(inodes.next(), pids);
   }
   return new TaskNamespaces(
-    (flags & CLONE_NEWUTS) !== 0 ? new UtsNamespace(old.uts.hostname, old.uts.domainname) : old.uts,
-    (flags & CLONE_NEWIPC) !== 0 ? new IpcNamespace() : old.ipc,
-    (flags & CLONE_NEWNET) !== 0 ? new NetNamespace() : old.net,
-    (flags & CLONE_NEWNS) !== 0 ? old.mount.clone(moved) : old.mount,
+    (flags & CLONE_NEWUTS) !== 0
+      ? new UtsNamespace(inodes.next(), old.uts.hostname, old.uts.domainname)
+      : old.uts,
+    (flags & CLONE_NEWIPC) !== 0 ? new IpcNamespace(inodes.next()) : old.ipc,
+    (flags & CLONE_NEWNET) !== 0 ? new NetNamespace(inodes.next()) : old.net,
+    (flags & CLONE_NEWNS) !== 0 ? old.mount.clone(moved, inodes.next()) : old.mount,
     pids,
   );
 }

@@ -13,34 +13,37 @@ const RESERVED_PIDS = 300;
 /** MAX_PID_NS_LEVEL: deepest nesting. */
 export const PID_LEVELS_MAX = 32;
 
-/** Inode numbers of nsfs: the first ones are Linux' own for the initial namespaces. */
-let nextInode = 0xf000_0000;
-
-/** Identity of a namespace, as /proc/PID/ns shows it: "uts:[ino]". */
-export function newNamespaceInode(): number {
-  return nextInode++;
-}
+/** First inode number of nsfs (PROC_DYNAMIC_FIRST): what /proc/PID/ns shows, "uts:[ino]". Those below are Linux' own. */
+export const NAMESPACE_INODE_FIRST = 0xf000_0000;
 
 export class UtsNamespace {
-  readonly ino = newNamespaceInode();
+  readonly ino: number;
   /** Byte strings of at most 64 bytes. */
   hostname: string;
   domainname: string;
 
-  constructor(hostname: string, domainname: string) {
+  constructor(ino: number, hostname: string, domainname: string) {
+    this.ino = ino;
     this.hostname = hostname;
     this.domainname = domainname;
   }
 }
 
-/** System V IPC objects and POSIX queues of a namespace; the ipc room hangs its tables here. */
+/** System V IPC objects and POSIX queues of a namespace; the rooms ipc and fs hang their tables here. */
 export class IpcNamespace {
-  readonly ino = newNamespaceInode();
+  readonly ino: number;
+  /** SystemVTables of ipc/system_v, made on first use. */
   tables: unknown = null;
+  /** MqueueFilesystem of fs/mqueue, made on first use. */
+  mqueues: unknown = null;
   /** What goes with it. */
   readonly held: { release(): void }[] = [];
   /** Tasks that are in it and open files of nsfs. */
   #users = 0;
+
+  constructor(ino: number) {
+    this.ino = ino;
+  }
 
   hold(): void {
     this.#users++;
@@ -51,19 +54,24 @@ export class IpcNamespace {
     for (const one of this.held) one.release();
     this.held.length = 0;
     this.tables = null;
+    this.mqueues = null;
   }
 }
 
 /** Network of a namespace: abstract Unix names, network devices; the socket room hangs its objects here. */
 export class NetNamespace {
-  readonly ino = newNamespaceInode();
+  readonly ino: number;
   abstractNames: unknown = null;
   stack: unknown = null;
+
+  constructor(ino: number) {
+    this.ino = ino;
+  }
 }
 
 /** Process ids of one namespace. A process has a number in its namespace and in every one above. */
 export class PidNamespace {
-  readonly ino = newNamespaceInode();
+  readonly ino: number;
   readonly parent: PidNamespace | null;
   /** Depth: 0 for the root. */
   readonly level: number;
@@ -75,7 +83,8 @@ export class PidNamespace {
   isClosed = false;
   #last = 0;
 
-  constructor(parent: PidNamespace | null) {
+  constructor(ino: number, parent: PidNamespace | null) {
+    this.ino = ino;
     this.parent = parent;
     this.level = parent === null ? 0 : parent.level + 1;
   }

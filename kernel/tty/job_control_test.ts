@@ -60,11 +60,13 @@ class Desk {
   isNameGone = false;
 
   constructor() {
-    const fs = new AnonymousFilesystem("devpts", 0x1cd1);
+    const fs = new AnonymousFilesystem(this.p.kernel.vfs, "devpts", 0x1cd1);
     this.leader = this.p.fork(this.p.init);
     equal(this.p.syscall(this.leader, SYS.setsid), this.leader.tid);
     this.inode = fs.newInode(this.p.kernel.clock, S_IFCHR | 0o620, 0, 0);
-    this.terminal = new Terminal(0, { onMasterClose: () => this.isNameGone = true });
+    this.terminal = new Terminal(this.p.kernel.account.heap, 0, {
+      onMasterClose: () => this.isNameGone = true,
+    });
     this.terminal.isLocked = false;
     this.master = new MasterFile(this.inode, this.terminal, O_RDWR, () => -ENXIO);
     this.slave = new SlaveFile(this.inode, this.terminal, O_RDWR);
@@ -165,7 +167,7 @@ Deno.test("only the session of a terminal has it, and only its leader may take o
   equal(d.p.syscall(other, SYS.setsid), other.tid);
   equal(d.p.syscall(other, SYS.ioctl, 1, TIOCGPGRP, A), -ENOTTY);
   equal(d.p.syscall(other, SYS.ioctl, 1, TIOCSCTTY, 0), -EPERM);
-  const tty = { rdevMajor: TTYAUX_MAJOR, rdevMinor: TTY_MINOR } as Inode;
+  const tty = { fs: d.inode.fs, rdevMajor: TTYAUX_MAJOR, rdevMinor: TTY_MINOR } as Inode;
   equal(openTtyDevice(other, tty, O_RDWR), -ENXIO);
   equal(typeof openTtyDevice(d.leader, tty, O_RDWR), "object");
   // With CAP_SYS_ADMIN it can be stolen.

@@ -2,6 +2,7 @@
 // lines, or passed on as it is; special characters become signals; output gets its line ends. Linux: drivers/tty/n_tty.c;
 // termios(3). It knows no files and no processes: those are behind LinePort.
 
+import type { Budget } from "../util/kernel_memory.ts";
 import { SIGINT, SIGQUIT, SIGTSTP } from "../abi/signal.ts";
 import {
   ECHO,
@@ -94,9 +95,10 @@ export class LineDiscipline {
   /** Within the "\" and "/" of ECHOPRT. */
   #isErasing = false;
 
-  constructor(port: LinePort) {
+  /** Output that waits counts in `heap`. */
+  constructor(heap: Budget, port: LinePort) {
     this.#port = port;
-    this.output = new Output(this.#termios);
+    this.output = new Output(heap, this.#termios);
   }
 
   get termios(): Termios {

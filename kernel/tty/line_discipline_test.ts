@@ -1,5 +1,6 @@
 // The line discipline as conversations: what is typed, what the screen shows, what the program reads.
 
+import { KernelMemory } from "../util/kernel_memory.ts";
 import { deepEqual, equal } from "node:assert/strict";
 import { SIGINT, SIGTSTP } from "../abi/signal.ts";
 import {
@@ -25,7 +26,7 @@ import type { Termios } from "./termios.ts";
 class Conversation {
   readonly signals: number[] = [];
   packets = 0;
-  readonly line = new LineDiscipline({
+  readonly line = new LineDiscipline(new KernelMemory(2 ** 30).heap, {
     signalForeground: (signal) => this.signals.push(signal),
     onInput: () => {},
     onOutput: () => {},

@@ -1,6 +1,7 @@
 // The way from a terminal to its screen: output with its line ends and tabs, and the echo of what is typed, which waits
 // while output is stopped or full. Linux: do_output_char(), process_echoes() of n_tty.c.
 
+import type { Budget } from "../util/kernel_memory.ts";
 import { ByteRing } from "../ipc/byte_ring.ts";
 import { IUTF8, OCRNL, OLCUC, ONLCR, ONLRET, ONOCR, OPOST, TABDLY, XTABS } from "../abi/tty.ts";
 import { isControl, toUpper } from "./characters.ts";
@@ -36,7 +37,7 @@ const chunk = new Uint8Array(OUTPUT_BYTES_MAX);
 
 export class Output {
   termios: Termios;
-  readonly #ring = new ByteRing(OUTPUT_BYTES_MAX);
+  readonly #ring: ByteRing;
   /** Bytes at the front of the ring that a flush does not reach: Linux moves output to the master's own buffer meanwhile. */
   #delivered = 0;
   #echoes: number[] = [];
@@ -49,7 +50,8 @@ export class Output {
   /** Where the line that is typed began. */
   #lineColumn = 0;
 
-  constructor(termios: Termios) {
+  constructor(heap: Budget, termios: Termios) {
+    this.#ring = new ByteRing(heap, OUTPUT_BYTES_MAX);
     this.termios = termios;
   }
 

@@ -2,6 +2,7 @@
 // the sandbox) and the slave's side (the program). Linux: drivers/tty/pty.c, struct tty_struct. Files on the two sides
 // stand in master_file.ts and slave_file.ts, sessions in job_control.ts.
 
+import type { Budget } from "../util/kernel_memory.ts";
 import { EAGAIN, EIO } from "../abi/errno.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRNORM } from "../abi/file.ts";
 import { SIGWINCH } from "../abi/signal.ts";
@@ -59,7 +60,7 @@ export class Terminal implements LinePort, SessionTerminal {
   readonly masterQueue = new WaitQueue();
   readonly slaveQueue = new WaitQueue();
   /** Keys that the line has not taken yet. */
-  readonly #pending = new ByteRing(PENDING_BYTES_MAX);
+  readonly #pending: ByteRing;
 
   /** The session whose controlling terminal it is; set and cleared with Session.terminal (job_control.ts). */
   session: Session | null = null;
@@ -81,10 +82,12 @@ export class Terminal implements LinePort, SessionTerminal {
   packetStatus = 0;
   readonly #owner: TerminalOwner;
 
-  constructor(index: number, owner: TerminalOwner) {
+  /** What waits in it counts in `heap`. */
+  constructor(heap: Budget, index: number, owner: TerminalOwner) {
+    this.#pending = new ByteRing(heap, PENDING_BYTES_MAX);
     this.index = index;
     this.#owner = owner;
-    this.line = new LineDiscipline(this);
+    this.line = new LineDiscipline(heap, this);
   }
 
   /** As /proc/PID/stat shows it: new_encode_dev(). */

@@ -1,7 +1,7 @@
 // Memory of the sentry itself that guests make it hold: open files, what stands in pipes and sockets, small files, locks,
 // areas of address spaces. Linux: kernel memory that a memory cgroup counts (GFP_KERNEL_ACCOUNT). Our heap is small and
 // shared by all, so what no limit of Linux bounds is bounded here: a call that would take more answers as Linux does when
-// it finds no memory. One sentry, one account.
+// it finds no memory. Each kernel has one account: kernel.account.
 
 /** Part of the memory shown to guests that may go here, and its bounds. */
 const MEMORY_PART = 8;
@@ -19,11 +19,16 @@ export const AREA_COST = 256;
 export const LOCK_COST = 128;
 export const MOUNT_COST = 1024;
 
-class Budget {
-  limitBytes = BYTES_MAX;
+/** A limit in bytes and what is used of it. */
+export class Budget {
+  readonly limitBytes: number;
   usedBytes = 0;
-  /** Told when something is refused; set by boot. */
+  /** Called when something is refused; set by boot. */
   onRefusal: () => void = () => {};
+
+  constructor(limitBytes: number) {
+    this.limitBytes = limitBytes;
+  }
 
   /** Takes `bytes` if they are there. */
   take(bytes: number): boolean {
@@ -62,42 +67,50 @@ class Budget {
   }
 }
 
-export const kernelMemory = new Budget();
+/** The account of one kernel. */
+export class KernelMemory {
+  /** Objects on the sentry's heap. */
+  readonly heap: Budget;
+  /** Pages of files that live in memory and are held by the host (fs/memory_file.ts). */
+  readonly files: Budget;
 
-/** Pages of files that live in memory and are held by the host (fs/memory_file.ts). */
-export const fileMemory = new Budget();
-
-/** Sets the limits for a sandbox that shows `totalBytes` of memory. Files get half of it, as in a tmpfs without size=. */
-export function limitKernelMemory(totalBytes: number): void {
-  kernelMemory.limitBytes = Math.max(BYTES_MIN, Math.min(BYTES_MAX, totalBytes / MEMORY_PART));
-  fileMemory.limitBytes = totalBytes / 2;
+  /** For a sandbox that shows `totalBytes` of memory. Files get half of it, as in a tmpfs without size=. */
+  constructor(totalBytes: number) {
+    this.heap = new Budget(Math.max(BYTES_MIN, Math.min(BYTES_MAX, totalBytes / MEMORY_PART)));
+    this.files = new Budget(totalBytes / 2);
+  }
 }
 
 /** What one owner (a file system) has taken, to be given back as a whole when it goes. */
 export class KernelAccount {
+  readonly memory: KernelMemory;
   #bytes = 0;
   #isClosed = false;
 
+  constructor(memory: KernelMemory) {
+    this.memory = memory;
+  }
+
   take(bytes: number): boolean {
-    if (!kernelMemory.take(bytes)) return false;
+    if (!this.memory.heap.take(bytes)) return false;
     this.#bytes += bytes;
     return true;
   }
 
   force(bytes: number): void {
-    kernelMemory.force(bytes);
+    this.memory.heap.force(bytes);
     this.#bytes += bytes;
   }
 
   give(bytes: number): void {
     if (this.#isClosed) return;
     this.#bytes -= bytes;
-    kernelMemory.give(bytes);
+    this.memory.heap.give(bytes);
   }
 
   close(): void {
     this.#isClosed = true;
-    kernelMemory.give(this.#bytes);
+    this.memory.heap.give(this.#bytes);
     this.#bytes = 0;
   }
 }

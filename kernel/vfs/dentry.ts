@@ -1,18 +1,15 @@
 // Dentries: names in the tree and the cache of look-ups, positive and negative. Linux: struct dentry, fs/dcache.c.
-// A dentry lives as long as something refers to it (children, paths); the cache beyond that is bounded: unused dentries
-// stand in a ring in the order they became unused, and go when it is over-full and nobody has looked them up since.
+// A dentry lives as long as something refers to it (children, paths); what the cache keeps beyond that is bounded
+// (dentry_cache.ts).
 
 import { EMFILE, ENFILE, ENOENT } from "../abi/errno.ts";
 import { ChildTable, hashOf } from "./child_table.ts";
+import { type DentryCache, LOOKUPS_OF_CALL_MAX } from "./dentry_cache.ts";
 import type { Inode } from "./inode.ts";
 import { notifyGone } from "./notify.ts";
 
-/** Unused dentries kept, over all file systems. */
-export const DENTRIES_UNUSED_MAX = 12_000;
-/** Dentries looked at each time the ring is over-full. */
-const EVICTIONS_MAX = 64;
-
 export class Dentry {
+  readonly #cache: DentryCache;
   /** "" for the root of a file system. */
   name: string;
   /** null for the root of a file system. One that was removed keeps it, as its name is still shown. */
@@ -30,11 +27,13 @@ export class Dentry {
   mountCount = 0;
   /** Stands in the ring of unused dentries. */
   isListed = false;
-  /** Values of lookupClock when it was looked up last, and when the ring came by last. */
+  /** Values of the cache's clock when it was looked up last, and when the ring came by last. */
   #lookedUpAt = 0;
   #visitedAt = 0;
 
+  /** The root of a file system (no parent) has an inode. */
   constructor(name: string, parent: Dentry | null, inode: Inode | null) {
+    this.#cache = parent === null ? inode!.fs.vfs.dentries : parent.#cache;
     this.name = name;
     this.parent = parent;
     this.inode = inode;
@@ -55,7 +54,7 @@ export class Dentry {
   drop(): void {
     if (--this.#uses > 0) return;
     if (this.isUnlinked || this.parent === null) this.#forget();
-    else list(this);
+    else this.#cache.list(this);
   }
 
   #forget(): void {
@@ -74,7 +73,7 @@ export class Dentry {
   #find(text: string, start: number, end: number, hash: number): Dentry | null {
     if (this.#children === null) return null;
     const child = this.#children.find(text, start, end, hash);
-    if (child !== null) child.#lookedUpAt = ++lookupClock;
+    if (child !== null) child.#lookedUpAt = ++this.#cache.clock;
     return child;
   }
 
@@ -103,7 +102,7 @@ export class Dentry {
     let found = directory.lookup(name);
     if (found === -EMFILE || found === -ENFILE) {
       // Behind what is cached stand descriptors of the host (gofer): give some back and ask again.
-      shrinkDentries();
+      this.#cache.shrink();
       found = directory.lookup(name);
     }
     if (typeof found === "number") {
@@ -122,12 +121,12 @@ export class Dentry {
   /** Enters a child. It starts unused: whoever keeps it holds it. */
   add(name: string, inode: Inode | null): Dentry {
     const child = new Dentry(name, this, inode);
-    child.#lookedUpAt = child.#visitedAt = ++lookupClock;
+    child.#lookedUpAt = child.#visitedAt = ++this.#cache.clock;
     if (this.#children === null) this.#children = new ChildTable();
     const before = this.child(name);
     if (before !== null) this.#detach(before);
     this.#children.add(child);
-    list(child);
+    this.#cache.list(child);
     return child;
   }
 
@@ -140,7 +139,7 @@ export class Dentry {
     if (entered === this) return;
     if (entered !== null) parent.#detach(entered);
     (parent.#children ??= new ChildTable()).add(this);
-    list(this);
+    this.#cache.list(this);
   }
 
   /** The child has been removed from the file system: who has it open keeps it, and its name is known to be free. */
@@ -204,46 +203,13 @@ export class Dentry {
   evict(isUrgent: boolean): boolean {
     if (this.#uses > 0 || this.mountCount > 0 || this.parent === null || this.isUnlinked) return false;
     const isRecent = isUrgent
-      ? lookupClock - this.#lookedUpAt < LOOKUPS_OF_CALL_MAX
+      ? this.#cache.clock - this.#lookedUpAt < LOOKUPS_OF_CALL_MAX
       : this.#lookedUpAt > this.#visitedAt;
     if (isRecent || (this.#children !== null && this.#children.size > 0)) {
-      this.#visitedAt = lookupClock;
+      this.#visitedAt = this.#cache.clock;
       return true;
     }
     this.parent.#detach(this);
     return false;
-  }
-}
-
-/** Counts look-ups. */
-let lookupClock = 0;
-/** Look-ups that one call makes, generously: its paths are not held while it runs. */
-const LOOKUPS_OF_CALL_MAX = 1000;
-
-/** The ring: from unusedFrom on, dentries in the order they became unused. */
-let unused: Dentry[] = [];
-let unusedFrom = 0;
-
-/** Evicts the older half of the unused dentries, even those looked up lately. */
-export function shrinkDentries(): void {
-  const count = (unused.length - unusedFrom) >> 1;
-  for (let n = 0; n < count; n++) evictOldest(true);
-}
-
-function evictOldest(isUrgent: boolean): void {
-  const oldest = unused[unusedFrom++];
-  if (oldest.evict(isUrgent)) unused.push(oldest);
-  else oldest.isListed = false;
-}
-
-function list(dentry: Dentry): void {
-  if (dentry.isListed) return;
-  dentry.isListed = true;
-  unused.push(dentry);
-  if (unused.length - unusedFrom <= DENTRIES_UNUSED_MAX) return;
-  for (let n = 0; n < EVICTIONS_MAX; n++) evictOldest(false);
-  if (unusedFrom > DENTRIES_UNUSED_MAX) {
-    unused = unused.slice(unusedFrom);
-    unusedFrom = 0;
   }
 }

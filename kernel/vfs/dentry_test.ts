@@ -3,7 +3,8 @@ import { AT_FDCWD, O_CREAT, O_RDWR } from "../abi/file.ts";
 import { VfsTask } from "../../tests/support/vfs_task.ts";
 import { hashOf } from "./child_table.ts";
 import { makeDirectory } from "./create.ts";
-import { DENTRIES_UNUSED_MAX, type Dentry, shrinkDentries } from "./dentry.ts";
+import type { Dentry } from "./dentry.ts";
+import { DENTRIES_UNUSED_MAX } from "./dentry_cache.ts";
 import { openByName } from "./open.ts";
 import { type Path, pathName } from "./path.ts";
 import { resolve } from "./path_walk.ts";
@@ -36,7 +37,7 @@ Deno.test("unused dentries are bounded, used ones and their parents stay", () =>
   equal(root.child("none0"), null);
   equal(root.child("d")?.child("open"), dentry);
   equal(dentry.inode, file.inode);
-  for (let i = 0; i < 10; i++) shrinkDentries();
+  for (let i = 0; i < 10; i++) t.task.kernel.vfs.dentries.shrink();
   equal(root.child("none20000"), null);
   equal((root.lookup("d") as Dentry).lookup("open"), dentry);
 });

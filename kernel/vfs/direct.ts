@@ -4,22 +4,22 @@
 import { type DirectFile, NOT_MOVED } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import type { Mappable } from "./file.ts";
+import type { Vfs } from "./vfs.ts";
 
 /** Shorter transfers go by views: not much is left to gain. */
 export const DIRECT_BYTES_MIN = 8192;
 /** Large transfers before it pays to prepare the file. */
 const COLD_TRANSFERS = 3;
 
-let lastId = 0;
-
 export class DirectTransfers implements DirectFile {
-  readonly id = ++lastId;
+  readonly id: number;
   readonly isMemory: boolean;
   readonly #source: Mappable;
   #count = 0;
 
   /** Of `source`, whose byte 0 is the descriptor's. `isMemory`: see DirectFile. */
-  constructor(isMemory: boolean, source: Mappable) {
+  constructor(vfs: Vfs, isMemory: boolean, source: Mappable) {
+    this.id = vfs.transferIds.next();
     this.isMemory = isMemory;
     this.#source = source;
   }

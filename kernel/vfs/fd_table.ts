@@ -4,8 +4,7 @@ import { EBADF, EMFILE, ENFILE } from "../abi/errno.ts";
 import { O_PATH } from "../abi/file.ts";
 import { RLIMIT_NOFILE } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
-import { kernelMemory } from "../util/kernel_memory.ts";
-import { type File, FILES_MAX, openFiles } from "./file.ts";
+import { type File, FILES_MAX } from "./file.ts";
 import { releasePosixLocks } from "./file_locks.ts";
 
 export class FdTable {
@@ -51,7 +50,7 @@ export class FdTable {
     let fd = Math.max(from, this.#lowestFree);
     while (fd < this.#files.length && this.#files[fd] !== null) fd++;
     if (fd >= limit) return -EMFILE;
-    if (isNew && tooManyFiles()) return -ENFILE;
+    if (isNew && tooManyFiles(task)) return -ENFILE;
     this.#put(fd, file, closeOnExec);
     if (from <= this.#lowestFree) this.#lowestFree = fd + 1;
     return fd;
@@ -60,7 +59,7 @@ export class FdTable {
   /** Why no new file can be given a number now: -EMFILE, -ENFILE; else 0. */
   refusal(task: Task): number {
     if (this.count >= task.threadGroup.limits.soft(RLIMIT_NOFILE)) return -EMFILE;
-    return tooManyFiles() ? -ENFILE : 0;
+    return tooManyFiles(task) ? -ENFILE : 0;
   }
 
   #put(fd: number, file: File, closeOnExec: boolean): void {
@@ -136,8 +135,9 @@ export class FdTable {
   }
 }
 
-function tooManyFiles(): boolean {
-  return openFiles.count > FILES_MAX || kernelMemory.isFull;
+function tooManyFiles(task: Task): boolean {
+  const { vfs } = task.kernel;
+  return vfs.openFiles > FILES_MAX || vfs.memory.heap.isFull;
 }
 
 function closeFile(task: Task, file: File): number {

@@ -21,7 +21,7 @@ import {
   SEEK_SET,
 } from "../abi/file.ts";
 import { NOT_MOVED } from "../../platform/platform.ts";
-import { FILE_COST, kernelMemory } from "../util/kernel_memory.ts";
+import { FILE_COST } from "../util/kernel_memory.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import { releaseFileLocks } from "./file_locks.ts";
 import type { Inode } from "./inode.ts";
@@ -78,8 +78,9 @@ export abstract class File {
     this.inode = inode;
     this.flags = flags;
     this.queue = queue;
-    openFiles.count++;
-    kernelMemory.force(FILE_COST);
+    const vfs = inode.fs.vfs;
+    vfs.openFiles++;
+    vfs.memory.heap.force(FILE_COST);
   }
 
   get isReadable(): boolean {
@@ -209,8 +210,9 @@ export abstract class File {
     if (--this.#references > 0) return;
     while (this.epollItems !== null) this.epollItems.onFileRelease();
     if (this.owner !== null) this.owner.onFileRelease();
-    openFiles.count--;
-    kernelMemory.give(FILE_COST);
+    const vfs = this.inode.fs.vfs;
+    vfs.openFiles--;
+    vfs.memory.heap.give(FILE_COST);
     this.release();
   }
   /** The last reference went: give back what it holds. Called once. Subclasses call super.release() last. */
@@ -238,8 +240,6 @@ export function seekWithin(file: File, offset: number, whence: number, end: numb
   return position;
 }
 
-/** Open file descriptions of the sandbox: fs.file-nr. */
-export const openFiles = { count: 0 };
 /**
  * fs.file-max. Linux: it follows from memory (kernel/util/kernel_memory.ts does that here), and those with CAP_SYS_ADMIN
  * may go beyond.

@@ -3,7 +3,7 @@
 
 import { EAGAIN, EDEADLK, ENOLCK } from "../abi/errno.ts";
 import { F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN, POLLIN } from "../abi/file.ts";
-import { kernelMemory, LOCK_COST } from "../util/kernel_memory.ts";
+import { LOCK_COST } from "../util/kernel_memory.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "./file.ts";
@@ -54,8 +54,38 @@ class LockWait {
   }
 }
 
-/** Waits by owner. A signal may have ended one: see isWaiting. */
-const waits = new Map<object, LockWait>();
+/** Who waits for whose POSIX lock, to find deadlocks. */
+export class LockWaits {
+  /** By owner. A signal may have ended one: see isWaiting. */
+  readonly #waits = new Map<object, LockWait>();
+
+  /** `owner` is about to wait for the lock `blocker`: -EDEADLK when that would never end. Only POSIX locks count. */
+  begin(task: Task, owner: object, blocker: RecordLock): number {
+    let other = blocker.owner;
+    for (let steps = 0; steps < DEADLOCK_STEPS_MAX; steps++) {
+      if (other === owner) return -EDEADLK;
+      const wait = this.#waits.get(other);
+      if (wait === undefined) break;
+      if (!isWaiting(wait)) {
+        this.#waits.delete(other);
+        break;
+      }
+      other = wait.blocker;
+    }
+    const wait = new LockWait(task, blocker.owner);
+    this.#waits.set(owner, wait);
+    task.scratch = wait;
+    return 0;
+  }
+
+  end(owner: object): void {
+    this.#waits.delete(owner);
+  }
+}
+
+function isWaiting(wait: LockWait): boolean {
+  return wait.task.scratch === wait && wait.task.waiterCount > 0;
+}
 
 export function locksOf(inode: Inode): InodeLocks {
   return inode.locks ??= new InodeLocks();
@@ -91,11 +121,11 @@ export function setRecordLock(
   } else if (findConflict(inode, owner, type, start, end) !== null) {
     return -EAGAIN;
   }
-  const locks = locksOf(inode);
-  if (locks.records.length >= RECORD_LOCKS_MAX || kernelMemory.isFull) return -ENOLCK;
+  const locks = locksOf(inode), memory = inode.fs.vfs.memory.heap;
+  if (locks.records.length >= RECORD_LOCKS_MAX || memory.isFull) return -ENOLCK;
   const { records } = locks;
   if (!records.some((lock) => lock.owner === owner && lock.end >= start - 1 && lock.start <= end + 1)) {
-    if (type !== F_UNLCK) insertLock(locks, { type, start, end, owner, holder });
+    if (type !== F_UNLCK) insertLock(inode, locks, { type, start, end, owner, holder });
     return 0;
   }
   const next: RecordLock[] = [];
@@ -115,13 +145,13 @@ export function setRecordLock(
   }
   if (type !== F_UNLCK) next.push({ type, start: from, end: to, owner, holder });
   next.sort((a, b) => a.start - b.start);
-  setRecords(locks, next);
+  setRecords(inode, locks, next);
   if (isLoosened) locks.queue.notify(POLLIN);
   return 0;
 }
 
 /** Adds a lock that meets none of its owner's. */
-function insertLock(locks: InodeLocks, lock: RecordLock): void {
+function insertLock(inode: Inode, locks: InodeLocks, lock: RecordLock): void {
   const { records } = locks;
   let low = 0, high = records.length;
   while (low < high) {
@@ -130,39 +160,12 @@ function insertLock(locks: InodeLocks, lock: RecordLock): void {
     else low = middle + 1;
   }
   records.splice(low, 0, lock);
-  kernelMemory.force(LOCK_COST);
+  inode.fs.vfs.memory.heap.force(LOCK_COST);
 }
 
-function setRecords(locks: InodeLocks, records: RecordLock[]): void {
-  kernelMemory.force((records.length - locks.records.length) * LOCK_COST);
+function setRecords(inode: Inode, locks: InodeLocks, records: RecordLock[]): void {
+  inode.fs.vfs.memory.heap.force((records.length - locks.records.length) * LOCK_COST);
   locks.records = records;
-}
-
-/** `owner` is about to wait for the lock `blocker`: -EDEADLK when that would never end. Only POSIX locks are looked at. */
-export function beginLockWait(task: Task, owner: object, blocker: RecordLock): number {
-  let other = blocker.owner;
-  for (let steps = 0; steps < DEADLOCK_STEPS_MAX; steps++) {
-    if (other === owner) return -EDEADLK;
-    const wait = waits.get(other);
-    if (wait === undefined) break;
-    if (!isWaiting(wait)) {
-      waits.delete(other);
-      break;
-    }
-    other = wait.blocker;
-  }
-  const wait = new LockWait(task, blocker.owner);
-  waits.set(owner, wait);
-  task.scratch = wait;
-  return 0;
-}
-
-export function endLockWait(owner: object): void {
-  waits.delete(owner);
-}
-
-function isWaiting(wait: LockWait): boolean {
-  return wait.task.scratch === wait && wait.task.waiterCount > 0;
 }
 
 /** flock(2): 0, or -EAGAIN where another description's lock is in the way. A change of type gives up the old one first. */
@@ -189,7 +192,7 @@ export function releasePosixLocks(inode: Inode, owner: object): void {
   const locks = inode.locks;
   if (locks === null) return;
   const before = locks.records.length;
-  setRecords(locks, locks.records.filter((lock) => lock.owner !== owner));
+  setRecords(inode, locks, locks.records.filter((lock) => lock.owner !== owner));
   if (locks.records.length !== before) locks.queue.notify(POLLIN);
 }
 

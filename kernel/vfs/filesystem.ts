@@ -1,9 +1,11 @@
-// A mounted file system instance and the registry of types. Linux: struct super_block, struct file_system_type.
+// A mounted file system instance, and what names its type. Linux: struct super_block, struct file_system_type.
 
 import { EINVAL } from "../abi/errno.ts";
 import type { Dentry } from "./dentry.ts";
 import type { Inode } from "./inode.ts";
+import type { Mount } from "./mount.ts";
 import type { Task } from "../task/task.ts";
+import type { Vfs } from "./vfs.ts";
 
 /** Numbers of statfs(2). Blocks are of `blockSize` bytes. */
 export class FilesystemStat {
@@ -18,9 +20,8 @@ export class FilesystemStat {
   flags = 0;
 }
 
-let nextDevice = 1;
-
 export abstract class Filesystem {
+  readonly vfs: Vfs;
   /** As in /proc/filesystems and mountinfo: "tmpfs", "proc". */
   readonly type: string;
   /** Minor of st_dev; the major is 0 as for Linux' anonymous devices. */
@@ -29,10 +30,13 @@ export abstract class Filesystem {
   #references = 0;
   /** Of the root; made at the first mount. */
   rootDentry: Dentry | null = null;
+  /** Where its files without a name stand; made and used by nameless.ts. */
+  namelessMount: Mount | null = null;
 
-  constructor(type: string) {
+  constructor(vfs: Vfs, type: string) {
+    this.vfs = vfs;
     this.type = type;
-    this.device = nextDevice++;
+    this.device = vfs.devices.next();
   }
 
   abstract get root(): Inode;

@@ -13,7 +13,7 @@ import {
 } from "../abi/file.ts";
 import { Dentry } from "./dentry.ts";
 import type { Filesystem } from "./filesystem.ts";
-import { kernelMemory, MOUNT_COST } from "../util/kernel_memory.ts";
+import { MOUNT_COST } from "../util/kernel_memory.ts";
 import { Path } from "./path.ts";
 
 /** Mounts in one namespace (sysctl fs.mount-max is 100000). */
@@ -28,11 +28,8 @@ export interface Pinned {
   drop(): void;
 }
 
-let nextId = 1;
-let nextPeerGroup = 1;
-
 export class Mount {
-  readonly id = nextId++;
+  readonly id: number;
   readonly fs: Filesystem;
   /** Root of this mount: the root of the file system, or a directory (or file) of it for a bind. */
   readonly root: Dentry;
@@ -62,13 +59,14 @@ export class Mount {
   isExpiring = false;
 
   constructor(fs: Filesystem, root: Dentry, source: string, flags: number) {
+    this.id = fs.vfs.mountIds.next();
     this.fs = fs;
     this.root = root;
     this.source = source;
     this.flags = flags;
     root.hold();
     fs.hold();
-    kernelMemory.force(MOUNT_COST);
+    fs.vfs.memory.heap.force(MOUNT_COST);
   }
 
   get isReadOnly(): boolean {
@@ -101,7 +99,7 @@ export class Mount {
 
   #release(): void {
     this.#pinned?.drop();
-    kernelMemory.give(MOUNT_COST);
+    this.fs.vfs.memory.heap.give(MOUNT_COST);
     this.root.drop();
     this.fs.drop();
   }
@@ -117,7 +115,7 @@ export class Mount {
 
   setPropagation(propagation: Propagation): void {
     this.propagation = propagation;
-    if (propagation === "shared" && this.peerGroup === 0) this.peerGroup = nextPeerGroup++;
+    if (propagation === "shared" && this.peerGroup === 0) this.peerGroup = this.fs.vfs.peerGroups.next();
     else if (propagation === "private" || propagation === "unbindable") this.peerGroup = 0;
   }
 
@@ -153,11 +151,13 @@ export class MountNamespace {
   /** Mounts by mount point and parent; the last one of a list covers the others. */
   readonly #byPoint = new Map<Dentry, Map<Mount, Mount[]>>();
   count = 1;
-  ino = 0xefff_0000 + nextId;
+  /** As /proc/PID/ns shows it. */
+  readonly ino: number;
   /** Tasks that are in it and open files of nsfs. */
   #users = 0;
 
-  constructor(root: Mount) {
+  constructor(root: Mount, ino: number) {
+    this.ino = ino;
     this.root = root;
   }
 
@@ -225,10 +225,10 @@ export class MountNamespace {
   }
 
   /** A copy for CLONE_NEWNS; `moved` gives the new mount for each old one. */
-  clone(moved: Map<Mount, Mount>): MountNamespace {
+  clone(moved: Map<Mount, Mount>, ino: number): MountNamespace {
     const root = this.root.copy();
     moved.set(this.root, root);
-    const copy = new MountNamespace(root);
+    const copy = new MountNamespace(root, ino);
     for (const mount of this.mounts()) {
       if (mount.parent === null) continue;
       const twin = mount.copy();

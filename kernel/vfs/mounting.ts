@@ -40,7 +40,7 @@ export function mountNew(
   options: string,
   flags: number,
 ): number {
-  const type = task.kernel.filesystems.get(typeName);
+  const type = task.kernel.vfs.registry.filesystems.get(typeName);
   if (type === undefined) return -ENODEV;
   if (!type.isUserMountable) return -EPERM;
   const fs = type.mount(task, source, options);

@@ -8,8 +8,6 @@ import type { Inode } from "./inode.ts";
 import { Mount } from "./mount.ts";
 import { Path } from "./path.ts";
 
-const mounts = new WeakMap<Filesystem, Mount>();
-
 /** Where `file` was opened, or a place that leads to it alone. */
 export function placeOf(file: File): Path {
   return file.path ?? placeOfInode(file.inode);
@@ -17,13 +15,14 @@ export function placeOf(file: File): Path {
 
 /** A place that leads to an inode without name. */
 export function placeOfInode(inode: Inode): Path {
-  let mount = mounts.get(inode.fs);
-  if (mount === undefined) {
-    mount = new Mount(inode.fs, new Dentry("", null, inode.fs.root), "none", 0);
-    mount.isNameless = true;
-    mounts.set(inode.fs, mount);
-  }
+  const mount = inode.fs.namelessMount ??= newNamelessMount(inode.fs);
   const dentry = new Dentry("", mount.root, inode);
   dentry.isUnlinked = true;
   return new Path(mount, dentry);
+}
+
+function newNamelessMount(fs: Filesystem): Mount {
+  const mount = new Mount(fs, new Dentry("", null, fs.root), "none", 0);
+  mount.isNameless = true;
+  return mount;
 }

@@ -15,17 +15,13 @@ export interface InodeWatch {
   onGone(): void;
 }
 
-/** Watches in the whole sandbox; with none, notifying costs one load. */
-let watchCount = 0;
-let nextCookie = 1;
-
 export function addWatch(inode: Inode, watch: InodeWatch): void {
   if (inode.watches === null) {
     inode.watches = [];
     inode.hold();
   }
   inode.watches.push(watch);
-  watchCount++;
+  inode.fs.vfs.watchCount++;
 }
 
 export function removeWatch(inode: Inode, watch: InodeWatch): void {
@@ -33,20 +29,15 @@ export function removeWatch(inode: Inode, watch: InodeWatch): void {
   const index = watches === null ? -1 : watches.indexOf(watch);
   if (index < 0) return;
   watches!.splice(index, 1);
-  watchCount--;
+  inode.fs.vfs.watchCount--;
   if (watches!.length > 0) return;
   inode.watches = null;
   inode.drop();
 }
 
-/** A number that ties IN_MOVED_FROM to its IN_MOVED_TO. */
-export function newCookie(): number {
-  return nextCookie++;
-}
-
 /** `event` has happened to `inode` itself. */
 export function notifyInode(inode: Inode, event: number): void {
-  if (watchCount === 0 || inode.watches === null) return;
+  if (inode.watches === null) return;
   const isOfSelf = (event & (IN_DELETE_SELF | IN_MOVE_SELF)) !== 0;
   tell(inode, inode.isDirectory && !isOfSelf ? event | IN_ISDIR : event, 0, "");
 }
@@ -59,13 +50,13 @@ export function notifyEntry(
   event: number,
   cookie: number,
 ): void {
-  if (watchCount === 0 || directory.watches === null) return;
+  if (directory.watches === null) return;
   tell(directory, isDirectory ? event | IN_ISDIR : event, cookie, name);
 }
 
 /** `event` (open, read, write, close, attributes) has happened to what stands at `path`: it and its directory are told. */
 export function notifyPath(path: Path | null, event: number): void {
-  if (watchCount === 0 || path === null) return;
+  if (path === null || path.mount.fs.vfs.watchCount === 0) return;
   const dentry = path.dentry, inode = dentry.inode;
   if (inode === null) return;
   const directory = dentry.parent?.inode;
@@ -77,7 +68,7 @@ export function notifyPath(path: Path | null, event: number): void {
 
 /** Nobody uses an unlinked name of `inode` any more: without another link it is gone, and its watches end. */
 export function notifyGone(inode: Inode): void {
-  if (watchCount === 0 || inode.watches === null || inode.nlink > 0) return;
+  if (inode.watches === null || inode.nlink > 0) return;
   notifyInode(inode, IN_DELETE_SELF);
   for (const watch of [...inode.watches ?? []]) {
     watch.onEvent(IN_IGNORED, 0, "");

@@ -26,7 +26,7 @@ import { CAP_MKNOD } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
 import { Dentry } from "./dentry.ts";
 import { isPlainName, mayCreate } from "./create.ts";
-import { newCookie, notifyEntry, notifyInode } from "./notify.ts";
+import { notifyEntry, notifyInode } from "./notify.ts";
 import type { Path } from "./path.ts";
 import { MAY_EXEC, MAY_WRITE, mayAccess, mayDelete } from "./permission.ts";
 import { type Parent, resolveParent } from "./path_walk.ts";
@@ -179,12 +179,13 @@ function carryOut(from: Parent, source: Dentry, to: Parent, target: Dentry, flag
   const inode = source.inode!, replaced = target.inode;
   const result = oldDirectory.rename(from.name, inode, newDirectory, to.name, replaced, flags);
   if (result < 0) return result;
-  const cookie = newCookie();
+  const cookies = newDirectory.fs.vfs.moveCookies;
+  const cookie = cookies.next();
   notifyEntry(oldDirectory, from.name, inode.isDirectory, IN_MOVED_FROM, cookie);
   notifyEntry(newDirectory, to.name, inode.isDirectory, IN_MOVED_TO, cookie);
   if ((flags & RENAME_EXCHANGE) !== 0) {
     Dentry.exchange(source, target);
-    const back = newCookie();
+    const back = cookies.next();
     notifyEntry(newDirectory, to.name, replaced!.isDirectory, IN_MOVED_FROM, back);
     notifyEntry(oldDirectory, from.name, replaced!.isDirectory, IN_MOVED_TO, back);
     notifyInode(replaced!, IN_MOVE_SELF);

@@ -5,6 +5,7 @@ import { EFAULT, ENOMEM } from "../../kernel/abi/errno.ts";
 import { PAGE_SIZE, PROT_READ, PROT_WRITE } from "../../kernel/abi/memory.ts";
 import { MemoryPressure } from "../../kernel/mm/pressure.ts";
 import { MemoryMap } from "../../kernel/mm/address_space.ts";
+import { KernelMemory } from "../../kernel/util/kernel_memory.ts";
 import { ALL_CAPABILITIES, newCredentials } from "../../kernel/task/credentials.ts";
 import { newRlimits } from "../../kernel/task/rlimits.ts";
 import type { Task } from "../../kernel/task/task.ts";
@@ -155,7 +156,7 @@ export function newMemoryTask(memoryBytesMax = Infinity): {
 } {
   const space = new FakeAddressSpace();
   const host = new FakeMemoryHost();
-  const mm = new MemoryMap(space, host as unknown as Host);
+  const mm = new MemoryMap(space, host as unknown as Host, new KernelMemory(2 ** 30).heap);
   const task = {
     mm,
     thread: {},

@@ -1,6 +1,7 @@
 // Processes without guest code: the real kernel, run loop and system calls over a platform whose threads do what a test
 // tells them. Memory is one array per address space, time stands still until a test moves it.
 
+import type { FileRegistry } from "../../kernel/vfs/vfs.ts";
 import { Kernel } from "../../kernel/kernel.ts";
 import { PROT_READ, PROT_WRITE } from "../../kernel/abi/memory.ts";
 import { MemoryMap } from "../../kernel/mm/address_space.ts";
@@ -203,6 +204,8 @@ class FakePlatform {
   }
 }
 
+const NO_FILES: FileRegistry = { filesystems: new Map(), openers: new Map() };
+
 /** A root directory that is only counted. */
 class FakeFsContext {
   references = 1;
@@ -230,14 +233,14 @@ export class Processes {
     this.#table = new SyscallTable(families);
     const clock = { nanoseconds: 0, monotonic: () => this.now, realtime: () => 1_700_000_000 };
     const limits = { tasksMax: 64, memoryBytesMax: Infinity };
-    this.kernel = new Kernel({} as Host, this.platform as never, clock, limits, new Map(), 2, 2 ** 30);
+    this.kernel = new Kernel({} as Host, this.platform as never, clock, limits, NO_FILES, 2, 2 ** 30);
     this.kernel.log = (text) => {
       throw new Error(text);
     };
     const thread = new FakeThread(this.platform, new FakeSpace(new Uint8Array(BYTES)));
-    const mm = new MemoryMap(thread.addressSpace, this.kernel.host);
+    const mm = new MemoryMap(thread.addressSpace, this.kernel.host, this.kernel.account.heap);
     mm.areas.insert(new Vma(BASE, BASE + BYTES, PROT_READ | PROT_WRITE, 2, null, 0, ""));
-    const pids = new PidNamespace(null);
+    const pids = new PidNamespace(1, null);
     this.kernel.rootPids = pids;
     this.init = createInitTask(this.kernel, {
       thread: thread as unknown as GuestThread,
@@ -246,9 +249,9 @@ export class Processes {
       files: new FdTable(),
       fs: new FakeFsContext() as unknown as FsContext,
       namespaces: new TaskNamespaces(
-        new UtsNamespace("test", ""),
-        new IpcNamespace(),
-        new NetNamespace(),
+        new UtsNamespace(2, "test", ""),
+        new IpcNamespace(3),
+        new NetNamespace(4),
         { hold() {}, drop() {} } as unknown as MountNamespace,
         pids,
       ),

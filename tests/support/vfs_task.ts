@@ -13,7 +13,9 @@ import type { FilesystemType } from "../../kernel/vfs/filesystem.ts";
 import { FsContext } from "../../kernel/vfs/fs_context.ts";
 import { MountNamespace, newMount } from "../../kernel/vfs/mount.ts";
 import { Path } from "../../kernel/vfs/path.ts";
-import type { Host } from "../../platform/platform.ts";
+import type { Host, Platform } from "../../platform/platform.ts";
+import { Kernel } from "../../kernel/kernel.ts";
+import type { Clock } from "../../kernel/time/clock.ts";
 import { Waiter, type WaitQueue } from "../../kernel/util/wait_queue.ts";
 
 /** What block() answers in Task. */
@@ -120,7 +122,7 @@ export class VfsTask {
   /** All of it may be written. */
   readonly mm = { accessibleBytes: (_address: number, length: number) => length };
   readonly args = new Args();
-  readonly kernel: unknown;
+  readonly kernel: Kernel;
   readonly namespaces: { mount: MountNamespace };
   readonly threadGroup = { limits: newRlimits(2 ** 30), pid: { in: () => 7 }, tgid: 7 };
   readonly pid = { namespace: null };
@@ -151,37 +153,29 @@ export class VfsTask {
         return Math.floor(now / 1_000_000);
       },
     };
-    this.kernel = parent === null
-      ? {
-        host: this.host as unknown as Host,
-        clock,
-        memoryTotalBytes: 2 ** 30,
-        tasks: new Map<number, unknown>(),
-        users: new Map(),
-        filesystems: new Map(types.map((type) => [type.name, type])),
-      }
-      : parent.kernel;
+    this.kernel = parent === null ? this.#newKernel(clock, types) : parent.kernel;
     if (parent === null) {
       const root = newMount(this.newTmpfs(), "none", 0);
-      this.namespaces = { mount: new MountNamespace(root) };
+      this.namespaces = { mount: new MountNamespace(root, 1) };
       const path = new Path(root, root.root);
       this.fs = new FsContext(path, path, 0o022);
     } else {
       this.namespaces = parent.namespaces;
       this.fs = parent.fs.clone();
     }
-    (this.kernel as { tasks: Map<number, unknown> }).tasks.set(
-      (this.kernel as { tasks: Map<number, unknown> }).tasks.size + 1,
-      this,
-    );
+    this.kernel.tasks.set(this.kernel.tasks.size + 1, this.task);
+  }
+
+  #newKernel(clock: Clock, types: readonly FilesystemType[]): Kernel {
+    const limits = { tasksMax: 64, memoryBytesMax: Infinity };
+    const registry = { filesystems: new Map(types.map((type) => [type.name, type])), openers: new Map() };
+    return new Kernel(this.host as unknown as Host, {} as Platform, clock, limits, registry, 2, 2 ** 30);
   }
 
   /** A fresh tmpfs with the options a guest's mount would have. */
   newTmpfs(limits: Partial<{ sizeBytes: number; inodes: number }> = {}): Tmpfs {
-    const { host, clock } = this.kernel as Task["kernel"];
     return new Tmpfs(
-      host,
-      clock,
+      this.kernel,
       { mode: 0o755, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity, ...limits },
       "",
     );

@@ -1,6 +1,7 @@
 // epoll: a set of watched files and the list of those that are ready. Linux: fs/eventpoll.c, epoll(7). An item is a
 // waiter in its file's queue; an event moves it to the ready list, so that epoll_wait looks at ready items alone.
 
+import type { Kernel } from "../../kernel.ts";
 import { EEXIST, EINVAL, ELOOP, ENOENT, ENOSPC } from "../../abi/errno.ts";
 import {
   EPOLLERR,
@@ -84,8 +85,8 @@ export class EpollFile extends AnonymousFile {
   #lastReady: EpollItem | null = null;
   #readyCount = 0;
 
-  constructor(flags: number, account: UserAccount) {
-    super("[eventpoll]", flags);
+  constructor(kernel: Kernel, flags: number, account: UserAccount) {
+    super(kernel, "[eventpoll]", flags);
     this.#account = account;
   }
 

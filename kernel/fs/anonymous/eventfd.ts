@@ -4,23 +4,24 @@
 import { EAGAIN, EINVAL } from "../../abi/errno.ts";
 import { EFD_SEMAPHORE, POLLERR, POLLIN, POLLOUT } from "../../abi/file.ts";
 import { put32, u32 } from "../../abi/struct.ts";
+import type { Kernel } from "../../kernel.ts";
 import type { Task } from "../../task/task.ts";
 import { AnonymousFile } from "./filesystem.ts";
 
 const TWO_32 = 4294967296;
 const WORD_MAX = 0xffff_ffff;
 
-let nextId = 0;
-
 export class EventFile extends AnonymousFile {
   #low: number;
   #high = 0;
   readonly #isSemaphore: boolean;
-  readonly #id = nextId++;
+  /** For fdinfo. */
+  readonly #id: number;
 
   /** `initial` is an unsigned 32-bit number, `how` has EFD_SEMAPHORE. */
-  constructor(initial: number, how: number, flags: number) {
-    super("[eventfd]", flags);
+  constructor(kernel: Kernel, initial: number, how: number, flags: number) {
+    super(kernel, "[eventfd]", flags);
+    this.#id = kernel.pseudo.eventIds.next();
     this.#low = initial;
     this.#isSemaphore = (how & EFD_SEMAPHORE) !== 0;
   }

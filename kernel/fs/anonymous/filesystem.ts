@@ -1,9 +1,10 @@
-// The file systems nobody mounts: pipefs, sockfs and anon_inodefs. Their inodes stand behind files without a name. Linux:
-// fs/anon_inodes.c, fs/pipe.c (pipefs), net/socket.c (sockfs).
+// File systems whose inodes stand behind files without a name; nobody mounts them. Linux: fs/anon_inodes.c, fs/pipe.c
+// (pipefs), net/socket.c (sockfs). A kernel's own are listed in fs/pseudo.ts.
 
 import { ENXIO } from "../../abi/errno.ts";
 import { S_IFIFO, S_IFSOCK } from "../../abi/file.ts";
 import { put32 } from "../../abi/struct.ts";
+import type { Kernel } from "../../kernel.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { Task } from "../../task/task.ts";
 import type { WaitQueue } from "../../util/wait_queue.ts";
@@ -20,10 +21,7 @@ import {
   Inode,
 } from "../../vfs/inode.ts";
 import { openSpecial } from "../../vfs/special.ts";
-
-const PIPEFS_MAGIC = 0x5049_5045;
-const SOCKFS_MAGIC = 0x534f_434b;
-const ANON_INODE_FS_MAGIC = 0x0904_1934;
+import type { Vfs } from "../../vfs/vfs.ts";
 
 /** An inode that is reached through open files alone. */
 export class AnonymousInode extends Inode {
@@ -58,8 +56,8 @@ export class AnonymousFilesystem extends Filesystem {
   #nextInode = 1;
   readonly #root: AnonymousInode;
 
-  constructor(type: string, magic: number) {
-    super(type);
+  constructor(vfs: Vfs, type: string, magic: number) {
+    super(vfs, type);
     this.#magic = magic;
     this.#root = new AnonymousInode(this, this.#nextInode++, 0o600, 0, 0);
   }
@@ -90,20 +88,16 @@ export class AnonymousFilesystem extends Filesystem {
   }
 }
 
-export const PIPEFS = new AnonymousFilesystem("pipefs", PIPEFS_MAGIC);
-export const SOCKFS = new AnonymousFilesystem("sockfs", SOCKFS_MAGIC);
-export const ANON_INODEFS = new AnonymousFilesystem("anon_inodefs", ANON_INODE_FS_MAGIC);
-
 /** Inode of a pipe(2) that `task` makes. */
 export function newPipeInode(task: Task): AnonymousInode {
   const who = task.credentials;
-  return PIPEFS.newInode(task.kernel.clock, S_IFIFO | 0o600, who.fsuid, who.fsgid);
+  return task.kernel.pseudo.pipefs.newInode(task.kernel.clock, S_IFIFO | 0o600, who.fsuid, who.fsgid);
 }
 
 /** Inode of a socket that `task` makes. */
 export function newSocketInode(task: Task): AnonymousInode {
   const who = task.credentials;
-  return SOCKFS.newInode(task.kernel.clock, S_IFSOCK | 0o777, who.fsuid, who.fsgid);
+  return task.kernel.pseudo.sockfs.newInode(task.kernel.clock, S_IFSOCK | 0o777, who.fsuid, who.fsgid);
 }
 
 /** A file on the one inode of anon_inodefs: eventfd, epoll and their like. */
@@ -111,8 +105,8 @@ export abstract class AnonymousFile extends File {
   /** What stands between the brackets of its link: "[eventfd]". */
   readonly #kind: string;
 
-  constructor(kind: string, flags: number, queue?: WaitQueue) {
-    super(ANON_INODEFS.root, flags, queue);
+  constructor(kernel: Kernel, kind: string, flags: number, queue?: WaitQueue) {
+    super(kernel.pseudo.anonInodefs.root, flags, queue);
     this.#kind = kind;
   }
 

@@ -1,6 +1,7 @@
 // inotify: a queue of what happens to watched inodes. Linux: fs/notify/inotify, inotify(7). Who is told stands in
 // vfs/notify.ts.
 
+import type { Kernel } from "../../kernel.ts";
 import { EAGAIN, EINVAL } from "../../abi/errno.ts";
 import {
   FIONREAD,
@@ -45,8 +46,8 @@ export class InotifyFile extends AnonymousFile {
   /** Of who made it; its watches count there. */
   readonly account: UserAccount;
 
-  constructor(flags: number, account: UserAccount) {
-    super("inotify", flags);
+  constructor(kernel: Kernel, flags: number, account: UserAccount) {
+    super(kernel, "inotify", flags);
     this.account = account;
     account.inotifyInstances++;
   }

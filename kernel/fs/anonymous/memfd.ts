@@ -37,19 +37,17 @@ const SEALS_KNOWN = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F
   F_SEAL_EXEC;
 const SEALS_WRITE = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 
-/** The kernel's own mount of the file system that memfds and shared memory segments live in, per kernel. */
-const mounts = new WeakMap<Kernel, Mount>();
-
+/** The kernel's own mount of the file system that memfds and shared memory segments live in (shm_mnt of Linux). */
 export function internalMount(kernel: Kernel): Mount {
-  let mount = mounts.get(kernel);
-  if (mount === undefined) {
+  const { pseudo } = kernel;
+  if (pseudo.internalMount === null) {
     const options = { mode: 0o1777, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
-    const fs = new InternalFilesystem(kernel.host, kernel.clock, options, "");
-    mount = new Mount(fs, new Dentry("", null, fs.root), "tmpfs", 0);
+    const fs = new InternalFilesystem(kernel, options, "");
+    const mount = new Mount(fs, new Dentry("", null, fs.root), "tmpfs", 0);
     mount.isInternal = true;
-    mounts.set(kernel, mount);
+    pseudo.internalMount = mount;
   }
-  return mount;
+  return pseudo.internalMount;
 }
 
 /** Makes a memfd called `name` (a byte string). */
@@ -67,15 +65,13 @@ export function newMemfd(task: Task, name: string, mode: number, seals: number):
   return file;
 }
 
-let nextInode = 1;
-
 /** Its files have no names, and may be sealed. */
 class InternalFilesystem extends Tmpfs {
   override newInode(mode: number, uid: number, gid: number): MemfdInode {
     this.inodesUsed++;
     // Its file and its size are checked.
     this.account.force(INODE_COST);
-    return new MemfdInode(this, nextInode++, mode, uid, gid);
+    return new MemfdInode(this, this.vfs.inodeNumbers.next(), mode, uid, gid);
   }
 }
 

@@ -9,7 +9,7 @@ export class PidFile extends AnonymousFile {
   readonly threadGroup: ThreadGroup;
 
   constructor(threadGroup: ThreadGroup, flags: number) {
-    super("[pidfd]", flags, threadGroup.exitQueue);
+    super(threadGroup.kernel, "[pidfd]", flags, threadGroup.exitQueue);
     this.threadGroup = threadGroup;
   }
 

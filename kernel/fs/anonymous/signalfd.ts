@@ -43,7 +43,7 @@ export class SignalFile extends AnonymousFile implements WaitListener {
   #high = 0;
 
   constructor(task: Task, flags: number) {
-    super("[signalfd]", flags);
+    super(task.kernel, "[signalfd]", flags);
     this.#task = task;
     task.threadGroup.signalQueue.add(this.#waiter, POLLIN);
   }

@@ -18,7 +18,7 @@ export class TimerFile extends AnonymousFile implements TimerListener {
   isAbsolute = false;
 
   constructor(kernel: Kernel, clock: number, flags: number) {
-    super("[timerfd]", flags);
+    super(kernel, "[timerfd]", flags);
     this.clock = clock;
     this.timer = new Timer(kernel, this, null);
   }

@@ -42,13 +42,13 @@ export class GoferRegularFile extends File implements Mappable {
   }
 
   override readDirectly(task: Task, address: number, length: number, offset: number): number {
-    const direct = this.#direct ??= new DirectTransfers(false, this);
+    const direct = this.#direct ??= new DirectTransfers(this.inode.fs.vfs, false, this);
     return direct.count() ? direct.move(task, DIRECT_READ, address, length, offset) : NOT_MOVED;
   }
 
   override writeDirectly(task: Task, address: number, length: number, offset: number): number {
     const inode = this.inode;
-    const direct = this.#direct ??= new DirectTransfers(false, this);
+    const direct = this.#direct ??= new DirectTransfers(this.inode.fs.vfs, false, this);
     if (!direct.count()) return NOT_MOVED;
     if ((this.flags & O_APPEND) !== 0) {
       if (!inode.fs.isExclusive) inode.refreshNow();

@@ -7,6 +7,7 @@ import type { GoferClient } from "../../../gofer/client.ts";
 import { CLOSE_COUNT_MAX, REQUEST, STAT_BYTES, STATFS_BYTES } from "../../../gofer/protocol.ts";
 import type { Host } from "../../../platform/platform.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
+import type { Vfs } from "../../vfs/vfs.ts";
 import { changesSoFar, Freshness, noteShared, type SharedFiles } from "./freshness.ts";
 import { GoferInode } from "./inode.ts";
 
@@ -31,8 +32,8 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   #statusChanges = 0;
 
   /** Connects: asks for the root. Throws with a clear text when the gofer refuses; boot reports it. */
-  constructor(client: GoferClient, host: Host, isReadOnly: boolean, isExclusive: boolean) {
-    super("9p");
+  constructor(vfs: Vfs, client: GoferClient, host: Host, isReadOnly: boolean, isExclusive: boolean) {
+    super(vfs, "9p");
     this.client = client;
     this.host = host;
     this.isReadOnly = isReadOnly;

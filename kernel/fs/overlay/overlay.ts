@@ -37,7 +37,7 @@ export class OverlayFilesystem extends Filesystem {
 
   /** `lowerRoots` from top to bottom, directories. Without an upper one nothing can be written (EROFS). */
   constructor(upperRoot: Inode | null, lowerRoots: readonly Inode[], options: string) {
-    super("overlay");
+    super(lowerRoots[0].fs.vfs, "overlay");
     this.upperRoot = upperRoot;
     this.lowerRoots = lowerRoots;
     this.#options = options;

@@ -31,17 +31,10 @@ export class LoadAverage {
   }
 }
 
-const loads = new WeakMap<Kernel, LoadAverage>();
-
 /** The averages of now. */
 export function loadAverages(kernel: Kernel): readonly number[] {
-  let load = loads.get(kernel);
-  if (load === undefined) {
-    load = new LoadAverage(kernel.bootNanos);
-    loads.set(kernel, load);
-  }
-  load.update(kernel.clock.monotonic(), busyNanos(kernel));
-  return load.averages;
+  kernel.load.update(kernel.clock.monotonic(), busyNanos(kernel));
+  return kernel.load.averages;
 }
 
 /** Processor time of all processes since the start, those that are gone included. */

@@ -41,7 +41,7 @@ export class ProcFilesystem extends VirtualFilesystem {
   override readonly creationError = -ENOENT;
 
   constructor(kernel: Kernel, pids: PidNamespace) {
-    super("proc", PROC_MAGIC, kernel.clock);
+    super(kernel, "proc", PROC_MAGIC);
     this.kernel = kernel;
     this.pids = pids;
     this.setRoot(new ProcRoot(this));

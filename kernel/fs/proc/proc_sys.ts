@@ -14,7 +14,7 @@ import { MAPPINGS_MAX } from "../../mm/limits.ts";
 import { PID_MAX } from "../../task/namespaces.ts";
 import { NR_OPEN } from "../../task/rlimits.ts";
 import type { Task } from "../../task/task.ts";
-import { FILES_MAX, openFiles } from "../../vfs/file.ts";
+import { FILES_MAX } from "../../vfs/file.ts";
 import { MOUNTS_MAX } from "../../vfs/mount.ts";
 import { EPOLL_ITEMS_MAX } from "../anonymous/epoll.ts";
 import { INSTANCES_MAX, QUEUED_EVENTS_MAX, WATCHES_MAX } from "../anonymous/inotify.ts";
@@ -175,7 +175,7 @@ export function addSysctls(fs: ProcFilesystem, root: StaticDirectory): void {
   const bootId = uuid(fs);
   add("kernel/random/boot_id", () => `${bootId}\n`);
   add("kernel/random/uuid", () => `${uuid(fs)}\n`);
-  add("fs/file-nr", () => `${openFiles.count}\t0\t${FILES_MAX}\n`);
+  add("fs/file-nr", () => `${fs.kernel.vfs.openFiles}\t0\t${FILES_MAX}\n`);
 }
 
 function childDirectory(fs: ProcFilesystem, parent: StaticDirectory, name: string): StaticDirectory {

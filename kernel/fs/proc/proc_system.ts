@@ -101,7 +101,7 @@ function cpuinfo(kernel: Kernel): string {
 
 function filesystems(kernel: Kernel): string {
   let text = "nodev\tpipefs\nnodev\tsockfs\nnodev\tanon_inodefs\n";
-  for (const type of kernel.filesystems.values()) {
+  for (const type of kernel.vfs.registry.filesystems.values()) {
     text += `${type.hasNoDevice ? "nodev" : ""}\t${type.name}\n`;
   }
   return text;

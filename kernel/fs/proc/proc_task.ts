@@ -10,13 +10,7 @@ import type { File } from "../../vfs/file.ts";
 import type { Inode } from "../../vfs/inode.ts";
 import { type Path, pathName } from "../../vfs/path.ts";
 import { REG } from "../../../platform/platform.ts";
-import {
-  CGROUP_NAMESPACE,
-  namespacePlace,
-  namespaceText,
-  type NumberedNamespace,
-  USER_NAMESPACE,
-} from "../nsfs.ts";
+import { CGROUP_NAMESPACE, namespaceText, type NumberedNamespace, USER_NAMESPACE } from "../nsfs.ts";
 import {
   type Accept,
   DynamicDirectory,
@@ -257,7 +251,7 @@ function namespaceDirectory(fs: ProcFilesystem, task: Task): Inode {
   const add = (name: string, kind: string, namespace: () => NumberedNamespace) => {
     const guard = (reader: Task) => task.hasExited ? -ENOENT : mayInspect(reader, task) ? 0 : -EACCES;
     const text = () => guard(fs.kernel.currentTask!) || namespaceText(kind, namespace());
-    const follow = (reader: Task) => guard(reader) || namespacePlace(fs.clock, kind, namespace());
+    const follow = (reader: Task) => guard(reader) || fs.kernel.pseudo.nsfs.placeOf(kind, namespace());
     directory.add(name, new VirtualLink(fs, text, follow));
   };
   add("cgroup", "cgroup", () => CGROUP_NAMESPACE);

@@ -6,7 +6,7 @@ import { POLLIN, POLLOUT } from "../../abi/file.ts";
 import { put32, put64, zero } from "../../abi/struct.ts";
 import type { Pid } from "../../task/pid.ts";
 import type { Task } from "../../task/task.ts";
-import { kernelMemory } from "../../util/kernel_memory.ts";
+import type { Budget } from "../../util/kernel_memory.ts";
 import { WaitQueue } from "../../util/wait_queue.ts";
 import { IpcObject } from "./ids.ts";
 
@@ -35,6 +35,7 @@ interface TypedMessage {
 }
 
 export class TypedQueue extends IpcObject {
+  readonly #heap: Budget;
   readonly #messages: TypedMessage[] = [];
   /** Senders wait for POLLOUT, receivers for POLLIN. */
   readonly queue = new WaitQueue();
@@ -47,6 +48,7 @@ export class TypedQueue extends IpcObject {
 
   constructor(task: Task, key: number, flags: number) {
     super(task, key, flags);
+    this.#heap = task.kernel.account.heap;
   }
 
   get count(): number {
@@ -60,7 +62,7 @@ export class TypedQueue extends IpcObject {
 
   /** There is memory for a message of `length` bytes, which send() takes. */
   takeMemory(length: number): boolean {
-    return kernelMemory.take(length + MESSAGE_COST);
+    return this.#heap.take(length + MESSAGE_COST);
   }
 
   /** Adds a message, whose bytes it keeps; takeMemory() has been asked. */
@@ -93,7 +95,7 @@ export class TypedQueue extends IpcObject {
       return message.bytes.length;
     }
     this.#messages.splice(index, 1);
-    kernelMemory.give(message.bytes.length + MESSAGE_COST);
+    this.#heap.give(message.bytes.length + MESSAGE_COST);
     this.bytes -= message.bytes.length;
     const n = Math.min(length, message.bytes.length);
     into.set(message.bytes.subarray(0, n));
@@ -121,7 +123,7 @@ export class TypedQueue extends IpcObject {
   }
 
   override onRemove(): void {
-    kernelMemory.give(this.bytes + this.count * MESSAGE_COST);
+    this.#heap.give(this.bytes + this.count * MESSAGE_COST);
     this.#messages.length = 0;
   }
 

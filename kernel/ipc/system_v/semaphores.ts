@@ -8,7 +8,7 @@ import { put64, u16, zero } from "../../abi/struct.ts";
 import type { Pid } from "../../task/pid.ts";
 import type { Task } from "../../task/task.ts";
 import type { ThreadGroup } from "../../task/thread_group.ts";
-import { kernelMemory } from "../../util/kernel_memory.ts";
+import type { Budget } from "../../util/kernel_memory.ts";
 import { WaitQueue } from "../../util/wait_queue.ts";
 import { IpcObject } from "./ids.ts";
 
@@ -38,10 +38,14 @@ export class SemaphoreSet extends IpcObject {
   /** Told when values change or the set goes. */
   readonly queue = new WaitQueue();
   readonly #waiting = new Map<Task, WaitingTask>();
+  /** Those that have changed it with SEM_UNDO (list_id of struct sem_array). */
+  readonly undos = new Set<SemaphoreUndo>();
+  readonly #heap: Budget;
   operationSeconds = 0;
 
   constructor(task: Task, key: number, count: number, flags: number) {
     super(task, key, flags);
+    this.#heap = task.kernel.account.heap;
     this.values = new Int32Array(count);
     this.#pids = new Array(count).fill(null);
   }
@@ -51,11 +55,11 @@ export class SemaphoreSet extends IpcObject {
   }
 
   /** There is memory for a set of `count`, which the constructor's caller takes. */
-  static takeMemory(count: number): boolean {
-    return kernelMemory.take(count * SEMAPHORE_COST);
+  static takeMemory(heap: Budget, count: number): boolean {
+    return heap.take(count * SEMAPHORE_COST);
   }
   override onRemove(): void {
-    kernelMemory.give(this.count * SEMAPHORE_COST);
+    this.#heap.give(this.count * SEMAPHORE_COST);
   }
 
   lastPid(number: number): Pid | null {
@@ -84,7 +88,7 @@ export class SemaphoreSet extends IpcObject {
         if (result === MUST_WAIT) this.#waiting.set(task, { number, isForZero: operation === 0 });
         break;
       }
-      if ((flags & SEM_UNDO) !== 0 && kernelMemory.isFull) {
+      if ((flags & SEM_UNDO) !== 0 && this.#heap.isFull) {
         result = -ENOMEM;
         break;
       }
@@ -128,7 +132,7 @@ export class SemaphoreSet extends IpcObject {
   setValue(task: Task, number: number, value: number): void {
     this.values[number] = value;
     this.#pids[number] = task.threadGroup.pid;
-    for (const undo of undos) undo.forget(this, number);
+    for (const undo of this.undos) undo.forget(this, number);
     this.changeSeconds = task.kernel.clock.realtime();
     this.queue.notify(POLLIN);
   }
@@ -173,7 +177,6 @@ export class SemaphoreUndo {
 
   constructor(group: ThreadGroup) {
     this.#group = group;
-    undos.add(this);
   }
 
   value(set: SemaphoreSet, number: number): number {
@@ -183,7 +186,8 @@ export class SemaphoreUndo {
     let changes = this.#changes.get(set);
     if (changes === undefined) {
       this.#changes.set(set, changes = new Int32Array(set.count));
-      kernelMemory.force(set.count * UNDO_COST);
+      set.undos.add(this);
+      this.#group.kernel.account.heap.force(set.count * UNDO_COST);
     }
     changes[number] += change;
   }
@@ -194,9 +198,10 @@ export class SemaphoreUndo {
 
   /** The process has ended. */
   release(): void {
-    undos.delete(this);
+    const { heap } = this.#group.kernel.account;
     for (const [set, changes] of this.#changes) {
-      kernelMemory.give(set.count * UNDO_COST);
+      set.undos.delete(this);
+      heap.give(set.count * UNDO_COST);
       if (set.isRemoved) continue;
       changes.forEach((change, number) => {
         if (change !== 0) set.undo(this.#group, number, change);
@@ -204,9 +209,6 @@ export class SemaphoreUndo {
     }
   }
 }
-
-/** Of all live processes that have used SEM_UNDO. */
-const undos = new Set<SemaphoreUndo>();
 
 function undoOf(group: ThreadGroup): SemaphoreUndo {
   return (group.semaphoreUndo ??= new SemaphoreUndo(group)) as SemaphoreUndo;

@@ -22,7 +22,6 @@ import {
   POLLWRNORM,
 } from "../../abi/file.ts";
 import {
-  AF_UNIX,
   AF_UNSPEC,
   MSG_OOB,
   SHUT_RD,
@@ -42,7 +41,6 @@ import {
   type SocketAddress,
 } from "../message.ts";
 import { MessageQueue, type MessageSender } from "./message_queue.ts";
-import { collectRings } from "./rights.ts";
 import { SEND_RESERVE_BYTES } from "./seqpacket.ts";
 import { findUnixSocket, UnixSocket } from "./unix_socket.ts";
 
@@ -52,7 +50,7 @@ const WRITABLE = POLLOUT | POLLWRNORM | POLLWRBAND;
 
 export class UnixDatagram extends UnixSocket implements MessageSender, WaitListener {
   declare peer: UnixDatagram | null;
-  readonly #messages = new MessageQueue();
+  readonly #messages: MessageQueue;
   #onTheWay = 0;
   /** Sockets that wait for room in #messages; null until one does. */
   #senders: WaitQueue | null = null;
@@ -60,7 +58,8 @@ export class UnixDatagram extends UnixSocket implements MessageSender, WaitListe
   readonly #roomWaiter = new Waiter(this);
 
   constructor(task: Task, flags: number) {
-    super(task, AF_UNIX, SOCK_DGRAM, 0, flags);
+    super(task, SOCK_DGRAM, flags);
+    this.#messages = new MessageQueue(this.unix);
   }
 
   override get bytesToRead(): number {
@@ -154,7 +153,7 @@ export class UnixDatagram extends UnixSocket implements MessageSender, WaitListe
     if (message !== null) message.files = null;
     this.#onTheWay += charge;
     other.queue.notify(POLLIN | POLLRDNORM);
-    if (files !== null) collectRings();
+    if (files !== null) this.unix.rights.collectRings();
     return length;
   }
 

@@ -4,10 +4,9 @@
 import { MSG_PEEK, MSG_TRUNC } from "../../abi/socket.ts";
 import { ENOBUFS } from "../../abi/errno.ts";
 import { copyBytes } from "../../util/bytes.ts";
-import { kernelMemory } from "../../util/kernel_memory.ts";
 import type { File } from "../../vfs/file.ts";
 import { type IncomingMessage, NO_CREDENTIALS, type SocketCredentials } from "../message.ts";
-import { dropFlight, enterFlight, leaveFlight } from "./rights.ts";
+import type { UnixRoom } from "./room.ts";
 import { putUnixName } from "./unix_socket.ts";
 
 /** Who pays for messages on their way. */
@@ -36,33 +35,36 @@ class UnixMessage {
   next: UnixMessage | null = null;
 }
 
-let spares: UnixMessage | null = null;
-let spareCount = 0;
+/** Empty messages that wait for their next use. */
+export class SpareMessages {
+  #first: UnixMessage | null = null;
+  #count = 0;
 
-function takeSpare(length: number): UnixMessage {
-  const message = spares;
-  if (message === null) {
-    const fresh = new UnixMessage();
-    if (length > SPARE_BYTES) fresh.bytes = new Uint8Array(length);
-    return fresh;
+  take(length: number): UnixMessage {
+    const message = this.#first;
+    if (message === null) {
+      const fresh = new UnixMessage();
+      if (length > SPARE_BYTES) fresh.bytes = new Uint8Array(length);
+      return fresh;
+    }
+    this.#first = message.next;
+    this.#count--;
+    message.next = null;
+    if (length > message.bytes.length) message.bytes = new Uint8Array(length);
+    return message;
   }
-  spares = message.next;
-  spareCount--;
-  message.next = null;
-  if (length > message.bytes.length) message.bytes = new Uint8Array(length);
-  return message;
-}
 
-function giveSpare(message: UnixMessage): void {
-  message.credentials = null;
-  message.files = null;
-  message.sender = null;
-  message.name = "";
-  message.next = null;
-  if (spareCount >= SPARE_MAX || message.bytes.length > SPARE_BYTES) return;
-  message.next = spares;
-  spares = message;
-  spareCount++;
+  give(message: UnixMessage): void {
+    message.credentials = null;
+    message.files = null;
+    message.sender = null;
+    message.name = "";
+    message.next = null;
+    if (this.#count >= SPARE_MAX || message.bytes.length > SPARE_BYTES) return;
+    message.next = this.#first;
+    this.#first = message;
+    this.#count++;
+  }
 }
 
 /** What a message of `length` bytes counts against SO_SNDBUF: its truesize in Linux. */
@@ -73,9 +75,14 @@ export function messageCharge(length: number): number {
 }
 
 export class MessageQueue {
+  readonly #room: UnixRoom;
   count = 0;
   #first: UnixMessage | null = null;
   #last: UnixMessage | null = null;
+
+  constructor(room: UnixRoom) {
+    this.#room = room;
+  }
 
   /** Length of the next message; 0 when there is none. */
   get nextBytes(): number {
@@ -100,8 +107,8 @@ export class MessageQueue {
     files: File[] | null,
   ): number {
     const charge = messageCharge(length);
-    if (!kernelMemory.take(Math.max(charge, SPARE_BYTES))) return -ENOBUFS;
-    const message = takeSpare(length);
+    if (!this.#room.heap.take(Math.max(charge, SPARE_BYTES))) return -ENOBUFS;
+    const message = this.#room.spares.take(length);
     copyBytes(message.bytes, 0, from, at, length);
     message.length = length;
     message.name = name;
@@ -109,7 +116,7 @@ export class MessageQueue {
     message.charge = charge;
     message.credentials = credentials;
     message.files = files;
-    if (files !== null) enterFlight(files);
+    if (files !== null) this.#room.rights.enter(files);
     if (this.#last === null) this.#first = message;
     else this.#last.next = message;
     this.#last = message;
@@ -152,7 +159,7 @@ export class MessageQueue {
       incoming.files = files.slice();
       return;
     }
-    leaveFlight(files);
+    this.#room.rights.leave(files);
     incoming.files = files;
     message.files = null;
   }
@@ -163,9 +170,9 @@ export class MessageQueue {
     if (this.#first === null) this.#last = null;
     this.count--;
     const { sender, charge, files } = message;
-    kernelMemory.give(Math.max(charge, SPARE_BYTES));
-    giveSpare(message);
-    if (files !== null) dropFlight(files);
+    this.#room.heap.give(Math.max(charge, SPARE_BYTES));
+    this.#room.spares.give(message);
+    if (files !== null) this.#room.rights.drop(files);
     sender?.onDelivered(charge);
   }
 
@@ -182,7 +189,7 @@ export class MessageQueue {
     for (let message = this.#first; message !== null; message = message.next) {
       const files = message.files;
       message.files = null;
-      if (files !== null) dropFlight(files);
+      if (files !== null) this.#room.rights.drop(files);
     }
   }
 }

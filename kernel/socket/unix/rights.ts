@@ -5,49 +5,56 @@
 import type { File } from "../../vfs/file.ts";
 import { UnixSocket } from "./unix_socket.ts";
 
-/** Unix sockets that stand in some message at this moment. */
-const inFlight = new Set<UnixSocket>();
-let isCollecting = false;
-/** Files of all kinds in all messages. */
-export let filesInFlight = 0;
+/** Descriptors in the messages of one kernel. */
+export class RightsInFlight {
+  /** Unix sockets that stand in some message at this moment. */
+  readonly #sockets = new Set<UnixSocket>();
+  #isCollecting = false;
+  /** Files of all kinds in all messages. */
+  #files = 0;
 
-/** `files` have been put into a message that waits in a queue. */
-export function enterFlight(files: readonly File[]): void {
-  filesInFlight += files.length;
-  for (const file of files) {
-    if (!(file instanceof UnixSocket)) continue;
-    file.flights++;
-    inFlight.add(file);
+  get files(): number {
+    return this.#files;
   }
-}
 
-/** `files` have been taken out of a queue. */
-export function leaveFlight(files: readonly File[]): void {
-  filesInFlight -= files.length;
-  for (const file of files) {
-    if (file instanceof UnixSocket && --file.flights === 0) inFlight.delete(file);
+  /** `files` have been put into a message that waits in a queue. */
+  enter(files: readonly File[]): void {
+    this.#files += files.length;
+    for (const file of files) {
+      if (!(file instanceof UnixSocket)) continue;
+      file.flights++;
+      this.#sockets.add(file);
+    }
   }
-}
 
-/** The files of a message that is thrown away. */
-export function dropFlight(files: readonly File[]): void {
-  leaveFlight(files);
-  for (const file of files) file.drop();
-}
+  /** `files` have been taken out of a queue. */
+  leave(files: readonly File[]): void {
+    this.#files -= files.length;
+    for (const file of files) {
+      if (file instanceof UnixSocket && --file.flights === 0) this.#sockets.delete(file);
+    }
+  }
 
-/** Frees rings of sockets that nobody can reach. Called when a Unix socket closes or descriptors are sent. */
-export function collectRings(): void {
-  if (inFlight.size === 0 || isCollecting) return;
-  isCollecting = true;
-  const garbage = findGarbage();
-  for (const socket of garbage) socket.hold();
-  for (const socket of garbage) socket.dropQueuedFiles();
-  for (const socket of garbage) socket.drop();
-  isCollecting = false;
+  /** The files of a message that is thrown away. */
+  drop(files: readonly File[]): void {
+    this.leave(files);
+    for (const file of files) file.drop();
+  }
+
+  /** Frees rings of sockets that nobody can reach. Called when a Unix socket closes or descriptors are sent. */
+  collectRings(): void {
+    if (this.#sockets.size === 0 || this.#isCollecting) return;
+    this.#isCollecting = true;
+    const garbage = findGarbage(this.#sockets);
+    for (const socket of garbage) socket.hold();
+    for (const socket of garbage) socket.dropQueuedFiles();
+    for (const socket of garbage) socket.drop();
+    this.#isCollecting = false;
+  }
 }
 
 /** Sockets with references from messages alone, less those that a message in a socket still in use leads to. */
-function findGarbage(): UnixSocket[] {
+function findGarbage(inFlight: ReadonlySet<UnixSocket>): UnixSocket[] {
   const inner = new Map<UnixSocket, number>();
   for (const socket of inFlight) {
     if (socket.references === socket.flights) inner.set(socket, 0);

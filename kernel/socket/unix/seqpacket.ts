@@ -2,25 +2,25 @@
 
 import { EAGAIN, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE } from "../../abi/errno.ts";
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM } from "../../abi/file.ts";
-import { AF_UNIX, MSG_OOB, SO_PASSRIGHTS, SOCK_SEQPACKET } from "../../abi/socket.ts";
+import { MSG_OOB, SO_PASSRIGHTS, SOCK_SEQPACKET } from "../../abi/socket.ts";
 import type { Task } from "../../task/task.ts";
 import type { File } from "../../vfs/file.ts";
 import { type IncomingMessage, messageCredentials, type OutgoingMessage } from "../message.ts";
 import { ConnectionState, END_FLAGS, UnixConnection } from "./connection.ts";
 import { MessageQueue, type MessageSender } from "./message_queue.ts";
-import { collectRings } from "./rights.ts";
 
 /** What of SO_SNDBUF a message may take: unix_dgram_sendmsg() leaves room for its header. */
 export const SEND_RESERVE_BYTES = 32;
 
 export class UnixSeqpacket extends UnixConnection implements MessageSender {
   declare peer: UnixSeqpacket | null;
-  readonly #messages = new MessageQueue();
+  readonly #messages: MessageQueue;
   /** What has been sent and not received, as it counts against SO_SNDBUF. */
   #onTheWay = 0;
 
   constructor(task: Task, flags: number) {
-    super(task, AF_UNIX, SOCK_SEQPACKET, 0, flags);
+    super(task, SOCK_SEQPACKET, flags);
+    this.#messages = new MessageQueue(this.unix);
   }
 
   protected override newEnd(task: Task): UnixSeqpacket {
@@ -69,7 +69,7 @@ export class UnixSeqpacket extends UnixConnection implements MessageSender {
     if (message !== null) message.files = null;
     this.#onTheWay += charge;
     peer.queue.notify(POLLIN | POLLRDNORM);
-    if (files !== null) collectRings();
+    if (files !== null) this.unix.rights.collectRings();
     return length;
   }
 

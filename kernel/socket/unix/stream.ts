@@ -3,15 +3,7 @@
 
 import { EAGAIN, EINVAL, EISCONN, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE } from "../../abi/errno.ts";
 import { POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRBAND, POLLWRNORM } from "../../abi/file.ts";
-import {
-  AF_UNIX,
-  MSG_OOB,
-  MSG_PEEK,
-  SIOCATMARK,
-  SO_OOBINLINE,
-  SO_PASSRIGHTS,
-  SOCK_STREAM,
-} from "../../abi/socket.ts";
+import { MSG_OOB, MSG_PEEK, SIOCATMARK, SO_OOBINLINE, SO_PASSRIGHTS, SOCK_STREAM } from "../../abi/socket.ts";
 import { putIntResult } from "../../fs/anonymous/filesystem.ts";
 import { ByteRing } from "../../ipc/byte_ring.ts";
 import type { Task } from "../../task/task.ts";
@@ -25,7 +17,6 @@ import {
 } from "../message.ts";
 import { BUFFER_BYTES } from "../options.ts";
 import { ConnectionState, END_FLAGS, UnixConnection } from "./connection.ts";
-import { collectRings, dropFlight, enterFlight, leaveFlight } from "./rights.ts";
 import { putUnixName } from "./unix_socket.ts";
 import { UrgentBytes } from "./urgent.ts";
 
@@ -40,7 +31,7 @@ interface Mark {
 export class UnixStream extends UnixConnection {
   declare peer: UnixStream | null;
   /** What can be received; its capacity follows the sender's SO_SNDBUF. */
-  readonly #ring = new ByteRing(BUFFER_BYTES);
+  readonly #ring: ByteRing;
   /** Bytes received so far: where the ring begins. */
   #received = 0;
   readonly #urgent = new UrgentBytes();
@@ -48,7 +39,8 @@ export class UnixStream extends UnixConnection {
   readonly #marks: Mark[] = [];
 
   constructor(task: Task, flags: number) {
-    super(task, AF_UNIX, SOCK_STREAM, 0, flags);
+    super(task, SOCK_STREAM, flags);
+    this.#ring = new ByteRing(this.unix.heap, BUFFER_BYTES);
   }
 
   protected override newEnd(task: Task): UnixStream {
@@ -151,8 +143,8 @@ export class UnixStream extends UnixConnection {
     peer.#marks.push({ start: end - length, end, files, credentials });
     if (files === null) return;
     message!.files = null;
-    enterFlight(files);
-    collectRings();
+    this.unix.rights.enter(files);
+    this.unix.rights.collectRings();
   }
 
   override bytesAtStake(length: number): number {
@@ -289,10 +281,10 @@ export class UnixStream extends UnixConnection {
     mark.files = null;
     if (message === null) {
       // read(2) loses them.
-      dropFlight(files);
+      this.unix.rights.drop(files);
       return;
     }
-    leaveFlight(files);
+    this.unix.rights.leave(files);
     message.files = files;
   }
 
@@ -310,7 +302,7 @@ export class UnixStream extends UnixConnection {
     for (const mark of this.#marks) {
       const files = mark.files;
       mark.files = null;
-      if (files !== null) dropFlight(files);
+      if (files !== null) this.unix.rights.drop(files);
     }
   }
 

@@ -16,7 +16,7 @@ import { FOLLOW, resolve } from "../../vfs/path_walk.ts";
 import { MAY_WRITE, mayAccess } from "../../vfs/permission.ts";
 import { NO_CREDENTIALS, type SocketAddress, type SocketCredentials } from "../message.ts";
 import { Socket } from "../socket.ts";
-import { collectRings } from "./rights.ts";
+import type { UnixRoom } from "./room.ts";
 
 /** offsetof(struct sockaddr_un, sun_path). */
 const PATH_OFFSET = 2;
@@ -25,9 +25,8 @@ const ADDRESS_BYTES = 110;
 /** Names that autobind tries: 5 hexadecimal digits. */
 const AUTOBIND_NAMES = 0x10_0000;
 
-let nextAutobind = 0;
-
 export abstract class UnixSocket extends Socket {
+  readonly unix: UnixRoom;
   /** sun_path as it was bound: a path, or a name that begins with NUL; "" = none. */
   name = "";
   /** Where its node stands; held. */
@@ -45,6 +44,11 @@ export abstract class UnixSocket extends Socket {
   isReleased = false;
   /** How many messages carry it at this moment (rights.ts). */
   flights = 0;
+
+  constructor(task: Task, type: number, flags: number) {
+    super(task, AF_UNIX, type, 0, flags);
+    this.unix = task.kernel.unix;
+  }
 
   /** Visits every file that waits in its queues as SCM_RIGHTS. */
   abstract forEachQueuedFile(visit: (file: File) => void): void;
@@ -71,9 +75,10 @@ export abstract class UnixSocket extends Socket {
   /** Gives it a free abstract name, unless it has one. */
   autobind(task: Task): number {
     if (this.name !== "") return 0;
+    const { unix } = this;
     for (let tries = 0; tries < AUTOBIND_NAMES; tries++) {
-      nextAutobind = (nextAutobind + 1) % AUTOBIND_NAMES;
-      const name = `\0${nextAutobind.toString(16).padStart(5, "0")}`;
+      unix.lastAutobind = (unix.lastAutobind + 1) % AUTOBIND_NAMES;
+      const name = `\0${unix.lastAutobind.toString(16).padStart(5, "0")}`;
       if (this.#bindAbstract(task, name) === 0) return 0;
     }
     return -EADDRINUSE;
@@ -161,7 +166,7 @@ export abstract class UnixSocket extends Socket {
     }
     this.dropQueuedFiles();
     super.release();
-    collectRings();
+    this.unix.rights.collectRings();
   }
 }
 

@@ -39,7 +39,6 @@ import { SOCKET_CALLS } from "../../syscalls/socket.ts";
 import { SOCKET_MESSAGE_CALLS } from "../../syscalls/socket_message.ts";
 import type { Task } from "../../task/task.ts";
 import { BASE, Processes, WAITS } from "../../../tests/support/processes.ts";
-import { filesInFlight } from "./rights.ts";
 
 const SYS = {
   read: 0,
@@ -80,6 +79,10 @@ class Scene {
 
   call(number: number, ...values: number[]): number | typeof WAITS {
     return this.p.syscall(this.a, number, ...values);
+  }
+  /** Descriptors in messages. */
+  get inFlight(): number {
+    return this.p.kernel.unix.rights.files;
   }
   pair(type: number): [number, number] {
     equal(this.call(SYS.socketpair, 1, type, 0, A), 0);
@@ -296,18 +299,18 @@ Deno.test("descriptors travel with the first byte and stop the read behind them"
   equal(s.sendFiles(a, "with", event, event), 4);
   s.send(a, "after");
   equal(s.call(SYS.close, event), 0);
-  equal(filesInFlight, 2);
+  equal(s.inFlight, 2);
   const text = s.receiveMessage(b, 100);
   const [first, second] = text.split(":")[1].split(",").map(Number);
   equal(text, `plainwith 1:${first},${second}`);
   equal(s.a.files.get(first) === file && s.a.files.get(second) === file, true);
   equal(s.receive(b, 100), "after");
-  equal(filesInFlight, 0);
+  equal(s.inFlight, 0);
   s.sendFiles(a, "x", first, second);
   equal(/^x 1:\d+ flags 8$/.test(s.receiveMessage(b, 100, 20)), true);
   s.sendFiles(a, "y", first);
   s.receive(b, 1);
-  equal(`${filesInFlight} ${file.references}`, "0 3");
+  equal(`${s.inFlight} ${file.references}`, "0 3");
 });
 
 Deno.test("sockets that only their own messages hold are collected", () => {
@@ -321,11 +324,11 @@ Deno.test("sockets that only their own messages hold are collected", () => {
   s.sendFiles(c, "x", d);
   s.call(SYS.close, event);
   for (const fd of [c, d, a]) s.call(SYS.close, fd);
-  equal(`${filesInFlight} ${file.references}`, "5 1");
+  equal(`${s.inFlight} ${file.references}`, "5 1");
   s.call(SYS.close, b);
   const [e] = s.pair(SOCK_STREAM);
   s.call(SYS.close, e);
-  equal(`${filesInFlight} ${file.references}`, "0 0");
+  equal(`${s.inFlight} ${file.references}`, "0 0");
 });
 
 Deno.test("credentials say who made the peer and who wrote which bytes", () => {

@@ -1,0 +1,50 @@
+// What the file systems of one kernel share: kernel.vfs. Each file system leads to it, and so does every inode, file and
+// mount.
+
+import type { Task } from "../task/task.ts";
+import type { KernelMemory } from "../util/kernel_memory.ts";
+import { Sequence } from "../util/sequence.ts";
+import { DentryCache } from "./dentry_cache.ts";
+import type { File } from "./file.ts";
+import { LockWaits } from "./file_locks.ts";
+import type { FilesystemType } from "./filesystem.ts";
+import type { Inode } from "./inode.ts";
+
+/** Opens a node that is not content: a FIFO or a device. May answer what task.block() returned. */
+export type SpecialOpener = (task: Task, inode: Inode, flags: number) => File | number;
+
+/** What the rooms to the right of this one bring: the lists of kernel/fs/registry.ts. */
+export interface FileRegistry {
+  /** File system types by name. */
+  readonly filesystems: ReadonlyMap<string, FilesystemType>;
+  /** Who opens nodes of type S_IFIFO, S_IFCHR, S_IFBLK: any file system may hold such nodes. */
+  readonly openers: ReadonlyMap<number, SpecialOpener>;
+}
+
+export class Vfs {
+  readonly registry: FileRegistry;
+  /** The kernel's account: files, inodes, mounts and locks count there. */
+  readonly memory: KernelMemory;
+  readonly dentries = new DentryCache();
+  /** Who waits for whose record lock. */
+  readonly lockWaits = new LockWaits();
+  /** Open file descriptions: fs.file-nr. */
+  openFiles = 0;
+  /** Watches on inodes (notify.ts); with none, notifying costs next to nothing. */
+  watchCount = 0;
+  /** Numbers that tie IN_MOVED_FROM to its IN_MOVED_TO. */
+  readonly moveCookies = new Sequence(1);
+  /** Minors of st_dev. */
+  readonly devices = new Sequence(1);
+  readonly mountIds = new Sequence(1);
+  readonly peerGroups = new Sequence(1);
+  /** Inode numbers where a file system has none of its own: get_next_ino(). */
+  readonly inodeNumbers = new Sequence(1);
+  /** Ids of DirectTransfers. */
+  readonly transferIds = new Sequence(1);
+
+  constructor(memory: KernelMemory, registry: FileRegistry) {
+    this.memory = memory;
+    this.registry = registry;
+  }
+}

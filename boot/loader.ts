@@ -2,15 +2,15 @@
 
 import { errnoName } from "../kernel/abi/errno.ts";
 import { EACCES, ENOENT, ENOTDIR } from "../kernel/abi/errno.ts";
-import { AT_FDCWD, MS_RDONLY, MS_RELATIME, O_RDONLY, O_RDWR, O_WRONLY, S_IFREG } from "../kernel/abi/file.ts";
+import { AT_FDCWD, MS_RDONLY, MS_RELATIME, O_RDONLY, S_IFREG } from "../kernel/abi/file.ts";
 import { GoferClient } from "../gofer/client.ts";
 import { FILE_REGISTRY } from "../kernel/fs/registry.ts";
-import { TCGETS } from "../kernel/abi/tty.ts";
 import { DEVPTS_TYPE, DevptsFilesystem, openTerminal } from "../kernel/fs/devpts.ts";
 import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
-import { newHostStdio } from "../kernel/fs/host_stdio.ts";
+import { isHostTerminal, newHostStdio } from "../kernel/fs/host_stdio.ts";
 import { OverlayFilesystem } from "../kernel/fs/overlay/overlay.ts";
 import { Tmpfs } from "../kernel/fs/tmpfs.ts";
+import { HOST_READ, HOST_WRITE, type HostDescriptor } from "../kernel/host/host_descriptor.ts";
 import { Kernel } from "../kernel/kernel.ts";
 import { MemoryMap } from "../kernel/mm/address_space.ts";
 import { createInitTask } from "../kernel/task/clone.ts";
@@ -29,7 +29,6 @@ import {
   UtsNamespace,
 } from "../kernel/task/namespaces.ts";
 import { newRlimits, RLIMIT_NAMES, type Rlimits } from "../kernel/task/rlimits.ts";
-import { watchHostFd } from "../kernel/task/host_fds.ts";
 import type { Task } from "../kernel/task/task.ts";
 import { HostConsole } from "../kernel/tty/host_console.ts";
 import { setTerminal } from "../kernel/tty/job_control.ts";
@@ -55,9 +54,13 @@ import type { ProcessConfig, SentryConfig, TerminalConfig } from "./sentry_confi
 const POLLRDHUP = 0x2000;
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** The kernel of `config` with its init task, on `thread`, ready to run; `goferSockets` are its connections. Throws StartError with one sentence for the user. */
+/**
+ * The kernel of `config` with its init task, on `thread`, ready to run; `stdioFds` are its three descriptors and `goferSockets` its
+ * connections. Throws StartError with one sentence for the user.
+ */
 export function loadContainer(
   config: SentryConfig,
+  stdioFds: readonly number[],
   goferSockets: readonly number[],
   host: Host,
   platform: Platform,
@@ -86,6 +89,7 @@ export function loadContainer(
       `Limit of kernel memory reached: ${heap.limitBytes} bytes; calls get ENOMEM or its like`,
     );
 
+  const stdio = ownStdio(kernel, stdioFds);
   const gofers = connectGofers(config, goferSockets, host, kernel);
   const rootFs = rootFilesystem(config, kernel, gofers);
   const rootMount = newMount(rootFs, "none", config.root.isReadOnly ? MS_RDONLY | MS_RELATIME : MS_RELATIME);
@@ -102,7 +106,8 @@ export function loadContainer(
   if (config.process.makesCwd) makeDirectory(task, config.process.cwd);
   const home = config.process.wantsHome ? homeOf(task, config.process.uid) : "";
   task.credentials = credentials;
-  openStdio(task, config, openConsole(task, config.process.terminal));
+  openStdio(task, config, stdio, openConsole(task, stdio, config.process.terminal));
+  for (const descriptor of stdio) descriptor.drop();
   enterDirectory(task, config.process.cwd);
   startProgram(task, config.process, home);
   return kernel;
@@ -122,7 +127,13 @@ function connectGofers(
       kernel.exitStatus = 128 << 8;
     };
     // A container that asks for no files would not notice.
-    watchHostFd(kernel, sockets[i], POLLRDHUP, () => client.hangUp());
+    const socket = kernel.descriptors.own(
+      sockets[i],
+      "donated",
+      HOST_READ | HOST_WRITE,
+      "a gofer connection",
+    );
+    kernel.watches.add(socket, POLLRDHUP, { onHostEvents: () => client.hangUp() });
     return new GoferFilesystem(kernel.vfs, client, host, gofer.isReadOnly, gofer.isExclusive);
   });
 }
@@ -200,15 +211,29 @@ function limitsOf(process: ProcessConfig, memoryBytes: number): Rlimits {
   return limits;
 }
 
-/** Host descriptors stdio is copied between. */
-const INPUT_FD = 0;
-const OUTPUT_FD = 1;
+const STDIO_NAMES = ["stdin", "stdout", "stderr"];
+
+/** The donated descriptors of stdio. A terminal is used both ways, as programs expect. */
+function ownStdio(kernel: Kernel, fds: readonly number[]): HostDescriptor[] {
+  return STDIO_NAMES.map((name, i) => {
+    const rights = isHostTerminal(kernel.host, fds[i])
+      ? HOST_READ | HOST_WRITE
+      : i === 0
+      ? HOST_READ
+      : HOST_WRITE;
+    return kernel.descriptors.own(fds[i], "donated", rights, name);
+  });
+}
 
 /**
  * The container's terminal: pts/0 of its devpts, or of one that is mounted nowhere; the init's controlling terminal, and
  * /dev/console. null = it has none.
  */
-function openConsole(task: Task, config: TerminalConfig | null): File | null {
+function openConsole(
+  task: Task,
+  stdio: readonly HostDescriptor[],
+  config: TerminalConfig | null,
+): File | null {
   if (config === null) return null;
   const { kernel } = task;
   let fs = [...task.namespaces.mount.mounts()].map((mount) => mount.fs).find((fs) =>
@@ -219,8 +244,8 @@ function openConsole(task: Task, config: TerminalConfig | null): File | null {
   const terminal = (fs as DevptsFilesystem).newTerminal(uid, gid) as Terminal;
   terminal.isLocked = false;
   if (config.settings !== null) terminal.setTermios(termiosOf(Uint8Array.from(config.settings), 0));
-  const console = new HostConsole(kernel, terminal, INPUT_FD, OUTPUT_FD);
-  if (config.size === null || config.size.rows === 0) console.resize([INPUT_FD, OUTPUT_FD, 2]);
+  const console = new HostConsole(kernel, terminal, stdio);
+  if (config.size === null || config.size.rows === 0) console.resize();
   else terminal.setWindowSize(config.size.rows, config.size.columns, 0, 0);
   setTerminal(task.threadGroup, terminal);
   kernel.console = terminal;
@@ -241,18 +266,19 @@ function bindConsole(task: Task, terminal: Path): void {
   bind(namespace, terminal, at, false);
 }
 
-function openStdio(task: Task, config: SentryConfig, console: File | null): void {
-  const { host } = task.kernel;
-  const buffer = new Uint8Array(64);
-  for (let fd = 0; fd < 3; fd++) {
+function openStdio(
+  task: Task,
+  config: SentryConfig,
+  stdio: readonly HostDescriptor[],
+  console: File | null,
+): void {
+  for (let fd = 0; fd < stdio.length; fd++) {
     if (console !== null && config.process.terminal!.fds.includes(fd)) {
       console.hold();
       task.files.allocate(task, console, false);
       continue;
     }
-    const isTerminal = host.ioctl(fd, TCGETS, buffer, 0) === 0;
-    const file = newHostStdio(task, fd, isTerminal ? O_RDWR : fd === 0 ? O_RDONLY : O_WRONLY);
-    task.files.allocate(task, file, false);
+    task.files.allocate(task, newHostStdio(task.kernel, stdio[fd]), false);
   }
   console?.drop();
 }

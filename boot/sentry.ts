@@ -10,7 +10,7 @@ import { sendGroupSignal } from "../kernel/signal/send.ts";
 import { errnoName } from "../kernel/abi/errno.ts";
 import { SI_USER, SIGWINCH } from "../kernel/abi/signal.ts";
 import { signalDescriptor } from "../native/terminal.ts";
-import { watchHostFd } from "../kernel/task/host_fds.ts";
+import { HOST_READ, HOST_WRITE } from "../kernel/host/host_descriptor.ts";
 import { onMemoryMeasured, watchMemory } from "../kernel/task/memory_pressure.ts";
 import type { Deadlined } from "../kernel/util/deadline_heap.ts";
 import { runLoop } from "../kernel/task/run_loop.ts";
@@ -20,12 +20,15 @@ import { confineSentryCalls, confineSentryEarly, confineSentryProcesses } from "
 import { sendJson } from "./descriptors.ts";
 import { loadContainer } from "./loader.ts";
 import { type CliMessage, MESSAGE_BYTES_MAX, StartError } from "./messages.ts";
-import { SENTRY_FIRST_GOFER, type SentryConfig } from "./sentry_config.ts";
+import { SENTRY_FIRST_GOFER, SENTRY_LOG, type SentryConfig } from "./sentry_config.ts";
 import { Stages } from "./stages.ts";
 import { awaitHello, awaitSetup, HELLO, ROLE_FDS } from "./setup.ts";
 
 const POLLIN = 1;
-const STDIO = [0, 1, 2];
+/** Of the process: nobody's, but that a crash of the runtime is written to the log. */
+const STDIN = 0;
+const STDOUT = 1;
+const STDERR = 2;
 
 /** Runs a container. Ends the process. */
 export function runSentry(): never {
@@ -55,10 +58,12 @@ export function runSentry(): never {
       Deno.exit(0);
     }
     const { config, fds } = setup;
-    for (const [i, fd] of [...STDIO, ROLE_FDS.log].entries()) {
-      copyDescriptor(fds[i], fd);
-      host.close(fds[i]);
-    }
+    const stdio = fds.slice(0, SENTRY_LOG), logFd = fds[SENTRY_LOG];
+    copyDescriptor(logFd, ROLE_FDS.log);
+    copyDescriptor(logFd, STDERR);
+    host.close(logFd);
+    // The container's terminal, where it was made the controlling one at the start.
+    copyDescriptor(STDOUT, STDIN);
     confineSentryProcesses(config, hello);
     const unknown = config.straceCalls.find((name) => !table.specs.some((named) => named?.name === name));
     if (unknown !== undefined) throw new StartError(`--strace-syscalls: there is no call "${unknown}"`, 128);
@@ -69,14 +74,14 @@ export function runSentry(): never {
       throw new StartError(`Cannot make an address space: ${errnoName(-first)}`, 128);
     }
     const goferSockets = fds.slice(SENTRY_FIRST_GOFER);
-    const kernel = loadContainer(config, goferSockets, host, platform, first);
+    const kernel = loadContainer(config, stdio, goferSockets, host, platform, first);
     stages.reach("kernel and first program are loaded");
     kernel.log = log;
     if (config.strace) kernel.straceSink = log;
     listenToCli(kernel, host);
     kernel.deadlines.add(new EndOfStart(host, kernel.clock.monotonic()));
     reportLimits(kernel, host);
-    if (config.process.terminal?.isOwn === true) listenToTerminal(kernel, host);
+    if (config.process.terminal?.isOwn === true) listenToTerminal(kernel);
     sendJson(host, ROLE_FDS.control, { kind: "ready" });
     confineSentryCalls(config);
     stages.reach("guest code runs");
@@ -129,7 +134,8 @@ class EndOfStart implements Deadlined {
 function listenToCli(kernel: Kernel, host: NativeHost): void {
   const bytes = new Uint8Array(MESSAGE_BYTES_MAX);
   const fds = new Int32Array(1);
-  watchHostFd(kernel, ROLE_FDS.control, POLLIN, () => {
+  const control = kernel.descriptors.own(ROLE_FDS.control, "donated", HOST_READ | HOST_WRITE, "control");
+  const onHostEvents = () => {
     const n = host.receiveMessage(ROLE_FDS.control, bytes, 0, bytes.length, fds, 0);
     for (let i = 0; i < host.receivedFds; i++) host.close(fds[i]);
     if (n <= 0) {
@@ -142,8 +148,9 @@ function listenToCli(kernel: Kernel, host: NativeHost): void {
       sendGroupSignal(init.threadGroup, message.signal, SI_USER);
     }
     if (message.kind === "memory") onMemoryMeasured(kernel, message.bytes);
-    if (message.kind === "resized") kernel.hostConsole?.resize(STDIO);
-  });
+    if (message.kind === "resized") kernel.hostConsole?.resize();
+  };
+  kernel.watches.add(control, POLLIN, { onHostEvents });
 }
 
 /** Sentences told to the command line at most, so that a guest that meets a limit again and again does not flood it. */
@@ -163,12 +170,14 @@ function reportLimits(kernel: Kernel, host: NativeHost): void {
 }
 
 /** The host's terminal is ours: the host tells us of its size by signal. */
-function listenToTerminal(kernel: Kernel, host: NativeHost): void {
+function listenToTerminal(kernel: Kernel): void {
   const fd = signalDescriptor(SIGWINCH);
   if (fd < 0) throw new Error(`Cannot listen to SIGWINCH: errno ${-fd}`);
+  const signals = kernel.descriptors.own(fd, "made", HOST_READ, "SIGWINCH");
   const info = new Uint8Array(128);
-  watchHostFd(kernel, fd, POLLIN, () => {
-    host.read(fd, info, 0, info.length);
-    kernel.hostConsole?.resize(STDIO);
-  });
+  const onHostEvents = () => {
+    signals.read(info, 0, info.length);
+    kernel.hostConsole?.resize();
+  };
+  kernel.watches.add(signals, POLLIN, { onHostEvents });
 }

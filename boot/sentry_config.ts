@@ -76,6 +76,7 @@ export interface SentryConfig {
 }
 
 /** What goes to the sentry with it: stdin, stdout, stderr, log, and the gofer connections in their order. */
+export const SENTRY_LOG = 3;
 export const SENTRY_FIRST_GOFER = 4;
 /** The same for the gofer: log, and its ends of the connections. */
 export const GOFER_FIRST_MOUNT = 1;

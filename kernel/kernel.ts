@@ -12,6 +12,9 @@ import type { HostConsole } from "./tty/host_console.ts";
 import type { Terminal } from "./tty/terminal.ts";
 import { LoadAverage } from "./fs/proc/load.ts";
 import { PseudoFilesystems } from "./fs/pseudo.ts";
+import { HostDescriptors } from "./host/host_descriptor.ts";
+import { HostWatches } from "./host/host_watch.ts";
+import { LoopServices } from "./host/loop_service.ts";
 import { MemoryPressure } from "./mm/pressure.ts";
 import { UnixRoom } from "./socket/unix/room.ts";
 import { NAMESPACE_INODE_FIRST } from "./task/namespaces.ts";
@@ -27,9 +30,6 @@ export interface KernelLimits {
   /** Bytes of guest memory; Infinity = the host's. */
   readonly memoryBytesMax: number;
 }
-
-/** Called in the kernel's turn when a watched host fd is ready. */
-export type HostFdListener = (events: number) => void;
 
 export class Kernel {
   readonly host: Host;
@@ -58,6 +58,7 @@ export class Kernel {
   reapedCpuNanos = 0;
   /** Counts by real user id (task/user_account.ts). */
   readonly users = new Map<number, UserAccount>();
+  /** Of blocked tasks, timers, timerfds: the first of the services. */
   readonly deadlines = new DeadlineHeap();
   /** Root PID namespace; set by boot before the first task. */
   rootPids!: PidNamespace;
@@ -89,8 +90,12 @@ export class Kernel {
   notice: (text: string) => void = () => {};
   /** Use of memory against limits.memoryBytesMax. */
   readonly memory: MemoryPressure;
-  /** Listeners of watched host fds by cookie (an index into this list); see watchHostFd in task/run_loop.ts. */
-  readonly hostFdListeners: (HostFdListener | null)[] = [];
+  /** Descriptors of the host that are ours. */
+  readonly descriptors: HostDescriptors;
+  /** What is waited for on them. */
+  readonly watches: HostWatches;
+  /** What has work of its own in the loop. */
+  readonly services = new LoopServices();
   /** Monotonic nanoseconds at boot of the sandbox, for uptime and start times. */
   readonly bootNanos: number;
 
@@ -106,6 +111,9 @@ export class Kernel {
     this.host = host;
     this.platform = platform;
     this.clock = clock;
+    this.descriptors = new HostDescriptors(host);
+    this.watches = new HostWatches(platform);
+    this.services.add(this.deadlines);
     this.limits = limits;
     this.memory = new MemoryPressure(limits.memoryBytesMax);
     this.account = new KernelMemory(memoryTotalBytes);

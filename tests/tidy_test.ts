@@ -20,6 +20,7 @@ const KERNEL_ORDER: readonly (readonly string[])[] = [
   ["abi", "util"],
   ["context"],
   ["syscalls/table", "syscalls/args"],
+  ["host"],
   ["time", "mm"],
   ["vfs"],
   ["loader"],
@@ -33,6 +34,7 @@ const KERNEL_ORDER: readonly (readonly string[])[] = [
 /** Types that a room takes from its right: they name each other's objects, and vanish before the program runs. */
 const TYPES_FROM_THE_RIGHT: Readonly<Record<string, string>> = {
   "syscalls/table -> task": "a handler's first argument is the Task",
+  "host -> time": "services are given the Clock",
   "time -> task": "clocks of a process are read from its Task",
   "time -> kernel.ts": "clocks hang at the Kernel",
   "mm -> vfs": "a mapping keeps its file",

@@ -1,13 +1,17 @@
-// The container's stdin, stdout and stderr: host descriptors that the CLI was given, whatever they are (terminal, pipe,
+// A container's stdin, stdout and stderr: descriptors donated by whoever started it, whatever they are (terminal, pipe,
 // file, /dev/null). We never set O_NONBLOCK on them, as the description is shared with the caller: readiness is asked
 // for first. A host terminal passes termios and window size through.
+//
+// File and inode hold the descriptor: when the container has closed the last, it is closed at the host too, and a reader
+// of the pipe outside sees its end.
 
-import { EACCES, EAGAIN, EFAULT, EINVAL, ENOTTY, EPERM, ESPIPE } from "../abi/errno.ts";
+import { EACCES, EAGAIN, EFAULT, EINVAL, ENOTTY, ENXIO, EPERM, ESPIPE } from "../abi/errno.ts";
 import {
   O_ACCMODE,
   O_APPEND,
   O_RDONLY,
   O_RDWR,
+  O_WRONLY,
   POLLERR,
   POLLHUP,
   POLLIN,
@@ -43,9 +47,16 @@ import {
 } from "../abi/tty.ts";
 import { FIONREAD } from "../abi/file.ts";
 import type { Host } from "../../platform/platform.ts";
+import {
+  HOST_IOCTL_BYTES,
+  HOST_READ,
+  HOST_STAT_BYTES,
+  HOST_WRITE,
+  type HostDescriptor,
+} from "../host/host_descriptor.ts";
+import type { HostListener, HostWatch } from "../host/host_watch.ts";
 import type { Kernel } from "../kernel.ts";
-import { changeHostFdWatch, unwatchHostFd, watchHostFd } from "../task/host_fds.ts";
-import type { Task } from "../task/task.ts";
+import { Task } from "../task/task.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import type { Waiter } from "../util/wait_queue.ts";
 import { File, OFFSET_MAX, seekWithin } from "../vfs/file.ts";
@@ -57,47 +68,60 @@ const TERMIOS_BYTES = 36;
 const WINSIZE_BYTES = 8;
 
 class HostInode extends Inode {
-  readonly #host: Host;
-  readonly #fd: number;
-  /** O_RDONLY, O_WRONLY or O_RDWR: what the descriptor was given for. */
-  readonly #access: number;
-  constructor(kernel: Kernel, fd: number, stat: Uint8Array, access: number) {
+  readonly #kernel: Kernel;
+  readonly #descriptor: HostDescriptor;
+  constructor(kernel: Kernel, descriptor: HostDescriptor, stat: Uint8Array) {
     super(kernel.pseudo.hostfs, u64(stat, 8), u32(stat, 24), u32(stat, 28), u32(stat, 32));
-    this.#host = kernel.host;
-    this.#fd = fd;
-    this.#access = access;
+    this.#kernel = kernel;
+    this.#descriptor = descriptor;
     const device = u64(stat, 40);
     this.rdevMajor = Math.floor(device / 256) % 4096;
     this.rdevMinor = device % 256;
     this.size = u64(stat, 48);
   }
+  /** Each file that is open on it holds the descriptor, so that a further one can be opened. */
+  noteOpen(): void {
+    this.#descriptor.hold();
+  }
+  noteClosed(): void {
+    this.#descriptor.drop();
+  }
   override refresh(): number {
-    const stat = new Uint8Array(144);
-    const result = this.#host.fstat(this.#fd, stat, 0);
+    const stat = new Uint8Array(HOST_STAT_BYTES);
+    const result = this.#descriptor.fstat(stat, 0);
     if (result === 0) this.size = u64(stat, 48);
     return result;
   }
   /**
    * /dev/stdin and its like. A file gets a position of its own, as on Linux.
-   * Linux: anything else is opened anew there, here it shares the description; and only for what it was given.
+   * Linux: anything else is opened anew there, here it shares the description; and only for what it was given, and not by
+   * an O_PATH descriptor that is all that is left of it.
    */
-  override open(task: Task, flags: number): File | number {
-    const access = flags & O_ACCMODE;
-    if (this.#access !== O_RDWR && access !== this.#access) return -EACCES;
+  override open(_task: Task, flags: number): File | number {
+    if ((rightsOf(flags) & ~this.#descriptor.rights) !== 0) return -EACCES;
     if (this.type === S_IFDIR) return -EACCES;
-    const fd = this.#host.dup(this.#fd);
-    if (fd < 0) return fd;
-    return this.type === S_IFREG
-      ? new HostContentFile(this.#host, fd, this, flags)
-      : new HostFile(task.kernel, fd, this, flags);
+    if (!this.#descriptor.isOpen) return -ENXIO;
+    if (this.type === S_IFREG) return new HostContentFile(this.#descriptor, this, flags);
+    // A descriptor of its own, as it is waited for by itself.
+    const copy = this.#kernel.descriptors.copy(this.#descriptor);
+    if (typeof copy === "number") return copy;
+    const file = new HostFile(this.#kernel, copy, this, flags);
+    copy.drop();
+    return file;
   }
   /** O_TRUNC on the way to open(). */
   override setattr(change: AttributeChange): number {
     if (this.type !== S_IFREG || (change.mask & ~(ATTR_SIZE | ATTR_MTIME | ATTR_CTIME)) !== 0) return -EPERM;
     if ((change.mask & ATTR_SIZE) === 0) return 0;
-    if (this.#access === O_RDONLY) return -EACCES;
-    return this.#host.ftruncate(this.#fd, change.size);
+    if ((this.#descriptor.rights & HOST_WRITE) === 0) return -EACCES;
+    return this.#descriptor.ftruncate(change.size);
   }
+}
+
+/** HOST_READ and HOST_WRITE as open flags have them. */
+function rightsOf(flags: number): number {
+  const access = flags & O_ACCMODE;
+  return (access === O_WRONLY ? 0 : HOST_READ) | (access === O_RDONLY ? 0 : HOST_WRITE);
 }
 
 /** A queue that tells when somebody begins or ceases to wait, so that the host descriptor is watched only then. */
@@ -113,32 +137,42 @@ class WatchedQueue extends WaitQueue {
   }
 }
 
-/** The File over host descriptor `fd`. `flags`: O_RDONLY, O_WRONLY or O_RDWR. */
-export function newHostStdio(task: Task, fd: number, flags: number): File {
-  const stat = new Uint8Array(144);
-  const result = task.kernel.host.fstat(fd, stat, 0);
-  if (result < 0) throw new Error(`Cannot use descriptor ${fd}: errno ${-result}`);
-  return new HostFile(task.kernel, fd, new HostInode(task.kernel, fd, stat, flags & O_ACCMODE), flags);
+/** Whether descriptor `fd` of the host is a terminal. */
+export function isHostTerminal(host: Host, fd: number): boolean {
+  return host.ioctl(fd, TCGETS, new Uint8Array(HOST_IOCTL_BYTES), 0) === 0;
 }
 
-class HostFile extends File {
+/** A File over `descriptor`, which it holds. Throws where the host does not know it. */
+export function newHostStdio(kernel: Kernel, descriptor: HostDescriptor): File {
+  const stat = new Uint8Array(HOST_STAT_BYTES);
+  const result = descriptor.fstat(stat, 0);
+  if (result < 0) throw new Error(`Cannot use ${descriptor.purpose}: errno ${-result}`);
+  const both = HOST_READ | HOST_WRITE, rights = descriptor.rights & both;
+  const flags = rights === both ? O_RDWR : rights === HOST_WRITE ? O_WRONLY : O_RDONLY;
+  return new HostFile(kernel, descriptor, new HostInode(kernel, descriptor, stat), flags);
+}
+
+class HostFile extends File implements HostListener {
+  declare readonly inode: HostInode;
   readonly #kernel: Kernel;
-  readonly #fd: number;
+  readonly #descriptor: HostDescriptor;
   readonly #isRegular: boolean;
   readonly #isTerminal: boolean;
-  #cookie = -1;
-  #isWatched = false;
-  readonly #buffer = new Uint8Array(64);
+  /** Made when somebody waits for the first time. */
+  #watch: HostWatch | null = null;
+  readonly #buffer = new Uint8Array(HOST_IOCTL_BYTES);
 
-  constructor(kernel: Kernel, fd: number, inode: Inode, flags: number) {
+  constructor(kernel: Kernel, descriptor: HostDescriptor, inode: HostInode, flags: number) {
     const queue = new WatchedQueue();
     super(inode, flags, queue);
+    descriptor.hold();
+    inode.noteOpen();
     this.#kernel = kernel;
-    this.#fd = fd;
+    this.#descriptor = descriptor;
     this.#isRegular = (inode.mode & S_IFMT) === S_IFREG;
     this.#isTerminal = (inode.mode & S_IFMT) === S_IFCHR &&
-      kernel.host.ioctl(fd, TCGETS, this.#buffer, 0) === 0;
-    queue.onChange = () => this.#watch();
+      isHostTerminal(kernel.host, descriptor.fd);
+    queue.onChange = () => this.#followQueue();
   }
 
   override get isSeekable(): boolean {
@@ -149,37 +183,42 @@ class HostFile extends File {
     return hostLinkText(this.inode);
   }
 
-  /** Watches the host descriptor exactly while somebody waits on this file. */
-  #watch(): void {
+  /** Waits at the host exactly while somebody waits on this file. */
+  #followQueue(): void {
     if (this.#isRegular) return;
-    const wanted = !this.queue.isEmpty;
-    if (wanted === this.#isWatched) return;
-    this.#isWatched = wanted;
+    if (this.queue.isEmpty) {
+      this.#watch?.set(0);
+      return;
+    }
     const events = (this.isReadable ? POLLIN : 0) | (this.isWritable ? POLLOUT : 0);
-    if (this.#cookie < 0) {
-      this.#cookie = watchHostFd(this.#kernel, this.#fd, events, (ready) => this.#onReady(ready));
-    } else changeHostFdWatch(this.#kernel, this.#fd, this.#cookie, wanted ? events : 0);
+    if (this.#watch === null) this.#watch = this.#kernel.watches.add(this.#descriptor, events, this);
+    else this.#watch.set(events);
   }
 
-  #onReady(events: number): void {
-    // Level-triggered: unwatched until somebody waits again, or a writable terminal would keep us awake.
-    this.#isWatched = false;
-    changeHostFdWatch(this.#kernel, this.#fd, this.#cookie, 0);
+  onHostEvents(events: number): void {
+    // Level-triggered: not watched until somebody waits again, or a writable terminal would keep us awake.
+    this.#watch?.set(0);
     this.queue.notify(pollEvents(events));
-    this.#watch();
+    this.#followQueue();
+  }
+
+  /** One that waits for it. */
+  taskConcerned(): Task | null {
+    const waiting = this.queue.first?.listener;
+    return waiting instanceof Task ? waiting : null;
   }
 
   override read(_task: Task, into: Uint8Array, at: number, length: number, _offset: number): number {
-    if (!this.#isRegular && this.#kernel.host.poll(this.#fd, POLLIN) === 0) return -EAGAIN;
-    return this.#kernel.host.read(this.#fd, into, at, length);
+    if (!this.#isRegular && this.#descriptor.poll(POLLIN) === 0) return -EAGAIN;
+    return this.#descriptor.read(into, at, length);
   }
 
   override write(_task: Task, from: Uint8Array, at: number, length: number, _offset: number): number {
-    if (this.#isRegular) return this.#kernel.host.write(this.#fd, from, at, length);
+    if (this.#isRegular) return this.#descriptor.write(from, at, length);
     let done = 0;
     while (done < length) {
-      if (this.#kernel.host.poll(this.#fd, POLLOUT) === 0) return done > 0 ? done : -EAGAIN;
-      const n = this.#kernel.host.write(this.#fd, from, at + done, Math.min(WRITE_BYTES_MAX, length - done));
+      if (this.#descriptor.poll(POLLOUT) === 0) return done > 0 ? done : -EAGAIN;
+      const n = this.#descriptor.write(from, at + done, Math.min(WRITE_BYTES_MAX, length - done));
       if (n < 0) return done > 0 ? done : n;
       done += n;
     }
@@ -188,28 +227,26 @@ class HostFile extends File {
 
   override readiness(): number {
     if (this.#isRegular) return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-    return pollEvents(this.#kernel.host.poll(this.#fd, POLLIN | POLLOUT));
+    return pollEvents(this.#descriptor.poll(POLLIN | POLLOUT));
   }
 
   override seek(offset: number, whence: number): number {
     if (!this.#isRegular) return -ESPIPE;
     if (whence === SEEK_SET && offset < 0) return -EINVAL;
     if (Math.abs(offset) > OFFSET_MAX) return -EINVAL;
-    const host = this.#kernel.host;
-    const position = host.lseek(this.#fd, offset, whence);
+    const position = this.#descriptor.lseek(offset, whence);
     if (position <= OFFSET_MAX) return position;
     // The host's file system knows farther places than we do: back.
-    host.lseek(this.#fd, -offset, SEEK_CUR);
+    this.#descriptor.lseek(-offset, SEEK_CUR);
     return -EINVAL;
   }
 
   override truncate(size: number): number {
-    return this.#isRegular ? this.#kernel.host.ftruncate(this.#fd, size) : -EINVAL;
+    return this.#isRegular ? this.#descriptor.ftruncate(size) : -EINVAL;
   }
 
   override sync(isDataOnly: boolean): number {
-    if (!this.#isRegular) return -EINVAL;
-    return isDataOnly ? this.#kernel.host.fdatasync(this.#fd) : this.#kernel.host.fsync(this.#fd);
+    return this.#isRegular ? this.#descriptor.fsync(isDataOnly) : -EINVAL;
   }
 
   override setFlags(flags: number): number {
@@ -218,17 +255,17 @@ class HostFile extends File {
   }
 
   override ioctl(task: Task, request: number, argument: number): number {
-    const host = this.#kernel.host;
+    const descriptor = this.#descriptor;
     const b = this.#buffer;
     if (request === FIONREAD) {
-      const result = host.ioctl(this.#fd, request, b, 0);
+      const result = descriptor.ioctl(request, b, 0);
       return result < 0 ? result : task.memory.copyOut(argument, b, 0, 4);
     }
     if (!this.#isTerminal) return -ENOTTY;
     switch (request) {
       case TCGETS:
       case TIOCGWINSZ: {
-        const result = host.ioctl(this.#fd, request, b, 0);
+        const result = descriptor.ioctl(request, b, 0);
         return result < 0
           ? result
           : task.memory.copyOut(argument, b, 0, request === TCGETS ? TERMIOS_BYTES : WINSIZE_BYTES);
@@ -239,7 +276,7 @@ class HostFile extends File {
       case TIOCSWINSZ: {
         const length = request === TIOCSWINSZ ? WINSIZE_BYTES : TERMIOS_BYTES;
         if (task.memory.copyIn(argument, b, 0, length) < 0) return -EFAULT;
-        return host.ioctl(this.#fd, request, b, 0);
+        return descriptor.ioctl(request, b, 0);
       }
       case TCFLSH:
       case TCSBRK:
@@ -277,22 +314,22 @@ class HostFile extends File {
   }
 
   override release(): void {
-    if (this.#cookie >= 0) unwatchHostFd(this.#kernel, this.#fd, this.#cookie);
-    // The three that the sandbox was given stay open: the inode still opens by them.
-    if (this.#fd > 2) this.#kernel.host.close(this.#fd);
+    this.#watch?.end();
+    this.#descriptor.drop();
     super.release();
+    this.inode.noteClosed();
   }
 }
 
-/** A regular file of the host that was opened by its link in /proc. Owns its descriptor. */
+/** A regular file of the host that was opened by its link in /proc. */
 class HostContentFile extends File {
-  readonly #host: Host;
-  readonly #fd: number;
+  declare readonly inode: HostInode;
+  readonly #descriptor: HostDescriptor;
 
-  constructor(host: Host, fd: number, inode: Inode, flags: number) {
+  constructor(descriptor: HostDescriptor, inode: HostInode, flags: number) {
     super(inode, flags);
-    this.#host = host;
-    this.#fd = fd;
+    inode.noteOpen();
+    this.#descriptor = descriptor;
   }
 
   override get isSeekable(): boolean {
@@ -304,14 +341,14 @@ class HostContentFile extends File {
   }
 
   override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
-    return this.#host.pread(this.#fd, into, at, length, offset);
+    return this.#descriptor.pread(into, at, length, offset);
   }
 
   override write(_task: Task, from: Uint8Array, at: number, length: number, offset: number): number {
-    if ((this.flags & O_APPEND) === 0) return this.#host.pwrite(this.#fd, from, at, length, offset);
+    if ((this.flags & O_APPEND) === 0) return this.#descriptor.pwrite(from, at, length, offset);
     const found = this.inode.refresh();
     if (found < 0) return found;
-    const n = this.#host.pwrite(this.#fd, from, at, length, this.inode.size);
+    const n = this.#descriptor.pwrite(from, at, length, this.inode.size);
     // Whoever asked takes the position from there.
     if (n > 0) this.inode.size += n;
     return n;
@@ -326,16 +363,16 @@ class HostContentFile extends File {
   }
 
   override truncate(size: number): number {
-    return this.#host.ftruncate(this.#fd, size);
+    return this.#descriptor.ftruncate(size);
   }
 
   override sync(isDataOnly: boolean): number {
-    return isDataOnly ? this.#host.fdatasync(this.#fd) : this.#host.fsync(this.#fd);
+    return this.#descriptor.fsync(isDataOnly);
   }
 
   override release(): void {
-    this.#host.close(this.#fd);
     super.release();
+    this.inode.noteClosed();
   }
 }
 

@@ -1,8 +1,7 @@
 // What shared and file mappings are made of: a host descriptor and an offset in it. Linux: vm_file, shmem_zero_setup().
 
-import type { Host } from "../../platform/platform.ts";
 import { ENOMEM } from "../abi/errno.ts";
-import { MFD_CLOEXEC } from "../abi/memory.ts";
+import type { HostDescriptor, HostDescriptors } from "../host/host_descriptor.ts";
 import type { File, Mappable } from "../vfs/file.ts";
 import type { Backing } from "./vma.ts";
 
@@ -43,32 +42,24 @@ export class SharedMemory implements Backing {
   readonly file = null;
   readonly hostOffset = 0;
   readonly isMemory = true;
-  readonly #host: Host;
-  readonly #fd: number;
-  #references = 1;
+  readonly #memory: HostDescriptor;
 
-  constructor(host: Host, fd: number) {
-    this.#host = host;
-    this.#fd = fd;
+  constructor(memory: HostDescriptor) {
+    this.#memory = memory;
   }
   hostFd(): number {
-    return this.#fd;
+    return this.#memory.fdForMapping();
   }
   hold(): void {
-    this.#references++;
+    this.#memory.hold();
   }
   drop(): void {
-    if (--this.#references === 0) this.#host.close(this.#fd);
+    this.#memory.drop();
   }
 }
 
 /** `length` bytes of new shared memory, held once; -ENOMEM. */
-export function newSharedMemory(host: Host, length: number): SharedMemory | number {
-  const fd = host.memfdCreate("shared", MFD_CLOEXEC);
-  if (fd < 0) return -ENOMEM;
-  if (host.ftruncate(fd, length) < 0) {
-    host.close(fd);
-    return -ENOMEM;
-  }
-  return new SharedMemory(host, fd);
+export function newSharedMemory(descriptors: HostDescriptors, length: number): SharedMemory | number {
+  const memory = descriptors.newMemory("shared memory", length);
+  return typeof memory === "number" ? -ENOMEM : new SharedMemory(memory);
 }

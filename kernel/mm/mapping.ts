@@ -194,7 +194,7 @@ function backingFor(
   prot: number,
   length: number,
 ): Backing | null | number {
-  if (file === null) return isShared ? newSharedMemory(task.mm.host, length) : null;
+  if (file === null) return isShared ? newSharedMemory(task.kernel.descriptors, length) : null;
   // mprotect may ask for writing later: the host has to allow it from the start.
   const mappable = file.mappable(isShared, isShared && file.isSharedWritable ? prot | PROT_WRITE : prot);
   if (typeof mappable === "number") return mappable;

@@ -20,6 +20,7 @@ import {
 import type { Kernel } from "../kernel.ts";
 import { leaveStop } from "../signal/job_control.ts";
 import { discardSignals, discardTaskSignals, sendProcessGroupSignal, sendSignal } from "../signal/send.ts";
+import { bugText } from "../util/bug.ts";
 import { childInfo } from "./child_info.ts";
 import { releaseVforkParent } from "./exec_changes.ts";
 import { exitFutexes } from "./futex_exit.ts";
@@ -34,27 +35,78 @@ export function exitTask(task: Task, status: number): void {
   if (task.hasExited) return;
   const group = task.threadGroup;
   task.exitStatus = group.isExiting ? group.exitStatus : status;
+  const isLast = group.liveCount === 1;
+  for (const step of WHILE_ALIVE) attempt(task, step);
+  task.state = TaskState.Zombie;
+  group.liveCount--;
+  for (const step of isLast ? AS_THE_LAST : AS_ONE_OF_SEVERAL) attempt(task, step);
+}
+
+/** Part of an end, which goes on without it should it fail: nobody stays half alive because of a bug of ours. */
+type ExitStep = (task: Task) => void;
+
+const WHILE_ALIVE: readonly ExitStep[] = [
+  leaveCall,
+  leaveStop,
+  discardTaskSignals,
+  passOnSignals,
+  exitFutexes,
+  releaseVforkParent,
+];
+const AS_ONE_OF_SEVERAL: readonly ExitStep[] = [
+  dropFiles,
+  dropPlaces,
+  dropNamespaces,
+  releaseThread,
+  reparentChildren,
+  buryUnlessLeader,
+];
+/** Its process ends with it. */
+const AS_THE_LAST: readonly ExitStep[] = [
+  endProcess,
+  dropFiles,
+  dropPlaces,
+  dropNamespaces,
+  leaveTerminal,
+  releaseThread,
+  reparentChildren,
+  notifyParentOfExit,
+  buryUnlessLeader,
+  endNamespace,
+];
+
+function attempt(task: Task, step: ExitStep): void {
+  try {
+    step(task);
+  } catch (error) {
+    task.kernel.log(bugText(`Task ${task.tid} (${task.name}), its end`, error));
+  }
+}
+
+function leaveCall(task: Task): void {
   if (task.state === TaskState.Blocked || task.state === TaskState.BlockedKillable) task.endWait();
   task.heldFile?.drop();
   task.heldFile = null;
-  leaveStop(task);
-  discardTaskSignals(task);
-  if (group.liveCount > 1 && !group.isExiting) task.signals.passOn();
-  exitFutexes(task);
-  releaseVforkParent(task);
-  const isLast = group.liveCount === 1;
-  task.state = TaskState.Zombie;
-  group.liveCount--;
-  if (isLast) endProcess(task);
+}
+
+function passOnSignals(task: Task): void {
+  if (task.threadGroup.liveCount > 1 && !task.threadGroup.isExiting) task.signals.passOn();
+}
+
+function dropFiles(task: Task): void {
   task.files.drop(task);
+}
+
+function dropPlaces(task: Task): void {
   task.fs.drop();
+}
+
+function dropNamespaces(task: Task): void {
   task.namespaces.drop();
-  if (isLast && group.session.leader === group) leaveTerminal(group);
-  releaseThread(task);
-  reparentChildren(task);
-  if (isLast) notifyParentOfExit(group);
-  if (task !== group.leader) buryTask(task);
-  if (isLast) endNamespace(task);
+}
+
+function buryUnlessLeader(task: Task): void {
+  if (task !== task.threadGroup.leader) buryTask(task);
 }
 
 /** exit_group(2), or a deadly signal: every task of the process ends with `status`, `task` now. */
@@ -142,8 +194,9 @@ function endProcess(task: Task): void {
 }
 
 /** A session leader's end takes the terminal from the session, and tells who was in the foreground. */
-function leaveTerminal(group: ThreadGroup): void {
+function leaveTerminal({ threadGroup: group }: Task): void {
   const session = group.session;
+  if (session.leader !== group) return;
   session.leader = null;
   const terminal = session.terminal;
   if (terminal === null) {
@@ -161,7 +214,7 @@ function leaveTerminal(group: ThreadGroup): void {
 }
 
 /** The process is a zombie: its groups may be orphans now, its parent hears of it, or it is reaped at once. */
-function notifyParentOfExit(group: ThreadGroup): void {
+function notifyParentOfExit({ threadGroup: group }: Task): void {
   hangUpIfOrphaned(group, group.parent, true);
   group.exitQueue.notify(POLLIN);
   if (tellParent(group)) reap(group);

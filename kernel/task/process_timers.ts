@@ -105,6 +105,10 @@ class IntervalTimer implements TimerListener {
     this.timer = new Timer(group.kernel, this, which === ITIMER_REAL ? null : group);
   }
 
+  taskConcerned(): Task | null {
+    return this.#group.liveTask();
+  }
+
   onExpire(timer: Timer): void {
     timer.forward();
     timer.rearm();
@@ -125,6 +129,10 @@ class CpuLimit implements TimerListener {
   /** A limit of 0 is one of a second, as in update_rlimit_cpu(). */
   start(): void {
     this.timer.set(Math.max(1, this.#group.limits.soft(RLIMIT_CPU)) * 1e9, 1e9);
+  }
+
+  taskConcerned(): Task | null {
+    return this.#group.liveTask();
   }
 
   onExpire(timer: Timer): void {
@@ -185,6 +193,10 @@ export class PosixTimer implements TimerListener, SignalTakenListener {
     this.#missed = 0;
     this.overrun = 0;
     this.timer.set(target, interval);
+  }
+
+  taskConcerned(): Task | null {
+    return this.#group.liveTask();
   }
 
   onExpire(timer: Timer): void {

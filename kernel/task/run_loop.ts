@@ -7,9 +7,11 @@ import { ERESTART_RESTARTBLOCK, ERESTARTSYS } from "../abi/errno.ts";
 import type { Kernel } from "../kernel.ts";
 import { deliverSignals } from "../signal/deliver.ts";
 import { forceFault } from "../signal/send.ts";
+import type { HostWatch } from "../host/host_watch.ts";
 import { refuseCall } from "./seccomp.ts";
-import { endLingering, exitGroup, exitKilled } from "./exit.ts";
-import { BLOCKED, type HostWait, NO_RESULT, type Task, TaskState } from "./task.ts";
+import { bugText } from "../util/bug.ts";
+import { endLingering, exitGroup, exitKilled, killGroup } from "./exit.ts";
+import { BLOCKED, type HostWait, NO_RESULT, Task, TaskState } from "./task.ts";
 
 /** What the loop needs of the syscall table; the table stands above tasks and is handed in. */
 export interface CallTable {
@@ -29,7 +31,7 @@ export function turn(kernel: Kernel, table: CallTable, mayWait: boolean): void {
   // Init may have died of a signal just now; nothing would ever wake us.
   if (kernel.exitStatus >= 0) return;
   const isBusy = !mayWait || kernel.woken.length > 0 || kernel.killed.length > 0;
-  const events = kernel.platform.wait(isBusy ? 0 : kernel.deadlines.next);
+  const events = kernel.platform.wait(isBusy ? 0 : kernel.services.pollAt());
   for (let i = 0; i < events.threadCount; i++) {
     const task = events.threads[i].owner as Task | null;
     // The owner is gone when a task was killed in this very turn.
@@ -38,10 +40,34 @@ export function turn(kernel: Kernel, table: CallTable, mayWait: boolean): void {
     else handleEvent(kernel, table, task);
   }
   for (let i = 0; i < events.hostFdCount; i++) {
-    kernel.hostFdListeners[events.hostFdCookies[i]]?.(events.hostFdEvents[i]);
+    const watch = kernel.watches.at(events.hostFdCookies[i]);
+    if (watch !== null) tellListener(kernel, watch, events.hostFdEvents[i]);
   }
-  if (kernel.deadlines.size > 0) kernel.deadlines.expire(kernel.clock.monotonic());
+  if (!kernel.services.poll(kernel.clock)) onServiceBug(kernel);
   runWoken(kernel, table);
+}
+
+function tellListener(kernel: Kernel, watch: HostWatch, events: number): void {
+  const { listener } = watch;
+  try {
+    listener.onHostEvents(events);
+  } catch (error) {
+    // It would be told again at once.
+    watch.end();
+    onBugBetweenCalls(kernel, `a listener to ${watch.purpose}`, error, listener.taskConcerned?.());
+  }
+}
+
+function onServiceBug(kernel: Kernel): void {
+  const { failed, error } = kernel.services;
+  if (failed !== null) onBugBetweenCalls(kernel, failed.name, error, failed.taskConcerned?.());
+}
+
+/** As reportBug(), outside of any call. `concerned` is the Task for which it was, as taskConcerned() says; or nobody's. */
+function onBugBetweenCalls(kernel: Kernel, where: string, error: unknown, concerned: unknown): void {
+  const isTask = concerned instanceof Task;
+  kernel.log(bugText(isTask ? `Task ${concerned.tid} (${concerned.name}), ${where}` : where, error));
+  if (isTask) killGroup(concerned.threadGroup, SIGKILL);
 }
 
 function handleEvent(kernel: Kernel, table: CallTable, task: Task): void {
@@ -56,13 +82,25 @@ function handleEvent(kernel: Kernel, table: CallTable, task: Task): void {
   }
   task.syscallNumber = -1;
   if (thread.event === EVENT.FAULT) {
-    if (!task.mm.handleFault(task, thread.fault)) forceFault(task, thread.fault);
+    if (!handleFault(kernel, task)) return;
   } else if (thread.event === EVENT.DEAD) {
     // The host killed the process (out of memory) or it broke the protocol: the guest sees a SIGKILL.
     exitGroup(task, SIGKILL);
     return;
   }
   settle(kernel, task, NO_RESULT);
+}
+
+/** False when an error of ours has killed the task over it. */
+function handleFault(kernel: Kernel, task: Task): boolean {
+  const { fault } = task.thread;
+  try {
+    if (!task.mm.handleFault(task, fault)) forceFault(task, fault);
+    return true;
+  } catch (error) {
+    reportBug(kernel, task, error);
+    return false;
+  }
 }
 
 /** A thrown error in a handler is our bug: it kills the task and is logged, the sandbox lives. */
@@ -77,8 +115,7 @@ function call(kernel: Kernel, table: CallTable, task: Task): number {
 }
 
 function reportBug(kernel: Kernel, task: Task, error: unknown): void {
-  const text = error instanceof Error ? error.stack ?? error.message : String(error);
-  kernel.log(`Task ${task.tid} (${task.name}), call ${task.syscallNumber}: ${text}`);
+  kernel.log(bugText(`Task ${task.tid} (${task.name}), call ${task.syscallNumber}`, error));
   if (task.waiterCount > 0 || task.state === TaskState.Blocked) task.endWait();
   exitGroup(task, SIGKILL);
 }
@@ -123,10 +160,14 @@ function resumeReady(kernel: Kernel): void {
   for (let i = 0; i < ready.length; i++) {
     const task = ready[i];
     if (task.state !== TaskState.Running || task.thread.isRunning) continue;
-    // A signal sent by another task after this one was settled.
-    if (task.signals.hasPending && !deliverSignals(task, dropHostWait(task))) continue;
-    if (task.hostWait !== null) startHostWait(task, task.hostWait);
-    task.thread.resume();
+    try {
+      // A signal sent by another task after this one was settled.
+      if (task.signals.hasPending && !deliverSignals(task, dropHostWait(task))) continue;
+      if (task.hostWait !== null) startHostWait(task, task.hostWait);
+      task.thread.resume();
+    } catch (error) {
+      reportBug(kernel, task, error);
+    }
   }
   ready.length = 0;
 }

@@ -253,6 +253,10 @@ export class Task implements WaitListener, Deadlined {
     this.wake();
   }
 
+  taskConcerned(): Task {
+    return this;
+  }
+
   /** Its deadline has passed. */
   onDeadline(_now: number): void {
     this.isTimedOut = true;

@@ -18,6 +18,8 @@ const INTERVAL_NANOS_MIN = 50e3;
 export interface TimerListener {
   /** The timer has expired. It is not armed now: rearm() starts the next period. */
   onExpire(timer: Timer): void;
+  /** As Deadlined.taskConcerned(). */
+  taskConcerned?(): unknown;
 }
 
 export class Timer implements Deadlined {
@@ -104,6 +106,10 @@ export class Timer implements Deadlined {
   #nextLook(cpu: number): number {
     // Several threads spend CPU time faster than the clock goes.
     return Math.max(this.#lookNanos, (this.target - cpu) / this.#kernel.cpuCount);
+  }
+
+  taskConcerned(): unknown {
+    return this.#listener.taskConcerned?.() ?? null;
   }
 
   onDeadline(now: number): void {

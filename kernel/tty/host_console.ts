@@ -6,8 +6,9 @@ import { EAGAIN } from "../abi/errno.ts";
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from "../abi/file.ts";
 import { u16 } from "../abi/struct.ts";
 import { TIOCGWINSZ } from "../abi/tty.ts";
+import { HOST_IOCTL_BYTES, type HostDescriptor } from "../host/host_descriptor.ts";
+import type { HostWatch } from "../host/host_watch.ts";
 import type { Kernel } from "../kernel.ts";
-import { changeHostFdWatch, watchHostFd } from "../task/host_fds.ts";
 import { Waiter, type WaitListener } from "../util/wait_queue.ts";
 import { hangUp } from "./job_control.ts";
 import type { Terminal } from "./terminal.ts";
@@ -20,8 +21,10 @@ const DRAIN_NANOS_MAX = 2e9;
 export class HostConsole implements WaitListener {
   readonly #kernel: Kernel;
   readonly #terminal: Terminal;
-  readonly #inputFd: number;
-  readonly #outputFd: number;
+  readonly #inputFrom: HostDescriptor;
+  readonly #outputTo: HostDescriptor;
+  /** Whose size ours follows: the first of them that is a terminal and has one. */
+  readonly #sizedBy: readonly HostDescriptor[];
   readonly #isTerminal: boolean;
   readonly #waiter: Waiter = new Waiter(this);
   readonly #input = new Uint8Array(PIECE_BYTES);
@@ -29,11 +32,10 @@ export class HostConsole implements WaitListener {
   readonly #output = new Uint8Array(PIECE_BYTES);
   #outputAt = 0;
   #outputBytes = 0;
-  /** Cookies of the watches, -1 before the first; and what is watched for now. */
-  #inputCookie = -1;
-  #outputCookie = -1;
+  /** null before the first wait. */
+  #inputWatch: HostWatch | null = null;
+  #outputWatch: HostWatch | null = null;
   #isInputWatched = false;
-  #isOutputWatched = false;
   /** No more keys will come. */
   #isInputOver = false;
   /** Nobody takes our output any more: it is dropped. */
@@ -41,12 +43,15 @@ export class HostConsole implements WaitListener {
   /** Set while output is moved, as moving it tells the queue that we listen to. */
   #isPumping = false;
 
-  constructor(kernel: Kernel, terminal: Terminal, inputFd: number, outputFd: number) {
+  /** Between `terminal` and `stdio`, the container's three descriptors, all of which it holds until release(). */
+  constructor(kernel: Kernel, terminal: Terminal, stdio: readonly HostDescriptor[]) {
     this.#kernel = kernel;
     this.#terminal = terminal;
-    this.#inputFd = inputFd;
-    this.#outputFd = outputFd;
-    this.#isTerminal = kernel.host.ioctl(inputFd, TIOCGWINSZ, new Uint8Array(64), 0) === 0;
+    this.#inputFrom = stdio[0];
+    this.#outputTo = stdio[1];
+    this.#sizedBy = stdio;
+    for (const descriptor of stdio) descriptor.hold();
+    this.#isTerminal = this.#inputFrom.ioctl(TIOCGWINSZ, new Uint8Array(HOST_IOCTL_BYTES), 0) === 0;
   }
 
   /** Begins to copy. */
@@ -56,11 +61,11 @@ export class HostConsole implements WaitListener {
     this.#pumpOutput();
   }
 
-  /** Our terminal takes the size of the host's, where one of `fds` is a terminal that has one. */
-  resize(fds: readonly number[]): void {
-    const size = new Uint8Array(64);
-    for (const fd of fds) {
-      if (this.#kernel.host.ioctl(fd, TIOCGWINSZ, size, 0) < 0) continue;
+  /** Our terminal takes the size of the host's. */
+  resize(): void {
+    const size = new Uint8Array(HOST_IOCTL_BYTES);
+    for (const descriptor of this.#sizedBy) {
+      if (descriptor.ioctl(TIOCGWINSZ, size, 0) < 0) continue;
       this.#terminal.setWindowSize(u16(size, 0), u16(size, 2), u16(size, 4), u16(size, 6));
       return;
     }
@@ -73,18 +78,17 @@ export class HostConsole implements WaitListener {
   }
 
   #pumpInput(): void {
-    const { host } = this.#kernel;
     while (!this.#isInputOver) {
       if (!this.#terminal.hasMasterRoom) {
         this.#watchInput(false);
         return;
       }
-      if (host.poll(this.#inputFd, POLLIN) === 0) {
+      if (this.#inputFrom.poll(POLLIN) === 0) {
         this.#watchInput(true);
         return;
       }
       const room = Math.min(PIECE_BYTES, this.#terminal.masterRoom);
-      const n = host.read(this.#inputFd, this.#input, 0, room);
+      const n = this.#inputFrom.read(this.#input, 0, room);
       if (n > 0) this.#terminal.writeMaster(this.#input, 0, n);
       else if (n !== -EAGAIN) this.#endInput();
     }
@@ -100,7 +104,6 @@ export class HostConsole implements WaitListener {
   #pumpOutput(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
-    const { host } = this.#kernel;
     for (;;) {
       if (this.#outputBytes === 0 && !this.#fetch()) {
         this.#watchOutput(false);
@@ -110,11 +113,11 @@ export class HostConsole implements WaitListener {
         this.#outputBytes = 0;
         continue;
       }
-      if (host.poll(this.#outputFd, POLLOUT) === 0) {
+      if (this.#outputTo.poll(POLLOUT) === 0) {
         this.#watchOutput(true);
         break;
       }
-      const n = host.write(this.#outputFd, this.#output, this.#outputAt, this.#outputBytes);
+      const n = this.#outputTo.write(this.#output, this.#outputAt, this.#outputBytes);
       if (n > 0) {
         this.#outputAt += n;
         this.#outputBytes -= n;
@@ -139,32 +142,39 @@ export class HostConsole implements WaitListener {
   #watchInput(isWanted: boolean): void {
     if (isWanted === this.#isInputWatched) return;
     this.#isInputWatched = isWanted;
-    if (this.#inputCookie < 0) {
-      this.#inputCookie = watchHostFd(this.#kernel, this.#inputFd, POLLIN, () => this.#pumpInput());
-    } else {
-      changeHostFdWatch(this.#kernel, this.#inputFd, this.#inputCookie, isWanted ? POLLIN : 0);
-    }
+    this.#inputWatch ??= this.#kernel.watches.add(this.#inputFrom, 0, {
+      onHostEvents: () => this.#pumpInput(),
+    });
+    this.#inputWatch.set(isWanted ? POLLIN : 0);
   }
 
   #watchOutput(isWanted: boolean): void {
-    if (isWanted === this.#isOutputWatched) return;
-    this.#isOutputWatched = isWanted;
-    if (this.#outputCookie < 0) {
-      this.#outputCookie = watchHostFd(this.#kernel, this.#outputFd, POLLOUT, () => this.#pumpOutput());
-    } else {
-      changeHostFdWatch(this.#kernel, this.#outputFd, this.#outputCookie, isWanted ? POLLOUT : 0);
-    }
+    if (!isWanted && this.#outputWatch === null) return;
+    this.#outputWatch ??= this.#kernel.watches.add(this.#outputTo, 0, {
+      onHostEvents: () => this.#pumpOutput(),
+    });
+    this.#outputWatch.set(isWanted ? POLLOUT : 0);
   }
 
   /** The container has ended: what it printed last goes out, within a limit of time. */
   drain(): void {
-    const { host, clock } = this.#kernel;
+    const { clock } = this.#kernel;
     const end = clock.monotonic() + DRAIN_NANOS_MAX;
     this.#pumpOutput();
     while (this.#outputBytes > 0 && clock.monotonic() < end) {
-      if (host.poll(this.#outputFd, POLLOUT) !== 0) this.#pumpOutput();
+      if (this.#outputTo.poll(POLLOUT) !== 0) this.#pumpOutput();
       else Atomics.wait(nap, 0, 0, NAP_MILLIS);
     }
+  }
+
+  /** Nothing is copied any more. */
+  release(): void {
+    this.#terminal.masterQueue.remove(this.#waiter);
+    this.#isInputOver = true;
+    this.#isOutputOver = true;
+    this.#inputWatch?.end();
+    this.#outputWatch?.end();
+    for (const descriptor of this.#sizedBy) descriptor.drop();
   }
 }
 

@@ -9,18 +9,26 @@ export interface Deadlined {
   deadlineIndex: number;
   /** Called once it has been taken out of the heap. May add itself again. */
   onDeadline(now: number): void;
+  /** The Task that an error thrown there kills; without one it is logged alone. */
+  taskConcerned?(): unknown;
 }
 
 export class DeadlineHeap {
   readonly #items: Deadlined[] = [];
+  /** The item that is being told, or was last. */
+  #current: Deadlined | null = null;
+  readonly name = "deadlines";
+  /** Who has thrown stands in the heap no more. */
+  readonly isVital = true;
 
   /** Earliest deadline, or Infinity. */
-  get next(): number {
+  pollAt(): number {
     return this.#items.length === 0 ? Infinity : this.#items[0].deadline;
   }
 
-  get size(): number {
-    return this.#items.length;
+  /** The Task for which poll() was at work when it threw. */
+  taskConcerned(): unknown {
+    return this.#current?.taskConcerned?.() ?? null;
   }
 
   add(item: Deadlined): void {
@@ -41,11 +49,12 @@ export class DeadlineHeap {
   }
 
   /** Tells every item whose deadline is not after `now`. Those added meanwhile for a time that has passed wait a turn. */
-  expire(now: number): void {
+  poll(now: number): void {
     for (let turns = this.#items.length; turns > 0 && this.#items.length > 0; turns--) {
       const item = this.#items[0];
       if (item.deadline > now) return;
       this.remove(item);
+      this.#current = item;
       item.onDeadline(now);
     }
   }

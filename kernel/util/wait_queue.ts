@@ -38,6 +38,11 @@ export class WaitQueue {
     return this.#first === null;
   }
 
+  /** Who has waited longest. */
+  get first(): Waiter | null {
+    return this.#first;
+  }
+
   /** Adds `waiter` at the end; it must stand in no queue. */
   add(waiter: Waiter, mask: number): void {
     waiter.mask = mask;

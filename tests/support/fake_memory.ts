@@ -3,6 +3,7 @@
 
 import { EFAULT, ENOMEM } from "../../kernel/abi/errno.ts";
 import { PAGE_SIZE, PROT_READ, PROT_WRITE } from "../../kernel/abi/memory.ts";
+import { HostDescriptors } from "../../kernel/host/host_descriptor.ts";
 import { MemoryPressure } from "../../kernel/mm/pressure.ts";
 import { MemoryMap } from "../../kernel/mm/address_space.ts";
 import { KernelMemory } from "../../kernel/util/kernel_memory.ts";
@@ -168,6 +169,7 @@ export function newMemoryTask(memoryBytesMax = Infinity): {
       limits: { memoryBytesMax, tasksMax: 100 },
       memory: new MemoryPressure(memoryBytesMax),
       notice() {},
+      descriptors: new HostDescriptors(host as unknown as Host),
     },
   } as unknown as Task;
   return { task, mm, space, host };

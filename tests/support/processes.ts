@@ -187,6 +187,20 @@ export class FakeThread {
 
 class FakePlatform {
   readonly #posted: FakeThread[] = [];
+  /** Cookies of watched host descriptors. */
+  readonly #cookies = new Map<number, number>();
+  /** Those that are ready, and their events. */
+  readonly #hostEvents: [number, number][] = [];
+  watch(fd: number, events: number, cookie: number): number {
+    if (events === 0) this.#cookies.delete(fd);
+    else this.#cookies.set(fd, cookie);
+    return 0;
+  }
+  /** Descriptor `fd` of the host is ready. */
+  hostEvent(fd: number, events: number): void {
+    const cookie = this.#cookies.get(fd);
+    if (cookie !== undefined) this.#hostEvents.push([cookie, events]);
+  }
   post(thread: FakeThread, event: number): void {
     thread.event = event;
     if (!this.#posted.includes(thread)) this.#posted.push(thread);
@@ -194,12 +208,13 @@ class FakePlatform {
   wait(): PlatformEvents {
     const threads = this.#posted.splice(0).filter((thread) => thread.isRunning);
     for (const thread of threads) thread.isRunning = false;
+    const hostEvents = this.#hostEvents.splice(0);
     return {
       threads: threads as unknown as GuestThread[],
       threadCount: threads.length,
-      hostFdCookies: [],
-      hostFdEvents: [],
-      hostFdCount: 0,
+      hostFdCookies: hostEvents.map(([cookie]) => cookie),
+      hostFdEvents: hostEvents.map(([, events]) => events),
+      hostFdCount: hostEvents.length,
     };
   }
 }

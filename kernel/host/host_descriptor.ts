@@ -1,0 +1,160 @@
+// Descriptors of the host that the kernel holds. Each has one owner object, which says where it comes from, what it may
+// be used for and who has asked for it; the owner is counted by its users and closes the descriptor once, with the last of
+// them. A number means nothing: it is the host's name for the descriptor while it is open, and -1 (EBADF) afterwards.
+
+import type { Host } from "../../platform/platform.ts";
+import { EBADF } from "../abi/errno.ts";
+import { MFD_CLOEXEC } from "../abi/memory.ts";
+
+/** What a descriptor may be used for. */
+export const HOST_READ = 1;
+export const HOST_WRITE = 2;
+/** Passed to a stub, to be mapped or to be read and written there. */
+export const HOST_MAP = 4;
+
+/** Where it comes from: given by whoever started the sandbox, made by the kernel, or opened by the gofer. */
+export type HostDescriptorOrigin = "donated" | "made" | "gofer";
+
+/** Room for struct stat and for the arguments of the ioctl requests that are made here. */
+export const HOST_STAT_BYTES = 144;
+export const HOST_IOCTL_BYTES = 64;
+
+/** All descriptors of one kernel, so that its end can say what is left. */
+export class HostDescriptors {
+  readonly host: Host;
+  readonly #open = new Set<HostDescriptor>();
+
+  constructor(host: Host) {
+    this.host = host;
+  }
+
+  /** Takes over the open descriptor `fd`, counted once. `purpose` is for a reader of the log. */
+  own(fd: number, origin: HostDescriptorOrigin, rights: number, purpose: string): HostDescriptor {
+    if (fd < 0) throw new Error(`Cannot own descriptor ${fd} of the host`);
+    const descriptor = new HostDescriptor(this, fd, origin, rights, purpose);
+    this.#open.add(descriptor);
+    return descriptor;
+  }
+
+  /** New memory of `length` bytes, all zero; or -ERRNO. */
+  newMemory(purpose: string, length: number): HostDescriptor | number {
+    const fd = this.host.memfdCreate(purpose, MFD_CLOEXEC);
+    if (fd < 0) return fd;
+    const result = this.host.ftruncate(fd, length);
+    if (result < 0) {
+      this.host.close(fd);
+      return result;
+    }
+    return this.own(fd, "made", HOST_READ | HOST_WRITE | HOST_MAP, purpose);
+  }
+
+  /** Another descriptor of the same description, with the same rights; or -ERRNO. */
+  copy(descriptor: HostDescriptor): HostDescriptor | number {
+    const fd = this.host.dup(descriptor.fd);
+    if (fd < 0) return fd;
+    return this.own(fd, descriptor.origin, descriptor.rights, descriptor.purpose);
+  }
+
+  /** How many are open. */
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** Those that are open, a line each. */
+  describe(): string[] {
+    return [...this.#open].map(({ fd, origin, purpose }) => `${fd}: ${purpose} (${origin})`);
+  }
+
+  /** For HostDescriptor alone. */
+  onClosed(descriptor: HostDescriptor): void {
+    this.#open.delete(descriptor);
+  }
+}
+
+export class HostDescriptor {
+  /** Its number at the host; -1 once it is closed. For calls that take several descriptors, and for the platform. */
+  fd: number;
+  readonly origin: HostDescriptorOrigin;
+  /** HOST_ bits. */
+  readonly rights: number;
+  readonly purpose: string;
+  readonly #all: HostDescriptors;
+  readonly #host: Host;
+  #references = 1;
+
+  constructor(
+    all: HostDescriptors,
+    fd: number,
+    origin: HostDescriptorOrigin,
+    rights: number,
+    purpose: string,
+  ) {
+    this.fd = fd;
+    this.origin = origin;
+    this.rights = rights;
+    this.purpose = purpose;
+    this.#all = all;
+    this.#host = all.host;
+  }
+
+  get isOpen(): boolean {
+    return this.fd >= 0;
+  }
+
+  /** One more user. */
+  hold(): void {
+    if (this.#references === 0) throw new Error(`Descriptor of ${this.purpose} is held after its end`);
+    this.#references++;
+  }
+  /** One user less; the last one closes it. */
+  drop(): void {
+    if (this.#references === 0) throw new Error(`Descriptor of ${this.purpose} is dropped twice`);
+    if (--this.#references > 0) return;
+    this.#host.close(this.fd);
+    this.fd = -1;
+    this.#all.onClosed(this);
+  }
+
+  /** Its number for a stub to map, or -EBADF where that is not allowed. */
+  fdForMapping(): number {
+    return (this.rights & HOST_MAP) !== 0 ? this.fd : -EBADF;
+  }
+
+  // Calls of the host on it: results are >= 0 or -ERRNO, as Host has them.
+
+  read(into: Uint8Array, at: number, length: number): number {
+    return (this.rights & HOST_READ) === 0 ? -EBADF : this.#host.read(this.fd, into, at, length);
+  }
+  write(from: Uint8Array, at: number, length: number): number {
+    return (this.rights & HOST_WRITE) === 0 ? -EBADF : this.#host.write(this.fd, from, at, length);
+  }
+  pread(into: Uint8Array, at: number, length: number, offset: number): number {
+    return (this.rights & HOST_READ) === 0 ? -EBADF : this.#host.pread(this.fd, into, at, length, offset);
+  }
+  pwrite(from: Uint8Array, at: number, length: number, offset: number): number {
+    return (this.rights & HOST_WRITE) === 0 ? -EBADF : this.#host.pwrite(this.fd, from, at, length, offset);
+  }
+  ftruncate(size: number): number {
+    return (this.rights & HOST_WRITE) === 0 ? -EBADF : this.#host.ftruncate(this.fd, size);
+  }
+  fallocate(mode: number, offset: number, length: number): number {
+    return (this.rights & HOST_WRITE) === 0 ? -EBADF : this.#host.fallocate(this.fd, mode, offset, length);
+  }
+  fsync(isDataOnly: boolean): number {
+    return isDataOnly ? this.#host.fdatasync(this.fd) : this.#host.fsync(this.fd);
+  }
+  lseek(offset: number, whence: number): number {
+    return this.#host.lseek(this.fd, offset, whence);
+  }
+  fstat(into: Uint8Array, at: number): number {
+    return this.#host.fstat(this.fd, into, at);
+  }
+  /** Poll events of `events` that hold now, and POLLERR, POLLHUP. */
+  poll(events: number): number {
+    return this.#host.poll(this.fd, events);
+  }
+  /** `buffer` has HOST_IOCTL_BYTES from `at` on. */
+  ioctl(request: number, buffer: Uint8Array, at: number): number {
+    return this.#host.ioctl(this.fd, request, buffer, at);
+  }
+}

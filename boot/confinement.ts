@@ -15,9 +15,10 @@ import {
   confineRoot,
   dieWithParent,
 } from "../native/process.ts";
+import { HELLO } from "./control/protocol.ts";
 import { GOFER_CALLS, packRules, PTRACE_CALLS, SENTRY_CALLS } from "./seccomp_lists.ts";
 import type { SentryConfig } from "./sentry_config.ts";
-import { HELLO, ROLE_FDS } from "./setup.ts";
+import { ROLE_FDS } from "./setup.ts";
 
 const NOBODY = 65534;
 /** CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID. (A whiteout needs no MKNOD, and devices are not to be made.) */

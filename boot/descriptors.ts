@@ -1,4 +1,4 @@
-// Small things on raw descriptors that the roles share: JSON in a memfd, messages on the control socket.
+// JSON in a memfd: how a configuration goes to a role.
 
 import type { Host } from "../platform/platform.ts";
 
@@ -38,12 +38,4 @@ export function readJson(host: Host, fd: number): unknown {
     at += chunk.length;
   }
   return JSON.parse(new TextDecoder().decode(all));
-}
-
-const NO_FDS = new Int32Array(1);
-
-/** Sends one JSON message; false when the other end is gone. */
-export function sendJson(host: Host, fd: number, value: unknown): boolean {
-  const bytes = new TextEncoder().encode(JSON.stringify(value));
-  return host.sendMessage(fd, bytes, 0, bytes.length, NO_FDS, 0) === bytes.length;
 }

@@ -5,6 +5,7 @@ import { nameBytes } from "../gofer/host_tree.ts";
 import { loadGoferCalls } from "../native/gofer_host.ts";
 import { NativeHost } from "../native/host.ts";
 import { confineGofer, confineGoferFiles } from "./confinement.ts";
+import { send } from "./control/channel.ts";
 import { copyDescriptor } from "../native/process.ts";
 import { GOFER_FIRST_MOUNT, type GoferConfig } from "./sentry_config.ts";
 import { Stages } from "./stages.ts";
@@ -32,7 +33,6 @@ export function runGofer(): never {
     copyDescriptor(fds[0], ROLE_FDS.log);
     copyDescriptor(ROLE_FDS.log, STDERR);
     host.close(fds[0]);
-    host.close(ROLE_FDS.control);
     const mounts = config.mounts.map((mount, i) => {
       const path = nameBytes(toBytes(mount.path));
       const rootFd = calls.tsv_gofer_tree(path, mount.isRecursive ? 1 : 0, mount.isReadOnly ? 1 : 0);
@@ -45,9 +45,12 @@ export function runGofer(): never {
     const procFd = calls.tsv_gofer_root(nameBytes("/proc/self/fd"), O_RDONLY | O_DIRECTORY);
     if (procFd < 0) throw new Error(`Cannot open /proc/self/fd: errno ${-procFd}`);
     if (config.isDebug) { for (const line of stages.take()) log(line); }
+    host.close(ROLE_FDS.control);
     serveGofer(host, calls, mounts, procFd);
   } catch (error) {
     log(`Gofer: ${error instanceof Error ? error.stack : error}`);
+    const message = error instanceof Error ? error.message : String(error);
+    send(host, ROLE_FDS.control, { kind: "failed", code: 128, message });
     Deno.exit(1);
   }
   Deno.exit(0);

@@ -12,16 +12,19 @@ import {
 } from "../native/process.ts";
 import { nativeLibraryPath } from "../native/library.ts";
 import { rememberCompiled, warmArguments } from "./code_cache.ts";
-import { sendJson } from "./descriptors.ts";
+import { receive, send, takeOver } from "./control/channel.ts";
+import { decode, FRAME_BYTES_MAX, type MessageFrom } from "./control/protocol.ts";
 import { memoryOf } from "./host_facts.ts";
-import { MESSAGE_BYTES_MAX, type SentryMessage, StartError } from "./messages.ts";
 import { type Role, roleArguments, roleEnvironment } from "./roles.ts";
 import type { GoferConfig, SentryConfig } from "./sentry_config.ts";
 import { sendSetup } from "./setup.ts";
+import { StartError } from "./start_error.ts";
 
 const SIGKILL = 9;
 /** Between two looks at a sandbox's memory, while it has promised more than it may use. */
 const MEASURE_MILLIS = 100;
+/** Sentences of one sandbox that the user hears; as many as an honest sentry sends. */
+const NOTICES_MAX = 16;
 
 /** Where this program stands, and whether as bundles (dist/) or as a checkout. */
 const DIRECTORY = `${import.meta.dirname}/`;
@@ -46,15 +49,21 @@ export class RunningSandbox {
   readonly goferPid: number;
   readonly #host: NativeHost;
   readonly #control: number;
-  readonly #buffer = new Uint8Array(MESSAGE_BYTES_MAX);
+  /** Until the container runs the gofer may say why it cannot; then -1. */
+  #goferControl: number;
+  /** A byte more than fits: a packet that is longer is cut, and would look whole. */
+  readonly #buffer = new Uint8Array(FRAME_BYTES_MAX + 1);
+  #noticeCount = 0;
   #isOver = false;
   #meter: ReturnType<typeof setInterval> | undefined = undefined;
 
-  constructor(host: NativeHost, sentryPid: number, goferPid: number, control: number) {
+  /** Of a sandbox that runs `goferControl` is -1. */
+  constructor(host: NativeHost, { sentry, gofer, control, goferControl }: StartedRoles) {
     this.#host = host;
-    this.sentryPid = sentryPid;
-    this.goferPid = goferPid;
+    this.sentryPid = sentry;
+    this.goferPid = gofer;
     this.#control = control;
+    this.#goferControl = goferControl;
   }
 
   /** Our end of the control socket. */
@@ -64,24 +73,44 @@ export class RunningSandbox {
 
   /** Waits until the container runs. Throws StartError with the sentry's reason. */
   async ready(): Promise<void> {
-    const message = await this.#next();
-    if (message?.kind === "ready") {
-      if (IS_BUNDLED) await rememberCompiled(DIRECTORY);
-      return;
+    for (;;) {
+      const message = await this.#next();
+      if (message?.kind === "ready") break;
+      if (message === null || message.kind === "failed") {
+        // The sentry cannot go on without the gofer, which knows better why.
+        const { message: reason, code } = this.#goferFailure() ?? message ?? {
+          message: "The sentry ended before the container ran; --debug-log tells more",
+          code: 128,
+        };
+        this.kill();
+        throw new StartError(reason, code);
+      }
+      this.#hear(message);
     }
-    this.kill();
-    if (message?.kind === "failed") throw new StartError(message.message, message.code);
-    throw new StartError("The sentry ended before the container ran; --debug-log tells more", 128);
+    this.#closeGoferControl();
+    if (IS_BUNDLED) await rememberCompiled(DIRECTORY);
+  }
+
+  #goferFailure(): Extract<MessageFrom<"role">, { kind: "failed" }> | null {
+    if (this.#goferControl < 0) return null;
+    const received = receive(this.#host, this.#goferControl, "role", 0);
+    if (received === null || received.frame === null) return null;
+    return received.frame.message.kind === "failed" ? received.frame.message : null;
+  }
+
+  #closeGoferControl(): void {
+    if (this.#goferControl >= 0) this.#host.close(this.#goferControl);
+    this.#goferControl = -1;
   }
 
   /** Sends a signal to the container's init. */
   signal(number: number): void {
-    if (!this.#isOver) sendJson(this.#host, this.#control, { kind: "signal", signal: number });
+    if (!this.#isOver) send(this.#host, this.#control, { kind: "signal", signal: number });
   }
 
   /** The caller's terminal has changed its size. */
   resized(): void {
-    if (!this.#isOver) sendJson(this.#host, this.#control, { kind: "resized" });
+    if (!this.#isOver) send(this.#host, this.#control, { kind: "resized" });
   }
 
   /** Waits for the container's end: its wait(2) status. A sentry that was killed counts as SIGKILL. */
@@ -93,22 +122,42 @@ export class RunningSandbox {
         if (signal === SIGKILL || signal === 0) return SIGKILL;
         throw new StartError(`The sentry died of signal ${signal}; --debug-log tells more`, 128);
       }
-      if (message.kind === "notice") console.error(`tsvisor: ${message.message}`);
-      if (message.kind === "measure") this.#measure(message.isWanted);
-      if (message.kind === "failed") {
+      if (message.kind === "exit") {
         this.kill();
-        throw new StartError(message.message, message.code);
+        return message.status;
       }
-      if (message.kind !== "exit") continue;
-      this.kill();
-      return message.status;
+      this.#hear(message);
     }
   }
 
-  async #next(): Promise<SentryMessage | null> {
-    const n = await receiveLater(this.#control, this.#buffer);
-    if (n <= 0) return null;
-    return JSON.parse(new TextDecoder().decode(this.#buffer.subarray(0, n))) as SentryMessage;
+  /** What may come at any time. A sentry that says something else is not ours any more. */
+  #hear(message: MessageFrom<"role">): void {
+    switch (message.kind) {
+      case "notice":
+        if (this.#noticeCount++ < NOTICES_MAX) console.error(`tsvisor: ${message.message}`);
+        return;
+      case "measure":
+        this.#measure(message.isWanted);
+        return;
+      case "failed":
+        this.kill();
+        throw new StartError(message.message, message.code);
+      default:
+        this.#distrust(`${message.kind} out of its turn`);
+    }
+  }
+
+  #distrust(reason: string): never {
+    this.kill();
+    throw new StartError(`The sentry sent what it never sends (${reason}): the sandbox is ended`, 128);
+  }
+
+  async #next(): Promise<MessageFrom<"role"> | null> {
+    const { length, fds } = await receiveLater(this.#control, this.#buffer);
+    for (const fd of fds) this.#host.close(fd);
+    if (length <= 0) return null;
+    const frame = decode(this.#buffer, length, "role", fds.length);
+    return typeof frame === "string" ? this.#distrust(frame) : frame.message;
   }
 
   /** Measures for as long as it is wanted: what is promised beyond the limit may be used at any time. */
@@ -117,7 +166,7 @@ export class RunningSandbox {
     if (!isWanted) return;
     this.#meter = setInterval(() => {
       const bytes = memoryOf(this.sentryPid);
-      sendJson(this.#host, this.#control, { kind: "memory", bytes });
+      send(this.#host, this.#control, { kind: "memory", bytes });
     }, MEASURE_MILLIS);
   }
 
@@ -130,6 +179,7 @@ export class RunningSandbox {
     for (const pid of pids) killProcess(pid, SIGKILL);
     const [status] = pids.map((pid) => waitProcess(pid, true));
     this.#host.close(this.#control);
+    this.#closeGoferControl();
     return Math.max(0, status);
   }
 }
@@ -138,8 +188,8 @@ export class RunningSandbox {
 export function launch(options: Launch): RunningSandbox {
   const host = commandLineHost();
   const roles = takeStarted(options) ?? start(options);
-  const sandbox = new RunningSandbox(host, roles.sentry, roles.gofer, roles.control);
-  const opened: number[] = [roles.goferControl];
+  const sandbox = new RunningSandbox(host, roles);
+  const opened: number[] = [];
   try {
     const connections = options.gofer.mounts.map(() => {
       const pair = socketPair();
@@ -161,8 +211,8 @@ export function launch(options: Launch): RunningSandbox {
   return sandbox;
 }
 
-/** Set by the launcher (native/launcher): pids and sockets of what it has started, and whether root is root inside. */
-const STARTED = "TSVISOR_STARTED";
+/** Set by the launcher (native/launcher) where it has started roles: the descriptor that says which. */
+export const HANDOVER = "TSVISOR_HANDOVER";
 
 /** What the launcher has started, if it is what `options` needs; otherwise it is ended. */
 function takeStarted(options: Launch): StartedRoles | null {
@@ -181,11 +231,12 @@ export function endStarted(): void {
 
 /** Once: whoever asks has them. */
 function started(): StartedRoles & { readonly isRootInside: boolean } | null {
-  const text = Deno.env.get(STARTED);
+  const text = Deno.env.get(HANDOVER);
   if (text === undefined) return null;
-  Deno.env.delete(STARTED);
-  const [sentry, gofer, control, goferControl, isRootInside] = text.split(" ").map(Number);
-  return { sentry, gofer, control, goferControl, isRootInside: isRootInside === 1 };
+  Deno.env.delete(HANDOVER);
+  const roles = takeOver(Number(text), "started");
+  commandLineHost().close(Number(text));
+  return roles;
 }
 
 function end(roles: StartedRoles): void {

@@ -47,7 +47,7 @@ import { openPath } from "../kernel/vfs/open.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import type { GuestThread, Host, Platform } from "../platform/platform.ts";
 import { CAPABILITY_NAMES } from "../kernel/abi/task.ts";
-import { StartError } from "./messages.ts";
+import { StartError } from "./start_error.ts";
 import { addMounts, mountPoint } from "./mounts.ts";
 import type { ProcessConfig, SentryConfig, TerminalConfig } from "./sentry_config.ts";
 

@@ -25,7 +25,7 @@ import { bind, mountFlags } from "../kernel/vfs/mounting.ts";
 import { openByName } from "../kernel/vfs/open.ts";
 import { acrossMounts, Path } from "../kernel/vfs/path.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
-import { StartError } from "./messages.ts";
+import { StartError } from "./start_error.ts";
 import type { MountConfig, SentryConfig } from "./sentry_config.ts";
 
 /** Options that set flags, and those that take them back: of "ro" and "rw" the later one holds. */

@@ -7,22 +7,25 @@ import { marshallingOf } from "../kernel/syscalls/marshalling.ts";
 import { straced } from "../kernel/trace/strace.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { sendGroupSignal } from "../kernel/signal/send.ts";
-import { errnoName } from "../kernel/abi/errno.ts";
-import { SI_USER, SIGWINCH } from "../kernel/abi/signal.ts";
+import { EINVAL, errnoName, ESRCH } from "../kernel/abi/errno.ts";
+import { SI_USER, SIGKILL, SIGWINCH } from "../kernel/abi/signal.ts";
 import { signalDescriptor } from "../native/terminal.ts";
-import { HOST_READ, HOST_WRITE } from "../kernel/host/host_descriptor.ts";
+import { HOST_READ } from "../kernel/host/host_descriptor.ts";
 import { onMemoryMeasured, watchMemory } from "../kernel/task/memory_pressure.ts";
 import type { Deadlined } from "../kernel/util/deadline_heap.ts";
 import { runLoop } from "../kernel/task/run_loop.ts";
 import { createPlatform } from "../platform/probe.ts";
 import { copyDescriptor } from "../native/process.ts";
 import { confineSentryCalls, confineSentryEarly, confineSentryProcesses } from "./confinement.ts";
-import { sendJson } from "./descriptors.ts";
+import { send } from "./control/channel.ts";
+import { printable } from "./control/printable.ts";
+import { HELLO, type MessageFrom } from "./control/protocol.ts";
+import { ControlServer } from "./control/server.ts";
 import { loadContainer } from "./loader.ts";
-import { type CliMessage, MESSAGE_BYTES_MAX, StartError } from "./messages.ts";
 import { SENTRY_FIRST_GOFER, SENTRY_LOG, type SentryConfig } from "./sentry_config.ts";
 import { Stages } from "./stages.ts";
-import { awaitHello, awaitSetup, HELLO, ROLE_FDS } from "./setup.ts";
+import { awaitHello, awaitSetup, ROLE_FDS } from "./setup.ts";
+import { StartError } from "./start_error.ts";
 
 const POLLIN = 1;
 /** Of the process: nobody's, but that a crash of the runtime is written to the log. */
@@ -35,7 +38,8 @@ export function runSentry(): never {
   const stages = new Stages("sentry");
   const host = new NativeHost();
   const log = (text: string) => {
-    const bytes = new TextEncoder().encode(`${text}\n`);
+    // A stack of ours has further lines; a guest whose name has one cannot make it look like a line of ours.
+    const bytes = new TextEncoder().encode(`${text.split("\n").map(printable).join("\n  ")}\n`);
     host.write(ROLE_FDS.log, bytes, 0, bytes.length);
   };
   let shutdown = () => {};
@@ -78,12 +82,12 @@ export function runSentry(): never {
     stages.reach("kernel and first program are loaded");
     kernel.log = log;
     if (config.strace) kernel.straceSink = log;
-    listenToCli(kernel, host);
+    const control = serveControl(kernel, host);
     kernel.deadlines.add(new EndOfStart(host, kernel.clock.monotonic()));
-    reportLimits(kernel, host);
+    reportLimits(kernel, control);
     if (config.process.terminal?.isOwn === true) listenToTerminal(kernel);
-    sendJson(host, ROLE_FDS.control, { kind: "ready" });
     confineSentryCalls(config);
+    control.tell({ kind: "ready" });
     stages.reach("guest code runs");
     if (config.isDebug) { for (const line of stages.take()) log(line); }
     const status = runLoop(
@@ -99,13 +103,13 @@ export function runSentry(): never {
     shutdown();
     stages.reach("its processes have ended");
     if (config.isDebug) { for (const line of stages.take()) log(line); }
-    sendJson(host, ROLE_FDS.control, { kind: "exit", status });
+    control.tell({ kind: "exit", status });
   } catch (error) {
     shutdown();
     const isStart = error instanceof StartError;
     const message = error instanceof Error ? error.message : String(error);
     if (!isStart) log(`Failed: ${message}`);
-    sendJson(host, ROLE_FDS.control, { kind: "failed", message, code: isStart ? error.code : 128 });
+    send(host, ROLE_FDS.control, { kind: "failed", message, code: isStart ? error.code : 128 });
     Deno.exit(1);
   }
   Deno.exit(0);
@@ -130,42 +134,44 @@ class EndOfStart implements Deadlined {
   }
 }
 
-/** Signals come from the CLI; when it hangs up the container goes with it. */
-function listenToCli(kernel: Kernel, host: NativeHost): void {
-  const bytes = new Uint8Array(MESSAGE_BYTES_MAX);
-  const fds = new Int32Array(1);
-  const control = kernel.descriptors.own(ROLE_FDS.control, "donated", HOST_READ | HOST_WRITE, "control");
-  const onHostEvents = () => {
-    const n = host.receiveMessage(ROLE_FDS.control, bytes, 0, bytes.length, fds, 0);
-    for (let i = 0; i < host.receivedFds; i++) host.close(fds[i]);
-    if (n <= 0) {
-      kernel.exitStatus = 9;
-      return;
-    }
-    const message = JSON.parse(new TextDecoder().decode(bytes.subarray(0, n))) as CliMessage;
-    const init = kernel.initTask;
-    if (message.kind === "signal" && init !== null) {
-      sendGroupSignal(init.threadGroup, message.signal, SI_USER);
-    }
-    if (message.kind === "memory") onMemoryMeasured(kernel, message.bytes);
-    if (message.kind === "resized") kernel.hostConsole?.resize();
-  };
-  kernel.watches.add(control, POLLIN, { onHostEvents });
+/** When the command line hangs up the container goes with it. */
+function serveControl(kernel: Kernel, host: NativeHost): ControlServer {
+  const serve = (message: MessageFrom<"caller">) => serveMessage(kernel, message);
+  return new ControlServer(kernel, host, ROLE_FDS.control, serve, () => {
+    kernel.exitStatus = SIGKILL;
+  });
+}
+
+function serveMessage(kernel: Kernel, message: MessageFrom<"caller">): number {
+  switch (message.kind) {
+    case "signal":
+      if (kernel.initTask === null) return -ESRCH;
+      sendGroupSignal(kernel.initTask.threadGroup, message.signal, SI_USER);
+      return 0;
+    case "memory":
+      onMemoryMeasured(kernel, message.bytes);
+      return 0;
+    case "resized":
+      kernel.hostConsole?.resize();
+      return 0;
+    default:
+      return -EINVAL;
+  }
 }
 
 /** Sentences told to the command line at most, so that a guest that meets a limit again and again does not flood it. */
 const NOTICES_MAX = 16;
 
 /** Limits that are met are the user's to know, each of them once. */
-function reportLimits(kernel: Kernel, host: NativeHost): void {
+function reportLimits(kernel: Kernel, control: ControlServer): void {
   const told = new Set<string>();
   kernel.notice = (message) => {
     if (told.has(message) || told.size >= NOTICES_MAX) return;
     told.add(message);
     kernel.log(message);
-    sendJson(host, ROLE_FDS.control, { kind: "notice", message });
+    control.tell({ kind: "notice", message });
   };
-  kernel.memory.onChange = (isWanted) => sendJson(host, ROLE_FDS.control, { kind: "measure", isWanted });
+  kernel.memory.onChange = (isWanted) => control.tell({ kind: "measure", isWanted });
   watchMemory(kernel);
 }
 

@@ -1,35 +1,25 @@
-// How a role hears what it is to do. It starts with one socket and knows nothing. Whoever starts the sentry says at once in a
-// byte what holds for certain, so that it can give up its rights and get ready. The command line sends the rest when it has
-// read and checked everything: a configuration as JSON in a memfd, and descriptors. When the socket ends before that, nobody
-// needs the role, and it goes quietly.
+// How a role hears what it is to do. It starts with one socket and knows nothing. Whoever starts the sentry says at once what
+// holds for certain (`hello`), so that it can give up its rights and get ready. The command line sends the rest (`setup`) when
+// it has read and checked everything: a configuration as JSON in a memfd, and descriptors. When the socket ends before that,
+// nobody needs the role, and it goes quietly.
 
 import type { NativeHost } from "../native/host.ts";
+import { receive, type Received, send } from "./control/channel.ts";
+import { FRAME_FDS_MAX, KINDS } from "./control/protocol.ts";
 import { jsonDescriptor, readJson } from "./descriptors.ts";
 
 /** A role's descriptors: 0 to 2 are stdio, of the container or nobody. */
 export const ROLE_FDS = { control: 3, log: 4, first: 5 } as const;
 
-/** Bits of the sentry's first byte; as in native/src/roles.rs. */
-export const HELLO = {
-  /** Its user namespace is its own: what is counted by user there, is the sandbox's alone. */
-  USER_NAMESPACE: 1,
-  /** The caller is not root: the sentry has one user id only and cannot become nobody. */
-  ROOTLESS: 2,
-  /** The platform is systrap for certain. */
-  SYSTRAP: 4,
-} as const;
+/** Descriptors of one role, its configuration among them: each bind mount has a connection. */
+const DESCRIPTORS_MAX = KINDS.setup.fields.count.max;
 
-/** Descriptors in one message. */
-const BATCH_MAX = 32;
-/** Descriptors of one role: each bind mount has a connection. */
-const DESCRIPTORS_MAX = 1024;
-const COUNT_BYTES = 4;
-
-/** The sentry's first byte, null when nobody needs us. */
+/** What the sentry is told at its start (bits of HELLO), null when nobody needs us. */
 export function awaitHello(host: NativeHost): number | null {
-  const bytes = new Uint8Array(1);
-  const n = host.receiveMessage(ROLE_FDS.control, bytes, 0, 1, new Int32Array(1), -1);
-  return n === 1 ? bytes[0] : null;
+  const message = first(receive(host, ROLE_FDS.control, "caller", -1));
+  if (message === null) return null;
+  if (message.kind !== "hello") throw new Error(`Cannot start with a message ${message.kind}`);
+  return message.facts;
 }
 
 export interface Setup<T> {
@@ -39,20 +29,28 @@ export interface Setup<T> {
 
 /** Configuration and descriptors, null when nobody needs us. */
 export function awaitSetup<T>(host: NativeHost): Setup<T> | null {
-  const bytes = new Uint8Array(COUNT_BYTES);
-  const batch = new Int32Array(BATCH_MAX);
   const fds: number[] = [];
   let count = 1;
   while (fds.length < count) {
-    const n = host.receiveMessage(ROLE_FDS.control, bytes, 0, COUNT_BYTES, batch, -1);
-    if (n !== COUNT_BYTES || host.receivedFds === 0) return null;
-    count = Math.min(new DataView(bytes.buffer).getUint32(0, true), DESCRIPTORS_MAX);
-    fds.push(...batch.subarray(0, host.receivedFds));
+    const received = receive(host, ROLE_FDS.control, "caller", -1);
+    const message = first(received);
+    if (message === null || received === null || received.frame === null) return null;
+    if (message.kind !== "setup" || received.fds.length === 0) {
+      throw new Error(`Cannot start with a message ${message.kind} of ${received.fds.length} descriptors`);
+    }
+    count = message.count;
+    fds.push(...received.fds);
   }
   const [configFd, ...rest] = fds;
   const config = readJson(host, configFd) as T;
   host.close(configFd);
   return { config, fds: rest };
+}
+
+function first(received: Received<"caller">) {
+  if (received === null) return null;
+  if (received.frame === null) throw new Error(`Cannot start: ${received.reason}`);
+  return received.frame.message;
 }
 
 /** What awaitSetup() receives. The descriptors stay the caller's. False when the role is gone. */
@@ -62,18 +60,16 @@ export function sendSetup(
   config: unknown,
   fds: readonly number[],
 ): boolean {
+  const count = 1 + fds.length;
+  if (count > DESCRIPTORS_MAX) {
+    throw new Error(`Cannot serve ${fds.length} bind mounts: at most ${DESCRIPTORS_MAX - 1}`);
+  }
   const configFd = jsonDescriptor(host, config);
   const all = [configFd, ...fds];
-  if (all.length > DESCRIPTORS_MAX - BATCH_MAX) {
-    host.close(configFd);
-    throw new Error(`Cannot serve ${fds.length} bind mounts: at most ${DESCRIPTORS_MAX - BATCH_MAX}`);
-  }
-  const bytes = new Uint8Array(COUNT_BYTES);
-  new DataView(bytes.buffer).setUint32(0, all.length, true);
   let isSent = true;
-  for (let at = 0; at < all.length && isSent; at += BATCH_MAX) {
-    const batch = Int32Array.from(all.slice(at, at + BATCH_MAX));
-    isSent = host.sendMessage(socket, bytes, 0, COUNT_BYTES, batch, batch.length) === COUNT_BYTES;
+  for (let at = 0; at < count && isSent; at += FRAME_FDS_MAX) {
+    const batch = Int32Array.from(all.slice(at, at + FRAME_FDS_MAX));
+    isSent = send(host, socket, { kind: "setup", count }, { fds: batch });
   }
   host.close(configFd);
   return isSent;

@@ -156,10 +156,21 @@ function check(what: string, result: number): void {
   if (result < 0) throw new Error(`Cannot confine ${what}: errno ${-result}`);
 }
 
-/** Receives one message on a thread of its own, so that the event loop goes on: bytes, 0 at the end, -errno. */
-export async function receiveLater(fd: number, into: Uint8Array<ArrayBuffer>): Promise<number> {
-  const fds = new Int32Array(65);
+/** Descriptors that one message brings at most; as FDS_MAX in host.rs. */
+const FDS_MAX = 64;
+
+export interface ReceivedLater {
+  /** Bytes, 0 at the end, -errno. */
+  readonly length: number;
+  /** The receiver's to close. */
+  readonly fds: number[];
+}
+
+/** Receives one message on a thread of its own, so that the event loop goes on. */
+export async function receiveLater(fd: number, into: Uint8Array<ArrayBuffer>): Promise<ReceivedLater> {
+  const fds = new Int32Array(FDS_MAX + 1);
   const library = waitLibrary ??= Deno.dlopen(nativeLibraryPath(), waitSymbols).symbols;
-  return await library.tsv_host_receive(fd, into, 0, into.length, fds, -1, 0);
+  const length = await library.tsv_host_receive(fd, into, 0, into.length, fds, -1, 0);
+  return { length, fds: [...fds.subarray(0, fds[FDS_MAX])] };
 }
 let waitLibrary: Deno.DynamicLibrary<typeof waitSymbols>["symbols"] | null = null;

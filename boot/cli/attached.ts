@@ -1,8 +1,11 @@
 // Runs a sandbox with the caller's stdio and signals, to its end. Where the launcher is at hand this process becomes it as
 // soon as the container runs (native/src/attend.rs), and comes back here for what that cannot do.
 
+import { errnoName } from "../../kernel/abi/errno.ts";
 import { commandLineHost } from "../../native/host.ts";
 import { becomeProgram, divertSignals, receiveSignals, waitProcess } from "../../native/process.ts";
+import { handOver, takeOver } from "../control/channel.ts";
+import type { MessageFrom } from "../control/protocol.ts";
 import { type Launch, launch, RunningSandbox } from "../launch.ts";
 import { StateDirectory } from "../oci/state.ts";
 import { Stages } from "../stages.ts";
@@ -12,7 +15,7 @@ import type { GlobalFlags } from "./flags.ts";
 const stages = new Stages("command line");
 
 /** Signals passed on to the container's init, by number. The launcher passes on SIGUSR1 as well. */
-const FORWARDED: readonly (readonly [Deno.Signal, number])[] = [
+export const FORWARDED: readonly (readonly [Deno.Signal, number])[] = [
   ["SIGHUP", 1],
   ["SIGINT", 2],
   ["SIGQUIT", 3],
@@ -21,8 +24,8 @@ const FORWARDED: readonly (readonly [Deno.Signal, number])[] = [
   ["SIGWINCH", 28],
 ];
 
-/** First argument of a process that waits for a container's end; as in native/src/attend.rs and main.ts. */
-const ATTEND = "--attend";
+/** First argument of a process that waits for a container's end; then the descriptor of a message `attend`. */
+export const ATTEND = "--attend";
 
 /** What a container is run with besides its Launch. */
 export interface Attachment {
@@ -62,12 +65,18 @@ export async function runAttached(options: Launch, attachment: Attachment): Prom
   }
 }
 
-/** Goes on where becomeLauncher() has left: `words` are what it has given, without the first. */
-export async function resumeAttached(words: readonly string[]): Promise<number> {
-  const [control, , sentry, gofer, guard, release, hasTerminal] = words.map(Number);
-  const [root, id] = words.slice(7);
-  const sandbox = new RunningSandbox(commandLineHost(), sentry, gofer, control);
-  const stopListening = passSignalsOn(sandbox, hasTerminal === 1);
+/** What becomeLauncher() has left in descriptor `fd`. */
+export function attendance(fd: number): Attendance {
+  return takeOver(fd, "attend");
+}
+
+export type Attendance = Extract<MessageFrom<"self">, { kind: "attend" }>;
+
+/** Goes on where becomeLauncher() has left. */
+export async function resumeAttached(attendance: Attendance): Promise<number> {
+  const { control, sentry, gofer, guard, release, hasTerminal, root, id } = attendance;
+  const sandbox = new RunningSandbox(commandLineHost(), { sentry, gofer, control, goferControl: -1 });
+  const stopListening = passSignalsOn(sandbox, hasTerminal);
   receiveSignals();
   try {
     return exitCode(await sandbox.exited());
@@ -80,12 +89,6 @@ export async function resumeAttached(words: readonly string[]): Promise<number> 
     }
     if (id !== "") new StateDirectory(root).remove(id);
   }
-}
-
-/** Where to report what goes wrong in resumeAttached(words). */
-export function flagsOfResumed(words: readonly string[]): Attachment["flags"] {
-  const [log, logFormat] = words.slice(9);
-  return { log, logFormat };
 }
 
 function exitCode(status: number): number {
@@ -114,19 +117,23 @@ function becomeLauncher(
 ): never {
   logStages(options);
   const guard = terminal?.caller?.guard ?? null;
-  const numbers = [
-    sandbox.controlFd,
+  const fd = handOver(commandLineHost(), {
+    kind: "attend",
+    control: sandbox.controlFd,
     diverted,
-    sandbox.sentryPid,
-    sandbox.goferPid,
-    guard?.pid ?? 0,
-    guard?.release ?? -1,
-    terminal === null ? 0 : 1,
-  ];
-  const words = [record?.root ?? "", record?.id ?? "", flags.log, flags.logFormat];
-  const kept = [sandbox.controlFd, ...(guard === null ? [] : [guard.release])];
-  const failure = becomeProgram([launcher, ATTEND, ...numbers.map(String), ...words], kept);
-  throw new Error(`Cannot start ${launcher}: errno ${-failure}`);
+    sentry: sandbox.sentryPid,
+    gofer: sandbox.goferPid,
+    guard: guard?.pid ?? 0,
+    release: guard?.release ?? -1,
+    hasTerminal: terminal !== null,
+    root: record?.root ?? "",
+    id: record?.id ?? "",
+    log: flags.log,
+    logFormat: flags.logFormat,
+  });
+  const kept = [sandbox.controlFd, fd, ...(guard === null ? [] : [guard.release])];
+  const failure = becomeProgram([launcher, ATTEND, String(fd)], kept);
+  throw new Error(`Cannot start ${launcher}: ${errnoName(-failure)}`);
 }
 
 function logStages(options: Launch): void {

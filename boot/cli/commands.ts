@@ -12,6 +12,13 @@ export interface Command {
   readonly about: string;
   /** A command line that works. */
   readonly example: string;
+  /** Its first word that is no flag is a program; what follows is the program's. */
+  readonly takesProgram?: boolean;
+  /**
+   * It makes a sandbox: the launcher starts sentry and gofer before anybody has read the words, unless one of these flags is
+   * among them. (From here it goes to native/src/generated.rs.)
+   */
+  readonly roles?: { readonly isRootInside: boolean; readonly unless: readonly string[] };
   readonly load: () => Promise<{ readonly run: Run; readonly options: Options }>;
 }
 
@@ -20,6 +27,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: "[--] CMD ARGS...",
     about: "Run a host program in a sandbox; the host's root is read-only below a memory overlay",
     example: `tsvisor do --cwd /tmp -- python3 -c 'print("hello")'`,
+    takesProgram: true,
+    roles: { isRootInside: false, unless: [] },
     load: async () => {
       const { doCommand, DO_OPTIONS } = await import("./do.ts");
       return { run: doCommand, options: DO_OPTIONS };
@@ -29,6 +38,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: "ID",
     about: "Run an OCI container to its end, attached to the caller's stdio",
     example: "tsvisor run --bundle ./my-bundle my-id",
+    // With it a terminal becomes the sentry's own.
+    roles: { isRootInside: true, unless: ["console-socket"] },
     load: async () => {
       const { runCommand, RUN_OPTIONS } = await import("./run.ts");
       return { run: runCommand, options: RUN_OPTIONS };
@@ -38,6 +49,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: "[CMD ARGS...]",
     about: "Write a config.json to start from",
     example: "tsvisor spec --bundle ./my-bundle /bin/sh",
+    takesProgram: true,
     load: async () => {
       const { specCommand, SPEC_OPTIONS } = await import("./spec.ts");
       return { run: specCommand, options: SPEC_OPTIONS };

@@ -1,7 +1,8 @@
 // The command line: global flags, the command, errors as one line. Commands stand in files of their own; see commands.ts.
 
+import { printable } from "../control/printable.ts";
 import { endStarted } from "../launch.ts";
-import { StartError } from "../messages.ts";
+import { StartError } from "../start_error.ts";
 import { OCI_VERSION, VERSION } from "../version.ts";
 
 import { COMMANDS } from "./commands.ts";
@@ -9,7 +10,7 @@ import { type GlobalFlags, parseGlobal, UsageError } from "./flags.ts";
 
 /** Runs the command line; the exit code. 128 = the runtime's own failure. `commit` is the one dist/ was built from. */
 export async function runCommandLine(argv: readonly string[], commit = "unknown"): Promise<number> {
-  if (argv[0] === "--attend") return await resume(argv.slice(1));
+  if (argv[0] === "--attend") return await resume(Number(argv[1]));
   let flags: GlobalFlags | null = null;
   try {
     const parsed = parseGlobal(argv);
@@ -32,12 +33,15 @@ export async function runCommandLine(argv: readonly string[], commit = "unknown"
 }
 
 /** A container that the launcher has waited for needs the command line again. */
-async function resume(words: readonly string[]): Promise<number> {
-  const { flagsOfResumed, resumeAttached } = await import("./attached.ts");
+async function resume(handover: number): Promise<number> {
+  let flags: Pick<GlobalFlags, "log" | "logFormat"> | null = null;
   try {
-    return await resumeAttached(words);
+    const { attendance, resumeAttached } = await import("./attached.ts");
+    const attended = attendance(handover);
+    flags = attended;
+    return await resumeAttached(attended);
   } catch (error) {
-    return report(error, flagsOfResumed(words));
+    return report(error, flags);
   }
 }
 
@@ -45,17 +49,18 @@ async function run(name: string, args: string[], flags: GlobalFlags): Promise<nu
   return await (await COMMANDS[name].load()).run(args, flags);
 }
 
-/** --help among a command's flags. What follows the program's name in `do` and `spec` is the program's. */
+/** --help among a command's flags. */
 function asksForHelp(name: string, args: readonly string[]): boolean {
   const isHelp = (word: string) => word === "--help" || word === "-h";
-  if (name === "do" || name === "spec") return args.length > 0 && isHelp(args[0]);
+  if (COMMANDS[name].takesProgram === true) return args.length > 0 && isHelp(args[0]);
   const end = args.indexOf("--");
   return args.slice(0, end < 0 ? args.length : end).some(isHelp);
 }
 
 function report(error: unknown, flags: Pick<GlobalFlags, "log" | "logFormat"> | null): number {
   const message = error instanceof Error ? error.message : String(error);
-  const line = message.split("\n")[0];
+  // Names of files, fields of a bundle: nothing of them acts on a terminal.
+  const line = printable(message.split("\n")[0]);
   console.error(`tsvisor: ${line}`);
   if (flags !== null && flags.log !== "") {
     const entry = flags.logFormat === "json"

@@ -1,15 +1,18 @@
 // tsvisor state, list, kill, delete: commands on the state directory.
 
-import { errnoName, ESRCH } from "../../kernel/abi/errno.ts";
-import { NativeHost } from "../../native/host.ts";
-import { borrowDescriptor, killProcess } from "../../native/process.ts";
-import { sendJson } from "../descriptors.ts";
+import { EPIPE, errnoName, ESRCH } from "../../kernel/abi/errno.ts";
+import { commandLineHost } from "../../native/host.ts";
+import { borrowDescriptor, killProcess, socketPair } from "../../native/process.ts";
+import { send } from "../control/channel.ts";
+import { ControlClient } from "../control/client.ts";
 import { type ContainerState, startTicksOf, StateDirectory } from "../oci/state.ts";
 import { signalNumber } from "../signals.ts";
 import { OCI_VERSION } from "../version.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
 
 const SIGKILL = 9;
+/** Longest a sentry may take to answer, milliseconds. */
+const ANSWER_MILLIS_MAX = 10_000;
 /** Longest a forced delete waits for the processes to go, milliseconds. */
 const DELETE_MILLIS_MAX = 5000;
 
@@ -73,7 +76,7 @@ function printTable(rows: readonly string[][]): void {
   for (const row of rows) console.log(row.map((cell, i) => cell.padEnd(widths[i])).join("").trimEnd());
 }
 
-export function killCommand(args: string[], flags: GlobalFlags): number {
+export async function killCommand(args: string[], flags: GlobalFlags): Promise<number> {
   const { words } = parse(args, KILL_OPTIONS, false);
   if (words.length < 1 || words.length > 2) throw new UsageError("kill takes a container id and a signal");
   const number = signalNumber(words[1] ?? "TERM");
@@ -83,21 +86,26 @@ export function killCommand(args: string[], flags: GlobalFlags): number {
     throw new Error(`Cannot signal container "${state.id}" in state ${state.status}`);
   }
   // The sentry is init of its namespace: SIGKILL ends it and all.
-  const result = number === SIGKILL ? killProcess(state.pid, SIGKILL) : sendSignal(state, number);
+  const result = number === SIGKILL ? killProcess(state.pid, SIGKILL) : await sendSignal(state, number);
   if (result < 0) throw new Error(`Cannot signal container "${state.id}": ${errnoName(-result)}`);
   return 0;
 }
 
-/** Over the control socket of the command that runs it, as that command itself would. */
-function sendSignal(state: ContainerState, signal: number): number {
+/** Over a connection of our own, for which the control socket of the command that runs it is borrowed. */
+async function sendSignal(state: ContainerState, signal: number): Promise<number> {
   const { pid, startTicks, controlFd } = state.runner;
   if (controlFd < 0 || startTicksOf(pid) !== startTicks) return -ESRCH;
-  const fd = borrowDescriptor(pid, controlFd);
-  if (fd < 0) return fd;
-  const host = new NativeHost();
-  const isSent = sendJson(host, fd, { kind: "signal", signal });
-  host.close(fd);
-  return isSent ? 0 : -ESRCH;
+  const borrowed = borrowDescriptor(pid, controlFd);
+  if (borrowed < 0) return borrowed;
+  const host = commandLineHost();
+  const [ours, theirs] = socketPair();
+  const isSent = send(host, borrowed, { kind: "connect" }, { fds: Int32Array.of(theirs) });
+  host.close(theirs);
+  host.close(borrowed);
+  if (!isSent) return -ESRCH;
+  const result = await new ControlClient(host, ours).request({ kind: "signal", signal }, ANSWER_MILLIS_MAX);
+  // It hung up instead of answering: it has ended meanwhile.
+  return result === -EPIPE ? -ESRCH : result;
 }
 
 export async function deleteCommand(args: string[], flags: GlobalFlags): Promise<number> {

@@ -8,18 +8,25 @@
 #[allow(dead_code)]
 #[path = "../src/attend.rs"]
 mod attend;
+// The launcher reads what the library writes.
+#[allow(dead_code)]
+#[path = "../src/control.rs"]
+mod control;
+#[path = "../src/generated.rs"]
+mod generated;
 #[path = "../src/roles.rs"]
 mod roles;
 #[path = "../src/spawn.rs"]
 mod spawn;
 
+use generated::{ATTEND_WORD, COMMANDS, Flag, GLOBAL_FLAGS, HANDOVER, STARTED};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// Variables that are set for our runtime; the caller's own values travel under TSVISOR_CALLER_ (boot/caller_environment.ts).
 const TAKEN: [&str; 2] = ["DENO_DIR", "DENO_NO_UPDATE_CHECK"];
-/// As in boot/cli/commands.ts; a word that is missing here costs a wrong guess at most.
-const COMMANDS: [&str; 8] = ["run", "do", "spec", "state", "list", "kill", "delete", "help"];
+/// Variables of ours that nobody else may set for the command line.
+const OURS: [&str; 2] = [HANDOVER, "TSVISOR_LAUNCHER"];
 
 fn main() {
     let lib = match std::env::current_exe() {
@@ -27,8 +34,9 @@ fn main() {
         Err(error) => fail(&format!("Cannot find its own place: {error}")),
     };
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    if arguments.first().is_some_and(|word| word == attend::WORD) {
-        if let Some(code) = attend::attend(&arguments[1..]) {
+    if arguments.first().is_some_and(|word| word == ATTEND_WORD) {
+        let handover = arguments.get(1).and_then(|word| word.to_str()?.parse().ok());
+        if let Some(code) = handover.and_then(attend::attend) {
             std::process::exit(code);
         }
         run_command_line(&lib, arguments, inherited());
@@ -38,18 +46,25 @@ fn main() {
     if let Some(options) = sandbox_of(&arguments) {
         // Without them the command line starts them itself, and says why when that fails too.
         if let Some(started) = start_roles(&lib, &options) {
-            let roles::Roles { sentry, gofer, control, gofer_control } = started;
-            for fd in [control, gofer_control] {
-                // SAFETY: the command line inherits it.
-                unsafe { libc::fcntl(fd, libc::F_SETFD, 0) };
-            }
-            let is_root_inside = options.is_root_inside as i32;
-            environment.push(
-                format!("TSVISOR_STARTED={sentry} {gofer} {control} {gofer_control} {is_root_inside}").into_bytes(),
-            );
+            environment.push(entry(HANDOVER.as_bytes(), hand_over(&started, &options).to_string().as_bytes()));
         }
     }
     run_command_line(&lib, arguments, environment);
+}
+
+/// The command line inherits what has been started: the descriptor that says so.
+fn hand_over(started: &roles::Roles, options: &roles::Options) -> i32 {
+    let roles::Roles { sentry, gofer, control, gofer_control } = *started;
+    for fd in [control, gofer_control] {
+        // SAFETY: ours, which the next program gets.
+        unsafe { libc::fcntl(fd, libc::F_SETFD, 0) };
+    }
+    let message = control::Writer::new(STARTED).integer(sentry).integer(gofer).integer(control).integer(gofer_control);
+    let fd = control::hand_over(&message.integer(options.is_root_inside as i32).finish());
+    if fd < 0 {
+        fail(&format!("Cannot make a memfd: {}", std::io::Error::from_raw_os_error(-fd)));
+    }
+    fd
 }
 
 fn run_command_line(lib: &[u8], arguments: Vec<OsString>, environment: Vec<Vec<u8>>) -> ! {
@@ -82,7 +97,7 @@ fn inherited() -> Vec<Vec<u8>> {
 fn environment(lib: &[u8]) -> Vec<Vec<u8>> {
     let mut list = Vec::new();
     for (name, value) in std::env::vars_os() {
-        if !TAKEN.iter().any(|taken| name == OsStr::new(taken)) && name != "TSVISOR_STARTED" && name != "TSVISOR_LAUNCHER" {
+        if !TAKEN.iter().chain(&OURS).any(|taken| name == OsStr::new(taken)) {
             list.push(entry(name.as_bytes(), value.as_bytes()));
         }
     }
@@ -115,29 +130,45 @@ fn block_inspector() {
     }
 }
 
-/// How a sandbox is started, if these arguments look as if they make one. The first word that is a command's name counts; what
-/// cannot be told from here (which terminal, which platform) is left to the command line.
+/// How a sandbox is started, if these arguments make one (generated.rs says how to read them). What cannot be told from here
+/// (which terminal, which platform) is left to the command line.
 fn sandbox_of(arguments: &[OsString]) -> Option<roles::Options> {
-    let place = arguments.iter().position(|word| COMMANDS.iter().any(|name| word == name))?;
-    let (command, before, after) = (&arguments[place], &arguments[..place], &arguments[place + 1..]);
-    let is_run = command == "run";
-    if !is_run && command != "do" {
+    let (global, place) = flags_of(arguments, GLOBAL_FLAGS);
+    let (name, after) = arguments[place..].split_first()?;
+    let command = COMMANDS.iter().find(|command| name == command.name)?;
+    let mut own = Vec::new();
+    let mut rest = after;
+    while !rest.is_empty() && rest[0] != "--" {
+        let (names, end) = flags_of(rest, command.flags);
+        own.extend(names);
+        // Beyond a word that is no flag there may be more of them.
+        rest = if command.takes_program || end == rest.len() { &[] } else { &rest[end + 1..] };
+    }
+    let asks = |name: &String| ["h", "help", "v", "version"].contains(&name.as_str());
+    let is_other = own.iter().any(|name| command.unless.contains(&name.as_str()));
+    if after.is_empty() || is_other || global.iter().chain(&own).any(asks) {
         return None;
     }
-    let own = if is_run { after } else { &after[..after.len().min(1)] };
-    let asks = |word: &OsString| {
-        ["-h", "--help", "-v", "--version"].iter().any(|flag| word == flag)
-            || is_run && word.as_bytes().starts_with(b"--console-socket")
-    };
-    if before.iter().chain(own).any(asks) || after.is_empty() {
-        return None;
-    }
-    let names_platform = before.iter().any(|word| word.as_bytes().starts_with(b"-") && holds(word, b"platform"));
-    Some(roles::Options { is_root_inside: is_run, is_systrap: !names_platform, terminal: -1 })
+    let is_systrap = !global.iter().any(|name| name == "platform");
+    Some(roles::Options { is_root_inside: command.is_root_inside, is_systrap, terminal: -1 })
 }
 
-fn holds(word: &OsStr, part: &[u8]) -> bool {
-    word.as_bytes().windows(part.len()).any(|window| window == part)
+/// Names of the flags at the beginning of `words`, and where the first word is that is neither flag nor value. As
+/// parseGlobal() in boot/cli/flags.ts.
+fn flags_of(words: &[OsString], known: &[Flag]) -> (Vec<String>, usize) {
+    let (mut names, mut at) = (Vec::new(), 0);
+    while let Some(word) = words.get(at).filter(|word| word.as_bytes().starts_with(b"-") && *word != "--") {
+        let text = word.to_string_lossy();
+        let (name, value) = match text.trim_start_matches('-').split_once('=') {
+            Some((name, value)) => (name.to_string(), Some(value)),
+            None => (text.trim_start_matches('-').to_string(), None),
+        };
+        let flag = known.iter().find(|flag| flag.name == name || !flag.short.is_empty() && flag.short == name);
+        let takes_next = value.is_none() && flag.is_some_and(|flag| flag.takes_value);
+        names.push(name);
+        at += if takes_next { 2 } else { 1 };
+    }
+    (names, at.min(words.len()))
 }
 
 fn start_roles(lib: &[u8], options: &roles::Options) -> Option<roles::Roles> {

@@ -1,28 +1,17 @@
 //! Waiting for a container's end without the runtime. Once a container runs, the command line has nothing to do but pass on
 //! signals and wait, and its runtime would keep 15 MiB for that: so the process becomes the launcher again, in this role,
-//! with the same pid, children and sockets. Whatever else comes over the control socket than the end is not for here: the
-//! process becomes the command line once more (boot/cli/attached.ts) and finds the message still in the socket.
+//! with the same pid, children and sockets. Whatever else comes over the control socket than the end is not for here, also
+//! what is no message at all: the process becomes the command line once more (boot/cli/attached.ts) and finds it still in the
+//! socket.
 
+use crate::control::{Reader, Writer, take_over};
+use crate::generated::{ATTEND, EXIT, FORWARDED, FRAME_BYTES_MAX, RESIZED, SIGNAL};
 use core::ffi::c_void;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 /// What is passed on to the container's init. SIGUSR1 comes here alone: in our runtime it would open the inspector.
-const FORWARDED: [i32; 7] = [
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGTERM,
-    libc::SIGWINCH,
-];
-/// First word of the launcher's arguments in this role; then the words of boot/cli/attached.ts.
-pub const WORD: &str = "--attend";
-/// As MESSAGE_BYTES_MAX in boot/messages.ts.
-const MESSAGE_BYTES_MAX: usize = 16 * 1024;
-
 fn forwarded() -> libc::sigset_t {
     // SAFETY: a set of our own.
     unsafe {
@@ -114,7 +103,7 @@ fn execute(words: Vec<CString>) -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
-/// The words after WORD that matter here; the rest is the command line's, should it come back.
+/// The fields of ATTEND that matter here; the rest is the command line's, should it come back.
 struct Attendance {
     control: i32,
     diverted: i32,
@@ -129,24 +118,26 @@ struct Attendance {
     id: OsString,
 }
 
-fn parse(words: &[OsString]) -> Option<Attendance> {
-    let number = |n: usize| words.get(n)?.to_str()?.parse::<i32>().ok();
+fn parse(frame: &[u8]) -> Option<Attendance> {
+    let mut fields = Reader::new(frame, ATTEND)?;
+    let owned = |text: &[u8]| OsString::from_vec(text.to_vec());
     Some(Attendance {
-        control: number(0)?,
-        diverted: number(1)?,
-        sentry: number(2)?,
-        gofer: number(3)?,
-        guard: number(4)?,
-        guard_release: number(5)?,
-        has_terminal: number(6)? != 0,
-        root: words.get(7)?.clone(),
-        id: words.get(8)?.clone(),
+        control: fields.integer()?,
+        diverted: fields.integer()?,
+        sentry: fields.integer()?,
+        gofer: fields.integer()?,
+        guard: fields.integer()?,
+        guard_release: fields.integer()?,
+        has_terminal: fields.integer()? != 0,
+        root: owned(fields.text()?),
+        id: owned(fields.text()?),
     })
 }
 
-/// Waits for the end: the exit code. None when there is something else for the command line to do.
-pub fn attend(words: &[OsString]) -> Option<i32> {
-    let attendance = parse(words)?;
+/// Waits for the end, as descriptor `handover` says: the exit code. None when there is something else for the command line to
+/// do.
+pub fn attend(handover: i32) -> Option<i32> {
+    let attendance = parse(&take_over(handover)?)?;
     let set = forwarded();
     // SAFETY: a set of our own; plain system calls on descriptors that are ours.
     unsafe {
@@ -180,22 +171,21 @@ pub fn attend(words: &[OsString]) -> Option<i32> {
 }
 
 fn pass_on(attendance: &Attendance, signal: i32) {
-    let text = if signal == libc::SIGWINCH && attendance.has_terminal {
-        r#"{"kind":"resized"}"#.to_string()
-    } else {
-        format!(r#"{{"kind":"signal","signal":{signal}}}"#)
-    };
+    let is_resize = signal == libc::SIGWINCH && attendance.has_terminal;
+    let message = if is_resize { Writer::new(RESIZED) } else { Writer::new(SIGNAL).integer(signal) };
+    let frame = message.finish();
     // SAFETY: sends bytes of our own.
-    unsafe { libc::send(attendance.control, text.as_ptr() as *const c_void, text.len(), libc::MSG_NOSIGNAL) };
+    unsafe { libc::send(attendance.control, frame.as_ptr() as *const c_void, frame.len(), libc::MSG_NOSIGNAL) };
 }
 
 /// The wait(2) status of the container, if that is what the next message tells. The message stays where it is.
 fn end_status(control: i32) -> Option<i32> {
-    let mut bytes = [0u8; MESSAGE_BYTES_MAX];
+    let mut bytes = [0u8; FRAME_BYTES_MAX];
     // SAFETY: the buffer is ours.
     let n = unsafe { libc::recv(control, bytes.as_mut_ptr() as *mut c_void, bytes.len(), libc::MSG_PEEK) };
-    let text = std::str::from_utf8(bytes.get(..usize::try_from(n).ok()?)?).ok()?;
-    text.strip_prefix(r#"{"kind":"exit","status":"#)?.strip_suffix('}')?.parse().ok()
+    let mut fields = Reader::new(bytes.get(..usize::try_from(n).ok()?)?, EXIT)?;
+    let status = fields.integer()?;
+    (fields.is_at_end() && (0..=0xffff).contains(&status)).then_some(status)
 }
 
 /// Ends and reaps what is left, puts the terminal back, removes the container's record: the exit code.

@@ -7,6 +7,10 @@ mod host;
 // The launcher uses the other half of it.
 #[allow(dead_code)]
 mod attend;
+// The launcher uses the other half of these.
+#[allow(dead_code)]
+mod control;
+mod generated;
 mod memory;
 mod process;
 mod roles;

@@ -2,6 +2,8 @@
 //! hears later what it is to do. The launcher does so before the command line has read a word of its arguments, and the
 //! command line itself where no launcher has.
 
+use crate::control::Writer;
+use crate::generated::{HELLO, HELLO_ROOTLESS, HELLO_SYSTRAP, HELLO_USER_NAMESPACE};
 use crate::spawn;
 
 /// argv and environment of a process: NUL-terminated strings, one after the other.
@@ -27,11 +29,6 @@ const FLAGS: u32 = spawn::FLAG_NEW_SESSION
     | spawn::FLAG_NO_NEW_PRIVS;
 /// uid_map and gid_map of a sentry that root starts: it becomes nobody, who exists outside and may do nothing there.
 const ROOT_AND_NOBODY: &[u8] = b"0 0 1\n65534 65534 1\n\x000 0 1\n65534 65534 1\n";
-
-/// First message on the sentry's socket. As in boot/setup.ts.
-const HELLO_USER_NAMESPACE: u8 = 1;
-const HELLO_ROOTLESS: u8 = 2;
-const HELLO_SYSTRAP: u8 = 4;
 
 /// How the sandbox's processes are started.
 pub struct Options {
@@ -82,7 +79,8 @@ pub fn start(sentry: &Program, gofer: &Program, options: &Options) -> Result<Rol
             }
             return Err(gofer_pid);
         }
-        libc::send(control.ours, [hello].as_ptr() as *const libc::c_void, 1, libc::MSG_NOSIGNAL);
+        let hello = Writer::new(HELLO).integer(hello).finish();
+        libc::send(control.ours, hello.as_ptr() as *const libc::c_void, hello.len(), libc::MSG_NOSIGNAL);
     }
     Ok(Roles {
         sentry: sentry_pid,

@@ -221,6 +221,25 @@ Deno.test("processes that take too much memory together: one is killed, the othe
   );
 });
 
+/** As TAKER, under a name that would set a terminal's title, begin a line and change its colours. */
+const EVIL_NAME = `
+import ctypes
+ctypes.CDLL(None).prctl(15, b"\\x1b]0;\\x07\\n\\xc2\\x9b7mroot", 0, 0, 0)
+`;
+
+Deno.test("a guest's name does not act on the user's terminal", async () => {
+  using bundle = new Bundle();
+  const script = 'for n in 1 2 3 4; do python3 -c "$EVIL$TAKER" 120 4 & done; wait; echo on';
+  const { stderr } = await withHostPrograms(bundle, script);
+  // What the shell says of its children has their command line.
+  const lines = stderr.split("\n").filter((line) => line.startsWith("tsvisor: "));
+  ok(lines.length > 0, stderr);
+  for (const line of lines) {
+    match(line, /^[\x20-\x7e]+$/);
+    match(line, /process \d+ \(\\x1b\]0;\\x07\\n\\x9b7mroot\) is killed$/);
+  }
+});
+
 Deno.test("files in memory are bounded", async () => {
   using bundle = new Bundle();
   const { stdout } = await bundle.script(
@@ -242,7 +261,7 @@ async function withHostPrograms(
   return await bundle.script(script, (config) => {
     config.root = { path: "/", readonly: true };
     config.process.args = ["/bin/sh", "-c", script];
-    config.process.env = [`PATH=${Deno.env.get("PATH")}`, `TAKER=${TAKER}`];
+    config.process.env = [`PATH=${Deno.env.get("PATH")}`, `TAKER=${TAKER}`, `EVIL=${EVIL_NAME}`];
     config.linux.resources = { memory: { limit: 1 << 28 } };
   });
 }

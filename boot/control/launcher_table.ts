@@ -1,0 +1,102 @@
+// native/src/generated.rs: what native code has to know of the control protocol and of the command line, written from their
+// own tables. `deno run -A boot/control/launcher_table.ts` writes it; launcher_table_test.ts says when it is old.
+
+import { ATTEND, FORWARDED } from "../cli/attached.ts";
+import { COMMANDS } from "../cli/commands.ts";
+import { GLOBAL_OPTIONS, type Options } from "../cli/flags.ts";
+import { HANDOVER } from "../launch.ts";
+import { FRAME_BYTES_MAX, HEADER_BYTES, HELLO, type KindName, KINDS, VERSION } from "./protocol.ts";
+
+export const GENERATED = `${import.meta.dirname}/../../native/src/generated.rs`;
+
+/** Kinds that native code reads or writes. */
+const NATIVE_KINDS: readonly KindName[] = ["hello", "signal", "resized", "exit", "started", "attend"];
+const SIGUSR1 = 10;
+
+/** The file's text. */
+export async function launcherTable(): Promise<string> {
+  const signals = [...FORWARDED.map(([, number]) => number), SIGUSR1].sort((a, b) => a - b);
+  const kinds = NATIVE_KINDS.map((name) => `pub const ${name.toUpperCase()}: u16 = ${KINDS[name].number};`);
+  const facts = Object.entries(HELLO).map(([name, bit]) => `pub const HELLO_${name}: i32 = ${bit};`);
+  const commands: string[] = [];
+  for (const [name, { roles, takesProgram, load }] of Object.entries(COMMANDS)) {
+    if (roles === undefined) continue;
+    const { options } = await load();
+    commands.push(`    Command {
+        name: ${text(name)},
+        takes_program: ${takesProgram === true},
+        is_root_inside: ${roles.isRootInside},
+        unless: &[${roles.unless.map(text).join(", ")}],
+        flags: &[
+${flags(options, 12)}
+        ],
+    },`);
+  }
+  return `//! Written by boot/control/launcher_table.ts: what native code has to know of the control protocol and of the command line.
+
+// The library needs one half of it, the launcher the other.
+#![allow(dead_code)]
+
+/// See boot/control/protocol.ts.
+pub const VERSION: u16 = ${VERSION};
+pub const HEADER_BYTES: usize = ${HEADER_BYTES};
+pub const FRAME_BYTES_MAX: usize = ${FRAME_BYTES_MAX};
+
+/// Kinds of messages.
+${kinds.join("\n")}
+
+/// Bits of the facts in HELLO.
+${facts.join("\n")}
+
+/// Signals that are passed on to the container's init.
+pub const FORWARDED: [i32; ${signals.length}] = [${signals.join(", ")}];
+/// First word of the launcher that waits for a container; then the descriptor of a message ATTEND.
+pub const ATTEND_WORD: &str = ${text(ATTEND)};
+/// Variable with the descriptor of a message STARTED.
+pub const HANDOVER: &str = ${text(HANDOVER)};
+
+/// A flag of the command line.
+pub struct Flag {
+    pub name: &'static str,
+    /// One letter; "" = none.
+    pub short: &'static str,
+    /// The next word is its value, where it has none after "=".
+    pub takes_value: bool,
+}
+
+/// A command for which sentry and gofer are started at once.
+pub struct Command {
+    pub name: &'static str,
+    /// Its first word that is no flag is a program; what follows is the program's.
+    pub takes_program: bool,
+    pub is_root_inside: bool,
+    /// Flags with which the roles must be started in another way.
+    pub unless: &'static [&'static str],
+    pub flags: &'static [Flag],
+}
+
+/// Flags before the command.
+pub const GLOBAL_FLAGS: &[Flag] = &[
+${flags(GLOBAL_OPTIONS, 4)}
+];
+
+pub const COMMANDS: &[Command] = &[
+${commands.join("\n")}
+];
+`;
+}
+
+function flags(options: Options, indent: number): string {
+  return Object.entries(options).map(([name, { short, type }]) =>
+    `${" ".repeat(indent)}Flag { name: ${text(name)}, short: ${text(short ?? "")}, takes_value: ${
+      type === "string"
+    } },`
+  ).join("\n");
+}
+
+/** A literal of Rust; our words have nothing to escape. */
+function text(word: string): string {
+  return `"${word}"`;
+}
+
+if (import.meta.main) Deno.writeTextFileSync(GENERATED, await launcherTable());

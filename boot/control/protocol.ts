@@ -1,0 +1,287 @@
+// The control protocol: what launcher, command line, sentry and gofer tell each other, as one table. A message is a frame: a
+// header of 16 bytes and fields in the order of the table. Over a socket (SOCK_SEQPACKET) a message is one packet, and
+// descriptors travel beside it; what a process leaves to the program that it becomes is a frame in a memfd.
+//
+// The table is the schema: a frame that does not fit it, to the byte, is not decoded. So whoever reads can rely on the
+// types, also when the other end has been taken over. The launcher (native/src/control.rs) reads and writes the same frames;
+// its numbers are written from this table (launcher_table.ts).
+
+import { printable } from "./printable.ts";
+
+/** Changes with the layout of any message. The header stays. */
+export const VERSION = 1;
+/** u16 version, u16 kind, u32 request id, u32 bytes of the fields, u32 flags. */
+export const HEADER_BYTES = 16;
+export const FRAME_BYTES_MAX = 16 * 1024;
+/** Descriptors beside one message. */
+export const FRAME_FDS_MAX = 32;
+/** The frame answers the request of its id. */
+const FLAG_REPLY = 1;
+
+export type Field =
+  | { readonly type: "integer"; readonly min: number; readonly max: number }
+  /** A whole number that may be beyond 32 bits. */
+  | { readonly type: "amount" }
+  | { readonly type: "flag" }
+  /** For a program: as it is. */
+  | { readonly type: "text"; readonly bytesMax: number }
+  /** For a person: one line, without control characters, and cut where it is too long. */
+  | { readonly type: "line"; readonly bytesMax: number };
+
+type Value<F extends Field> = F extends { type: "integer" | "amount" } ? number
+  : F extends { type: "flag" } ? boolean
+  : string;
+
+/** Who may send it. "self": a process to the program that it becomes. */
+export type Sender = "caller" | "role" | "self";
+
+export interface Kind {
+  readonly number: number;
+  readonly from: Sender;
+  readonly fields: Readonly<Record<string, Field>>;
+  /** Descriptors that go with it at most. */
+  readonly fdsMax: number;
+}
+
+const PID_MAX = 4_194_304;
+const FD_MAX = 1_048_576;
+const pid: Field = { type: "integer", min: 1, max: PID_MAX };
+const fd: Field = { type: "integer", min: 0, max: FD_MAX };
+const sentence: Field = { type: "line", bytesMax: 4096 };
+const path: Field = { type: "text", bytesMax: 4096 };
+
+export const KINDS = {
+  /** To a role as its process starts: bits of HELLO. */
+  hello: { number: 1, from: "caller", fields: { facts: { type: "integer", min: 0, max: 7 } }, fdsMax: 0 },
+  /** What the role is to do: the first descriptor is its configuration; `count` descriptors in as many messages as it takes. */
+  setup: {
+    number: 2,
+    from: "caller",
+    fields: { count: { type: "integer", min: 1, max: 1024 } },
+    fdsMax: FRAME_FDS_MAX,
+  },
+  /** A signal for the container's init. */
+  signal: {
+    number: 3,
+    from: "caller",
+    fields: { signal: { type: "integer", min: 1, max: 64 } },
+    fdsMax: 0,
+  },
+  /** The caller's terminal has another size. */
+  resized: { number: 4, from: "caller", fields: {}, fdsMax: 0 },
+  /** What the sandbox's processes use, as asked for by `measure`. */
+  memory: { number: 5, from: "caller", fields: { bytes: { type: "amount" } }, fdsMax: 0 },
+  /** The descriptor is one more connection, for requests. */
+  connect: { number: 6, from: "caller", fields: {}, fdsMax: 1 },
+
+  /** Guest code runs from now on. The sentry is confined. */
+  ready: { number: 16, from: "role", fields: {}, fdsMax: 0 },
+  /** It could not start, or could not go on; `code` is what the command line ends with. */
+  failed: {
+    number: 17,
+    from: "role",
+    fields: { code: { type: "integer", min: 0, max: 255 }, message: sentence },
+    fdsMax: 0,
+  },
+  /** The user should hear of it. */
+  notice: { number: 18, from: "role", fields: { message: sentence }, fdsMax: 0 },
+  /** Whether the command line is to measure the sandbox's memory now and then. */
+  measure: { number: 19, from: "role", fields: { isWanted: { type: "flag" } }, fdsMax: 0 },
+  /** The container has ended: its wait(2) status. */
+  exit: {
+    number: 20,
+    from: "role",
+    fields: { status: { type: "integer", min: 0, max: 0xffff } },
+    fdsMax: 0,
+  },
+  /** Reply: the request is carried out. */
+  done: { number: 21, from: "role", fields: {}, fdsMax: 0 },
+  /** Reply: it is not, and why: an errno of Linux'. */
+  refused: {
+    number: 22,
+    from: "role",
+    fields: { errno: { type: "integer", min: 1, max: 4095 } },
+    fdsMax: 0,
+  },
+
+  /** Launcher to command line: what it has started. */
+  started: {
+    number: 32,
+    from: "self",
+    fields: { sentry: pid, gofer: pid, control: fd, goferControl: fd, isRootInside: { type: "flag" } },
+    fdsMax: 0,
+  },
+  /**
+   * Command line to launcher, which waits in its place: the control socket, the pipe of signals that have come meanwhile;
+   * `guard` puts the terminal back when `release` closes (0 = there is none); the record to be removed at the end ("" = none).
+   * The launcher hands the same to the command line when there is more to do than to wait.
+   */
+  attend: {
+    number: 33,
+    from: "self",
+    fields: {
+      control: fd,
+      diverted: fd,
+      sentry: pid,
+      gofer: pid,
+      guard: { type: "integer", min: 0, max: PID_MAX },
+      release: { type: "integer", min: -1, max: FD_MAX },
+      hasTerminal: { type: "flag" },
+      root: path,
+      id: { type: "text", bytesMax: 255 },
+      log: path,
+      logFormat: { type: "text", bytesMax: 16 },
+    },
+    fdsMax: 0,
+  },
+} as const satisfies Readonly<Record<string, Kind>>;
+
+export type KindName = keyof typeof KINDS;
+
+type MessageOf<K extends KindName> =
+  & { readonly kind: K }
+  & { readonly [F in keyof typeof KINDS[K]["fields"]]: Value<Extract<typeof KINDS[K]["fields"][F], Field>> };
+
+export type Message = { [K in KindName]: MessageOf<K> }[KindName];
+export type MessageFrom<S extends Sender> = Extract<
+  Message,
+  { kind: { [K in KindName]: typeof KINDS[K]["from"] extends S ? K : never }[KindName] }
+>;
+
+/** Bits of hello's `facts`. */
+export const HELLO = {
+  /** The sentry's user namespace is its own: what is counted by user there, is the sandbox's alone. */
+  USER_NAMESPACE: 1,
+  /** The caller is not root: the sentry has one user id only and cannot become nobody. */
+  ROOTLESS: 2,
+  /** The platform is systrap for certain. */
+  SYSTRAP: 4,
+} as const;
+
+/** A message with what its frame says besides. Request 0 asks for no reply. */
+export interface Frame<M extends Message = Message> {
+  readonly message: M;
+  readonly request: number;
+  readonly isReply: boolean;
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The frame of a message of ours. Throws where we break our own table. */
+export function encode(message: Message, request = 0, isReply = false): Uint8Array<ArrayBuffer> {
+  const kind: Kind = KINDS[message.kind];
+  const values = message as unknown as Readonly<Record<string, unknown>>;
+  const bytes = new Uint8Array(FRAME_BYTES_MAX);
+  const view = new DataView(bytes.buffer);
+  let at = HEADER_BYTES;
+  for (const name in kind.fields) {
+    const field = kind.fields[name], value = values[name];
+    if (field.type === "text" || field.type === "line") {
+      const text = encodeText(field, value as string);
+      view.setUint32(at, text.length, true);
+      bytes.set(text, at + 4);
+      at += 4 + text.length;
+      continue;
+    }
+    const number = Number(value);
+    if (!fits(field, number)) throw new RangeError(`${message.kind}.${name} cannot be ${value}`);
+    if (field.type === "amount") view.setFloat64(at, number, true);
+    else view.setInt32(at, number, true);
+    at += field.type === "amount" ? 8 : 4;
+  }
+  view.setUint16(0, VERSION, true);
+  view.setUint16(2, kind.number, true);
+  view.setUint32(4, request, true);
+  view.setUint32(8, at - HEADER_BYTES, true);
+  view.setUint32(12, isReply ? FLAG_REPLY : 0, true);
+  return bytes.slice(0, at);
+}
+
+function encodeText(field: { type: "text" | "line"; bytesMax: number }, value: string): Uint8Array {
+  const text = encoder.encode(value);
+  if (text.length <= field.bytesMax) return text;
+  if (field.type === "text") throw new RangeError(`${text.length} bytes, at most ${field.bytesMax}`);
+  let end = field.bytesMax;
+  while ((text[end] & 0xc0) === 0x80) end--;
+  return text.subarray(0, end);
+}
+
+/** The message in `length` bytes that `sender` has sent with `fdCount` descriptors, or a string: what is wrong with them. */
+export function decode<S extends Sender>(
+  bytes: Uint8Array<ArrayBuffer>,
+  length: number,
+  sender: S,
+  fdCount = 0,
+): Frame<MessageFrom<S>> | string {
+  if (length < HEADER_BYTES || length > Math.min(bytes.length, FRAME_BYTES_MAX)) {
+    return `a frame of ${length} bytes`;
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, length);
+  const version = view.getUint16(0, true), number = view.getUint16(2, true), flags = view.getUint32(12, true);
+  if (version !== VERSION) return `version ${version} of the control protocol, ours is ${VERSION}`;
+  const name = NAMES[sender].get(number);
+  if (name === undefined) return `kind ${number}`;
+  const kind: Kind = KINDS[name];
+  if (view.getUint32(8, true) !== length - HEADER_BYTES) return `${name} of a wrong length`;
+  if ((flags & ~FLAG_REPLY) !== 0) return `${name} with flags ${flags}`;
+  if (fdCount > kind.fdsMax) return `${name} with ${fdCount} descriptors`;
+  const message: Record<string, unknown> = { kind: name };
+  let at = HEADER_BYTES;
+  for (const key in kind.fields) {
+    const field = kind.fields[key];
+    const size = field.type === "amount" ? 8 : 4;
+    if (at + size > length) return `${name} without ${key}`;
+    if (field.type === "text" || field.type === "line") {
+      const textBytes = view.getUint32(at, true);
+      at += 4;
+      if (textBytes > field.bytesMax || at + textBytes > length) {
+        return `${name}.${key} of ${textBytes} bytes`;
+      }
+      const text = decodeText(bytes.subarray(at, at + textBytes));
+      if (text === null) return `${name}.${key} that is not UTF-8`;
+      message[key] = field.type === "line" ? printable(text) : text;
+      at += textBytes;
+      continue;
+    }
+    const value = field.type === "amount" ? view.getFloat64(at, true) : view.getInt32(at, true);
+    if (!fits(field, value)) return `${name}.${key} ${value}`;
+    message[key] = field.type === "flag" ? value === 1 : value;
+    at += size;
+  }
+  if (at !== length) return `${name} with ${length - at} bytes too many`;
+  return {
+    message: message as unknown as MessageFrom<S>,
+    request: view.getUint32(4, true),
+    isReply: flags === FLAG_REPLY,
+  };
+}
+
+function decodeText(bytes: Uint8Array<ArrayBuffer>): string | null {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+function fits(field: Field, value: number): boolean {
+  if (field.type === "integer") return Number.isInteger(value) && value >= field.min && value <= field.max;
+  if (field.type === "flag") return value === 0 || value === 1;
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+/** Kinds by number, of each sender. */
+const NAMES: Readonly<Record<Sender, ReadonlyMap<number, KindName>>> = {
+  caller: namesFrom("caller"),
+  role: namesFrom("role"),
+  self: namesFrom("self"),
+};
+
+function namesFrom(sender: Sender): ReadonlyMap<number, KindName> {
+  const map = new Map<number, KindName>();
+  for (const [name, kind] of Object.entries(KINDS)) {
+    if (kind.from === sender) map.set(kind.number, name as KindName);
+  }
+  return map;
+}

@@ -1,0 +1,87 @@
+// The sentry's end of the control protocol. The first connection is the command line's: events go there, and the sandbox ends
+// with it. Each `connect` brings one more connection (of `tsvisor kill`, of a controller), which asks and is answered; several
+// requests may be on their way, and each answer has its request's id.
+
+import { EBUSY, EINVAL } from "../../kernel/abi/errno.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import { HOST_READ, HOST_WRITE, type HostDescriptor } from "../../kernel/host/host_descriptor.ts";
+import type { HostWatch } from "../../kernel/host/host_watch.ts";
+import type { NativeHost } from "../../native/host.ts";
+import { receive, send } from "./channel.ts";
+import type { Message, MessageFrom } from "./protocol.ts";
+
+const POLLIN = 1;
+/** Connections besides the first. */
+export const CONNECTIONS_MAX = 16;
+
+/** What the sentry does with a message: 0 or -ERRNO. */
+export type Serve = (message: MessageFrom<"caller">) => number;
+
+export class ControlServer {
+  readonly #kernel: Kernel;
+  readonly #host: NativeHost;
+  readonly #first: HostDescriptor;
+  readonly #serve: Serve;
+  /** Connections besides the first. */
+  readonly #others = new Map<HostDescriptor, HostWatch>();
+
+  /** Listens on socket `first` from now on; `onEnd` is called when it ends. */
+  constructor(kernel: Kernel, host: NativeHost, first: number, serve: Serve, onEnd: () => void) {
+    this.#kernel = kernel;
+    this.#host = host;
+    this.#first = kernel.descriptors.own(first, "donated", HOST_READ | HOST_WRITE, "control");
+    this.#serve = serve;
+    const onHostEvents = () => {
+      if (!this.#take(this.#first)) onEnd();
+    };
+    kernel.watches.add(this.#first, POLLIN, { onHostEvents });
+  }
+
+  /** Tells the command line. */
+  tell(message: MessageFrom<"role">): void {
+    send(this.#host, this.#first.fd, message);
+  }
+
+  /** Takes one message from `socket`. False when there will be no more. */
+  #take(socket: HostDescriptor): boolean {
+    const received = receive(this.#host, socket.fd, "caller", 0);
+    if (received === null) return false;
+    if (received.frame === null) {
+      this.#kernel.log(`Control: ${received.reason}`);
+      // Others may ask over the command line's connection to be connected, in a version that we do not know.
+      return socket === this.#first;
+    }
+    const { frame: { message, request }, fds } = received;
+    const result = message.kind === "connect" ? this.#connect(socket, fds) : this.#serve(message);
+    return request === 0 || this.#answer(socket, request, result);
+  }
+
+  /** Those who ask have to read what they are answered: we do not wait for them. */
+  #answer(socket: HostDescriptor, request: number, result: number): boolean {
+    const answer: Message = result < 0 ? { kind: "refused", errno: -result } : { kind: "done" };
+    return send(this.#host, socket.fd, answer, { request, isReply: true }) || socket === this.#first;
+  }
+
+  #connect(from: HostDescriptor, fds: readonly number[]): number {
+    const fd = fds.length === 0 ? -1 : fds[0];
+    let refusal = 0;
+    if (from !== this.#first || fd < 0 || this.#host.setNonblocking(fd) < 0) refusal = -EINVAL;
+    else if (this.#others.size >= CONNECTIONS_MAX) refusal = -EBUSY;
+    if (refusal < 0) {
+      if (fd >= 0) this.#host.close(fd);
+      return refusal;
+    }
+    const socket = this.#kernel.descriptors.own(fd, "donated", HOST_READ | HOST_WRITE, "control connection");
+    const onHostEvents = () => {
+      if (!this.#take(socket)) this.#end(socket);
+    };
+    this.#others.set(socket, this.#kernel.watches.add(socket, POLLIN, { onHostEvents }));
+    return 0;
+  }
+
+  #end(socket: HostDescriptor): void {
+    this.#others.get(socket)!.end();
+    this.#others.delete(socket);
+    socket.drop();
+  }
+}

@@ -1,0 +1,182 @@
+// The control protocol between processes: an honest end and one that has been taken over, in both directions.
+
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { send } from "../../boot/control/channel.ts";
+import { ControlClient, IN_FLIGHT_MAX } from "../../boot/control/client.ts";
+import { encode, type Message } from "../../boot/control/protocol.ts";
+import { CONNECTIONS_MAX } from "../../boot/control/server.ts";
+import { type Launch, launch, RunningSandbox } from "../../boot/launch.ts";
+import { containerOf } from "../../boot/oci/container.ts";
+import { readBundle } from "../../boot/oci/spec.ts";
+import { StartError } from "../../boot/start_error.ts";
+import { EBUSY, EINVAL, EPIPE } from "../../kernel/abi/errno.ts";
+import { NativeHost } from "../../native/host.ts";
+import { socketPair, startRoles } from "../../native/process.ts";
+import { Bundle } from "../support/bundle.ts";
+import { statusOf } from "../support/host_processes.ts";
+import { delay } from "../support/tsvisor.ts";
+
+const host = new NativeHost();
+const ANSWER_MILLIS = 10_000;
+const SIGUSR1 = 10;
+/** By then the guest has loaded its program. */
+const SETTLE_MILLIS = 500;
+
+/** A container of `script`, started by this process as the command line starts it. */
+function launched(bundle: Bundle, script: string): RunningSandbox {
+  bundle.write(script);
+  const options = {
+    id: "box",
+    platform: "systrap" as const,
+    isDebug: false,
+    strace: false,
+    straceCalls: [],
+    overlay: "none" as const,
+    isLenient: false,
+    isExclusive: true,
+  };
+  const started: Launch = {
+    ...containerOf(bundle.directory, readBundle(bundle.directory), options),
+    stdio: [0, 1, 2],
+    debugLog: `${bundle.directory}/log`,
+    oomScoreAdj: null,
+    isRootInside: true,
+  };
+  return launch(started);
+}
+
+/** A connection of its own to the sentry. */
+function connection(sandbox: RunningSandbox): ControlClient {
+  const [ours, theirs] = socketPair();
+  ok(send(host, sandbox.controlFd, { kind: "connect" }, { fds: Int32Array.of(theirs) }));
+  host.close(theirs);
+  return new ControlClient(host, ours);
+}
+
+Deno.test("control: `ready` is sent by a sentry that is confined", async () => {
+  for (let i = 0; i < 5; i++) {
+    using bundle = new Bundle();
+    const sandbox = launched(bundle, "sleep 100");
+    await sandbox.ready();
+    const { Seccomp } = statusOf(`/proc/${sandbox.sentryPid}/status`);
+    sandbox.kill();
+    equal(Seccomp, "2");
+  }
+});
+
+Deno.test("control: requests over several connections are each answered", async () => {
+  using bundle = new Bundle();
+  const sandbox = launched(bundle, `trap 'echo x >>/got' USR1; while :; do sleep 0.1; done`);
+  try {
+    await sandbox.ready();
+    const one = connection(sandbox), two = connection(sandbox);
+    const asked = [];
+    for (let i = 0; i < 50; i++) {
+      asked.push(one.request({ kind: "signal", signal: SIGUSR1 }, ANSWER_MILLIS));
+      // What the sentry hears only as it starts.
+      asked.push(two.request({ kind: "hello", facts: 0 }, ANSWER_MILLIS));
+    }
+    const answers = await Promise.all(asked);
+    deepEqual([...new Set(answers.filter((_, i) => i % 2 === 0))], [0]);
+    deepEqual([...new Set(answers.filter((_, i) => i % 2 === 1))], [-EINVAL]);
+    // A connection cannot make more of them.
+    const [ours, theirs] = socketPair();
+    equal(await one.request({ kind: "connect" }, ANSWER_MILLIS), -EINVAL);
+    for (const fd of [ours, theirs]) host.close(fd);
+    const many = Array.from(
+      { length: IN_FLIGHT_MAX + 1 },
+      () => one.request({ kind: "resized" }, ANSWER_MILLIS),
+    );
+    equal((await Promise.all(many)).filter((result) => result === -EBUSY).length, 1);
+  } finally {
+    sandbox.kill();
+  }
+});
+
+Deno.test("control: a sentry that hears nonsense goes on, and keeps none of its descriptors", async () => {
+  using bundle = new Bundle();
+  const sandbox = launched(bundle, "sleep 100");
+  try {
+    await sandbox.ready();
+    await delay(SETTLE_MILLIS);
+    const fds = () => [...Deno.readDirSync(`/proc/${sandbox.sentryPid}/fd`)].length;
+    const before = fds();
+    const noise = new Uint8Array(20_000);
+    crypto.getRandomValues(noise);
+    for (const length of [1, 15, 16, 17, 300, 16 * 1024, 20_000]) {
+      host.sendMessage(sandbox.controlFd, noise, 0, length, Int32Array.of(0, 1, 2), 3);
+    }
+    const newer = encode({ kind: "connect" });
+    newer[0] = 9;
+    host.sendMessage(sandbox.controlFd, newer, 0, newer.length, Int32Array.of(0), 1);
+    // No socket, no descriptor at all.
+    send(host, sandbox.controlFd, { kind: "connect" });
+    const client = connection(sandbox);
+    equal(await client.request({ kind: "resized" }, ANSWER_MILLIS), 0);
+    equal(fds(), before + 1);
+    match(Deno.readTextFileSync(`${bundle.directory}/log`), /version 9 of the control protocol, ours is 1/);
+  } finally {
+    sandbox.kill();
+  }
+});
+
+Deno.test("control: connections are bounded, and one that does not read its answers is dropped", async () => {
+  using bundle = new Bundle();
+  const sandbox = launched(bundle, "sleep 100");
+  try {
+    await sandbox.ready();
+    const [ours, theirs] = socketPair();
+    send(host, sandbox.controlFd, { kind: "connect" }, { fds: Int32Array.of(theirs) });
+    host.close(theirs);
+    host.setNonblocking(ours);
+    let isGone = false;
+    for (let i = 0; i < 100_000 && !isGone; i++) {
+      isGone = !send(host, ours, { kind: "resized" }, { request: i + 1 }) &&
+        (await delay(20), host.poll(ours, 16) !== 0);
+    }
+    ok(isGone, "it has been hung up on");
+    host.close(ours);
+    const clients = Array.from({ length: CONNECTIONS_MAX + 1 }, () => connection(sandbox));
+    const results = await Promise.all(
+      clients.map((client) => client.request({ kind: "resized" }, ANSWER_MILLIS)),
+    );
+    deepEqual(results.filter((result) => result !== 0), [-EPIPE]);
+  } finally {
+    sandbox.kill();
+  }
+});
+
+/** What the command line makes of a sentry that sends `frames`: the error it ends with, and what it has printed. */
+async function hostile(frames: readonly (Message | Uint8Array<ArrayBuffer>)[], fds = 0): Promise<string> {
+  const idle = ["/bin/sleep", "100"];
+  const roles = startRoles({ sentry: idle, gofer: idle, environment: [], isRootInside: true, terminal: -1 });
+  if (typeof roles === "number") throw new Error(`errno ${-roles}`);
+  host.close(roles.control);
+  const [control, theirs] = socketPair();
+  const sandbox = new RunningSandbox(host, { ...roles, control });
+  const end = sandbox.ready().then(() => sandbox.exited()).then(() => null, (error) => error);
+  for (const frame of frames) {
+    const bytes = frame instanceof Uint8Array ? frame : encode(frame);
+    host.sendMessage(theirs, bytes, 0, bytes.length, new Int32Array(fds), fds);
+    await delay(1);
+  }
+  const error = await end;
+  ok(error instanceof StartError);
+  equal(error.code, 128);
+  host.close(theirs);
+  return error.message;
+}
+
+Deno.test("control: a sentry that sends what no sentry sends is ended", async () => {
+  const open = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  await hostile([{ kind: "signal", signal: 9 }]);
+  const before = open();
+  match(await hostile([{ kind: "signal", signal: 9 }]), /sent what it never sends \(kind 3\)/);
+  match(await hostile([{ kind: "ready" }, { kind: "ready" }]), /\(ready out of its turn\)/);
+  match(await hostile([{ kind: "done" }]), /\(done out of its turn\)/);
+  match(await hostile([{ kind: "exit", status: 0 }]), /\(exit out of its turn\)/);
+  match(await hostile([new TextEncoder().encode('{"kind":"exit","status":0}')]), /\(version \d+ /);
+  match(await hostile([new Uint8Array(20_000)]), /\(a frame of 16385 bytes\)/);
+  match(await hostile([{ kind: "ready" }], 30), /\(ready with 30 descriptors\)/);
+  equal(open(), before, "descriptors that it sent are closed");
+});

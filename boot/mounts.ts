@@ -15,7 +15,7 @@ import {
   MS_STRICTATIME,
   O_WRONLY,
 } from "../kernel/abi/file.ts";
-import type { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
+import type { GoferMount } from "../kernel/container.ts";
 import type { Task } from "../kernel/task/task.ts";
 import { latin1ToBytes, utf8ToByteString } from "../kernel/util/bytes.ts";
 import type { Filesystem } from "../kernel/vfs/filesystem.ts";
@@ -26,7 +26,7 @@ import { openByName } from "../kernel/vfs/open.ts";
 import { acrossMounts, Path } from "../kernel/vfs/path.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import { StartError } from "./start_error.ts";
-import type { MountConfig, SentryConfig } from "./sentry_config.ts";
+import type { ContainerConfig, MountConfig } from "./sentry_config.ts";
 
 /** Options that set flags, and those that take them back: of "ro" and "rw" the later one holds. */
 const SETS: Readonly<Record<string, number>> = {
@@ -73,8 +73,8 @@ export function parseOptions(options: readonly string[]): { flags: number; data:
 export function addMounts(
   task: Task,
   namespace: MountNamespace,
-  config: SentryConfig,
-  gofers: readonly GoferFilesystem[],
+  config: ContainerConfig,
+  gofers: readonly GoferMount[],
 ): void {
   for (const mount of config.mounts) addMount(task, namespace, mount, gofers);
   for (const [name, value] of Object.entries(config.sysctl)) setParameter(task, name, value);
@@ -86,7 +86,7 @@ function addMount(
   task: Task,
   namespace: MountNamespace,
   mount: MountConfig,
-  gofers: readonly GoferFilesystem[],
+  gofers: readonly GoferMount[],
 ): void {
   const { flags, data } = parseOptions(mount.options);
   const fs = filesystemOf(task, mount, data, gofers);
@@ -105,9 +105,9 @@ function filesystemOf(
   task: Task,
   mount: MountConfig,
   data: string,
-  gofers: readonly GoferFilesystem[],
+  gofers: readonly GoferMount[],
 ): Filesystem {
-  if (mount.gofer >= 0) return gofers[mount.gofer];
+  if (mount.gofer >= 0) return gofers[mount.gofer].fs;
   const type = task.kernel.vfs.registry.filesystems.get(mount.type);
   if (type === undefined) {
     throw new StartError(`Cannot mount ${mount.destination}: type "${mount.type}" is unknown`, 128);

@@ -5,6 +5,7 @@ import { FAMILIES } from "../kernel/syscalls/families.ts";
 import { SyscallTable } from "../kernel/syscalls/dispatch.ts";
 import { marshallingOf } from "../kernel/syscalls/marshalling.ts";
 import { straced } from "../kernel/trace/strace.ts";
+import type { Container } from "../kernel/container.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { sendGroupSignal } from "../kernel/signal/send.ts";
 import { EINVAL, errnoName, ESRCH } from "../kernel/abi/errno.ts";
@@ -17,14 +18,16 @@ import { runLoop } from "../kernel/task/run_loop.ts";
 import { createPlatform } from "../platform/probe.ts";
 import { copyDescriptor } from "../native/process.ts";
 import { confineSentryCalls, confineSentryEarly, confineSentryProcesses } from "./confinement.ts";
+import { connectGofer, startContainer } from "./container.ts";
 import { send } from "./control/channel.ts";
 import { printable } from "./control/printable.ts";
 import { HELLO, type MessageFrom } from "./control/protocol.ts";
 import { ControlServer } from "./control/server.ts";
-import { loadContainer } from "./loader.ts";
+import { bootKernel } from "./kernel.ts";
 import { SENTRY_FIRST_GOFER, SENTRY_LOG, type SentryConfig } from "./sentry_config.ts";
 import { Stages } from "./stages.ts";
 import { awaitHello, awaitSetup, ROLE_FDS } from "./setup.ts";
+import { ownStdio } from "./stdio.ts";
 import { StartError } from "./start_error.ts";
 
 const POLLIN = 1;
@@ -77,15 +80,20 @@ export function runSentry(): never {
     if (typeof first === "number") {
       throw new StartError(`Cannot make an address space: ${errnoName(-first)}`, 128);
     }
-    const goferSockets = fds.slice(SENTRY_FIRST_GOFER);
-    const kernel = loadContainer(config, stdio, goferSockets, host, platform, first);
-    stages.reach("kernel and first program are loaded");
-    kernel.log = log;
+    const kernel = bootKernel(config, host, platform, log);
     if (config.strace) kernel.straceSink = log;
-    const control = serveControl(kernel, host);
+    const container = startContainer(kernel, config, {
+      thread: first,
+      stdio: ownStdio(kernel, stdio),
+      gofers: config.gofers.map((gofer, i) =>
+        connectGofer(kernel, config.id, fds[SENTRY_FIRST_GOFER + i], gofer)
+      ),
+    });
+    stages.reach("kernel and first program are loaded");
+    const control = serveControl(container, host);
     kernel.deadlines.add(new EndOfStart(host, kernel.clock.monotonic()));
     reportLimits(kernel, control);
-    if (config.process.terminal?.isOwn === true) listenToTerminal(kernel);
+    if (config.process.terminal?.isOwn === true) listenToTerminal(container);
     confineSentryCalls(config);
     control.tell({ kind: "ready" });
     stages.reach("guest code runs");
@@ -98,8 +106,8 @@ export function runSentry(): never {
     );
     stages.reach("init has ended");
     // Without connections the gofer ends, while we do.
-    for (const fd of goferSockets) host.close(fd);
-    kernel.hostConsole?.drain();
+    for (const { socket } of container.gofers) socket.drop();
+    container.hostConsole?.drain();
     shutdown();
     stages.reach("its processes have ended");
     if (config.isDebug) { for (const line of stages.take()) log(line); }
@@ -135,24 +143,25 @@ class EndOfStart implements Deadlined {
 }
 
 /** When the command line hangs up the container goes with it. */
-function serveControl(kernel: Kernel, host: NativeHost): ControlServer {
-  const serve = (message: MessageFrom<"caller">) => serveMessage(kernel, message);
+function serveControl(container: Container, host: NativeHost): ControlServer {
+  const { kernel } = container;
+  const serve = (message: MessageFrom<"caller">) => serveMessage(container, message);
   return new ControlServer(kernel, host, ROLE_FDS.control, serve, () => {
     kernel.exitStatus = SIGKILL;
   });
 }
 
-function serveMessage(kernel: Kernel, message: MessageFrom<"caller">): number {
+function serveMessage(container: Container, message: MessageFrom<"caller">): number {
   switch (message.kind) {
     case "signal":
-      if (kernel.initTask === null) return -ESRCH;
-      sendGroupSignal(kernel.initTask.threadGroup, message.signal, SI_USER);
+      if (container.init === null) return -ESRCH;
+      sendGroupSignal(container.init, message.signal, SI_USER);
       return 0;
     case "memory":
-      onMemoryMeasured(kernel, message.bytes);
+      onMemoryMeasured(container.kernel, message.bytes);
       return 0;
     case "resized":
-      kernel.hostConsole?.resize();
+      container.hostConsole?.resize();
       return 0;
     default:
       return -EINVAL;
@@ -176,14 +185,15 @@ function reportLimits(kernel: Kernel, control: ControlServer): void {
 }
 
 /** The host's terminal is ours: the host tells us of its size by signal. */
-function listenToTerminal(kernel: Kernel): void {
+function listenToTerminal(container: Container): void {
+  const { kernel } = container;
   const fd = signalDescriptor(SIGWINCH);
   if (fd < 0) throw new Error(`Cannot listen to SIGWINCH: errno ${-fd}`);
   const signals = kernel.descriptors.own(fd, "made", HOST_READ, "SIGWINCH");
   const info = new Uint8Array(128);
   const onHostEvents = () => {
     signals.read(info, 0, info.length);
-    kernel.hostConsole?.resize();
+    container.hostConsole?.resize();
   };
   kernel.watches.add(signals, POLLIN, { onHostEvents });
 }

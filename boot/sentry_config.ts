@@ -47,15 +47,10 @@ export interface TerminalConfig {
 
 export type CapabilitySetName = "bounding" | "effective" | "inheritable" | "permitted" | "ambient";
 
-export interface SentryConfig {
+/** What a container is started from. */
+export interface ContainerConfig {
   readonly id: string;
-  readonly platform: "systrap" | "ptrace";
-  /** The stages of its start go to the log. */
-  readonly isDebug: boolean;
-  readonly strace: boolean;
-  /** Names of the calls it shows; empty = all. */
-  readonly straceCalls: readonly string[];
-  /** Gofer connections, the root's first: what each may do. */
+  /** Its gofer's connections, the root's first: what each may do. */
   readonly gofers: readonly { readonly isReadOnly: boolean; readonly isExclusive: boolean }[];
   readonly root: { readonly isReadOnly: boolean; readonly hasOverlay: boolean };
   readonly mounts: readonly MountConfig[];
@@ -67,11 +62,26 @@ export interface SentryConfig {
   readonly process: ProcessConfig;
   readonly hostname: string;
   readonly domainname: string;
+  readonly tasksMax: number;
+}
+
+/** What a kernel is booted from: limits of the whole sandbox, and what it shows of the host. */
+export interface KernelConfig {
   readonly cpuCount: number;
   readonly memoryTotalBytes: number;
   readonly tasksMax: number;
   readonly memoryBytesMax: number;
   readonly host: { readonly cpuinfo: string; readonly hwcap: number; readonly hwcap2: number };
+}
+
+/** A sandbox with its root container. */
+export interface SentryConfig extends KernelConfig, ContainerConfig {
+  readonly platform: "systrap" | "ptrace";
+  /** The stages of its start go to the log. */
+  readonly isDebug: boolean;
+  readonly strace: boolean;
+  /** Names of the calls it shows; empty = all. */
+  readonly straceCalls: readonly string[];
   readonly isLenient: boolean;
 }
 

@@ -1,15 +1,12 @@
 // The root object: what a sandbox's kernel is made of, without logic. The run loop stands in task/run_loop.ts, boot puts
-// the parts together in boot/loader.ts.
+// the parts together in boot/kernel.ts. What belongs to one container hangs at that (container.ts).
 
 import type { Host, Platform } from "../platform/platform.ts";
+import type { Container } from "./container.ts";
 import type { Clock } from "./time/clock.ts";
 import type { Task } from "./task/task.ts";
 import type { UserAccount } from "./task/user_account.ts";
-import type { ProcessGroup } from "./task/process_group.ts";
-import type { PidNamespace } from "./task/namespaces.ts";
 import type { HardwareCapabilities } from "./loader/stack.ts";
-import type { HostConsole } from "./tty/host_console.ts";
-import type { Terminal } from "./tty/terminal.ts";
 import { LoadAverage } from "./fs/proc/load.ts";
 import { PseudoFilesystems } from "./fs/pseudo.ts";
 import { HostDescriptors } from "./host/host_descriptor.ts";
@@ -17,7 +14,7 @@ import { HostWatches } from "./host/host_watch.ts";
 import { LoopServices } from "./host/loop_service.ts";
 import { MemoryPressure } from "./mm/pressure.ts";
 import { UnixRoom } from "./socket/unix/room.ts";
-import { NAMESPACE_INODE_FIRST } from "./task/namespaces.ts";
+import { NAMESPACE_INODE_FIRST, PidNamespace } from "./task/namespaces.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
 import { KernelMemory } from "./util/kernel_memory.ts";
 import { Sequence } from "./util/sequence.ts";
@@ -46,6 +43,10 @@ export class Kernel {
   readonly namespaceInodes = new Sequence(NAMESPACE_INODE_FIRST);
   /** Load averages, worked out when somebody asks. */
   readonly load: LoadAverage;
+  /** Containers that have not been released, by id. */
+  readonly containers = new Map<string, Container>();
+  /** The first: its end is the sandbox's. */
+  rootContainer: Container | null = null;
   /** Every task that is not Dead, by its tid in the root PID namespace. */
   readonly tasks = new Map<number, Task>();
   /** Blocked tasks that something has woken; their continuations run in the next turn. */
@@ -60,8 +61,8 @@ export class Kernel {
   readonly users = new Map<number, UserAccount>();
   /** Of blocked tasks, timers, timerfds: the first of the services. */
   readonly deadlines = new DeadlineHeap();
-  /** Root PID namespace; set by boot before the first task. */
-  rootPids!: PidNamespace;
+  /** The PID namespace that sees all others: the root container's. */
+  readonly rootPids: PidNamespace;
   /** Number of processors shown to guests. */
   readonly cpuCount: number;
   /** Total memory shown to guests, bytes. */
@@ -70,17 +71,9 @@ export class Kernel {
   hardware: HardwareCapabilities = { hwcap: 0x078b_fbff, hwcap2: 0, minSignalStackBytes: 2048 };
   /** Text of the host's /proc/cpuinfo, read by the CLI: the guest sees the real processors. */
   cpuinfo = "";
-  /** The container's terminal: /dev/console; null = it has none. */
-  console: Terminal | null = null;
-  /** What copies it to and from the host. */
-  hostConsole: HostConsole | null = null;
-  /** Foreground process group of the host terminal that stdio may be; null = init's. */
-  foregroundGroup: ProcessGroup | null = null;
   /** The task whose call is being served: what /proc/self is. null between calls. Set by the run loop. */
   currentTask: Task | null = null;
-  /** First process; its exit ends the sandbox. */
-  initTask: Task | null = null;
-  /** Wait status of the container once it has ended, or -1. */
+  /** Status that the sandbox ends with, -1 while it runs: its root container's, or why it cannot go on. */
   exitStatus = -1;
   /** Where strace text goes; null = off. One line a call, without newline. */
   straceSink: ((line: string) => void) | null = null;
@@ -120,6 +113,7 @@ export class Kernel {
     this.vfs = new Vfs(this.account, registry);
     this.pseudo = new PseudoFilesystems(this.vfs, clock);
     this.unix = new UnixRoom(this.account.heap);
+    this.rootPids = new PidNamespace(this.namespaceInodes.next(), null);
     this.cpuCount = cpuCount;
     this.memoryTotalBytes = memoryTotalBytes;
     this.bootNanos = clock.monotonic();

@@ -28,6 +28,7 @@ const KERNEL_ORDER: readonly (readonly string[])[] = [
   ["fs", "ipc", "tty", "socket"],
   ["trace", "state"],
   ["syscalls"],
+  ["container"],
   ["kernel.ts"],
 ];
 
@@ -42,6 +43,8 @@ const TYPES_FROM_THE_RIGHT: Readonly<Record<string, string>> = {
   "vfs -> task": "permission and limits are the Task's",
   "loader -> task": "a program is loaded for a Task",
   "task -> kernel.ts": "tasks hang at the Kernel",
+  "task -> container": "a process belongs to a Container",
+  "container -> kernel.ts": "containers hang at the Kernel",
   "fs -> kernel.ts": "file systems are mounted by the Kernel",
   "tty -> kernel.ts": "the host's terminal is watched by the Kernel",
   "trace -> syscalls": "strace wraps the dispatch table",

@@ -262,8 +262,8 @@ export function openTtyDevice(task: Task, inode: Inode, flags: number): File | n
       return terminal === null ? -ENXIO : new SlaveFile(inode, terminal, flags);
     }
     case CONSOLE_MINOR: {
-      const { console } = task.kernel;
-      return console === null || !console.isMasterOpen ? -ENODEV : new SlaveFile(inode, console, flags);
+      const { terminal } = task.threadGroup.container;
+      return terminal === null || !terminal.isMasterOpen ? -ENODEV : new SlaveFile(inode, terminal, flags);
     }
     case PTMX_MINOR: {
       // Linux: takes the devpts at "pts" beside the node; here the first one that is mounted.

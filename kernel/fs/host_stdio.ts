@@ -301,7 +301,7 @@ class HostFile extends File implements HostListener {
   }
 
   #foreground(task: Task): number {
-    const group = this.#kernel.foregroundGroup ?? task.threadGroup.processGroup;
+    const group = task.threadGroup.container.foregroundGroup ?? task.threadGroup.processGroup;
     return group.pid.in(task.pid.namespace);
   }
 
@@ -309,7 +309,7 @@ class HostFile extends File implements HostListener {
     const group = task.pid.namespace.pids.get(number)?.group ?? null;
     if (group === null) return -EPERM;
     if (group.session !== task.threadGroup.session) return -EPERM;
-    this.#kernel.foregroundGroup = group;
+    task.threadGroup.container.foregroundGroup = group;
     return 0;
   }
 

@@ -26,7 +26,7 @@ import {
   CLONE_VM,
   RLIMIT_NPROC,
 } from "../abi/task.ts";
-import type { Kernel } from "../kernel.ts";
+import type { Container } from "../container.ts";
 import type { MemoryMap } from "../mm/address_space.ts";
 import { SignalActions } from "../signal/signal_actions.ts";
 import { TaskSignals } from "../signal/task_signals.ts";
@@ -159,8 +159,11 @@ function checkLimits(task: Task): number {
     hasCapability(credentials, CAP_SYS_ADMIN);
   const count = userAccount(kernel, credentials.uid).tasks;
   if (!isExempt && count >= task.threadGroup.limits.soft(RLIMIT_NPROC)) return -EAGAIN;
-  if (kernel.tasks.size < kernel.limits.tasksMax) return 0;
-  kernel.notice(`Limit of tasks reached: ${kernel.limits.tasksMax} tasks; no more are made`);
+  const { container } = task.threadGroup;
+  const isFull = container.taskCount >= container.limits.tasksMax;
+  if (!isFull && kernel.tasks.size < kernel.limits.tasksMax) return 0;
+  const most = isFull ? container.limits.tasksMax : kernel.limits.tasksMax;
+  kernel.notice(`Limit of tasks reached: ${most} tasks; no more are made`);
   return -EAGAIN;
 }
 
@@ -246,7 +249,7 @@ function newGroup(task: Task, request: CloneRequest): ThreadGroup {
   }
   const isSibling = (flags & CLONE_PARENT) !== 0;
   const group = new ThreadGroup(
-    task.kernel,
+    parent.container,
     isSibling ? parent.parentTask : task,
     actions,
     parent.limits.clone(),
@@ -275,6 +278,7 @@ function publish(child: Task): void {
     watchCpuLimit(group);
   }
   userAccount(kernel, child.credentials.uid).tasks++;
+  group.container.taskCount++;
   kernel.tasks.set(child.tid, child);
   child.signals.recalculate();
   kernel.ready.push(child);
@@ -293,7 +297,7 @@ function undo(child: Task): void {
   child.pid.dropIfUnused();
 }
 
-/** What the sandbox's first task is made of. */
+/** What a container's first task is made of. */
 export interface InitParts {
   readonly thread: GuestThread;
   readonly mm: MemoryMap;
@@ -305,14 +309,15 @@ export interface InitParts {
 }
 
 /**
- * The first task of a PID namespace that boot starts (the container's init), leader of its own session and group. Its
- * registers are still to be set (execute()); it runs once the caller puts it into kernel.ready. With `parent` it is a
- * further process beside the init (exec into a sandbox), and its death is its own affair.
+ * A task that boot starts in `container`, leader of its own session and group: its init, or when it has one a further process
+ * (exec into it), whose death is its own affair. Its registers are still to be set (execute()); it runs once the caller puts
+ * it into kernel.ready.
  */
-export function createInitTask(kernel: Kernel, parts: InitParts, parent: Task | null = null): Task {
+export function createInitTask(container: Container, parts: InitParts): Task {
+  const { kernel } = container;
   const pid = allocatePid(parts.namespaces.pidForChildren);
   if (pid === null) throw new Error("No process id is free");
-  const group = new ThreadGroup(kernel, parent, new SignalActions(), parts.limits);
+  const group = new ThreadGroup(container, null, new SignalActions(), parts.limits);
   const signals = new TaskSignals();
   const { thread, mm, credentials, files, fs, namespaces } = parts;
   const task = new Task(kernel, pid, group, thread, mm, credentials, files, fs, namespaces, signals);
@@ -322,12 +327,12 @@ export function createInitTask(kernel: Kernel, parts: InitParts, parent: Task | 
   group.processGroup.members.add(group);
   group.tasks.push(task);
   group.liveCount = 1;
-  parent?.threadGroup.children.add(group);
   if (pid.own === 1) {
     pid.namespace.init = group;
     group.isUnkillable = true;
-    if (pid.namespace.parent === null) kernel.initTask = task;
   }
+  container.init ??= group;
+  container.taskCount++;
   userAccount(kernel, credentials.uid).tasks++;
   kernel.tasks.set(task.tid, task);
   return task;

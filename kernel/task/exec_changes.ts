@@ -43,7 +43,7 @@ function takeLeadership(task: Task): void {
   own.dropIfUnused();
   group.leader = task;
   userAccount(kernel, old.credentials.uid).tasks--;
-  if (kernel.initTask === old) kernel.initTask = task;
+  group.container.taskCount--;
   for (const child of group.children) {
     if (child.parentTask === old) child.parentTask = task;
   }

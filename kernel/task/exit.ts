@@ -17,6 +17,7 @@ import {
   SIGHUP,
   SIGKILL,
 } from "../abi/signal.ts";
+import type { Container } from "../container.ts";
 import type { Kernel } from "../kernel.ts";
 import { leaveStop } from "../signal/job_control.ts";
 import { discardSignals, discardTaskSignals, sendProcessGroupSignal, sendSignal } from "../signal/send.ts";
@@ -73,6 +74,7 @@ const AS_THE_LAST: readonly ExitStep[] = [
   notifyParentOfExit,
   buryUnlessLeader,
   endNamespace,
+  endContainer,
 ];
 
 function attempt(task: Task, step: ExitStep): void {
@@ -264,6 +266,7 @@ function buryTask(task: Task): void {
   if (index >= 0) group.tasks.splice(index, 1);
   task.kernel.tasks.delete(task.tid);
   userAccount(task.kernel, task.credentials.uid).tasks--;
+  group.container.taskCount--;
   if (task.pid.task === task) {
     task.pid.task = null;
     task.pid.dropIfUnused();
@@ -271,7 +274,15 @@ function buryTask(task: Task): void {
   if (task !== group.leader) group.usage.voluntarySwitches += task.blockCount;
 }
 
-/** An init's end ends everyone in its PID namespace; the sandbox's own ends the sandbox. zap_pid_ns_processes(). */
+/** A container's init ends the container. The root's stays a zombie: nobody waits for it, and the sandbox goes. */
+function endContainer(task: Task): void {
+  const group = task.threadGroup, { container } = group;
+  if (container.init !== group) return;
+  if (!container.isRoot && group.isZombie) reap(group);
+  container.end(group.exitStatus);
+}
+
+/** An init's end ends everyone in its PID namespace: zap_pid_ns_processes(). */
 function endNamespace(task: Task): void {
   const group = task.threadGroup;
   const namespace = task.pid.namespace;
@@ -288,5 +299,11 @@ function endNamespace(task: Task): void {
     const other = pid.task?.threadGroup;
     if (other !== undefined && other !== group && other.isZombie) reap(other);
   }
-  if (namespace.parent === null) kernel.exitStatus = group.exitStatus;
+}
+
+/** All of a container's tasks are condemned, whatever namespace they are in. */
+export function killContainer(container: Container): void {
+  for (const task of container.kernel.tasks.values()) {
+    if (task.threadGroup.container === container) killGroup(task.threadGroup, SIGKILL);
+  }
 }

@@ -44,12 +44,12 @@ export function onMemoryMeasured(kernel: Kernel, bytes: number): void {
 
 /** The first process only when there is no other: with it the sandbox ends. */
 function largestProcess(kernel: Kernel): Task | null {
+  const init = kernel.rootContainer?.initTask ?? null;
   let largest: Task | null = null;
   for (const task of kernel.tasks.values()) {
-    if (task.hasExited || task.threadGroup.isExiting || task === kernel.initTask) continue;
+    if (task.hasExited || task.threadGroup.isExiting || task === init) continue;
     if (largest === null || promiseOf(task) > promiseOf(largest)) largest = task;
   }
-  const init = kernel.initTask;
   if (largest === null || init === null) return largest ?? init;
   // Little ones beside a large first process cannot be to blame.
   return promiseOf(init) > 2 * promiseOf(largest) ? init : largest;

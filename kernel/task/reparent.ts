@@ -41,10 +41,14 @@ function findHeir(task: Task): Task | null {
   return init === null || init === group ? outerHeir(task) : init.liveTask() ?? outerHeir(task);
 }
 
-/** The namespace's init itself goes: what it leaves is being killed; the namespace above reaps it. */
+/**
+ * The namespace's init itself goes: what it leaves is being killed; the namespace above reaps it. Not where that is another
+ * container's: nobody does.
+ */
 function outerHeir(task: Task): Task | null {
   const init = task.pid.namespace.parent?.init ?? null;
-  return init === null ? null : init.liveTask();
+  if (init === null || init.container !== task.threadGroup.container) return null;
+  return init.liveTask();
 }
 
 function moveChild(child: ThreadGroup, from: ThreadGroup, heir: Task): void {

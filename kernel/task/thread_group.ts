@@ -6,6 +6,7 @@ import type { SignalActions } from "../signal/signal_actions.ts";
 import { SignalQueue } from "../signal/signal_queue.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import type { AddressSpace } from "../../platform/platform.ts";
+import type { Container } from "../container.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Pid } from "./pid.ts";
 import type { ProcessGroup, Session } from "./process_group.ts";
@@ -30,13 +31,14 @@ export interface ProcessTimers {
 
 export class ThreadGroup {
   readonly kernel: Kernel;
+  readonly container: Container;
   /** The task whose id is the process id. Changes when another thread calls execve. Set right after its birth. */
   leader!: Task;
   /** Tasks that have not exited, and the leader even when it has. */
   readonly tasks: Task[] = [];
   /** How many of `tasks` have not exited. 0 = the process is a zombie or gone. */
   liveCount = 0;
-  /** The task that waits for it: its maker or, once that is dead, another. null only for the sandbox's init. */
+  /** The task that waits for it: its maker or, once that is dead, another. null for what boot has started. */
   parentTask: Task | null;
   readonly children = new Set<ThreadGroup>();
   /** Signal sent to the parent at exit; 0 = none. */
@@ -109,12 +111,13 @@ export class ThreadGroup {
   /** Exited tasks whose host thread has not stopped yet; each still holds the memory map. See exit.ts. */
   readonly lingering: Task[] = [];
 
-  constructor(kernel: Kernel, parentTask: Task | null, actions: SignalActions, limits: Rlimits) {
-    this.kernel = kernel;
+  constructor(container: Container, parentTask: Task | null, actions: SignalActions, limits: Rlimits) {
+    this.kernel = container.kernel;
+    this.container = container;
     this.parentTask = parentTask;
     this.actions = actions;
     this.limits = limits;
-    this.startNanos = kernel.clock.monotonic();
+    this.startNanos = this.kernel.clock.monotonic();
   }
 
   get parent(): ThreadGroup | null {

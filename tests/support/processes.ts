@@ -2,6 +2,7 @@
 // tells them. Memory is one array per address space, time stands still until a test moves it.
 
 import type { FileRegistry } from "../../kernel/vfs/vfs.ts";
+import { Container } from "../../kernel/container.ts";
 import { Kernel } from "../../kernel/kernel.ts";
 import { PROT_READ, PROT_WRITE } from "../../kernel/abi/memory.ts";
 import { MemoryMap } from "../../kernel/mm/address_space.ts";
@@ -10,13 +11,7 @@ import { SyscallTable } from "../../kernel/syscalls/dispatch.ts";
 import type { SyscallFamily } from "../../kernel/syscalls/table.ts";
 import { createInitTask } from "../../kernel/task/clone.ts";
 import { ALL_CAPABILITIES, newCredentials } from "../../kernel/task/credentials.ts";
-import {
-  IpcNamespace,
-  NetNamespace,
-  PidNamespace,
-  TaskNamespaces,
-  UtsNamespace,
-} from "../../kernel/task/namespaces.ts";
+import { IpcNamespace, NetNamespace, TaskNamespaces, UtsNamespace } from "../../kernel/task/namespaces.ts";
 import { newRlimits } from "../../kernel/task/rlimits.ts";
 import { turn } from "../../kernel/task/run_loop.ts";
 import type { Task } from "../../kernel/task/task.ts";
@@ -41,7 +36,7 @@ const BYTES = 0x10_0000;
 /** What syscall() gives back when the call has not answered. */
 export const WAITS = "waits";
 
-class FakeSpace {
+export class FakeSpace {
   readonly bytes: Uint8Array;
   protectionOf: ((address: number) => number) | null = null;
   readonly vdsoAddress = 0;
@@ -115,10 +110,10 @@ export class FakeThread {
   /** Byte 32 of what loadFpu got last: the first register of SSE begins at 160. */
   fpu = new Uint8Array(576);
 
-  constructor(platform: FakePlatform, space: FakeSpace) {
+  constructor(platform: FakePlatform, space: FakeSpace, addressSpace?: AddressSpace) {
     this.platform = platform;
     this.space = space;
-    this.addressSpace = space as unknown as AddressSpace;
+    this.addressSpace = addressSpace ?? space as unknown as AddressSpace;
     this.window = new FakeWindow(space) as UserWindow;
   }
   low(index: number): number {
@@ -185,7 +180,7 @@ export class FakeThread {
   }
 }
 
-class FakePlatform {
+export class FakePlatform {
   readonly #posted: FakeThread[] = [];
   /** Cookies of watched host descriptors. */
   readonly #cookies = new Map<number, number>();
@@ -255,9 +250,12 @@ export class Processes {
     const thread = new FakeThread(this.platform, new FakeSpace(new Uint8Array(BYTES)));
     const mm = new MemoryMap(thread.addressSpace, this.kernel.host, this.kernel.account.heap);
     mm.areas.insert(new Vma(BASE, BASE + BYTES, PROT_READ | PROT_WRITE, 2, null, 0, ""));
-    const pids = new PidNamespace(1, null);
-    this.kernel.rootPids = pids;
-    this.init = createInitTask(this.kernel, {
+    const pids = this.kernel.rootPids;
+    const mounts = { hold() {}, drop() {} } as unknown as MountNamespace;
+    const container = new Container(this.kernel, "test", limits, pids, mounts, []);
+    this.kernel.containers.set(container.id, container);
+    this.kernel.rootContainer = container;
+    this.init = createInitTask(container, {
       thread: thread as unknown as GuestThread,
       mm,
       credentials: newCredentials(0, 0, [], ALL_CAPABILITIES),
@@ -267,7 +265,7 @@ export class Processes {
         new UtsNamespace(2, "test", ""),
         new IpcNamespace(3),
         new NetNamespace(4),
-        { hold() {}, drop() {} } as unknown as MountNamespace,
+        mounts,
         pids,
       ),
       limits: newRlimits(2 ** 30),

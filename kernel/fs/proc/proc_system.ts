@@ -58,7 +58,7 @@ export function addSystemFiles(fs: ProcFilesystem, root: StaticDirectory): void 
   for (const [name, text] of Object.entries(FIXED)) add(name, () => text);
   add("buddyinfo", () => buddyinfo(kernel));
   add("cgroups", cgroups);
-  add("consoles", () => consoles(kernel));
+  add("consoles", consoles);
   add("cpuinfo", () => cpuinfo(kernel));
   add("filesystems", () => filesystems(kernel));
   add("interrupts", () => `${" ".repeat(11)}${cpuColumns(kernel)}\n`);
@@ -114,9 +114,9 @@ function cgroups(): string {
 }
 
 /** proc_consoles(5): the container's terminal, when it has one. */
-function consoles(kernel: Kernel): string {
-  const { console } = kernel;
-  return console === null ? "" : `${console.name.padEnd(21)}-W- (EC  p  )  136:${console.index}\n`;
+function consoles(task: Task): string {
+  const { terminal } = task.threadGroup.container;
+  return terminal === null ? "" : `${terminal.name.padEnd(21)}-W- (EC  p  )  136:${terminal.index}\n`;
 }
 
 function ttyDrivers(): string {

@@ -1,0 +1,227 @@
+// Starts a container in a kernel that runs: namespaces, root and mounts, stdio, credentials, limits, program.
+
+import { GoferClient } from "../gofer/client.ts";
+import { ENOENT, ENOTDIR, errnoName } from "../kernel/abi/errno.ts";
+import { AT_FDCWD, MS_RDONLY, MS_RELATIME } from "../kernel/abi/file.ts";
+import { CAPABILITY_NAMES } from "../kernel/abi/task.ts";
+import { Container, type GoferMount } from "../kernel/container.ts";
+import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
+import { OverlayFilesystem } from "../kernel/fs/overlay/overlay.ts";
+import { Tmpfs } from "../kernel/fs/tmpfs.ts";
+import { HOST_READ, HOST_WRITE, type HostDescriptor } from "../kernel/host/host_descriptor.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { MemoryMap } from "../kernel/mm/address_space.ts";
+import { createInitTask } from "../kernel/task/clone.ts";
+import {
+  ALL_CAPABILITIES,
+  CapabilitySet,
+  type Credentials,
+  newCredentials,
+} from "../kernel/task/credentials.ts";
+import { exitKilled, killContainer } from "../kernel/task/exit.ts";
+import {
+  IpcNamespace,
+  NetNamespace,
+  PidNamespace,
+  TaskNamespaces,
+  UtsNamespace,
+} from "../kernel/task/namespaces.ts";
+import { newRlimits, RLIMIT_NAMES, type Rlimits } from "../kernel/task/rlimits.ts";
+import type { Task } from "../kernel/task/task.ts";
+import { utf8ToByteString } from "../kernel/util/bytes.ts";
+import { FdTable } from "../kernel/vfs/fd_table.ts";
+import type { Filesystem } from "../kernel/vfs/filesystem.ts";
+import { FsContext } from "../kernel/vfs/fs_context.ts";
+import { MountNamespace, newMount } from "../kernel/vfs/mount.ts";
+import { Path } from "../kernel/vfs/path.ts";
+import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
+import type { GuestThread } from "../platform/platform.ts";
+import { StartError } from "./start_error.ts";
+import { addMounts, mountPoint } from "./mounts.ts";
+import { homeOf, startProgram } from "./program.ts";
+import type { ContainerConfig, ProcessConfig } from "./sentry_config.ts";
+import { openConsole, openStdio } from "./stdio.ts";
+
+const POLLRDHUP = 0x2000;
+/** Wait status of a container that cannot go on: exit code 128, the runtime's own failure. */
+const STATUS_FAILED = 128 << 8;
+
+/** What a container is given besides its configuration; it takes all of it over. */
+export interface ContainerParts {
+  /** First thread of an address space of its own. */
+  readonly thread: GuestThread;
+  /** Stdin, stdout and stderr. */
+  readonly stdio: readonly HostDescriptor[];
+  /** The root's first, in the order of the configuration. */
+  readonly gofers: readonly GoferMount[];
+}
+
+/**
+ * Starts `config` in `kernel`: its init runs in the kernel's next turn. The first container is the root one, whose end ends the
+ * sandbox. Throws StartError with one sentence for the user; nothing of the container is left then.
+ */
+export function startContainer(kernel: Kernel, config: ContainerConfig, parts: ContainerParts): Container {
+  if (kernel.containers.has(config.id)) {
+    discard(parts);
+    throw new StartError(`Cannot start container ${config.id}: one of that name is there`, 128);
+  }
+  const rootFs = rootFilesystem(config, kernel, parts.gofers);
+  const rootMount = newMount(rootFs, "none", config.root.isReadOnly ? MS_RDONLY | MS_RELATIME : MS_RELATIME);
+  const mounts = new MountNamespace(rootMount, kernel.namespaceInodes.next());
+  const limits = { tasksMax: config.tasksMax };
+  const isRoot = kernel.rootContainer === null;
+  const pids = isRoot ? kernel.rootPids : new PidNamespace(kernel.namespaceInodes.next(), kernel.rootPids);
+  const container = new Container(kernel, config.id, limits, pids, mounts, parts.gofers);
+  kernel.containers.set(config.id, container);
+  if (isRoot) kernel.rootContainer = container;
+  try {
+    const task = newInit(container, config, parts.thread, new Path(rootMount, rootMount.root));
+    furnish(task, config, parts);
+  } catch (error) {
+    // Without its root container the sandbox goes as a whole; another one leaves without a trace.
+    if (!isRoot) abandon(container, parts);
+    throw error;
+  } finally {
+    for (const descriptor of parts.stdio) descriptor.drop();
+  }
+  return container;
+}
+
+/** Mounts, stdio and program of a container whose init has been made. */
+function furnish(task: Task, config: ContainerConfig, parts: ContainerParts): void {
+  const { process } = config, mounts = task.namespaces.mount;
+  if (process.diesOfSignals) task.threadGroup.isUnkillable = false;
+  // Until its program starts the first task is root, whoever it will be: it builds the container.
+  const { credentials } = task;
+  task.credentials = newCredentials(0, 0, [], ALL_CAPABILITIES);
+  addMounts(task, mounts, config, parts.gofers);
+  if (process.makesCwd) makeDirectory(task, process.cwd);
+  const home = process.wantsHome ? homeOf(task, process.uid) : "";
+  task.credentials = credentials;
+  openStdio(task, parts.stdio, process.terminal, openConsole(task, parts.stdio, process.terminal));
+  enterDirectory(task, process.cwd);
+  startProgram(task, process, home);
+}
+
+/** Gives back what a container was to be made of. */
+function discard(parts: ContainerParts): void {
+  parts.thread.addressSpace.release();
+  for (const descriptor of parts.stdio) descriptor.drop();
+  for (const { watch, socket } of parts.gofers) {
+    watch.end();
+    socket.drop();
+  }
+}
+
+/** Gives back what had been made of a container that does not start; its stdio aside. */
+function abandon(container: Container, parts: ContainerParts): void {
+  if (container.init === null) parts.thread.addressSpace.release();
+  killContainer(container);
+  exitKilled(container.kernel);
+  container.release();
+}
+
+/** The connection of a gofer over `socket`, which is taken over. Its loss is the end of `id`, which may not be there yet. */
+export function connectGofer(
+  kernel: Kernel,
+  id: string,
+  socketFd: number,
+  access: { readonly isReadOnly: boolean; readonly isExclusive: boolean },
+): GoferMount {
+  const socket = kernel.descriptors.own(socketFd, "donated", HOST_READ | HOST_WRITE, "a gofer's connection");
+  const client = new GoferClient(kernel.host, socket.fd, kernel.platform.ownCpu);
+  client.onLost = (reason) => onGoferLost(kernel, id, reason);
+  // A container that asks for no files would not notice.
+  const watch = kernel.watches.add(socket, POLLRDHUP, { onHostEvents: () => client.hangUp() });
+  const fs = new GoferFilesystem(kernel.vfs, client, kernel.host, access.isReadOnly, access.isExclusive);
+  return { fs, socket, watch };
+}
+
+/** All connections of a container end with its gofer, and it cannot go on without. */
+function onGoferLost(kernel: Kernel, id: string, reason: string): void {
+  const container = kernel.containers.get(id);
+  if (container === undefined || container.exitStatus >= 0) return;
+  kernel.notice(reason);
+  container.end(STATUS_FAILED);
+  killContainer(container);
+}
+
+function rootFilesystem(
+  config: ContainerConfig,
+  kernel: Kernel,
+  gofers: readonly GoferMount[],
+): Filesystem {
+  if (!config.root.hasOverlay) return gofers[0].fs;
+  // As a tmpfs of its own: what is written to it must not take all memory of the host.
+  const sizeBytes = Math.floor(kernel.limits.memoryBytesMax / 2);
+  const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes, inodes: Infinity };
+  const upper = new Tmpfs(kernel, limits, "");
+  return new OverlayFilesystem(upper.root, [gofers[0].fs.root], "lowerdir=host,upperdir=memory");
+}
+
+/** The init of `container`, on `thread`, with nothing in its memory. */
+function newInit(container: Container, config: ContainerConfig, thread: GuestThread, root: Path): Task {
+  const { kernel } = container;
+  const inodes = kernel.namespaceInodes;
+  const namespaces = new TaskNamespaces(
+    new UtsNamespace(inodes.next(), utf8ToByteString(config.hostname), utf8ToByteString(config.domainname)),
+    new IpcNamespace(inodes.next()),
+    new NetNamespace(inodes.next()),
+    container.mounts,
+    container.pids,
+  );
+  return createInitTask(container, {
+    thread,
+    mm: new MemoryMap(thread.addressSpace, kernel.host, kernel.account.heap),
+    credentials: credentialsOf(config.process),
+    files: new FdTable(),
+    fs: new FsContext(root, root, config.process.umask),
+    namespaces,
+    limits: limitsOf(config.process, kernel.memoryTotalBytes),
+  });
+}
+
+function credentialsOf(process: ProcessConfig): Credentials {
+  const plain = newCredentials(process.uid, process.gid, process.additionalGids, ALL_CAPABILITIES);
+  const sets = process.capabilities;
+  if (sets === null) return process.noNewPrivileges ? plain.with({ noNewPrivs: true }) : plain;
+  return plain.with({
+    bounding: capabilitySet(sets.bounding),
+    effective: capabilitySet(sets.effective),
+    inheritable: capabilitySet(sets.inheritable),
+    permitted: capabilitySet(sets.permitted),
+    ambient: capabilitySet(sets.ambient),
+    noNewPrivs: process.noNewPrivileges,
+  });
+}
+
+function capabilitySet(names: readonly string[]): CapabilitySet {
+  return CapabilitySet.of(names.map((name) => {
+    const number = CAPABILITY_NAMES.indexOf(name);
+    if (number < 0) throw new StartError(`Unknown capability ${name}`, 128);
+    return number;
+  }));
+}
+
+function limitsOf(process: ProcessConfig, memoryBytes: number): Rlimits {
+  const limits = newRlimits(memoryBytes);
+  for (const { type, soft, hard } of process.rlimits) {
+    const number = RLIMIT_NAMES.indexOf(type);
+    if (number < 0) throw new StartError(`Unknown rlimit ${type}`, 128);
+    limits.set(number, soft, hard);
+  }
+  return limits;
+}
+
+function makeDirectory(task: Task, path: string): void {
+  if (resolve(task, AT_FDCWD, utf8ToByteString(path), FOLLOW) === -ENOENT) {
+    mountPoint(task, task.namespaces.mount, path, true);
+  }
+}
+
+function enterDirectory(task: Task, cwd: string): void {
+  const path = resolve(task, AT_FDCWD, utf8ToByteString(cwd), FOLLOW);
+  if (typeof path === "number") throw new StartError(`Cannot enter ${cwd}: ${errnoName(-path)}`, 128);
+  if (!path.inode.isDirectory) throw new StartError(`Cannot enter ${cwd}: ${errnoName(ENOTDIR)}`, 128);
+  task.fs.cwd = path;
+}

@@ -1,0 +1,288 @@
+// Containers in one kernel, on a platform whose threads do what the test tells them. Their programs are loaded for real.
+
+import { deepStrictEqual as same, strictEqual as equal, throws } from "node:assert/strict";
+import { EAGAIN, ENOTTY } from "../kernel/abi/errno.ts";
+import { POLLIN, S_IFIFO } from "../kernel/abi/file.ts";
+import { SIGKILL } from "../kernel/abi/signal.ts";
+import { put16, put32, put64 } from "../kernel/abi/struct.ts";
+import type { Container, GoferMount } from "../kernel/container.ts";
+import { Tmpfs } from "../kernel/fs/tmpfs.ts";
+import { HOST_READ, HOST_WRITE } from "../kernel/host/host_descriptor.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { SyscallTable } from "../kernel/syscalls/dispatch.ts";
+import { FAMILIES } from "../kernel/syscalls/families.ts";
+import { killContainer } from "../kernel/task/exit.ts";
+import { turn } from "../kernel/task/run_loop.ts";
+import type { Task } from "../kernel/task/task.ts";
+import type { TmpfsInode } from "../kernel/fs/tmpfs.ts";
+import { Waiter } from "../kernel/util/wait_queue.ts";
+import type { Inode } from "../kernel/vfs/inode.ts";
+import { EVENT, type GuestThread, type Host, type Platform, REG } from "../platform/platform.ts";
+import { FakeAddressSpace } from "../tests/support/fake_memory.ts";
+import { FakePlatform, FakeSpace, FakeThread } from "../tests/support/processes.ts";
+import { startContainer } from "./container.ts";
+import { bootKernel } from "./kernel.ts";
+import type { ContainerConfig } from "./sentry_config.ts";
+
+const GETPID = 39, FORK = 57, EXIT_GROUP = 231;
+
+/** Descriptors that are pipes, and memfds without content. */
+class FakeHost {
+  readonly open = new Set<number>();
+  #next = 100;
+  now = 1e9;
+  clockFraction = 0;
+
+  newDescriptor(): number {
+    this.open.add(this.#next);
+    return this.#next++;
+  }
+  memfdCreate(): number {
+    return this.newDescriptor();
+  }
+  dup(): number {
+    return this.newDescriptor();
+  }
+  close(fd: number): number {
+    return this.open.delete(fd) ? 0 : -9;
+  }
+  ftruncate(): number {
+    return 0;
+  }
+  pwrite(_fd: number, _from: Uint8Array, _at: number, length: number): number {
+    return length;
+  }
+  fstat(_fd: number, into: Uint8Array, at: number): number {
+    into.fill(0, at, at + 144);
+    put32(into, at + 24, S_IFIFO | 0o600);
+    return 0;
+  }
+  ioctl(): number {
+    return -ENOTTY;
+  }
+  clockNanos(): number {
+    return this.now++;
+  }
+  clockSeconds(): number {
+    return 1_700_000_000;
+  }
+  random(into: Uint8Array, at: number, length: number): void {
+    into.fill(1, at, at + length);
+  }
+}
+
+/** An ELF program of one segment: static, at a fixed address. */
+function program(): Uint8Array {
+  const bytes = new Uint8Array(0x1000);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  put16(bytes, 16, 2); // ET_EXEC
+  put16(bytes, 18, 62); // EM_X86_64
+  put64(bytes, 24, 0x40_0100); // entry
+  put64(bytes, 32, 64); // program headers
+  put16(bytes, 54, 56);
+  put16(bytes, 56, 1);
+  put32(bytes, 64, 1); // PT_LOAD
+  put32(bytes, 68, 5);
+  put64(bytes, 64 + 16, 0x40_0000);
+  put64(bytes, 64 + 32, 0x1000);
+  put64(bytes, 64 + 40, 0x1000);
+  put64(bytes, 64 + 48, 0x1000);
+  return bytes;
+}
+
+function configOf(id: string, change: Partial<ContainerConfig> = {}): ContainerConfig {
+  return {
+    id,
+    gofers: [{ isReadOnly: false, isExclusive: true }],
+    root: { isReadOnly: false, hasOverlay: false },
+    mounts: [{ destination: "/proc", type: "proc", source: "proc", options: [], gofer: -1 }],
+    maskedPaths: [],
+    readonlyPaths: [],
+    sysctl: {},
+    process: {
+      args: ["/program"],
+      env: [],
+      cwd: "/",
+      makesCwd: false,
+      uid: 0,
+      gid: 0,
+      umask: 0o22,
+      additionalGids: [],
+      capabilities: null,
+      rlimits: [],
+      noNewPrivileges: false,
+      wantsHome: false,
+      diesOfSignals: false,
+      terminal: null,
+    },
+    hostname: id,
+    domainname: "",
+    tasksMax: 10,
+    ...change,
+  };
+}
+
+class Sandbox {
+  readonly host = new FakeHost();
+  readonly platform = new FakePlatform();
+  readonly kernel: Kernel;
+  readonly log: string[] = [];
+  readonly #table = new SyscallTable(FAMILIES);
+
+  constructor() {
+    const config = {
+      cpuCount: 2,
+      memoryTotalBytes: 2 ** 30,
+      tasksMax: 100,
+      memoryBytesMax: Infinity,
+      host: { cpuinfo: "", hwcap: 0, hwcap2: 0 },
+    };
+    const host = this.host as unknown as Host, platform = this.platform as unknown as Platform;
+    this.kernel = bootKernel(config, host, platform, (text) => this.log.push(text));
+  }
+
+  /** Starts a container whose root has one file, /program. */
+  start(id: string, change: Partial<ContainerConfig> = {}): Container {
+    const { kernel, host, platform } = this;
+    const thread = new FakeThread(platform, new FakeSpace(new Uint8Array(4096)), new FakeAddressSpace());
+    const stdio = ["stdin", "stdout", "stderr"].map((name, i) =>
+      kernel.descriptors.own(
+        host.newDescriptor(),
+        "donated",
+        i === 0 ? HOST_READ : HOST_WRITE,
+        `${id} ${name}`,
+      )
+    );
+    const parts = { thread: thread as unknown as GuestThread, stdio, gofers: [this.#newGofer(id)] };
+    return startContainer(kernel, configOf(id, change), parts);
+  }
+
+  #newGofer(id: string): GoferMount {
+    const { kernel } = this;
+    const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
+    const fs = new Tmpfs(kernel, limits, "");
+    const file = fs.root.create("program", { mode: 0o100755, uid: 0, gid: 0 }) as Inode as TmpfsInode;
+    const bytes = program();
+    file.content!.write(bytes, 0, bytes.length, 0);
+    file.size = bytes.length;
+    fs.root.mkdir("proc", { mode: 0o40755, uid: 0, gid: 0 });
+    const fd = this.host.newDescriptor();
+    const socket = kernel.descriptors.own(fd, "donated", HOST_READ | HOST_WRITE, `${id} gofer`);
+    return { fs, socket, watch: kernel.watches.add(socket, 1, { onHostEvents() {} }) };
+  }
+
+  run(): void {
+    for (let i = 0; i < 8 && this.kernel.exitStatus < 0; i++) turn(this.kernel, this.#table, false);
+  }
+
+  call(task: Task, number: number, argument = 0): number {
+    this.run();
+    const thread = task.thread as unknown as FakeThread;
+    thread.set(REG.RDI, argument);
+    thread.set(REG.ORIG_RAX, number);
+    this.platform.post(thread, EVENT.SYSCALL);
+    this.run();
+    return thread.low(REG.RAX) | 0;
+  }
+
+  /** Descriptors of container `id` that are open, by what they are for. */
+  openOf(id: string): string[] {
+    const pattern = new RegExp(`: ${id} (.*) \\(`);
+    return this.kernel.descriptors.describe().flatMap((line) => pattern.exec(line)?.[1] ?? []);
+  }
+}
+
+Deno.test("two containers run in one kernel, each process 1 of its own", () => {
+  const sandbox = new Sandbox();
+  const first = sandbox.start("first"), second = sandbox.start("second");
+  equal(first.isRoot, true);
+  equal(second.isRoot, false);
+  same([...sandbox.kernel.containers.keys()], ["first", "second"]);
+  const [one, two] = [first.initTask!, second.initTask!];
+  equal(sandbox.call(one, GETPID), 1);
+  equal(sandbox.call(two, GETPID), 1);
+  same([one.tid, two.tid], [1, 2], "in the root namespace");
+  equal(first.pids.task(2), two, "the root container's namespace sees both");
+  equal(second.pids.task(2), null);
+  same([one.namespaces.uts.hostname, two.namespaces.uts.hostname], ["first", "second"]);
+  equal(one.fs.root.mount === two.fs.root.mount, false);
+  equal(one.name, "program");
+});
+
+Deno.test("a container's end is its own, the root's is the sandbox's", () => {
+  const sandbox = new Sandbox();
+  const first = sandbox.start("first"), second = sandbox.start("second");
+  const child = sandbox.kernel.tasks.get(sandbox.call(second.initTask!, FORK) + 1)!;
+  equal(child.threadGroup.container, second);
+  const ended: string[] = [];
+  second.onEnd = ({ id, exitStatus }) => ended.push(`${id} ${exitStatus}`);
+  sandbox.call(second.initTask!, EXIT_GROUP, 3);
+  same(ended, [`second ${3 << 8}`]);
+  equal(sandbox.kernel.exitStatus, -1);
+  same([...sandbox.kernel.tasks.values()], [first.initTask], "its processes went with it");
+  equal(second.taskCount, 0);
+  equal(sandbox.call(first.initTask!, GETPID), 1);
+  same(sandbox.openOf("second"), ["gofer"], "its stdio are closed");
+  second.release();
+  same(sandbox.openOf("second"), []);
+  same([...sandbox.kernel.containers.keys()], ["first"]);
+  sandbox.call(first.initTask!, EXIT_GROUP, 4);
+  equal(sandbox.kernel.exitStatus, 4 << 8);
+  first.release();
+  same(sandbox.kernel.descriptors.describe(), []);
+  same([...sandbox.host.open], []);
+  same(sandbox.log, []);
+});
+
+Deno.test("the end of another container tells the root's init nothing", () => {
+  const sandbox = new Sandbox();
+  const first = sandbox.start("first"), second = sandbox.start("second");
+  let told = 0;
+  first.init!.childQueue.add(new Waiter({ onReady: () => void told++ }), POLLIN);
+  sandbox.call(second.initTask!, FORK);
+  sandbox.call(second.initTask!, EXIT_GROUP, 0);
+  equal(told, 0);
+  equal(first.init!.children.size, 0);
+});
+
+Deno.test("tasks are counted by container", () => {
+  const sandbox = new Sandbox();
+  const first = sandbox.start("first"), second = sandbox.start("second", { tasksMax: 2 });
+  equal(sandbox.call(second.initTask!, FORK) > 0, true);
+  equal(sandbox.call(second.initTask!, FORK), -EAGAIN);
+  equal(sandbox.call(first.initTask!, FORK) > 0, true);
+  same([first.taskCount, second.taskCount], [2, 2]);
+});
+
+Deno.test("a container that does not start leaves nothing", () => {
+  const sandbox = new Sandbox();
+  const first = sandbox.start("first");
+  sandbox.run();
+  const before = sandbox.kernel.descriptors.describe();
+  const { process } = configOf("second");
+  throws(
+    () => sandbox.start("second", { process: { ...process, args: ["/missing"] } }),
+    /Cannot run \/missing: command not found/,
+  );
+  throws(
+    () =>
+      sandbox.start("second", { process: { ...process, rlimits: [{ type: "RLIMIT_X", soft: 1, hard: 1 }] } }),
+    /Unknown rlimit RLIMIT_X/,
+  );
+  throws(() => sandbox.start("first"), /Cannot start container first: one of that name is there/);
+  same(sandbox.kernel.descriptors.describe(), before);
+  same([...sandbox.kernel.tasks.values()], [first.initTask]);
+  same([...sandbox.kernel.containers.keys()], ["first"]);
+  equal(sandbox.kernel.exitStatus, -1);
+  equal(sandbox.start("second").initTask!.pid.own, 1, "a later one does");
+});
+
+Deno.test("a container is killed as a whole", () => {
+  const sandbox = new Sandbox();
+  const first = sandbox.start("first"), second = sandbox.start("second");
+  sandbox.call(second.initTask!, FORK);
+  killContainer(second);
+  sandbox.run();
+  equal(second.exitStatus, SIGKILL);
+  same([...sandbox.kernel.tasks.values()], [first.initTask]);
+});

@@ -1,0 +1,92 @@
+// Stdin, stdout and stderr of a container: the donated descriptors, or a terminal of its own that is copied to and from them.
+
+import { AT_FDCWD } from "../kernel/abi/file.ts";
+import { DEVPTS_TYPE, DevptsFilesystem, openTerminal } from "../kernel/fs/devpts.ts";
+import { isHostTerminal, newHostStdio } from "../kernel/fs/host_stdio.ts";
+import { HOST_READ, HOST_WRITE, type HostDescriptor } from "../kernel/host/host_descriptor.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import type { Task } from "../kernel/task/task.ts";
+import { HostConsole } from "../kernel/tty/host_console.ts";
+import { setTerminal } from "../kernel/tty/job_control.ts";
+import type { Terminal } from "../kernel/tty/terminal.ts";
+import { termiosOf } from "../kernel/tty/termios.ts";
+import type { File } from "../kernel/vfs/file.ts";
+import { bind } from "../kernel/vfs/mounting.ts";
+import type { Path } from "../kernel/vfs/path.ts";
+import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
+import { mountPoint } from "./mounts.ts";
+import type { TerminalConfig } from "./sentry_config.ts";
+
+const STDIO_NAMES = ["stdin", "stdout", "stderr"];
+
+/** The donated descriptors of stdio. A terminal is used both ways, as programs expect. */
+export function ownStdio(kernel: Kernel, fds: readonly number[]): HostDescriptor[] {
+  return STDIO_NAMES.map((name, i) => {
+    const rights = isHostTerminal(kernel.host, fds[i])
+      ? HOST_READ | HOST_WRITE
+      : i === 0
+      ? HOST_READ
+      : HOST_WRITE;
+    return kernel.descriptors.own(fds[i], "donated", rights, name);
+  });
+}
+
+/**
+ * The container's terminal: pts/0 of its devpts, or of one that is mounted nowhere; the init's controlling terminal, and
+ * /dev/console. null = it has none.
+ */
+export function openConsole(
+  task: Task,
+  stdio: readonly HostDescriptor[],
+  config: TerminalConfig | null,
+): File | null {
+  if (config === null) return null;
+  const { kernel } = task;
+  let fs = [...task.namespaces.mount.mounts()].map((mount) => mount.fs).find((fs) =>
+    fs instanceof DevptsFilesystem
+  );
+  fs ??= DEVPTS_TYPE.mount(task, "devpts", "") as DevptsFilesystem;
+  const { uid, gid } = task.credentials;
+  const terminal = (fs as DevptsFilesystem).newTerminal(uid, gid) as Terminal;
+  terminal.isLocked = false;
+  if (config.settings !== null) terminal.setTermios(termiosOf(Uint8Array.from(config.settings), 0));
+  const console = new HostConsole(kernel, terminal, stdio);
+  if (config.size === null || config.size.rows === 0) console.resize();
+  else terminal.setWindowSize(config.size.rows, config.size.columns, 0, 0);
+  setTerminal(task.threadGroup, terminal);
+  const { container } = task.threadGroup;
+  container.terminal = terminal;
+  container.hostConsole = console;
+  console.start();
+  const file = openTerminal(task, fs as DevptsFilesystem, terminal);
+  if (file.path !== null) bindConsole(task, file.path);
+  return file;
+}
+
+/** /dev/console is the terminal too, where there is a /dev to have it. */
+function bindConsole(task: Task, terminal: Path): void {
+  const directory = resolve(task, AT_FDCWD, "/dev", FOLLOW);
+  if (typeof directory === "number") return;
+  const existing = resolve(task, AT_FDCWD, "/dev/console", FOLLOW);
+  const namespace = task.namespaces.mount;
+  const at = typeof existing !== "number" ? existing : mountPoint(task, namespace, "/dev/console", false);
+  bind(namespace, terminal, at, false);
+}
+
+/** Descriptors 0 to 2 of a process that boot starts: its console, files over `stdio` where that is not. */
+export function openStdio(
+  task: Task,
+  stdio: readonly HostDescriptor[],
+  config: TerminalConfig | null,
+  console: File | null,
+): void {
+  for (let fd = 0; fd < stdio.length; fd++) {
+    if (console !== null && config!.fds.includes(fd)) {
+      console.hold();
+      task.files.allocate(task, console, false);
+      continue;
+    }
+    task.files.allocate(task, newHostStdio(task.kernel, stdio[fd]), false);
+  }
+  console?.drop();
+}

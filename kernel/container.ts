@@ -1,0 +1,97 @@
+// A container: what was started together and ends together. It has an init, namespaces, a root and what serves it, stdio or
+// a console, limits and an exit status. A kernel has one or several (pods, exec of a debugger's image); the root one, the
+// first, takes the sandbox with it. boot/container.ts starts one.
+
+import type { HostDescriptor } from "./host/host_descriptor.ts";
+import type { HostWatch } from "./host/host_watch.ts";
+import type { Kernel } from "./kernel.ts";
+import type { PidNamespace } from "./task/namespaces.ts";
+import type { ProcessGroup } from "./task/process_group.ts";
+import type { Task } from "./task/task.ts";
+import type { ThreadGroup } from "./task/thread_group.ts";
+import type { HostConsole } from "./tty/host_console.ts";
+import type { Terminal } from "./tty/terminal.ts";
+import type { Filesystem } from "./vfs/filesystem.ts";
+import type { MountNamespace } from "./vfs/mount.ts";
+
+export interface ContainerLimits {
+  /** Live tasks; clone answers EAGAIN beyond. */
+  readonly tasksMax: number;
+}
+
+/** A tree of host files that a container's gofer serves, its connection and the watch for its loss. */
+export interface GoferMount {
+  readonly fs: Filesystem;
+  readonly socket: HostDescriptor;
+  readonly watch: HostWatch;
+}
+
+export class Container {
+  readonly kernel: Kernel;
+  readonly id: string;
+  readonly limits: ContainerLimits;
+  /** Where its init is process 1; the root's is the kernel's root namespace. */
+  readonly pids: PidNamespace;
+  /** Held until release(). */
+  readonly mounts: MountNamespace;
+  readonly gofers: readonly GoferMount[];
+  /** Set when it is born. Its end is the container's. */
+  init: ThreadGroup | null = null;
+  /** Wait status of its init, -1 while it runs. */
+  exitStatus = -1;
+  /** Tasks that are not dead, those of nested PID namespaces too. */
+  taskCount = 0;
+  /** /dev/console; null = it has none, its stdio are descriptors of the host. */
+  terminal: Terminal | null = null;
+  /** What copies the terminal to and from the host. */
+  hostConsole: HostConsole | null = null;
+  /** Foreground process group of the host terminal that stdio may be; null = the caller's own. */
+  foregroundGroup: ProcessGroup | null = null;
+  /** Called when its init has ended; the root's is the sandbox's end instead. */
+  onEnd: (container: Container) => void = () => {};
+
+  constructor(
+    kernel: Kernel,
+    id: string,
+    limits: ContainerLimits,
+    pids: PidNamespace,
+    mounts: MountNamespace,
+    gofers: readonly GoferMount[],
+  ) {
+    this.kernel = kernel;
+    this.id = id;
+    this.limits = limits;
+    this.pids = pids;
+    this.mounts = mounts;
+    this.gofers = gofers;
+    mounts.hold();
+  }
+
+  get isRoot(): boolean {
+    return this.kernel.rootContainer === this;
+  }
+
+  /** Its first process, or whichever of its threads leads it now. */
+  get initTask(): Task | null {
+    return this.init === null ? null : this.init.leader;
+  }
+
+  /** Its init has ended, or it cannot go on: `status` in wait(2) form. The first status counts. */
+  end(status: number): void {
+    if (this.exitStatus >= 0) return;
+    this.exitStatus = status;
+    if (this.isRoot) this.kernel.exitStatus = status;
+    else this.onEnd(this);
+  }
+
+  /** Gives back what it holds, once none of its tasks is left. Its last output has been drained. */
+  release(): void {
+    this.kernel.containers.delete(this.id);
+    this.hostConsole?.release();
+    this.mounts.drop();
+    for (const { watch, socket } of this.gofers) {
+      watch.end();
+      socket.drop();
+    }
+  }
+}

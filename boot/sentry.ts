@@ -55,6 +55,7 @@ export function runSentry(): never {
     let platform = (hello & HELLO.SYSTRAP) === 0 ? null : createPlatform("systrap", log);
     shutdown = () => platform?.shutdown();
     const table = new SyscallTable(FAMILIES);
+    const nameOf = (number: number) => table.specs[number]?.name ?? `call ${number}`;
     const marshalling = marshallingOf(table);
     let first = platform === null ? null : platform.createAddressSpace();
     stages.reach("it is ready to be told what to run");
@@ -110,7 +111,10 @@ export function runSentry(): never {
     container.hostConsole?.drain();
     shutdown();
     stages.reach("its processes have ended");
-    if (config.isDebug) { for (const line of stages.take()) log(line); }
+    if (config.isDebug) {
+      for (const line of stages.take()) log(line);
+      for (const line of kernel.coverage.report(nameOf)) log(line);
+    }
     control.tell({ kind: "exit", status });
   } catch (error) {
     shutdown();

@@ -15,6 +15,7 @@ import { LoopServices } from "./host/loop_service.ts";
 import { MemoryPressure } from "./mm/pressure.ts";
 import { UnixRoom } from "./socket/unix/room.ts";
 import { NAMESPACE_INODE_FIRST, PidNamespace } from "./task/namespaces.ts";
+import { Coverage } from "./util/coverage.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
 import { KernelMemory } from "./util/kernel_memory.ts";
 import { Sequence } from "./util/sequence.ts";
@@ -35,6 +36,8 @@ export class Kernel {
   readonly limits: KernelLimits;
   /** Memory of ours that guests make us hold. */
   readonly account: KernelMemory;
+  /** What guests asked for in vain. */
+  readonly coverage = new Coverage();
   readonly vfs: Vfs;
   readonly pseudo: PseudoFilesystems;
   readonly unix: UnixRoom;

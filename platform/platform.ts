@@ -130,8 +130,6 @@ export interface AddressSpace {
   /** The process of `thread`, stopped, has closed that file: nothing of it stays in its reach. */
   forgetFile?(thread: GuestThread, id: number): void;
 
-  /** Host memory charged to this address space: resident pages. */
-  residentPages(): number;
   /** CPU time of the host process in nanoseconds: user plus system. */
   cpuNanos(): number;
 

@@ -46,7 +46,6 @@ export const MSG_INFO = 12;
 export const MSG_STAT_ANY = 13;
 
 // Sizes of struct ipc64_perm, shmid64_ds, semid64_ds, msqid64_ds and sembuf.
-export const IPC_PERM_BYTES = 48;
 export const SHMID_BYTES = 112;
 export const SEMID_BYTES = 104;
 export const MSQID_BYTES = 120;

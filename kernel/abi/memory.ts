@@ -1,8 +1,6 @@
 // Constants of mmap(2), mprotect(2), mremap(2), madvise(2), mlock(2), memfd_create(2), membarrier(2), System V shm.
 
 // mmap(2)
-export const MAP_FILE = 0x0;
-export const PROT_NONE = 0x0;
 export const MAP_SHARED = 0x1;
 export const PROT_READ = 0x1;
 export const MAP_PRIVATE = 0x2;
@@ -11,10 +9,7 @@ export const MAP_SHARED_VALIDATE = 0x3;
 export const PROT_EXEC = 0x4;
 export const MAP_TYPE = 0xf;
 export const MAP_FIXED = 0x10;
-export const MAP_HUGE_SHIFT = 0x1a;
-export const MAP_ANON = 0x20;
 export const MAP_ANONYMOUS = 0x20;
-export const MAP_HUGE_MASK = 0x3f;
 export const MAP_32BIT = 0x40;
 export const MAP_GROWSDOWN = 0x100;
 export const MAP_DENYWRITE = 0x800;
@@ -59,7 +54,6 @@ export const MADV_PAGEOUT = 21;
 export const MADV_POPULATE_READ = 22;
 export const MADV_POPULATE_WRITE = 23;
 export const MADV_DONTNEED_LOCKED = 24;
-export const MADV_COLLAPSE = 25;
 export const MADV_HWPOISON = 100;
 export const MADV_SOFT_OFFLINE = 101;
 
@@ -91,17 +85,11 @@ export const MPOL_LOCAL = 4;
 export const MPOL_PREFERRED_MANY = 5;
 export const MPOL_WEIGHTED_INTERLEAVE = 6;
 export const MPOL_F_NODE = 1;
-export const MPOL_F_SHARED = 1;
 export const MPOL_MF_STRICT = 1;
 export const MPOL_F_ADDR = 2;
 export const MPOL_MF_MOVE = 2;
 export const MPOL_F_MEMS_ALLOWED = 4;
 export const MPOL_MF_MOVE_ALL = 4;
-export const MPOL_MF_VALID = 7;
-export const MPOL_F_MOF = 8;
-export const MPOL_MF_LAZY = 8;
-export const MPOL_F_MORON = 16;
-export const MPOL_MF_INTERNAL = 16;
 export const MPOL_F_NUMA_BALANCING = 8192;
 export const MPOL_F_RELATIVE_NODES = 16384;
 export const MPOL_F_STATIC_NODES = 32768;
@@ -109,8 +97,6 @@ export const MPOL_MODE_FLAGS = 57344;
 
 /** Base page size; the host does the paging, x86-64 has 4 KiB. */
 export const PAGE_SIZE = 4096;
-/** Two bits below PAGE_SIZE set to one, for alignment tests. */
-export const PAGE_MASK = 4095;
 
 /** Rounds `value` (below 2^53) up to a page boundary. */
 export function pageUp(value: number): number {

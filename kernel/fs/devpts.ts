@@ -190,7 +190,7 @@ class PtmxInode extends DevptsInode {
   }
 }
 
-export class SlaveInode extends DevptsInode {
+class SlaveInode extends DevptsInode {
   readonly terminal: Terminal;
 
   constructor(fs: DevptsFilesystem, terminal: Terminal, mode: number) {

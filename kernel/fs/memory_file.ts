@@ -11,7 +11,7 @@ import type { KernelAccount } from "../util/kernel_memory.ts";
 /** Content above this goes to a memfd: it is read and written by the host then, one call each. */
 export const INLINE_BYTES_MAX = 256 * 1024;
 /** Largest file (s_maxbytes of tmpfs is larger; 2^53 is where our offsets end). */
-export const FILE_BYTES_MAX = 2 ** 46;
+const FILE_BYTES_MAX = 2 ** 46;
 
 const EMPTY = new Uint8Array(0);
 /** struct stat of x86-64, and where st_blocks stands in it. */

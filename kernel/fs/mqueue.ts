@@ -33,7 +33,7 @@ export function mqueueFilesystem(task: Task): MqueueFilesystem {
   return fs;
 }
 
-export class MqueueFilesystem extends Tmpfs {
+class MqueueFilesystem extends Tmpfs {
   constructor(task: Task) {
     const options = { mode: S_ISVTX | 0o777, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
     super(task.kernel, options, "", "mqueue");

@@ -481,7 +481,7 @@ function isKnownXattr(name: string): boolean {
 }
 
 /** Applies mode, owner and times of `change` to the fields of an inode. */
-export function applyAttributes(inode: Inode, change: AttributeChange): void {
+function applyAttributes(inode: Inode, change: AttributeChange): void {
   const { mask } = change;
   if ((mask & ATTR_MODE) !== 0) inode.mode = (inode.mode & S_IFMT) | (change.mode & 0o7777);
   if ((mask & ATTR_UID) !== 0) inode.uid = change.uid;

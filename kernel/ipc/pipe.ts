@@ -29,9 +29,9 @@ import type { Inode } from "../vfs/inode.ts";
 import { ByteRing } from "./byte_ring.ts";
 
 /** Writes of up to this many bytes are not torn apart. */
-export const PIPE_BUF = 4096;
+const PIPE_BUF = 4096;
 /** What a new pipe holds. */
-export const PIPE_BYTES = 64 * 1024;
+const PIPE_BYTES = 64 * 1024;
 /** fs.pipe-max-size: beyond it F_SETPIPE_SZ wants CAP_SYS_RESOURCE. */
 export const PIPE_BYTES_MAX = 1024 * 1024;
 const PIPE_BYTES_LIMIT = 2 ** 31;

@@ -2,7 +2,7 @@ import * as E from "../abi/errno.ts";
 import { put16, put32, put64 } from "../abi/struct.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
-import { assert } from "../util/assert.ts";
+import { ok as assert } from "node:assert/strict";
 import { checkImage, type ElfImage, HEAD_BYTES, readElf, readFully } from "./elf.ts";
 
 const PT_LOAD = 1, PT_INTERP = 3, PT_GNU_STACK = 0x6474e551;

@@ -1,6 +1,6 @@
 import { ENOEXEC } from "../abi/errno.ts";
 import { latin1ToBytes } from "../util/bytes.ts";
-import { assert } from "../util/assert.ts";
+import { ok as assert } from "node:assert/strict";
 import { isScript, parseScript } from "./script.ts";
 
 function parse(text: string): string {

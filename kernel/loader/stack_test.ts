@@ -5,7 +5,7 @@ import { u64 } from "../abi/struct.ts";
 import * as T from "../abi/task.ts";
 import { mapMemory } from "../mm/mapping.ts";
 import { bytesToLatin1 } from "../util/bytes.ts";
-import { assert } from "../util/assert.ts";
+import { ok as assert } from "node:assert/strict";
 import { buildStack, checkArguments, type StackInput } from "./stack.ts";
 
 const TOP = 0x7000_0000_0000;

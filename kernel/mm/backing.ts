@@ -38,7 +38,7 @@ export class FileBacking implements Backing {
 }
 
 /** Shared anonymous memory: a memfd of its own, so that forked processes share it and futexes find it. */
-export class SharedMemory implements Backing {
+class SharedMemory implements Backing {
   readonly file = null;
   readonly hostOffset = 0;
   readonly isMemory = true;

@@ -2,12 +2,10 @@
 // Linux: may_expand_vm(), mlock_future_ok(), __vm_enough_memory().
 //
 // Linux: memory is committed by the heuristic overcommit (mode 0) with the sandbox's limit in the place of RAM plus
-// swap. Beyond that, a process whose data passes the limit is asked for what it really uses, and gets ENOMEM when that
-// and the new mapping do not fit; where the platform cannot tell, its data as a whole has to fit. Reservations
-// (MAP_NORESERVE, thread stacks, PROT_NONE) do not count. What all processes use together is the host cgroup's affair.
+// swap, and the data of a process has to fit in it as a whole, whether or not it is touched. Reservations (MAP_NORESERVE,
+// thread stacks, PROT_NONE) do not count. What all processes use together: pressure.ts.
 
 import { EAGAIN, ENOMEM, EPERM } from "../abi/errno.ts";
-import { PAGE_SIZE } from "../abi/memory.ts";
 import { CAP_IPC_LOCK, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from "../abi/task.ts";
 import {
   PATCH_TABLE_END,
@@ -44,8 +42,6 @@ export function mayCommit(task: Task, bytes: number): number {
     task.kernel.memory.grow(bytes);
     return 0;
   }
-  const resident = task.mm.space.residentPages() * PAGE_SIZE;
-  if (resident > 0 && resident + bytes <= limit) return 0;
   task.kernel.notice(
     `Limit of memory reached: ${limit} bytes; a process gets ENOMEM`,
   );

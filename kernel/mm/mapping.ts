@@ -49,7 +49,7 @@ import { type Backing, Vma } from "./vma.ts";
 
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
 /** Lowest address chosen without a hint. */
-export const MMAP_BOTTOM = 0x10_0000;
+const MMAP_BOTTOM = 0x10_0000;
 const LOW_START = 0x4000_0000;
 const LOW_END = 0x8000_0000;
 /** Offsets end where numbers stop to be exact. */

@@ -1,5 +1,5 @@
 import { KernelMemory } from "../util/kernel_memory.ts";
-import { assert } from "../util/assert.ts";
+import { ok as assert } from "node:assert/strict";
 import { MAP_PRIVATE, PAGE_SIZE } from "../abi/memory.ts";
 import { type Backing, Vma, VmaSet } from "./vma.ts";
 

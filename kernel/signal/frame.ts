@@ -189,7 +189,7 @@ function fpuAddress(signals: TaskSignals, rsp: number, flags: number, bytes: num
 }
 
 /** Whether `rsp` lies on the alternate stack; with SS_AUTODISARM nobody is ever on it. */
-export function isOnAltStack(signals: TaskSignals, rsp: number): boolean {
+function isOnAltStack(signals: TaskSignals, rsp: number): boolean {
   return (signals.altStackFlags & SS_AUTODISARM) === 0 && isWithinAltStack(signals, rsp);
 }
 

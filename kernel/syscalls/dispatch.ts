@@ -1,27 +1,18 @@
-// From the table of specs to one dense array of handlers, and the call itself. With no hook on a number a call costs one
-// load and one indirect call.
+// From the table of specs to one dense array of handlers, and the call itself, which costs one load and one indirect call.
 
 import { ENOSYS } from "../abi/errno.ts";
 import type { Task } from "../task/task.ts";
 import { type SyscallFamily, type SyscallHandler, SYSCALLS_MAX, type SyscallSpec } from "./table.ts";
-
-/** Bits of hooks by call number. */
-export const HOOK_STRACE = 1;
 
 export interface NamedSpec {
   readonly name: string;
   readonly spec: SyscallSpec;
 }
 
-/** Calls nobody declared or supports, by number, with how often a guest has made them. */
-export const unsupportedCounts = new Map<number, number>();
-
 export class SyscallTable {
   /** By x86-64 number; null where no call is declared. */
   readonly specs: (NamedSpec | null)[] = new Array(SYSCALLS_MAX).fill(null);
   readonly #handlers: SyscallHandler[] = new Array(SYSCALLS_MAX).fill(undeclared);
-  /** HOOK_ bits by number. */
-  readonly hooks = new Uint8Array(SYSCALLS_MAX);
 
   /** Throws when two families declare one number or one name: the table would depend on their order. */
   constructor(families: readonly SyscallFamily[]) {
@@ -47,18 +38,14 @@ export class SyscallTable {
 }
 
 function undeclared(task: Task): number {
-  countUnsupported(task.syscallNumber);
+  task.kernel.coverage.noteCall(task.syscallNumber);
   return -ENOSYS;
-}
-
-function countUnsupported(number: number): void {
-  unsupportedCounts.set(number, (unsupportedCounts.get(number) ?? 0) + 1);
 }
 
 /** A call we refuse on purpose still shows in the count of what guests asked for. */
 function counted(run: SyscallHandler): SyscallHandler {
   return (task, args) => {
-    countUnsupported(task.syscallNumber);
+    task.kernel.coverage.noteCall(task.syscallNumber);
     return run(task, args);
   };
 }

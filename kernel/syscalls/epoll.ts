@@ -1,24 +1,7 @@
 // The epoll family: epoll_create(2), epoll_ctl(2), epoll_wait(2) and their kin. The set itself is fs/anonymous/epoll.ts.
 
 import { EBADF, EFAULT, EINTR, EINVAL, EPERM } from "../abi/errno.ts";
-import {
-  EPOLL_CTL_ADD,
-  EPOLL_CTL_DEL,
-  EPOLL_CTL_MOD,
-  EPOLLERR,
-  EPOLLET,
-  EPOLLEXCLUSIVE,
-  EPOLLHUP,
-  EPOLLIN,
-  EPOLLONESHOT,
-  EPOLLOUT,
-  EPOLLPRI,
-  EPOLLRDHUP,
-  EPOLLWAKEUP,
-  O_CLOEXEC,
-  O_RDWR,
-  POLLIN,
-} from "../abi/file.ts";
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, O_CLOEXEC, O_RDWR, POLLIN } from "../abi/file.ts";
 import { u32 } from "../abi/struct.ts";
 import { EPOLL_EVENT_BYTES, EpollFile } from "../fs/anonymous/epoll.ts";
 import type { Task } from "../task/task.ts";
@@ -38,19 +21,6 @@ import {
 const EVENTS_MAX = 178_956_970;
 /** Events of one answer that fit a view. */
 const EVENTS_PER_VIEW = Math.floor(VIEW_MAX / EPOLL_EVENT_BYTES);
-
-export const EPOLL_EVENTS = {
-  EPOLLIN,
-  EPOLLPRI,
-  EPOLLOUT,
-  EPOLLERR,
-  EPOLLHUP,
-  EPOLLRDHUP,
-  EPOLLEXCLUSIVE,
-  EPOLLWAKEUP,
-  EPOLLONESHOT,
-  EPOLLET,
-};
 
 export const EPOLL_CALLS: SyscallFamily = {
   epoll_create: {

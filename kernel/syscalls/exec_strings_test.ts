@@ -4,7 +4,7 @@ import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PAGE_SIZE } from "../abi/memory.
 import { put64 } from "../abi/struct.ts";
 import { ARG_STRING_BYTES_MAX } from "../loader/stack.ts";
 import { mapMemory } from "../mm/mapping.ts";
-import { assert } from "../util/assert.ts";
+import { ok as assert } from "node:assert/strict";
 import { latin1ToBytes } from "../util/bytes.ts";
 import { readStrings } from "./exec_strings.ts";
 

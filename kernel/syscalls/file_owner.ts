@@ -49,7 +49,7 @@ const DIRECTORY_EVENTS = POLLIN | POLLRDNORM | POLLMSG;
 const bytes = new Uint8Array(OWNER_BYTES);
 
 /** The owner of one open file description, and its place in the file's queue while O_ASYNC is set. */
-export class FileOwner implements WaitListener, FileWatch {
+class FileOwner implements WaitListener, FileWatch {
   readonly #file: File;
   type = F_OWNER_PID;
   pid: Pid | null = null;

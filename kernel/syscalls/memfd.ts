@@ -5,7 +5,6 @@ import { F_SEAL_SEAL } from "../abi/file.ts";
 import { MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_HUGETLB } from "../abi/memory.ts";
 import { F_SEAL_EXEC, MFD_EXEC, MFD_NOEXEC_SEAL, newMemfd } from "../fs/anonymous/memfd.ts";
 import type { Task } from "../task/task.ts";
-import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
 import { install } from "./event.ts";
 import { partial, type SyscallFamily } from "./table.ts";
@@ -26,7 +25,7 @@ export const MEMFD_CALLS: SyscallFamily = {
 
 function memfdCreate(task: Task, args: Args): number {
   const flags = args.u32(1);
-  if ((flags & MFD_HUGETLB) !== 0) return unfinished("memfd_create MFD_HUGETLB", EINVAL);
+  if ((flags & MFD_HUGETLB) !== 0) return task.kernel.coverage.unfinished("memfd_create MFD_HUGETLB", EINVAL);
   if ((flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) !== 0) return -EINVAL;
   if ((flags & MFD_EXEC) !== 0 && (flags & MFD_NOEXEC_SEAL) !== 0) return -EINVAL;
   const name = task.memory.readString(args.word(0), NAME_BYTES_MAX);

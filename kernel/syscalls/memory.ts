@@ -10,7 +10,6 @@ import { lockAllMemory, lockMemory, unlockAllMemory, unlockMemory } from "../mm/
 import { changeBreak, mapMemory, protectMemory, unmapMemory } from "../mm/mapping.ts";
 import { remapMemory } from "../mm/remap.ts";
 import type { Task } from "../task/task.ts";
-import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
@@ -190,7 +189,7 @@ export const MEMORY_CALLS: SyscallFamily = {
     args: { addr: "word", size: "size", prot: "int", pgoff: "size", flags: "int" },
     returns: "int",
     support: { level: "none", note: "obsolete since Linux 3.16; programs use mmap" },
-    run: () => unfinished("remap_file_pages", ENOSYS),
+    run: (task) => task.kernel.coverage.unfinished("remap_file_pages", ENOSYS),
   },
   pkey_mprotect: {
     nr: { x64: 329, arm64: 288 },

@@ -38,7 +38,6 @@ import {
   PRIORITIES,
 } from "../ipc/mqueue.ts";
 import type { Task } from "../task/task.ts";
-import { unfinished } from "../util/assert.ts";
 import type { WaitQueue } from "../util/wait_queue.ts";
 import { newNode } from "../vfs/create.ts";
 import { NAME_MAX } from "../abi/file.ts";
@@ -237,7 +236,7 @@ function mqNotify(task: Task, args: Args): number {
     if (at < 0) return -EFAULT;
     const view = task.memory.view;
     const notify = i32(view, at + 12);
-    if (notify === SIGEV_THREAD) return unfinished("mq_notify SIGEV_THREAD", ENOSYS);
+    if (notify === SIGEV_THREAD) return task.kernel.coverage.unfinished("mq_notify SIGEV_THREAD", ENOSYS);
     if (notify !== SIGEV_NONE && notify !== SIGEV_SIGNAL) return -EINVAL;
     if (notify === SIGEV_SIGNAL) {
       signal = i32(view, at + 8);

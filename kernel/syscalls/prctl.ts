@@ -9,7 +9,6 @@ import { REG, USER_ADDRESS_END } from "../../platform/platform.ts";
 import { commitCredentials } from "../task/credential_changes.ts";
 import { CapabilitySet, hasCapability, NO_CAPABILITIES } from "../task/credentials.ts";
 import type { Task } from "../task/task.ts";
-import { unfinished } from "../util/assert.ts";
 import { latin1ToBytes } from "../util/bytes.ts";
 import type { Args } from "./args.ts";
 import { seccompMode, setSeccompMode } from "./seccomp.ts";
@@ -59,7 +58,7 @@ function prctl(task: Task, args: Args): number {
     case T.PR_GET_TSC:
       return putInt(task, value, PR_TSC_ENABLE);
     case T.PR_SET_TSC:
-      return value === PR_TSC_ENABLE ? 0 : unfinished("prctl PR_SET_TSC", EINVAL);
+      return value === PR_TSC_ENABLE ? 0 : task.kernel.coverage.unfinished("prctl PR_SET_TSC", EINVAL);
     case T.PR_SET_TIMERSLACK:
       setTimerSlack(task, args.i53(1));
       return 0;
@@ -104,7 +103,7 @@ function prctl(task: Task, args: Args): number {
     case PR_GET_AUXV:
       return getAuxv(task, args);
     case T.PR_SET_SYSCALL_USER_DISPATCH:
-      return unfinished("prctl PR_SET_SYSCALL_USER_DISPATCH", EINVAL);
+      return task.kernel.coverage.unfinished("prctl PR_SET_SYSCALL_USER_DISPATCH", EINVAL);
     // The others belong to other machines, or to parts of Linux that a kernel may be built without.
     default:
       return -EINVAL;
@@ -240,7 +239,9 @@ function setMemoryLayout(task: Task, args: Args): number {
   const address = args.word(2);
   const { mm } = task;
   const isPointer = address < USER_ADDRESS_END;
-  if (!isPointer || !isZero(args, 3)) return unfinishedLayout(args.word(1));
+  if (!isPointer || !isZero(args, 3)) {
+    return task.kernel.coverage.unfinished(`prctl PR_SET_MM ${args.word(1)}`, EINVAL);
+  }
   if (mm.areas.find(address) === null) return -EINVAL;
   switch (args.word(1)) {
     case T.PR_SET_MM_START_CODE:
@@ -271,12 +272,8 @@ function setMemoryLayout(task: Task, args: Args): number {
       mm.envEnd = address;
       return 0;
     default:
-      return unfinishedLayout(args.word(1));
+      return task.kernel.coverage.unfinished(`prctl PR_SET_MM ${args.word(1)}`, EINVAL);
   }
-}
-
-function unfinishedLayout(what: number): number {
-  return unfinished(`prctl PR_SET_MM ${what}`, EINVAL);
 }
 
 function getAuxv(task: Task, args: Args): number {

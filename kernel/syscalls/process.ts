@@ -54,7 +54,6 @@ import { BLOCKED, NO_RESULT, type Task } from "../task/task.ts";
 import type { ThreadGroup } from "../task/thread_group.ts";
 import { nanosToTicks, putRusage, RUSAGE_BYTES, Usage } from "../task/usage.ts";
 import { WaitFor, waitForChild, waitResult } from "../task/wait.ts";
-import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
 import { isNonblockingPidfd, openPidfd, pidfdTarget } from "./process_descriptor.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
@@ -185,7 +184,9 @@ function clone3(task: Task, args: Args): number {
   if ((flags & (CLONE_THREAD | CLONE_PARENT)) !== 0 && exitSignal !== 0) return -EINVAL;
   if ((stack === 0) !== (stackSize === 0)) return -EINVAL;
   if (stack + stackSize > USER_ADDRESS_END) return -EINVAL;
-  if ((high & HIGH_INTO_CGROUP) !== 0) return unfinished("clone3 CLONE_INTO_CGROUP", EINVAL);
+  if ((high & HIGH_INTO_CGROUP) !== 0) {
+    return task.kernel.coverage.unfinished("clone3 CLONE_INTO_CGROUP", EINVAL);
+  }
   return cloneTask(task, {
     flags,
     clearsHandlers: (high & HIGH_CLEAR_SIGHAND) !== 0,

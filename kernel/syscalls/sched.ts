@@ -27,7 +27,6 @@ import {
 import { hasCapability } from "../task/credentials.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
-import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
@@ -275,7 +274,9 @@ function schedSetattr(task: Task, args: Args): number {
   const priority = i32(view, at + 20);
   const known = SCHED_FLAG_RESET_ON_FORK | SCHED_FLAG_KEEP_POLICY | SCHED_FLAG_KEEP_PARAMS;
   if (policy < 0 || (flags & ~known) !== 0 || u32(view, at + 12) !== 0) return -EINVAL;
-  if (policy === SCHED_DEADLINE) return unfinished("sched_setattr SCHED_DEADLINE", EINVAL);
+  if (policy === SCHED_DEADLINE) {
+    return task.kernel.coverage.unfinished("sched_setattr SCHED_DEADLINE", EINVAL);
+  }
   const target = taskOf(task, args.i32(0));
   if (target === null) return -ESRCH;
   const scheduling = target.scheduling;

@@ -28,7 +28,6 @@ import {
 import { PROGRAM_MAX, readProgram } from "../task/bpf.ts";
 import { addFilter, strayThread, STRICT, synchronizeThreads } from "../task/seccomp.ts";
 import type { Task } from "../task/task.ts";
-import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
 import { partial, type SyscallFamily } from "./table.ts";
 
@@ -79,7 +78,9 @@ function seccomp(task: Task, args: Args): number {
       if (task.memory.copyIn(address, bytes, 0, 4) < 0) return -EFAULT;
       return ACTIONS.has(u32(bytes, 0)) ? 0 : -EOPNOTSUPP;
     case SECCOMP_GET_NOTIF_SIZES:
-      return flags !== 0 ? -EINVAL : unfinished("seccomp SECCOMP_GET_NOTIF_SIZES", EINVAL);
+      return flags !== 0
+        ? -EINVAL
+        : task.kernel.coverage.unfinished("seccomp SECCOMP_GET_NOTIF_SIZES", EINVAL);
     default:
       return -EINVAL;
   }
@@ -118,7 +119,9 @@ function setFilter(task: Task, flags: number, address: number): number {
   if (task.memory.copyIn(u64(bytes, 8), code, 0, code.length) < 0) return -EFAULT;
   const program = readProgram(code, count);
   if (program === null || task.seccomp === STRICT) return -EINVAL;
-  if (wantsListener) return unfinished("seccomp SECCOMP_FILTER_FLAG_NEW_LISTENER", EINVAL);
+  if (wantsListener) {
+    return task.kernel.coverage.unfinished("seccomp SECCOMP_FILTER_FLAG_NEW_LISTENER", EINVAL);
+  }
   if (synchronizes) {
     const stray = strayThread(task, wantsErrno);
     if (stray !== 0) return stray;

@@ -53,12 +53,11 @@ import { getSocketOption, setSocketOption } from "../socket/options.ts";
 import type { Socket } from "../socket/socket.ts";
 import { UnixSocket } from "../socket/unix/unix_socket.ts";
 import type { Task } from "../task/task.ts";
-import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
 import { callAddress, isNonblocking, readAddress, socketOf, waitFor, writeAddress } from "./socket_call.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
-export const ADDRESS_FAMILIES = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET };
+const ADDRESS_FAMILIES = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET };
 const SOCKET_TYPES = {
   SOCK_STREAM,
   SOCK_DGRAM,
@@ -217,7 +216,7 @@ function socket(task: Task, args: Args): number {
   const type = checkType(domain, flags);
   if (type < 0) return type;
   const family = SOCKET_FAMILIES.get(domain);
-  if (family === undefined) return unfinished(`socket AF_${domain}`, EAFNOSUPPORT);
+  if (family === undefined) return task.kernel.coverage.unfinished(`socket AF_${domain}`, EAFNOSUPPORT);
   const made = family.create(task, type, args.i32(2), O_RDWR | (flags & O_NONBLOCK));
   if (typeof made === "number") return made;
   const fd = task.files.allocate(task, made, (flags & O_CLOEXEC) !== 0);
@@ -230,7 +229,7 @@ function socketpair(task: Task, args: Args): number {
   const type = checkType(domain, flags);
   if (type < 0) return type;
   const family = SOCKET_FAMILIES.get(domain);
-  if (family === undefined) return unfinished(`socketpair AF_${domain}`, EAFNOSUPPORT);
+  if (family === undefined) return task.kernel.coverage.unfinished(`socketpair AF_${domain}`, EAFNOSUPPORT);
   if (family.createPair === undefined) return -EOPNOTSUPP;
   const result = family.createPair(task, type, args.i32(2), O_RDWR | (flags & O_NONBLOCK), pair);
   if (result < 0) return result;

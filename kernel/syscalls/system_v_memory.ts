@@ -48,7 +48,6 @@ import {
 import { systemV } from "../ipc/system_v/tables.ts";
 import { mapMemory, unmapMemory } from "../mm/mapping.ts";
 import type { Task } from "../task/task.ts";
-import { unfinished } from "../util/assert.ts";
 import type { Args } from "./args.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
@@ -108,7 +107,7 @@ const bytes = new Uint8Array(SHMID_BYTES);
 function shmget(task: Task, args: Args): number {
   const ids = systemV(task).segments;
   const key = args.i32(0), size = args.word(1), flags = args.u32(2);
-  if ((flags & SHM_HUGETLB) !== 0) return unfinished("shmget SHM_HUGETLB", EINVAL);
+  if ((flags & SHM_HUGETLB) !== 0) return task.kernel.coverage.unfinished("shmget SHM_HUGETLB", EINVAL);
   return ids.open(
     task,
     key,

@@ -132,7 +132,7 @@ export const TIME_CALLS: SyscallFamily = {
 const bytes = new Uint8Array(TIMEX_BYTES);
 
 /** Writes a pair of longs: a timespec or a timeval. */
-export function putTimePair(task: Task, address: number, first: number, second: number): number {
+function putTimePair(task: Task, address: number, first: number, second: number): number {
   put64(bytes, 0, first);
   put64(bytes, 8, second);
   return task.memory.copyOut(address, bytes, 0, 16);

@@ -130,7 +130,7 @@ function reserve(length: number): void {
 }
 
 /** Copies `length` bytes of the vector from its byte `skip` on into `buffer`. Bytes before a bad address, or -EFAULT. */
-export function gather(task: Task, count: number, skip: number, length: number): number {
+function gather(task: Task, count: number, skip: number, length: number): number {
   reserve(length);
   let done = 0;
   for (let i = 0; i < count && done < length; i++) {
@@ -165,7 +165,7 @@ export function vectorRoom(task: Task, count: number, skip: number, length: numb
 }
 
 /** Copies the first `length` bytes of `buffer` to the vector from its byte `skip` on. Bytes before a bad address, or -EFAULT. */
-export function scatter(task: Task, count: number, skip: number, length: number): number {
+function scatter(task: Task, count: number, skip: number, length: number): number {
   let done = 0;
   for (let i = 0; i < count && done < length; i++) {
     if (skip >= lengths[i]) {

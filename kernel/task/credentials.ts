@@ -172,7 +172,7 @@ export function hasCapability(credentials: Credentials, capability: number): boo
 }
 
 /** Whether `gid` is among sorted `groups`. */
-export function hasGroup(groups: readonly number[], gid: number): boolean {
+function hasGroup(groups: readonly number[], gid: number): boolean {
   let from = 0;
   let to = groups.length;
   while (from < to) {

@@ -6,8 +6,8 @@ import {
   CAP_CHECKPOINT_RESTORE,
   CAP_CHOWN,
   CAP_KILL,
-  CAP_NET_RAW,
   CAP_SETUID,
+  CAPABILITY_NAMES,
   SECBIT_KEEP_CAPS,
   SECBIT_NO_SETUID_FIXUP,
 } from "../abi/task.ts";
@@ -27,6 +27,8 @@ import {
   newCredentials,
   NO_CAPABILITIES,
 } from "./credentials.ts";
+
+const CAP_NET_RAW = CAPABILITY_NAMES.indexOf("CAP_NET_RAW");
 
 const root = newCredentials(0, 0, [5, 3], ALL_CAPABILITIES);
 const user = newCredentials(1000, 1000, [], NO_CAPABILITIES);

@@ -1,9 +1,9 @@
 import { EINVAL, ENODATA, EPERM } from "../abi/errno.ts";
 import { MS_NOSUID } from "../abi/file.ts";
 import { put32 } from "../abi/struct.ts";
-import { CAP_NET_RAW, CAP_SYS_ADMIN, SECBIT_NOROOT } from "../abi/task.ts";
+import { CAP_SYS_ADMIN, CAPABILITY_NAMES, SECBIT_NOROOT } from "../abi/task.ts";
 import type { Program } from "../loader/program.ts";
-import { assert } from "../util/assert.ts";
+import { ok as assert } from "node:assert/strict";
 import {
   ALL_CAPABILITIES,
   CapabilitySet,
@@ -13,6 +13,8 @@ import {
 } from "./credentials.ts";
 import { credentialsAfterExec, parseCapabilities } from "./exec_credentials.ts";
 import type { Task } from "./task.ts";
+
+const CAP_NET_RAW = CAPABILITY_NAMES.indexOf("CAP_NET_RAW");
 
 const RAW = CapabilitySet.of([CAP_NET_RAW]);
 const USER = newCredentials(1000, 1000, [], NO_CAPABILITIES).with({ bounding: ALL_CAPABILITIES });

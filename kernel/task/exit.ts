@@ -135,7 +135,7 @@ export function killGroup(group: ThreadGroup, status: number, except: Task | nul
 }
 
 /** `task` exits at the start of the next turn, or before when it comes by deliverSignals. */
-export function condemn(task: Task): void {
+function condemn(task: Task): void {
   if (task.signals.isKilled) return;
   task.signals.isKilled = true;
   task.signals.hasPending = true;

@@ -43,7 +43,7 @@ export function exitFutexes(task: Task): void {
 }
 
 /** The memory may go as soon as the word is 0: the host must not write its rseq(2) area any more. */
-export function leaveRseq(task: Task): void {
+function leaveRseq(task: Task): void {
   const { thread } = task;
   if (task.rseqAddress === 0 || thread.isRunning) return;
   thread.rseq?.(task.rseqAddress, task.rseqLength, RSEQ_FLAG_UNREGISTER, task.rseqSignature);

@@ -5,7 +5,7 @@
 import { SCHED_FIFO, SCHED_NORMAL, SCHED_RR } from "../abi/task.ts";
 
 /** Default timer slack: 50 microseconds, prctl(PR_SET_TIMERSLACK). */
-export const TIMER_SLACK_NANOS = 50_000;
+const TIMER_SLACK_NANOS = 50_000;
 
 export class Scheduling {
   policy: number = SCHED_NORMAL;

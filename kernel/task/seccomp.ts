@@ -34,7 +34,7 @@ const SYS_rt_sigreturn = 15;
 const SYS_exit = 60;
 
 /** A filter and those that were there before it. */
-export class SeccompFilter {
+class SeccompFilter {
   readonly program: BpfProgram;
   readonly previous: SeccompFilter | null;
   /** Of the whole chain. */

@@ -5,7 +5,7 @@
 import { put64, zero } from "../abi/struct.ts";
 
 /** Clock ticks a second that user space sees (USER_HZ). */
-export const TICKS_PER_SECOND = 100;
+const TICKS_PER_SECOND = 100;
 export const RUSAGE_BYTES = 144;
 
 export class Usage {

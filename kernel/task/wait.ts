@@ -37,7 +37,7 @@ export const enum WaitFor {
 }
 
 /** What wait found; one object, filled by waitForChild and read before the next call of it. */
-export class WaitResult {
+class WaitResult {
   /** Id in the caller's namespace; 0 = nothing yet. */
   pid = 0;
   uid = 0;

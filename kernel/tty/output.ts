@@ -12,7 +12,7 @@ export const OUTPUT_BYTES_MAX = 16 * 1024;
 /** What the master's own buffer holds of it. */
 const DELIVERED_BYTES_MAX = 4095;
 /** Echoes that wait; the oldest are lost beyond. */
-export const ECHOES_MAX = 4096;
+const ECHOES_MAX = 4096;
 
 // Echoes are bytes, or one of these.
 /** Or-ed to a control character: shown as ^X. */

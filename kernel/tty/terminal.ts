@@ -29,7 +29,7 @@ import { LineDiscipline, type LinePort } from "./line_discipline.ts";
 import type { Termios } from "./termios.ts";
 
 /** Bytes written to the master that the line discipline has no room for yet. */
-export const PENDING_BYTES_MAX = 60 * 1024;
+const PENDING_BYTES_MAX = 60 * 1024;
 
 const READABLE = POLLIN | POLLRDNORM;
 const WRITABLE = POLLOUT | POLLWRNORM;
@@ -38,7 +38,7 @@ const STOP = 0x13;
 
 const passage = new Uint8Array(4096);
 
-export class WindowSize {
+class WindowSize {
   rows = 0;
   columns = 0;
   widthPixels = 0;

@@ -20,7 +20,7 @@ import { Path } from "./path.ts";
 import { isOwnerOrCapable, MAY_WRITE, mayAccess } from "./permission.ts";
 
 /** An id of chown(2) that means "leave it". */
-export const KEEP_ID = 0xffff_ffff;
+const KEEP_ID = 0xffff_ffff;
 
 const SUID_SGID = S_ISUID | S_ISGID;
 
@@ -126,7 +126,7 @@ export function truncatePath(task: Task, path: Path, size: number): number {
 }
 
 /** RLIMIT_FSIZE where a file is made longer: 0, or -EFBIG and the caller raises SIGXFSZ. */
-export function checkSizeLimit(task: Task, inode: Inode, size: number): number {
+function checkSizeLimit(task: Task, inode: Inode, size: number): number {
   return size > inode.size && size > task.threadGroup.limits.soft(RLIMIT_FSIZE) ? -EFBIG : 0;
 }
 

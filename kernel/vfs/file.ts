@@ -2,7 +2,7 @@
 // eventfds, epoll and directories are Files too. Bytes travel as (bytes, at, length). A method that would wait returns
 // -EAGAIN and lets the system call layer wait on `queue`, whatever O_NONBLOCK says.
 
-import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE } from "../abi/errno.ts";
+import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE } from "../abi/errno.ts";
 import {
   IN_CLOSE_NOWRITE,
   IN_CLOSE_WRITE,
@@ -245,6 +245,3 @@ export function seekWithin(file: File, offset: number, whence: number, end: numb
  * may go beyond.
  */
 export const FILES_MAX = 1024 * 1024;
-
-/** Result of an operation on a descriptor that is not open for it. */
-export const NOT_OPEN = -EBADF;

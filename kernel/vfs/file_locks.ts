@@ -10,7 +10,7 @@ import type { File } from "./file.ts";
 import type { Inode } from "./inode.ts";
 
 /** Record locks on one inode; Linux has no such limit but for memory. */
-export const RECORD_LOCKS_MAX = 16_384;
+const RECORD_LOCKS_MAX = 16_384;
 /** Owners followed when looking for a deadlock (MAX_DEADLK_ITERATIONS). */
 const DEADLOCK_STEPS_MAX = 10;
 /** l_len 0: up to the end, wherever that is. */

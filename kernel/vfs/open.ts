@@ -211,7 +211,7 @@ function openUnnamed(
 }
 
 /** An O_PATH descriptor: a place, nothing to read or write. */
-export class PathFile extends File {
+class PathFile extends File {
   constructor(path: Path, flags: number) {
     super(path.inode, flags | O_PATH);
     path.hold();

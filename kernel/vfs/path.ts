@@ -40,19 +40,6 @@ export function acrossMounts(namespace: MountNamespace, path: Path): Path {
   }
 }
 
-/** The directory that ".." of `path` leads to, not above `root`. */
-export function parentOf(namespace: MountNamespace, path: Path, root: Path): Path {
-  for (;;) {
-    if (path.equals(root)) return path;
-    if (path.dentry !== path.mount.root) {
-      const parent = path.dentry.parent;
-      return parent === null ? path : acrossMounts(namespace, new Path(path.mount, parent));
-    }
-    if (path.mount.parent === null) return path;
-    path = new Path(path.mount.parent, path.mount.mountPoint!);
-  }
-}
-
 /** Absolute name of `path` as seen from `root`, d_path: "(unreachable)/x" outside it, " (deleted)" behind a removed one. */
 export function pathName(path: Path, root: Path): string {
   let text = "";

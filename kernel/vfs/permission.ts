@@ -1,7 +1,7 @@
 // Who may do what with an inode: mode bits and capabilities. Linux: inode_permission, generic_permission, path_resolution(7).
 
 import { EACCES, EPERM } from "../abi/errno.ts";
-import { S_IFDIR, S_IFMT, S_ISGID, S_ISVTX, S_IXGRP } from "../abi/file.ts";
+import { S_IFDIR, S_IFMT, S_ISGID, S_ISVTX } from "../abi/file.ts";
 import { CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID } from "../abi/task.ts";
 import type { Credentials } from "../task/credentials.ts";
 import type { Inode } from "./inode.ts";
@@ -46,10 +46,4 @@ export function mayDelete(credentials: Credentials, directory: Inode, inode: Ino
 export function allowedMode(credentials: Credentials, mode: number, gid: number): number {
   const dropsSetgid = (mode & S_ISGID) !== 0 && !credentials.isInGroup(gid) && !credentials.has(CAP_FSETID);
   return dropsSetgid ? mode & ~S_ISGID : mode;
-}
-
-/** Mode after a write by someone who may not keep privileges on it: setuid goes, setgid too where the group may run it. */
-export function modeAfterWrite(credentials: Credentials, mode: number): number {
-  if (credentials.has(CAP_FSETID)) return mode;
-  return (mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP) ? mode & ~0o6000 : mode & ~0o4000;
 }

@@ -27,7 +27,6 @@ import type { Task } from "../task/task.ts";
 import { Dentry } from "./dentry.ts";
 import { isPlainName, mayCreate } from "./create.ts";
 import { notifyEntry, notifyInode } from "./notify.ts";
-import type { Path } from "./path.ts";
 import { MAY_EXEC, MAY_WRITE, mayAccess, mayDelete } from "./permission.ts";
 import { type Parent, resolveParent } from "./path_walk.ts";
 import { NAME_MAX } from "../abi/file.ts";
@@ -195,9 +194,4 @@ function carryOut(from: Parent, source: Dentry, to: Parent, target: Dentry, flag
   }
   notifyInode(inode, IN_MOVE_SELF);
   return 0;
-}
-
-/** Whether `path` is where something is mounted or the root of a mount: it cannot be removed under its name. */
-export function isMountPoint(path: Path): boolean {
-  return path.dentry.mountCount > 0 || path.dentry === path.mount.root;
 }

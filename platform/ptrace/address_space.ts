@@ -203,10 +203,6 @@ export class PtraceAddressSpace implements AddressSpace {
     return -EAGAIN;
   }
 
-  residentPages(): number {
-    return 0;
-  }
-
   cpuNanos(): number {
     if (!this.isDead) {
       this.#cpuNanos = Math.max(this.#cpuNanos, this.platform.memory.calls.tsv_systrap_cpu_nanos(this.pid));

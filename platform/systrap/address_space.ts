@@ -432,10 +432,6 @@ export class SystrapAddressSpace implements AddressSpace {
     if (!this.isDead && !thread.isRunning) this.#direct.forget(thread as SystrapThread, id);
   }
 
-  residentPages(): number {
-    return 0;
-  }
-
   cpuNanos(): number {
     if (!this.isDead) {
       this.#cpuNanos = Math.max(this.#cpuNanos, this.platform.memory.calls.tsv_systrap_cpu_nanos(this.pid));

@@ -26,7 +26,6 @@ export class FakeAddressSpace implements AddressSpace {
   commands = 0;
   protectionOf: ((address: number) => number) | null = null;
   vdsoAddress = 0;
-  resident = 0;
   isReleased = false;
 
   map(
@@ -114,9 +113,6 @@ export class FakeAddressSpace implements AddressSpace {
   }
   forceWrite(address: number, from: Uint8Array, at: number, length: number): number {
     return this.#copy(address, length, 7, (page, to, i) => page[to] = from[at + i]);
-  }
-  residentPages(): number {
-    return this.resident;
   }
   cpuNanos(): number {
     return 0;

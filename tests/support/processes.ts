@@ -61,9 +61,6 @@ export class FakeSpace {
   cpuNanos(): number {
     return 0;
   }
-  residentPages(): number {
-    return 0;
-  }
   release(): void {
     this.isReleased = true;
   }

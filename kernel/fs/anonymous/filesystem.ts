@@ -24,7 +24,7 @@ import { openSpecial } from "../../vfs/special.ts";
 import type { Vfs } from "../../vfs/vfs.ts";
 
 /** An inode that is reached through open files alone. */
-export class AnonymousInode extends Inode {
+class AnonymousInode extends Inode {
   /** By /proc/PID/fd/N: a pipe opens as a FIFO does; sockets and anonymous files have nothing to open. */
   override open(task: Task, flags: number): File | number {
     return this.type === S_IFIFO ? openSpecial(task, this, flags) : -ENXIO;

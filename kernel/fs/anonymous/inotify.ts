@@ -146,7 +146,7 @@ function bytesOf(event: QueuedEvent): number {
   return EVENT_BYTES + Math.ceil((event.name.length + 1) / EVENT_BYTES) * EVENT_BYTES;
 }
 
-export class InotifyWatch implements InodeWatch {
+class InotifyWatch implements InodeWatch {
   readonly #file: InotifyFile;
   readonly descriptor: number;
   readonly inode: Inode;

@@ -17,7 +17,7 @@ import type { OverlayInode } from "./inode.ts";
 import { PRIVATE_XATTRS } from "./overlay.ts";
 
 /** Depth of directories that a rename copies up. */
-export const TREE_DEPTH_MAX = 200;
+const TREE_DEPTH_MAX = 200;
 const STEP_BYTES = 256 * 1024;
 
 const buffer = new Uint8Array(STEP_BYTES);

@@ -132,11 +132,6 @@ const NOT_OF_THREADS = new Set([
 ]);
 const OF_THREADS = new Set(["children"]);
 
-/** The directory of a process, or of one of its threads. */
-export function processDirectory(fs: ProcFilesystem, task: Task, isThread: boolean): ProcessDirectory {
-  return new ProcessDirectory(fs, task, isThread);
-}
-
 export class ProcessDirectory extends VirtualInode {
   declare readonly fs: ProcFilesystem;
   readonly task: Task;

@@ -171,7 +171,7 @@ export class SemaphoreSet extends IpcObject {
 }
 
 /** What a process's end will add to the semaphores it has changed with SEM_UNDO. */
-export class SemaphoreUndo {
+class SemaphoreUndo {
   readonly #group: ThreadGroup;
   readonly #changes = new Map<SemaphoreSet, Int32Array>();
 

@@ -6,7 +6,7 @@ import { QUEUES_MAX, type TypedQueue } from "./messages.ts";
 import { type SemaphoreSet, SETS_MAX } from "./semaphores.ts";
 import { SEGMENTS_MAX, type SharedSegment } from "./shared_memory.ts";
 
-export class SystemVTables {
+class SystemVTables {
   readonly segments = new IpcIds<SharedSegment>(SEGMENTS_MAX);
   readonly semaphores = new IpcIds<SemaphoreSet>(SETS_MAX);
   readonly queues = new IpcIds<TypedQueue>(QUEUES_MAX);

@@ -68,7 +68,7 @@ export class SpareMessages {
 }
 
 /** What a message of `length` bytes counts against SO_SNDBUF: its truesize in Linux. */
-export function messageCharge(length: number): number {
+function messageCharge(length: number): number {
   let data = DATA_BYTES_MIN;
   while (data < length + FRAME_BYTES) data *= 2;
   return data + HEAD_BYTES;

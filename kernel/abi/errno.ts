@@ -16,9 +16,7 @@ export const EWOULDBLOCK = 11;
 export const ENOMEM = 12;
 export const EACCES = 13;
 export const EFAULT = 14;
-export const EXTA = 14;
 export const ENOTBLK = 15;
-export const EXTB = 15;
 export const EBUSY = 16;
 export const EEXIST = 17;
 export const EXDEV = 18;
@@ -169,8 +167,8 @@ function fillNames(): void {
   NAMES[EAGAIN] = "EAGAIN";
   NAMES[ENOMEM] = "ENOMEM";
   NAMES[EACCES] = "EACCES";
-  NAMES[EXTA] = "EXTA";
-  NAMES[EXTB] = "EXTB";
+  NAMES[EFAULT] = "EFAULT";
+  NAMES[ENOTBLK] = "ENOTBLK";
   NAMES[EBUSY] = "EBUSY";
   NAMES[EEXIST] = "EEXIST";
   NAMES[EXDEV] = "EXDEV";
@@ -291,5 +289,4 @@ function fillNames(): void {
   NAMES[ERESTARTNOINTR] = "ERESTARTNOINTR";
   NAMES[ERESTARTNOHAND] = "ERESTARTNOHAND";
   NAMES[ERESTART_RESTARTBLOCK] = "ERESTART_RESTARTBLOCK";
-  NAMES[ERRNO_MAX] = "ERRNO_MAX";
 }

@@ -1,7 +1,7 @@
 // What the style sheet and the plan of rooms ask for and a program can check. Each test lists every offence with its file,
 // and what is allowed by way of exception stands here with its reason. .github/ARCHITECTURE.md draws the arrows.
 
-import { importsOf, type SourceFile, sourceFiles } from "./support/source_tree.ts";
+import { importedNames, importsOf, type SourceFile, sourceFiles } from "./support/source_tree.ts";
 
 /** Lines of a file (two-top-down): past this it becomes a folder of its name. */
 const LINES_MAX = 600;
@@ -231,6 +231,27 @@ Deno.test("tidy: a room of kernel/ imports rooms to its left only", () => {
     if (rank(other) <= rank(own)) continue;
     if (isType && `${own} -> ${other}` in TYPES_FROM_THE_RIGHT) continue;
     list.push(`${from} -> ${to}${isType ? " (types)" : ""}: ${other} is to the right of ${own}`);
+  }
+  offences(list);
+});
+
+Deno.test("tidy: what kernel/ exports is imported elsewhere; what only a test imports is used beside it", () => {
+  const taken = new Map<string, Set<string>>(), tested = new Map<string, Set<string>>();
+  for (const file of scripts) {
+    const isTest = file.path.endsWith("_test.ts") || file.path.startsWith("tests/");
+    const into = isTest ? tested : taken;
+    for (const [path, names] of importedNames(file)) {
+      into.set(path, new Set([...into.get(path) ?? [], ...names]));
+    }
+  }
+  const exported = /^export (?:abstract )?(?:const enum|const|let|function\*?|class|enum) (\w+)/gm;
+  const list: string[] = [];
+  for (const { path, code } of sources.filter((file) => file.path.startsWith("kernel/"))) {
+    for (const [, name] of code.matchAll(exported)) {
+      if (taken.get(path)?.has(name) || taken.get(path)?.has("*")) continue;
+      const isUsedHere = [...code.matchAll(new RegExp(`\\b${name}\\b`, "g"))].length > 1;
+      if (!(isUsedHere && tested.get(path)?.has(name))) list.push(`${path}: nobody imports ${name}`);
+    }
   }
   offences(list);
 });

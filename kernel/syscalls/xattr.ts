@@ -1,6 +1,6 @@
 // Extended attributes: setxattr(2), getxattr(2), listxattr(2), removexattr(2) and their l and f forms; xattr(7).
 
-import { E2BIG, EBADF, EINVAL, ENODATA, ENOTSUP, EPERM, ERANGE, EROFS } from "../abi/errno.ts";
+import { E2BIG, EBADF, EINVAL, ENODATA, EOPNOTSUPP, EPERM, ERANGE, EROFS } from "../abi/errno.ts";
 import {
   AT_FDCWD,
   IN_ATTRIB,
@@ -238,7 +238,7 @@ function get(task: Task, args: Args, target: Path | Inode | number): number {
 function list(task: Task, args: Args, target: Path | Inode | number): number {
   if (typeof target === "number") return target;
   const names = inodeOf(target).listXattr();
-  if (typeof names === "number") return names === -ENOTSUP ? 0 : names;
+  if (typeof names === "number") return names === -EOPNOTSUPP ? 0 : names;
   const isTrusted = task.credentials.has(CAP_SYS_ADMIN);
   let text = "";
   for (const name of names) if (isTrusted || !name.startsWith("trusted.")) text += `${name}\0`;
@@ -276,7 +276,7 @@ function checkName(task: Task, inode: Inode, name: string, mask: number): number
     if (credentials.has(CAP_SYS_ADMIN)) return 0;
     return isWrite ? -EPERM : -ENODATA;
   }
-  if (!name.startsWith("user.")) return -ENOTSUP;
+  if (!name.startsWith("user.")) return -EOPNOTSUPP;
   if (name === "user.") return -EINVAL;
   const type = inode.type;
   if (type !== S_IFREG && type !== S_IFDIR) return isWrite ? -EPERM : -ENODATA;

@@ -67,6 +67,37 @@ export function importsOf(file: SourceFile): Import[] {
   return list;
 }
 
+/** Names that a file takes from each of ours: "*" where it takes the module as a whole. */
+export function importedNames(file: SourceFile): Map<string, Set<string>> {
+  const names = new Map<string, Set<string>>();
+  for (const [statement, clause, specifier] of file.text.matchAll(NAMED_IMPORT)) {
+    if (!specifier.startsWith(".")) continue;
+    const to = resolved(file.path, specifier);
+    let set = names.get(to);
+    if (set === undefined) names.set(to, set = new Set());
+    const alias = /^\*\s+as\s+(\w+)/.exec(clause)?.[1];
+    if (alias !== undefined) {
+      const rest = file.text.replace(statement, "");
+      for (const [, member] of rest.matchAll(new RegExp(`\\b${alias}\\b(?:\\.(\\w+))?`, "g"))) {
+        set.add(member ?? "*");
+      }
+    } else if (clause.startsWith("{")) {
+      for (const part of clause.slice(1, -1).split(",")) {
+        set.add(part.trim().replace(/^type /, "").split(" as ")[0]);
+      }
+    } else {
+      set.add("*");
+    }
+  }
+  for (const [, specifier] of file.text.matchAll(/\bimport\("([^"]+)"\)/g)) {
+    if (specifier.startsWith(".")) names.set(resolved(file.path, specifier), new Set(["*"]));
+  }
+  return names;
+}
+
+const NAMED_IMPORT =
+  /^(?:import|export)\s+(?:type\s+)?(\*(?:\s+as\s+\w+)?|\{[^}]*\}|\w+)\s+from\s+"([^"]+)"/gm;
+
 /** `import { type A, type B }`. */
 function onlyTypes(clause: string): boolean {
   const names = /^\w+\s*\{([^}]*)\}/.exec(clause)?.[1].split(",").map((name) => name.trim()) ?? [];

@@ -9,6 +9,7 @@ export {
   _default,
   array,
   boolean,
+  enum,
   gte,
   type infer,
   int,
@@ -20,6 +21,7 @@ export {
   object,
   optional,
   record,
+  regex,
   startsWith,
   string,
 } from "zod/mini";

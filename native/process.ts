@@ -13,7 +13,6 @@ const symbols = {
   tsv_copy_to: { parameters: ["i32", "i32"], result: "i32" },
   tsv_wait: { parameters: ["i32", "i32"], result: "i32" },
   tsv_kill: { parameters: ["i32", "i32"], result: "i32" },
-  tsv_borrow: { parameters: ["i32", "i32"], result: "i32" },
   tsv_socketpair: { parameters: ["buffer"], result: "i32" },
   tsv_die_with_parent: { parameters: [], result: "i32" },
   tsv_confine_files: { parameters: ["i32"], result: "i32" },
@@ -109,11 +108,6 @@ export function waitProcess(pid: number, mayWait: boolean): number {
 
 export function killProcess(pid: number, signal: number): number {
   return native.tsv_kill(pid, signal);
-}
-
-/** A copy of descriptor `fd` of process `pid`, or -errno: the caller must be allowed to trace it. */
-export function borrowDescriptor(pid: number, fd: number): number {
-  return native.tsv_borrow(pid, fd);
 }
 
 /** A connected pair of SOCK_SEQPACKET sockets. Throws where the host has no descriptors left. */

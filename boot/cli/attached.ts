@@ -7,7 +7,6 @@ import { becomeProgram, divertSignals, receiveSignals, waitProcess } from "../..
 import { handOver, takeOver } from "../control/channel.ts";
 import type { MessageFrom } from "../control/protocol.ts";
 import { type Launch, launch, RunningSandbox } from "../launch.ts";
-import { StateDirectory } from "../oci/state.ts";
 import { Stages } from "../stages.ts";
 import type { ContainerTerminal } from "../terminal.ts";
 import type { GlobalFlags } from "./flags.ts";
@@ -87,8 +86,14 @@ export async function resumeAttached(attendance: Attendance): Promise<number> {
       commandLineHost().close(release);
       waitProcess(guard, true);
     }
-    if (id !== "") new StateDirectory(root).remove(id);
+    if (id !== "") await removeRecord(root, id);
   }
+}
+
+/** Loaded when it is needed: it reads documents, which `do` does not. */
+async function removeRecord(root: string, id: string): Promise<void> {
+  const { StateDirectory } = await import("../oci/state.ts");
+  new StateDirectory(root).remove(id);
 }
 
 function exitCode(status: number): number {

@@ -41,7 +41,11 @@ export interface Option {
 export const IGNORED = "accepted for callers of runc and runsc, without a meaning here";
 
 export const GLOBAL_OPTIONS: Options = {
-  root: { type: "string", value: "DIR", about: "state directory (/run/tsvisor, or in XDG_RUNTIME_DIR)" },
+  root: {
+    type: "string",
+    value: "DIR",
+    about: "state directory (/run/tsvisor; without root tsvisor in XDG_RUNTIME_DIR)",
+  },
   platform: {
     type: "string",
     value: "NAME",
@@ -112,7 +116,8 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     throw new UsageError(`--log-format: "${logFormat}" is not text or json`);
   }
   const flags: GlobalFlags = {
-    root: String(values.root ?? defaultRoot()),
+    // Behind a slash a link would be followed.
+    root: String(values.root ?? defaultRoot()).replace(/(?<=.)\/+$/, ""),
     platform: platform as GlobalFlags["platform"],
     log: String(values.log ?? ""),
     logFormat,
@@ -132,8 +137,9 @@ function withTwoDashes(argument: string): string {
   return /^-[a-z][a-z0-9-]+/.test(argument) ? `-${argument}` : argument;
 }
 
+/** As runc: root has its own place, whatever the environment says that somebody else has left. */
 function defaultRoot(): string {
-  const runtime = Deno.env.get("XDG_RUNTIME_DIR");
+  const runtime = Deno.uid() === 0 ? undefined : Deno.env.get("XDG_RUNTIME_DIR");
   return runtime ? `${runtime}/tsvisor` : "/run/tsvisor";
 }
 

@@ -1,6 +1,9 @@
 // tsvisor run: an OCI container, attached, to its end.
 
+import { errnoName } from "../../kernel/abi/errno.ts";
+import { commandLineHost } from "../../native/host.ts";
 import { containerOf } from "../oci/container.ts";
+import { openDirectory, writeWhole } from "../oci/own_directory.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
 import { type ContainerState, startTicksOf, StateDirectory } from "../oci/state.ts";
 import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
@@ -95,13 +98,13 @@ function bundleOf(path: string): string {
 
 /** At once: who waits for the file reads the whole number. */
 function writePid(path: string, pid: number): void {
-  const fresh = `${path}.${Deno.pid}`;
-  try {
-    Deno.writeTextFileSync(fresh, String(pid));
-    Deno.renameSync(fresh, path);
-  } catch (error) {
-    throw new Error(`Cannot write --pid-file ${path}: ${(error as Error).message.split(" (")[0]}`);
-  }
+  const slash = path.lastIndexOf("/");
+  const directory = openDirectory(slash < 0 ? "." : path.slice(0, slash + 1));
+  const failure = directory < 0
+    ? directory
+    : writeWhole(directory, path.slice(slash + 1), String(pid), 0o644);
+  if (directory >= 0) commandLineHost().close(directory);
+  if (failure < 0) throw new Error(`Cannot write --pid-file ${path}: ${errnoName(-failure)}`);
 }
 
 /** The container's terminal as config.json and the command line ask for it. Throws one line for what cannot be. */

@@ -2,10 +2,12 @@
 
 import { EPIPE, errnoName, ESRCH } from "../../kernel/abi/errno.ts";
 import { commandLineHost } from "../../native/host.ts";
-import { borrowDescriptor, killProcess, socketPair } from "../../native/process.ts";
+import { borrowDescriptor, signalProcess } from "../../native/directory.ts";
+import { socketPair } from "../../native/process.ts";
 import { send } from "../control/channel.ts";
 import { ControlClient } from "../control/client.ts";
-import { type ContainerState, startTicksOf, StateDirectory } from "../oci/state.ts";
+import { printable } from "../control/printable.ts";
+import { type ContainerState, openRecorded, StateDirectory } from "../oci/state.ts";
 import { signalNumber } from "../signals.ts";
 import { OCI_VERSION } from "../version.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
@@ -53,7 +55,8 @@ export function listCommand(args: string[], flags: GlobalFlags): number {
   if (format !== "table" && format !== "json") {
     throw new UsageError(`--format: "${format}" is not table or json`);
   }
-  const states = new StateDirectory(flags.root).list();
+  const { states, damaged } = new StateDirectory(flags.root).list();
+  for (const sentence of damaged) console.error(`tsvisor: ${printable(sentence)}`);
   if (values.quiet === true) {
     for (const { id } of states) console.log(id);
   } else if (format === "json") {
@@ -86,18 +89,30 @@ export async function killCommand(args: string[], flags: GlobalFlags): Promise<n
     throw new Error(`Cannot signal container "${state.id}" in state ${state.status}`);
   }
   // The sentry is init of its namespace: SIGKILL ends it and all.
-  const result = number === SIGKILL ? killProcess(state.pid, SIGKILL) : await sendSignal(state, number);
+  const result = number === SIGKILL ? killSentry(state) : await sendSignal(state, number);
   if (result < 0) throw new Error(`Cannot signal container "${state.id}": ${errnoName(-result)}`);
   return 0;
 }
 
+/** All that is in a record may be old: the process it names has the number and the start time, or is not signalled. */
+function killSentry(state: ContainerState): number {
+  const process = openRecorded(state);
+  if (process < 0) return process;
+  const result = signalProcess(process, SIGKILL);
+  commandLineHost().close(process);
+  return result;
+}
+
 /** Over a connection of our own, for which the control socket of the command that runs it is borrowed. */
 async function sendSignal(state: ContainerState, signal: number): Promise<number> {
-  const { pid, startTicks, controlFd } = state.runner;
-  if (controlFd < 0 || startTicksOf(pid) !== startTicks) return -ESRCH;
-  const borrowed = borrowDescriptor(pid, controlFd);
-  if (borrowed < 0) return borrowed;
+  const { runner } = state;
+  if (runner.controlFd < 0) return -ESRCH;
   const host = commandLineHost();
+  const process = openRecorded(runner);
+  if (process < 0) return process;
+  const borrowed = borrowDescriptor(process, runner.controlFd);
+  host.close(process);
+  if (borrowed < 0) return borrowed;
   const [ours, theirs] = socketPair();
   const isSent = send(host, borrowed, { kind: "connect" }, { fds: Int32Array.of(theirs) });
   host.close(theirs);
@@ -112,17 +127,32 @@ export async function deleteCommand(args: string[], flags: GlobalFlags): Promise
   const { values, words } = parse(args, DELETE_OPTIONS, false);
   const id = onlyId(words, "delete");
   const states = new StateDirectory(flags.root);
-  const state = values.force === true ? states.find(id) : states.read(id);
+  if (values.force !== true) return deleteStopped(states, id);
+  let state: ContainerState | null;
+  try {
+    state = states.find(id);
+  } catch (error) {
+    // A record that says nothing: there is nothing to kill, and nobody else would remove it.
+    states.remove(id);
+    console.error(`tsvisor: ${printable((error as Error).message)}`);
+    return 0;
+  }
   if (state === null) return 0;
   if (state.status !== "stopped") {
-    if (values.force !== true) {
-      throw new Error(`Cannot delete container "${id}" in state ${state.status} without --force`);
-    }
-    if (state.pid > 0) killProcess(state.pid, SIGKILL);
+    if (state.pid > 0) killSentry(state);
     const end = Date.now() + DELETE_MILLIS_MAX;
     while (Date.now() < end && states.find(id)?.status === "running") {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  }
+  states.remove(id);
+  return 0;
+}
+
+function deleteStopped(states: StateDirectory, id: string): number {
+  const { status } = states.read(id);
+  if (status !== "stopped") {
+    throw new Error(`Cannot delete container "${id}" in state ${status} without --force`);
   }
   states.remove(id);
   return 0;

@@ -40,6 +40,11 @@ export function containerOf(
   const facts = readHostFacts();
   const root = absolute(bundle, config.root.path);
   if (!isDirectory(root)) throw new Error(`root.path: "${config.root.path}" is not a directory (${root})`);
+  // As runc: whoever may change a link on the way would choose the root.
+  const real = Deno.realPathSync(root);
+  if (real !== plain(root)) {
+    throw new Error(`root.path: "${config.root.path}" is a symlink or behind one (${root} leads to ${real})`);
+  }
   const isReadOnly = config.root.readonly === true;
   // A root that is read-only lacks places to mount at, as often as not: they are made in memory.
   const hasOverlay = isReadOnly || options.overlay === "memory";
@@ -167,7 +172,12 @@ function absolute(bundle: string, path: string): string {
 
 /** A path without what makes no difference. */
 function plain(path: string): string {
-  return `/${path.split("/").filter((part) => part !== "" && part !== ".").join("/")}`;
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
 }
 
 function exists(path: string): boolean {

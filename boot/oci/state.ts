@@ -1,110 +1,84 @@
 // The state directory: one JSON file a container, changed under a lock, each change at once. Linux peers: runc's state.json.
 
-/** What a container's file holds; `status` is worked out when it is read. */
-export interface ContainerState {
-  readonly id: string;
+import { ESRCH } from "../../kernel/abi/errno.ts";
+import { openProcess } from "../../native/directory.ts";
+import { commandLineHost } from "../../native/host.ts";
+import * as z from "../schema.ts";
+import { OwnDirectory } from "./own_directory.ts";
+
+const PID_MAX = 4_194_304;
+const FD_MAX = 1_048_576;
+const ticks = z.string().check(z.regex(/^\d*$/));
+const pid = z.number().check(z.int(), z.gte(0), z.lte(PID_MAX));
+
+const stateSchema = z.object({
+  id: z.string(),
   /** Host pid of the sentry, 0 while it is being made. */
-  readonly pid: number;
-  readonly bundle: string;
-  readonly created: string;
-  readonly owner: string;
-  readonly annotations: Readonly<Record<string, string>>;
-  readonly status: "creating" | "created" | "running" | "stopped";
+  pid,
+  bundle: z.string(),
+  created: z.string(),
+  owner: z.string(),
+  annotations: z.record(z.string(), z.string()),
+  status: z.enum(["creating", "created", "running", "stopped"]),
   /** Start time of `pid` in clock ticks, so that a reused number is not taken for ours. */
-  readonly startTicks: string;
+  startTicks: ticks,
   /** The process that runs it: pid, start time, and the number of its control descriptor (-1 = none yet). */
-  readonly runner: { readonly pid: number; readonly startTicks: string; readonly controlFd: number };
-}
+  runner: z.object({
+    pid,
+    startTicks: ticks,
+    controlFd: z.number().check(z.int(), z.gte(-1), z.lte(FD_MAX)),
+  }),
+});
+
+/** What a container's file holds; `status` is worked out when it is read. */
+export type ContainerState = Readonly<z.infer<typeof stateSchema>>;
 
 const ID = /^[\w+.-]+$/;
 /** A file name is 255 bytes at most, and the longest of ours is an id with a suffix. */
 const ID_CHARACTERS_MAX = 200;
 const FILE_SUFFIX = ".json";
 
-export class StateDirectory {
-  readonly root: string;
-  constructor(root: string) {
-    this.root = root;
-  }
+/** What is there: containers, and a sentence for each file that is none. */
+export interface StateList {
+  readonly states: readonly ContainerState[];
+  readonly damaged: readonly string[];
+}
 
-  #path(id: string): string {
-    if (!ID.test(id) || id === "." || id === "..") {
-      throw new Error(`Container id ${JSON.stringify(id)} is not valid: it has letters, digits, _ + . -`);
-    }
-    if (id.length > ID_CHARACTERS_MAX) {
-      throw new Error(
-        `Container id "${
-          id.slice(0, 20)
-        }..." is not valid: ${id.length} characters, at most ${ID_CHARACTERS_MAX}`,
-      );
-    }
-    return `${this.root}/${id}${FILE_SUFFIX}`;
+export class StateDirectory {
+  readonly #directory: OwnDirectory;
+  constructor(root: string) {
+    this.#directory = new OwnDirectory(root);
   }
 
   /** Throws when the id cannot be or is in use. */
   check(id: string): void {
-    if (fileExists(this.#path(id))) throw new Error(`Container "${id}" already exists`);
+    const name = fileOf(id);
+    if (this.#directory.names().includes(name)) throw new Error(`Container "${id}" already exists`);
   }
 
   /** Takes the id: fails when it is in use. */
   create(state: ContainerState): void {
-    const path = this.#path(state.id);
-    try {
-      Deno.mkdirSync(this.root, { recursive: true, mode: 0o711 });
-    } catch (error) {
-      throw new Error(`Cannot make the state directory ${this.root}: ${reason(error)}; --root names another`);
-    }
-    this.#locked(() => {
-      if (fileExists(path)) throw new Error(`Container "${state.id}" already exists`);
-      this.#write(path, state);
+    const name = fileOf(state.id);
+    this.#directory.make();
+    this.#directory.change((writer) => {
+      if (writer.has(name)) throw new Error(`Container "${state.id}" already exists`);
+      writer.write(name, JSON.stringify(state));
     });
   }
 
   /** Replaces the file as a whole. False when it has been deleted meanwhile. */
   update(state: ContainerState): boolean {
-    const path = this.#path(state.id);
-    return this.#locked(() => {
-      if (!fileExists(path)) return false;
-      this.#write(path, state);
+    const name = fileOf(state.id);
+    return this.#directory.change((writer) => {
+      if (!writer.has(name)) return false;
+      writer.write(name, JSON.stringify(state));
       return true;
-    });
-  }
-
-  /** Readers see the old or the new, whole. */
-  #write(path: string, state: ContainerState): void {
-    const fresh = `${path}.${Deno.pid}`;
-    try {
-      Deno.writeTextFileSync(fresh, JSON.stringify(state), { mode: 0o600 });
-      Deno.renameSync(fresh, path);
-    } catch (error) {
-      throw new Error(`Cannot write ${path}: ${reason(error)}`);
-    }
+    }) ?? false;
   }
 
   remove(id: string): void {
-    const path = this.#path(id);
-    try {
-      this.#locked(() => Deno.removeSync(path));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-
-  /** One command at a time changes what is there. The lock is on the directory and goes with its holder. */
-  #locked<T>(change: () => T): T {
-    let lock: Deno.FsFile;
-    try {
-      lock = Deno.openSync(this.root, { read: true });
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) throw error;
-      throw new Error(`Cannot lock the state directory ${this.root}: ${reason(error)}; --root names another`);
-    }
-    try {
-      lock.lockSync(true);
-      return change();
-    } finally {
-      lock.close();
-    }
+    const name = fileOf(id);
+    this.#directory.change((writer) => writer.remove(name));
   }
 
   /** The state as it is now: a container whose sentry is gone is stopped. Throws when there is none. */
@@ -116,35 +90,77 @@ export class StateDirectory {
 
   /** As read(); null when there is none. */
   find(id: string): ContainerState | null {
-    const path = this.#path(id);
-    let state: ContainerState;
-    try {
-      state = JSON.parse(Deno.readTextFileSync(path)) as ContainerState;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return null;
-      throw new Error(`Cannot read ${path}: ${reason(error)}`);
-    }
+    const name = fileOf(id);
+    const text = this.#directory.read(name);
+    if (text === null) return null;
+    const state = parsed(text, id);
+    if (typeof state === "string") throw new Error(`Cannot read ${this.#directory.path}/${name}: ${state}`);
     if (state.status === "stopped" || isAlive(state)) return state;
     return { ...state, status: "stopped", pid: 0 };
   }
 
   /** All of them, by id. One that is deleted meanwhile is left out. */
-  list(): ContainerState[] {
-    let names: string[];
-    try {
-      names = [...Deno.readDirSync(this.root)].map((entry) => entry.name);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return [];
-      throw new Error(`Cannot read the state directory ${this.root}: ${reason(error)}`);
-    }
-    const states: ContainerState[] = [];
-    for (const name of names.sort()) {
+  list(): StateList {
+    const states: ContainerState[] = [], damaged: string[] = [];
+    for (const name of this.#directory.names()) {
       if (!name.endsWith(FILE_SUFFIX)) continue;
-      const state = this.find(name.slice(0, -FILE_SUFFIX.length));
-      if (state !== null) states.push(state);
+      try {
+        const state = this.find(name.slice(0, -FILE_SUFFIX.length));
+        if (state !== null) states.push(state);
+      } catch (error) {
+        damaged.push((error as Error).message);
+      }
     }
-    return states;
+    return { states, damaged };
   }
+}
+
+/** Name of a container's file. Throws when the id cannot be. */
+function fileOf(id: string): string {
+  if (!ID.test(id) || id === "." || id === "..") {
+    throw new Error(`Container id ${JSON.stringify(id)} is not valid: it has letters, digits, _ + . -`);
+  }
+  if (id.length > ID_CHARACTERS_MAX) {
+    throw new Error(
+      `Container id "${
+        id.slice(0, 20)
+      }..." is not valid: ${id.length} characters, at most ${ID_CHARACTERS_MAX}`,
+    );
+  }
+  return `${id}${FILE_SUFFIX}`;
+}
+
+/** The state in `text`, or what is wrong with it. */
+function parsed(text: string, id: string): ContainerState | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return "it is not JSON";
+  }
+  const result = stateSchema.safeParse(value);
+  if (!result.success) return `it is no record of a container (${result.error.issues[0].path.join(".")})`;
+  return result.data.id === id ? result.data : `it is the record of "${result.data.id}"`;
+}
+
+/** While it is being made it lives as long as its maker. */
+function isAlive(state: ContainerState): boolean {
+  const { pid, startTicks } = state.pid === 0 ? state.runner : state;
+  const found = startTicksOf(pid);
+  return found !== "" && found === startTicks;
+}
+
+/**
+ * A descriptor of the process that had `pid` and that start time when it was noted, or -ERRNO. The descriptor comes first: if
+ * the times agree then, it is of that process, since a number that was free in between would have another time.
+ */
+export function openRecorded(recorded: { readonly pid: number; readonly startTicks: string }): number {
+  const process = openProcess(recorded.pid);
+  if (process < 0) return process;
+  const found = startTicksOf(recorded.pid);
+  if (found !== "" && found === recorded.startTicks) return process;
+  commandLineHost().close(process);
+  return -ESRCH;
 }
 
 /** Start time of a process, "" when it is gone: field 22 of /proc/PID/stat. */
@@ -156,26 +172,4 @@ export function startTicksOf(pid: number): string {
   } catch {
     return "";
   }
-}
-
-/** While it is being made it lives as long as its maker. */
-function isAlive(state: ContainerState): boolean {
-  const { pid, startTicks } = state.pid === 0 ? state.runner : state;
-  const ticks = startTicksOf(pid);
-  return ticks !== "" && ticks === startTicks;
-}
-
-function fileExists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw new Error(`Cannot read ${path}: ${reason(error)}`);
-  }
-}
-
-function reason(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.replace(/ \(os error \d+\).*/, "").replace(/^./, (letter) => letter.toLowerCase());
 }

@@ -215,10 +215,15 @@ fn finish(attendance: &Attendance, status: i32) -> i32 {
 
 /// As StateDirectory.remove() in boot/oci/state.ts.
 fn remove_record(root: &OsString, id: &OsString) {
-    let path = [root.as_encoded_bytes(), b"/", id.as_encoded_bytes(), b".json"].concat();
-    let Ok(directory) = std::fs::File::open(root) else { return };
-    use std::os::fd::AsRawFd;
-    // SAFETY: a descriptor that stays open meanwhile.
-    unsafe { libc::flock(directory.as_raw_fd(), libc::LOCK_EX) };
-    let _ = std::fs::remove_file(OsString::from_vec(path));
+    let name = [id.as_encoded_bytes(), b".json"].concat();
+    let (Ok(root), Ok(name)) = (CString::new(root.as_encoded_bytes()), CString::new(name)) else { return };
+    // SAFETY: strings that live meanwhile; a descriptor that is closed here, and the lock with it.
+    unsafe {
+        let directory = libc::open(root.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC);
+        if directory >= 0 {
+            libc::flock(directory, libc::LOCK_EX);
+            libc::unlinkat(directory, name.as_ptr(), 0);
+            libc::close(directory);
+        }
+    }
 }

@@ -20,6 +20,7 @@ mod stub_filter;
 mod terminal;
 mod capabilities;
 mod confine;
+mod directory;
 mod systrap;
 mod ptrace;
 mod packet_device;

@@ -55,22 +55,6 @@ pub extern "C" fn tsv_kill(pid: i32, signal: i32) -> i32 {
     if unsafe { libc::kill(pid, signal) } < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { 0 }
 }
 
-/// A copy of descriptor `fd` of process `pid` (pidfd_getfd(2)), or -errno.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_borrow(pid: i32, fd: i32) -> i32 {
-    // SAFETY: passes no memory; the pidfd is closed again.
-    unsafe {
-        let process = libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32;
-        if process < 0 {
-            return -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::ESRCH);
-        }
-        let copy = libc::syscall(libc::SYS_pidfd_getfd, process, fd, 0) as i32;
-        let error = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EBADF);
-        libc::close(process);
-        if copy < 0 { -error } else { copy }
-    }
-}
-
 /// A connected pair of SOCK_SEQPACKET sockets, close-on-exec.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_socketpair(pair: *mut i32) -> i32 {

@@ -138,12 +138,9 @@ function setgroups(task: Task, args: Args): number {
 const CAP_HEADER_BYTES = 8;
 const CAP_DATA_BYTES = 12;
 
-/** Words a version's data has, or 0 for an unknown version, which is answered with the one we prefer; -EFAULT. */
-function capabilityWords(task: Task, address: number): number {
-  const at = task.memory.inView(address, CAP_HEADER_BYTES);
-  if (at < 0) return -EFAULT;
-  headerPid = i32(task.memory.view, at + 4);
-  switch (u32(task.memory.view, at)) {
+/** Words a version's data has, or 0 for an unknown version, which is answered at `address` with the one we prefer; -EFAULT. */
+function capabilityWords(task: Task, address: number, version: number): number {
+  switch (version) {
     case _LINUX_CAPABILITY_VERSION_1:
       return 1;
     case _LINUX_CAPABILITY_VERSION_2:
@@ -154,17 +151,17 @@ function capabilityWords(task: Task, address: number): number {
   return task.memory.copyOut(address, bytes, 0, 4) < 0 ? -EFAULT : 0;
 }
 
-/** pid of the header that capabilityWords read. */
-let headerPid = 0;
-
 function capget(task: Task, args: Args): number {
-  const words = capabilityWords(task, args.word(0));
+  const header = task.memory.inView(args.word(0), CAP_HEADER_BYTES);
+  if (header < 0) return -EFAULT;
+  const pid = i32(task.memory.view, header + 4);
+  const words = capabilityWords(task, args.word(0), u32(task.memory.view, header));
   const address = args.word(1);
   if (words < 0) return words;
   // Asking for the version alone succeeds.
   if (words === 0) return address === 0 ? 0 : -EINVAL;
-  if (headerPid < 0) return -EINVAL;
-  const target = headerPid === 0 ? task : task.pid.namespace.task(headerPid);
+  if (pid < 0) return -EINVAL;
+  const target = pid === 0 ? task : task.pid.namespace.task(pid);
   if (target === null) return -ESRCH;
   if (address === 0) return 0;
   const { effective, permitted, inheritable } = target.credentials;
@@ -178,10 +175,13 @@ function capget(task: Task, args: Args): number {
 }
 
 function capset(task: Task, args: Args): number {
-  const words = capabilityWords(task, args.word(0));
+  const header = task.memory.inView(args.word(0), CAP_HEADER_BYTES);
+  if (header < 0) return -EFAULT;
+  const pid = i32(task.memory.view, header + 4);
+  const words = capabilityWords(task, args.word(0), u32(task.memory.view, header));
   if (words < 0) return words;
   if (words === 0) return -EINVAL;
-  if (headerPid !== 0 && headerPid !== task.pid.own) return -EPERM;
+  if (pid !== 0 && pid !== task.pid.own) return -EPERM;
   const at = task.memory.inView(args.word(1), words * CAP_DATA_BYTES);
   if (at < 0) return -EFAULT;
   return commit(

@@ -62,10 +62,10 @@ function getrlimit(task: Task, args: Args): number {
 }
 
 function setrlimit(task: Task, args: Args): number {
-  const read = readLimit(task, args.word(1));
+  const read = readLimit(task, args.word(1), wanted);
   if (read < 0) return read;
   if (args.u32(0) >= RLIMITS_COUNT) return -EINVAL;
-  return change(task, task.threadGroup, args.u32(0));
+  return change(task, task.threadGroup, args.u32(0), wanted);
 }
 
 function prlimit64(task: Task, args: Args): number {
@@ -74,7 +74,7 @@ function prlimit64(task: Task, args: Args): number {
   const newAddress = args.word(2);
   const oldAddress = args.word(3);
   if (newAddress !== 0) {
-    const read = readLimit(task, newAddress);
+    const read = readLimit(task, newAddress, wanted);
     if (read < 0) return read;
   }
   const target = pid === 0 ? task : task.pid.namespace.task(pid);
@@ -85,7 +85,7 @@ function prlimit64(task: Task, args: Args): number {
   const soft = limits.soft(resource);
   const hard = limits.hard(resource);
   if (newAddress !== 0) {
-    const changed = change(task, target.threadGroup, resource);
+    const changed = change(task, target.threadGroup, resource, wanted);
     if (changed < 0) return changed;
   }
   if (oldAddress === 0) return 0;
@@ -94,15 +94,20 @@ function prlimit64(task: Task, args: Args): number {
   return task.memory.copyOut(oldAddress, bytes, 0, RLIMIT_BYTES) < 0 ? -EFAULT : 0;
 }
 
-/** The limit that readLimit has read. */
-let newSoft = 0;
-let newHard = 0;
+/** A struct rlimit as numbers. */
+class Limit {
+  soft = 0;
+  hard = 0;
+}
 
-function readLimit(task: Task, address: number): number {
+/** What the caller asks for. */
+const wanted = new Limit();
+
+function readLimit(task: Task, address: number, into: Limit): number {
   const at = task.memory.inView(address, RLIMIT_BYTES);
   if (at < 0) return -EFAULT;
-  newSoft = limitValue(task.memory.view, at);
-  newHard = limitValue(task.memory.view, at + 8);
+  into.soft = limitValue(task.memory.view, at);
+  into.hard = limitValue(task.memory.view, at + 8);
   return 0;
 }
 
@@ -117,13 +122,13 @@ function putLimit(task: Task, limits: Rlimits, resource: number, address: number
   return task.memory.copyOut(address, bytes, 0, RLIMIT_BYTES) < 0 ? -EFAULT : 0;
 }
 
-/** Sets the limit that was read: do_prlimit(). */
-function change(task: Task, group: ThreadGroup, resource: number): number {
+/** do_prlimit() */
+function change(task: Task, group: ThreadGroup, resource: number, { soft, hard }: Limit): number {
   const limits = group.limits;
-  if (newSoft > newHard) return -EINVAL;
-  if (resource === RLIMIT_NOFILE && newHard > NR_OPEN) return -EPERM;
-  if (newHard > limits.hard(resource) && !hasCapability(task.credentials, CAP_SYS_RESOURCE)) return -EPERM;
-  limits.set(resource, newSoft, newHard);
+  if (soft > hard) return -EINVAL;
+  if (resource === RLIMIT_NOFILE && hard > NR_OPEN) return -EPERM;
+  if (hard > limits.hard(resource) && !hasCapability(task.credentials, CAP_SYS_RESOURCE)) return -EPERM;
+  limits.set(resource, soft, hard);
   if (resource === RLIMIT_CPU) watchCpuLimit(group);
   return 0;
 }

@@ -31,9 +31,10 @@ import { putLatin1 } from "../util/bytes.ts";
 import type { Task } from "../task/task.ts";
 import { NO_CAPABILITIES } from "../task/credentials.ts";
 import { FilesystemStat } from "../vfs/filesystem.ts";
+import type { File } from "../vfs/file.ts";
 import type { Inode } from "../vfs/inode.ts";
 import type { Mount } from "../vfs/mount.ts";
-import type { Path } from "../vfs/path.ts";
+import { Path } from "../vfs/path.ts";
 import { mayAccess } from "../vfs/permission.ts";
 import { EMPTY, FOLLOW, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
@@ -190,37 +191,22 @@ function fstat(task: Task, args: Args): number {
 function newfstatat(task: Task, args: Args): number {
   const flags = args.u32(3);
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT)) !== 0) return -EINVAL;
-  const inode = inodeAt(task, args.i32(0), args.word(1), flags);
-  return typeof inode === "number" ? inode : putStat(task, inode, args.word(2));
+  const found = find(task, args.i32(0), args.word(1), flags);
+  return typeof found === "number" ? found : putStat(task, found.inode, args.word(2));
 }
 
-/** Mount of what inodeAt has found last; null for pipes, sockets and their like. */
-let foundMount: Mount | null = null;
-/** It is the root of that mount. */
-let isMountRoot = false;
-
-function noteFound(path: Path | null): void {
-  foundMount = path === null ? null : path.mount;
-  isMountRoot = path !== null && path.dentry === path.mount.root;
-}
-
-/** The inode that the *at calls mean: a descriptor itself where the path is empty and AT_EMPTY_PATH set. */
-function inodeAt(task: Task, dirfd: number, nameAt: number, flags: number): Inode | number {
+/** What the *at calls mean: a place, or a descriptor itself where the path is empty and AT_EMPTY_PATH set. -ERRNO. */
+function find(task: Task, dirfd: number, nameAt: number, flags: number): Path | File | number {
   const hasEmpty = (flags & AT_EMPTY_PATH) !== 0;
   const name = hasEmpty && nameAt === 0 ? "" : task.memory.readString(nameAt, PATH_MAX);
   if (typeof name === "number") return name;
   if (name === "" && hasEmpty && dirfd !== AT_FDCWD) {
     // Pipes and sockets have no path, yet fstat works on them.
     const file = task.files.get(dirfd);
-    if (file === null) return -EBADF;
-    noteFound(file.path);
-    return file.inode;
+    return file ?? -EBADF;
   }
   const follow = (flags & AT_SYMLINK_NOFOLLOW) !== 0 ? 0 : FOLLOW;
-  const path = resolve(task, dirfd, name, follow | (hasEmpty ? EMPTY : 0));
-  if (typeof path === "number") return path;
-  noteFound(path);
-  return path.inode;
+  return resolve(task, dirfd, name, follow | (hasEmpty ? EMPTY : 0));
 }
 
 function statx(task: Task, args: Args): number {
@@ -230,8 +216,9 @@ function statx(task: Task, args: Args): number {
     return -EINVAL;
   }
   if ((flags & AT_STATX_SYNC_TYPE) === AT_STATX_SYNC_TYPE) return -EINVAL;
-  const inode = inodeAt(task, args.i32(0), args.word(1), flags);
-  if (typeof inode === "number") return inode;
+  const found = find(task, args.i32(0), args.word(1), flags);
+  if (typeof found === "number") return found;
+  const { inode } = found, path = found instanceof Path ? found : found.path;
   const refreshed = inode.refresh();
   if (refreshed < 0) return refreshed;
   const at = task.memory.outView(args.word(4), STATX_BYTES);
@@ -240,7 +227,7 @@ function statx(task: Task, args: Args): number {
   zero(b, at, STATX_BYTES);
   const hasBirth = inode.birthSec !== 0 || inode.birthNsec !== 0;
   const known = STATX_BASIC_STATS | (hasBirth ? STATX_BTIME : 0);
-  put32(b, at, foundMount === null ? known : known | STATX_MNT_ID);
+  put32(b, at, path === null ? known : known | STATX_MNT_ID);
   put32(b, at + 4, 4096);
   put32(b, at + 16, inode.nlink);
   put32(b, at + 20, inode.uid);
@@ -258,9 +245,9 @@ function statx(task: Task, args: Args): number {
   put32(b, at + 136, 0);
   put32(b, at + 140, inode.fs.device);
   put64(b, at + 56, STATX_ATTR_MOUNT_ROOT);
-  if (foundMount !== null) {
-    put64(b, at + 144, foundMount.id);
-    if (isMountRoot) put64(b, at + 8, STATX_ATTR_MOUNT_ROOT);
+  if (path !== null) {
+    put64(b, at + 144, path.mount.id);
+    if (path.dentry === path.mount.root) put64(b, at + 8, STATX_ATTR_MOUNT_ROOT);
   }
   return task.memory.outCommit(STATX_BYTES);
 }

@@ -133,21 +133,34 @@ export const TIMER_CALLS: SyscallFamily = {
 
 const bytes = new Uint8Array(ITIMER_BYTES);
 
-/** The fields that readSetting has read last: interval and value, as seconds and parts of one. */
-let intervalSeconds = 0;
-let intervalParts = 0;
-let valueSeconds = 0;
-let valueParts = 0;
+/** A struct itimerspec or itimerval: interval and value, as seconds and parts of one. */
+class Setting {
+  intervalSeconds = 0;
+  intervalParts = 0;
+  valueSeconds = 0;
+  valueParts = 0;
+
+  clear(): void {
+    this.intervalSeconds =
+      this.intervalParts =
+      this.valueSeconds =
+      this.valueParts =
+        0;
+  }
+}
+
+/** What the caller asks for. */
+const wanted = new Setting();
 
 /** Reads a struct itimerspec (`partsMax` 1e9) or itimerval (1e6). 0 or -ERRNO. */
-function readSetting(task: Task, address: number, partsMax: number): number {
+function readSetting(task: Task, address: number, partsMax: number, into: Setting): number {
   const at = task.memory.inView(address, ITIMER_BYTES);
   if (at < 0) return -EFAULT;
   const view = task.memory.view;
-  intervalSeconds = i64(view, at);
-  intervalParts = i64(view, at + 8);
-  valueSeconds = i64(view, at + 16);
-  valueParts = i64(view, at + 24);
+  const intervalSeconds = into.intervalSeconds = i64(view, at);
+  const intervalParts = into.intervalParts = i64(view, at + 8);
+  const valueSeconds = into.valueSeconds = i64(view, at + 16);
+  const valueParts = into.valueParts = i64(view, at + 24);
   const isGood = intervalSeconds >= 0 && valueSeconds >= 0 && intervalParts >= 0 && valueParts >= 0 &&
     intervalParts < partsMax && valueParts < partsMax;
   return isGood ? 0 : -EINVAL;
@@ -179,21 +192,17 @@ function getitimer(task: Task, args: Args): number {
 
 function setitimer(task: Task, args: Args): number {
   const which = args.u32(0);
-  intervalSeconds =
-    intervalParts =
-    valueSeconds =
-    valueParts =
-      0;
+  wanted.clear();
   if (args.word(1) !== 0) {
-    const read = readSetting(task, args.word(1), 1e6);
+    const read = readSetting(task, args.word(1), 1e6, wanted);
     if (read < 0) return read;
   }
   if (which > ITIMER_PROF) return -EINVAL;
   const timer = timersOf(task.threadGroup).openInterval(which);
   const interval = timer.interval, left = timer.remaining();
-  const span = spanNanos(valueSeconds, valueParts * 1000);
+  const span = spanNanos(wanted.valueSeconds, wanted.valueParts * 1000);
   if (span === 0) timer.stop();
-  else timer.set(timer.now() + span, spanNanos(intervalSeconds, intervalParts * 1000));
+  else timer.set(timer.now() + span, spanNanos(wanted.intervalSeconds, wanted.intervalParts * 1000));
   return args.word(2) === 0 ? 0 : putSetting(task, args.word(2), interval, left, 1000);
 }
 
@@ -270,7 +279,7 @@ function posixTimer(task: Task, id: number): PosixTimer | null {
 
 function timerSettime(task: Task, args: Args): number {
   if (args.word(2) === 0) return -EINVAL;
-  const read = readSetting(task, args.word(2), 1e9);
+  const read = readSetting(task, args.word(2), 1e9, wanted);
   if (read < 0) return read;
   const found = posixTimer(task, args.i32(0));
   if (found === null) return -EINVAL;
@@ -279,13 +288,14 @@ function timerSettime(task: Task, args: Args): number {
   const isAbsolute = (args.u32(1) & TIMER_ABSTIME) !== 0;
   found.set(
     targetOf(task, timer, found.settings.clock, isAbsolute),
-    spanNanos(intervalSeconds, intervalParts),
+    spanNanos(wanted.intervalSeconds, wanted.intervalParts),
   );
   return args.word(3) === 0 ? 0 : putSetting(task, args.word(3), interval, left, 1);
 }
 
-/** Target on the timer's own scale of the value read last; Infinity where it is zero. */
+/** Target on the timer's own scale of the value that is wanted; Infinity where it is zero. */
 function targetOf(task: Task, timer: Timer, clock: number, isAbsolute: boolean): number {
+  const { valueSeconds, valueParts } = wanted;
   if (valueSeconds === 0 && valueParts === 0) return Infinity;
   const span = spanNanos(valueSeconds, valueParts);
   if (!isAbsolute) return timer.now() + span;
@@ -331,7 +341,7 @@ function timerfdCreate(task: Task, args: Args): number {
 
 function timerfdSettime(task: Task, args: Args): number {
   const flags = args.u32(1);
-  const read = readSetting(task, args.word(2), 1e9);
+  const read = readSetting(task, args.word(2), 1e9, wanted);
   if (read === -EFAULT) return read;
   if (read < 0 || (flags & ~(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET)) !== 0) return -EINVAL;
   const file = task.files.getOpen(args.i32(0));
@@ -340,7 +350,10 @@ function timerfdSettime(task: Task, args: Args): number {
   const timer = file.timer;
   const interval = timer.interval, left = timer.remaining();
   file.isAbsolute = (flags & TFD_TIMER_ABSTIME) !== 0;
-  file.set(targetOf(task, timer, file.clock, file.isAbsolute), spanNanos(intervalSeconds, intervalParts));
+  file.set(
+    targetOf(task, timer, file.clock, file.isAbsolute),
+    spanNanos(wanted.intervalSeconds, wanted.intervalParts),
+  );
   return args.word(3) === 0 ? 0 : putSetting(task, args.word(3), interval, left, 1);
 }
 

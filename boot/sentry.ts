@@ -2,9 +2,11 @@
 
 import { NativeHost } from "../native/host.ts";
 import { FAMILIES } from "../kernel/syscalls/families.ts";
+import { SYSCALLS_MAX } from "../kernel/syscalls/table.ts";
 import { SyscallTable } from "../kernel/syscalls/dispatch.ts";
 import { marshallingOf } from "../kernel/syscalls/marshalling.ts";
-import { straced } from "../kernel/trace/strace.ts";
+import { Strace } from "../kernel/trace/strace.ts";
+import { UnsupportedCalls } from "../kernel/trace/unsupported_calls.ts";
 import type { Container } from "../kernel/container.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { sendGroupSignal } from "../kernel/signal/send.ts";
@@ -55,7 +57,8 @@ export function runSentry(): never {
     let platform = (hello & HELLO.SYSTRAP) === 0 ? null : createPlatform("systrap", log);
     shutdown = () => platform?.shutdown();
     const table = new SyscallTable(FAMILIES);
-    const nameOf = (number: number) => table.specs[number]?.name ?? `call ${number}`;
+    const nameOf = (number: number) =>
+      table.name(number) ?? (number < SYSCALLS_MAX ? `call ${number}` : "calls beyond the table");
     const marshalling = marshallingOf(table);
     let first = platform === null ? null : platform.createAddressSpace();
     stages.reach("it is ready to be told what to run");
@@ -82,7 +85,11 @@ export function runSentry(): never {
       throw new StartError(`Cannot make an address space: ${errnoName(-first)}`, 128);
     }
     const kernel = bootKernel(config, host, platform, log);
-    if (config.strace) kernel.straceSink = log;
+    new UnsupportedCalls(kernel.callHooks, table);
+    if (config.strace) {
+      const names = config.straceCalls.length === 0 ? null : new Set(config.straceCalls);
+      new Strace(kernel.callHooks, table, names, log);
+    }
     const container = startContainer(kernel, config, {
       thread: first,
       stdio: ownStdio(kernel, stdio),
@@ -99,12 +106,7 @@ export function runSentry(): never {
     control.tell({ kind: "ready" });
     stages.reach("guest code runs");
     if (config.isDebug) { for (const line of stages.take()) log(line); }
-    const status = runLoop(
-      kernel,
-      config.strace
-        ? straced(table, config.straceCalls.length === 0 ? null : new Set(config.straceCalls))
-        : table,
-    );
+    const status = runLoop(kernel, table);
     stages.reach("init has ended");
     // Without connections the gofer ends, while we do.
     for (const { socket } of container.gofers) socket.drop();

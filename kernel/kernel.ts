@@ -12,6 +12,7 @@ import { PseudoFilesystems } from "./fs/pseudo.ts";
 import { HostDescriptors } from "./host/host_descriptor.ts";
 import { HostWatches } from "./host/host_watch.ts";
 import { LoopServices } from "./host/loop_service.ts";
+import { CallHooks } from "./task/call_hooks.ts";
 import { MemoryPressure } from "./mm/pressure.ts";
 import { UnixRoom } from "./socket/unix/room.ts";
 import { NAMESPACE_INODE_FIRST, PidNamespace } from "./task/namespaces.ts";
@@ -78,8 +79,8 @@ export class Kernel {
   currentTask: Task | null = null;
   /** Status that the sandbox ends with, -1 while it runs: its root container's, or why it cannot go on. */
   exitStatus = -1;
-  /** Where strace text goes; null = off. One line a call, without newline. */
-  straceSink: ((line: string) => void) | null = null;
+  /** Who hears of system calls. */
+  readonly callHooks = new CallHooks();
   /** The sentry's own log: bugs of ours, dead stubs. One line or a stack. */
   log: (text: string) => void = () => {};
   /** What the user should hear of: a limit that was met. One sentence. */

@@ -1,24 +1,24 @@
 // Opening FIFOs: the two sides wait for each other. Linux: fifo_open() of fs/pipe.c, fifo(7). What is read and written
 // is a pipe that hangs at the inode while someone has it open.
 
-import { EINVAL, ENXIO, ERESTARTSYS } from "../abi/errno.ts";
+import { EINVAL, ENXIO } from "../abi/errno.ts";
 import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, POLLIN, POLLOUT } from "../abi/file.ts";
-import { BLOCKED, type Task } from "../task/task.ts";
+import { MUST_WAIT } from "../task/call_in_flight.ts";
+import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import type { Inode } from "../vfs/inode.ts";
 import { Pipe, PipeFile } from "./pipe.ts";
 
-/**
- * Opens a FIFO. Where it has to wait for the other side it joins the queue and answers BLOCKED without having called
- * block(): the system call does that with itself as continuation, and comes back here when it runs again.
- */
+/** The slot of CallInFlight in which open(2) keeps the file that waits for its other side. */
+const FILE = 0;
+
+/** Opens a FIFO; MUST_WAIT where it has to wait for the other side. The call comes back here when it is made again. */
 export function openFifo(task: Task, inode: Inode, flags: number): File | number {
-  const waiting = task.heldFile;
-  if (waiting !== null) {
-    if (waiting.inode === inode) return goOn(task, waiting as PipeFile);
+  const waiting = task.call.held(FILE);
+  if (waiting instanceof PipeFile) {
+    if (waiting.inode === inode) return goOn(task, waiting);
     // The name has come to mean another file meanwhile.
-    waiting.drop();
-    task.heldFile = null;
+    task.call.dropFiles();
   }
   const pipe = (inode.attachment ??= new Pipe(task.kernel.account.heap)) as Pipe;
   const isNonblocking = (flags & O_NONBLOCK) !== 0;
@@ -52,21 +52,21 @@ export function openFifo(task: Task, inode: Inode, flags: number): File | number
 
 /** Waits until the other side has been opened once more than `opens` times. */
 function wait(task: Task, file: PipeFile, opens: number): number {
-  task.heldFile = file;
-  task.progress = opens;
+  task.call.give(FILE, file);
+  return waitOnHeld(task, file, opens);
+}
+
+function waitOnHeld(task: Task, file: PipeFile, opens: number): number {
   const isReader = (file.flags & O_ACCMODE) === O_RDONLY;
-  task.waitOn(file.queue, isReader ? POLLIN : POLLOUT);
-  return BLOCKED;
+  task.call.setState({ kind: "fifo", opens });
+  task.call.waitOn(file.queue, isReader ? POLLIN : POLLOUT);
+  return MUST_WAIT;
 }
 
 function goOn(task: Task, file: PipeFile): File | number {
   const isReader = (file.flags & O_ACCMODE) === O_RDONLY;
   const opens = isReader ? file.pipe.writerOpens : file.pipe.readerOpens;
-  task.heldFile = null;
-  if (opens !== task.progress) return file;
-  if (task.signals.hasPending) {
-    file.drop();
-    return -ERESTARTSYS;
-  }
-  return wait(task, file, opens);
+  const { state } = task.call;
+  if (state.kind !== "fifo" || opens !== state.opens) return task.call.take(FILE)!;
+  return waitOnHeld(task, file, opens);
 }

@@ -14,7 +14,8 @@ import {
   SS_ONSTACK,
 } from "../abi/signal.ts";
 import { i32, put16, put32, put64, u32, u64, zero } from "../abi/struct.ts";
-import { NO_RESULT, type Task } from "../task/task.ts";
+import { NO_RESULT } from "../task/call_in_flight.ts";
+import type { Task } from "../task/task.ts";
 import { changeAltStack, SS_AUTODISARM } from "./alt_stack.ts";
 import { forceSignal } from "./send.ts";
 import { putSignalInfo, SignalInfo } from "./signal_info.ts";

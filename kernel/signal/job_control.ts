@@ -3,7 +3,8 @@
 
 import { POLLIN } from "../abi/file.ts";
 import { CLD_CONTINUED, CLD_STOPPED, SA_NOCLDSTOP, SIG_IGN, SIGCHLD, SIGCONT } from "../abi/signal.ts";
-import { NO_RESULT, type Task, TaskState } from "../task/task.ts";
+import { NO_RESULT } from "../task/call_in_flight.ts";
+import { type Task, TaskState } from "../task/task.ts";
 import { ChildEvent, type ThreadGroup } from "../task/thread_group.ts";
 import { childInfo } from "../task/child_info.ts";
 import { sendSignal, wakeForSignal } from "./send.ts";

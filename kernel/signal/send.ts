@@ -232,6 +232,6 @@ function isDeadly(group: ThreadGroup, signal: number): boolean {
 
 /** Makes `task` come by deliverSignals soon. */
 export function wakeForSignal(task: Task): void {
-  if (task.state === TaskState.Blocked) task.wake();
+  if (task.state === TaskState.Blocked) task.call.wake();
   else if (task.state === TaskState.Running && task.thread.isRunning) task.thread.interrupt();
 }

@@ -2,7 +2,7 @@
 // signal fields of struct task_struct. Sending stands in send.ts, delivery in deliver.ts, job control in job_control.ts.
 
 import { SIGKILL, SIGSTOP, SS_DISABLE } from "../abi/signal.ts";
-import { NO_RESULT } from "../task/task.ts";
+import { NO_RESULT } from "../task/call_in_flight.ts";
 import { bit } from "./signal_actions.ts";
 import type { SignalInfo } from "./signal_info.ts";
 import { SignalQueue } from "./signal_queue.ts";
@@ -75,7 +75,7 @@ export class TaskSignals {
       if (other === this.task || other.hasExited) continue;
       other.signals.recalculate();
       if (!other.signals.hasPending) continue;
-      other.wake();
+      other.call.wake();
       if (other.thread.isRunning) other.thread.interrupt();
     }
   }

@@ -75,7 +75,8 @@ import { RLIMIT_FSIZE, RLIMIT_NOFILE } from "../abi/task.ts";
 import { SIGXFSZ } from "../abi/signal.ts";
 import { raiseSignal } from "../signal/send.ts";
 import type { Task } from "../task/task.ts";
-import { File } from "../vfs/file.ts";
+import { giveTurn } from "../task/wait_engine.ts";
+import type { File } from "../vfs/file.ts";
 import {
   changesAsync,
   getOwner,
@@ -93,6 +94,7 @@ import { notifyPath } from "../vfs/notify.ts";
 import { isOwnerOrCapable } from "../vfs/permission.ts";
 import { FOLLOW, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
+import { FILE } from "./file_wait.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 const O_ASYNC = 0o20000;
@@ -360,9 +362,9 @@ function refuseClone(from: File | null, to: File): number {
 }
 
 function flockCall(task: Task, args: Args): number {
-  const file = task.files.get(args.i32(0));
+  const file = task.call.file(FILE, args.i32(0));
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
-  return flock(task, file, args.i32(1), flockCall);
+  return flock(task, file, args.i32(1));
 }
 
 function sync(task: Task, args: Args, isDataOnly: boolean): number {
@@ -425,10 +427,9 @@ function syncFileRange(task: Task, args: Args): number {
 
 function fallocate(task: Task, args: Args): number {
   const offset = args.i53(2), length = args.i53(3), mode = args.u32(1);
-  // From the second turn on: the file it began with, whatever stands at its descriptor now.
-  const file = task.scratch instanceof File ? task.scratch : task.files.get(args.i32(0));
-  if (file === null || (file.flags & O_PATH) !== 0 || file.references === 0) return -EBADF;
-  const done = task.progress;
+  const file = task.call.file(FILE, args.i32(0));
+  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
+  const { done } = task.call;
   if (done === 0) {
     const refused = mayAllocate(task, file, mode, offset, length);
     if (refused < 0) return refused;
@@ -437,10 +438,9 @@ function fallocate(task: Task, args: Args): number {
   const piece = Math.min(length - done, ALLOCATION_BYTES_MAX - at % ALLOCATION_BYTES_MAX);
   const result = file.allocate(mode, at, piece);
   if (result < 0 || done + piece === length) return result;
-  task.progress = done + piece;
-  task.scratch = file;
-  task.waitUntil(task.kernel.clock.monotonic());
-  return task.block(fallocate, -EINTR);
+  task.call.advance(piece);
+  task.call.hold(FILE, file);
+  return giveTurn(task, -EINTR);
 }
 
 function mayAllocate(task: Task, file: File, mode: number, offset: number, length: number): number {

@@ -1,4 +1,5 @@
-// From the table of specs to one dense array of handlers, and the call itself, which costs one load and one indirect call.
+// From the table of specs to one dense array of handlers, and the call itself: one load and one indirect call. Who listens
+// to calls is task/call_hooks.ts.
 
 import { ENOSYS } from "../abi/errno.ts";
 import type { Task } from "../task/task.ts";
@@ -25,27 +26,29 @@ export class SyscallTable {
         if (names.has(name)) throw new Error(`Call ${name} is declared twice`);
         names.add(name);
         this.specs[number] = { name, spec };
-        this.#handlers[number] = spec.support.level === "none" ? counted(spec.run) : spec.run;
+        this.#handlers[number] = spec.run;
       }
     }
   }
 
+  /** Name of call `number`, or null where no call is declared. */
+  name(number: number): string | null {
+    return number < SYSCALLS_MAX ? this.specs[number]?.name ?? null : null;
+  }
+
+  /** Whether call `number` is declared and does something. */
+  isSupported(number: number): boolean {
+    const named = number < SYSCALLS_MAX ? this.specs[number] : null;
+    return named !== null && named.spec.support.level !== "none";
+  }
+
   /** Runs call `number` of `task`, whose args are filled. */
   call(task: Task, number: number): number {
-    if (number >= SYSCALLS_MAX) return undeclared(task);
+    if (number >= SYSCALLS_MAX) return -ENOSYS;
     return this.#handlers[number](task, task.args);
   }
 }
 
-function undeclared(task: Task): number {
-  task.kernel.coverage.noteCall(task.syscallNumber);
+function undeclared(): number {
   return -ENOSYS;
-}
-
-/** A call we refuse on purpose still shows in the count of what guests asked for. */
-function counted(run: SyscallHandler): SyscallHandler {
-  return (task, args) => {
-    task.kernel.coverage.noteCall(task.syscallNumber);
-    return run(task, args);
-  };
 }

@@ -1,13 +1,24 @@
 // The epoll family: epoll_create(2), epoll_ctl(2), epoll_wait(2) and their kin. The set itself is fs/anonymous/epoll.ts.
 
 import { EBADF, EFAULT, EINTR, EINVAL, EPERM } from "../abi/errno.ts";
-import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, O_CLOEXEC, O_RDWR, POLLIN } from "../abi/file.ts";
+import {
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
+  EPOLL_CTL_MOD,
+  O_CLOEXEC,
+  O_PATH,
+  O_RDWR,
+  POLLIN,
+} from "../abi/file.ts";
 import { u32 } from "../abi/struct.ts";
 import { EPOLL_EVENT_BYTES, EpollFile } from "../fs/anonymous/epoll.ts";
 import type { Task } from "../task/task.ts";
+import { suspend } from "../task/wait_engine.ts";
+import type { WaitState } from "../task/wait_state.ts";
 import { userAccount } from "../task/user_account.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
 import type { Args } from "./args.ts";
+import { FILE } from "./file_wait.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 import {
   endSignalMask,
@@ -19,6 +30,7 @@ import {
 
 /** EP_MAX_EVENTS: INT_MAX / sizeof(struct epoll_event). */
 const EVENTS_MAX = 178_956_970;
+const EPOLL: WaitState = { kind: "epoll" };
 /** Events of one answer that fit a view. */
 const EVENTS_PER_VIEW = Math.floor(VIEW_MAX / EPOLL_EVENT_BYTES);
 
@@ -132,27 +144,27 @@ function epollCtl(task: Task, args: Args): number {
 
 function epollWait(task: Task, args: Args): number {
   setMillisDeadline(task, args.i32(3));
-  return wait(task, args, epollWait);
+  return wait(task, args);
 }
 
 function epollPwait(task: Task, args: Args): number {
   setMillisDeadline(task, args.i32(3));
   const masked = useSignalMask(task, args.word(4), args.word(5));
-  return masked < 0 ? masked : endSignalMask(task, wait(task, args, epollPwait));
+  return masked < 0 ? masked : endSignalMask(task, wait(task, args));
 }
 
 function epollPwait2(task: Task, args: Args): number {
   const timed = setTimespecDeadline(task, args.word(3));
   if (timed < 0) return timed;
   const masked = useSignalMask(task, args.word(4), args.word(5));
-  return masked < 0 ? masked : endSignalMask(task, wait(task, args, epollPwait2));
+  return masked < 0 ? masked : endSignalMask(task, wait(task, args));
 }
 
-function wait(task: Task, args: Args, again: typeof epollWait): number {
+function wait(task: Task, args: Args): number {
   const max = args.i32(2);
   if (max <= 0 || max > EVENTS_MAX) return -EINVAL;
-  const epoll = task.files.getOpen(args.i32(0));
-  if (epoll === null) return -EBADF;
+  const epoll = task.call.file(FILE, args.i32(0));
+  if (epoll === null || (epoll.flags & O_PATH) !== 0) return -EBADF;
   if (!(epoll instanceof EpollFile)) return -EINVAL;
   if (epoll.readyCount > 0) {
     const count = Math.min(max, epoll.readyCount, EVENTS_PER_VIEW);
@@ -164,8 +176,7 @@ function wait(task: Task, args: Args, again: typeof epollWait): number {
     }
   }
   if (isDeadlineOver(task)) return 0;
-  if (task.signals.hasPending) return -EINTR;
-  task.waitOn(epoll.queue, POLLIN);
-  task.waitUntil(task.progress);
-  return task.block(again, -EINTR);
+  task.call.hold(FILE, epoll);
+  task.call.waitOn(epoll.queue, POLLIN);
+  return suspend(task, EPOLL, -EINTR);
 }

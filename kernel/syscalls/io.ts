@@ -1,18 +1,14 @@
 // read(2), write(2), pread(2), pwrite(2), lseek(2). Bytes go straight between the file and the view of the caller's memory.
 // Vectors stand in vector.ts, calls between two files in transfer.ts.
 
-import { EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EPIPE, ERESTARTSYS, ESPIPE } from "../abi/errno.ts";
+import { EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EPIPE, ESPIPE } from "../abi/errno.ts";
 import {
   IN_ACCESS,
   IN_MODIFY,
   O_APPEND,
   O_DSYNC,
-  O_NONBLOCK,
   O_PATH,
   O_SYNC,
-  POLLIN,
-  POLLOUT,
-  POLLRDHUP,
   S_IFCHR,
   S_IFMT,
   S_IFREG,
@@ -30,12 +26,14 @@ import { RLIMIT_FSIZE } from "../abi/task.ts";
 import { NOT_MOVED, VIEW_MAX } from "../../platform/platform.ts";
 import { raiseSignal } from "../signal/send.ts";
 import type { Task } from "../task/task.ts";
+import { giveTurn, giveTurnKillable } from "../task/wait_engine.ts";
 import { removePrivileges } from "../vfs/attributes.ts";
 import { DIRECT_BYTES_MIN } from "../vfs/direct.ts";
-import { File } from "../vfs/file.ts";
+import type { File } from "../vfs/file.ts";
 import { notifyPath } from "../vfs/notify.ts";
 import type { Args } from "./args.ts";
-import { FULL, type SyscallFamily, type SyscallHandler } from "./table.ts";
+import { FILE, fileForRead, fileForWrite, waitToRead, waitToWrite } from "./file_wait.ts";
+import { FULL, type SyscallFamily } from "./table.ts";
 
 /** MAX_RW_COUNT: most bytes one call moves. */
 export const COUNT_MAX = 0x7fff_f000;
@@ -91,102 +89,69 @@ export const IO_CALLS: SyscallFamily = {
   },
 };
 
-export function fileForRead(task: Task, fd: number): File | null {
-  const file = task.scratch === null ? task.files.get(fd) : waitedFile(task, fd);
-  return file !== null && file.isReadable ? file : null;
-}
-export function fileForWrite(task: Task, fd: number): File | null {
-  const file = task.scratch === null ? task.files.get(fd) : waitedFile(task, fd);
-  return file !== null && file.isWritable ? file : null;
-}
-
-/**
- * The file of a call that has waited: the one it began with, whatever another thread has put at its descriptor meanwhile.
- * Linux: once the last descriptor of it is closed the call ends with EBADF, where Linux would go on waiting.
- */
-function waitedFile(task: Task, fd: number): File | null {
-  const scratch = task.scratch;
-  if (scratch instanceof File) return scratch.references > 0 ? scratch : null;
-  if (scratch instanceof TransferDeadline) return scratch.file.references > 0 ? scratch.file : null;
-  return task.files.get(fd);
-}
-
 function read(task: Task, args: Args): number {
   const file = fileForRead(task, args.i32(0));
-  if (file === null) return endedWith(task);
-  if (args.word(2) > SLICE_BYTES && file.isSeekable) return moveSlice(task, file, args, -1, readInto, read);
+  if (file === null) return -EBADF;
+  if (args.word(2) > SLICE_BYTES && file.isSeekable) return moveSlice(task, file, args, -1, readInto);
   const result = readInto(task, file, args.word(1), args.word(2), -1);
-  return result === -EAGAIN ? waitToRead(task, file, read) : result;
+  return result === -EAGAIN ? waitToRead(task, file) : result;
 }
 
 function pread64(task: Task, args: Args): number {
   const offset = args.i53(3);
   if (offset < 0) return -EINVAL;
   const file = openFile(task, args.i32(0));
-  if (file === null) return endedWith(task);
+  if (file === null) return -EBADF;
   if (!file.isSeekable) return -ESPIPE;
   if (!file.isReadable) return -EBADF;
-  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args, offset, readInto, pread64);
+  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args, offset, readInto);
   return readInto(task, file, args.word(1), args.word(2), offset);
 }
 
 function write(task: Task, args: Args): number {
   const file = fileForWrite(task, args.i32(0));
-  if (file === null) return endedWith(task);
-  if (args.word(2) > SLICE_BYTES && file.isSeekable) return moveSlice(task, file, args, -1, writeFrom, write);
-  return writeOrWait(task, file, args.word(1), args.word(2), write);
+  if (file === null) return -EBADF;
+  if (args.word(2) > SLICE_BYTES && file.isSeekable) return moveSlice(task, file, args, -1, writeFrom);
+  return writeOrWait(task, file, args.word(1), args.word(2));
 }
 
 function pwrite64(task: Task, args: Args): number {
   const offset = args.i53(3);
   if (offset < 0) return -EINVAL;
   const file = openFile(task, args.i32(0));
-  if (file === null) return endedWith(task);
+  if (file === null) return -EBADF;
   if (!file.isSeekable) return -ESPIPE;
   if (!file.isWritable) return -EBADF;
-  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args, offset, writeFrom, pwrite64);
+  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args, offset, writeFrom);
   return writeFrom(task, file, args.word(1), args.word(2), offset);
-}
-
-/** The call's file is none, or it went while the call had its turns: what was done till then is the answer. */
-function endedWith(task: Task): number {
-  return task.progress > 0 ? task.progress : -EBADF;
 }
 
 /** The open file at `fd`, or the one that the call began with. */
 function openFile(task: Task, fd: number): File | null {
-  return task.scratch === null ? task.files.getOpen(fd) : waitedFile(task, fd);
+  const file = task.call.file(FILE, fd);
+  return file !== null && (file.flags & O_PATH) === 0 ? file : null;
 }
 
 /**
- * A slice of a long transfer by `move`, and `again` for the rest. Signals do not make it short, but for devices': Linux has
- * it so too.
+ * A slice of a long transfer by `move`; others have their turn before the rest. Signals do not make it short, but for
+ * devices': Linux has it so too.
  */
-function moveSlice(
-  task: Task,
-  file: File,
-  args: Args,
-  offset: number,
-  move: typeof readInto,
-  again: SyscallHandler,
-): number {
+function moveSlice(task: Task, file: File, args: Args, offset: number, move: typeof readInto): number {
   const size = args.word(2);
   if (size >= SIZE_END) return -EINVAL;
-  const done = task.progress;
+  const { done } = task.call;
   const left = Math.min(size, COUNT_MAX) - done, count = Math.min(left, SLICE_BYTES);
   const n = move(task, file, args.word(1) + done, count, offset < 0 ? -1 : offset + done);
   if (n < 0) return done > 0 ? done : n;
   if (n < count || n === left) return done + n;
-  task.progress = done + n;
-  return giveTurn(task, file, again);
+  task.call.advance(n);
+  return letOthers(task, file);
 }
 
-/** Lets others have their turn and runs `again`. */
-function giveTurn(task: Task, file: File, again: SyscallHandler): number {
-  task.scratch = file;
-  task.waitUntil(task.kernel.clock.monotonic());
-  if (file.inode.type === S_IFREG) return task.blockKillable(again);
-  return task.block(again, task.progress);
+/** Lets others have their turn before the call goes on. */
+function letOthers(task: Task, file: File): number {
+  task.call.hold(FILE, file);
+  return file.inode.type === S_IFREG ? giveTurnKillable(task) : giveTurn(task, task.call.done);
 }
 
 function lseek(task: Task, args: Args): number {
@@ -265,58 +230,10 @@ export function readError(file: File, result: number): number {
   return result === -EINVAL && file.inode.isDirectory ? -EISDIR : result;
 }
 
-/** A wait that ends by itself (SO_RCVTIMEO, SO_SNDTIMEO): when, across the re-runs of one call. */
-class TransferDeadline {
-  readonly file: File;
-  readonly at: number;
-  constructor(file: File, at: number) {
-    this.file = file;
-    this.at = at;
-  }
-}
-
-/** Remembers the file that is waited for, and sets the deadline of the wait; false when it has passed. */
-function armTimeout(task: Task, file: File, timeoutNanos: number): boolean {
-  if (timeoutNanos === Infinity) {
-    task.scratch = file;
-    return true;
-  }
-  if (!(task.scratch instanceof TransferDeadline)) {
-    task.scratch = new TransferDeadline(file, task.kernel.clock.monotonic() + timeoutNanos);
-  } else if (task.isTimedOut) {
-    return false;
-  }
-  task.waitUntil((task.scratch as TransferDeadline).at);
-  return true;
-}
-
-/** Waits for input and runs `again`, unless the file is non-blocking. */
-export function waitToRead(task: Task, file: File, again: SyscallHandler): number {
-  if ((file.flags & O_NONBLOCK) !== 0 || !armTimeout(task, file, file.readTimeoutNanos)) return -EAGAIN;
-  task.waitOn(file.queue, POLLIN | POLLRDHUP);
-  return task.block(again, -ERESTARTSYS);
-}
-
-/** Waits for room and runs `again`. Once something was written (task.progress) that is the answer of an interrupted call. */
-export function waitToWrite(task: Task, file: File, again: SyscallHandler): number {
-  const done = task.progress;
-  if ((file.flags & O_NONBLOCK) !== 0 || !armTimeout(task, file, file.writeTimeoutNanos)) {
-    return done > 0 ? done : -EAGAIN;
-  }
-  task.waitOn(file.queue, POLLOUT);
-  return task.block(again, done > 0 ? done : -ERESTARTSYS);
-}
-
 // --- writing ------------------------------------------------------------------------------------------------------------
 
 /** Writes at the position: all of it, however often it has to wait. */
-export function writeOrWait(
-  task: Task,
-  file: File,
-  address: number,
-  count: number,
-  again: SyscallHandler,
-): number {
+export function writeOrWait(task: Task, file: File, address: number, count: number): number {
   if (file.isSeekable) return writeFrom(task, file, address, count, -1);
   if (count > COUNT_MAX) {
     if (count >= SIZE_END) return -EINVAL;
@@ -324,14 +241,14 @@ export function writeOrWait(
   }
   const memory = task.memory;
   const isDevice = file.inode.type === S_IFCHR;
-  for (let done = task.progress;;) {
+  for (let { done } = task.call;;) {
     const length = isDevice ? Math.min(count - done, TERMINAL_SLICE_BYTES) : count - done;
     const at = viewBytes(task, address + done, length);
     if (at < 0) return done > 0 ? done : at;
     const n = file.write(task, memory.view, at, viewLength, -1);
     if (n === -EAGAIN) {
-      task.progress = done;
-      return waitToWrite(task, file, again);
+      task.call.setDone(done);
+      return waitToWrite(task, file);
     }
     if (n < 0) return writeError(task, n, done);
     done += n;
@@ -342,8 +259,8 @@ export function writeOrWait(
       return done;
     }
     if (isDevice && n === TERMINAL_SLICE_BYTES) {
-      task.progress = done;
-      return giveTurn(task, file, again);
+      task.call.setDone(done);
+      return letOthers(task, file);
     }
   }
 }

@@ -18,23 +18,28 @@ import {
   SEEK_SET,
 } from "../abi/file.ts";
 import { i32, i64, put16, put32, put64, u16 } from "../abi/struct.ts";
+import { BLOCKED, type Continuation, continuation } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
+import { suspend, suspendThen } from "../task/wait_engine.ts";
+import type { WaitState } from "../task/wait_state.ts";
+import { assert } from "../util/assert.ts";
 import type { File } from "../vfs/file.ts";
 import { findConflict, LOCK_END, locksOf, setFlock, setRecordLock } from "../vfs/file_locks.ts";
 import type { Args } from "./args.ts";
-import type { SyscallHandler } from "./table.ts";
+import { FILE } from "./file_wait.ts";
 
 const FLOCK_BYTES = 32;
 const bytes = new Uint8Array(FLOCK_BYTES);
 
-/** flock(2). `again` is the handler that is run again after a wait. */
-export function flock(task: Task, file: File, operation: number, again: SyscallHandler): number {
+/** flock(2). */
+export function flock(task: Task, file: File, operation: number): number {
   const type = operation & ~LOCK_NB;
   if (type !== LOCK_SH && type !== LOCK_EX && type !== LOCK_UN) return -EINVAL;
   const result = setFlock(file, type);
   if (result !== -EAGAIN || (operation & LOCK_NB) !== 0) return result;
-  task.waitOn(locksOf(file.inode).queue, POLLIN);
-  return task.block(again, -ERESTARTSYS);
+  task.call.hold(FILE, file);
+  task.call.waitOn(locksOf(file.inode).queue, POLLIN);
+  return suspend(task, FOR_FLOCK, -ERESTARTSYS);
 }
 
 interface Range {
@@ -91,6 +96,11 @@ export function setLock(task: Task, file: File, args: Args, command: number): nu
   const isDescription = command === F_OFD_SETLK || command === F_OFD_SETLKW;
   const range = readRange(task, file, args.word(2), isDescription);
   if (typeof range === "number") return range;
+  return takeLock(task, file, command, range);
+}
+
+function takeLock(task: Task, file: File, command: number, range: Range): number {
+  const isDescription = command === F_OFD_SETLK || command === F_OFD_SETLKW;
   const { type, start, end } = range;
   if (type !== F_RDLCK && type !== F_WRLCK && type !== F_UNLCK) return -EINVAL;
   if (type === F_WRLCK ? !file.isWritable : type === F_RDLCK && !file.isReadable) return -EBADF;
@@ -102,12 +112,31 @@ export function setLock(task: Task, file: File, args: Args, command: number): nu
     const deadlock = task.kernel.vfs.lockWaits.begin(task, owner, blocker);
     if (deadlock < 0) return deadlock;
   }
-  task.waitOn(locksOf(file.inode).queue, POLLIN);
-  return task.block(lockAgain, -ERESTARTSYS);
+  task.call.hold(FILE, file);
+  task.call.waitOn(locksOf(file.inode).queue, POLLIN);
+  const waited = suspendThen(task, { kind: "record lock", type, start, end }, LOCK_ON, -ERESTARTSYS);
+  if (waited !== BLOCKED) task.kernel.vfs.lockWaits.end(task, owner);
+  return waited;
 }
 
-function lockAgain(task: Task, args: Args): number {
-  task.kernel.vfs.lockWaits.end(task.files);
-  const file = task.files.get(args.i32(0));
-  return file === null ? -EBADF : setLock(task, file, args, args.i32(1));
+/** The range is what it was when the call began, as are the file and the command. */
+function lockOn(task: Task, args: Args): number {
+  const { state } = task.call;
+  const file = task.call.held(FILE);
+  assert(file !== null && state.kind === "record lock", "a lock that waits knows its file and range");
+  const command = args.i32(1);
+  const isDescription = command === F_OFD_SETLKW;
+  task.kernel.vfs.lockWaits.end(task, ownerOf(task, file, isDescription));
+  const result = takeLock(task, file, command, state);
+  // The descriptor has been closed meanwhile, and with it went the locks of this table: fcntl_setlk().
+  if (result === 0 && !isDescription && task.files.get(args.i32(0)) !== file) {
+    setRecordLock(file.inode, task.files, task, F_UNLCK, state.start, state.end);
+    return -EBADF;
+  }
+  return result;
 }
+
+const FOR_FLOCK: WaitState = { kind: "file lock" };
+const LOCK_ON = continuation("record lock", lockOn);
+
+export const LOCK_CONTINUATIONS: readonly Continuation[] = [LOCK_ON];

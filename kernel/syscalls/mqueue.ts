@@ -38,15 +38,18 @@ import {
   PRIORITIES,
 } from "../ipc/mqueue.ts";
 import type { Task } from "../task/task.ts";
+import { suspend } from "../task/wait_engine.ts";
+import type { WaitState } from "../task/wait_state.ts";
 import type { WaitQueue } from "../util/wait_queue.ts";
 import { newNode } from "../vfs/create.ts";
 import { NAME_MAX } from "../abi/file.ts";
 import { MAY_READ, MAY_WRITE, mayAccess, mayDelete } from "../vfs/permission.ts";
 import type { Args } from "./args.ts";
 import { install } from "./event.ts";
+import { FILE } from "./file_wait.ts";
 import { absoluteDeadline, readTimespec } from "./guest_time.ts";
 import { OPEN_FLAGS } from "./open.ts";
-import { FULL, partial, type SyscallFamily, type SyscallHandler } from "./table.ts";
+import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 /** struct mq_attr: flags, maxmsg, msgsize, curmsgs, reserved. */
 const ATTRIBUTE_BYTES = 64;
@@ -172,18 +175,16 @@ function mqUnlink(task: Task, args: Args): number {
 }
 
 function queueOf(task: Task, fd: number): MqueueFile | number {
-  const file = task.files.get(fd);
+  const file = task.call.file(FILE, fd);
   return file instanceof MqueueFile ? file : -EBADF;
 }
 
-/** Puts the deadline of the timespec at `address` (0 = none) into task.progress, once. */
+/** Puts the deadline of the timespec at `address` (0 = none) into call.deadline, once. */
 function setDeadline(task: Task, address: number): number {
-  if (task.progress !== 0) return 0;
-  task.progress = Infinity;
-  if (address === 0) return 0;
+  if (task.call.hasWaited || address === 0) return 0;
   const read = readTimespec(task, address);
   if (read < 0) return read;
-  task.progress = Math.max(1, absoluteDeadline(task, CLOCK_REALTIME));
+  task.call.setDeadline(absoluteDeadline(task, CLOCK_REALTIME));
   return 0;
 }
 
@@ -198,7 +199,7 @@ function mqTimedsend(task: Task, args: Args): number {
   const length = args.word(2);
   const { messages } = file;
   if (length > messages.messageBytesMax) return -EMSGSIZE;
-  if (messages.isFull) return wait(task, file, messages.queue, POLLOUT, mqTimedsend);
+  if (messages.isFull) return wait(task, file, messages.queue, POLLOUT);
   const copy = new Uint8Array(length);
   if (length > 0 && task.memory.copyIn(args.word(1), copy, 0, length) < 0) return -EFAULT;
   return messages.send(task, copy, 0, length, priority);
@@ -212,7 +213,7 @@ function mqTimedreceive(task: Task, args: Args): number {
   if (!file.isReadable) return -EBADF;
   const { messages } = file;
   if (args.word(2) < messages.messageBytesMax) return -EMSGSIZE;
-  if (messages.count === 0) return wait(task, file, messages.receivers, POLLIN, mqTimedreceive);
+  if (messages.count === 0) return wait(task, file, messages.receivers, POLLIN);
   const buffer = new Uint8Array(messages.messageBytesMax);
   const length = messages.receive(buffer, 0);
   put32(bytes, 0, messages.lastPriority);
@@ -220,12 +221,15 @@ function mqTimedreceive(task: Task, args: Args): number {
   return length > 0 && task.memory.copyOut(args.word(1), buffer, 0, length) < 0 ? -EFAULT : length;
 }
 
-function wait(task: Task, file: MqueueFile, queue: WaitQueue, events: number, again: SyscallHandler): number {
+const QUEUE: WaitState = { kind: "message queue" };
+
+function wait(task: Task, file: MqueueFile, queue: WaitQueue, events: number): number {
   if ((file.flags & O_NONBLOCK) !== 0) return -EAGAIN;
-  if (task.progress <= task.kernel.clock.monotonic()) return -ETIMEDOUT;
-  task.waitOn(queue, events);
-  task.waitUntil(task.progress);
-  return task.block(again, -ERESTARTSYS);
+  const { call } = task;
+  if (call.deadline !== Infinity && call.deadline <= task.kernel.clock.monotonic()) return -ETIMEDOUT;
+  call.hold(FILE, file);
+  call.waitOn(queue, events);
+  return suspend(task, QUEUE, -ERESTARTSYS);
 }
 
 function mqNotify(task: Task, args: Args): number {

@@ -30,10 +30,10 @@ import {
   RESOLVE_NO_XDEV,
 } from "../abi/file.ts";
 import { u64 } from "../abi/struct.ts";
-import { BLOCKED, type Task } from "../task/task.ts";
+import type { Task } from "../task/task.ts";
 import { openByName } from "../vfs/open.ts";
 import type { Args } from "./args.ts";
-import { FULL, partial, type SyscallFamily, type SyscallHandler } from "./table.ts";
+import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 export const OPEN_FLAGS = {
   O_WRONLY,
@@ -98,20 +98,20 @@ export const OPEN_CALLS: SyscallFamily = {
 function open(task: Task, args: Args): number {
   const name = task.memory.readString(args.word(0), PATH_MAX);
   if (typeof name === "number") return name;
-  return openDescriptor(task, open, AT_FDCWD, name, args.u32(1) & OPEN_KNOWN, args.u32(2) & 0o7777, 0);
+  return openDescriptor(task, AT_FDCWD, name, args.u32(1) & OPEN_KNOWN, args.u32(2) & 0o7777, 0);
 }
 
 function openat(task: Task, args: Args): number {
   const name = task.memory.readString(args.word(1), PATH_MAX);
   if (typeof name === "number") return name;
-  return openDescriptor(task, openat, args.i32(0), name, args.u32(2) & OPEN_KNOWN, args.u32(3) & 0o7777, 0);
+  return openDescriptor(task, args.i32(0), name, args.u32(2) & OPEN_KNOWN, args.u32(3) & 0o7777, 0);
 }
 
 function creat(task: Task, args: Args): number {
   const name = task.memory.readString(args.word(0), PATH_MAX);
   if (typeof name === "number") return name;
   const flags = O_CREAT | O_WRONLY | O_TRUNC;
-  return openDescriptor(task, creat, AT_FDCWD, name, flags, args.u32(1) & 0o7777, 0);
+  return openDescriptor(task, AT_FDCWD, name, flags, args.u32(1) & 0o7777, 0);
 }
 
 function openat2(task: Task, args: Args): number {
@@ -134,13 +134,12 @@ function openat2(task: Task, args: Args): number {
   if ((how & RESOLVE_CACHED) !== 0) return -EAGAIN;
   const name = task.memory.readString(args.word(1), PATH_MAX);
   if (typeof name === "number") return name;
-  return openDescriptor(task, openat2, args.i32(0), name, flags, mode, how);
+  return openDescriptor(task, args.i32(0), name, flags, mode, how);
 }
 
-/** Opens and gives the file a descriptor. `again` is the handler to run again where a FIFO waits for its other end. */
+/** Opens and gives the file a descriptor. */
 function openDescriptor(
   task: Task,
-  again: SyscallHandler,
   dirfd: number,
   name: string,
   flags: number,
@@ -148,7 +147,7 @@ function openDescriptor(
   how: number,
 ): number {
   const file = openByName(task, dirfd, name, flags, mode, how);
-  if (typeof file === "number") return file === BLOCKED ? task.block(again) : file;
+  if (typeof file === "number") return file;
   const fd = task.files.allocate(task, file, (flags & O_CLOEXEC) !== 0);
   if (fd < 0) file.drop();
   return fd;

@@ -15,7 +15,11 @@ import {
 } from "../abi/file.ts";
 import { i32, put16, u16, u64 } from "../abi/struct.ts";
 import { RLIMIT_NOFILE } from "../abi/task.ts";
-import { BLOCKED, type Task } from "../task/task.ts";
+import { BLOCKED, type Continuation, continuation } from "../task/call_in_flight.ts";
+import type { Task } from "../task/task.ts";
+import { suspend, suspendThen } from "../task/wait_engine.ts";
+import type { WaitState } from "../task/wait_state.ts";
+import type { File } from "../vfs/file.ts";
 import type { Args } from "./args.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 import {
@@ -82,21 +86,31 @@ export const POLL_CALLS: SyscallFamily = {
 
 // --- poll -----------------------------------------------------------------------------------------------------------
 
+const POLL: WaitState = { kind: "poll" };
+const POLL_ON = continuation("poll", pollOn);
+const RESTART_POLL = continuation("poll restart", restartPoll);
+
+export const POLL_CONTINUATIONS: readonly Continuation[] = [POLL_ON, RESTART_POLL];
+
 /** The pollfds of the call being served; made larger when a guest polls more. */
 let pollfds = new Uint8Array(64 * POLLFD_BYTES);
 
 function poll(task: Task, args: Args): number {
   setMillisDeadline(task, args.i32(2));
-  const result = pollList(task, args);
+  return pollOn(task, args);
+}
+
+function pollOn(task: Task, args: Args): number {
+  const result = pollList(task, args, POLL_ON);
   if (result !== -EINTR) return result;
-  task.setRestart(restartPoll, task.progress);
+  task.setRestart(RESTART_POLL, task.call.deadline);
   return -ERESTART_RESTARTBLOCK;
 }
 
 /** restart_syscall(2): up to the same instant. */
 function restartPoll(task: Task, args: Args): number {
-  task.progress = task.restartValue;
-  return poll(task, args);
+  task.call.setDeadline(task.restartValue);
+  return pollOn(task, args);
 }
 
 function ppoll(task: Task, args: Args): number {
@@ -105,7 +119,7 @@ function ppoll(task: Task, args: Args): number {
   if (timed < 0) return timed;
   const masked = useSignalMask(task, args.word(3), args.word(4));
   if (masked < 0) return masked;
-  let result = pollList(task, args, ppoll);
+  let result = pollList(task, args, null);
   if (result === BLOCKED) return result;
   if (result === -EINTR) result = -ERESTARTNOHAND;
   // Without the time that is left the call cannot be made again.
@@ -114,7 +128,7 @@ function ppoll(task: Task, args: Args): number {
 }
 
 /** One look at all descriptors; waits when there is nothing. -EINTR when a signal has ended the wait. */
-function pollList(task: Task, args: Args, again: typeof poll = poll): number {
+function pollList(task: Task, args: Args, then: Continuation | null): number {
   const count = args.u32(1);
   if (count > task.threadGroup.limits.soft(RLIMIT_NOFILE)) return -EINVAL;
   const address = args.word(0);
@@ -131,13 +145,19 @@ function pollList(task: Task, args: Args, again: typeof poll = poll): number {
     if (size > 0 && task.memory.copyOut(address, pollfds, 0, size) < 0) return -EFAULT;
     return ready;
   }
-  if (task.signals.hasPending) return -EINTR;
+  let slot = 0;
   for (let at = 0; at < size; at += POLLFD_BYTES) {
     const file = task.files.getOpen(i32(pollfds, at));
-    if (file !== null) task.waitOn(file.queue, u16(pollfds, at + 4));
+    if (file !== null) watch(task, slot++, file, u16(pollfds, at + 4));
   }
-  task.waitUntil(task.progress);
-  return task.block(again, -EINTR);
+  task.call.dropFiles(slot);
+  return suspendThen(task, POLL, then, -EINTR);
+}
+
+/** Linux: __pollwait() keeps each file open for the time of the wait. */
+function watch(task: Task, slot: number, file: File, events: number): void {
+  task.call.hold(slot, file);
+  task.call.waitOn(file.queue, events);
 }
 
 function eventsOf(task: Task, fd: number, wanted: number): number {
@@ -152,6 +172,7 @@ function eventsOf(task: Task, fd: number, wanted: number): number {
 const SELECT_IN = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR;
 const SELECT_OUT = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR;
 const SELECT_EXCEPT = POLLPRI;
+const SELECT: WaitState = { kind: "select" };
 /** Fewest descriptors a table has room for; bits beyond the table's room are ignored. */
 const TABLE_SIZE_MIN = 64;
 
@@ -162,7 +183,7 @@ let readySets = new Uint8Array(3 * 128);
 function select(task: Task, args: Args): number {
   const time = args.word(4);
   const timed = setTimevalDeadline(task, time);
-  return timed < 0 ? timed : endSelect(task, time, 1000, selectSets(task, args, select));
+  return timed < 0 ? timed : endSelect(task, time, 1000, selectSets(task, args));
 }
 
 function pselect6(task: Task, args: Args): number {
@@ -177,7 +198,7 @@ function pselect6(task: Task, args: Args): number {
     const masked = useSignalMask(task, mask, size);
     if (masked < 0) return masked;
   }
-  return endSignalMask(task, endSelect(task, time, 1, selectSets(task, args, pselect6)));
+  return endSignalMask(task, endSelect(task, time, 1, selectSets(task, args)));
 }
 
 function endSelect(task: Task, time: number, unitNanos: number, result: number): number {
@@ -187,7 +208,7 @@ function endSelect(task: Task, time: number, unitNanos: number, result: number):
   return result;
 }
 
-function selectSets(task: Task, args: Args, again: typeof select): number {
+function selectSets(task: Task, args: Args): number {
   let count = args.i32(0);
   if (count < 0) return -EINVAL;
   count = Math.min(count, Math.max(TABLE_SIZE_MIN, task.files.size));
@@ -205,13 +226,13 @@ function selectSets(task: Task, args: Args, again: typeof select): number {
   const ready = lookAtSets(task, count, size);
   if (ready < 0) return ready;
   if (ready > 0 || isDeadlineOver(task)) return putSets(task, args, size, ready);
-  if (task.signals.hasPending) return -EINTR;
+  let slot = 0;
   for (let fd = 0; fd < count; fd++) {
     const events = wantedEvents(fd, size);
-    if (events !== 0) task.waitOn(task.files.get(fd)!.queue, events);
+    if (events !== 0) watch(task, slot++, task.files.get(fd)!, events);
   }
-  task.waitUntil(task.progress);
-  return task.block(again, -EINTR);
+  task.call.dropFiles(slot);
+  return suspend(task, SELECT, -EINTR);
 }
 
 /** Poll events that the three sets ask of `fd`. */

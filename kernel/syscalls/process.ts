@@ -50,7 +50,8 @@ import { cloneTask } from "../task/clone.ts";
 import { exitGroup, exitTask } from "../task/exit.ts";
 import { PID_LEVELS_MAX } from "../task/namespaces.ts";
 import { joinProcessGroup, ProcessGroup, Session } from "../task/process_group.ts";
-import { BLOCKED, NO_RESULT, type Task } from "../task/task.ts";
+import { BLOCKED, NO_RESULT } from "../task/call_in_flight.ts";
+import type { Task } from "../task/task.ts";
 import type { ThreadGroup } from "../task/thread_group.ts";
 import { nanosToTicks, putRusage, RUSAGE_BYTES, Usage } from "../task/usage.ts";
 import { WaitFor, waitForChild, waitResult } from "../task/wait.ts";
@@ -241,7 +242,7 @@ function wait4(task: Task, args: Args): number {
   if (pid === -1) targetKind = WaitFor.Any;
   else if (pid > 0) waitForProcess(task, pid);
   else waitForGroup(task, -pid);
-  const found = waitForChild(task, targetKind, target, options | WEXITED, wait4);
+  const found = waitForChild(task, targetKind, target, options | WEXITED);
   if (found <= 0) return found;
   const statusAddress = args.word(1);
   const usageAddress = args.word(3);
@@ -292,7 +293,7 @@ function waitid(task: Task, args: Args): number {
     default:
       return -EINVAL;
   }
-  const found = waitForChild(task, targetKind, target, isPoll ? options | WNOHANG : options, waitid);
+  const found = waitForChild(task, targetKind, target, isPoll ? options | WNOHANG : options);
   if (found === BLOCKED) return found;
   if (found === 0 && isPoll && (options & WNOHANG) === 0) return -EAGAIN;
   return putWaitResult(task, found, args.word(2), args.word(4));

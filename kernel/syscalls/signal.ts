@@ -29,8 +29,12 @@ import { dequeueSignal, discardSignals, sendSignal, userSignal } from "../signal
 import { bit } from "../signal/signal_actions.ts";
 import { putSignalInfo, readSignalInfo, SIGINFO_BYTES, type SignalInfo } from "../signal/signal_info.ts";
 import { UNBLOCKABLE_LOW } from "../signal/task_signals.ts";
+import { BLOCKED, type Continuation, continuation } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
+import { suspend, suspendThen } from "../task/wait_engine.ts";
+import type { WaitState } from "../task/wait_state.ts";
 import type { ThreadGroup } from "../task/thread_group.ts";
+import { assert } from "../util/assert.ts";
 import type { Args } from "./args.ts";
 import { readTimespec, relativeDeadline, timeNanos, timeSeconds } from "./guest_time.ts";
 import { signalTarget } from "./process_descriptor.ts";
@@ -122,16 +126,17 @@ function restartSyscall(task: Task, args: Args): number {
   const call = task.restartCall;
   if (call === null) return -EINTR;
   task.restartCall = null;
-  return call(task, args);
+  return call.run(task, args);
 }
+
+const FOR_SIGNAL: WaitState = { kind: "signal" };
+type WantedSignals = Extract<WaitState, { kind: "wanted signals" }>;
+const TAKE_WANTED = continuation("wanted signals", continueWanted);
+
+export const SIGNAL_CONTINUATIONS: readonly Continuation[] = [TAKE_WANTED];
 
 function pause(task: Task): number {
-  task.signals.recalculate();
-  return sleepForSignal(task);
-}
-
-function sleepForSignal(task: Task): number {
-  return task.block(sleepForSignal, -ERESTARTNOHAND);
+  return suspend(task, FOR_SIGNAL, -ERESTARTNOHAND);
 }
 
 function rtSigsuspend(task: Task, args: Args): number {
@@ -139,14 +144,7 @@ function rtSigsuspend(task: Task, args: Args): number {
   const at = task.memory.inView(args.word(0), SIGSET_BYTES);
   if (at < 0) return -EFAULT;
   task.signals.setTemporaryMask(u32(task.memory.view, at), u32(task.memory.view, at + 4));
-  return sleepForSignal(task);
-}
-
-/** What a sigtimedwait in progress waits for. */
-interface WantedSignals {
-  readonly low: number;
-  readonly high: number;
-  readonly deadline: number;
+  return suspend(task, FOR_SIGNAL, -ERESTARTNOHAND);
 }
 
 function rtSigtimedwait(task: Task, args: Args): number {
@@ -155,44 +153,45 @@ function rtSigtimedwait(task: Task, args: Args): number {
   if (at < 0) return -EFAULT;
   const low = (u32(task.memory.view, at) & ~UNBLOCKABLE_LOW) >>> 0;
   const high = u32(task.memory.view, at + 4);
-  let deadline = Infinity;
   let isPoll = false;
   if (args.word(2) !== 0) {
     const read = readTimespec(task, args.word(2));
     if (read < 0) return read;
     isPoll = timeSeconds === 0 && timeNanos === 0;
-    deadline = relativeDeadline(task);
+    task.call.setDeadline(relativeDeadline(task));
   }
   const info = dequeueSignal(task, ~low, ~high);
   if (info !== null) return giveInfo(task, info, args.word(1));
   if (isPoll) return -EAGAIN;
-  task.scratch = { low, high, deadline } satisfies WantedSignals;
-  return waitForWanted(task);
+  return waitForWanted(task, { kind: "wanted signals", low, high });
 }
 
 /** Sleeps with the wanted signals unblocked, so that they wake it; they are taken here and never delivered. */
-function waitForWanted(task: Task): number {
+function waitForWanted(task: Task, wanted: WantedSignals): number {
   const signals = task.signals;
-  const wanted = task.scratch as WantedSignals;
-  signals.recalculate();
-  if (signals.hasPending) return -EINTR;
   signals.waitedLow = wanted.low;
   signals.waitedHigh = wanted.high;
   signals.setTemporaryMask(signals.maskLow & ~wanted.low, signals.maskHigh & ~wanted.high);
-  task.waitUntil(wanted.deadline);
-  return task.block(continueWanted, -EINTR);
+  const result = suspendThen(task, wanted, TAKE_WANTED, -EINTR);
+  if (result !== BLOCKED) endWanted(task);
+  return result;
+}
+
+function endWanted(task: Task): void {
+  const signals = task.signals;
+  signals.waitedLow = 0;
+  signals.waitedHigh = 0;
+  signals.restoreMask();
 }
 
 function continueWanted(task: Task, args: Args): number {
-  const signals = task.signals;
-  const wanted = task.scratch as WantedSignals;
-  signals.waitedLow = 0;
-  signals.waitedHigh = 0;
+  const { state: wanted, isTimedOut } = task.call;
+  assert(wanted.kind === "wanted signals", "a sigtimedwait that waits knows its signals");
   const info = dequeueSignal(task, ~wanted.low, ~wanted.high);
-  signals.restoreMask();
-  signals.recalculate();
+  endWanted(task);
+  task.signals.recalculate();
   if (info !== null) return giveInfo(task, info, args.word(1));
-  return task.isTimedOut ? -EAGAIN : waitForWanted(task);
+  return isTimedOut ? -EAGAIN : waitForWanted(task, wanted);
 }
 
 function giveInfo(task: Task, info: SignalInfo, address: number): number {

@@ -53,8 +53,10 @@ import { getSocketOption, setSocketOption } from "../socket/options.ts";
 import type { Socket } from "../socket/socket.ts";
 import { UnixSocket } from "../socket/unix/unix_socket.ts";
 import type { Task } from "../task/task.ts";
+import type { WaitState } from "../task/wait_state.ts";
 import type { Args } from "./args.ts";
-import { callAddress, isNonblocking, readAddress, socketOf, waitFor, writeAddress } from "./socket_call.ts";
+import { waitForFile } from "./file_wait.ts";
+import { callAddress, isNonblocking, readAddress, socketOf, writeAddress } from "./socket_call.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 const ADDRESS_FAMILIES = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET };
@@ -201,6 +203,10 @@ export const SOCKET_CALLS: SyscallFamily = {
 const pair: [Socket | null, Socket | null] = [null, null];
 const bytes = new Uint8Array(OPTION_BYTES_MAX);
 
+const ACCEPT: WaitState = { kind: "accept" };
+const CONNECT: WaitState = { kind: "connect" };
+const CONNECTION: WaitState = { kind: "connection" };
+
 // --- making ---------------------------------------------------------------------------------------------------------
 
 /** Checks domain and type; the type without flags, or -ERRNO. */
@@ -271,16 +277,16 @@ function listen(task: Task, args: Args): number {
 }
 
 function accept(task: Task, args: Args): number {
-  return acceptWith(task, args, 0, accept);
+  return acceptWith(task, args, 0);
 }
 
 function accept4(task: Task, args: Args): number {
   const flags = args.u32(3);
   if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) return -EINVAL;
-  return acceptWith(task, args, flags, accept4);
+  return acceptWith(task, args, flags);
 }
 
-function acceptWith(task: Task, args: Args, flags: number, again: typeof accept): number {
+function acceptWith(task: Task, args: Args, flags: number): number {
   const found = socketOf(task, args.i32(0));
   if (typeof found === "number") return found;
   // Before a connection is taken off the queue: it would be lost.
@@ -288,8 +294,8 @@ function acceptWith(task: Task, args: Args, flags: number, again: typeof accept)
   if (refused < 0) return refused;
   const made = found.accept(task, flags & O_NONBLOCK);
   if (made === -EAGAIN) {
-    const nonblocking = isNonblocking(found, 0);
-    return waitFor(task, found.queue, POLLIN, found.readTimeoutNanos, nonblocking, 0, again);
+    if (isNonblocking(found, 0)) return -EAGAIN;
+    return waitForFile(task, found, found.queue, POLLIN, found.readTimeoutNanos, 0, ACCEPT);
   }
   if (typeof made === "number") return made;
   if (args.word(1) !== 0) {
@@ -309,22 +315,23 @@ function acceptWith(task: Task, args: Args, flags: number, again: typeof accept)
 function connect(task: Task, args: Args): number {
   const found = socketOf(task, args.i32(0));
   if (typeof found === "number") return found;
+  if (task.call.state.kind === "connection") return finishConnect(task, found);
   const read = readAddress(task, args.word(1), args.i32(2), callAddress);
   if (read < 0) return read;
   const result = found.connect(task, callAddress);
   const nonblocking = isNonblocking(found, 0);
   if (result === -EAGAIN) {
-    return waitFor(task, found.connectQueue(), POLLOUT, found.writeTimeoutNanos, nonblocking, 0, connect);
+    if (nonblocking) return -EAGAIN;
+    return waitForFile(task, found, found.connectQueue(), POLLOUT, found.writeTimeoutNanos, 0, CONNECT);
   }
-  return result === -EINPROGRESS && !nonblocking ? finishConnect(task, args) : result;
+  return result === -EINPROGRESS && !nonblocking ? finishConnect(task, found) : result;
 }
 
-/** Waits until a connection that is under way stands or has failed. */
-function finishConnect(task: Task, args: Args): number {
-  const found = socketOf(task, args.i32(0));
-  if (typeof found === "number") return found;
+/** Waits until a connection that is under way is there or has failed. */
+function finishConnect(task: Task, found: Socket): number {
   if ((found.readiness() & (POLLOUT | POLLERR | POLLHUP)) !== 0) return found.takeError();
-  const result = waitFor(task, found.queue, POLLOUT, found.writeTimeoutNanos, false, 0, finishConnect);
+  const { queue, writeTimeoutNanos } = found;
+  const result = waitForFile(task, found, queue, POLLOUT, writeTimeoutNanos, 0, CONNECTION);
   return result === -EAGAIN ? -EINPROGRESS : result;
 }
 

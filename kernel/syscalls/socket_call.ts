@@ -1,21 +1,22 @@
 // What the socket calls share: finding the socket, addresses to and from the guest, waiting with SO_RCVTIMEO and SO_SNDTIMEO.
 
-import { EAGAIN, EBADF, EFAULT, EINTR, EINVAL, ENOTSOCK, ERESTARTSYS } from "../abi/errno.ts";
+import { EAGAIN, EBADF, EFAULT, EINVAL, ENOTSOCK } from "../abi/errno.ts";
 import { O_NONBLOCK, O_PATH, POLLIN, POLLOUT, POLLRDHUP } from "../abi/file.ts";
 import { MSG_DONTWAIT } from "../abi/socket.ts";
 import { i32, put32 } from "../abi/struct.ts";
 import { ADDRESS_BYTES_MAX, SocketAddress } from "../socket/message.ts";
 import { Socket } from "../socket/socket.ts";
 import type { Task } from "../task/task.ts";
-import type { WaitQueue } from "../util/wait_queue.ts";
-import type { SyscallHandler } from "./table.ts";
+import type { WaitState } from "../task/wait_state.ts";
+import { FILE, TRANSFER, waitForFile } from "./file_wait.ts";
 
 /** The address of the call being served. */
 export const callAddress = new SocketAddress();
 const word = new Uint8Array(4);
 
+/** The socket of descriptor `fd`, or the one the call began with. -ERRNO. */
 export function socketOf(task: Task, fd: number): Socket | number {
-  const file = task.files.get(fd);
+  const file = task.call.file(FILE, fd);
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
   return file instanceof Socket ? file : -ENOTSOCK;
 }
@@ -44,59 +45,28 @@ export function isNonblocking(socket: Socket, flags: number): boolean {
 }
 
 /**
- * Waits for input or room and runs `again`. `done` is what the call answers when it may not wait, its time is over or a
- * signal comes: what has been achieved, or 0 for an error. The end of the time stands in task.scratch.
+ * Waits for input or room. `done` is what the call answers when it may not wait, its time is over or a signal comes: what
+ * has been achieved, or 0 for an error.
  */
 export function waitToReceive(
   task: Task,
   socket: Socket,
   flags: number,
-  done: number,
-  again: SyscallHandler,
+  done = task.call.done,
+  state: WaitState = TRANSFER,
 ): number {
+  if (isNonblocking(socket, flags)) return done > 0 ? done : -EAGAIN;
   const events = POLLIN | POLLRDHUP;
-  return waitFor(
-    task,
-    socket.queue,
-    events,
-    socket.readTimeoutNanos,
-    isNonblocking(socket, flags),
-    done,
-    again,
-  );
+  return waitForFile(task, socket, socket.queue, events, socket.readTimeoutNanos, done, state);
 }
 
 export function waitToSend(
   task: Task,
   socket: Socket,
   flags: number,
-  done: number,
-  again: SyscallHandler,
+  done = task.call.done,
+  state: WaitState = TRANSFER,
 ): number {
-  const nonblocking = isNonblocking(socket, flags);
-  return waitFor(task, socket.queue, POLLOUT, socket.writeTimeoutNanos, nonblocking, done, again);
-}
-
-export function waitFor(
-  task: Task,
-  queue: WaitQueue,
-  events: number,
-  timeoutNanos: number,
-  nonblocking: boolean,
-  done: number,
-  again: SyscallHandler,
-): number {
-  if (nonblocking) return done > 0 ? done : -EAGAIN;
-  let interrupted = -ERESTARTSYS;
-  if (timeoutNanos !== Infinity) {
-    const now = task.kernel.clock.monotonic();
-    task.scratch ??= now + timeoutNanos;
-    const deadline = task.scratch as number;
-    if (deadline <= now) return done > 0 ? done : -EAGAIN;
-    // A call with a timeout is not made again: sock_intr_errno().
-    interrupted = -EINTR;
-    task.waitUntil(deadline);
-  }
-  task.waitOn(queue, events);
-  return task.block(again, done > 0 ? done : interrupted);
+  if (isNonblocking(socket, flags)) return done > 0 ? done : -EAGAIN;
+  return waitForFile(task, socket, socket.queue, POLLOUT, socket.writeTimeoutNanos, done, state);
 }

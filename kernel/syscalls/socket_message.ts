@@ -28,12 +28,13 @@ import { raiseSignal } from "../signal/send.ts";
 import { readControl, writeControl } from "../socket/control_message.ts";
 import { ADDRESS_BYTES_MAX, IncomingMessage, OutgoingMessage } from "../socket/message.ts";
 import type { Socket } from "../socket/socket.ts";
-import { BLOCKED, type Task } from "../task/task.ts";
+import { BLOCKED, LAST_SPECIAL_RESULT } from "../task/call_in_flight.ts";
+import type { Task } from "../task/task.ts";
 import type { Args } from "./args.ts";
 import { readTimespec, relativeDeadline } from "./guest_time.ts";
 import { COUNT_MAX } from "./io.ts";
 import { readAddress, socketOf, waitToReceive, waitToSend, writeAddress } from "./socket_call.ts";
-import { partial, type SyscallFamily, type SyscallHandler } from "./table.ts";
+import { partial, type SyscallFamily } from "./table.ts";
 import { IOVECS_MAX, readVector, vectorBase, vectorLength, vectorRoom } from "./vector.ts";
 
 const SEND_FLAGS = { MSG_OOB, MSG_DONTROUTE, MSG_DONTWAIT, MSG_EOR, MSG_MORE, MSG_NOSIGNAL };
@@ -147,11 +148,11 @@ function sendto(task: Task, args: Args): number {
   const length = Math.min(args.word(2), COUNT_MAX);
   const flags = args.u32(3);
   const result = sendOne(task, socket, args.word(1), length, flags, message);
-  return result === BLOCKED_SEND ? waitToSend(task, socket, flags, task.progress, sendto) : result;
+  return result === BLOCKED_SEND ? waitToSend(task, socket, flags) : result;
 }
 
-/** A send cannot go on now; what has gone stands in task.progress. */
-const BLOCKED_SEND = BLOCKED - 2;
+/** A send cannot go on now; what has gone is call.done. Outside every result, and no handler returns it. */
+const BLOCKED_SEND = LAST_SPECIAL_RESULT + 1;
 
 /** Sends the rest of `length` bytes at `address`. What was sent in all, -ERRNO, or BLOCKED_SEND. */
 function sendOne(
@@ -164,14 +165,14 @@ function sendOne(
 ): number {
   if (socket.isMessageBased && length > Math.min(socket.messageBytesMax, VIEW_MAX)) return -EMSGSIZE;
   for (;;) {
-    const done = task.progress;
+    const done = task.call.done;
     const step = Math.min(length - done, VIEW_MAX);
     const at = task.memory.inView(address + done, step);
     if (at < 0) return done > 0 ? done : -EFAULT;
     const n = socket.send(task, task.memory.view, at, step, flags, message);
     if (n < 0) return endSend(task, socket, n, flags);
-    task.progress += n;
-    if (task.progress >= length || socket.isMessageBased) return task.progress;
+    task.call.advance(n);
+    if (task.call.done >= length || socket.isMessageBased) return task.call.done;
     message = null;
   }
 }
@@ -179,7 +180,7 @@ function sendOne(
 /** A send that failed with `error`. */
 function endSend(task: Task, socket: Socket, error: number, flags: number): number {
   if (error === -EAGAIN) return BLOCKED_SEND;
-  if (task.progress > 0) return task.progress;
+  if (task.call.done > 0) return task.call.done;
   if (error === -EPIPE && (flags & MSG_NOSIGNAL) === 0 && socket.socketType === SOCK_STREAM) {
     raiseSignal(task, SIGPIPE);
   }
@@ -218,10 +219,10 @@ function sendmsg(task: Task, args: Args): number {
   if (typeof socket === "number") return socket;
   const flags = args.u32(2);
   const result = sendHeader(task, socket, args.word(1), flags);
-  return result === BLOCKED_SEND ? waitToSend(task, socket, flags, task.progress, sendmsg) : result;
+  return result === BLOCKED_SEND ? waitToSend(task, socket, flags) : result;
 }
 
-/** Sends what the msghdr at `address` names, from byte task.progress on. As sendOne(). */
+/** Sends what the msghdr at `address` names, from byte call.done on. As sendOne(). */
 function sendHeader(task: Task, socket: Socket, address: number, flags: number): number {
   const read = readHeader(task, address);
   if (read < 0) return read;
@@ -235,7 +236,7 @@ function sendHeader(task: Task, socket: Socket, address: number, flags: number):
 /** Address and control messages; the latter go with the first byte only. */
 function fillOutgoing(task: Task, socket: Socket): number {
   const read = readAddress(task, header.name, header.nameLength, outgoing.address);
-  if (read < 0 || task.progress > 0 || header.controlLength === 0 || header.control === 0) return read;
+  if (read < 0 || task.call.done > 0 || header.controlLength === 0 || header.control === 0) return read;
   if (header.controlLength > CONTROL_BYTES_MAX) return -ENOBUFS;
   if (task.memory.copyIn(header.control, control, 0, header.controlLength) < 0) return -EFAULT;
   return readControl(task, socket, control, header.controlLength, outgoing);
@@ -248,13 +249,13 @@ function sendVector(task: Task, socket: Socket, total: number, flags: number): n
   if (count === 1) return sendOne(task, socket, vectorBase(0), total, flags, message);
   if (socket.isMessageBased && total > Math.min(socket.messageBytesMax, VIEW_MAX)) return -EMSGSIZE;
   for (;;) {
-    const done = task.progress;
+    const done = task.call.done;
     const step = gather(task, count, done, Math.min(total - done, VIEW_MAX));
     if (step < 0) return done > 0 ? done : step;
     const n = socket.send(task, gathered, 0, step, flags, done === 0 ? message : null);
     if (n < 0) return endSend(task, socket, n, flags);
-    task.progress += n;
-    if (task.progress >= total || socket.isMessageBased) return task.progress;
+    task.call.advance(n);
+    if (task.call.done >= total || socket.isMessageBased) return task.call.done;
   }
 }
 
@@ -287,54 +288,31 @@ function sendmmsg(task: Task, args: Args): number {
   if (typeof socket === "number") return socket;
   const count = Math.min(args.u32(2), IOVECS_MAX);
   const flags = args.u32(3);
-  const state = (task.scratch ??= new ManyMessages()) as ManyMessages;
-  while (state.done < count) {
-    const at = args.word(1) + state.done * MULTI_HEADER_BYTES;
+  let sent = messagesDone(task);
+  while (sent < count) {
+    const at = args.word(1) + sent * MULTI_HEADER_BYTES;
     const result = sendHeader(task, socket, at, flags);
     if (result === BLOCKED_SEND) {
-      const waited = waitForMany(task, socket, state, flags, true, sendmmsg);
+      const waited = waitToSend(task, socket, flags, sent, { kind: "messages", count: sent, end: null });
       if (waited === BLOCKED) return waited;
       // What has gone of this message counts as one that was sent short.
-      if (task.progress === 0) return state.done > 0 ? state.done : waited;
+      if (task.call.done === 0) return waited;
     } else if (result < 0) {
-      return state.done > 0 ? state.done : result;
+      return sent > 0 ? sent : result;
     }
-    put32(control, 0, result === BLOCKED_SEND ? task.progress : result);
-    task.progress = 0;
-    if (task.memory.copyOut(at + MULTI_LENGTH_AT, control, 0, 4) < 0) {
-      return state.done > 0 ? state.done : -EFAULT;
-    }
-    state.done++;
+    put32(control, 0, result === BLOCKED_SEND ? task.call.done : result);
+    task.call.setDone(0);
+    if (task.memory.copyOut(at + MULTI_LENGTH_AT, control, 0, 4) < 0) return sent > 0 ? sent : -EFAULT;
+    sent++;
     if (result === BLOCKED_SEND) break;
   }
-  return state.done;
+  return sent;
 }
 
-/** Where a sendmmsg or recvmmsg stands across waits. */
-class ManyMessages {
-  done = 0;
-  /** End of the wait for one message (SO_RCVTIMEO, SO_SNDTIMEO), as task.scratch has it for single calls. */
-  waitDeadline: number | null = null;
-  /** recvmmsg's own timeout, looked at after each message; Infinity = none. */
-  deadline = Infinity;
-}
-
-function waitForMany(
-  task: Task,
-  socket: Socket,
-  state: ManyMessages,
-  flags: number,
-  isSend: boolean,
-  again: SyscallHandler,
-): number {
-  task.scratch = state.waitDeadline;
-  const achieved = state.done;
-  const result = isSend
-    ? waitToSend(task, socket, flags, achieved, again)
-    : waitToReceive(task, socket, flags, achieved, again);
-  state.waitDeadline = task.scratch as number | null;
-  task.scratch = state;
-  return result;
+/** Messages that a sendmmsg or recvmmsg has done before it waited. */
+function messagesDone(task: Task): number {
+  const { state } = task.call;
+  return state.kind === "messages" ? state.count : 0;
 }
 
 // --- receiving ------------------------------------------------------------------------------------------------------
@@ -347,7 +325,7 @@ function recvfrom(task: Task, args: Args): number {
   if (wantsAddress) incoming.clear();
   const length = Math.min(args.word(2), COUNT_MAX);
   const result = receiveOne(task, socket, args.word(1), length, flags, wantsAddress ? incoming : null);
-  if (result === BLOCKED_RECEIVE) return waitToReceive(task, socket, flags, task.progress, recvfrom);
+  if (result === BLOCKED_RECEIVE) return waitToReceive(task, socket, flags);
   if (!wantsAddress) return result;
   incoming.dropFiles();
   if (result < 0) return result;
@@ -355,8 +333,8 @@ function recvfrom(task: Task, args: Args): number {
   return written < 0 ? written : result;
 }
 
-/** Nothing to receive now, or with MSG_WAITALL not enough; what has come stands in task.progress. */
-const BLOCKED_RECEIVE = BLOCKED - 3;
+/** Nothing to receive now, or with MSG_WAITALL not enough; what has come is call.done. As BLOCKED_SEND. */
+const BLOCKED_RECEIVE = LAST_SPECIAL_RESULT + 2;
 
 /** MSG_WAITALL goes on until everything is there; a look ahead or a message is what it is. */
 function waitsForAll(socket: Socket, flags: number): boolean {
@@ -374,7 +352,7 @@ function receiveOne(
 ): number {
   if ((flags & MSG_ERRQUEUE) !== 0) return -EAGAIN;
   for (;;) {
-    const done = task.progress;
+    const done = task.call.done;
     const step = Math.min(length - done, VIEW_MAX);
     const stake = socket.bytesAtStake(step);
     if (stake > 0 && task.mm.accessibleBytes(address + done, stake, PROT_WRITE) < stake) {
@@ -387,9 +365,9 @@ function receiveOne(
     if (n < 0) return done > 0 ? done : n;
     // With MSG_TRUNC the length of the message may be more than what was copied.
     if (task.memory.outCommit(Math.min(n, step)) < 0) return -EFAULT;
-    task.progress += n;
-    if (n === 0 || task.progress >= length || !waitsForAll(socket, flags)) return task.progress;
-    if (message !== null && message.files !== null) return task.progress;
+    task.call.advance(n);
+    if (n === 0 || task.call.done >= length || !waitsForAll(socket, flags)) return task.call.done;
+    if (message !== null && message.files !== null) return task.call.done;
   }
 }
 
@@ -400,8 +378,8 @@ function recvmsg(task: Task, args: Args): number {
   const result = receiveHeader(task, socket, args.word(1), flags);
   if (result !== BLOCKED_RECEIVE) return result;
   // It may end here: what has come so far is complete then.
-  if (task.progress > 0 && putHeader(task, socket, args.word(1), flags) < 0) return -EFAULT;
-  return waitToReceive(task, socket, flags, task.progress, recvmsg);
+  if (task.call.done > 0 && putHeader(task, socket, args.word(1), flags) < 0) return -EFAULT;
+  return waitToReceive(task, socket, flags);
 }
 
 /** Receives into what the msghdr at `address` names, and completes it. As receiveOne(). */
@@ -425,7 +403,7 @@ function receiveHeader(task: Task, socket: Socket, address: number, flags: numbe
 function receiveVector(task: Task, socket: Socket, count: number, total: number, flags: number): number {
   if ((flags & MSG_ERRQUEUE) !== 0) return -EAGAIN;
   for (;;) {
-    const done = task.progress;
+    const done = task.call.done;
     const step = Math.min(total - done, SCATTER_BYTES_MAX);
     const stake = socket.bytesAtStake(step);
     if (vectorRoom(task, count, done, stake) < stake) return done > 0 ? done : -EFAULT;
@@ -434,9 +412,9 @@ function receiveVector(task: Task, socket: Socket, count: number, total: number,
     if (n === -EAGAIN) return BLOCKED_RECEIVE;
     if (n < 0) return done > 0 ? done : n;
     if (scatter(task, count, done, Math.min(n, step)) < 0) return -EFAULT;
-    task.progress += n;
-    if (n === 0 || task.progress >= total || !waitsForAll(socket, flags)) return task.progress;
-    if (incoming.files !== null) return task.progress;
+    task.call.advance(n);
+    if (n === 0 || task.call.done >= total || !waitsForAll(socket, flags)) return task.call.done;
+    if (incoming.files !== null) return task.call.done;
   }
 }
 
@@ -484,37 +462,38 @@ function recvmmsg(task: Task, args: Args): number {
   const socket = socketOf(task, args.i32(0));
   if (typeof socket === "number") return socket;
   const count = Math.min(args.u32(2), IOVECS_MAX);
-  let state = task.scratch as ManyMessages | null;
-  if (state === null) {
-    state = new ManyMessages();
-    if (args.word(4) !== 0) {
-      const read = readTimespec(task, args.word(4));
-      if (read < 0) return read;
-      state.deadline = relativeDeadline(task);
-    }
-    task.scratch = state;
+  let end: number | null = null;
+  const before = task.call.state;
+  if (before.kind === "messages") {
+    ({ end } = before);
+  } else if (args.word(4) !== 0) {
+    const read = readTimespec(task, args.word(4));
+    if (read < 0) return read;
+    end = relativeDeadline(task);
   }
-  while (state.done < count) {
+  let received = messagesDone(task);
+  while (received < count) {
     // Linux: MSG_WAITALL does not hold here.
     let flags = args.u32(3) & ~(MSG_WAITFORONE | MSG_WAITALL);
-    if (state.done > 0 && (args.u32(3) & MSG_WAITFORONE) !== 0) flags |= MSG_DONTWAIT;
-    const at = args.word(1) + state.done * MULTI_HEADER_BYTES;
+    if (received > 0 && (args.u32(3) & MSG_WAITFORONE) !== 0) flags |= MSG_DONTWAIT;
+    const at = args.word(1) + received * MULTI_HEADER_BYTES;
     const result = receiveHeader(task, socket, at, flags);
-    if (result === BLOCKED_RECEIVE) return waitForMany(task, socket, state, flags, false, recvmmsg);
+    if (result === BLOCKED_RECEIVE) {
+      return waitToReceive(task, socket, flags, received, { kind: "messages", count: received, end });
+    }
     if (result < 0) {
-      if (state.done === 0) return result;
+      if (received === 0) return result;
       // The next call is told.
       if (result !== -EAGAIN) socket.error = -result;
-      return state.done;
+      return received;
     }
     put32(fields, 0, result);
-    task.progress = 0;
-    state.waitDeadline = null;
-    if (task.memory.copyOut(at + MULTI_LENGTH_AT, fields, 0, 4) < 0) {
-      return state.done > 0 ? state.done : -EFAULT;
-    }
-    state.done++;
-    if (state.deadline <= task.kernel.clock.monotonic()) break;
+    task.call.setDone(0);
+    // SO_RCVTIMEO is for each message.
+    task.call.setDeadline(Infinity);
+    if (task.memory.copyOut(at + MULTI_LENGTH_AT, fields, 0, 4) < 0) return received > 0 ? received : -EFAULT;
+    received++;
+    if (end !== null && end <= task.kernel.clock.monotonic()) break;
   }
-  return state.done;
+  return received;
 }

@@ -19,7 +19,7 @@ import { VIEW_MAX } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import { hangUp, terminalOf } from "../tty/job_control.ts";
 import { exitGroup } from "../task/exit.ts";
-import { NO_RESULT } from "../task/task.ts";
+import { NO_RESULT } from "../task/call_in_flight.ts";
 import type { Args } from "./args.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 

@@ -34,8 +34,9 @@ import { MAY_READ_OBJECT, MAY_WRITE_OBJECT } from "../ipc/system_v/ids.ts";
 import { MESSAGE_BYTES_MAX, QUEUE_BYTES, QUEUES_MAX, TypedQueue } from "../ipc/system_v/messages.ts";
 import { systemV } from "../ipc/system_v/tables.ts";
 import type { Task } from "../task/task.ts";
+import { suspend } from "../task/wait_engine.ts";
 import type { Args } from "./args.ts";
-import { FULL, partial, type SyscallFamily, type SyscallHandler } from "./table.ts";
+import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 const MSG_COMMANDS = { IPC_RMID, IPC_SET, IPC_STAT, IPC_INFO, MSG_STAT, MSG_INFO, MSG_STAT_ANY };
 
@@ -88,9 +89,8 @@ function msgget(task: Task, args: Args): number {
 
 /** The queue of a call: the one it has waited on, if it has. */
 function queueOf(task: Task, id: number): TypedQueue | number {
-  const before = task.scratch as TypedQueue | null;
-  if (before === null) return systemV(task).queues.get(id);
-  return before.isRemoved ? -EIDRM : before;
+  const queue = systemV(task).queues.get(id);
+  return typeof queue === "number" && task.call.hasWaited ? -EIDRM : queue;
 }
 
 function msgsnd(task: Task, args: Args): number {
@@ -102,7 +102,7 @@ function msgsnd(task: Task, args: Args): number {
   const queue = queueOf(task, args.i32(0));
   if (typeof queue === "number") return queue;
   if (queue.mayAccess(task, MAY_WRITE_OBJECT) < 0) return -EACCES;
-  if (!queue.hasRoom(size)) return wait(task, queue, POLLOUT, args.u32(3), EAGAIN, msgsnd);
+  if (!queue.hasRoom(size)) return wait(task, queue, POLLOUT, args.u32(3), EAGAIN);
   const copy = new Uint8Array(size);
   if (size > 0 && task.memory.copyIn(args.word(1) + 8, copy, 0, size) < 0) return -EFAULT;
   if (!queue.takeMemory(size)) return -ENOMEM;
@@ -120,25 +120,17 @@ function msgrcv(task: Task, args: Args): number {
   if (typeof queue === "number") return queue;
   if (queue.mayAccess(task, MAY_READ_OBJECT) < 0) return -EACCES;
   const length = queue.receive(task, message, Math.min(size, MESSAGE_BYTES_MAX), type, flags);
-  if (length === -ENOMSG) return wait(task, queue, POLLIN, flags, ENOMSG, msgrcv);
+  if (length === -ENOMSG) return wait(task, queue, POLLIN, flags, ENOMSG);
   if (length < 0) return length;
   put64(bytes, 0, queue.lastType);
   if (task.memory.copyOut(args.word(1), bytes, 0, 8) < 0) return -EFAULT;
   return length > 0 && task.memory.copyOut(args.word(1) + 8, message, 0, length) < 0 ? -EFAULT : length;
 }
 
-function wait(
-  task: Task,
-  queue: TypedQueue,
-  events: number,
-  flags: number,
-  errno: number,
-  again: SyscallHandler,
-): number {
+function wait(task: Task, queue: TypedQueue, events: number, flags: number, errno: number): number {
   if ((flags & IPC_NOWAIT) !== 0) return -errno;
-  task.scratch = queue;
-  task.waitOn(queue.queue, events);
-  return task.block(again, -ERESTARTNOHAND);
+  task.call.waitOn(queue.queue, events);
+  return suspend(task, { kind: "system v", id: queue.id }, -ERESTARTNOHAND);
 }
 
 function msgctl(task: Task, args: Args): number {

@@ -25,19 +25,21 @@ import {
 import { put16, put32, u16 } from "../abi/struct.ts";
 import { MAY_READ_OBJECT, MAY_WRITE_OBJECT } from "../ipc/system_v/ids.ts";
 import {
-  MUST_WAIT,
   OPERATIONS_MAX,
   SEMAPHORES_MAX,
   SEMAPHORES_PER_SET_MAX,
   SemaphoreSet,
   SETS_MAX,
   VALUE_MAX,
+  WOULD_WAIT,
 } from "../ipc/system_v/semaphores.ts";
 import { systemV } from "../ipc/system_v/tables.ts";
+import { BLOCKED } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
+import { suspend } from "../task/wait_engine.ts";
 import type { Args } from "./args.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
-import { setTimespecDeadline } from "./wait_time.ts";
+import { isDeadlineOver, setTimespecDeadline } from "./wait_time.ts";
 
 const SEM_COMMANDS = {
   IPC_RMID,
@@ -116,7 +118,6 @@ function semget(task: Task, args: Args): number {
 }
 
 function semop(task: Task, args: Args): number {
-  task.progress = Infinity;
   return operate(task, args);
 }
 
@@ -125,34 +126,30 @@ function semtimedop(task: Task, args: Args): number {
   return timed < 0 ? timed : operate(task, args);
 }
 
-/** Tries the operations, and again each time the set changes until task.progress. */
+/** Tries the operations, and again each time the set changes until call.deadline. */
 function operate(task: Task, args: Args): number {
   const count = args.word(2);
   if (count < 1) return -EINVAL;
   if (count > OPERATIONS_MAX) return -E2BIG;
   if (task.memory.copyIn(args.word(1), bytes, 0, count * SEMBUF_BYTES) < 0) return -EFAULT;
-  const before = task.scratch as SemaphoreSet | null;
-  if (before !== null && before.isRemoved) return -EIDRM;
-  const set = before ?? systemV(task).semaphores.get(args.i32(0));
-  if (typeof set === "number") return set;
+  const { call } = task;
+  const set = systemV(task).semaphores.get(args.i32(0));
+  // Whatever has become of its number, the set that the call has waited for is gone.
+  if (typeof set === "number") return call.hasWaited ? -EIDRM : set;
   let alters = false;
   for (let i = 0; i < count; i++) alters = alters || u16(bytes, i * SEMBUF_BYTES + 2) !== 0;
   const refused = set.mayAccess(task, alters ? MAY_WRITE_OBJECT : MAY_READ_OBJECT);
   if (refused < 0) return refused;
   const result = set.apply(task, bytes, 0, count);
-  if (result !== MUST_WAIT) return result;
-  if (task.progress <= task.kernel.clock.monotonic()) {
+  if (result !== WOULD_WAIT) return result;
+  if (isDeadlineOver(task)) {
     set.leave(task);
     return -EAGAIN;
   }
-  if (task.signals.hasPending) {
-    set.leave(task);
-    return -EINTR;
-  }
-  task.scratch = set;
-  task.waitOn(set.queue, POLLIN);
-  task.waitUntil(task.progress);
-  return task.block(operate, -EINTR);
+  call.waitOn(set.queue, POLLIN);
+  const waited = suspend(task, { kind: "system v", id: set.id }, -EINTR);
+  if (waited !== BLOCKED) set.leave(task);
+  return waited;
 }
 
 function semctl(task: Task, args: Args): number {

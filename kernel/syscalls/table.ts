@@ -46,7 +46,7 @@ export function partial(note: string): Support {
   return { level: "partial", note };
 }
 
-/** A handler: reads its arguments, returns a result >= 0, -ERRNO, or what task.block() returned. */
+/** A handler: reads its arguments, returns a result >= 0, -ERRNO, or what suspend() of task/wait_engine.ts returned. */
 export type SyscallHandler = (task: Task, args: Args) => number;
 
 export interface SyscallSpec {

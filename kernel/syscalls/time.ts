@@ -17,7 +17,10 @@ import {
   CLOCK_THREAD_CPUTIME_ID,
   TIMER_ABSTIME,
 } from "../abi/time.ts";
+import { BLOCKED, type Continuation, continuation } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
+import { suspendThen } from "../task/wait_engine.ts";
+import type { WaitState } from "../task/wait_state.ts";
 import {
   clockNanos,
   clockSeconds,
@@ -28,6 +31,7 @@ import {
   readClock,
   spanNanos,
 } from "../time/clocks.ts";
+import { assert } from "../util/assert.ts";
 import type { Args } from "./args.ts";
 import { readTimespec, timeNanos, timeSeconds } from "./guest_time.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
@@ -239,29 +243,40 @@ function readTimex(task: Task, address: number): number {
 function nanosleep(task: Task, args: Args): number {
   const read = readTimespec(task, args.word(0));
   if (read < 0) return read;
-  task.progress = task.kernel.clock.monotonic() + spanNanos(timeSeconds, timeNanos);
+  task.call.setDeadline(task.kernel.clock.monotonic() + spanNanos(timeSeconds, timeNanos));
   return sleep(task, args);
 }
 
-/** Until task.progress; what is left is told when a signal comes. */
+/** Until call.deadline; what is left is told when a signal comes. */
 function sleep(task: Task, args: Args): number {
-  if (task.progress <= task.kernel.clock.monotonic()) return 0;
-  if (task.signals.hasPending) return interruptSleep(task, args.word(1));
-  task.waitUntil(task.progress);
-  return task.block(sleep, -ERESTART_RESTARTBLOCK);
+  const result = sleepUntilDeadline(task, SLEEP_ON, -ERESTART_RESTARTBLOCK);
+  return result === -ERESTART_RESTARTBLOCK ? interruptSleep(task, args.word(1), RESTART_SLEEP) : result;
 }
 
-function interruptSleep(task: Task, remainAddress: number): number {
-  task.setRestart(restartSleep, task.progress);
-  if (remainAddress === 0) return -ERESTART_RESTARTBLOCK;
-  const left = Math.max(0, task.progress - task.kernel.clock.monotonic());
-  const put = putTimePair(task, remainAddress, Math.floor(left / 1e9), Math.floor(left % 1e9));
+function sleepUntilDeadline(task: Task, then: Continuation, interrupted: number): number {
+  const { deadline } = task.call;
+  // The time may be past already; a deadline that has been met is not armed again.
+  if (deadline <= task.kernel.clock.monotonic()) return 0;
+  return suspendThen(task, SLEEP, then, interrupted);
+}
+
+/** A signal has ended a relative sleep: says how it goes on, and what is left of it. */
+function interruptSleep(task: Task, remainAddress: number, restart: Continuation): number {
+  const { deadline } = task.call;
+  task.setRestart(restart, deadline);
+  return putRemaining(task, remainAddress, deadline - task.kernel.clock.monotonic());
+}
+
+function putRemaining(task: Task, address: number, leftNanos: number): number {
+  if (address === 0) return -ERESTART_RESTARTBLOCK;
+  const left = Math.max(0, leftNanos);
+  const put = putTimePair(task, address, Math.floor(left / 1e9), Math.floor(left % 1e9));
   return put < 0 ? put : -ERESTART_RESTARTBLOCK;
 }
 
 /** restart_syscall(2): up to the same instant. */
 function restartSleep(task: Task, args: Args): number {
-  task.progress = task.restartValue;
+  task.call.setDeadline(task.restartValue);
   return sleep(task, args);
 }
 
@@ -274,10 +289,10 @@ function clockNanosleep(task: Task, args: Args): number {
   const isAbsolute = (flags & TIMER_ABSTIME) !== 0;
   if (isCpuClock(clock)) return sleepOnCpu(task, args, clock, isAbsolute);
   if (isAbsolute) {
-    task.progress = monotonicOf(task, clock, timeSeconds, timeNanos);
+    task.call.setDeadline(monotonicOf(task, clock, timeSeconds, timeNanos));
     return sleepAbsolute(task);
   }
-  task.progress = task.kernel.clock.monotonic() + spanNanos(timeSeconds, timeNanos);
+  task.call.setDeadline(task.kernel.clock.monotonic() + spanNanos(timeSeconds, timeNanos));
   return clockSleep(task, args);
 }
 
@@ -296,25 +311,17 @@ function maySleepOn(task: Task, clock: number): number {
 
 /** As sleep(), with the fourth argument for what is left. */
 function clockSleep(task: Task, args: Args): number {
-  if (task.progress <= task.kernel.clock.monotonic()) return 0;
-  if (task.signals.hasPending) {
-    const result = interruptSleep(task, args.word(3));
-    task.setRestart(restartClockSleep, task.progress);
-    return result;
-  }
-  task.waitUntil(task.progress);
-  return task.block(clockSleep, -ERESTART_RESTARTBLOCK);
+  const result = sleepUntilDeadline(task, CLOCK_SLEEP_ON, -ERESTART_RESTARTBLOCK);
+  return result === -ERESTART_RESTARTBLOCK ? interruptSleep(task, args.word(3), RESTART_CLOCK_SLEEP) : result;
 }
 
 function restartClockSleep(task: Task, args: Args): number {
-  task.progress = task.restartValue;
+  task.call.setDeadline(task.restartValue);
   return clockSleep(task, args);
 }
 
 function sleepAbsolute(task: Task): number {
-  if (task.progress <= task.kernel.clock.monotonic()) return 0;
-  task.waitUntil(task.progress);
-  return task.block(sleepAbsolute, -ERESTARTNOHAND);
+  return sleepUntilDeadline(task, ABSOLUTE_SLEEP_ON, -ERESTARTNOHAND);
 }
 
 /** Sleeps until a CPU clock has come so far: other threads or processes spend the time. */
@@ -322,32 +329,50 @@ function sleepOnCpu(task: Task, args: Args, clock: number, isAbsolute: boolean):
   const owner = cpuClockOwner(task, clock)!;
   if (owner === task.thread) return -EINVAL;
   const nanos = spanNanos(timeSeconds, timeNanos);
-  task.progress = isAbsolute ? nanos : owner.cpuNanos() + nanos;
-  return watchCpu(task, args);
+  return watchCpu(task, args, isAbsolute ? nanos : owner.cpuNanos() + nanos);
 }
 
 /** Shortest time between two looks at a CPU clock. */
 const CPU_LOOK_NANOS = 4e6;
 
-function watchCpu(task: Task, args: Args): number {
+function watchCpu(task: Task, args: Args, until: number): number {
   const owner: CpuTimed | null = cpuClockOwner(task, args.i32(0));
   if (owner === null) return -EINVAL;
-  const left = task.progress - owner.cpuNanos();
+  const left = until - owner.cpuNanos();
   if (left <= 0) return 0;
-  const isAbsolute = (args.u32(1) & TIMER_ABSTIME) !== 0;
-  if (task.signals.hasPending) {
-    if (isAbsolute) return -ERESTARTNOHAND;
-    task.setRestart(restartWatchCpu, task.progress);
-    if (args.word(3) === 0) return -ERESTART_RESTARTBLOCK;
-    const put = putTimePair(task, args.word(3), Math.floor(left / 1e9), Math.floor(left % 1e9));
-    return put < 0 ? put : -ERESTART_RESTARTBLOCK;
-  }
   const lookNanos = Math.max(CPU_LOOK_NANOS, left / task.kernel.cpuCount);
-  task.waitUntil(task.kernel.clock.monotonic() + lookNanos);
-  return task.block(watchCpu, -ERESTARTNOHAND);
+  task.call.setDeadline(task.kernel.clock.monotonic() + lookNanos);
+  const result = suspendThen(task, { kind: "cpu sleep", until }, WATCH_CPU_ON, -ERESTARTNOHAND);
+  if (result === BLOCKED || (args.u32(1) & TIMER_ABSTIME) !== 0) return result;
+  task.setRestart(RESTART_WATCH_CPU, until);
+  return putRemaining(task, args.word(3), left);
+}
+
+function watchCpuOn(task: Task, args: Args): number {
+  const { state } = task.call;
+  assert(state.kind === "cpu sleep", "a sleep on a CPU clock knows its end");
+  return watchCpu(task, args, state.until);
 }
 
 function restartWatchCpu(task: Task, args: Args): number {
-  task.progress = task.restartValue;
-  return watchCpu(task, args);
+  return watchCpu(task, args, task.restartValue);
 }
+
+const SLEEP: WaitState = { kind: "sleep" };
+const SLEEP_ON = continuation("sleep", sleep);
+const RESTART_SLEEP = continuation("sleep restart", restartSleep);
+const CLOCK_SLEEP_ON = continuation("clock sleep", clockSleep);
+const RESTART_CLOCK_SLEEP = continuation("clock sleep restart", restartClockSleep);
+const ABSOLUTE_SLEEP_ON = continuation("absolute sleep", sleepAbsolute);
+const WATCH_CPU_ON = continuation("cpu sleep", watchCpuOn);
+const RESTART_WATCH_CPU = continuation("cpu sleep restart", restartWatchCpu);
+
+export const SLEEP_CONTINUATIONS: readonly Continuation[] = [
+  SLEEP_ON,
+  RESTART_SLEEP,
+  CLOCK_SLEEP_ON,
+  RESTART_CLOCK_SLEEP,
+  ABSOLUTE_SLEEP_ON,
+  WATCH_CPU_ON,
+  RESTART_WATCH_CPU,
+];

@@ -5,11 +5,13 @@ import { EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ERESTARTSYS, ESPIPE, E
 import { IN_MODIFY, O_APPEND, O_NONBLOCK, POLLIN, POLLOUT, POLLRDHUP, S_IFMT, S_IFREG } from "../abi/file.ts";
 import { i64, put64 } from "../abi/struct.ts";
 import type { Task } from "../task/task.ts";
+import { suspend } from "../task/wait_engine.ts";
 import type { File } from "../vfs/file.ts";
 import { notifyPath } from "../vfs/notify.ts";
 import type { Args } from "./args.ts";
-import { beginWrite, COUNT_MAX, fileForRead, fileForWrite, writeError } from "./io.ts";
-import { FULL, type SyscallFamily, type SyscallHandler } from "./table.ts";
+import { FILE, fileForRead, fileForWrite, SECOND_FILE, TRANSFER, waitToWrite } from "./file_wait.ts";
+import { beginWrite, COUNT_MAX, writeError } from "./io.ts";
+import { FULL, type SyscallFamily } from "./table.ts";
 import { SPLICE_FLAGS } from "./vector.ts";
 
 /** Bytes moved in one step. */
@@ -109,22 +111,14 @@ function pump(task: Task, from: File, offset: number, to: File, toOffset: number
   return done;
 }
 
-/** Where a sendfile() began, across its waits: what stands at its pointer changes meanwhile. */
-class SendStart {
-  readonly offset: number;
-  constructor(offset: number) {
-    this.offset = offset;
-  }
-}
-
 function sendfile(task: Task, args: Args): number {
-  const from = fileForRead(task, args.i32(1)), to = fileForWrite(task, args.i32(0));
+  const from = fileForRead(task, args.i32(1), SECOND_FILE), to = fileForWrite(task, args.i32(0));
   if (from === null || to === null) return -EBADF;
   const pointer = args.word(2);
   if (!from.isSeekable) return pointer !== 0 ? -ESPIPE : -EINVAL;
   if (!from.canSplice || from.inode.isDirectory || (to.flags & O_APPEND) !== 0) return -EINVAL;
-  const before = task.progress;
-  const start = task.scratch instanceof SendStart ? task.scratch.offset : readOffset(task, pointer, from);
+  const { state, done: before } = task.call;
+  const start = state.kind === "sendfile" ? state.start : readOffset(task, pointer, from);
   if (start < 0) return start;
   let count = Math.min(args.word(3), COUNT_MAX) - before;
   const toOffset = to.isSeekable ? to.position : -1;
@@ -134,16 +128,16 @@ function sendfile(task: Task, args: Args): number {
   }
   const n = pump(task, from, start + before, to, toOffset, count);
   if (to.isSeekable) to.position += n;
-  const done = task.progress = before + n;
+  const done = before + n;
   const isWaiting = n < count && pumpStop === -EAGAIN && (to.flags & O_NONBLOCK) === 0;
   if (done === 0 && pumpStop < 0 && !isWaiting) return writeError(task, pumpStop, 0);
   if (pumpStop === -EPIPE) writeError(task, pumpStop, done);
   const written = writeOffset(task, pointer, from, start + done);
   if (written < 0) return written;
   if (!isWaiting) return done;
-  task.scratch ??= new SendStart(start);
-  task.waitOn(to.queue, POLLOUT);
-  return task.block(sendfile, done > 0 ? done : -ERESTARTSYS);
+  task.call.setDone(done);
+  task.call.hold(SECOND_FILE, from);
+  return waitToWrite(task, to, state.kind === "sendfile" ? state : { kind: "sendfile", start });
 }
 
 function copyFileRange(task: Task, args: Args): number {
@@ -178,7 +172,7 @@ function splice(task: Task, args: Args): number {
   if ((flags & ~SPLICE_KNOWN) !== 0) return -EINVAL;
   const count = Math.min(args.word(4), COUNT_MAX);
   if (count === 0) return 0;
-  const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(2));
+  const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(2), SECOND_FILE);
   if (from === null || to === null) return -EBADF;
   const fromPointer = args.word(1), toPointer = args.word(3);
   if (from.isPipe && fromPointer !== 0) return -ESPIPE;
@@ -186,7 +180,7 @@ function splice(task: Task, args: Args): number {
   const mayWait = (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) === 0;
   if (from.isPipe && to.isPipe) {
     if (from.queue === to.queue) return -EINVAL;
-    return between(task, from, to, count, true, mayWait, splice);
+    return between(task, from, to, count, true, mayWait);
   }
   if (from.isPipe) return outOfPipe(task, from, to, toPointer, count, mayWait);
   return to.isPipe ? intoPipe(task, from, fromPointer, to, count, mayWait) : -EINVAL;
@@ -197,10 +191,10 @@ function tee(task: Task, args: Args): number {
   if ((flags & ~SPLICE_KNOWN) !== 0) return -EINVAL;
   const count = Math.min(args.word(2), COUNT_MAX);
   if (count === 0) return 0;
-  const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(1));
+  const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(1), SECOND_FILE);
   if (from === null || to === null) return -EBADF;
   if (!from.isPipe || !to.isPipe || from.queue === to.queue) return -EINVAL;
-  return between(task, from, to, count, false, (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) === 0, tee);
+  return between(task, from, to, count, false, (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) === 0);
 }
 
 /** From one pipe to another; with `consumes` the bytes leave the first. */
@@ -211,19 +205,18 @@ function between(
   count: number,
   consumes: boolean,
   mayWait: boolean,
-  again: SyscallHandler,
 ): number {
   let done = 0;
   while (done < count) {
     const got = from.peek(step, 0, Math.min(STEP_BYTES, count - done), consumes ? 0 : done);
-    if (got <= 0) return done > 0 ? done : waitOrFail(task, from, POLLIN, got, mayWait, again);
+    if (got <= 0) return done > 0 ? done : waitOrFail(task, from, to, from, POLLIN, got, mayWait);
     const room = to.room();
     // Whole pipes are moved: a write of fewer than PIPE_BUF bytes would want room for all of them.
     const put = room > 0 ? to.write(task, step, 0, Math.min(got, room), -1) : room < 0 ? room : -EAGAIN;
     if (put < 0) {
       if (put === -EAGAIN && done > 0) return done;
       return put === -EAGAIN
-        ? waitOrFail(task, to, POLLOUT, put, mayWait, again)
+        ? waitOrFail(task, from, to, to, POLLOUT, put, mayWait)
         : writeError(task, put, done);
     }
     if (consumes) from.consume(put);
@@ -267,9 +260,9 @@ function outOfPipe(
     done += put;
   }
   if (done === 0 && waits !== null) {
-    if (waits === from) return waitOrFail(task, from, POLLIN, stop, mayWait, splice);
+    if (waits === from) return waitOrFail(task, from, to, from, POLLIN, stop, mayWait);
     return stop === -EAGAIN
-      ? waitOrFail(task, to, POLLOUT, stop, mayWait, splice)
+      ? waitOrFail(task, from, to, to, POLLOUT, stop, mayWait)
       : writeError(task, stop, 0);
   }
   const written = writeOffset(task, pointer, to, start + done);
@@ -291,26 +284,30 @@ function intoPipe(
   if (start < 0) return start;
   const room = to.room();
   if (room < 0) return writeError(task, room, 0);
-  if (room === 0) return waitOrFail(task, to, POLLOUT, -EAGAIN, mayWait, splice);
+  if (room === 0) return waitOrFail(task, from, to, to, POLLOUT, -EAGAIN, mayWait);
   // Not more than the pipe takes: what a socket has given cannot be put back.
   const got = from.read(task, step, 0, Math.min(STEP_BYTES, count, room), from.isSeekable ? start : -1);
-  if (got <= 0) return waitOrFail(task, from, POLLIN | POLLRDHUP, got, mayWait, splice);
+  if (got <= 0) return waitOrFail(task, from, to, from, POLLIN | POLLRDHUP, got, mayWait);
   const put = to.write(task, step, 0, got, -1);
   if (put < 0) return writeError(task, put, 0);
   const written = writeOffset(task, pointer, from, start + put);
   return written < 0 ? written : put;
 }
 
-/** Nothing was moved: waits on `file` where `result` is -EAGAIN and it may. */
+/** Nothing was moved between `from` and `to`: waits on `file`, one of them, where `result` is -EAGAIN and it may. */
 function waitOrFail(
   task: Task,
+  from: File,
+  to: File,
   file: File,
   events: number,
   result: number,
   mayWait: boolean,
-  again: SyscallHandler,
 ): number {
   if (result !== -EAGAIN || !mayWait || (file.flags & O_NONBLOCK) !== 0) return result;
-  task.waitOn(file.queue, events);
-  return task.block(again, -ERESTARTSYS);
+  const { call } = task;
+  call.hold(FILE, from);
+  call.hold(SECOND_FILE, to);
+  call.waitOn(file.queue, events);
+  return suspend(task, TRANSFER, -ERESTARTSYS);
 }

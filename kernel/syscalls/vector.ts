@@ -27,18 +27,15 @@ import {
   beginWrite,
   COUNT_MAX,
   endWrite,
-  fileForRead,
-  fileForWrite,
   lengthToTake,
   readError,
   readInto,
-  waitToRead,
-  waitToWrite,
   writeError,
   writeFrom,
   writeOrWait,
 } from "./io.ts";
-import { FULL, type SyscallFamily, type SyscallHandler } from "./table.ts";
+import { FILE, fileForRead, fileForWrite, waitToRead, waitToWrite } from "./file_wait.ts";
+import { FULL, type SyscallFamily } from "./table.ts";
 
 /** Iovecs of one call (UIO_MAXIOV). */
 export const IOVECS_MAX = 1024;
@@ -185,7 +182,7 @@ function readv(task: Task, args: Args): number {
   const file = fileForRead(task, args.i32(0));
   if (file === null) return -EBADF;
   const result = readVectorFrom(task, file, args, -1);
-  return result === -EAGAIN ? waitToRead(task, file, readv) : result;
+  return result === -EAGAIN ? waitToRead(task, file) : result;
 }
 
 function preadv(task: Task, args: Args): number {
@@ -204,7 +201,7 @@ function preadv2(task: Task, args: Args): number {
   if (offset < -1) return -EINVAL;
   if (offset >= 0 && !file.isSeekable) return -ESPIPE;
   const result = readVectorFrom(task, file, args, offset);
-  return result === -EAGAIN && (flags & RWF_NOWAIT) === 0 ? waitToRead(task, file, preadv2) : result;
+  return result === -EAGAIN && (flags & RWF_NOWAIT) === 0 ? waitToRead(task, file) : result;
 }
 
 function readVectorFrom(task: Task, file: File, args: Args, offset: number): number {
@@ -242,7 +239,7 @@ function writev(task: Task, args: Args): number {
   const file = fileForWrite(task, args.i32(0));
   if (file === null) return -EBADF;
   const total = readVector(task, args.word(1), args.i32(2));
-  return total < 0 ? total : writeVectorOrWait(task, file, args.i32(2), total, true, writev);
+  return total < 0 ? total : writeVectorOrWait(task, file, args.i32(2), total, true);
 }
 
 function pwritev(task: Task, args: Args): number {
@@ -265,7 +262,7 @@ function pwritev2(task: Task, args: Args): number {
   const total = readVector(task, args.word(1), args.i32(2));
   if (total < 0) return total;
   if (!file.isSeekable) {
-    return writeVectorOrWait(task, file, args.i32(2), total, (flags & RWF_NOWAIT) === 0, pwritev2);
+    return writeVectorOrWait(task, file, args.i32(2), total, (flags & RWF_NOWAIT) === 0);
   }
   // For this one call the file behaves as if it had been opened so.
   const before = file.flags;
@@ -284,18 +281,17 @@ function writeVectorOrWait(
   count: number,
   total: number,
   mayWait: boolean,
-  again: SyscallHandler,
 ): number {
   if (file.isSeekable) return writeVectorAt(task, file, count, total, -1);
-  if (count === 1 && mayWait) return writeOrWait(task, file, bases[0], lengths[0], again);
-  for (let done = task.progress;;) {
+  if (count === 1 && mayWait) return writeOrWait(task, file, bases[0], lengths[0]);
+  for (let { done } = task.call;;) {
     const length = gather(task, count, done, Math.min(total - done, VIEW_MAX));
     if (length < 0) return done > 0 ? done : length;
     const n = file.write(task, buffer, 0, length, -1);
     if (n === -EAGAIN) {
-      task.progress = done;
       if (!mayWait) return done > 0 ? done : -EAGAIN;
-      return waitToWrite(task, file, again);
+      task.call.setDone(done);
+      return waitToWrite(task, file);
     }
     if (n < 0) return writeError(task, n, done);
     done += n;
@@ -333,15 +329,15 @@ function writeVectorAt(task: Task, file: File, count: number, total: number, off
 function vmsplice(task: Task, args: Args): number {
   const flags = args.u32(3);
   if ((flags & ~0xf) !== 0) return -EINVAL;
-  const file = task.files.get(args.i32(0));
+  const file = task.call.file(FILE, args.i32(0));
   if (file === null || !file.isPipe) return -EBADF;
   const isNonblocking = (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) !== 0 || (file.flags & O_NONBLOCK) !== 0;
   const count = args.i32(2);
   if (!file.isWritable) {
     const result = readVectorFrom(task, file, args, -1);
-    return result === -EAGAIN && !isNonblocking ? waitToRead(task, file, vmsplice) : result;
+    return result === -EAGAIN && !isNonblocking ? waitToRead(task, file) : result;
   }
   const total = readVector(task, args.word(1), count);
   if (total <= 0) return total;
-  return writeVectorOrWait(task, file, count, total, !isNonblocking, vmsplice);
+  return writeVectorOrWait(task, file, count, total, !isNonblocking);
 }

@@ -1,60 +1,54 @@
-// Timeouts and signal masks of calls that wait for readiness: poll, select, epoll and their p-forms. A deadline is kept
-// in task.progress across re-runs of a call: 0 = not worked out yet.
+// Timeouts and signal masks of calls that wait for readiness: poll, select, epoll and their p-forms. A timeout is read when
+// the call begins; from then on call.deadline is what counts.
 
 import { EFAULT, EINTR, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND } from "../abi/errno.ts";
 import { i64, put64, u32 } from "../abi/struct.ts";
-import { BLOCKED, type Task } from "../task/task.ts";
+import { BLOCKED } from "../task/call_in_flight.ts";
+import type { Task } from "../task/task.ts";
 import { readTimespec, relativeDeadline } from "./guest_time.ts";
 
 const SIGSET_BYTES = 8;
 const bytes = new Uint8Array(16);
 
-/** Puts the deadline of a span in milliseconds (negative = none) into task.progress. */
+/** Puts the deadline of a span in milliseconds (negative = none) into call.deadline. */
 export function setMillisDeadline(task: Task, millis: number): void {
-  if (task.progress !== 0) return;
-  task.progress = millis < 0 ? Infinity : task.kernel.clock.monotonic() + millis * 1e6;
+  if (task.call.hasWaited) return;
+  task.call.setDeadline(millis < 0 ? Infinity : task.kernel.clock.monotonic() + millis * 1e6);
 }
 
-/** Puts the deadline of a timespec at `address` (0 = none) into task.progress. 0 or -ERRNO. */
+/** Puts the deadline of a timespec at `address` (0 = none) into call.deadline. 0 or -ERRNO. */
 export function setTimespecDeadline(task: Task, address: number): number {
-  if (task.progress !== 0) return 0;
-  if (address === 0) {
-    task.progress = Infinity;
-    return 0;
-  }
+  if (task.call.hasWaited || address === 0) return 0;
   const read = readTimespec(task, address);
   if (read < 0) return read;
-  task.progress = relativeDeadline(task);
+  task.call.setDeadline(relativeDeadline(task));
   return 0;
 }
 
 /** As setTimespecDeadline for a timeval; select(2) takes more than a second of microseconds. */
 export function setTimevalDeadline(task: Task, address: number): number {
-  if (task.progress !== 0) return 0;
-  if (address === 0) {
-    task.progress = Infinity;
-    return 0;
-  }
+  if (task.call.hasWaited || address === 0) return 0;
   const at = task.memory.inView(address, 16);
   if (at < 0) return -EFAULT;
   const seconds = i64(task.memory.view, at);
   const micros = i64(task.memory.view, at + 8);
   if (seconds < 0 || micros < 0) return -EINVAL;
-  task.progress = seconds + micros / 1e6 > 1e9
-    ? Infinity
-    : task.kernel.clock.monotonic() + seconds * 1e9 + micros * 1e3;
+  if (seconds + micros / 1e6 > 1e9) return 0;
+  task.call.setDeadline(task.kernel.clock.monotonic() + seconds * 1e9 + micros * 1e3);
   return 0;
 }
 
 /** The wait is over: its deadline has passed. */
 export function isDeadlineOver(task: Task): boolean {
-  return task.progress !== Infinity && task.progress <= task.kernel.clock.monotonic();
+  const { deadline } = task.call;
+  return deadline !== Infinity && deadline <= task.kernel.clock.monotonic();
 }
 
 /** Writes what is left of the time, as select(2) and ppoll(2) do; `unitNanos` 1 for a timespec, 1000 for a timeval. */
 export function putRemaining(task: Task, address: number, unitNanos: number): number {
-  if (address === 0 || task.progress === Infinity) return 0;
-  const left = Math.max(0, task.progress - task.kernel.clock.monotonic());
+  const { deadline } = task.call;
+  if (address === 0 || deadline === Infinity) return 0;
+  const left = Math.max(0, deadline - task.kernel.clock.monotonic());
   put64(bytes, 0, Math.floor(left / 1e9));
   put64(bytes, 8, Math.floor(left % 1e9 / unitNanos));
   return task.memory.copyOut(address, bytes, 0, 16);

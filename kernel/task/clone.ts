@@ -31,9 +31,11 @@ import type { MemoryMap } from "../mm/address_space.ts";
 import { SignalActions } from "../signal/signal_actions.ts";
 import { TaskSignals } from "../signal/task_signals.ts";
 import type { GuestThread } from "../../platform/platform.ts";
+import { assert } from "../util/assert.ts";
 import { AREA_COST } from "../util/kernel_memory.ts";
 import type { FdTable } from "../vfs/fd_table.ts";
 import type { FsContext } from "../vfs/fs_context.ts";
+import { type Continuation, continuation } from "./call_in_flight.ts";
 import { type Credentials, hasCapability } from "./credentials.ts";
 import { writeWord } from "./futex_word.ts";
 import { changedNamespaces, type MovedMounts, moveToMounts } from "./namespace_changes.ts";
@@ -45,6 +47,11 @@ import type { Rlimits } from "./rlimits.ts";
 import { Task } from "./task.ts";
 import { ThreadGroup } from "./thread_group.ts";
 import { userAccount } from "./user_account.ts";
+import { suspendKillable } from "./wait_engine.ts";
+
+const GO_ON_FROM_VFORK = continuation("vfork", waitForVfork);
+
+export const CLONE_CONTINUATIONS: readonly Continuation[] = [GO_ON_FROM_VFORK];
 
 /** What a child is to be: struct clone_args, already copied in. */
 export interface CloneRequest {
@@ -122,14 +129,14 @@ export function cloneTask(task: Task, request: CloneRequest): number {
   publish(child);
   if ((flags & CLONE_VFORK) === 0) return number;
   child.vforkParent = task;
-  task.progress = number;
-  task.scratch = child;
-  return task.blockKillable(waitForVfork);
+  return suspendKillable(task, { kind: "vfork", child: child.tid, answer: number }, GO_ON_FROM_VFORK);
 }
 
 function waitForVfork(task: Task): number {
-  const child = task.scratch as Task;
-  return child.vforkParent === task ? task.blockKillable(waitForVfork) : task.progress;
+  const { state } = task.call;
+  assert(state.kind === "vfork", "a vfork that waits knows its child");
+  const isInUse = task.kernel.tasks.get(state.child)?.vforkParent === task;
+  return isInUse ? suspendKillable(task, state, GO_ON_FROM_VFORK) : state.answer;
 }
 
 /** Combinations that make no sense: EINVAL in the order of copy_process(). */

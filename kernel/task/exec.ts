@@ -40,7 +40,8 @@ import { commitCredentials } from "./credential_changes.ts";
 import { killOtherThreads, releaseVforkParent, resetForExec } from "./exec_changes.ts";
 import { credentialsAfterExec, type ExecCredentials } from "./exec_credentials.ts";
 import { exitGroup } from "./exit.ts";
-import { NO_RESULT, type Task } from "./task.ts";
+import { NO_RESULT } from "./call_in_flight.ts";
+import type { Task } from "./task.ts";
 
 /** Where position-independent programs go without randomization: two thirds of the space (ELF_ET_DYN_BASE). */
 const PIE_BASE = 0x5555_5555_4000;

@@ -70,5 +70,5 @@ export function releaseVforkParent(task: Task): void {
   const parent = task.vforkParent;
   if (parent === null) return;
   task.vforkParent = null;
-  parent.wake();
+  parent.call.wake();
 }

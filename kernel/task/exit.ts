@@ -27,7 +27,9 @@ import { releaseVforkParent } from "./exec_changes.ts";
 import { exitFutexes } from "./futex_exit.ts";
 import { leaveProcessGroup } from "./process_group.ts";
 import { hangUpIfOrphaned, reparentChildren } from "./reparent.ts";
+import { NO_RESULT } from "./call_in_flight.ts";
 import { type Task, TaskState } from "./task.ts";
+import { endCall } from "./wait_engine.ts";
 import type { ThreadGroup } from "./thread_group.ts";
 import { userAccount } from "./user_account.ts";
 
@@ -47,7 +49,6 @@ export function exitTask(task: Task, status: number): void {
 type ExitStep = (task: Task) => void;
 
 const WHILE_ALIVE: readonly ExitStep[] = [
-  leaveCall,
   leaveStop,
   discardTaskSignals,
   passOnSignals,
@@ -55,6 +56,7 @@ const WHILE_ALIVE: readonly ExitStep[] = [
   releaseVforkParent,
 ];
 const AS_ONE_OF_SEVERAL: readonly ExitStep[] = [
+  leaveCall,
   dropFiles,
   dropPlaces,
   dropNamespaces,
@@ -64,6 +66,7 @@ const AS_ONE_OF_SEVERAL: readonly ExitStep[] = [
 ];
 /** Its process ends with it. */
 const AS_THE_LAST: readonly ExitStep[] = [
+  leaveCall,
   endProcess,
   dropFiles,
   dropPlaces,
@@ -86,9 +89,7 @@ function attempt(task: Task, step: ExitStep): void {
 }
 
 function leaveCall(task: Task): void {
-  if (task.state === TaskState.Blocked || task.state === TaskState.BlockedKillable) task.endWait();
-  task.heldFile?.drop();
-  task.heldFile = null;
+  if (task.call.isUsed) endCall(task, NO_RESULT);
 }
 
 function passOnSignals(task: Task): void {

@@ -26,11 +26,23 @@ import {
   FUTEX_OP_XOR,
 } from "../abi/task.ts";
 import { u32, u64 } from "../abi/struct.ts";
+import { assert } from "../util/assert.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Args } from "../syscalls/args.ts";
 import { leaveQueues, locate, locatedQueue, openLocatedQueue, waiterOf, wakeQueue } from "./futex_queue.ts";
 import { compareWord, EXCHANGE_TRIES_MAX, exchangeWord, readWord } from "./futex_word.ts";
-import { NO_RESULT, type Task } from "./task.ts";
+import { BLOCKED, type Continuation, continuation, NO_RESULT } from "./call_in_flight.ts";
+import type { Task } from "./task.ts";
+import { suspendThen } from "./wait_engine.ts";
+import type { WaitState } from "./wait_state.ts";
+
+const WAIT: WaitState = { kind: "futex" };
+const GO_ON = continuation("futex", continueWait);
+const GO_ON_MANY = continuation("futex vector", continueMany);
+/** restart_syscall(2). */
+const RESTART = continuation("futex restart", restartWait);
+
+export const FUTEX_CONTINUATIONS: readonly Continuation[] = [GO_ON, GO_ON_MANY, RESTART];
 
 /** FUTEX_WAIT, FUTEX_WAIT_BITSET. `deadline` is absolute monotonic nanoseconds, Infinity = none. */
 export function futexWait(
@@ -51,33 +63,31 @@ export function futexWait(
   waiter.bitset = bitset;
   waiter.isPi = false;
   openLocatedQueue().add(waiter);
-  task.progress = deadline;
+  task.call.setDeadline(deadline);
   return sleep(task);
 }
 
 /** Blocks, unless a signal ends the wait first. */
 function sleep(task: Task): number {
-  const deadline = task.progress;
-  const code = deadline === Infinity ? -ERESTARTSYS : -ERESTART_RESTARTBLOCK;
-  if (task.signals.hasPending) {
-    leaveQueues(task);
-    if (deadline !== Infinity) task.setRestart(restartWait, deadline);
-    return code;
-  }
-  task.waitUntil(deadline);
-  return task.block(continueWait, code);
+  const { deadline } = task.call;
+  const isTimed = deadline !== Infinity;
+  const result = suspendThen(task, WAIT, GO_ON, isTimed ? -ERESTART_RESTARTBLOCK : -ERESTARTSYS);
+  if (result === BLOCKED) return result;
+  leaveQueues(task);
+  if (isTimed) task.setRestart(RESTART, deadline);
+  return result;
 }
 
 /** The host waits. With a signal pending there is nothing to wait for, and the word decides between the two answers. */
 function waitOnHost(task: Task, address: number, value: number, bitset: number, deadline: number): number {
   if (address + 4 > USER_ADDRESS_END) return -EFAULT;
-  if (deadline !== Infinity) task.setRestart(restartWait, deadline);
-  task.interruptResult = deadline === Infinity ? -ERESTARTSYS : -ERESTART_RESTARTBLOCK;
+  if (deadline !== Infinity) task.setRestart(RESTART, deadline);
+  const interrupted = deadline === Infinity ? -ERESTARTSYS : -ERESTART_RESTARTBLOCK;
   if (task.signals.hasPending) {
     const differs = compareWord(task, address, value);
-    return differs < 0 ? differs : task.interruptResult;
+    return differs < 0 ? differs : interrupted;
   }
-  task.hostWait = { address, value, bitset, deadline };
+  task.hostWait = { address, value, bitset, deadline, interrupted };
   return NO_RESULT;
 }
 
@@ -89,7 +99,7 @@ function onHost(task: Task, address: number, address2: number): number {
 
 function continueWait(task: Task): number {
   if (task.futexWaiters[0].queue === null) return 0;
-  if (!task.isTimedOut) return sleep(task);
+  if (!task.call.isTimedOut) return sleep(task);
   leaveQueues(task);
   return -ETIMEDOUT;
 }
@@ -168,7 +178,7 @@ function requeue(
     if (waiter.isPi) return done > 0 ? done : -EINVAL;
     if (++done <= wakeCount) {
       from.remove(waiter);
-      waiter.task.wake();
+      waiter.task.call.wake();
     } else if (!isSame) {
       from.remove(waiter);
       openLocatedQueue().add(waiter);
@@ -301,9 +311,8 @@ export function futexWaitMany(
       return refused;
     }
   }
-  task.progress = deadline;
-  task.scratch = count;
-  return sleepMany(task);
+  task.call.setDeadline(deadline);
+  return sleepMany(task, { kind: "futex vector", count });
 }
 
 function joinQueue(task: Task, index: number, address: number, value: number, isPrivate: boolean): number {
@@ -325,21 +334,20 @@ export function keepQueuesAsWell(task: Task): void {
   for (const other of task.kernel.tasks.values()) if (other.mm === task.mm) other.decideHostFutex();
 }
 
-function sleepMany(task: Task): number {
-  if (task.signals.hasPending) {
-    leaveQueues(task);
-    return -ERESTARTSYS;
-  }
-  task.waitUntil(task.progress);
-  return task.block(continueMany, -ERESTARTSYS);
+function sleepMany(task: Task, state: WaitState): number {
+  const result = suspendThen(task, state, GO_ON_MANY, -ERESTARTSYS);
+  if (result !== BLOCKED) leaveQueues(task);
+  return result;
 }
 
 function continueMany(task: Task): number {
+  const { state, isTimedOut } = task.call;
+  assert(state.kind === "futex vector", "a wait for many futexes knows how many");
   let woken = -1;
-  for (let i = 0; i < (task.scratch as number); i++) {
+  for (let i = 0; i < state.count; i++) {
     if (task.futexWaiters[i].queue === null) woken = i;
   }
-  if (woken < 0 && !task.isTimedOut) return sleepMany(task);
+  if (woken < 0 && !isTimedOut) return sleepMany(task, state);
   leaveQueues(task);
   return woken >= 0 ? woken : -ETIMEDOUT;
 }

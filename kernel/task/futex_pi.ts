@@ -5,6 +5,7 @@
 
 import { EAGAIN, EDEADLK, EINVAL, EPERM, ERESTARTNOINTR, ESRCH, ETIMEDOUT } from "../abi/errno.ts";
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from "../abi/task.ts";
+import { BLOCKED, type Continuation, continuation } from "./call_in_flight.ts";
 import {
   type FutexQueue,
   leaveQueues,
@@ -18,6 +19,13 @@ import {
 } from "./futex_queue.ts";
 import { EXCHANGE_TRIES_MAX, exchangeWord, readWord } from "./futex_word.ts";
 import type { Task } from "./task.ts";
+import { suspendThen } from "./wait_engine.ts";
+import type { WaitState } from "./wait_state.ts";
+
+const LOCK: WaitState = { kind: "futex lock" };
+const GO_ON = continuation("futex lock", continueLock);
+
+export const FUTEX_LOCK_CONTINUATIONS: readonly Continuation[] = [GO_ON];
 
 /** Longest chain of owners that wait for owners we follow to find a deadlock. */
 const CHAIN_MAX = 1024;
@@ -38,7 +46,7 @@ export function futexLockPi(
   waiter.isPi = true;
   waiter.bitset = 0xffff_ffff;
   openLocatedQueue().add(waiter);
-  task.progress = deadline;
+  task.call.setDeadline(deadline);
   return sleep(task);
 }
 
@@ -90,17 +98,14 @@ function isDeadlock(task: Task, owner: Task): boolean {
 }
 
 function sleep(task: Task): number {
-  if (task.signals.hasPending) {
-    leaveQueues(task);
-    return -ERESTARTNOINTR;
-  }
-  task.waitUntil(task.progress);
-  return task.block(continueLock, -ERESTARTNOINTR);
+  const result = suspendThen(task, LOCK, GO_ON, -ERESTARTNOINTR);
+  if (result !== BLOCKED) leaveQueues(task);
+  return result;
 }
 
 function continueLock(task: Task): number {
   if (task.futexWaiters[0].queue === null) return 0;
-  if (!task.isTimedOut) return sleep(task);
+  if (!task.call.isTimedOut) return sleep(task);
   leaveQueues(task);
   return -ETIMEDOUT;
 }

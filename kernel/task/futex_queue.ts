@@ -44,6 +44,11 @@ export class FutexQueue {
   #table: FutexTable | null = null;
   #key = 0;
 
+  /** What its futex is known by in its table. */
+  get key(): number {
+    return this.#key;
+  }
+
   /** Enters the queue into its table. */
   open(table: FutexTable, key: number): void {
     this.#table = table;
@@ -170,7 +175,7 @@ export function wakeQueue(queue: FutexQueue | null, count: number, bitset: numbe
 /** Takes `waiter` out of its queue; its task goes on. */
 export function wakeWaiter(queue: FutexQueue, waiter: FutexWaiter): void {
   queue.remove(waiter);
-  waiter.task.wake();
+  waiter.task.call.wake();
 }
 
 /** Sets who owns a PI futex others wait for. */

@@ -3,6 +3,7 @@
 
 import { EAGAIN, EINVAL, ERESTARTNOINTR, ETIMEDOUT } from "../abi/errno.ts";
 import { FUTEX_BITSET_MATCH_ANY } from "../abi/task.ts";
+import { BLOCKED, type Continuation, continuation } from "./call_in_flight.ts";
 import { keepQueuesAsWell } from "./futex.ts";
 import { takeFor } from "./futex_pi.ts";
 import {
@@ -16,6 +17,13 @@ import {
 } from "./futex_queue.ts";
 import { compareWord, readWord } from "./futex_word.ts";
 import type { Task } from "./task.ts";
+import { suspendThen } from "./wait_engine.ts";
+import type { WaitState } from "./wait_state.ts";
+
+const REQUEUE: WaitState = { kind: "futex requeue" };
+const GO_ON = continuation("futex requeue", continueWait);
+
+export const FUTEX_REQUEUE_CONTINUATIONS: readonly Continuation[] = [GO_ON];
 
 /** FUTEX_WAIT_REQUEUE_PI: `address2` is the lock that the waiter is to have when the call has succeeded. */
 export function futexWaitRequeuePi(
@@ -42,7 +50,7 @@ export function futexWaitRequeuePi(
   waiter.bitset = FUTEX_BITSET_MATCH_ANY;
   waiter.target = target;
   openLocatedQueue().add(waiter);
-  task.progress = deadline;
+  task.call.setDeadline(deadline);
   return sleep(task);
 }
 
@@ -50,12 +58,9 @@ export function futexWaitRequeuePi(
 function sleep(task: Task): number {
   const waiter = task.futexWaiters[0];
   const code = waiter.target === null ? -EAGAIN : -ERESTARTNOINTR;
-  if (task.signals.hasPending) {
-    leave(task);
-    return code;
-  }
-  task.waitUntil(task.progress);
-  return task.block(continueWait, code);
+  const result = suspendThen(task, REQUEUE, GO_ON, code);
+  if (result !== BLOCKED) leave(task);
+  return result;
 }
 
 function continueWait(task: Task): number {
@@ -64,7 +69,7 @@ function continueWait(task: Task): number {
     waiter.target = null;
     return 0;
   }
-  if (!task.isTimedOut) return sleep(task);
+  if (!task.call.isTimedOut) return sleep(task);
   leave(task);
   return -ETIMEDOUT;
 }
@@ -122,5 +127,5 @@ function move(from: FutexQueue, task: Task, mustWait: boolean): void {
   waiter.target = null;
   from.remove(waiter);
   if (mustWait) openLocatedQueue().add(waiter);
-  else task.wake();
+  else task.call.wake();
 }

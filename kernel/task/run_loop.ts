@@ -10,8 +10,11 @@ import { forceFault } from "../signal/send.ts";
 import type { HostWatch } from "../host/host_watch.ts";
 import { refuseCall } from "./seccomp.ts";
 import { bugText } from "../util/bug.ts";
+import { BLOCKED, LAST_SPECIAL_RESULT, MUST_WAIT, NO_RESULT } from "./call_in_flight.ts";
+import { describeWait } from "./describe_wait.ts";
 import { endLingering, exitGroup, exitKilled, killGroup } from "./exit.ts";
-import { BLOCKED, type HostWait, NO_RESULT, Task, TaskState } from "./task.ts";
+import { type HostWait, Task, TaskState } from "./task.ts";
+import { endCall, endWait, suspendOperation } from "./wait_engine.ts";
 
 /** What the loop needs of the syscall table; the table stands above tasks and is handed in. */
 export interface CallTable {
@@ -73,14 +76,11 @@ function onBugBetweenCalls(kernel: Kernel, where: string, error: unknown, concer
 function handleEvent(kernel: Kernel, table: CallTable, task: Task): void {
   const thread = task.thread;
   if (thread.event === EVENT.SYSCALL) {
-    task.syscallNumber = thread.takeCall(task.args.words);
-    task.progress = 0;
-    task.scratch = null;
-    const refused = task.seccomp === null ? null : refuseCall(task);
-    finish(kernel, task, refused === null ? call(kernel, table, task) : refused.result);
+    task.call.number = thread.takeCall(task.args.words);
+    finish(kernel, task, call(kernel, table, task));
     return;
   }
-  task.syscallNumber = -1;
+  task.call.number = -1;
   if (thread.event === EVENT.FAULT) {
     if (!handleFault(kernel, task)) return;
   } else if (thread.event === EVENT.DEAD) {
@@ -105,9 +105,13 @@ function handleFault(kernel: Kernel, task: Task): boolean {
 
 /** A thrown error in a handler is our bug: it kills the task and is logged, the sandbox lives. */
 function call(kernel: Kernel, table: CallTable, task: Task): number {
+  const { number } = task.call;
   kernel.currentTask = task;
   try {
-    return table.call(task, task.syscallNumber);
+    const hooks = kernel.callHooks.of(number);
+    if (hooks !== 0) kernel.callHooks.enter(task, hooks);
+    const refused = task.seccomp === null ? null : refuseCall(task);
+    return refused === null ? table.call(task, number) : refused.result;
   } catch (error) {
     reportBug(kernel, task, error);
     return NO_RESULT;
@@ -115,23 +119,34 @@ function call(kernel: Kernel, table: CallTable, task: Task): number {
 }
 
 function reportBug(kernel: Kernel, task: Task, error: unknown): void {
-  kernel.log(bugText(`Task ${task.tid} (${task.name}), call ${task.syscallNumber}`, error));
-  if (task.waiterCount > 0 || task.state === TaskState.Blocked) task.endWait();
+  const what = `Task ${task.tid} (${task.name}), call ${JSON.stringify(describeWait(task))}`;
+  kernel.log(bugText(what, error));
   exitGroup(task, SIGKILL);
 }
 
-/** A call has answered, or blocked. */
+/** A call has answered, or waits. */
 function finish(kernel: Kernel, task: Task, result: number): void {
-  if (result === BLOCKED) {
-    const interrupted = task.state === TaskState.Blocked ? task.signals.hasPending : task.signals.isKilled;
-    if (!interrupted) {
+  if (result <= LAST_SPECIAL_RESULT) {
+    if (result === MUST_WAIT) result = suspendOperation(task);
+    if (result === BLOCKED) {
       task.thread.park();
+      if (task.call.hooks !== 0) kernel.callHooks.waits(task);
       return;
     }
-    task.endWait();
-    result = task.interruptResult;
   }
+  if (task.call.isUsed && !tryEndCall(kernel, task, result)) return;
   settle(kernel, task, result);
+}
+
+/** Listeners and files that close run code of their own. False when an error of ours has killed the task over it. */
+function tryEndCall(kernel: Kernel, task: Task, result: number): boolean {
+  try {
+    endCall(task, result);
+    return true;
+  } catch (error) {
+    reportBug(kernel, task, error);
+    return false;
+  }
 }
 
 /** Puts the result into RAX, delivers signals, and lets the task go on if it still may. */
@@ -181,9 +196,10 @@ function startHostWait(task: Task, wait: HostWait): void {
 /** A signal has come before the host could begin to wait: what the call answers then. */
 function dropHostWait(task: Task): number {
   if (task.hostWait === null) return NO_RESULT;
+  const { interrupted } = task.hostWait;
   task.hostWait = null;
-  task.thread.setResult(task.interruptResult);
-  return task.interruptResult;
+  task.thread.setResult(interrupted);
+  return interrupted;
 }
 
 /** Runs the continuations of what has been woken so far; those woken meanwhile wait for the next turn. */
@@ -193,18 +209,19 @@ function runWoken(kernel: Kernel, table: CallTable): void {
   if (count === 0) return;
   for (let i = 0; i < count; i++) {
     const task = woken[i];
-    if (!task.isWoken) continue;
+    if (!task.call.isWoken) continue;
     continueTask(kernel, table, task);
   }
   woken.splice(0, count);
 }
 
-function continueTask(kernel: Kernel, _table: CallTable, task: Task): void {
-  task.endWait();
+function continueTask(kernel: Kernel, table: CallTable, task: Task): void {
+  const { call } = task;
+  endWait(task);
   let result: number;
   kernel.currentTask = task;
   try {
-    result = task.continueCall();
+    result = call.then === null ? table.call(task, call.number) : call.then.run(task, task.args);
   } catch (error) {
     reportBug(kernel, task, error);
     return;

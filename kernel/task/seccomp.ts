@@ -20,7 +20,8 @@ import { forceSignal } from "../signal/send.ts";
 import { SignalInfo } from "../signal/signal_info.ts";
 import { type BpfProgram, DATA_WORDS, runProgram } from "./bpf.ts";
 import { exitGroup, exitTask } from "./exit.ts";
-import { NO_RESULT, type Task } from "./task.ts";
+import { NO_RESULT } from "./call_in_flight.ts";
+import type { Task } from "./task.ts";
 
 /** Instructions of all filters of a task, four more counted for each (MAX_INSNS_PER_PATH). */
 const INSTRUCTIONS_MAX = 32_768;
@@ -57,7 +58,7 @@ const data = new Uint32Array(DATA_WORDS);
 
 /** Before a call of a task that has a filter: what it answers instead, or null when it may go on. */
 export function refuseCall(task: Task): { readonly result: number } | null {
-  const { seccomp, syscallNumber: number } = task;
+  const { seccomp } = task, { number } = task.call;
   if (seccomp === STRICT) {
     if (
       number === SYS_read || number === SYS_write || number === SYS_exit || number === SYS_rt_sigreturn
@@ -104,7 +105,7 @@ function answer(result: number): { readonly result: number } {
 /** Asks every filter, newest first; the strictest answer counts. */
 function judge(task: Task, newest: SeccompFilter): number {
   const { thread, args } = task;
-  data[0] = task.syscallNumber;
+  data[0] = task.call.number;
   data[1] = AUDIT_ARCH_X86_64;
   data[2] = thread.low(REG.RIP);
   data[3] = thread.high(REG.RIP);
@@ -127,13 +128,13 @@ function trap(task: Task, errno: number): void {
   const info = new SignalInfo(SIGSYS, SYS_SECCOMP);
   info.errno = errno;
   info.address = thread.get(REG.RIP);
-  info.syscall = task.syscallNumber;
+  info.syscall = task.call.number;
   info.arch = AUDIT_ARCH_X86_64;
   forceSignal(task, info);
 }
 
 function log(task: Task, what: string): void {
-  task.kernel.log(`Task ${task.tid} (${task.name}): its seccomp filter ${what}, call ${task.syscallNumber}`);
+  task.kernel.log(`Task ${task.tid} (${task.name}): its seccomp filter ${what}, call ${task.call.number}`);
 }
 
 /** Puts `program` before the filters `task` has. 0 or -ERRNO. */

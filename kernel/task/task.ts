@@ -1,12 +1,9 @@
-// A task: one guest thread as the kernel sees it. Linux: struct task_struct. This file holds its state and how it waits;
-// clone, exec, exit, wait and signals stand in files of their own beside it.
+// A task: one guest thread as the kernel sees it. Linux: struct task_struct. The call it is in is call_in_flight.ts; how it
+// waits wait_engine.ts; clone, exec, exit, wait for children and signals stand in files of their own beside it.
 
 import type { GuestThread, UserWindow } from "../../platform/platform.ts";
-import { EINTR, ERESTARTSYS } from "../abi/errno.ts";
 import { Args } from "../syscalls/args.ts";
-import type { SyscallHandler } from "../syscalls/table.ts";
-import { Waiter, type WaitListener, type WaitQueue } from "../util/wait_queue.ts";
-import type { Deadlined } from "../util/deadline_heap.ts";
+import { CallInFlight, type Continuation } from "./call_in_flight.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Seccomp } from "./seccomp.ts";
 import type { FutexWaiter } from "./futex_queue.ts";
@@ -16,15 +13,11 @@ import type { ThreadGroup } from "./thread_group.ts";
 import type { Credentials } from "./credentials.ts";
 import type { MemoryMap } from "../mm/address_space.ts";
 import type { FdTable } from "../vfs/fd_table.ts";
-import type { File } from "../vfs/file.ts";
 import type { FsContext } from "../vfs/fs_context.ts";
 import type { TaskNamespaces } from "./namespaces.ts";
 import type { TaskSignals } from "../signal/task_signals.ts";
 
-/** What block() returns and a handler hands on: "no result yet". Outside every result and errno. */
-export const BLOCKED = -0x7000_0000;
-/** execve, rt_sigreturn and the like have set the registers themselves: leave them alone. */
-export const NO_RESULT = -0x7000_0001;
+const SYS_futex = 202;
 
 export const enum TaskState {
   /** Runs guest code or is about to. */
@@ -47,9 +40,11 @@ export interface HostWait {
   readonly value: number;
   readonly bitset: number;
   readonly deadline: number;
+  /** What the call answers when a signal comes before the host has begun. */
+  readonly interrupted: number;
 }
 
-export class Task implements WaitListener, Deadlined {
+export class Task {
   readonly kernel: Kernel;
   /** Global task number: the tid in the root PID namespace, pid.root. Changes at execve of a thread that does not lead. */
   tid: number;
@@ -73,31 +68,10 @@ export class Task implements WaitListener, Deadlined {
   /** comm, at most 15 bytes. */
   name = "";
   state: TaskState = TaskState.Running;
-  /** Number and arguments of the system call it is in. */
-  syscallNumber = -1;
+  /** Arguments of the system call it is in; a call that is made again after a wait finds them as they were. */
   readonly args = new Args();
-
-  // How it waits. Valid while state is Blocked.
-  /** Continuation: called with the same args when something it waits for has happened. */
-  #resume: SyscallHandler | null = null;
-  /** What the call answers when a signal ends the wait. */
-  interruptResult = -EINTR;
-  /** Absolute monotonic nanoseconds at which the wait ends; Infinity = never. Set by waitUntil, read by the timer queue. */
-  deadline = Infinity;
-  /** True in the continuation when the deadline has passed. */
-  isTimedOut = false;
-  /** Handler's own number across re-runs of one call: bytes done, an absolute time. Zero at entry of every call. */
-  progress = 0;
-  /** Handler's own object across re-runs. null at entry of every call. */
-  scratch: unknown = null;
-  /** A file that the call in progress holds for itself (a FIFO whose open waits); dropped if the task dies in the call. */
-  heldFile: File | null = null;
-  readonly #waiters: Waiter[] = [];
-  #waiterCount = 0;
-  /** Place in the kernel's deadline heap, or -1. */
-  deadlineIndex = -1;
-  /** Is queued to have its continuation run. */
-  isWoken = false;
+  /** The system call it is in, and how it waits. */
+  readonly call: CallInFlight;
   /** The host is to wait for a futex for it when it resumes. */
   hostWait: HostWait | null = null;
 
@@ -121,7 +95,7 @@ export class Task implements WaitListener, Deadlined {
    * restart_syscall(2): how a call that answered -ERESTART_RESTARTBLOCK goes on after a signal without handler, and its own
    * number (an absolute deadline). Its argument registers are those of the interrupted call. Set by setRestart.
    */
-  restartCall: SyscallHandler | null = null;
+  restartCall: Continuation | null = null;
   restartValue = 0;
   /** prctl(PR_SET_PDEATHSIG). */
   parentDeathSignal = 0;
@@ -143,6 +117,7 @@ export class Task implements WaitListener, Deadlined {
     signals: TaskSignals,
   ) {
     this.kernel = kernel;
+    this.call = new CallInFlight(this);
     this.tid = pid.root;
     this.pid = pid;
     pid.task = this;
@@ -171,9 +146,9 @@ export class Task implements WaitListener, Deadlined {
     this.decideHostFutex();
   }
 
-  /** Private futexes are the host's to queue (futex.ts). Not under strace, which is to see every call and its result. */
+  /** Private futexes are the host's to queue (futex.ts). Not where somebody is to hear of every call and its result. */
   get hasHostFutex(): boolean {
-    return this.thread.waitHostFutex !== undefined && this.kernel.straceSink === null;
+    return this.thread.waitHostFutex !== undefined && this.kernel.callHooks.of(SYS_futex) === 0;
   }
 
   /** Whether its thread must ask for private futexes: where a filter looks at calls, or the kernel itself has waiters. */
@@ -187,8 +162,8 @@ export class Task implements WaitListener, Deadlined {
     return this.state === TaskState.Zombie || this.state === TaskState.Dead;
   }
 
-  /** Says how restart_syscall(2) continues the call, before `return block(..., -ERESTART_RESTARTBLOCK)`. */
-  setRestart(call: SyscallHandler, value: number): void {
+  /** Says how restart_syscall(2) continues a call that answers -ERESTART_RESTARTBLOCK. */
+  setRestart(call: Continuation, value: number): void {
     this.restartCall = call;
     this.restartValue = value;
   }
@@ -208,92 +183,5 @@ export class Task implements WaitListener, Deadlined {
     this.memory = thread.window;
     thread.owner = this;
     this.decideHostFutex();
-  }
-
-  /** Joins `queue` for poll events in `mask` for the wait that block() starts. May be called for several queues. */
-  waitOn(queue: WaitQueue, mask: number): void {
-    let waiter = this.#waiters[this.#waiterCount];
-    if (waiter === undefined) {
-      waiter = new Waiter(this);
-      this.#waiters.push(waiter);
-    }
-    this.#waiterCount++;
-    queue.add(waiter, mask);
-  }
-
-  /** Ends the wait that block() starts at `deadline`, absolute monotonic nanoseconds. */
-  waitUntil(deadline: number): void {
-    this.deadline = deadline;
-  }
-
-  /**
-   * Suspends the task: after waitOn and waitUntil, a handler returns block(continuation). The continuation is called with
-   * the same args when a queue has notified or the deadline has passed (task.isTimedOut); it finishes or blocks again.
-   * A signal ends the wait with `interruptResult`: -EINTR or a restart code (signal(7), "Interruption of system calls").
-   */
-  block(resume: SyscallHandler, interruptResult: number = -ERESTARTSYS): number {
-    this.#resume = resume;
-    this.interruptResult = interruptResult;
-    this.state = TaskState.Blocked;
-    this.isTimedOut = false;
-    this.blockCount++;
-    if (this.deadline !== Infinity) this.kernel.deadlines.add(this);
-    return BLOCKED;
-  }
-
-  /** As block(), for waits that only SIGKILL ends. */
-  blockKillable(resume: SyscallHandler): number {
-    this.block(resume, -EINTR);
-    this.state = TaskState.BlockedKillable;
-    return BLOCKED;
-  }
-
-  /** A queue it waits on has notified. */
-  onReady(_waiter: Waiter, _events: number): void {
-    this.wake();
-  }
-
-  taskConcerned(): Task {
-    return this;
-  }
-
-  /** Its deadline has passed. */
-  onDeadline(_now: number): void {
-    this.isTimedOut = true;
-    this.wake();
-  }
-
-  /** Has the continuation run in the kernel's next turn. */
-  wake(): void {
-    if (this.isWoken || (this.state !== TaskState.Blocked && this.state !== TaskState.BlockedKillable)) {
-      return;
-    }
-    this.isWoken = true;
-    this.kernel.woken.push(this);
-  }
-
-  /** Leaves all queues and the deadline heap. Called by the run loop before the continuation, and when a signal ends the wait. */
-  endWait(): void {
-    for (let i = 0; i < this.#waiterCount; i++) {
-      const waiter = this.#waiters[i];
-      waiter.queue?.remove(waiter);
-    }
-    this.#waiterCount = 0;
-    if (this.deadlineIndex >= 0) this.kernel.deadlines.remove(this);
-    this.deadline = Infinity;
-    this.state = TaskState.Running;
-    this.isWoken = false;
-  }
-
-  /** Runs the continuation after endWait(). */
-  continueCall(): number {
-    const resume = this.#resume;
-    if (resume === null) throw new Error("Task has no continuation");
-    return resume(this, this.args);
-  }
-
-  /** Waiters in use, for run_loop's assertion that a call left none behind. */
-  get waiterCount(): number {
-    return this.#waiterCount;
   }
 }

@@ -22,12 +22,15 @@ import {
   WSTOPPED,
 } from "../abi/task.ts";
 import { ERESTARTSYS } from "../abi/errno.ts";
-import type { SyscallHandler } from "../syscalls/table.ts";
 import { reap } from "./exit.ts";
 import { ChildEvent, type ThreadGroup } from "./thread_group.ts";
 import type { ProcessGroup } from "./process_group.ts";
 import type { Task } from "./task.ts";
 import { Usage } from "./usage.ts";
+import { suspend } from "./wait_engine.ts";
+import type { WaitState } from "./wait_state.ts";
+
+const FOR_CHILD: WaitState = { kind: "child" };
 
 /** Which children a call is about. */
 export const enum WaitFor {
@@ -53,14 +56,13 @@ export const waitResult = new WaitResult();
 
 /**
  * Looks for a child in the wanted state and takes the event (unless WNOWAIT). The child's id, 0 with WNOHANG when none is
- * in such a state, -ECHILD when there is no such child; else waits and runs `resume` again.
+ * in such a state, -ECHILD when there is no such child; else the call waits and is made again.
  */
 export function waitForChild(
   task: Task,
   kind: WaitFor,
   target: ThreadGroup | ProcessGroup | null,
   options: number,
-  resume: SyscallHandler,
 ): number {
   const group = task.threadGroup;
   let isAny = false;
@@ -71,8 +73,8 @@ export function waitForChild(
   }
   if (!isAny) return -ECHILD;
   if ((options & WNOHANG) !== 0) return 0;
-  task.waitOn(group.childQueue, POLLIN);
-  return task.block(resume, -ERESTARTSYS);
+  task.call.waitOn(group.childQueue, POLLIN);
+  return suspend(task, FOR_CHILD, -ERESTARTSYS);
 }
 
 function isEligible(

@@ -1,35 +1,73 @@
-// strace text, made from the one syscall table. Linux: strace(1) in shape.
+// strace text, made from the one syscall table. Linux: strace(1) in shape: a call that waits has two lines, one when it falls
+// asleep and one with its answer, as other tasks' lines may come between.
 
-import { errnoName } from "../abi/errno.ts";
-import { BLOCKED, NO_RESULT, type Task } from "../task/task.ts";
+import { ERESTART_RESTARTBLOCK, ERESTARTSYS, errnoName } from "../abi/errno.ts";
+import { REG } from "../../platform/platform.ts";
 import type { SyscallTable } from "../syscalls/dispatch.ts";
 import type { ArgKind } from "../syscalls/table.ts";
+import type { CallHooks, CallListener } from "../task/call_hooks.ts";
+import { NO_RESULT } from "../task/call_in_flight.ts";
+import type { Task } from "../task/task.ts";
 
 /** Characters of a string or buffer shown. */
 const TEXT_MAX = 64;
 
-/** A table that writes a line for each call to the kernel's straceSink: one when it answers, one more when it blocks. */
-export function straced(
-  table: SyscallTable,
-  names: ReadonlySet<string> | null = null,
-): { call(task: Task, number: number): number } {
-  return {
-    call(task: Task, number: number): number {
-      if (names !== null && !names.has(table.specs[number]?.name ?? "")) return table.call(task, number);
-      const text = callText(table, task, number);
-      const result = table.call(task, number);
-      const end = result === BLOCKED ? "(waits)" : result === NO_RESULT ? "?" : resultText(result);
-      task.kernel.straceSink?.(`[${task.tid}] ${task.name} ${text} = ${end}`);
-      return result;
-    },
-  };
+export class Strace implements CallListener {
+  readonly #table: SyscallTable;
+  readonly #sink: (line: string) => void;
+  /** What is still to be written of each call in flight: its text, or how its second line begins. */
+  readonly #texts = new Map<Task, string>();
+  readonly #waiting = new Set<Task>();
+
+  /** Writes a line, without newline, to `sink` for each call: those of `names`, null = all. */
+  constructor(
+    hooks: CallHooks,
+    table: SyscallTable,
+    names: ReadonlySet<string> | null,
+    sink: (line: string) => void,
+  ) {
+    this.#table = table;
+    this.#sink = sink;
+    hooks.listen(this, (number) => names === null || names.has(table.name(number) ?? ""));
+  }
+
+  onEnter(task: Task): void {
+    this.#texts.set(task, callText(this.#table, task, task.call.number));
+  }
+
+  onWait(task: Task): void {
+    if (this.#waiting.has(task)) return;
+    this.#waiting.add(task);
+    this.#line(task, `${this.#texts.get(task)} <unfinished ...>`);
+    this.#texts.set(task, `<... ${callName(this.#table, task.call.number)} resumed>`);
+  }
+
+  onExit(task: Task, result: number): void {
+    this.#line(task, `${this.#texts.get(task)} = ${resultText(task, result)}`);
+    this.#texts.delete(task);
+    this.#waiting.delete(task);
+  }
+
+  #line(task: Task, text: string): void {
+    this.#sink(`[${task.tid}] ${task.name} ${text}`);
+  }
 }
 
-function resultText(result: number): string {
+/** A call without a result has set RAX itself (execve, rt_sigreturn), or its task is gone. */
+function resultText(task: Task, result: number): string {
+  if (result === NO_RESULT) {
+    if (task.hasExited) return "?";
+    result = task.thread.get(REG.RAX);
+  }
+  if (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) return `? ${errnoName(-result)}`;
   if (result >= 0 || result < -4095) {
     return result > 0xffff_ffff ? `0x${result.toString(16)}` : String(result);
   }
   return `-1 ${errnoName(-result)}`;
+}
+
+function callName(table: SyscallTable, number: number): string {
+  return table.name(number) ?? `syscall_${number}`;
 }
 
 function callText(table: SyscallTable, task: Task, number: number): string {

@@ -33,7 +33,7 @@ export class SlaveFile extends File {
 
   override read(task: Task, into: Uint8Array, at: number, length: number): number {
     // A reader that waited hears of the end as an error, one that comes after it as the end of the file.
-    if (this.#isDead) return task.scratch === null || this.terminal.isMasterOpen ? 0 : -EIO;
+    if (this.#isDead) return !task.call.hasWaited || this.terminal.isMasterOpen ? 0 : -EIO;
     const refused = checkForeground(task, this.terminal, SIGTTIN);
     if (refused < 0) return refused;
     if (length === 0) return 0;
@@ -53,18 +53,20 @@ export class SlaveFile extends File {
     const { line } = this.terminal;
     const tenths = line.waitTenths;
     const { available } = line;
-    this.readTimeoutNanos = Infinity;
+    const { call } = task;
     if (wanted === 0 && tenths === 0) return true;
-    if (tenths === 0) return false;
     // Between bytes the time runs from the last one; before the first only when VMIN is 0.
-    if (wanted > 0 && available === 0) return false;
-    const isRunning = task.scratch !== null && task.progress === available;
-    if (isRunning && task.isTimedOut) return true;
-    if (!isRunning) {
-      task.progress = available;
-      task.scratch = null;
+    if (tenths === 0 || (wanted > 0 && available === 0)) {
+      if (call.state.kind === "terminal") call.setDeadline(Infinity);
+      return false;
     }
-    this.readTimeoutNanos = tenths * TENTH_NANOS;
+    const now = task.kernel.clock.monotonic();
+    const isRunning = call.state.kind === "terminal" && call.state.available === available;
+    if (isRunning && call.deadline <= now) return true;
+    if (!isRunning) {
+      call.setState({ kind: "terminal", available });
+      call.setDeadline(now + tenths * TENTH_NANOS);
+    }
     return false;
   }
 

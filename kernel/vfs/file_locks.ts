@@ -43,7 +43,7 @@ export class InodeLocks {
   readonly queue = new WaitQueue();
 }
 
-/** An owner that waits for another one's POSIX lock; it counts as long as its task stands in the queue for it. */
+/** An owner that waits for another one's POSIX lock; its task ends it when it goes on, or exits. */
 class LockWait {
   readonly task: Task;
   readonly blocker: object;
@@ -56,7 +56,7 @@ class LockWait {
 
 /** Who waits for whose POSIX lock, to find deadlocks. */
 export class LockWaits {
-  /** By owner. A signal may have ended one: see isWaiting. */
+  /** By owner. */
   readonly #waits = new Map<object, LockWait>();
 
   /** `owner` is about to wait for the lock `blocker`: -EDEADLK when that would never end. Only POSIX locks count. */
@@ -66,25 +66,20 @@ export class LockWaits {
       if (other === owner) return -EDEADLK;
       const wait = this.#waits.get(other);
       if (wait === undefined) break;
-      if (!isWaiting(wait)) {
+      if (wait.task.hasExited) {
         this.#waits.delete(other);
         break;
       }
       other = wait.blocker;
     }
-    const wait = new LockWait(task, blocker.owner);
-    this.#waits.set(owner, wait);
-    task.scratch = wait;
+    this.#waits.set(owner, new LockWait(task, blocker.owner));
     return 0;
   }
 
-  end(owner: object): void {
-    this.#waits.delete(owner);
+  /** `task` does not wait for a lock of `owner` any more. */
+  end(task: Task, owner: object): void {
+    if (this.#waits.get(owner)?.task === task) this.#waits.delete(owner);
   }
-}
-
-function isWaiting(wait: LockWait): boolean {
-  return wait.task.scratch === wait && wait.task.waiterCount > 0;
 }
 
 export function locksOf(inode: Inode): InodeLocks {

@@ -95,7 +95,7 @@ Deno.test("F_SETLKW waits, and finds a deadlock", () => {
   const fdA = a.files.allocate(a.task, open(a), false), fdB = b.files.allocate(b.task, open(b), false);
   const { run } = DESCRIPTOR_CALLS.fcntl;
   const lock = (t: VfsTask, fd: number, type: number, start: number) =>
-    t.call(run, fd, F_SETLKW, flockBytes(type, start, 1));
+    t.make(run, fd, F_SETLKW, flockBytes(type, start, 1));
   equal(lock(a, fdA, F_WRLCK, 0), 0);
   equal(lock(b, fdB, F_WRLCK, 1), 0);
   equal(lock(a, fdA, F_WRLCK, 1), TEST_BLOCKED);

@@ -46,7 +46,7 @@ const TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY;
 
 /**
  * open(2) up to the file: resolves, creates where asked, checks, truncates. `mode` is that of a new file before the umask,
- * `how` RESOLVE_ bits. A FIFO that waits for its other end answers BLOCKED: the caller returns task.block(itself).
+ * `how` RESOLVE_ bits. A FIFO that waits for its other end answers MUST_WAIT (task/wait_engine.ts).
  */
 export function openByName(
   task: Task,

@@ -7,7 +7,7 @@ import type { Task } from "../task/task.ts";
 import type { File } from "./file.ts";
 import type { Inode } from "./inode.ts";
 
-/** Opens a FIFO or device node. May answer what task.block() returned. */
+/** Opens a FIFO or device node. May answer MUST_WAIT. */
 export function openSpecial(task: Task, inode: Inode, flags: number): File | number {
   const opener = task.kernel.vfs.registry.openers.get(inode.mode & S_IFMT);
   return opener === undefined ? -ENXIO : opener(task, inode, flags);

@@ -3,7 +3,9 @@
 
 import { ALL_CAPABILITIES, newCredentials, NO_CAPABILITIES } from "../../kernel/task/credentials.ts";
 import { newRlimits } from "../../kernel/task/rlimits.ts";
-import type { Task } from "../../kernel/task/task.ts";
+import { BLOCKED, CallInFlight, MUST_WAIT } from "../../kernel/task/call_in_flight.ts";
+import { type Task, TaskState } from "../../kernel/task/task.ts";
+import { endCall, endWait, suspendOperation } from "../../kernel/task/wait_engine.ts";
 import { put64 } from "../../kernel/abi/struct.ts";
 import { Args } from "../../kernel/syscalls/args.ts";
 import type { SyscallHandler } from "../../kernel/syscalls/table.ts";
@@ -16,10 +18,9 @@ import { Path } from "../../kernel/vfs/path.ts";
 import type { Host, Platform } from "../../platform/platform.ts";
 import { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../kernel/time/clock.ts";
-import { Waiter, type WaitQueue } from "../../kernel/util/wait_queue.ts";
 
-/** What block() answers in Task. */
-export const TEST_BLOCKED = -0x7000_0000;
+/** A call waits. */
+export const TEST_BLOCKED = BLOCKED;
 const MEMORY_BYTES = 1 << 20;
 
 class FakeFile {
@@ -129,15 +130,13 @@ export class VfsTask {
   credentials = newCredentials(0, 0, [], ALL_CAPABILITIES);
   files = new FdTable();
   fs: FsContext;
-  progress = 0;
-  scratch: unknown = null;
-  isTimedOut = false;
-  resume: SyscallHandler | null = null;
-  interruptResult = 0;
+  /** The call it is in: the kernel's own. */
+  readonly call: CallInFlight = new CallInFlight(this as unknown as Task);
+  readonly signals = { hasPending: false, isKilled: false, recalculate() {} };
+  state = TaskState.Running;
+  blockCount = 0;
+  #handler: SyscallHandler | null = null;
   #micros = 1_000_000;
-  readonly #waiters: Waiter[] = [];
-  /** A waiter told it: the call is to be run again. */
-  isWoken = false;
   hasExited = false;
   /** Where the next argument goes in memory. */
   #free = 4096;
@@ -190,34 +189,35 @@ export class VfsTask {
     this.credentials = newCredentials(uid, gid, [], NO_CAPABILITIES);
   }
 
-  waitOn(queue: WaitQueue, mask: number): void {
-    const waiter = new Waiter({ onReady: () => this.isWoken = true });
-    this.#waiters.push(waiter);
-    queue.add(waiter, mask);
+  /** Something has woken it: the call is to go on. */
+  get isWoken(): boolean {
+    return this.call.isWoken;
   }
-  waitUntil(): void {}
-  get waiterCount(): number {
-    return this.#waiters.length;
-  }
-  block(resume: SyscallHandler, interruptResult = -512): number {
-    this.resume = resume;
-    this.interruptResult = interruptResult;
-    return TEST_BLOCKED;
-  }
-  #endWait(): void {
-    for (const waiter of this.#waiters) waiter.queue?.remove(waiter);
-    this.#waiters.length = 0;
-    this.isWoken = false;
-  }
-  /** Runs the continuation of a call that was blocked. */
+  /** The call that waits goes on, as in the run loop. */
   goOn(): number {
-    this.#endWait();
-    return this.resume!(this.task, this.args);
+    const { call } = this;
+    endWait(this.task);
+    return this.#finish(
+      call.then === null ? this.#handler!(this.task, this.args) : call.then.run(this.task, this.args),
+    );
   }
   /** A signal ends the wait. */
   interrupt(): number {
-    this.#endWait();
-    return this.interruptResult;
+    this.signals.hasPending = true;
+    const result = this.goOn();
+    this.signals.hasPending = false;
+    return result;
+  }
+  #finish(result: number): number {
+    if (result === MUST_WAIT) result = suspendOperation(this.task);
+    if (result !== BLOCKED) endCall(this.task, result);
+    return result;
+  }
+  /** A thread of the same process, with its descriptors, memory and clock. */
+  thread(): VfsTask {
+    const other = new VfsTask(this);
+    other.files = this.files;
+    return other;
   }
 
   /** Puts bytes into guest memory and gives back where. */
@@ -230,10 +230,10 @@ export class VfsTask {
     return at;
   }
 
-  /** Makes a call: strings and arrays are put into memory first, numbers are passed as they are. */
-  call(handler: SyscallHandler, ...values: (number | string | Uint8Array)[]): number {
-    this.progress = 0;
-    this.scratch = null;
+  /** Makes a call, ending one that waits: strings and arrays are put into memory first, numbers are passed as they are. */
+  make(handler: SyscallHandler, ...values: (number | string | Uint8Array)[]): number {
+    this.call.clear();
+    this.#handler = handler;
     this.args.words.fill(0);
     values.forEach((value, i) => {
       if (typeof value === "number" && value < 0) {
@@ -243,6 +243,6 @@ export class VfsTask {
         this.args.set(i, typeof value === "number" ? value : this.put(value));
       }
     });
-    return handler(this.task, this.args);
+    return this.#finish(handler(this.task, this.args));
   }
 }

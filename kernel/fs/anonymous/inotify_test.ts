@@ -54,8 +54,8 @@ function events(file: File): string[] {
 function watched(): { t: VfsTask; file: File; fd: number } {
   const t = new VfsTask();
   makeDirectory(t.task, AT_FDCWD, "/d", 0o755);
-  const fd = t.call(INOTIFY_CALLS.inotify_init1.run, O_NONBLOCK);
-  equal(t.call(INOTIFY_CALLS.inotify_add_watch.run, fd, "/d", IN_ALL_EVENTS), 1);
+  const fd = t.make(INOTIFY_CALLS.inotify_init1.run, O_NONBLOCK);
+  equal(t.make(INOTIFY_CALLS.inotify_add_watch.run, fd, "/d", IN_ALL_EVENTS), 1);
   return { t, file: t.files.get(fd)!, fd };
 }
 
@@ -63,8 +63,8 @@ Deno.test("inotify tells of what happens in a watched directory", () => {
   const { t, file } = watched();
   const made = openByName(t.task, AT_FDCWD, "/d/f", O_CREAT | O_RDWR, 0o644) as File;
   const fd = t.files.allocate(t.task, made, false);
-  t.call(IO_CALLS.write.run, fd, new Uint8Array([1]), 1);
-  t.call(ATTRIBUTE_CALLS.fchmod.run, fd, 0o600);
+  t.make(IO_CALLS.write.run, fd, new Uint8Array([1]), 1);
+  t.make(ATTRIBUTE_CALLS.fchmod.run, fd, 0o600);
   t.files.close(t.task, fd);
   deepEqual(events(file), ["1 create f", "1 open f", "1 modify f", "1 attrib f", "1 close_write f"]);
   makeDirectory(t.task, AT_FDCWD, "/d/sub", 0o755);
@@ -78,13 +78,13 @@ Deno.test("a watch ends with its inode", () => {
   const { t, file, fd } = watched();
   equal(removeDirectory(t.task, AT_FDCWD, "/d"), 0);
   deepEqual(events(file), ["1 delete_self", "1 ignored"]);
-  equal(t.call(INOTIFY_CALLS.inotify_rm_watch.run, fd, 1), -EINVAL);
+  equal(t.make(INOTIFY_CALLS.inotify_rm_watch.run, fd, 1), -EINVAL);
 });
 
 Deno.test("a watched file is gone when its last user closes it", () => {
   const { t, file, fd } = watched();
   const open = openByName(t.task, AT_FDCWD, "/f", O_CREAT | O_RDWR, 0o644) as File;
-  t.call(INOTIFY_CALLS.inotify_add_watch.run, fd, "/f", IN_ALL_EVENTS);
+  t.make(INOTIFY_CALLS.inotify_add_watch.run, fd, "/f", IN_ALL_EVENTS);
   removeFile(t.task, AT_FDCWD, "/f");
   deepEqual(events(file), ["2 attrib"]);
   open.drop();
@@ -93,12 +93,12 @@ Deno.test("a watched file is gone when its last user closes it", () => {
 
 Deno.test("masks select, repeats are merged, a buffer too small for one event is refused", () => {
   const { t, file, fd } = watched();
-  equal(t.call(INOTIFY_CALLS.inotify_add_watch.run, fd, "/d", IN_CREATE | IN_DELETE), 1);
+  equal(t.make(INOTIFY_CALLS.inotify_add_watch.run, fd, "/d", IN_CREATE | IN_DELETE), 1);
   for (let i = 0; i < 3; i++) {
     (openByName(t.task, AT_FDCWD, "/d/f", O_CREAT | O_RDONLY, 0o644) as File).drop();
   }
   equal(file.read(t.task, new Uint8Array(31), 0, 31, -1), -EINVAL);
   deepEqual(events(file), ["1 create f"]);
-  equal(t.call(INOTIFY_CALLS.inotify_rm_watch.run, fd, 1), 0);
+  equal(t.make(INOTIFY_CALLS.inotify_rm_watch.run, fd, 1), 0);
   deepEqual(events(file), ["1 ignored"]);
 });

@@ -329,7 +329,7 @@ function syscallText(task: Task, reader: Task): string {
   if (!isWaiting && task !== reader) return "running\n";
   const word = (low: number, high: number) => `0x${(high * 2 ** 32 + low).toString(16)}`;
   const { words } = task.args;
-  let text = String(task.syscallNumber);
+  let text = String(task.call.number);
   for (let i = 0; i < 6; i++) text += ` ${word(words[2 * i], words[2 * i + 1])}`;
   const register = (n: number) => word(task.thread.low(n), task.thread.high(n));
   return `${text} ${register(REG.RSP)} ${register(REG.RIP)}\n`;

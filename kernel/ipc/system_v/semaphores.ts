@@ -23,7 +23,7 @@ const UNDO_MAX = VALUE_MAX;
 /** What a semaphore, and an undo value for it, cost us. */
 const SEMAPHORE_COST = 16, UNDO_COST = 4;
 /** What apply() answers when the operations have to wait. */
-export const MUST_WAIT = 1;
+export const WOULD_WAIT = 1;
 
 /** A task that waits in semop(2), and for what. */
 interface WaitingTask {
@@ -67,7 +67,7 @@ export class SemaphoreSet extends IpcObject {
   }
 
   /**
-   * Carries out `count` struct sembuf at `at`, all or none: 0, MUST_WAIT, or -ERRNO. The one that would wait is noted for
+   * Carries out `count` struct sembuf at `at`, all or none: 0, WOULD_WAIT, or -ERRNO. The one that would wait is noted for
    * GETNCNT and GETZCNT.
    */
   apply(task: Task, bytes: Uint8Array, at: number, count: number): number {
@@ -84,8 +84,8 @@ export class SemaphoreSet extends IpcObject {
       const next = values[number] + operation;
       const mustWait = operation === 0 ? values[number] !== 0 : next < 0;
       if (mustWait) {
-        result = (flags & IPC_NOWAIT) !== 0 ? -EAGAIN : MUST_WAIT;
-        if (result === MUST_WAIT) this.#waiting.set(task, { number, isForZero: operation === 0 });
+        result = (flags & IPC_NOWAIT) !== 0 ? -EAGAIN : WOULD_WAIT;
+        if (result === WOULD_WAIT) this.#waiting.set(task, { number, isForZero: operation === 0 });
         break;
       }
       if ((flags & SEM_UNDO) !== 0 && this.#heap.isFull) {

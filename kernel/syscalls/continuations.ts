@@ -1,0 +1,32 @@
+// The written list of continuations: how calls go on after a wait where they are not simply made again. A saved wait names
+// its continuation; one that is not here does not exist.
+
+import { CLONE_CONTINUATIONS } from "../task/clone.ts";
+import { FUTEX_CONTINUATIONS } from "../task/futex.ts";
+import { FUTEX_LOCK_CONTINUATIONS } from "../task/futex_pi.ts";
+import { FUTEX_REQUEUE_CONTINUATIONS } from "../task/futex_requeue_pi.ts";
+import type { Continuation } from "../task/call_in_flight.ts";
+import { LOCK_CONTINUATIONS } from "./lock.ts";
+import { POLL_CONTINUATIONS } from "./poll.ts";
+import { SIGNAL_CONTINUATIONS } from "./signal.ts";
+import { SLEEP_CONTINUATIONS } from "./time.ts";
+
+export const CONTINUATIONS: ReadonlyMap<string, Continuation> = byName([
+  CLONE_CONTINUATIONS,
+  FUTEX_CONTINUATIONS,
+  FUTEX_LOCK_CONTINUATIONS,
+  FUTEX_REQUEUE_CONTINUATIONS,
+  LOCK_CONTINUATIONS,
+  POLL_CONTINUATIONS,
+  SIGNAL_CONTINUATIONS,
+  SLEEP_CONTINUATIONS,
+]);
+
+function byName(families: readonly (readonly Continuation[])[]): Map<string, Continuation> {
+  const result = new Map<string, Continuation>();
+  for (const one of families.flat()) {
+    if (result.has(one.name)) throw new Error(`Continuation "${one.name}" is declared twice`);
+    result.set(one.name, one);
+  }
+  return result;
+}

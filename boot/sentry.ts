@@ -1,6 +1,7 @@
 // The sentry role: confines itself, builds the kernel, tells the CLI that it stands, runs guests until init has ended.
 
 import { NativeHost } from "../native/host.ts";
+import { CONTINUATIONS } from "../kernel/syscalls/continuations.ts";
 import { FAMILIES } from "../kernel/syscalls/families.ts";
 import { SYSCALLS_MAX } from "../kernel/syscalls/table.ts";
 import { SyscallTable } from "../kernel/syscalls/dispatch.ts";
@@ -56,7 +57,7 @@ export function runSentry(): never {
     stages.reach("it is confined but for its calls");
     let platform = (hello & HELLO.SYSTRAP) === 0 ? null : createPlatform("systrap", log);
     shutdown = () => platform?.shutdown();
-    const table = new SyscallTable(FAMILIES);
+    const table = new SyscallTable(FAMILIES, CONTINUATIONS);
     const nameOf = (number: number) =>
       table.name(number) ?? (number < SYSCALLS_MAX ? `call ${number}` : "calls beyond the table");
     const marshalling = marshallingOf(table);

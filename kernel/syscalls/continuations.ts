@@ -11,22 +11,13 @@ import { POLL_CONTINUATIONS } from "./poll.ts";
 import { SIGNAL_CONTINUATIONS } from "./signal.ts";
 import { SLEEP_CONTINUATIONS } from "./time.ts";
 
-export const CONTINUATIONS: ReadonlyMap<string, Continuation> = byName([
-  CLONE_CONTINUATIONS,
-  FUTEX_CONTINUATIONS,
-  FUTEX_LOCK_CONTINUATIONS,
-  FUTEX_REQUEUE_CONTINUATIONS,
-  LOCK_CONTINUATIONS,
-  POLL_CONTINUATIONS,
-  SIGNAL_CONTINUATIONS,
-  SLEEP_CONTINUATIONS,
-]);
-
-function byName(families: readonly (readonly Continuation[])[]): Map<string, Continuation> {
-  const result = new Map<string, Continuation>();
-  for (const one of families.flat()) {
-    if (result.has(one.name)) throw new Error(`Continuation "${one.name}" is declared twice`);
-    result.set(one.name, one);
-  }
-  return result;
-}
+export const CONTINUATIONS: readonly Continuation[] = [
+  ...CLONE_CONTINUATIONS,
+  ...FUTEX_CONTINUATIONS,
+  ...FUTEX_LOCK_CONTINUATIONS,
+  ...FUTEX_REQUEUE_CONTINUATIONS,
+  ...LOCK_CONTINUATIONS,
+  ...POLL_CONTINUATIONS,
+  ...SIGNAL_CONTINUATIONS,
+  ...SLEEP_CONTINUATIONS,
+];

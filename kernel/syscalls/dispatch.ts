@@ -2,6 +2,7 @@
 // to calls is task/call_hooks.ts.
 
 import { ENOSYS } from "../abi/errno.ts";
+import type { Continuation } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import { type SyscallFamily, type SyscallHandler, SYSCALLS_MAX, type SyscallSpec } from "./table.ts";
 
@@ -13,10 +14,16 @@ export interface NamedSpec {
 export class SyscallTable {
   /** By x86-64 number; null where no call is declared. */
   readonly specs: (NamedSpec | null)[] = new Array(SYSCALLS_MAX).fill(null);
+  /** How calls go on after a wait, by name. */
+  readonly continuations = new Map<string, Continuation>();
   readonly #handlers: SyscallHandler[] = new Array(SYSCALLS_MAX).fill(undeclared);
 
-  /** Throws when two families declare one number or one name: the table would depend on their order. */
-  constructor(families: readonly SyscallFamily[]) {
+  /** Throws when a number or a name is declared twice: the table would depend on the order. */
+  constructor(families: readonly SyscallFamily[], continuations: readonly Continuation[] = []) {
+    for (const one of continuations) {
+      if (this.continuations.has(one.name)) throw new Error(`Continuation ${one.name} is declared twice`);
+      this.continuations.set(one.name, one);
+    }
     const names = new Set<string>();
     for (const family of families) {
       for (const [name, spec] of Object.entries(family)) {

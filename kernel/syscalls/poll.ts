@@ -169,9 +169,9 @@ function eventsOf(task: Task, fd: number, wanted: number): number {
 
 // --- select ---------------------------------------------------------------------------------------------------------
 
-const SELECT_IN = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR;
-const SELECT_OUT = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR;
-const SELECT_EXCEPT = POLLPRI;
+const SELECT_IN = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR | POLLNVAL;
+const SELECT_OUT = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR | POLLNVAL;
+const SELECT_EXCEPT = POLLPRI | POLLNVAL;
 const SELECT: WaitState = { kind: "select" };
 /** Fewest descriptors a table has room for; bits beyond the table's room are ignored. */
 const TABLE_SIZE_MIN = 64;
@@ -259,8 +259,9 @@ function lookAtSets(task: Task, count: number, size: number): number {
     const wanted = wantedEvents(fd, size);
     if (wanted === 0) continue;
     const file = task.files.get(fd);
-    if (file === null) return -EBADF;
-    const events = file.readiness(task);
+    // Not open at the start is an error; closed while the call waits counts as ready: select_poll_one().
+    if (file === null && !task.call.hasWaited) return -EBADF;
+    const events = file === null ? POLLNVAL : file.readiness(task);
     const byte = fd >> 3, bit = 1 << (fd & 7);
     if ((events & SELECT_IN) !== 0 && (wantedSets[byte] & bit) !== 0) {
       readySets[byte] |= bit;

@@ -56,6 +56,7 @@ import type { ThreadGroup } from "../task/thread_group.ts";
 import { nanosToTicks, putRusage, RUSAGE_BYTES, Usage } from "../task/usage.ts";
 import { WaitFor, waitForChild, waitResult } from "../task/wait.ts";
 import type { Args } from "./args.ts";
+import { FILE } from "./file_wait.ts";
 import { isNonblockingPidfd, openPidfd, pidfdTarget } from "./process_descriptor.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
@@ -294,7 +295,10 @@ function waitid(task: Task, args: Args): number {
       return -EINVAL;
   }
   const found = waitForChild(task, targetKind, target, isPoll ? options | WNOHANG : options);
-  if (found === BLOCKED) return found;
+  if (found === BLOCKED) {
+    if (args.i32(0) === P_PIDFD) task.call.hold(FILE, task.call.file(FILE, id)!);
+    return found;
+  }
   if (found === 0 && isPoll && (options & WNOHANG) === 0) return -EAGAIN;
   return putWaitResult(task, found, args.word(2), args.word(4));
 }

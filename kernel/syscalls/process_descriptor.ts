@@ -7,12 +7,13 @@ import { newPidfd, PidFile } from "../fs/anonymous/pidfd.ts";
 import { ProcessDirectory } from "../fs/proc/proc_task.ts";
 import type { Task } from "../task/task.ts";
 import type { ThreadGroup } from "../task/thread_group.ts";
+import { FILE } from "./file_wait.ts";
 
 const bytes = new Uint8Array(4);
 
-/** The process a pidfd stands for, or -EBADF. */
+/** The process a pidfd stands for, or -EBADF. A call that waits keeps its pidfd. */
 export function pidfdTarget(task: Task, fd: number): ThreadGroup | number {
-  const file = task.files.get(fd);
+  const file = task.call.file(FILE, fd);
   return file instanceof PidFile ? file.threadGroup : -EBADF;
 }
 
@@ -28,7 +29,7 @@ export function signalTarget(task: Task, fd: number): ThreadGroup | number {
 
 /** waitid(2) on a pidfd with O_NONBLOCK answers EAGAIN instead of waiting. */
 export function isNonblockingPidfd(task: Task, fd: number): boolean {
-  const file = task.files.get(fd);
+  const file = task.call.file(FILE, fd);
   return file !== null && (file.flags & O_NONBLOCK) !== 0;
 }
 

@@ -130,12 +130,20 @@ function finish(kernel: Kernel, task: Task, result: number): void {
     if (result === MUST_WAIT) result = suspendOperation(task);
     if (result === BLOCKED) {
       task.thread.park();
-      if (task.call.hooks !== 0) kernel.callHooks.waits(task);
+      if (task.call.hooks !== 0) tellOfWait(kernel, task);
       return;
     }
   }
   if (task.call.isUsed && !tryEndCall(kernel, task, result)) return;
   settle(kernel, task, result);
+}
+
+function tellOfWait(kernel: Kernel, task: Task): void {
+  try {
+    kernel.callHooks.waits(task);
+  } catch (error) {
+    reportBug(kernel, task, error);
+  }
 }
 
 /** Listeners and files that close run code of their own. False when an error of ours has killed the task over it. */

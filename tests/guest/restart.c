@@ -21,6 +21,7 @@ static void handle(int number) { shared->handled = 1; (void)number; }
 static void make_pipe(void) { int p[2]; pipe(p); a = p[0]; b = p[1]; }
 static void feed(void) { write(b, "x", 1); }
 static long do_read(void) { return read(a, buffer, 1); }
+static long do_readv2(void) { struct iovec parts[2] = {{buffer, 1}, {buffer + 1, 1}}; return readv(a, parts, 2); }
 static long do_readv(void) { struct iovec part = {buffer, 1}; return readv(a, &part, 1); }
 static void fill_pipe(void) { make_pipe(); fcntl(b, F_SETFL, O_NONBLOCK); while (write(b, buffer, 4096) > 0); fcntl(b, F_SETFL, 0); }
 static void drain(void) { for (long n = 0; n < 65536;) n += read(a, buffer, 65536); }
@@ -59,8 +60,11 @@ static long do_recvmmsg(void) { struct iovec part = {buffer, 1}; struct mmsghdr 
 static void make_timed_pair(void) { make_pair(); struct timeval time = {1000, 0}; setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time); }
 static void fill_socket(void) { make_pair(); while (send(a, buffer, 1024, MSG_DONTWAIT) > 0); }
 static void drain_socket(void) { while (recv(b, buffer, sizeof buffer, MSG_DONTWAIT) > 0); }
+static void fill_timed_socket(void) { fill_socket(); struct timeval time = {1000, 0}; setsockopt(a, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time); }
+static long do_write_socket(void) { return write(a, buffer, 1024); }
 static long do_send(void) { return send(a, buffer, 1024, 0); }
 static void make_listener(void) { a = socket(AF_UNIX, SOCK_STREAM, 0); struct sockaddr_un address = {.sun_family = AF_UNIX}; snprintf(address.sun_path, sizeof address.sun_path, "listen-%d", getpid()); bind(a, (void *)&address, sizeof address); listen(a, 0); }
+static void make_timed_listener(void) { make_listener(); struct timeval time = {1000, 0}; setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time); }
 static void connect_listener(void) { int s = socket(AF_UNIX, SOCK_STREAM, 0); struct sockaddr_un address = {.sun_family = AF_UNIX}; snprintf(address.sun_path, sizeof address.sun_path, "listen-%d", getppid()); connect(s, (void *)&address, sizeof address); }
 static long do_accept(void) { return accept(a, NULL, NULL) < 0 ? -1 : 0; }
 static void make_full_listener(void) { make_listener(); for (int i = 0; i < 2; i++) { b = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0); struct sockaddr_un address = {.sun_family = AF_UNIX}; snprintf(address.sun_path, sizeof address.sun_path, "listen-%d", getpid()); if (connect(b, (void *)&address, sizeof address) < 0) break; } c = socket(AF_UNIX, SOCK_STREAM, 0); }
@@ -150,6 +154,10 @@ static const struct Call {
   {"waitid", make_child, NULL, do_waitid, kill_child}, {"recv", make_pair, NULL, do_recv, feed},
   {"recv of a datagram", make_datagram_pair, NULL, do_recv, feed}, {"recvmsg", make_pair, NULL, do_recvmsg, feed},
   {"recvmmsg", make_pair, NULL, do_recvmmsg, feed}, {"recv with SO_RCVTIMEO", make_timed_pair, NULL, do_recv, feed},
+  {"read with SO_RCVTIMEO", make_timed_pair, NULL, do_read, feed}, {"readv with SO_RCVTIMEO", make_timed_pair, NULL, do_readv, feed},
+  {"readv of two parts with SO_RCVTIMEO", make_timed_pair, NULL, do_readv2, feed},
+  {"write with SO_SNDTIMEO", fill_timed_socket, NULL, do_write_socket, drain_socket},
+  {"accept with SO_RCVTIMEO", make_timed_listener, NULL, do_accept, connect_listener},
   {"send", fill_socket, NULL, do_send, drain_socket}, {"accept", make_listener, NULL, do_accept, connect_listener},
   {"connect", make_full_listener, NULL, do_connect, accept_one}, {"flock", make_lock, hold_flock, do_flock, close_lock},
   {"F_SETLKW", make_lock, hold_record, do_setlkw, close_lock}, {"F_OFD_SETLKW", make_lock, hold_record, do_ofd_setlkw, close_lock},

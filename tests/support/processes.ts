@@ -15,6 +15,7 @@ import { IpcNamespace, NetNamespace, TaskNamespaces, UtsNamespace } from "../../
 import { newRlimits } from "../../kernel/task/rlimits.ts";
 import { turn } from "../../kernel/task/run_loop.ts";
 import type { Task } from "../../kernel/task/task.ts";
+import { UnsupportedCalls } from "../../kernel/trace/unsupported_calls.ts";
 import { FdTable } from "../../kernel/vfs/fd_table.ts";
 import type { FsContext } from "../../kernel/vfs/fs_context.ts";
 import type { MountNamespace } from "../../kernel/vfs/mount.ts";
@@ -241,6 +242,7 @@ export class Processes {
     const clock = { nanoseconds: 0, monotonic: () => this.now, realtime: () => 1_700_000_000 };
     const limits = { tasksMax: 64, memoryBytesMax: Infinity };
     this.kernel = new Kernel({} as Host, this.platform as never, clock, limits, NO_FILES, 2, 2 ** 30);
+    new UnsupportedCalls(this.kernel.callHooks, this.#table);
     this.kernel.log = (text) => {
       throw new Error(text);
     };

@@ -11,6 +11,7 @@ import { Args } from "../../kernel/syscalls/args.ts";
 import type { SyscallHandler } from "../../kernel/syscalls/table.ts";
 import { Tmpfs } from "../../kernel/fs/tmpfs.ts";
 import { FdTable } from "../../kernel/vfs/fd_table.ts";
+import type { SpecialOpener } from "../../kernel/vfs/vfs.ts";
 import type { FilesystemType } from "../../kernel/vfs/filesystem.ts";
 import { FsContext } from "../../kernel/vfs/fs_context.ts";
 import { MountNamespace, newMount } from "../../kernel/vfs/mount.ts";
@@ -141,7 +142,11 @@ export class VfsTask {
   /** Where the next argument goes in memory. */
   #free = 4096;
 
-  constructor(parent: VfsTask | null = null, types: readonly FilesystemType[] = []) {
+  constructor(
+    parent: VfsTask | null = null,
+    types: readonly FilesystemType[] = [],
+    openers: ReadonlyMap<number, SpecialOpener> = new Map(),
+  ) {
     const readTime = () => this.#micros++;
     const clock = {
       nanoseconds: 0,
@@ -152,7 +157,7 @@ export class VfsTask {
         return Math.floor(now / 1_000_000);
       },
     };
-    this.kernel = parent === null ? this.#newKernel(clock, types) : parent.kernel;
+    this.kernel = parent === null ? this.#newKernel(clock, types, openers) : parent.kernel;
     if (parent === null) {
       const root = newMount(this.newTmpfs(), "none", 0);
       this.namespaces = { mount: new MountNamespace(root, 1) };
@@ -165,9 +170,13 @@ export class VfsTask {
     this.kernel.tasks.set(this.kernel.tasks.size + 1, this.task);
   }
 
-  #newKernel(clock: Clock, types: readonly FilesystemType[]): Kernel {
+  #newKernel(
+    clock: Clock,
+    types: readonly FilesystemType[],
+    openers: ReadonlyMap<number, SpecialOpener>,
+  ): Kernel {
     const limits = { tasksMax: 64, memoryBytesMax: Infinity };
-    const registry = { filesystems: new Map(types.map((type) => [type.name, type])), openers: new Map() };
+    const registry = { filesystems: new Map(types.map((type) => [type.name, type])), openers };
     return new Kernel(this.host as unknown as Host, {} as Platform, clock, limits, registry, 2, 2 ** 30);
   }
 

@@ -73,6 +73,20 @@ pub extern "C" fn tsv_host_fstat(fd: i32, buffer: *mut u8, at: u32) -> i32 {
     // SAFETY: the caller's array has 144 bytes there; alignment is not needed by the kernel.
     result(unsafe { libc::syscall(libc::SYS_fstat, fd, buffer.add(at as usize)) })
 }
+/// Attributes of a descriptor, in the neutral layout of gofer/protocol.ts, into buffer + at.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_host_attributes(fd: i32, buffer: *mut u8, at: u32) -> i32 {
+    // SAFETY: the caller's array has ATTRIBUTES_BYTES there.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        if libc::fstat(fd, &mut stat) < 0 {
+            return errno();
+        }
+        let bytes = crate::gofer::attributes(&stat);
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.add(at as usize), crate::gofer::ATTRIBUTES_BYTES);
+    }
+    0
+}
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_host_memfd(name: *const u8, flags: u32) -> i32 {
     // SAFETY: `name` ends with a NUL byte (host.ts).
@@ -191,31 +205,6 @@ pub extern "C" fn tsv_host_send(fd: i32, buffer: *const u8, at: u32, length: u32
         }
         result(libc::sendmsg(fd, &message, libc::MSG_NOSIGNAL) as i64)
     }
-}
-
-/// Sends one message without descriptors and receives its answer, as the two calls around this one; the time then,
-/// CLOCK_MONOTONIC nanoseconds, goes to `clock`. Half the calls of asking somebody. The errno of sending counts as well.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_host_ask(
-    fd: i32,
-    question: *const u8,
-    question_length: u32,
-    answer: *mut u8,
-    answer_length: u32,
-    fds: *mut i32,
-    millis: i32,
-    clock: *mut f64,
-) -> i32 {
-    // SAFETY: `fds` and `clock` as in host.ts; no descriptors are sent.
-    unsafe { *fds.add(FDS_MAX) = 0 };
-    let sent = tsv_host_send(fd, question, 0, question_length, std::ptr::null(), 0);
-    if sent < 0 {
-        return sent;
-    }
-    let n = tsv_host_receive(fd, answer, 0, answer_length, fds, millis, 0);
-    // SAFETY: as above.
-    unsafe { *clock = tsv_host_clock(libc::CLOCK_MONOTONIC) };
-    n
 }
 
 /// Receives one message, waiting at most `millis` (-1 = for ever) after `spins` polls; bytes, 0 at the end of the stream,

@@ -2,7 +2,7 @@
 
 #[allow(dead_code)]
 mod slot;
-mod gofer_host;
+mod gofer;
 mod host;
 // The launcher uses the other half of it.
 #[allow(dead_code)]

@@ -1,0 +1,116 @@
+//! Raw file calls of the gofer: everything by descriptor and single name, nothing by path but what the command line names.
+
+use super::channel::errno;
+use super::frame::HostText;
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+type Text = *const libc::c_char;
+
+/// A descriptor of a host object that closes with it.
+pub struct HostFd(OwnedFd);
+
+impl HostFd {
+    pub fn number(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+    fn of(result: i64) -> Result<HostFd, i32> {
+        // SAFETY: the host has just made it for us.
+        if result < 0 { Err(errno()) } else { Ok(HostFd(unsafe { OwnedFd::from_raw_fd(result as i32) })) }
+    }
+}
+
+pub fn done(result: i64) -> Result<(), i32> {
+    if result < 0 { Err(errno()) } else { Ok(()) }
+}
+
+#[repr(C)]
+struct OpenHow {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+/// RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH: a name leads nowhere else.
+const RESOLVE: u64 = 2 | 4 | 8;
+
+/// openat2(2) of one name below `directory`, never through a link.
+pub fn open(directory: &HostFd, name: Text, flags: i32, mode: u32) -> Result<HostFd, i32> {
+    let how = OpenHow { flags: (flags | libc::O_CLOEXEC) as u64, mode: mode as u64, resolve: RESOLVE };
+    // SAFETY: `name` is NUL-terminated; `how` has the size passed.
+    HostFd::of(unsafe { libc::syscall(libc::SYS_openat2, directory.number(), name, &how, size_of::<OpenHow>()) })
+}
+
+/// The number of `fd` as its name in /proc/self/fd.
+pub fn number_name(fd: &HostFd) -> HostText<16> {
+    let mut digits = [0u8; 16];
+    let mut at = digits.len();
+    let mut rest = fd.number() as u32;
+    while rest > 0 || at == digits.len() {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    HostText::new(&digits[at..]).expect("ten digits fit")
+}
+
+/// Opens an O_PATH descriptor anew through /proc/self/fd, held as `proc`: the magic link leads to the very object.
+pub fn reopen(proc: &HostFd, fd: &HostFd, flags: i32) -> Result<HostFd, i32> {
+    // SAFETY: the name is NUL-terminated.
+    HostFd::of(unsafe { libc::openat(proc.number(), number_name(fd).as_ptr(), flags | libc::O_CLOEXEC) } as i64)
+}
+
+/// Of the object behind a descriptor.
+pub fn stat(fd: &HostFd) -> Result<libc::stat, i32> {
+    stat_at(fd, c"".as_ptr())
+}
+
+/// Of a name below a descriptor; an empty one is the descriptor itself.
+pub fn stat_at(fd: &HostFd, name: Text) -> Result<libc::stat, i32> {
+    let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
+    // SAFETY: struct stat is plain data, which the call fills.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        done(libc::syscall(libc::SYS_newfstatat, fd.number(), name, &mut stat, flags))?;
+        Ok(stat)
+    }
+}
+
+const OPEN_TREE_CLONE: u32 = 1;
+const MOUNT_ATTR_RDONLY: u64 = 1;
+
+/// A tree to serve: a mount of `path` that is our own, with the mounts below it if `is_recursive`, read-only as a whole if
+/// `is_read_only`. It stays when the root directory goes, and with it what is mounted there. A host that does not let us
+/// gives the path as it is.
+pub fn open_tree(path: &CString, is_recursive: bool, is_read_only: bool) -> Result<HostFd, i32> {
+    let path = path.as_ptr();
+    // SAFETY: `path` ends with a NUL byte; `attributes` is a struct mount_attr.
+    unsafe {
+        let recursive = libc::AT_RECURSIVE as u32;
+        let clone = |flags: u32| {
+            let flags = flags | OPEN_TREE_CLONE | libc::O_CLOEXEC as u32;
+            HostFd::of(libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path, flags))
+        };
+        let mut tree = clone(if is_recursive { recursive } else { 0 });
+        // In a user namespace mounts that hide others must stay together.
+        if !is_recursive && matches!(tree, Err(error) if error == -libc::EINVAL) {
+            tree = clone(recursive);
+        }
+        let Ok(tree) = tree else { return open_path(path, libc::O_PATH) };
+        if is_read_only {
+            let attributes = [MOUNT_ATTR_RDONLY, 0, 0, 0];
+            let flags = libc::AT_EMPTY_PATH as u32 | recursive;
+            let size = size_of_val(&attributes);
+            let set = libc::syscall(libc::SYS_mount_setattr, tree.number(), c"".as_ptr(), flags, attributes.as_ptr(), size);
+            if set < 0 {
+                return open_path(path, libc::O_PATH);
+            }
+        }
+        Ok(tree)
+    }
+}
+
+/// Opens a host path; for the roots the command line names.
+pub fn open_path(path: Text, flags: i32) -> Result<HostFd, i32> {
+    // SAFETY: `path` is NUL-terminated.
+    HostFd::of(unsafe { libc::open(path, flags | libc::O_CLOEXEC) } as i64)
+}

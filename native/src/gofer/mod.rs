@@ -1,0 +1,12 @@
+//! Host files: the gofer, which opens and serves them, and the channel on which the sentry asks for them. The protocol stands
+//! in gofer/protocol.ts.
+
+mod channel;
+mod client;
+mod frame;
+mod host;
+mod requests;
+mod server;
+mod tree;
+
+pub use frame::{ATTRIBUTES_BYTES, attributes};

@@ -59,12 +59,13 @@ export function confineGoferFiles(): void {
   confineFiles(ROLE_FDS.first);
 }
 
-/** The gofer once its roots are open. */
-export function confineGofer(isLenient: boolean): void {
+/** The gofer once its roots are open. `startWorkers` makes its threads: later it can make none, and they have these rights. */
+export function confineGofer(isLenient: boolean, startWorkers: () => void): void {
   settleSignals();
   confineRoot(true);
   confineCapabilities(GOFER_CAPABILITIES, 0);
   confineDumps();
+  startWorkers();
   confineCalls(packRules(GOFER_CALLS), isLenient);
 }
 

@@ -1,10 +1,10 @@
 // Starts a container in a kernel that runs: namespaces, root and mounts, stdio, credentials, limits, program.
 
-import { GoferClient } from "../gofer/client.ts";
+import { GoferClient, GoferConnection } from "../gofer/client.ts";
 import { ENOENT, ENOTDIR, errnoName } from "../kernel/abi/errno.ts";
 import { AT_FDCWD, MS_RDONLY, MS_RELATIME } from "../kernel/abi/file.ts";
 import { CAPABILITY_NAMES } from "../kernel/abi/task.ts";
-import { Container, type GoferMount } from "../kernel/container.ts";
+import { Container, type ContainerGofer } from "../kernel/container.ts";
 import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
 import { OverlayFilesystem } from "../kernel/fs/overlay/overlay.ts";
 import { Tmpfs } from "../kernel/fs/tmpfs.ts";
@@ -35,6 +35,7 @@ import { FsContext } from "../kernel/vfs/fs_context.ts";
 import { MountNamespace, newMount } from "../kernel/vfs/mount.ts";
 import { Path } from "../kernel/vfs/path.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
+import { connectGofer } from "../native/gofer_channel.ts";
 import type { GuestThread } from "../platform/platform.ts";
 import { StartError } from "./start_error.ts";
 import { addMounts, mountPoint } from "./mounts.ts";
@@ -52,8 +53,7 @@ export interface ContainerParts {
   readonly thread: GuestThread;
   /** Stdin, stdout and stderr. */
   readonly stdio: readonly HostDescriptor[];
-  /** The root's first, in the order of the configuration. */
-  readonly gofers: readonly GoferMount[];
+  readonly gofer: ContainerGofer;
 }
 
 /**
@@ -65,13 +65,13 @@ export function startContainer(kernel: Kernel, config: ContainerConfig, parts: C
     discard(parts);
     throw new StartError(`Cannot start container ${config.id}: one of that name is there`, 128);
   }
-  const rootFs = rootFilesystem(config, kernel, parts.gofers);
+  const rootFs = rootFilesystem(config, kernel, parts.gofer.mounts);
   const rootMount = newMount(rootFs, "none", config.root.isReadOnly ? MS_RDONLY | MS_RELATIME : MS_RELATIME);
   const mounts = new MountNamespace(rootMount, kernel.namespaceInodes.next());
   const limits = { tasksMax: config.tasksMax };
   const isRoot = kernel.rootContainer === null;
   const pids = isRoot ? kernel.rootPids : new PidNamespace(kernel.namespaceInodes.next(), kernel.rootPids);
-  const container = new Container(kernel, config.id, limits, pids, mounts, parts.gofers);
+  const container = new Container(kernel, config.id, limits, pids, mounts, parts.gofer);
   kernel.containers.set(config.id, container);
   if (isRoot) kernel.rootContainer = container;
   try {
@@ -94,7 +94,7 @@ function furnish(task: Task, config: ContainerConfig, parts: ContainerParts): vo
   // Until its program starts the first task is root, whoever it will be: it builds the container.
   const { credentials } = task;
   task.credentials = newCredentials(0, 0, [], ALL_CAPABILITIES);
-  addMounts(task, mounts, config, parts.gofers);
+  addMounts(task, mounts, config, parts.gofer.mounts);
   if (process.makesCwd) makeDirectory(task, process.cwd);
   const home = process.wantsHome ? homeOf(task, process.uid) : "";
   task.credentials = credentials;
@@ -107,10 +107,7 @@ function furnish(task: Task, config: ContainerConfig, parts: ContainerParts): vo
 function discard(parts: ContainerParts): void {
   parts.thread.addressSpace.release();
   for (const descriptor of parts.stdio) descriptor.drop();
-  for (const { watch, socket } of parts.gofers) {
-    watch.end();
-    socket.drop();
-  }
+  parts.gofer.release();
 }
 
 /** Gives back what had been made of a container that does not start; its stdio aside. */
@@ -121,23 +118,33 @@ function abandon(container: Container, parts: ContainerParts): void {
   container.release();
 }
 
-/** The connection of a gofer over `socket`, which is taken over. Its loss is the end of `id`, which may not be there yet. */
-export function connectGofer(
-  kernel: Kernel,
-  id: string,
-  socketFd: number,
-  access: { readonly isReadOnly: boolean; readonly isExclusive: boolean },
-): GoferMount {
-  const socket = kernel.descriptors.own(socketFd, "donated", HOST_READ | HOST_WRITE, "a gofer's connection");
-  const client = new GoferClient(kernel.host, socket.fd, kernel.platform.ownCpu);
-  client.onLost = (reason) => onGoferLost(kernel, id, reason);
+/**
+ * Connects to the gofer of container `config` over `socketFd`, which is taken over. Its loss is the end of the container,
+ * which may not be there yet.
+ */
+export function connectToGofer(kernel: Kernel, config: ContainerConfig, socketFd: number): ContainerGofer {
+  const socket = kernel.descriptors.own(socketFd, "donated", HOST_READ | HOST_WRITE, "the gofer's socket");
+  const channel = connectGofer(socket.fd, kernel.platform.ownCpu);
+  if (typeof channel === "number") {
+    socket.drop();
+    throw new StartError(`Cannot connect to the gofer: ${errnoName(-channel)}`, 128);
+  }
+  const connection = new GoferConnection(channel);
+  connection.onLost = (reason) => onGoferLost(kernel, config.id, reason);
   // A container that asks for no files would not notice.
-  const watch = kernel.watches.add(socket, POLLRDHUP, { onHostEvents: () => client.hangUp() });
-  const fs = new GoferFilesystem(kernel.vfs, client, kernel.host, access.isReadOnly, access.isExclusive);
-  return { fs, socket, watch };
+  const watch = kernel.watches.add(socket, POLLRDHUP, { onHostEvents: () => connection.hangUp() });
+  const mounts = config.gofers.map(({ isReadOnly, isExclusive }, i) =>
+    new GoferFilesystem(kernel.vfs, new GoferClient(connection, i), kernel.host, isReadOnly, isExclusive)
+  );
+  const release = () => {
+    watch.end();
+    channel.close();
+    socket.drop();
+  };
+  return { mounts, release };
 }
 
-/** All connections of a container end with its gofer, and it cannot go on without. */
+/** A container cannot go on without its gofer. */
 function onGoferLost(kernel: Kernel, id: string, reason: string): void {
   const container = kernel.containers.get(id);
   if (container === undefined || container.exitStatus >= 0) return;
@@ -149,14 +156,14 @@ function onGoferLost(kernel: Kernel, id: string, reason: string): void {
 function rootFilesystem(
   config: ContainerConfig,
   kernel: Kernel,
-  gofers: readonly GoferMount[],
+  served: readonly Filesystem[],
 ): Filesystem {
-  if (!config.root.hasOverlay) return gofers[0].fs;
+  if (!config.root.hasOverlay) return served[0];
   // As a tmpfs of its own: what is written to it must not take all memory of the host.
   const sizeBytes = Math.floor(kernel.limits.memoryBytesMax / 2);
   const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes, inodes: Infinity };
   const upper = new Tmpfs(kernel, limits, "");
-  return new OverlayFilesystem(upper.root, [gofers[0].fs.root], "lowerdir=host,upperdir=memory");
+  return new OverlayFilesystem(upper.root, [served[0].root], "lowerdir=host,upperdir=memory");
 }
 
 /** The init of `container`, on `thread`, with nothing in its memory. */

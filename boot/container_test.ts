@@ -5,7 +5,7 @@ import { EAGAIN, ENOTTY } from "../kernel/abi/errno.ts";
 import { POLLIN, S_IFIFO } from "../kernel/abi/file.ts";
 import { SIGKILL } from "../kernel/abi/signal.ts";
 import { put16, put32, put64 } from "../kernel/abi/struct.ts";
-import type { Container, GoferMount } from "../kernel/container.ts";
+import type { Container, ContainerGofer } from "../kernel/container.ts";
 import { Tmpfs } from "../kernel/fs/tmpfs.ts";
 import { HOST_READ, HOST_WRITE } from "../kernel/host/host_descriptor.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -153,11 +153,11 @@ class Sandbox {
         `${id} ${name}`,
       )
     );
-    const parts = { thread: thread as unknown as GuestThread, stdio, gofers: [this.#newGofer(id)] };
+    const parts = { thread: thread as unknown as GuestThread, stdio, gofer: this.#newGofer(id) };
     return startContainer(kernel, configOf(id, change), parts);
   }
 
-  #newGofer(id: string): GoferMount {
+  #newGofer(id: string): ContainerGofer {
     const { kernel } = this;
     const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
     const fs = new Tmpfs(kernel, limits, "");
@@ -168,7 +168,12 @@ class Sandbox {
     fs.root.mkdir("proc", { mode: 0o40755, uid: 0, gid: 0 });
     const fd = this.host.newDescriptor();
     const socket = kernel.descriptors.own(fd, "donated", HOST_READ | HOST_WRITE, `${id} gofer`);
-    return { fs, socket, watch: kernel.watches.add(socket, 1, { onHostEvents() {} }) };
+    const watch = kernel.watches.add(socket, 1, { onHostEvents() {} });
+    const release = () => {
+      watch.end();
+      socket.drop();
+    };
+    return { mounts: [fs], release };
   }
 
   run(): void {

@@ -1,25 +1,21 @@
 // The gofer role: opens the roots it is told to serve, gives up the rest, serves.
 
-import { serveGofer } from "../gofer/server.ts";
-import { nameBytes } from "../gofer/host_tree.ts";
-import { loadGoferCalls } from "../native/gofer_host.ts";
+import { GoferServer } from "../gofer/server.ts";
 import { NativeHost } from "../native/host.ts";
 import { confineGofer, confineGoferFiles } from "./confinement.ts";
 import { send } from "./control/channel.ts";
 import { copyDescriptor } from "../native/process.ts";
-import { GOFER_FIRST_MOUNT, type GoferConfig } from "./sentry_config.ts";
+import { GOFER_SOCKET, type GoferConfig } from "./sentry_config.ts";
 import { Stages } from "./stages.ts";
 import { awaitSetup, ROLE_FDS } from "./setup.ts";
 
-const O_DIRECTORY = 0o200000;
-const O_RDONLY = 0;
 const STDERR = 2;
 
 /** Runs until the sentry is gone. Ends the process. */
 export function runGofer(): never {
   const stages = new Stages("gofer");
   const host = new NativeHost();
-  const calls = loadGoferCalls();
+  const server = new GoferServer();
   const log = (line: string) => {
     const bytes = new TextEncoder().encode(`${line}\n`);
     host.write(ROLE_FDS.log, bytes, 0, bytes.length);
@@ -33,20 +29,13 @@ export function runGofer(): never {
     copyDescriptor(fds[0], ROLE_FDS.log);
     copyDescriptor(ROLE_FDS.log, STDERR);
     host.close(fds[0]);
-    const mounts = config.mounts.map((mount, i) => {
-      const path = nameBytes(toBytes(mount.path));
-      const rootFd = calls.tsv_gofer_tree(path, mount.isRecursive ? 1 : 0, mount.isReadOnly ? 1 : 0);
-      if (rootFd < 0) throw new Error(`Cannot open ${mount.path}: errno ${-rootFd}`);
-      return { socket: fds[GOFER_FIRST_MOUNT + i], rootFd, isReadOnly: mount.isReadOnly };
-    });
+    for (const mount of config.mounts) server.open(mount);
     stages.reach("roots are open");
-    confineGofer(config.isLenient);
+    confineGofer(config.isLenient, () => server.start(fds[GOFER_SOCKET]));
     stages.reach("it is confined");
-    const procFd = calls.tsv_gofer_root(nameBytes("/proc/self/fd"), O_RDONLY | O_DIRECTORY);
-    if (procFd < 0) throw new Error(`Cannot open /proc/self/fd: errno ${-procFd}`);
     if (config.isDebug) { for (const line of stages.take()) log(line); }
     host.close(ROLE_FDS.control);
-    serveGofer(host, calls, mounts, procFd);
+    server.serve();
   } catch (error) {
     log(`Gofer: ${error instanceof Error ? error.stack : error}`);
     const message = error instanceof Error ? error.message : String(error);
@@ -54,11 +43,4 @@ export function runGofer(): never {
     Deno.exit(1);
   }
   Deno.exit(0);
-}
-
-/** UTF-8 text as a byte string. */
-function toBytes(text: string): string {
-  let bytes = "";
-  for (const byte of new TextEncoder().encode(text)) bytes += String.fromCharCode(byte);
-  return bytes;
 }

@@ -191,17 +191,13 @@ export function launch(options: Launch): RunningSandbox {
   const sandbox = new RunningSandbox(host, roles);
   const opened: number[] = [];
   try {
-    const connections = options.gofer.mounts.map(() => {
-      const pair = socketPair();
-      opened.push(...pair);
-      return pair;
-    });
+    const [client, server] = socketPair();
+    opened.push(client, server);
     const logFd = openPath(host, options.debugLog === "" ? "/dev/null" : options.debugLog);
     opened.push(logFd);
     if (options.oomScoreAdj !== null) setOomScore([roles.sentry, roles.gofer], options.oomScoreAdj);
-    sendSetup(host, roles.goferControl, options.gofer, [logFd, ...connections.map(([, server]) => server)]);
-    const clients = connections.map(([client]) => client);
-    sendSetup(host, roles.control, options.sentry, [...options.stdio, logFd, ...clients]);
+    sendSetup(host, roles.goferControl, options.gofer, [logFd, server]);
+    sendSetup(host, roles.control, options.sentry, [...options.stdio, logFd, client]);
   } catch (error) {
     sandbox.kill();
     throw error;

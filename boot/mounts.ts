@@ -15,7 +15,6 @@ import {
   MS_STRICTATIME,
   O_WRONLY,
 } from "../kernel/abi/file.ts";
-import type { GoferMount } from "../kernel/container.ts";
 import type { Task } from "../kernel/task/task.ts";
 import { latin1ToBytes, utf8ToByteString } from "../kernel/util/bytes.ts";
 import type { Filesystem } from "../kernel/vfs/filesystem.ts";
@@ -74,9 +73,9 @@ export function addMounts(
   task: Task,
   namespace: MountNamespace,
   config: ContainerConfig,
-  gofers: readonly GoferMount[],
+  served: readonly Filesystem[],
 ): void {
-  for (const mount of config.mounts) addMount(task, namespace, mount, gofers);
+  for (const mount of config.mounts) addMount(task, namespace, mount, served);
   for (const [name, value] of Object.entries(config.sysctl)) setParameter(task, name, value);
   for (const path of config.readonlyPaths) makeReadonly(task, namespace, path);
   for (const path of config.maskedPaths) mask(task, namespace, path);
@@ -86,10 +85,10 @@ function addMount(
   task: Task,
   namespace: MountNamespace,
   mount: MountConfig,
-  gofers: readonly GoferMount[],
+  served: readonly Filesystem[],
 ): void {
   const { flags, data } = parseOptions(mount.options);
-  const fs = filesystemOf(task, mount, data, gofers);
+  const fs = filesystemOf(task, mount, data, served);
   const at = mountPoint(task, namespace, mount.destination, fs.root.isDirectory);
   if (at.inode.isDirectory !== fs.root.isDirectory) {
     const [there, new_] = at.inode.isDirectory ? ["a directory", "a file"] : ["a file", "a directory"];
@@ -105,9 +104,9 @@ function filesystemOf(
   task: Task,
   mount: MountConfig,
   data: string,
-  gofers: readonly GoferMount[],
+  served: readonly Filesystem[],
 ): Filesystem {
-  if (mount.gofer >= 0) return gofers[mount.gofer].fs;
+  if (mount.gofer >= 0) return served[mount.gofer];
   const type = task.kernel.vfs.registry.filesystems.get(mount.type);
   if (type === undefined) {
     throw new StartError(`Cannot mount ${mount.destination}: type "${mount.type}" is unknown`, 128);

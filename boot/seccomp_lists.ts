@@ -171,6 +171,8 @@ export const GOFER_CALLS: readonly AllowedCall[] = [
   call(188, "setxattr", "extended attributes"),
   call(194, "listxattr", "extended attributes"),
   call(197, "removexattr", "extended attributes"),
+  call(74, "fsync", "fsync"),
+  call(75, "fdatasync", "fdatasync"),
   call(203, "sched_setaffinity", "the CPU of the sentry that waits for it"),
 ];
 

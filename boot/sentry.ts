@@ -21,13 +21,13 @@ import { runLoop } from "../kernel/task/run_loop.ts";
 import { createPlatform } from "../platform/probe.ts";
 import { copyDescriptor } from "../native/process.ts";
 import { confineSentryCalls, confineSentryEarly, confineSentryProcesses } from "./confinement.ts";
-import { connectGofer, startContainer } from "./container.ts";
+import { connectToGofer, startContainer } from "./container.ts";
 import { send } from "./control/channel.ts";
 import { printable } from "./control/printable.ts";
 import { HELLO, type MessageFrom } from "./control/protocol.ts";
 import { ControlServer } from "./control/server.ts";
 import { bootKernel } from "./kernel.ts";
-import { SENTRY_FIRST_GOFER, SENTRY_LOG, type SentryConfig } from "./sentry_config.ts";
+import { SENTRY_GOFER, SENTRY_LOG, type SentryConfig } from "./sentry_config.ts";
 import { Stages } from "./stages.ts";
 import { awaitHello, awaitSetup, ROLE_FDS } from "./setup.ts";
 import { ownStdio } from "./stdio.ts";
@@ -94,9 +94,7 @@ export function runSentry(): never {
     const container = startContainer(kernel, config, {
       thread: first,
       stdio: ownStdio(kernel, stdio),
-      gofers: config.gofers.map((gofer, i) =>
-        connectGofer(kernel, config.id, fds[SENTRY_FIRST_GOFER + i], gofer)
-      ),
+      gofer: connectToGofer(kernel, config, fds[SENTRY_GOFER]),
     });
     stages.reach("kernel and first program are loaded");
     const control = serveControl(container, host);
@@ -109,8 +107,8 @@ export function runSentry(): never {
     if (config.isDebug) { for (const line of stages.take()) log(line); }
     const status = runLoop(kernel, table);
     stages.reach("init has ended");
-    // Without connections the gofer ends, while we do.
-    for (const { socket } of container.gofers) socket.drop();
+    // It ends while we do.
+    container.gofer.release();
     container.hostConsole?.drain();
     shutdown();
     stages.reach("its processes have ended");

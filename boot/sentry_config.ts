@@ -7,7 +7,7 @@ export interface MountConfig {
   readonly type: string;
   readonly source: string;
   readonly options: readonly string[];
-  /** Which gofer connection serves a bind mount; -1 for the others. */
+  /** Which mount of the gofer a bind mount shows; -1 for the others. */
   readonly gofer: number;
 }
 
@@ -50,7 +50,7 @@ export type CapabilitySetName = "bounding" | "effective" | "inheritable" | "perm
 /** What a container is started from. */
 export interface ContainerConfig {
   readonly id: string;
-  /** Its gofer's connections, the root's first: what each may do. */
+  /** Mounts of its gofer, the root's first: what each may do. */
   readonly gofers: readonly { readonly isReadOnly: boolean; readonly isExclusive: boolean }[];
   readonly root: { readonly isReadOnly: boolean; readonly hasOverlay: boolean };
   readonly mounts: readonly MountConfig[];
@@ -85,14 +85,14 @@ export interface SentryConfig extends KernelConfig, ContainerConfig {
   readonly isLenient: boolean;
 }
 
-/** What goes to the sentry with it: stdin, stdout, stderr, log, and the gofer connections in their order. */
+/** What goes to the sentry with it: stdin, stdout, stderr, log, and the socket to the gofer. */
 export const SENTRY_LOG = 3;
-export const SENTRY_FIRST_GOFER = 4;
-/** The same for the gofer: log, and its ends of the connections. */
-export const GOFER_FIRST_MOUNT = 1;
+export const SENTRY_GOFER = 4;
+/** The same for the gofer: log, and its end of that socket. */
+export const GOFER_SOCKET = 1;
 
 export interface GoferConfig {
-  /** What each connection serves; with the host's mounts below it where it is recursive. */
+  /** What it serves; with the host's mounts below it where it is recursive. */
   readonly mounts: readonly {
     readonly path: string;
     readonly isReadOnly: boolean;

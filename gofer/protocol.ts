@@ -1,65 +1,100 @@
-// The gofer's protocol: what the sentry asks of host files. Modelled on lisafs: nodes are known by number, names are
-// single components, symlinks are never followed by the server. One message of a SOCK_SEQPACKET socket is one frame:
-// {id u16, pad u16, body}; an answer is {errno i32, body}, with a descriptor beside it where one is donated.
+// The gofer's protocol: what the sentry asks of host files. Modelled on lisafs: nodes are known by number, names are single
+// components, symlinks are never followed by the server. A frame is {kind u16, mount u16, body}, an answer {errno i32, body}.
+// Frames travel through memory that both share (native/src/gofer/channel.rs): a request is named by its slot and its number
+// there, several are under way at once, and answers come in any order. Beside it a socket carries descriptors. Server:
+// native/src/gofer/requests.rs.
 
 import { bytesToLatin1 } from "../kernel/util/bytes.ts";
 
-/** Requests. Bodies are little-endian; `name` = u16 length and bytes; `stat` = struct stat of x86-64. */
+/** Both ends must say the same when they connect. As in native/src/gofer/channel.rs. */
+export const PROTOCOL_VERSION = 2;
+
+/** Requests. Bodies are little-endian; `name` = u16 length and bytes; `attributes` as at ATTRIBUTE below. */
 export const REQUEST = {
-  /** cpu u32 (plus 1; 0 = any: where the sentry waits) -> node u32, stat: the root of the connection. */
-  MOUNT: 1,
-  /** dir u32, name -> node u32, stat */
+  /** -> node u32, attributes: the root of the mount. */
+  ROOT: 1,
+  /**
+   * dir u32, known u32, opens u8, count u8, names -> walked u8, errno i32 (of the component after those, 0 = none), for
+   * each walked one: node u32, attributes. The walk ends at what is no directory. `known` is the node the last name had, or
+   * NO_NODE: it is answered again where it is still what stands there. With `opens` a regular file at the end is opened for
+   * reading: its descriptor comes along, unless the host refuses.
+   */
   WALK: 2,
-  /** dir u32, restart u8 -> count u16, done u8, entries {stat, name} */
+  /** dir u32, restart u8 -> count u16, done u8, entries {attributes, name} */
   READ_ATTRIBUTES: 3,
   /** node u32, flags u32 (access mode) -> descriptor */
   OPEN: 4,
   /**
-   * dir u32, flags u32, mode u32, uid u32, gid u32, name -> node u32, stat, dir's stat, descriptor; or, of what stands there
-   * already, node u32, stat.
+   * dir u32, flags u32, mode u32, uid u32, gid u32, name -> node u32, attributes, dir's attributes, descriptor; or, of what
+   * stands there already, node u32, attributes.
    */
   CREATE: 5,
-  /** dir u32, mode u32, uid u32, gid u32, name -> node u32, stat, dir's stat */
+  /** dir u32, mode u32, uid u32, gid u32, name -> node u32, attributes, dir's attributes */
   MKDIR: 6,
-  /** dir u32, mode u32, uid u32, gid u32, major u32, minor u32, name -> node u32, stat, dir's stat */
+  /** dir u32, mode u32, uid u32, gid u32, major u32, minor u32, name -> node u32, attributes, dir's attributes */
   MKNOD: 7,
-  /** dir u32, uid u32, gid u32, name, target -> node u32, stat, dir's stat */
+  /** dir u32, uid u32, gid u32, name, target -> node u32, attributes, dir's attributes */
   SYMLINK: 8,
-  /** node u32, dir u32, name -> stat, dir's stat */
+  /** node u32, dir u32, name -> attributes, dir's attributes */
   LINK: 9,
-  /** dir u32, flags u32, name -> dir's stat */
+  /** dir u32, flags u32, name -> dir's attributes */
   UNLINK: 10,
-  /** from u32, to u32, flags u32, name, new name -> stats of both directories */
+  /** from u32, to u32, flags u32, name, new name -> attributes of both directories */
   RENAME: 11,
-  /** node u32, mask u32, mode u32, uid u32, gid u32, size u64, atime {s i64, ns i64}, mtime -> stat */
+  /** node u32, mask u32, mode u32, uid u32, gid u32, size u64, atime {s i64, ns i64}, mtime -> attributes */
   SET_ATTRIBUTES: 12,
   /** node u32 -> bytes */
   READLINK: 13,
-  /** node u32 -> stat */
+  /** node u32 -> attributes */
   STAT: 14,
-  /** node u32 -> struct statfs */
+  /** node u32 -> u64 of each: type, block size, blocks, free, available, files, free files, longest name */
   STATFS: 15,
   /** count u16, nodes u32... -> () */
   CLOSE: 16,
   /** operation u8 (0 get, 1 set, 2 list, 3 remove), flags u8, node u32, name, value bytes -> bytes */
   XATTR: 17,
   /**
-   * dir u32, restart u8, name (empty, or of the directory to read in dir) -> node u32 and stat where there was a name; done
-   * u8, bytes u32, entries {struct linux_dirent64}, stats of those that are directories (type 0 = gone meanwhile)
+   * dir u32, restart u8, name (empty, or of the directory to read in dir) -> node u32 and attributes where there was a name;
+   * done u8, bytes u32, entries {struct linux_dirent64}, attributes of those that are directories (mode 0 = gone meanwhile)
    */
   READ_DIRECTORY: 18,
+  /** dir u32, mode u32, uid u32, gid u32 -> node u32, attributes, descriptor: a file without a name (O_TMPFILE) */
+  CREATE_UNNAMED: 19,
+  /** node u32, data only u8 -> (): fsync(2) or fdatasync(2) */
+  SYNC: 20,
 } as const;
+
+/** Where attributes have what, in bytes: u32 up to rdev and for nanoseconds, else u64 (times signed). */
+export const ATTRIBUTE = {
+  DEVICE_MAJOR: 0,
+  DEVICE_MINOR: 4,
+  INO: 8,
+  MODE: 16,
+  NLINK: 20,
+  UID: 24,
+  GID: 28,
+  RDEV_MAJOR: 32,
+  RDEV_MINOR: 36,
+  SIZE: 40,
+  BLOCKS: 48,
+  ATIME: 56,
+  MTIME: 64,
+  CTIME: 72,
+  ATIME_NSEC: 80,
+  MTIME_NSEC: 84,
+  CTIME_NSEC: 88,
+} as const;
+export const ATTRIBUTES_BYTES = 96;
+export const STATFS_BYTES = 64;
 
 /** Bytes of one frame, either way. */
 export const FRAME_BYTES_MAX = 64 * 1024;
-export const STAT_BYTES = 144;
-export const STATFS_BYTES = 120;
 export const NAME_BYTES_MAX = 255;
-export const LINK_BYTES_MAX = 4095;
-/** Nodes one connection may hold open on the server. */
-export const NODES_MAX = 200_000;
 /** Nodes closed by one CLOSE. */
 export const CLOSE_COUNT_MAX = 256;
+/** Names of one WALK. */
+export const WALK_COUNT_MAX = 16;
+export const NO_NODE = 0xffff_ffff;
 
 // Bits of SET_ATTRIBUTES' mask; the same as kernel/vfs/inode.ts ATTR_.
 export const SET_MODE = 1;
@@ -73,10 +108,17 @@ export const SET_MTIME = 32;
 export class FrameWriter {
   readonly bytes = new Uint8Array(FRAME_BYTES_MAX);
   readonly #view = new DataView(this.bytes.buffer);
+  readonly #mount: number;
   at = 0;
 
-  start(id: number): void {
-    this.#view.setUint32(0, id, true);
+  /** Requests to mount number `mount`. */
+  constructor(mount: number) {
+    this.#mount = mount;
+  }
+
+  start(kind: number): void {
+    this.#view.setUint16(0, kind, true);
+    this.#view.setUint16(2, this.#mount, true);
     this.at = 4;
   }
   u8(value: number): void {

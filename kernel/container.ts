@@ -2,8 +2,6 @@
 // a console, limits and an exit status. A kernel has one or several (pods, exec of a debugger's image); the root one, the
 // first, takes the sandbox with it. boot/container.ts starts one.
 
-import type { HostDescriptor } from "./host/host_descriptor.ts";
-import type { HostWatch } from "./host/host_watch.ts";
 import type { Kernel } from "./kernel.ts";
 import type { PidNamespace } from "./task/namespaces.ts";
 import type { ProcessGroup } from "./task/process_group.ts";
@@ -19,11 +17,11 @@ export interface ContainerLimits {
   readonly tasksMax: number;
 }
 
-/** A tree of host files that a container's gofer serves, its connection and the watch for its loss. */
-export interface GoferMount {
-  readonly fs: Filesystem;
-  readonly socket: HostDescriptor;
-  readonly watch: HostWatch;
+/** A container's gofer: the trees of host files that it serves, the root's first. */
+export interface ContainerGofer {
+  readonly mounts: readonly Filesystem[];
+  /** Nothing is asked any more: gives back the connection, and the gofer ends. */
+  release(): void;
 }
 
 export class Container {
@@ -34,7 +32,7 @@ export class Container {
   readonly pids: PidNamespace;
   /** Held until release(). */
   readonly mounts: MountNamespace;
-  readonly gofers: readonly GoferMount[];
+  readonly gofer: ContainerGofer;
   /** Set when it is born. Its end is the container's. */
   init: ThreadGroup | null = null;
   /** Wait status of its init, -1 while it runs. */
@@ -56,14 +54,14 @@ export class Container {
     limits: ContainerLimits,
     pids: PidNamespace,
     mounts: MountNamespace,
-    gofers: readonly GoferMount[],
+    gofer: ContainerGofer,
   ) {
     this.kernel = kernel;
     this.id = id;
     this.limits = limits;
     this.pids = pids;
     this.mounts = mounts;
-    this.gofers = gofers;
+    this.gofer = gofer;
     mounts.hold();
   }
 
@@ -89,9 +87,6 @@ export class Container {
     this.kernel.containers.delete(this.id);
     this.hostConsole?.release();
     this.mounts.drop();
-    for (const { watch, socket } of this.gofers) {
-      watch.end();
-      socket.drop();
-    }
+    this.gofer.release();
   }
 }

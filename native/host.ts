@@ -14,6 +14,7 @@ const symbols = {
   tsv_host_fallocate: { parameters: ["i32", "i32", "u32", "u32", "u32", "u32"], result: "i32" },
   tsv_host_fsync: { parameters: ["i32", "u32"], result: "i32" },
   tsv_host_lseek: { parameters: ["i32", "u32", "u32", "i32"], result: "f64" },
+  tsv_host_attributes: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   tsv_host_fstat: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   tsv_host_memfd: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_host_poll: { parameters: ["i32", "u32", "i32"], result: "i32" },
@@ -27,10 +28,6 @@ const symbols = {
   tsv_host_clock_split: { parameters: ["i32", "buffer"], result: "void" },
   tsv_host_random: { parameters: ["buffer", "u32", "u32"], result: "i32" },
   tsv_host_send: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "u32"], result: "i32" },
-  tsv_host_ask: {
-    parameters: ["i32", "buffer", "u32", "buffer", "u32", "buffer", "i32", "buffer"],
-    result: "i32",
-  },
   tsv_host_receive: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "i32", "u32"], result: "i32" },
 } as const;
 
@@ -39,6 +36,8 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 const TWO_32 = 4294967296;
 const EFAULT = 14;
+/** As in gofer/protocol.ts. */
+const ATTRIBUTES_BYTES = 96;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
@@ -68,7 +67,6 @@ export function commandLineHost(): NativeHost {
 export class NativeHost implements Host {
   clockFraction = 0;
   receivedFds = 0;
-  answeredAtNanos = 0;
   readonly #calls: Calls;
   readonly #split = new Float64Array(2);
   readonly #fds = new Int32Array(FDS_MAX + 1);
@@ -136,6 +134,11 @@ export class NativeHost implements Host {
   lseek(fd: number, offset: number, whence: number): number {
     return this.#calls.tsv_host_lseek(fd, offset >>> 0, highWord(offset), whence);
   }
+  attributes(fd: number, into: Uint8Array, at: number): number {
+    return at + ATTRIBUTES_BYTES > into.length
+      ? -EFAULT
+      : this.#calls.tsv_host_attributes(fd, into as Bytes, at);
+  }
   fstat(fd: number, into: Uint8Array, at: number): number {
     return at + 144 > into.length ? -EFAULT : this.#calls.tsv_host_fstat(fd, into as Bytes, at);
   }
@@ -199,29 +202,6 @@ export class NativeHost implements Host {
   ): number {
     if (at + length > from.length || fdCount > fds.length) return -EFAULT;
     return this.#calls.tsv_host_send(fd, from as Bytes, at, length, fds as Int32Array<ArrayBuffer>, fdCount);
-  }
-  ask(
-    fd: number,
-    question: Uint8Array,
-    length: number,
-    answer: Uint8Array,
-    fds: Int32Array,
-    timeoutMillis: number,
-  ): number {
-    if (length > question.length) return -EFAULT;
-    const n = this.#calls.tsv_host_ask(
-      fd,
-      question as Bytes,
-      length,
-      answer as Bytes,
-      answer.length,
-      this.#fds,
-      timeoutMillis,
-      this.#split,
-    );
-    this.answeredAtNanos = this.#split[0];
-    this.#takeFds(n, fds);
-    return n;
   }
   receiveMessage(
     fd: number,

@@ -350,6 +350,8 @@ export interface Host {
   fdatasync(fd: number): number;
   /** SEEK_DATA and SEEK_HOLE. */
   lseek(fd: number, offset: number, whence: number): number;
+  /** Attributes of `fd` as gofer/protocol.ts lays them out (96 bytes). */
+  attributes(fd: number, into: Uint8Array, at: number): number;
   /** struct stat (144 bytes, x86-64) of `fd`. */
   fstat(fd: number, into: Uint8Array, at: number): number;
   memfdCreate(name: string, flags: number): number;
@@ -364,7 +366,7 @@ export interface Host {
   clockSeconds(clock: number): number;
   clockFraction: number;
   random(into: Uint8Array, at: number, length: number): void;
-  /** One whole message over a Unix socket with descriptors; used by the gofer client. */
+  /** One whole message over a Unix socket with descriptors. */
   sendMessage(
     fd: number,
     from: Uint8Array,
@@ -373,16 +375,6 @@ export interface Host {
     fds: Int32Array,
     fdCount: number,
   ): number;
-  /** Sends a message without descriptors and receives its answer, as receiveMessage(); the monotonic time then. */
-  ask(
-    fd: number,
-    question: Uint8Array,
-    length: number,
-    answer: Uint8Array,
-    fds: Int32Array,
-    timeoutMillis: number,
-  ): number;
-  answeredAtNanos: number;
   /** Receives one message; descriptors go to `fds`, their count to receivedFds. Waits at most `timeoutMillis`. */
   receiveMessage(
     fd: number,
@@ -393,4 +385,25 @@ export interface Host {
     timeoutMillis: number,
   ): number;
   receivedFds: number;
+}
+
+/** The sentry's end of the memory that it shares with the gofer: see gofer/protocol.ts. */
+export interface GoferChannel {
+  /**
+   * Posts `length` bytes of `question` and waits for the answer at most `micros`: its bytes in `answer`, which has room for
+   * a whole frame. -ETIMEDOUT: it will come later, in `slot`; the socket becomes readable then. -EAGAIN: too many requests
+   * are under way. Another -ERRNO: the gofer is gone or talks nonsense.
+   */
+  ask(question: Uint8Array, length: number, answer: Uint8Array, micros: number): number;
+  /** Of the last ask() that was late. */
+  readonly slot: number;
+  /** Takes a late answer, as ask(); -ETIMEDOUT while there is none. */
+  take(slot: number, answer: Uint8Array): number;
+  /** Slots whose late answers have come, a bit each; -ERRNO when the gofer is gone. Empties the socket. */
+  answered(): number;
+  /** Gives the memory back. The socket stays the caller's. */
+  close(): void;
+  /** Descriptor that came with the last answer, -1 = none; and when the answer came, CLOCK_MONOTONIC. */
+  readonly donated: number;
+  readonly answeredAtNanos: number;
 }

@@ -1,10 +1,22 @@
 // The gofer's two ends in one process, over a directory of the host: what is asked for how often, and that both ends agree.
 
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { GoferClient } from "../gofer/client.ts";
-import { HostTree } from "../gofer/host_tree.ts";
-import { REQUEST } from "../gofer/protocol.ts";
-import { Connection, GoferServer } from "../gofer/server.ts";
+import { GoferClient, GoferConnection } from "../gofer/client.ts";
+import {
+  ATTRIBUTES_BYTES,
+  CLOSE_COUNT_MAX,
+  NAME_BYTES_MAX,
+  NO_NODE,
+  PROTOCOL_VERSION,
+  REQUEST,
+  SET_ATIME,
+  SET_GID,
+  SET_MODE,
+  SET_MTIME,
+  SET_SIZE,
+  SET_UID,
+  WALK_COUNT_MAX,
+} from "../gofer/protocol.ts";
 import { EEXIST, ENOENT } from "../kernel/abi/errno.ts";
 import {
   AT_FDCWD,
@@ -26,47 +38,57 @@ import { attach } from "../kernel/vfs/mounting.ts";
 import { openByName } from "../kernel/vfs/open.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import { removeDirectory, removeFile, renamePath } from "../kernel/vfs/remove.ts";
-import { loadGoferCalls } from "../native/gofer_host.ts";
-import { NativeHost } from "../native/host.ts";
-import { socketPair } from "../native/process.ts";
+import type { GoferChannel } from "../platform/platform.ts";
+import { TestGofer } from "./support/gofer.ts";
 import { VfsTask } from "./support/vfs_task.ts";
 
 /** Longer than an answer about a shared mount holds. */
 const FORGOTTEN_MILLIS = 60;
 const NAMES = new Map<number, string>(Object.entries(REQUEST).map(([name, id]) => [id, name]));
 
-/** Serves each request while the client waits for its answer, and counts them. */
-class ServingHost extends NativeHost {
+/** The channel, with what is asked on it. */
+class CountingChannel implements GoferChannel {
   readonly asked: string[] = [];
-  server: GoferServer | null = null;
-  readonly connections = new Map<number, Connection>();
-
-  override ask(
-    fd: number,
-    question: Uint8Array,
-    length: number,
-    answer: Uint8Array,
-    fds: Int32Array,
-    timeoutMillis: number,
-  ): number {
+  readonly #channel: GoferChannel;
+  constructor(channel: GoferChannel) {
+    this.#channel = channel;
+  }
+  get slot() {
+    return this.#channel.slot;
+  }
+  get donated() {
+    return this.#channel.donated;
+  }
+  get answeredAtNanos() {
+    return this.#channel.answeredAtNanos;
+  }
+  ask(question: Uint8Array, length: number, answer: Uint8Array, micros: number): number {
     this.asked.push(NAMES.get(question[0] | question[1] << 8)!);
-    this.sendMessage(fd, question, 0, length, fds, 0);
-    this.server!.serveOne(this.connections.get(fd)!, 0);
-    const n = this.receiveMessage(fd, answer, 0, answer.length, fds, timeoutMillis);
-    this.answeredAtNanos = this.clockNanos(1);
-    return n;
+    return this.#channel.ask(question, length, answer, micros);
+  }
+  take(slot: number, answer: Uint8Array): number {
+    return this.#channel.take(slot, answer);
+  }
+  answered(): number {
+    return this.#channel.answered();
+  }
+  close(): void {
+    this.#channel.close();
   }
 
   /** What was asked since the last time. */
-  take(): string[] {
+  forget(): string[] {
     return this.asked.splice(0);
   }
 }
 
-class Mounted implements Disposable {
+class Mounted implements AsyncDisposable {
   readonly t = new VfsTask();
-  readonly host = new ServingHost();
   readonly directory = Deno.makeTempDirSync({ prefix: "tsvisor-gofer-" });
+  // The same directory twice, for two mounts.
+  readonly gofer = new TestGofer([this.directory, this.directory]);
+  readonly host = new CountingChannel(this.gofer.channel);
+  readonly #connection = new GoferConnection(this.host);
   #mounts = 0;
 
   constructor() {
@@ -75,22 +97,14 @@ class Mounted implements Disposable {
 
   /** Mounts the directory once more. */
   mount(at: string, isExclusive: boolean): GoferFilesystem {
-    const calls = loadGoferCalls(), { host, t } = this;
-    host.server ??= new GoferServer(new NativeHost(), calls);
-    const bytes = (text: string) => new TextEncoder().encode(`${text}\0`);
-    const O_PATH = 0o10000000;
-    const proc = calls.tsv_gofer_root(bytes("/proc/self/fd"), O_PATH);
-    const root = calls.tsv_gofer_root(bytes(this.directory), O_PATH);
-    const [client, server] = socketPair();
-    const tree = new HostTree(calls, (fd) => host.close(fd), proc, root, false);
-    host.connections.set(client, new Connection(server, tree));
-    const fs = new GoferFilesystem(t.kernel.vfs, new GoferClient(host, client, -1), host, false, isExclusive);
-    this.#mounts++;
+    const { t } = this;
+    const client = new GoferClient(this.#connection, this.#mounts++);
+    const fs = new GoferFilesystem(t.kernel.vfs, client, this.gofer.host, false, isExclusive);
     makeDirectory(t.task, AT_FDCWD, at, 0o755);
     const place = resolve(t.task, AT_FDCWD, at, FOLLOW);
     if (typeof place === "number") throw new Error(`No ${at}: ${place}`);
     attach(t.namespaces.mount, newMount(fs, "host", 0), place);
-    host.take();
+    this.host.forget();
     return fs;
   }
 
@@ -114,48 +128,49 @@ class Mounted implements Disposable {
     return refreshed < 0 ? refreshed : path.inode;
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gofer[Symbol.asyncDispose]();
     Deno.removeSync(this.directory, { recursive: true });
   }
 }
 
-Deno.test("a new file costs one request, and so does its end", () => {
-  using m = new Mounted();
+Deno.test("a new file costs one request, and so does its end", async () => {
+  await using m = new Mounted();
   const { host, t } = m;
   m.inode("/host");
-  host.take();
+  host.forget();
   const file = m.open("/host/new", O_WRONLY | O_CREAT | O_EXCL);
-  deepEqual(host.take(), ["CREATE"]);
+  deepEqual(host.forget(), ["CREATE"]);
   equal(file.write(t.task, new Uint8Array([1, 2, 3]), 0, 3, 0), 3);
   file.drop();
   deepEqual(Deno.readFileSync(`${m.directory}/new`), new Uint8Array([1, 2, 3]));
   equal(removeFile(t.task, AT_FDCWD, "/host/new"), 0);
-  deepEqual(host.take(), ["UNLINK"]);
+  deepEqual(host.forget(), ["UNLINK"]);
   equal(resolve(t.task, AT_FDCWD, "/host/new", 0), -ENOENT);
-  deepEqual(host.take(), []);
+  deepEqual(host.forget(), []);
 });
 
-Deno.test("a large file that was deleted is given back to the host at once", () => {
-  using m = new Mounted();
+Deno.test("a large file that was deleted is given back to the host at once", async () => {
+  await using m = new Mounted();
   const { host, t } = m;
   const file = m.open("/host/large", O_RDWR | O_CREAT);
   equal(file.truncate(2 ** 20), 0);
-  host.take();
+  host.forget();
   equal(removeFile(t.task, AT_FDCWD, "/host/large"), 0);
-  deepEqual(host.take(), ["UNLINK"]);
+  deepEqual(host.forget(), ["UNLINK"]);
   file.drop();
-  deepEqual(host.take(), ["CLOSE"]);
+  deepEqual(host.forget(), ["CLOSE"]);
 });
 
-Deno.test("O_CREAT opens what is there, follows links, and O_EXCL refuses", () => {
-  using m = new Mounted();
+Deno.test("O_CREAT opens what is there, follows links, and O_EXCL refuses", async () => {
+  await using m = new Mounted();
   const { host, t } = m;
   Deno.writeTextFileSync(`${m.directory}/old`, "old");
   Deno.symlinkSync("old", `${m.directory}/link`);
   Deno.symlinkSync("made", `${m.directory}/dangling`);
-  host.take();
+  host.forget();
   m.open("/host/old", O_RDWR | O_CREAT).drop();
-  deepEqual(host.take(), ["CREATE", "OPEN"]);
+  deepEqual(host.forget(), ["CREATE", "OPEN"]);
   equal(openByName(t.task, AT_FDCWD, "/host/old", O_RDWR | O_CREAT | O_EXCL, 0o644), -EEXIST);
   equal(openByName(t.task, AT_FDCWD, "/host/dangling", O_RDWR | O_CREAT | O_EXCL, 0o644), -EEXIST);
   equal(m.open("/host/link", O_RDWR | O_CREAT).inode, m.inode("/host/old"));
@@ -164,8 +179,8 @@ Deno.test("O_CREAT opens what is there, follows links, and O_EXCL refuses", () =
   equal(Deno.readTextFileSync(`${m.directory}/old`), "old");
 });
 
-Deno.test("attributes of a directory follow our changes without asking", () => {
-  using m = new Mounted();
+Deno.test("attributes of a directory follow our changes without asking", async () => {
+  await using m = new Mounted();
   const { t } = m;
   const check = (name: string) => {
     const inode = m.inode(`/host${name}`), real = Deno.lstatSync(m.directory + name);
@@ -192,14 +207,14 @@ Deno.test("attributes of a directory follow our changes without asking", () => {
   for (const name of ["", "/b"]) check(name);
 });
 
-Deno.test("a tree is walked with one request a directory", () => {
-  using m = new Mounted();
+Deno.test("a tree is walked with one request a directory", async () => {
+  await using m = new Mounted();
   const { host, t } = m;
   for (const name of ["a", "a/x", "b"]) Deno.mkdirSync(`${m.directory}/${name}`);
   for (let i = 0; i < 700; i++) Deno.writeTextFileSync(`${m.directory}/a/file${i}`, "");
   Deno.writeTextFileSync(`${m.directory}/b/${"n".repeat(255)}`, "");
   m.inode("/host");
-  host.take();
+  host.forget();
   deepEqual(m.names("/host"), [".", "..", "a", "b"]);
   for (const name of ["/host/a", "/host/a/x", "/host/b"]) {
     const inode = m.inode(name);
@@ -208,7 +223,13 @@ Deno.test("a tree is walked with one request a directory", () => {
     equal(m.names(name).length, { "/host/a": 703, "/host/a/x": 2, "/host/b": 3 }[name]);
     inode.fs.statfs(new FilesystemStat());
   }
-  deepEqual(host.take(), ["READ_DIRECTORY", "READ_DIRECTORY", "STATFS", "READ_DIRECTORY", "READ_DIRECTORY"]);
+  deepEqual(host.forget(), [
+    "READ_DIRECTORY",
+    "READ_DIRECTORY",
+    "STATFS",
+    "READ_DIRECTORY",
+    "READ_DIRECTORY",
+  ]);
   // Entries are as stat(2) has them, and a listing begins where the reader wants.
   const file = m.open("/host/a", O_RDONLY), seen = new Map<string, number[]>();
   for (let rest = 0; rest < 703;) {
@@ -231,8 +252,8 @@ Deno.test("a tree is walked with one request a directory", () => {
   file.drop();
 });
 
-Deno.test("what one mount changes the other shows at once", () => {
-  using m = new Mounted();
+Deno.test("what one mount changes the other shows at once", async () => {
+  await using m = new Mounted();
   const { t } = m;
   m.mount("/twin", false);
   equal(m.inode("/twin/f"), -ENOENT);
@@ -251,7 +272,7 @@ Deno.test("what one mount changes the other shows at once", () => {
 });
 
 Deno.test("what the host changes is seen soon after", async () => {
-  using m = new Mounted();
+  await using m = new Mounted();
   Deno.mkdirSync(`${m.directory}/d`);
   equal(m.inode("/host/d/f"), -ENOENT);
   m.names("/host");
@@ -271,18 +292,52 @@ Deno.test("what the host changes is seen soon after", async () => {
   deepEqual(m.names("/host/e"), [".", "..", "in"]);
 });
 
-Deno.test("an exclusive mount lists and finds without asking again", () => {
-  using m = new Mounted();
+Deno.test("an exclusive mount lists and finds without asking again", async () => {
+  await using m = new Mounted();
   Deno.mkdirSync(`${m.directory}/d`);
   Deno.writeTextFileSync(`${m.directory}/d/f`, "1");
   m.mount("/own", true);
   deepEqual(m.names("/own/d"), [".", "..", "f"]);
-  m.host.take();
+  m.host.forget();
   const file = m.inode("/own/d/f");
   equal(typeof file === "number" ? file : file.size, 1);
   equal(m.inode("/own/d/none"), -ENOENT);
   deepEqual(m.names("/own/d"), [".", "..", "f"]);
-  deepEqual(m.host.take(), []);
+  deepEqual(m.host.forget(), []);
+});
+
+Deno.test("directories that are read again and again keep a bounded number of descriptors", async () => {
+  await using m = new Mounted();
+  const COUNT = 300;
+  for (let i = 0; i < COUNT; i++) Deno.mkdirSync(`${m.directory}/${i}`);
+  const openFds = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  const readAll = () => {
+    for (let i = 0; i < COUNT; i++) equal(m.names(`/host/${i}`).length, 2);
+  };
+  readAll();
+  const before = openFds();
+  for (let i = 0; i < 5; i++) {
+    await new Promise((resolve) => setTimeout(resolve, FORGOTTEN_MILLIS));
+    readAll();
+  }
+  ok(openFds() <= before + COUNT, `${before} became ${openFds()}`);
+});
+
+Deno.test("both ends of the protocol have the same numbers", () => {
+  const native = (file: string) =>
+    Deno.readTextFileSync(new URL(`../native/src/gofer/${file}.rs`, import.meta.url));
+  const numberOf = (text: string, name: string) =>
+    Number(new RegExp(`const ${name}: \\w+ = ([0-9_a-fx]+);`).exec(text)?.[1].replaceAll("_", ""));
+  const requests = native("requests"), channel = native("channel"), frame = native("frame");
+  for (const [name, kind] of Object.entries(REQUEST)) equal(numberOf(requests, name), kind, name);
+  equal(numberOf(channel, "VERSION"), PROTOCOL_VERSION);
+  equal(numberOf(requests, "CLOSE_COUNT_MAX"), CLOSE_COUNT_MAX);
+  equal(numberOf(requests, "WALK_COUNT_MAX"), WALK_COUNT_MAX);
+  equal(numberOf(requests, "NO_NODE"), NO_NODE);
+  equal(numberOf(frame, "ATTRIBUTES_BYTES"), ATTRIBUTES_BYTES);
+  equal(numberOf(frame, "NAME_BYTES_MAX"), NAME_BYTES_MAX);
+  const masks = { SET_MODE, SET_UID, SET_GID, SET_SIZE, SET_ATIME, SET_MTIME };
+  for (const [name, mask] of Object.entries(masks)) equal(numberOf(requests, name), mask, name);
 });
 
 Deno.test("entries that a gofer makes up are refused", () => {

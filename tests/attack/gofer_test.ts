@@ -2,39 +2,31 @@
 // and nothing outside the mount is seen or changed; and with a host that changes the directory under it.
 
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { EBADF, EINVAL, ELOOP, ENOTDIR, EPROTO, EROFS } from "../../kernel/abi/errno.ts";
-import { O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, S_IFBLK, S_IFCHR } from "../../kernel/abi/file.ts";
-import { loadGoferCalls } from "../../native/gofer_host.ts";
-import { NativeHost } from "../../native/host.ts";
-import { socketPair } from "../../native/process.ts";
-import { HostTree, nameBytes } from "../../gofer/host_tree.ts";
+import { EBADF, EINVAL, ELOOP, ENOENT, ENOTDIR, EPROTO, EROFS } from "../../kernel/abi/errno.ts";
+import { O_RDONLY, O_RDWR, O_WRONLY, S_IFBLK, S_IFCHR } from "../../kernel/abi/file.ts";
 import {
   FRAME_BYTES_MAX,
   FrameReader,
   FrameWriter,
+  NO_NODE,
   REQUEST,
   SET_MODE,
   SET_SIZE,
 } from "../../gofer/protocol.ts";
-import { Connection, GoferServer } from "../../gofer/server.ts";
+import { TestGofer } from "../support/gofer.ts";
 
-const host = new NativeHost();
-const calls = loadGoferCalls();
+const ANSWER_MICROS_MAX = 10e6;
 const RANDOM_FRAMES = 20_000;
 const NAMES = ["..", ".", "", "/", "../secret", "directory/inner", "/etc/passwd", "a\0b", "n".repeat(256)];
 
 /** A mount of a directory of its own, with a secret beside it. */
-class Mount {
+class Mount implements AsyncDisposable {
   readonly directory = Deno.makeTempDirSync({ prefix: "tsvisor-gofer-" });
   readonly root = `${this.directory}/root`;
-  readonly request = new FrameWriter();
+  readonly request = new FrameWriter(0);
   readonly answer: FrameReader;
-  readonly connection: Connection;
-  readonly #server = new GoferServer(host, calls);
+  readonly gofer: TestGofer;
   readonly #in = new Uint8Array(FRAME_BYTES_MAX);
-  readonly #fds = new Int32Array(4);
-  readonly #socket: number;
-  readonly #proc: number;
 
   constructor(isReadOnly = false) {
     Deno.mkdirSync(`${this.root}/directory`, { recursive: true });
@@ -45,37 +37,25 @@ class Mount {
     Deno.symlinkSync("../secret", `${this.root}/link`);
     new Deno.Command("mkfifo", { args: [`${this.root}/fifo`] }).outputSync();
     this.answer = new FrameReader(this.#in);
-    const [ours, theirs] = socketPair();
-    this.#socket = ours;
-    this.#proc = calls.tsv_gofer_root(nameBytes("/proc/self/fd"), O_RDONLY | O_DIRECTORY);
-    const rootFd = calls.tsv_gofer_root(nameBytes(this.root), O_PATH);
-    ok(rootFd >= 0 && this.#proc >= 0);
-    const tree = new HostTree(calls, (fd) => host.close(fd), this.#proc, rootFd, isReadOnly);
-    this.connection = new Connection(theirs, tree);
+    this.gofer = new TestGofer([this.root], isReadOnly);
   }
 
-  /** Sends the request as it stands; the answer's errno, or what could not be sent. Descriptors are kept until the next. */
+  /** Sends the request as it stands: the answer's errno. Its descriptor is kept until the next. */
   call(): number {
     const { bytes, at } = this.request;
-    this.#dropFds();
-    equal(host.sendMessage(this.#socket, bytes, 0, at, this.#fds, 0), at);
-    ok(this.#server.serveOne(this.connection, 0));
-    const n = host.receiveMessage(this.#socket, this.#in, 0, FRAME_BYTES_MAX, this.#fds, 0);
-    this.#received = host.receivedFds;
-    ok(n >= 4);
+    this.#dropFd();
+    const n = this.gofer.channel.ask(bytes, at, this.#in, ANSWER_MICROS_MAX);
+    this.donated = this.gofer.channel.donated;
+    ok(n >= 4, `the answer gave ${n}`);
     this.answer.start(n);
     return this.answer.i32();
   }
-  #received = 0;
-
   /** The descriptor that came with the last answer. */
-  get donated(): number {
-    return this.#received > 0 ? this.#fds[0] : -1;
-  }
+  donated = -1;
 
-  #dropFds(): void {
-    for (let i = 0; i < this.#received; i++) host.close(this.#fds[i]);
-    this.#received = 0;
+  #dropFd(): void {
+    if (this.donated >= 0) this.gofer.host.close(this.donated);
+    this.donated = -1;
   }
 
   /** A request of numbers, then names. */
@@ -86,9 +66,21 @@ class Mount {
     return this.call();
   }
 
+  askWalk(directory: number, names: readonly string[], known = NO_NODE, opens = 0): number {
+    this.request.start(REQUEST.WALK);
+    this.request.u32(directory);
+    this.request.u32(known);
+    this.request.u8(opens);
+    this.request.u8(names.length);
+    for (const name of names) this.request.name(name);
+    return this.call();
+  }
+
   /** Node of `name` in `directory`, which must be there. */
   walk(directory: number, name: string): number {
-    equal(this.ask(REQUEST.WALK, [directory], [name]), 0);
+    equal(this.askWalk(directory, [name]), 0);
+    this.answer.u8();
+    this.answer.u32();
     return this.answer.u32();
   }
 
@@ -106,23 +98,22 @@ class Mount {
     return [...names, Deno.readTextFileSync(`${this.directory}/secret`)];
   }
 
-  [Symbol.dispose](): void {
-    this.#dropFds();
-    this.connection.tree.release();
-    for (const fd of [this.#socket, this.connection.socket, this.#proc]) host.close(fd);
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#dropFd();
+    await this.gofer[Symbol.asyncDispose]();
     Deno.removeSync(this.directory, { recursive: true });
   }
 }
 
 const OUTSIDE = ["root", "secret", "secret"];
 
-Deno.test("gofer: a name is one component of the directory, for every request that has one", () => {
-  using mount = new Mount();
+Deno.test("gofer: a name is one component of the directory, for every request that has one", async () => {
+  await using mount = new Mount();
   const file = mount.walk(0, "file");
   for (const name of NAMES) {
     const refused = name.length > 255 ? -EPROTO : -EINVAL;
     const text = JSON.stringify(name.slice(0, 20));
-    equal(mount.ask(REQUEST.WALK, [0], [name]), refused, `WALK ${text}`);
+    equal(mount.askWalk(0, [name]), refused, `WALK ${text}`);
     equal(mount.ask(REQUEST.CREATE, [0, O_RDWR, 0o644, 0, 0], [name]), refused, `CREATE ${text}`);
     equal(mount.ask(REQUEST.MKDIR, [0, 0o755, 0, 0], [name]), refused, `MKDIR ${text}`);
     equal(mount.ask(REQUEST.MKNOD, [0, 0o100644, 0, 0, 0, 0], [name]), refused, `MKNOD ${text}`);
@@ -135,11 +126,44 @@ Deno.test("gofer: a name is one component of the directory, for every request th
   deepEqual(mount.outside(), OUTSIDE);
 });
 
-Deno.test("gofer: a symbolic link is itself, and leads nowhere", () => {
-  using mount = new Mount();
+Deno.test("gofer: a walk of several names ends at what is no directory, and all names are checked first", async () => {
+  await using mount = new Mount();
+  equal(mount.askWalk(0, ["directory", "inner", "x"]), 0);
+  equal(mount.answer.u8(), 2);
+  equal(mount.answer.i32(), 0);
+  equal(mount.askWalk(0, ["directory", "none", "x"]), 0);
+  equal(mount.answer.u8(), 1);
+  equal(mount.answer.i32(), -ENOENT);
+  equal(mount.askWalk(0, ["up", "secret"]), 0);
+  equal(mount.answer.u8(), 1);
+  for (const name of NAMES.filter((name) => name.length <= 255)) {
+    equal(mount.askWalk(0, ["directory", name]), 0, name);
+    equal(mount.answer.u8(), 1);
+    equal(mount.answer.i32(), -EINVAL);
+  }
+  equal(mount.askWalk(0, []), -EPROTO);
+  equal(mount.askWalk(0, new Array(17).fill("directory")), -EPROTO);
+  // Of a node that is known and not what stands there any more, or not a file of this mount at all.
+  const file = mount.walk(0, "file");
+  equal(mount.askWalk(0, ["directory"], file), 0);
+  mount.answer.u8(), mount.answer.u32();
+  ok(mount.answer.u32() !== file);
+  equal(mount.askWalk(0, ["file"], file), 0);
+  mount.answer.u8(), mount.answer.u32();
+  equal(mount.answer.u32(), file);
+  equal(mount.askWalk(0, ["file"], 4_000_000_000), -EBADF);
+  equal(mount.askWalk(0, ["fifo"], NO_NODE, 1), 0);
+  equal(mount.donated, -1);
+  equal(mount.askWalk(0, ["file"], NO_NODE, 1), 0);
+  ok(mount.donated >= 0);
+  ok(mount.gofer.host.pwrite(mount.donated, new Uint8Array(1), 0, 1, 0) < 0);
+});
+
+Deno.test("gofer: a symbolic link is itself, and leads nowhere", async () => {
+  await using mount = new Mount();
   const link = mount.walk(0, "link"), up = mount.walk(0, "up");
   equal(mount.ask(REQUEST.OPEN, [link, O_RDONLY]), -EINVAL);
-  ok([-ENOTDIR, -ELOOP].includes(mount.ask(REQUEST.WALK, [up], ["secret"])));
+  ok([-ENOTDIR, -ELOOP].includes(mount.askWalk(up, ["secret"])));
   ok([-ENOTDIR, -ELOOP].includes(mount.ask(REQUEST.CREATE, [up, O_RDWR, 0o644, 0, 0], ["planted"])));
   ok(mount.setAttributes(link, SET_SIZE, 0, 0) < 0);
   ok(mount.setAttributes(link, SET_MODE, 0o777, 0) < 0);
@@ -149,13 +173,14 @@ Deno.test("gofer: a symbolic link is itself, and leads nowhere", () => {
   deepEqual(mount.outside(), OUTSIDE);
 });
 
-Deno.test("gofer: a read-only mount changes by no request", () => {
-  using mount = new Mount(true);
+Deno.test("gofer: a read-only mount changes by no request", async () => {
+  await using mount = new Mount(true);
   const file = mount.walk(0, "file");
   for (const access of [O_WRONLY, O_RDWR, 3]) equal(mount.ask(REQUEST.OPEN, [file, access]), -EROFS);
   equal(mount.ask(REQUEST.OPEN, [file, O_RDONLY]), 0);
-  ok(host.pwrite(mount.donated, new Uint8Array(1), 0, 1, 0) < 0);
+  ok(mount.gofer.host.pwrite(mount.donated, new Uint8Array(1), 0, 1, 0) < 0);
   equal(mount.ask(REQUEST.CREATE, [0, O_RDONLY, 0o644, 0, 0], ["new"]), -EROFS);
+  equal(mount.ask(REQUEST.CREATE_UNNAMED, [0, 0o644, 0, 0]), -EROFS);
   equal(mount.ask(REQUEST.MKDIR, [0, 0o755, 0, 0], ["new"]), -EROFS);
   equal(mount.ask(REQUEST.MKNOD, [0, 0o100644, 0, 0, 0, 0], ["new"]), -EROFS);
   equal(mount.ask(REQUEST.SYMLINK, [0, 0, 0], ["new", "x"]), -EROFS);
@@ -167,8 +192,8 @@ Deno.test("gofer: a read-only mount changes by no request", () => {
   equal(Deno.readTextFileSync(`${mount.root}/file`), "content");
 });
 
-Deno.test("gofer: no device of the host is made or opened, and a FIFO holds nobody up", () => {
-  using mount = new Mount();
+Deno.test("gofer: no device of the host is made or opened, and a FIFO holds nobody up", async () => {
+  await using mount = new Mount();
   for (const type of [S_IFBLK, S_IFCHR]) {
     equal(mount.ask(REQUEST.MKNOD, [0, type | 0o666, 0, 0, 1, 3], ["device"]), -EINVAL);
   }
@@ -183,8 +208,8 @@ Deno.test("gofer: no device of the host is made or opened, and a FIFO holds nobo
   equal(mount.setAttributes(device, SET_SIZE, 0, 0), -EINVAL);
 });
 
-Deno.test("gofer: nodes that are none", () => {
-  using mount = new Mount();
+Deno.test("gofer: nodes that are none", async () => {
+  await using mount = new Mount();
   const closed = mount.walk(0, "file");
   mount.request.start(REQUEST.CLOSE);
   mount.request.u16(3);
@@ -193,7 +218,7 @@ Deno.test("gofer: nodes that are none", () => {
   for (const node of [closed, 77, 0x7fff_ffff, 0xffff_ffff]) {
     equal(mount.ask(REQUEST.STAT, [node]), -EBADF);
     equal(mount.ask(REQUEST.OPEN, [node, O_RDONLY]), -EBADF);
-    equal(mount.ask(REQUEST.WALK, [node], ["file"]), -EBADF);
+    equal(mount.askWalk(node, ["file"]), -EBADF);
     equal(mount.ask(REQUEST.LINK, [node, 0], ["new"]), -EBADF);
     equal(mount.ask(REQUEST.UNLINK, [node, 0], ["file"]), -EBADF);
     equal(mount.setAttributes(node, SET_SIZE, 0, 0), -EBADF);
@@ -202,8 +227,8 @@ Deno.test("gofer: nodes that are none", () => {
   equal(mount.ask(REQUEST.STAT, [0]), 0);
 });
 
-Deno.test("gofer: a directory that the host swaps for a link is still the directory", () => {
-  using mount = new Mount();
+Deno.test("gofer: a directory that the host swaps for a link is still the directory", async () => {
+  await using mount = new Mount();
   const directory = mount.walk(0, "directory");
   Deno.renameSync(`${mount.root}/directory`, `${mount.root}/moved`);
   Deno.symlinkSync("..", `${mount.root}/directory`);
@@ -211,12 +236,12 @@ Deno.test("gofer: a directory that the host swaps for a link is still the direct
   equal(mount.ask(REQUEST.CREATE, [directory, O_RDWR, 0o644, 0, 0], ["new"]), 0);
   ok(Deno.statSync(`${mount.root}/moved/new`).isFile);
   const link = mount.walk(0, "directory");
-  ok([-ENOTDIR, -ELOOP].includes(mount.ask(REQUEST.WALK, [link], ["secret"])));
+  ok([-ENOTDIR, -ELOOP].includes(mount.askWalk(link, ["secret"])));
   deepEqual(mount.outside(), OUTSIDE);
 });
 
-Deno.test(`gofer: ${RANDOM_FRAMES} random frames`, () => {
-  using mount = new Mount();
+Deno.test(`gofer: ${RANDOM_FRAMES} random frames`, async () => {
+  await using mount = new Mount();
   let state = 1;
   const below = (n: number) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -225,8 +250,7 @@ Deno.test(`gofer: ${RANDOM_FRAMES} random frames`, () => {
   const names = [...NAMES, "file", "directory", "inner", "up", "link", "new", "fifo"];
   const numbers = [0, 1, 2, 3, 7, 0o644, 0o100644, 0o7777, 0x200, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
   for (let i = 0; i < RANDOM_FRAMES; i++) {
-    // Not MOUNT, which may move this test to another CPU.
-    mount.request.start(below(20) === 0 ? below(0xffff) : 2 + below(20));
+    mount.request.start(below(20) === 0 ? below(0xffff) : 1 + below(22));
     for (let n = below(6); n > 0; n--) mount.request.u32(numbers[below(numbers.length)]);
     if (below(4) === 0) mount.request.u8(below(256));
     if (below(8) === 0) mount.request.u16(below(0xffff));

@@ -251,7 +251,8 @@ export class Processes {
     mm.areas.insert(new Vma(BASE, BASE + BYTES, PROT_READ | PROT_WRITE, 2, null, 0, ""));
     const pids = this.kernel.rootPids;
     const mounts = { hold() {}, drop() {} } as unknown as MountNamespace;
-    const container = new Container(this.kernel, "test", limits, pids, mounts, []);
+    const gofer = { mounts: [], release() {} };
+    const container = new Container(this.kernel, "test", limits, pids, mounts, gofer);
     this.kernel.containers.set(container.id, container);
     this.kernel.rootContainer = container;
     this.init = createInitTask(container, {

@@ -4,7 +4,13 @@
 import { EINVAL } from "../../abi/errno.ts";
 import { u32, u64 } from "../../abi/struct.ts";
 import type { GoferClient } from "../../../gofer/client.ts";
-import { CLOSE_COUNT_MAX, REQUEST, STAT_BYTES, STATFS_BYTES } from "../../../gofer/protocol.ts";
+import {
+  ATTRIBUTE,
+  ATTRIBUTES_BYTES,
+  CLOSE_COUNT_MAX,
+  REQUEST,
+  STATFS_BYTES,
+} from "../../../gofer/protocol.ts";
 import type { Host } from "../../../platform/platform.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
 import type { Vfs } from "../../vfs/vfs.ts";
@@ -26,7 +32,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   readonly #toClose: number[] = [];
   /** Inodes with a cached descriptor and no open file, oldest first. */
   readonly #idle = new Set<GoferInode>();
-  /** The last struct statfs of the root, how old it is, and changesSoFar() then: programs ask once a directory. */
+  /** The last status of the root's file system, how old it is, and changesSoFar() then: programs ask once a directory. */
   readonly #status = new Uint8Array(STATFS_BYTES);
   readonly #statusAt = new Freshness();
   #statusChanges = 0;
@@ -39,8 +45,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     this.isReadOnly = isReadOnly;
     this.isExclusive = isExclusive;
     if (!isExclusive) noteShared(this);
-    client.request.start(REQUEST.MOUNT);
-    client.request.u32(client.cpu + 1);
+    client.request.start(REQUEST.ROOT);
     const result = client.call();
     if (result < 0) throw new Error(`Cannot mount host files: errno ${-result}`);
     const node = client.answer.u32();
@@ -56,10 +61,10 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     return this.isExclusive ? "cache=exclusive" : "cache=shared";
   }
 
-  /** The inode of `node` with the stat that stands next in the answer; null when the answer is short. */
+  /** The inode of `node` with the attributes that come next in the answer; null when the answer is short. */
   take(node: number): GoferInode | null {
     const answer = this.client.answer;
-    const at = answer.raw(STAT_BYTES);
+    const at = answer.raw(ATTRIBUTES_BYTES);
     if (at < 0) return null;
     return this.#inodeOf(answer.bytes, at, node, null, "");
   }
@@ -75,7 +80,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   }
 
   #inodeOf(bytes: Uint8Array, at: number, node: number, parent: GoferInode | null, name: string): GoferInode {
-    const number = u64(bytes, at + 8);
+    const number = u64(bytes, at + ATTRIBUTE.INO);
     const key = fileKey(bytes, at);
     const known = this.inodes.get(key);
     if (known !== undefined) {
@@ -83,11 +88,31 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
       known.load(bytes, at);
       return known;
     }
-    const inode = new GoferInode(this, key, number, u32(bytes, at + 24));
+    const inode = new GoferInode(this, key, number, u32(bytes, at + ATTRIBUTE.MODE));
     inode.adopt(node, parent, name);
     inode.load(bytes, at);
     this.inodes.set(key, inode);
     return inode;
+  }
+
+  /**
+   * Asks for `name` in `directory`; `known` is the node it had, or NO_NODE. After 0 the answer goes on with its node and
+   * attributes.
+   */
+  walk(directory: number, name: string, known: number): number {
+    this.closeNodes();
+    const { request, answer } = this.client;
+    request.start(REQUEST.WALK);
+    request.u32(directory);
+    request.u32(known);
+    request.u8(0);
+    request.u8(1);
+    request.name(name);
+    const result = this.client.call();
+    if (result < 0) return result;
+    const walked = answer.u8();
+    answer.u32();
+    return walked === 1 ? 0 : -EINVAL;
   }
 
   /** A node that is not needed any more. It is closed together with others, later: an answer may be being read. */
@@ -144,7 +169,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     into.blocksAvailable = u64(bytes, 32);
     into.files = u64(bytes, 40);
     into.filesFree = u64(bytes, 48);
-    into.nameMax = u64(bytes, 64);
+    into.nameMax = u64(bytes, 56);
     return 0;
   }
 
@@ -168,13 +193,13 @@ export type FileKey = number | string;
 /** The device of the first file seen, high word and low: most files are there, and are known by their number alone. */
 let commonHigh = -1, commonLow = 0;
 
-/** Of the struct stat at `at`. */
+/** Of the attributes at `at`. */
 export function fileKey(bytes: Uint8Array, at: number): FileKey {
-  const low = u32(bytes, at), high = u32(bytes, at + 4);
+  const low = u32(bytes, at + ATTRIBUTE.DEVICE_MINOR), high = u32(bytes, at + ATTRIBUTE.DEVICE_MAJOR);
   if (commonHigh < 0) {
     commonHigh = high;
     commonLow = low;
   }
-  const number = u64(bytes, at + 8);
+  const number = u64(bytes, at + ATTRIBUTE.INO);
   return low === commonLow && high === commonHigh ? number : `${high}:${low}:${number}`;
 }

@@ -26,6 +26,8 @@ import {
   S_IFSOCK,
 } from "../../abi/file.ts";
 import {
+  ATTRIBUTES_BYTES,
+  NO_NODE,
   REQUEST,
   SET_ATIME,
   SET_GID,
@@ -33,12 +35,12 @@ import {
   SET_MTIME,
   SET_SIZE,
   SET_UID,
-  STAT_BYTES,
 } from "../../../gofer/protocol.ts";
 import type { Task } from "../../task/task.ts";
 import { type AttributeChange, Inode, type NewNode } from "../../vfs/inode.ts";
 import type { File } from "../../vfs/file.ts";
 import { openSpecial } from "../../vfs/special.ts";
+import { keepOwner, loadAttributes } from "./attributes.ts";
 import { GoferDirectoryFile, GoferRegularFile } from "./files.ts";
 import { type FileKey, fileKey, type GoferFilesystem } from "./filesystem.ts";
 import { Freshness, noteChange } from "./freshness.ts";
@@ -51,10 +53,8 @@ const SETTABLE = SET_MODE | SET_UID | SET_GID | SET_SIZE | SET_ATIME | SET_MTIME
 /** A deleted file of this size is given back to the host's disk at once, a smaller one together with others. */
 const DELETED_BYTES_MAX = 1 << 20;
 
-/** The struct stat that is being read. */
-const status = new Uint8Array(STAT_BYTES);
-const statusWords = new Uint32Array(status.buffer);
-const TWO_32 = 4294967296;
+/** Attributes that the host gives for a descriptor. */
+const status = new Uint8Array(ATTRIBUTES_BYTES);
 const CLOCK_MONOTONIC = 1;
 
 export class GoferInode extends Inode {
@@ -108,54 +108,37 @@ export class GoferInode extends Inode {
     this.fs.inodes.set(this.key, this);
   }
 
+  /** Its number on the server, where it has one. */
+  get knownNode(): number {
+    return this.#node < 0 ? NO_NODE : this.#node;
+  }
+
   /** Its number on the server, asked for now if need be; -ERRNO. */
   node(): number {
     if (this.#node >= 0) return this.#node;
     const parent = this.#parent?.node() ?? -ENOENT;
     if (parent < 0) return parent;
-    const request = this.fs.client.request;
-    request.start(REQUEST.WALK);
-    request.u32(parent);
-    request.name(this.#name);
-    const result = this.fs.client.call();
+    const result = this.fs.walk(parent, this.#name, NO_NODE);
     if (result < 0) return result;
     const taken = this.#takeNode(this.fs.client.answer.u32());
     return taken < 0 ? taken : this.#node;
   }
 
-  /** Fills the attributes from struct stat, which stands in an answer that has come just now. */
+  /** Fills the attributes from an answer that has come just now. */
   load(bytes: Uint8Array, at: number): void {
     this.#load(bytes, at, this.fs.client.answeredAtNanos);
   }
 
   #load(bytes: Uint8Array, at: number, nanos: number): void {
-    if (bytes !== status) status.set(bytes.subarray(at, at + STAT_BYTES));
-    const words = statusWords;
-    const ctimeSec = words[26] + (words[27] | 0) * TWO_32, ctimeNsec = words[28];
     // Another link with the number of an old one.
-    if (ctimeSec !== this.ctimeSec || ctimeNsec !== this.ctimeNsec) this.#target = null;
+    if (loadAttributes(this, bytes, at)) this.#target = null;
     this.#freshness.note(nanos);
     this.isOld = false;
-    this.nlink = words[4];
-    this.mode = words[6];
-    this.uid = words[7];
-    this.gid = words[8];
-    const device = words[10];
-    this.rdevMajor = device >>> 8 & 0xfff;
-    this.rdevMinor = device & 0xff | device >>> 12 & 0xfff00;
-    this.size = words[12] + words[13] * TWO_32;
-    this.blocks = words[16] + words[17] * TWO_32;
-    this.atimeSec = words[18] + (words[19] | 0) * TWO_32;
-    this.atimeNsec = words[20];
-    this.mtimeSec = words[22] + (words[23] | 0) * TWO_32;
-    this.mtimeNsec = words[24];
-    this.ctimeSec = ctimeSec;
-    this.ctimeNsec = ctimeNsec;
   }
 
-  /** Loads the stat that stands next in the last answer. */
+  /** Loads the attributes that come next in the last answer. */
   #loadAnswer(): void {
-    const at = this.fs.client.answer.raw(STAT_BYTES);
+    const at = this.fs.client.answer.raw(ATTRIBUTES_BYTES);
     if (at >= 0) this.load(this.fs.client.answer.bytes, at);
     else this.#freshness.forget();
   }
@@ -206,9 +189,12 @@ export class GoferInode extends Inode {
   refreshNow(): number {
     const fd = this.#writeFd >= 0 ? this.#writeFd : this.#readFd;
     if (fd >= 0) {
-      const result = this.fs.host.fstat(fd, status, 0);
-      if (result === 0) this.#load(status, 0, this.fs.host.clockNanos(CLOCK_MONOTONIC));
-      return result;
+      const result = this.fs.host.attributes(fd, status, 0);
+      if (result < 0) return result;
+      if (keepOwner(this, status)) {
+        this.#load(status, 0, this.fs.host.clockNanos(CLOCK_MONOTONIC));
+        return 0;
+      }
     }
     const node = this.node();
     if (node < 0) return node;
@@ -225,11 +211,7 @@ export class GoferInode extends Inode {
     if (known !== null) return known;
     const node = this.node();
     if (node < 0) return node;
-    const request = this.fs.client.request;
-    request.start(REQUEST.WALK);
-    request.u32(node);
-    request.name(name);
-    const result = this.fs.client.call();
+    const result = this.fs.walk(node, name, this.#names().nodeOf(name));
     if (result < 0) {
       if (result === -ENOENT) this.#names().note(name, null);
       return result;
@@ -264,7 +246,7 @@ export class GoferInode extends Inode {
   /** Takes over the node that was found at its name, if it is still this file there. 0 or -ENOENT. */
   #takeNode(node: number): number {
     const { answer } = this.fs.client;
-    const at = answer.raw(STAT_BYTES);
+    const at = answer.raw(ATTRIBUTES_BYTES);
     if (at < 0 || fileKey(answer.bytes, at) !== this.key) {
       this.fs.closeNode(node);
       return -ENOENT;
@@ -324,6 +306,19 @@ export class GoferInode extends Inode {
     if (typeof inode === "number") this.fs.host.close(fd);
     else inode.#keepWriteFd(fd);
     return inode;
+  }
+
+  override createUnnamed(node: NewNode): Inode | number {
+    const started = this.#startMake(REQUEST.CREATE_UNNAMED, node, -1);
+    if (started < 0) return started;
+    const result = this.fs.client.call();
+    if (result < 0) return result;
+    const fd = this.fs.client.donated;
+    if (fd < 0) return -EOPNOTSUPP;
+    const inode = this.fs.take(this.fs.client.answer.u32());
+    if (inode === null) this.fs.host.close(fd);
+    else inode.#keepWriteFd(fd);
+    return inode ?? -EINVAL;
   }
 
   override presumesMissing(name: string): boolean {

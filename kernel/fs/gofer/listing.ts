@@ -1,5 +1,6 @@
 // What reading a host directory has given, until it is read again: what getdents64(2) shows.
 
+import { ATTRIBUTE } from "../../../gofer/protocol.ts";
 import { u16, u32, u64 } from "../../abi/struct.ts";
 import { bytesToLatin1 } from "../../util/bytes.ts";
 import type { DirectorySink } from "../../vfs/file.ts";
@@ -22,9 +23,9 @@ export class AttributeListing implements Listing {
     this.#inos.push(ino);
     this.#modes.push(mode);
   }
-  /** An entry with struct stat at `at`. */
-  addStat(name: string, bytes: Uint8Array, at: number): void {
-    this.add(name, u64(bytes, at + 8), u32(bytes, at + 24));
+  /** An entry with its attributes at `at`. */
+  addAttributes(name: string, bytes: Uint8Array, at: number): void {
+    this.add(name, u64(bytes, at + ATTRIBUTE.INO), u32(bytes, at + ATTRIBUTE.MODE));
   }
 
   emitFrom(sink: DirectorySink, from: number, base: number): number {

@@ -2,7 +2,14 @@
 
 import { EINVAL, ENOENT } from "../../abi/errno.ts";
 import { u32 } from "../../abi/struct.ts";
-import { FRAME_BYTES_MAX, NAME_BYTES_MAX, REQUEST, STAT_BYTES } from "../../../gofer/protocol.ts";
+import {
+  ATTRIBUTE,
+  ATTRIBUTES_BYTES,
+  FRAME_BYTES_MAX,
+  NAME_BYTES_MAX,
+  NO_NODE,
+  REQUEST,
+} from "../../../gofer/protocol.ts";
 import type { GoferFilesystem } from "./filesystem.ts";
 import { changesSoFar, Freshness } from "./freshness.ts";
 import type { GoferInode } from "./inode.ts";
@@ -52,6 +59,11 @@ export class KnownNames {
     }
     if (this.#entries === null || !this.#readAt.isRecent(this.#fs.host)) return null;
     return this.#entry(name, null);
+  }
+
+  /** The node that `name` had when it was looked up last: it most often still has. */
+  nodeOf(name: string): number {
+    return this.#recent?.get(name)?.inode?.knownNode ?? NO_NODE;
   }
 
   #entry(name: string, missing: number | null): GoferInode | number | null {
@@ -107,10 +119,10 @@ export class KnownNames {
       const count = answer.u16();
       isDone = answer.u8() !== 0;
       for (let i = 0; i < count; i++) {
-        const at = answer.raw(STAT_BYTES);
+        const at = answer.raw(ATTRIBUTES_BYTES);
         const name = answer.name(NAME_BYTES_MAX);
         if (at < 0 || answer.isBad) return -EINVAL;
-        listing.addStat(name, answer.bytes, at);
+        listing.addAttributes(name, answer.bytes, at);
         entries.set(name, frames.length * FRAME_BYTES_MAX + at);
       }
       if (count > 0) frames.push(answer.bytes.slice(0, answer.end));
@@ -135,11 +147,11 @@ export class KnownNames {
       directories.length = 0;
       if (at < 0 || !listing.add(answer.bytes, at, length, directories)) return -EINVAL;
       const from = answer.at;
-      if (answer.raw(directories.length * STAT_BYTES) < 0) return -EINVAL;
+      if (answer.raw(directories.length * ATTRIBUTES_BYTES) < 0) return -EINVAL;
       for (let i = 0; i < directories.length; i++) {
-        // A type of 0: gone meanwhile.
-        if (u32(answer.bytes, from + i * STAT_BYTES + 24) === 0) continue;
-        entries.set(directories[i], frames.length * FRAME_BYTES_MAX + i * STAT_BYTES);
+        // A mode of 0: gone meanwhile.
+        if (u32(answer.bytes, from + i * ATTRIBUTES_BYTES + ATTRIBUTE.MODE) === 0) continue;
+        entries.set(directories[i], frames.length * FRAME_BYTES_MAX + i * ATTRIBUTES_BYTES);
       }
       if (directories.length > 0) frames.push(answer.bytes.slice(from, answer.at));
     }
@@ -162,7 +174,11 @@ export class KnownNames {
     const listing = new AttributeListing();
     for (const [name, entry] of this.#entries) {
       if (typeof entry === "number") {
-        listing.addStat(name, this.#frames[Math.floor(entry / FRAME_BYTES_MAX)], entry % FRAME_BYTES_MAX);
+        listing.addAttributes(
+          name,
+          this.#frames[Math.floor(entry / FRAME_BYTES_MAX)],
+          entry % FRAME_BYTES_MAX,
+        );
       } else listing.add(name, entry.ino, entry.mode);
     }
     return listing;

@@ -58,7 +58,7 @@ impl Shared {
         // SAFETY: asks about a descriptor, and maps what is known to stay as large.
         unsafe {
             let mut stat: libc::stat = std::mem::zeroed();
-            if libc::fstat(fd, &mut stat) < 0 {
+            if libc::syscall(libc::SYS_fstat, fd, &mut stat) < 0 {
                 return Err(errno());
             }
             let seals = libc::fcntl(fd, libc::F_GET_SEALS);

@@ -26,12 +26,12 @@ struct Client {
 
 thread_local! {
     /// Channels by handle. A sentry has one thread and one channel; tests have several channels.
-    static CLIENTS: RefCell<Vec<Client>> = const { RefCell::new(Vec::new()) };
+    static CLIENTS: RefCell<Vec<Option<Client>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// -EBADF when `handle` is none.
 fn with_client(handle: u32, run: impl FnOnce(&mut Client) -> i32) -> i32 {
-    CLIENTS.with_borrow_mut(|clients| clients.get_mut(handle as usize).map_or(-libc::EBADF, run))
+    CLIENTS.with_borrow_mut(|clients| clients.get_mut(handle as usize).and_then(Option::as_mut).map_or(-libc::EBADF, run))
 }
 
 fn monotonic() -> f64 {
@@ -72,10 +72,25 @@ pub extern "C" fn tsv_gofer_connect(socket: i32, cpu: u32, millis: i32) -> i32 {
         Err(0) => -libc::ECONNRESET,
         Err(error) => error,
         Ok(made) => CLIENTS.with_borrow_mut(|clients| {
-            clients.push(made);
-            clients.len() as i32 - 1
+            let free = clients.iter().position(Option::is_none).unwrap_or(clients.len());
+            if free == clients.len() {
+                clients.push(None);
+            }
+            clients[free] = Some(made);
+            free as i32
         }),
     }
+}
+
+/// Nothing more is asked: the memory goes. The socket is the caller's.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_gofer_disconnect(handle: u32) -> i32 {
+    CLIENTS.with_borrow_mut(|clients| {
+        if let Some(place) = clients.get_mut(handle as usize) {
+            *place = None;
+        }
+    });
+    0
 }
 
 /// Posts a request: its slot, or -EAGAIN when all are in use.

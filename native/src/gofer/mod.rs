@@ -5,6 +5,7 @@ mod channel;
 mod client;
 mod frame;
 mod host;
+mod listing;
 mod requests;
 mod server;
 mod tree;

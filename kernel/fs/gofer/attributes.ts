@@ -1,0 +1,57 @@
+// Attributes as the gofer's protocol lays them out, into an inode.
+
+import { ATTRIBUTE, ATTRIBUTES_BYTES } from "../../../gofer/protocol.ts";
+import { put32, u32 } from "../../abi/struct.ts";
+import type { Inode } from "../../vfs/inode.ts";
+
+/** /proc/sys/kernel/overflowuid. */
+const OVERFLOW_ID = 65534;
+const TWO_32 = 4294967296;
+
+/** The attributes that are being read: bytes where a frame has them are not aligned. */
+const loaded = new Uint8Array(ATTRIBUTES_BYTES);
+const words = new Uint32Array(loaded.buffer);
+/** Where the words of `name` begin. */
+const word = (name: keyof typeof ATTRIBUTE) => ATTRIBUTE[name] / 4;
+const MODE = word("MODE"), NLINK = word("NLINK"), UID = word("UID"), GID = word("GID");
+const RDEV_MAJOR = word("RDEV_MAJOR"), RDEV_MINOR = word("RDEV_MINOR");
+const SIZE = word("SIZE"), BLOCKS = word("BLOCKS");
+const ATIME = word("ATIME"), MTIME = word("MTIME"), CTIME = word("CTIME");
+const ATIME_NSEC = word("ATIME_NSEC"), MTIME_NSEC = word("MTIME_NSEC"), CTIME_NSEC = word("CTIME_NSEC");
+
+/** Loads the attributes at `at`. True when the file has changed since. */
+export function loadAttributes(inode: Inode, bytes: Uint8Array, at: number): boolean {
+  loaded.set(bytes.subarray(at, at + ATTRIBUTES_BYTES));
+  const ctimeSec = words[CTIME] + (words[CTIME + 1] | 0) * TWO_32, ctimeNsec = words[CTIME_NSEC];
+  const isChanged = ctimeSec !== inode.ctimeSec || ctimeNsec !== inode.ctimeNsec;
+  inode.nlink = words[NLINK];
+  inode.mode = words[MODE];
+  inode.uid = words[UID];
+  inode.gid = words[GID];
+  inode.rdevMajor = words[RDEV_MAJOR];
+  inode.rdevMinor = words[RDEV_MINOR];
+  inode.size = words[SIZE] + words[SIZE + 1] * TWO_32;
+  inode.blocks = words[BLOCKS] + words[BLOCKS + 1] * TWO_32;
+  inode.atimeSec = words[ATIME] + (words[ATIME + 1] | 0) * TWO_32;
+  inode.atimeNsec = words[ATIME_NSEC];
+  inode.mtimeSec = words[MTIME] + (words[MTIME + 1] | 0) * TWO_32;
+  inode.mtimeNsec = words[MTIME_NSEC];
+  inode.ctimeSec = ctimeSec;
+  inode.ctimeNsec = ctimeNsec;
+  return isChanged;
+}
+
+/**
+ * Attributes that the host has given us for a descriptor show an owner that our user namespace does not know as nobody: they
+ * get the owner that the gofer has told. False when it may be another one by now.
+ */
+export function keepOwner(inode: Inode, bytes: Uint8Array): boolean {
+  const uid = u32(bytes, ATTRIBUTE.UID), gid = u32(bytes, ATTRIBUTE.GID);
+  if (uid !== OVERFLOW_ID && gid !== OVERFLOW_ID) return true;
+  const isChanged = u32(bytes, ATTRIBUTE.CTIME_NSEC) !== inode.ctimeNsec ||
+    u32(bytes, ATTRIBUTE.CTIME) !== inode.ctimeSec % TWO_32;
+  if (isChanged) return false;
+  put32(bytes, ATTRIBUTE.UID, inode.uid);
+  put32(bytes, ATTRIBUTE.GID, inode.gid);
+  return true;
+}

@@ -1,5 +1,9 @@
 // Shared by the guest programs: each check prints one line "name: result" that must be the same on the host and in the
 // sandbox. Results that may differ by nature (addresses, pids, times) are printed as relations, never as values.
+//
+// What a man page or a standard decides is said beside the check: FAILS, EQUALS, SAYS, TRUE and WORKS. Where the result
+// is another one the line ends in ", expected ..." and the program in failure, on the host as in the sandbox. CALL and
+// say are for what the host's release or configuration decides, or the check before.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -41,16 +45,60 @@
 
 #define BAD ((void *)8) /* never mapped */
 
-static inline void say(const char *name, const char *format, ...) {
-  char line[512];
-  va_list list;
-  va_start(list, format);
-  int n = snprintf(line, sizeof line, "%s: ", name);
-  n += vsnprintf(line + n, sizeof line - n - 2, format, list);
-  va_end(list);
-  if (n > (int)sizeof line - 2) n = sizeof line - 2;
+/* Checks that did not hold, of this process and of the children that it forks. */
+static int *failed_checks;
+static pid_t first_process;
+__attribute__((constructor)) static void count_failures(void) {
+  failed_checks = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (failed_checks == MAP_FAILED) _exit(98);
+  first_process = getpid();
+}
+__attribute__((destructor)) static void fail_for_them(void) {
+  if (getpid() == first_process && *failed_checks > 0) _exit(97);
+}
+
+/* Prints a check's line; a result that is not `expected` counts as failed. NULL = nothing is expected. */
+static inline void judge(const char *name, const char *expected, const char *result) {
+  char line[1024];
+  int n = snprintf(line, sizeof line, "%s: %s", name, result);
+  if (expected != NULL && strcmp(expected, result) != 0) {
+    __atomic_add_fetch(failed_checks, 1, __ATOMIC_RELAXED);
+    if (n < (int)sizeof line) n += snprintf(line + n, sizeof line - n, ", expected %s", expected);
+  }
+  if (n > (int)sizeof line - 1) n = sizeof line - 1;
   line[n++] = '\n';
   if (write(1, line, n) != n) _exit(99);
+}
+static inline void judge_list(const char *name, const char *expected, const char *format, va_list list) {
+  char result[512];
+  vsnprintf(result, sizeof result, format, list);
+  judge(name, expected, result);
+}
+
+/* Prints a formatted result. */
+static inline void say(const char *name, const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  judge_list(name, NULL, format, list);
+}
+/* A formatted result is `expected`. */
+static inline void SAYS(const char *name, const char *expected, const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  judge_list(name, expected, format, list);
+}
+
+/* The result of a call: an errno's name if it is -1 and set one. */
+struct result {
+  char text[32];
+};
+static inline struct result result_of(long value, int error) {
+  struct result result;
+  if (value == -1 && error != 0)
+    snprintf(result.text, sizeof result.text, "%s", strerrorname_np(error));
+  else
+    snprintf(result.text, sizeof result.text, "%ld", value);
+  return result;
 }
 
 /* Prints the result of a call, or the errno's name. */
@@ -58,21 +106,45 @@ static inline void say(const char *name, const char *format, ...) {
   do {                                                          \
     errno = 0;                                                  \
     long result_ = (long)(expression);                          \
-    if (result_ == -1 && errno != 0)                            \
-      say(name, "%s", strerrorname_np(errno));                  \
-    else                                                        \
-      say(name, "%ld", result_);                                \
+    judge(name, NULL, result_of(result_, errno).text);          \
   } while (0)
 
-/* Prints 0 or the errno's name: for results such as fds and pids. */
+/* A call gives `value`. */
+#define EQUALS(name, value, expression)                         \
+  do {                                                          \
+    errno = 0;                                                  \
+    long result_ = (long)(expression);                          \
+    struct result got_ = result_of(result_, errno);             \
+    judge(name, result_of((long)(value), 0).text, got_.text);   \
+  } while (0)
+
+/* A call fails with `error`. */
+#define FAILS(name, error, expression)                          \
+  do {                                                          \
+    errno = 0;                                                  \
+    long result_ = (long)(expression);                          \
+    judge(name, result_of(-1, error).text, result_of(result_, errno).text); \
+  } while (0)
+
+/* A call gives `answer`, or fails with the errno -`answer`: for checks in loops. */
+#define ANSWERS(name, answer, expression)                       \
+  do {                                                          \
+    errno = 0;                                                  \
+    long result_ = (long)(expression);                          \
+    struct result got_ = result_of(result_, errno);             \
+    long answer_ = (long)(answer);                              \
+    judge(name, result_of(answer_ < 0 ? -1 : answer_, answer_ < 0 ? -answer_ : 0).text, got_.text); \
+  } while (0)
+
+/* A call succeeds: for results such as fds and pids. */
 #define WORKS(name, expression)                                 \
   do {                                                          \
     errno = 0;                                                  \
     long result_ = (long)(expression);                          \
-    say(name, "%s", result_ == -1 ? strerrorname_np(errno) : "works"); \
+    judge(name, "works", result_ == -1 ? strerrorname_np(errno) : "works"); \
   } while (0)
 
-#define TRUE(name, expression) say(name, "%s", (expression) ? "true" : "false")
+#define TRUE(name, expression) judge(name, "true", (expression) ? "true" : "false")
 
 static inline int wait_code(pid_t pid) {
   int status = 0;

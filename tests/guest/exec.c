@@ -31,36 +31,36 @@ static void scripts(void) {
   char *argv[] = {"zero", "one", NULL};
   snprintf(line, sizeof line, "#!%s script-args   two words \nrest\n", self);
   make("s0", line);
-  CALL("a script gets one argument, its own name and the caller's", run("./s0", argv));
+  EQUALS("a script gets one argument, its own name and the caller's", 41, run("./s0", argv));
   for (int i = 1; i < 7; i++) {
     char name[8];
     snprintf(name, sizeof name, "s%d", i);
     snprintf(line, sizeof line, "#!./s%d\n", i - 1);
     make(name, line);
   }
-  CALL("scripts of scripts, four deep", run("./s3", argv));
-  CALL("five deep", run("./s4", argv));
-  CALL("six deep", run("./s5", argv));
+  EQUALS("scripts of scripts, four deep", 71, run("./s3", argv));
+  EQUALS("five deep", 81, run("./s4", argv));
+  EQUALS("six deep", 91, run("./s5", argv));
   make("none", "#!/no/such/interpreter\n");
-  CALL("a missing interpreter", run("./none", argv));
+  EQUALS("a missing interpreter", 92, run("./none", argv));
   make("blank", "#!   \n");
-  CALL("an empty interpreter", run("./blank", argv));
+  EQUALS("an empty interpreter", 90, run("./blank", argv));
   make("dirs", "#!/\n");
-  CALL("a directory as interpreter", run("./dirs", argv));
+  EQUALS("a directory as interpreter", 93, run("./dirs", argv));
   memset(line, 'x', 300);
   memcpy(line, "#!/", 3);
   strcpy(line + 300, "\n");
   make("long", line);
-  CALL("an interpreter's name that is cut off", run("./long", argv));
+  EQUALS("an interpreter's name that is cut off", 90, run("./long", argv));
   int fd = open("s0", O_RDONLY | O_CLOEXEC);
   pid_t pid = fork();
   if (pid == 0) { syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH); _exit(errno == ENOENT ? 92 : 94); }
-  CALL("a script by a descriptor that closes", wait_code(pid));
+  EQUALS("a script by a descriptor that closes", 92, wait_code(pid));
   close(fd);
-  CALL("execveat with bad flags", syscall(SYS_execveat, AT_FDCWD, "./s0", argv, environ, 0x10));
+  FAILS("execveat with bad flags", EINVAL, syscall(SYS_execveat, AT_FDCWD, "./s0", argv, environ, 0x10));
   symlink("s0", "link");
-  CALL("execveat of a symlink that is not followed", syscall(SYS_execveat, AT_FDCWD, "./link", argv, environ, AT_SYMLINK_NOFOLLOW));
-  CALL("execveat without AT_EMPTY_PATH", syscall(SYS_execveat, AT_FDCWD, "", argv, environ, 0));
+  FAILS("execveat of a symlink that is not followed", ELOOP, syscall(SYS_execveat, AT_FDCWD, "./link", argv, environ, AT_SYMLINK_NOFOLLOW));
+  FAILS("execveat without AT_EMPTY_PATH", ENOENT, syscall(SYS_execveat, AT_FDCWD, "", argv, environ, 0));
   for (const char *name = "s0\0s1\0s2\0s3\0s4\0s5\0s6\0none\0blank\0dirs\0long\0link\0"; *name; name += strlen(name) + 1) unlink(name);
 }
 
@@ -79,7 +79,7 @@ static void threads(void) {
     execl(self, "again", "alone", NULL);
     _exit(111);
   }
-  CALL("execve of a leader ends its threads", wait_code(pid));
+  EQUALS("execve of a leader ends its threads", 5, wait_code(pid));
   pid = fork();
   if (pid == 0) {
     char text[16];
@@ -90,7 +90,7 @@ static void threads(void) {
     pthread_create(&t, NULL, executes, "alone");
     for (;;) pause();
   }
-  CALL("execve of another thread takes the leader's id", wait_code(pid));
+  EQUALS("execve of another thread takes the leader's id", 5, wait_code(pid));
 }
 
 static void busy(void) {
@@ -101,9 +101,9 @@ static void busy(void) {
   for (long n; (n = read(from, buffer, sizeof buffer)) > 0;) if (write(to, buffer, n) != n) return;
   close(from);
   char *argv[] = {"copy", "exit", NULL};
-  CALL("execve of a file open for writing", execv("./copy", argv));
+  FAILS("execve of a file open for writing", ETXTBSY, execv("./copy", argv));
   close(to);
-  CALL("execve once it is closed", run("./copy", argv));
+  EQUALS("execve once it is closed", 9, run("./copy", argv));
   int fds[2];
   if (pipe(fds)) return;
   pid_t pid = fork();
@@ -120,7 +120,7 @@ static void busy(void) {
   }
   WORKS("unlinking a program that runs", unlink("copy"));
   close(fds[1]);
-  CALL("it runs on", wait_code(pid));
+  EQUALS("it runs on", 7, wait_code(pid));
 }
 
 /* A copy of this program with one field changed; how it ends. */
@@ -140,16 +140,16 @@ static int spoiled(long at, uint64_t value, int bytes, long length) {
 }
 
 static void hostile(void) {
-  CALL("the program as it is", spoiled(0, 0, 0, -1));
-  CALL("empty", spoiled(0, 0, 0, 0));
-  CALL("half a header", spoiled(0, 0, 0, 30));
-  CALL("no program headers", spoiled(0, 0, 0, 64));
-  CALL("another machine", spoiled(offsetof(Elf64_Ehdr, e_machine), EM_AARCH64, 2, -1));
-  CALL("an object file", spoiled(offsetof(Elf64_Ehdr, e_type), ET_REL, 2, -1));
-  CALL("a wrong header size", spoiled(offsetof(Elf64_Ehdr, e_phentsize), 32, 2, -1));
-  CALL("no headers at all", spoiled(offsetof(Elf64_Ehdr, e_phnum), 0, 2, -1));
-  CALL("headers far outside", spoiled(offsetof(Elf64_Ehdr, e_phoff), 1UL << 62, 8, -1));
-  CALL("a directory of headers past the end", spoiled(offsetof(Elf64_Ehdr, e_phnum), 60000, 2, -1));
+  EQUALS("the program as it is", 9, spoiled(0, 0, 0, -1));
+  EQUALS("empty", 90, spoiled(0, 0, 0, 0));
+  EQUALS("half a header", 90, spoiled(0, 0, 0, 30));
+  EQUALS("no program headers", 90, spoiled(0, 0, 0, 64));
+  EQUALS("another machine", 90, spoiled(offsetof(Elf64_Ehdr, e_machine), EM_AARCH64, 2, -1));
+  EQUALS("an object file", 90, spoiled(offsetof(Elf64_Ehdr, e_type), ET_REL, 2, -1));
+  EQUALS("a wrong header size", 90, spoiled(offsetof(Elf64_Ehdr, e_phentsize), 32, 2, -1));
+  EQUALS("no headers at all", 90, spoiled(offsetof(Elf64_Ehdr, e_phnum), 0, 2, -1));
+  EQUALS("headers far outside", 90, spoiled(offsetof(Elf64_Ehdr, e_phoff), 1UL << 62, 8, -1));
+  EQUALS("a directory of headers past the end", 90, spoiled(offsetof(Elf64_Ehdr, e_phnum), 60000, 2, -1));
 }
 
 static char bss[3 << 20];
@@ -212,8 +212,8 @@ static int child(const char *mode, int argc, char **argv) {
 static void handler(int signal_number) { (void)signal_number; }
 
 static void state(void) {
-  CALL("the auxiliary vector", again("auxv"));
-  CALL("bss is zero, the heap grows", again("memory"));
+  EQUALS("the auxiliary vector", 0, again("auxv"));
+  EQUALS("bss is zero, the heap grows", 4, again("memory"));
   pid_t pid = fork();
   if (pid == 0) {
     signal(SIGUSR1, handler);
@@ -230,14 +230,14 @@ static void state(void) {
     execl(self, "again", "state", NULL);
     _exit(111);
   }
-  CALL("handlers, mask, pending signals, name", wait_code(pid));
+  EQUALS("handlers, mask, pending signals, name", 0, wait_code(pid));
   pid = vfork();
   if (pid == 0) { execl(self, "again", "exit", NULL); _exit(111); }
-  CALL("vfork and execve", wait_code(pid));
+  EQUALS("vfork and execve", 9, wait_code(pid));
   char *none[] = {NULL};
   pid = fork();
   if (pid == 0) { execv(self, none); _exit(111); }
-  CALL("an empty argument list", wait_code(pid));
+  EQUALS("an empty argument list", 33, wait_code(pid));
   int fd = syscall(SYS_memfd_create, "program", 0);
   int from = open(self, O_RDONLY);
   char buffer[65536];
@@ -255,7 +255,7 @@ static void state(void) {
     _exit(errno == ETXTBSY ? 96 : 97);
   }
   close(fd);
-  CALL("a program in a memfd", wait_code(pid));
+  EQUALS("a program in a memfd", 9, wait_code(pid));
 }
 
 int main(int argc, char **argv) {

@@ -33,61 +33,61 @@ static void install(int flags) {
 
 static char *pages(int count, int prot) { return mmap(NULL, count * PAGE, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
 
-#define PROBE(name, statement)                                                                                \
+#define PROBE(name, expected, statement)                                                                              \
   do {                                                                                                        \
     seen_number = seen_code = 0;                                                                              \
     seen_address = NULL;                                                                                      \
     if (TRY) { statement; }                                                               \
-    if (seen_number) say(name, "signal %d code %d", seen_number, seen_code);                                  \
-    else say(name, "no fault");                                                                               \
+    if (seen_number) SAYS(name, expected, "signal %d code %d", seen_number, seen_code);                                  \
+    else judge(name, expected, "no fault");                                                                               \
   } while (0)
-#define READS(name, at) PROBE(name, (void)*(volatile char *)(at))
-#define WRITES(name, at) PROBE(name, *(volatile char *)(at) = 1)
+#define READS(name, expected, at) PROBE(name, expected, (void)*(volatile char *)(at))
+#define WRITES(name, expected, at) PROBE(name, expected, *(volatile char *)(at) = 1)
 
 static void codes(void) {
   char *p = pages(4, PROT_READ | PROT_WRITE);
   mprotect(p + PAGE, PAGE, PROT_READ);
   mprotect(p + 2 * PAGE, PAGE, PROT_NONE);
   munmap(p + 3 * PAGE, PAGE);
-  WRITES("a write to a read-only page", p + PAGE + 7);
+  WRITES("a write to a read-only page", "signal 11 code 2", p + PAGE + 7);
   TRUE("at its address", seen_address == p + PAGE + 7);
-  CALL("as a write", seen_write);
-  READS("a read of PROT_NONE", p + 2 * PAGE + 9);
+  EQUALS("as a write", 1, seen_write);
+  READS("a read of PROT_NONE", "signal 11 code 2", p + 2 * PAGE + 9);
   TRUE("at its address", seen_address == p + 2 * PAGE + 9);
-  CALL("as a read", seen_write);
-  READS("a read of nothing", p + 3 * PAGE);
-  WRITES("a write to nothing", p + 3 * PAGE);
-  PROBE("a read across the end", (void)*(volatile long *)(p + 3 * PAGE - 4));
-  READS("a non-canonical address", 0x8000000000000000);
+  EQUALS("as a read", 0, seen_write);
+  READS("a read of nothing", "signal 11 code 1", p + 3 * PAGE);
+  WRITES("a write to nothing", "signal 11 code 1", p + 3 * PAGE);
+  PROBE("a read across the end", "signal 11 code 2", (void)*(volatile long *)(p + 3 * PAGE - 4));
+  READS("a non-canonical address", "signal 11 code 128", 0x8000000000000000);
   TRUE("which has no address", seen_address == NULL);
-  READS("an address of the kernel", 0xffff888000000000);
+  READS("an address of the kernel", "signal 11 code 1", 0xffff888000000000);
   TRUE("which is told", seen_address == (void *)0xffff888000000000 || seen_address == NULL);
-  READS("the null page", 0);
-  PROBE("a jump to data", ((void (*)(void))p)());
+  READS("the null page", "signal 11 code 1", 0);
+  PROBE("a jump to data", "signal 11 code 2", ((void (*)(void))p)());
   TRUE("at the data", seen_address == p);
-  PROBE("a jump to nowhere", ((void (*)(void))(p + 3 * PAGE))());
-  PROBE("a jump to null", ((void (*)(void))0)());
-  PROBE("hlt", __asm__ volatile("hlt"));
-  PROBE("cli", __asm__ volatile("cli"));
-  PROBE("in", __asm__ volatile("inb $0x80, %%al" ::: "eax"));
-  PROBE("ud2", __asm__ volatile("ud2"));
-  PROBE("int3", __asm__ volatile("int3"));
-  PROBE("int 1", __asm__ volatile("int $1"));
-  PROBE("int 0x81", __asm__ volatile("int $0x81"));
-  PROBE("a division by zero", __asm__ volatile("xorl %%ecx, %%ecx\n movl $1, %%eax\n cdq\n idivl %%ecx" ::: "eax", "ecx", "edx"));
-  PROBE("a division that overflows", __asm__ volatile("movl $0x80000000, %%eax\n cdq\n movl $-1, %%ecx\n idivl %%ecx" ::: "eax", "ecx", "edx"));
-  PROBE("an unmasked SSE division by zero", ({
+  PROBE("a jump to nowhere", "signal 11 code 1", ((void (*)(void))(p + 3 * PAGE))());
+  PROBE("a jump to null", "signal 11 code 1", ((void (*)(void))0)());
+  PROBE("hlt", "signal 11 code 128", __asm__ volatile("hlt"));
+  PROBE("cli", "signal 11 code 128", __asm__ volatile("cli"));
+  PROBE("in", "signal 11 code 128", __asm__ volatile("inb $0x80, %%al" ::: "eax"));
+  PROBE("ud2", "signal 4 code 2", __asm__ volatile("ud2"));
+  PROBE("int3", "signal 5 code 128", __asm__ volatile("int3"));
+  PROBE("int 1", "signal 11 code 128", __asm__ volatile("int $1"));
+  PROBE("int 0x81", "signal 11 code 128", __asm__ volatile("int $0x81"));
+  PROBE("a division by zero", "signal 8 code 1", __asm__ volatile("xorl %%ecx, %%ecx\n movl $1, %%eax\n cdq\n idivl %%ecx" ::: "eax", "ecx", "edx"));
+  PROBE("a division that overflows", "signal 8 code 1", __asm__ volatile("movl $0x80000000, %%eax\n cdq\n movl $-1, %%ecx\n idivl %%ecx" ::: "eax", "ecx", "edx"));
+  PROBE("an unmasked SSE division by zero", "signal 8 code 3", ({
     unsigned control = 0x1f80 & ~0x200, normal = 0x1f80;
     __asm__ volatile("ldmxcsr %0\n pxor %%xmm0, %%xmm0\n movl $1, %%eax\n cvtsi2sd %%eax, %%xmm1\n divsd %%xmm0, %%xmm1\n ldmxcsr %1" ::"m"(control), "m"(normal) : "eax", "xmm0", "xmm1");
   }));
   { unsigned normal = 0x1f80; __asm__ volatile("ldmxcsr %0" ::"m"(normal)); }
-  PROBE("an unmasked x87 division by zero", ({
+  PROBE("an unmasked x87 division by zero", "signal 8 code 3", ({
     unsigned short control = 0x37b;
     __asm__ volatile("fninit\n fldcw %0\n fldz\n fld1\n fdivp\n fwait" ::"m"(control));
   }));
   __asm__ volatile("fninit");
-  PROBE("an SSE access out of line", __asm__ volatile("movaps (%0), %%xmm0" ::"r"(p + 1) : "xmm0"));
-  PROBE("a trap flag", __asm__ volatile("pushfq\n orq $0x100, (%%rsp)\n popfq\n nop\n nop" ::: "memory", "cc"));
+  PROBE("an SSE access out of line", "signal 11 code 128", __asm__ volatile("movaps (%0), %%xmm0" ::"r"(p + 1) : "xmm0"));
+  PROBE("a trap flag", "signal 5 code 2", __asm__ volatile("pushfq\n orq $0x100, (%%rsp)\n popfq\n nop\n nop" ::: "memory", "cc"));
   TRUE("the fault's registers", ({
     repair_address = NULL;
     seen_number = 0;
@@ -109,32 +109,32 @@ static void repairing(void) {
   TRUE("two hundred faults are repaired", good && repairs == 200);
   long sum = 0;
   for (int i = 0; i < 200; i++) sum += (unsigned char)p[i * PAGE];
-  CALL("nothing is lost", sum);
+  EQUALS("nothing is lost", 19900, sum);
   /* Calls do not fault: they answer. */
   repairs = 0;
   mprotect(p, 200 * PAGE, PROT_NONE);
   int fd[2];
   pipe(fd);
   repair_address = p;
-  CALL("read into a closed page", (write(fd[1], "x", 1), read(fd[0], p, 1)));
-  CALL("write from one", write(fd[1], p, 1));
-  CALL("without a fault", repairs);
+  FAILS("read into a closed page", EFAULT, (write(fd[1], "x", 1), read(fd[0], p, 1)));
+  FAILS("write from one", EFAULT, write(fd[1], p, 1));
+  EQUALS("without a fault", 0, repairs);
   repair_address = NULL;
   mprotect(p, PAGE, PROT_READ | PROT_WRITE);
   memset(p, 'a', PAGE);
   char text[200];
   mprotect(p, PAGE, PROT_READ);
-  CALL("a read into a read-only page", (write(fd[1], "x", 1), read(fd[0], p, 1)));
-  CALL("stat into it", stat("/", (struct stat *)p));
-  CALL("a path in a closed page", open(p + PAGE, O_RDONLY));
+  FAILS("a read into a read-only page", EFAULT, (write(fd[1], "x", 1), read(fd[0], p, 1)));
+  FAILS("stat into it", EFAULT, stat("/", (struct stat *)p));
+  FAILS("a path in a closed page", EFAULT, open(p + PAGE, O_RDONLY));
   mprotect(p, PAGE, PROT_READ | PROT_WRITE);
   memcpy(p + PAGE - 4, "/etc", 4);
-  CALL("a path without its end", open(p + PAGE - 4, O_RDONLY));
+  FAILS("a path without its end", EFAULT, open(p + PAGE - 4, O_RDONLY));
   memcpy(p + PAGE - 5, "/etc", 5);
   WORKS("a path that ends at the page", open(p + PAGE - 5, O_RDONLY));
   memset(p, '/', PAGE);
   p[PAGE - 1] = 'x';
-  CALL("a page of slashes without end", open(p, O_RDONLY));
+  FAILS("a page of slashes without end", ENAMETOOLONG, open(p, O_RDONLY));
   close(fd[0]);
   close(fd[1]);
   munmap(p, 200 * PAGE);
@@ -144,26 +144,26 @@ static void files(void) {
   int fd = open("data", O_CREAT | O_RDWR | O_TRUNC, 0600);
   ftruncate(fd, 3 * PAGE);
   char *p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  READS("the last page of a file", p + 2 * PAGE);
-  READS("beyond its end", p + 3 * PAGE);
+  READS("the last page of a file", "no fault", p + 2 * PAGE);
+  READS("beyond its end", "signal 7 code 2", p + 3 * PAGE);
   TRUE("at its address", seen_address == p + 3 * PAGE);
   ftruncate(fd, PAGE);
-  WRITES("after truncation", p + PAGE);
+  WRITES("after truncation", "signal 7 code 2", p + PAGE);
   ftruncate(fd, 2 * PAGE);
-  READS("after it has grown", p + PAGE);
-  CALL("zeros", p[PAGE]);
-  CALL("write from beyond the end", write(1, p + 3 * PAGE, 1));
+  READS("after it has grown", "no fault", p + PAGE);
+  EQUALS("zeros", 0, p[PAGE]);
+  FAILS("write from beyond the end", EFAULT, write(1, p + 3 * PAGE, 1));
   char *own = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
   own[0] = 'o';
   ftruncate(fd, 0);
-  READS("a private copy after truncation", own);
+  READS("a private copy after truncation", "signal 7 code 2", own);
   ftruncate(fd, 2 * PAGE);
   p[0] = 's';
-  CALL("private and shared", own[0] == p[0]);
+  EQUALS("private and shared", 1, own[0] == p[0]);
   int read_only = open("data", O_RDONLY);
   char *shared = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, read_only, 0);
-  WRITES("a write to a read-only shared mapping", shared);
-  CALL("made writable", mprotect(shared, PAGE, PROT_READ | PROT_WRITE));
+  WRITES("a write to a read-only shared mapping", "signal 11 code 2", shared);
+  FAILS("made writable", EACCES, mprotect(shared, PAGE, PROT_READ | PROT_WRITE));
   close(fd);
   close(read_only);
   p[1] = 't';
@@ -181,22 +181,22 @@ static void remapping(void) {
   char *p = pages(4, PROT_READ | PROT_WRITE);
   for (int i = 0; i < 4; i++) p[i * PAGE] = 'a' + i;
   mprotect(p + PAGE, PAGE, PROT_READ);
-  CALL("mremap over two protections", mremap(p, 4 * PAGE, 8 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED ? (long)-1 : 0);
+  FAILS("mremap over two protections", EFAULT, mremap(p, 4 * PAGE, 8 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED ? (long)-1 : 0);
   char *target = mmap(NULL, 8 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  CALL("onto itself", mremap(p, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, p + PAGE) == MAP_FAILED ? (long)-1 : 0);
+  FAILS("onto itself", EINVAL, mremap(p, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, p + PAGE) == MAP_FAILED ? (long)-1 : 0);
   TRUE("MREMAP_DONTUNMAP", mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP | MREMAP_FIXED, target) == target && target[0] == 'a');
-  READS("leaves the place", p);
-  CALL("empty", p[0]);
-  CALL("MREMAP_DONTUNMAP with another size", mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP) == MAP_FAILED ? (long)-1 : 0);
-  CALL("MREMAP_DONTUNMAP alone", mremap(p, PAGE, PAGE, MREMAP_DONTUNMAP) == MAP_FAILED ? (long)-1 : 0);
+  READS("leaves the place", "no fault", p);
+  EQUALS("empty", 0, p[0]);
+  FAILS("MREMAP_DONTUNMAP with another size", EINVAL, mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP) == MAP_FAILED ? (long)-1 : 0);
+  FAILS("MREMAP_DONTUNMAP alone", EINVAL, mremap(p, PAGE, PAGE, MREMAP_DONTUNMAP) == MAP_FAILED ? (long)-1 : 0);
   char *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   shared[0] = 's';
   char *twin = mremap(shared, 0, PAGE, MREMAP_MAYMOVE);
   TRUE("size 0 makes a twin of shared memory", twin != MAP_FAILED && twin != shared && twin[0] == 's' && (twin[1] = 't', shared[1] == 't'));
-  CALL("not of private memory", mremap(p, 0, PAGE, MREMAP_MAYMOVE) == MAP_FAILED ? (long)-1 : 0);
+  FAILS("not of private memory", EINVAL, mremap(p, 0, PAGE, MREMAP_MAYMOVE) == MAP_FAILED ? (long)-1 : 0);
   char *grown = mremap(shared, PAGE, 2 * PAGE, MREMAP_MAYMOVE);
   TRUE("shared memory that is longer", grown != MAP_FAILED && grown[0] == 's');
-  if (grown != MAP_FAILED) READS("faults beyond what it had", grown + PAGE);
+  if (grown != MAP_FAILED) READS("faults beyond what it had", "signal 7 code 2", grown + PAGE);
   munmap(target, 8 * PAGE);
   munmap(p, 4 * PAGE);
   /* Holes and fragments. */
@@ -209,48 +209,48 @@ static void remapping(void) {
     if ((seen_number != 0) != (i % 2 == 0)) good = 0;
   }
   TRUE("every second page", good);
-  CALL("munmap of all with its holes", munmap(p, 64 * PAGE));
+  EQUALS("munmap of all with its holes", 0, munmap(p, 64 * PAGE));
   p = pages(3, PROT_READ | PROT_WRITE);
-  CALL("NOREPLACE beside", mmap(p + 3 * PAGE - PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED ? (long)-1 : 0);
+  FAILS("NOREPLACE beside", EEXIST, mmap(p + 3 * PAGE - PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED ? (long)-1 : 0);
   munmap(p + PAGE, PAGE);
   TRUE("NOREPLACE in the hole", mmap(p + PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == p + PAGE);
-  CALL("NOREPLACE over the end of the hole", mmap(p + PAGE, 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED ? (long)-1 : 0);
+  FAILS("NOREPLACE over the end of the hole", EEXIST, mmap(p + PAGE, 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED ? (long)-1 : 0);
   munmap(p, 3 * PAGE);
-  CALL("beyond the user's half", mmap((void *)(1UL << 47), PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? (long)-1 : 0);
-  CALL("that wraps", mmap((void *)-PAGE, 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? (long)-1 : 0);
-  CALL("MAP_SHARED_VALIDATE with nonsense", mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_ANONYMOUS | (1 << 27), -1, 0) == MAP_FAILED ? (long)-1 : 0);
-  CALL("MAP_GROWSDOWN of a file", ({ int f = open("data", O_RDWR); void *m = mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_GROWSDOWN, f, 0); int e = errno; close(f); errno = e; m == MAP_FAILED ? (long)-1 : 0; }));
+  FAILS("beyond the user's half", ENOMEM, mmap((void *)(1UL << 47), PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? (long)-1 : 0);
+  FAILS("that wraps", ENOMEM, mmap((void *)-PAGE, 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? (long)-1 : 0);
+  FAILS("MAP_SHARED_VALIDATE with nonsense", EINVAL, mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_ANONYMOUS | (1 << 27), -1, 0) == MAP_FAILED ? (long)-1 : 0);
+  FAILS("MAP_GROWSDOWN of a file", EINVAL, ({ int f = open("data", O_RDWR); void *m = mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_GROWSDOWN, f, 0); int e = errno; close(f); errno = e; m == MAP_FAILED ? (long)-1 : 0; }));
 }
 
 static void advice(void) {
   char *p = pages(8, PROT_READ | PROT_WRITE);
   memset(p, 'x', 8 * PAGE);
   mprotect(p + 2 * PAGE, PAGE, PROT_READ);
-  CALL("DONTNEED of read-only memory", madvise(p + 2 * PAGE, PAGE, MADV_DONTNEED));
-  CALL("zeroes it", p[2 * PAGE]);
+  EQUALS("DONTNEED of read-only memory", 0, madvise(p + 2 * PAGE, PAGE, MADV_DONTNEED));
+  EQUALS("zeroes it", 0, p[2 * PAGE]);
   munmap(p + 4 * PAGE, PAGE);
-  CALL("DONTNEED over a hole", madvise(p + 3 * PAGE, 3 * PAGE, MADV_DONTNEED));
-  say("does the rest", "%d %d %d", p[3 * PAGE], p[5 * PAGE], p[6 * PAGE]);
+  FAILS("DONTNEED over a hole", ENOMEM, madvise(p + 3 * PAGE, 3 * PAGE, MADV_DONTNEED));
+  SAYS("does the rest", "0 0 120", "%d %d %d", p[3 * PAGE], p[5 * PAGE], p[6 * PAGE]);
   mlock(p, PAGE);
-  CALL("DONTNEED of locked memory", madvise(p, PAGE, MADV_DONTNEED));
-  CALL("DONTNEED_LOCKED", madvise(p, PAGE, 24));
+  FAILS("DONTNEED of locked memory", EINVAL, madvise(p, PAGE, MADV_DONTNEED));
+  EQUALS("DONTNEED_LOCKED", 0, madvise(p, PAGE, 24));
   munlock(p, PAGE);
-  CALL("length 0", madvise(p, 0, MADV_DONTNEED));
-  CALL("a length that wraps", madvise(p, -PAGE, MADV_DONTNEED));
-  CALL("POPULATE_WRITE", madvise(p, PAGE, 23));
-  CALL("POPULATE_WRITE of read-only memory", madvise(p + 2 * PAGE, PAGE, 23));
-  CALL("POPULATE_READ of a hole", madvise(p + 4 * PAGE, PAGE, 22));
-  CALL("REMOVE of private memory", madvise(p, PAGE, MADV_REMOVE));
+  EQUALS("length 0", 0, madvise(p, 0, MADV_DONTNEED));
+  FAILS("a length that wraps", EINVAL, madvise(p, -PAGE, MADV_DONTNEED));
+  EQUALS("POPULATE_WRITE", 0, madvise(p, PAGE, 23));
+  FAILS("POPULATE_WRITE of read-only memory", EINVAL, madvise(p + 2 * PAGE, PAGE, 23));
+  FAILS("POPULATE_READ of a hole", ENOMEM, madvise(p + 4 * PAGE, PAGE, 22));
+  FAILS("REMOVE of private memory", EINVAL, madvise(p, PAGE, MADV_REMOVE));
   char *shared = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   memset(shared, 's', 2 * PAGE);
-  CALL("DONTNEED of shared memory", madvise(shared, PAGE, MADV_DONTNEED));
-  say("keeps it", "%c", shared[0]);
-  CALL("REMOVE", madvise(shared, PAGE, MADV_REMOVE));
-  say("does not", "%d %c", shared[0], shared[PAGE]);
-  CALL("FREE of shared memory", madvise(shared, PAGE, MADV_FREE));
-  CALL("WIPEONFORK of shared memory", madvise(shared, PAGE, MADV_WIPEONFORK));
-  CALL("HWPOISON", geteuid() == 0 ? 0 : madvise(p, PAGE, MADV_HWPOISON));
-  CALL("process_madvise of nobody", syscall(SYS_process_madvise, -1, NULL, 0, MADV_COLD, 0) < 0);
+  EQUALS("DONTNEED of shared memory", 0, madvise(shared, PAGE, MADV_DONTNEED));
+  SAYS("keeps it", "s", "%c", shared[0]);
+  EQUALS("REMOVE", 0, madvise(shared, PAGE, MADV_REMOVE));
+  SAYS("does not", "0 s", "%d %c", shared[0], shared[PAGE]);
+  FAILS("FREE of shared memory", EINVAL, madvise(shared, PAGE, MADV_FREE));
+  FAILS("WIPEONFORK of shared memory", EINVAL, madvise(shared, PAGE, MADV_WIPEONFORK));
+  ANSWERS("HWPOISON", geteuid() == 0 ? 0 : -EPERM, geteuid() == 0 ? 0 : madvise(p, PAGE, MADV_HWPOISON));
+  EQUALS("process_madvise of nobody", 1, syscall(SYS_process_madvise, -1, NULL, 0, MADV_COLD, 0) < 0);
   /* Locked memory. */
   struct rlimit limit = {4 * PAGE, 4 * PAGE};
   pid_t pid = fork();
@@ -258,16 +258,16 @@ static void advice(void) {
     setrlimit(RLIMIT_MEMLOCK, &limit);
     if (geteuid() == 0) setresuid(1000, 1000, 1000);
     char *q = pages(8, PROT_READ | PROT_WRITE);
-    CALL("mlock within the limit", mlock(q, 4 * PAGE));
-    CALL("the same again", mlock(q, 4 * PAGE));
-    CALL("and beyond", mlock(q + 4 * PAGE, PAGE));
-    CALL("mmap with MAP_LOCKED", mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0) == MAP_FAILED ? (long)-1 : 0);
-    CALL("mlockall", mlockall(MCL_CURRENT));
-    CALL("mlockall with bad flags", mlockall(64));
-    CALL("MCL_ONFAULT alone", mlockall(4));
-    CALL("mlock2 with bad flags", syscall(SYS_mlock2, q, PAGE, 2));
-    CALL("munlockall", munlockall());
-    CALL("mlock now", mlock(q + 4 * PAGE, PAGE));
+    EQUALS("mlock within the limit", 0, mlock(q, 4 * PAGE));
+    EQUALS("the same again", 0, mlock(q, 4 * PAGE));
+    FAILS("and beyond", ENOMEM, mlock(q + 4 * PAGE, PAGE));
+    FAILS("mmap with MAP_LOCKED", EAGAIN, mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0) == MAP_FAILED ? (long)-1 : 0);
+    FAILS("mlockall", ENOMEM, mlockall(MCL_CURRENT));
+    FAILS("mlockall with bad flags", EINVAL, mlockall(64));
+    FAILS("MCL_ONFAULT alone", EINVAL, mlockall(4));
+    FAILS("mlock2 with bad flags", EINVAL, syscall(SYS_mlock2, q, PAGE, 2));
+    EQUALS("munlockall", 0, munlockall());
+    EQUALS("mlock now", 0, mlock(q + 4 * PAGE, PAGE));
     _exit(0);
   }
   wait_code(pid);
@@ -288,7 +288,7 @@ static void on_overflow(int number, siginfo_t *info, void *context) {
 static void *deep_thread(void *argument) { return (void *)deep((long)argument); }
 
 static void stacks(void) {
-  CALL("three megabytes deep", deep(1500));
+  EQUALS("three megabytes deep", 1500, deep(1500));
   pid_t pid = fork();
   if (pid == 0) {
     stack_t stack = {.ss_sp = other_stack, .ss_size = sizeof other_stack};
@@ -297,14 +297,14 @@ static void stacks(void) {
     sigaction(SIGSEGV, &action, NULL);
     _exit(deep(1 << 20) & 0);
   }
-  CALL("an overflow is handled on another stack", wait_code(pid));
+  EQUALS("an overflow is handled on another stack", 7, wait_code(pid));
   pid = fork();
   if (pid == 0) {
     struct sigaction action = {.sa_sigaction = on_overflow, .sa_flags = SA_SIGINFO};
     sigaction(SIGSEGV, &action, NULL);
     _exit(deep(1 << 20) & 0);
   }
-  CALL("without one it kills", wait_code(pid));
+  EQUALS("without one it kills", 1000 + SIGSEGV, wait_code(pid));
   pid = fork();
   if (pid == 0) {
     struct rlimit limit = {1 << 20, 1 << 20};
@@ -314,7 +314,7 @@ static void stacks(void) {
     deep(700);
     _exit(0);
   }
-  CALL("a smaller limit holds at once", wait_code(pid));
+  EQUALS("a smaller limit holds at once", 0, wait_code(pid));
   pid = fork();
   if (pid == 0) {
     pthread_t thread;
@@ -325,17 +325,17 @@ static void stacks(void) {
     void *result;
     pthread_create(&thread, &attributes, deep_thread, (void *)300);
     pthread_join(thread, &result);
-    CALL("a thread's stack", (long)result);
+    EQUALS("a thread's stack", 300, (long)result);
     pthread_create(&thread, &attributes, deep_thread, (void *)700);
     pthread_join(thread, &result);
     _exit(0);
   }
-  CALL("and its guard", wait_code(pid));
+  EQUALS("and its guard", 1000 + SIGSEGV, wait_code(pid));
   /* A mapping that grows down. */
   char *p = mmap(NULL, 64 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   munmap(p, 64 * PAGE);
   char *low = mmap(p + 60 * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0);
-  WRITES("MAP_GROWSDOWN", low);
+  WRITES("MAP_GROWSDOWN", "no fault", low);
   /* A jump out of a handler on the alternate stack, many times. */
   stack_t stack = {.ss_sp = other_stack, .ss_size = sizeof other_stack}, old;
   sigaltstack(&stack, &old);
@@ -350,12 +350,12 @@ static void stacks(void) {
   }
   TRUE("five hundred jumps out of handlers", good);
   stack.ss_flags = (int)(1u << 31);
-  CALL("SS_AUTODISARM", sigaltstack(&stack, NULL));
+  EQUALS("SS_AUTODISARM", 0, sigaltstack(&stack, NULL));
   if (TRY) *(volatile char *)8 = 1;
   sigaltstack(NULL, &old);
-  CALL("disarms", old.ss_flags);
+  EQUALS("disarms", SS_DISABLE, old.ss_flags);
   stack.ss_flags = SS_DISABLE;
-  CALL("SS_DISABLE", sigaltstack(&stack, NULL));
+  EQUALS("SS_DISABLE", 0, sigaltstack(&stack, NULL));
   install(0);
   /* A handler's frame that does not fit. */
   pid = fork();
@@ -364,7 +364,7 @@ static void stacks(void) {
     __asm__ volatile("mov $0x1000, %rsp\n movl $1, 8");
     _exit(0);
   }
-  CALL("no room for the frame", wait_code(pid));
+  EQUALS("no room for the frame", 1000 + SIGSEGV, wait_code(pid));
   pid = fork();
   if (pid == 0) {
     struct sigaction action = {.sa_sigaction = on_overflow, .sa_flags = SA_SIGINFO | SA_ONSTACK};
@@ -374,25 +374,25 @@ static void stacks(void) {
     raise(SIGUSR1);
     _exit(0);
   }
-  CALL("an alternate stack that is not there", wait_code(pid));
+  EQUALS("an alternate stack that is not there", 66, wait_code(pid));
 }
 
 static void executables(void) {
   char *p = pages(1, PROT_READ | PROT_WRITE);
   p[0] = 0xc3;
   mprotect(p, PAGE, PROT_READ);
-  PROBE("code that may be read only", ((void (*)(void))p)());
+  PROBE("code that may be read only", "signal 11 code 2", ((void (*)(void))p)());
   mprotect(p, PAGE, PROT_EXEC);
-  PROBE("code that may be run only", ((void (*)(void))p)());
+  PROBE("code that may be run only", "no fault", ((void (*)(void))p)());
   mprotect(p, PAGE, PROT_WRITE);
-  READS("PROT_WRITE reads too", p);
+  READS("PROT_WRITE reads too", "no fault", p);
   mprotect(p, PAGE, PROT_READ | PROT_EXEC);
-  WRITES("a write to code", p);
-  CALL("mprotect with PROT_GROWSDOWN", mprotect(p, PAGE, PROT_READ | 0x01000000));
-  CALL("with both directions", mprotect(p, PAGE, PROT_READ | 0x03000000));
-  CALL("pkey_alloc with flags", syscall(SYS_pkey_alloc, 1, 0));
-  CALL("pkey_free of none", syscall(SYS_pkey_free, 5));
-  CALL("pkey_mprotect with key -1", syscall(SYS_pkey_mprotect, p, PAGE, PROT_READ, -1));
+  WRITES("a write to code", "signal 11 code 2", p);
+  FAILS("mprotect with PROT_GROWSDOWN", EINVAL, mprotect(p, PAGE, PROT_READ | 0x01000000));
+  FAILS("with both directions", EINVAL, mprotect(p, PAGE, PROT_READ | 0x03000000));
+  FAILS("pkey_alloc with flags", EINVAL, syscall(SYS_pkey_alloc, 1, 0));
+  FAILS("pkey_free of none", EINVAL, syscall(SYS_pkey_free, 5));
+  EQUALS("pkey_mprotect with key -1", 0, syscall(SYS_pkey_mprotect, p, PAGE, PROT_READ, -1));
   munmap(p, PAGE);
 }
 

@@ -67,45 +67,45 @@ static void warm_up(void) {
 static void wakes(void) {
   pthread_t threads[3];
   for (int i = 0; i < 3; i++) threads[i] = start_sleeper(wait_plain, NULL);
-  CALL("wakes one", futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
-  CALL("a shared wake is another's", futex(&word, FUTEX_WAKE, 9, NULL, NULL, 0));
-  CALL("wakes the rest", futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
-  for (int i = 0; i < 3; i++) CALL("woken", result(threads[i]));
+  EQUALS("wakes one", 1, futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
+  EQUALS("a shared wake is another's", 0, futex(&word, FUTEX_WAKE, 9, NULL, NULL, 0));
+  EQUALS("wakes the rest", 2, futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
+  for (int i = 0; i < 3; i++) EQUALS("woken", 0, result(threads[i]));
   threads[0] = start_sleeper(wait_bits, (void *)1);
   threads[1] = start_sleeper(wait_bits, (void *)2);
-  CALL("by bit 2", futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 2));
-  CALL("by bit 1", futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 1));
-  for (int i = 0; i < 2; i++) CALL("woken by bits", result(threads[i]));
+  EQUALS("by bit 2", 1, futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 2));
+  EQUALS("by bit 1", 1, futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 1));
+  for (int i = 0; i < 2; i++) EQUALS("woken by bits", 0, result(threads[i]));
   for (int i = 0; i < 3; i++) threads[i] = start_sleeper(wait_plain, NULL);
-  CALL("requeue", futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)1, &word2, 0));
-  CALL("one has moved", futex(&word2, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
-  CALL("one has not", futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
-  for (int i = 0; i < 3; i++) CALL("woken after a requeue", result(threads[i]));
+  EQUALS("requeue", 2, futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)1, &word2, 0));
+  EQUALS("one has moved", 1, futex(&word2, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
+  EQUALS("one has not", 1, futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
+  for (int i = 0; i < 3; i++) EQUALS("woken after a requeue", 0, result(threads[i]));
   threads[0] = start_sleeper(wait_plain, NULL);
-  CALL("wake op", futex(&word2, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &word, FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0)));
-  CALL("woken by an operation", result(threads[0]));
-  CALL("another value", (long)wait_plain((void *)7));
-  CALL("a bad address", futex(BAD, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0));
-  CALL("an address of nobody's", futex((int *)0x7fe100000000, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0));
-  CALL("an address beyond all", futex((int *)0xffff800000000000, FUTEX_WAKE_PRIVATE, 0, NULL, NULL, 0));
-  CALL("an odd address", futex((int *)((char *)&word + 2), FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
-  CALL("no bits", futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, 0));
+  EQUALS("wake op", 1, futex(&word2, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &word, FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0)));
+  EQUALS("woken by an operation", 0, result(threads[0]));
+  EQUALS("another value", -EAGAIN, (long)wait_plain((void *)7));
+  FAILS("a bad address", EFAULT, futex(BAD, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0));
+  FAILS("an address of nobody's", EFAULT, futex((int *)0x7fe100000000, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0));
+  FAILS("an address beyond all", EFAULT, futex((int *)0xffff800000000000, FUTEX_WAKE_PRIVATE, 0, NULL, NULL, 0));
+  FAILS("an odd address", EINVAL, futex((int *)((char *)&word + 2), FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
+  FAILS("no bits", EINVAL, futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, 0));
   struct timespec bad = {0, 2000000000};
-  CALL("a bad time", futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, &bad, NULL, 1));
-  CALL("a bad relative time", futex(&word, FUTEX_WAIT_PRIVATE, 0, &bad, NULL, 0));
-  CALL("a bad pointer to a time", futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, BAD, NULL, 1));
+  FAILS("a bad time", EINVAL, futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, &bad, NULL, 1));
+  FAILS("a bad relative time", EINVAL, futex(&word, FUTEX_WAIT_PRIVATE, 0, &bad, NULL, 0));
+  FAILS("a bad pointer to a time", EFAULT, futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, BAD, NULL, 1));
 }
 
 static void limits(void) {
   double start = now();
-  CALL("a relative time passes", (long)wait_relative((void *)30));
+  EQUALS("a relative time passes", -ETIMEDOUT, (long)wait_relative((void *)30));
   TRUE("not before", now() - start >= 0.03);
   start = now();
-  CALL("an absolute time passes", (long)wait_until((void *)30));
+  EQUALS("an absolute time passes", -ETIMEDOUT, (long)wait_until((void *)30));
   TRUE("not sooner", now() - start >= 0.03);
   struct timespec past = {1, 0};
-  CALL("a time long ago", futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, &past, NULL, 1));
-  CALL("and by the wall clock", futex(&word, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME, 0, &past, NULL, 1));
+  FAILS("a time long ago", ETIMEDOUT, futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, &past, NULL, 1));
+  FAILS("and by the wall clock", ETIMEDOUT, futex(&word, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME, 0, &past, NULL, 1));
 }
 
 static void signals(void) {
@@ -113,20 +113,20 @@ static void signals(void) {
   catch(SIGUSR2, SA_RESTART);
   pthread_t thread = start_sleeper(wait_plain, NULL);
   pthread_kill(thread, SIGUSR1);
-  CALL("a handler ends a wait", result(thread));
-  CALL("it has run", handled);
+  EQUALS("a handler ends a wait", -EINTR, result(thread));
+  EQUALS("it has run", 1, handled);
   thread = start_sleeper(wait_plain, NULL);
   pthread_kill(thread, SIGUSR2);
   await_handled(2);
-  CALL("one that restarts does not", futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
-  CALL("woken after a handler", result(thread));
-  CALL("it has run too", handled);
+  EQUALS("one that restarts does not", 1, futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
+  EQUALS("woken after a handler", 0, result(thread));
+  EQUALS("it has run too", 2, handled);
   thread = start_sleeper(wait_until, (void *)10000);
   pthread_kill(thread, SIGUSR2);
-  CALL("a wait with a time ends with any handler", result(thread));
+  EQUALS("a wait with a time ends with any handler", -EINTR, result(thread));
   thread = start_sleeper(wait_relative, (void *)10000);
   pthread_kill(thread, SIGUSR2);
-  CALL("and one with a relative time", result(thread));
+  EQUALS("and one with a relative time", -EINTR, result(thread));
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGUSR1);
@@ -134,15 +134,15 @@ static void signals(void) {
   thread = start_sleeper(wait_plain, NULL);
   pthread_kill(thread, SIGUSR1);
   usleep(20000);
-  CALL("a blocked signal ends nothing", futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
-  CALL("woken with a signal pending", result(thread));
+  EQUALS("a blocked signal ends nothing", 1, futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
+  EQUALS("woken with a signal pending", 0, result(thread));
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
   signal(SIGWINCH, SIG_DFL);
   thread = start_sleeper(wait_plain, NULL);
   pthread_kill(thread, SIGWINCH);
   usleep(20000);
-  CALL("nor does an ignored one", futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
-  CALL("woken again", result(thread));
+  EQUALS("nor does an ignored one", 1, futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
+  EQUALS("woken again", 0, result(thread));
 }
 
 /* A stop and its end are no reason to wait longer, or to return. */
@@ -162,9 +162,9 @@ static void stops(void) {
   TRUE("waiting threads stop", waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
   usleep(60000);
   kill(pid, SIGCONT);
-  CALL("and wait on", wait_code(pid));
+  EQUALS("and wait on", 17, wait_code(pid));
   char text[3] = {0};
-  CALL("they tell", read(ends[0], text, 3));
+  EQUALS("they tell", 3, read(ends[0], text, 3));
   TRUE("it did not begin anew", text[0]);
   TRUE("it timed out", text[1]);
   TRUE("the other was still there", text[2]);
@@ -173,9 +173,9 @@ static void stops(void) {
   if (pid == 0) _exit((int)(long)wait_plain(NULL));
   snprintf(path, sizeof path, "/proc/%d/stat", pid);
   while (stat_letter(path) == 'R') usleep(1000);
-  say("its state", "%c", stat_letter(path));
+  SAYS("its state", "S", "%c", stat_letter(path));
   kill(pid, SIGKILL);
-  CALL("killed in its wait", wait_code(pid));
+  EQUALS("killed in its wait", 1000 + SIGKILL, wait_code(pid));
 }
 
 static void *exec_now(void *argument) {
@@ -186,13 +186,13 @@ static void *exec_now(void *argument) {
 static void ends_of_processes(void) {
   pid_t pid = fork();
   if (pid == 0) { start_sleeper(wait_plain, NULL); start_sleeper(wait_until, (void *)900); _exit(41); }
-  CALL("exit with threads that wait", wait_code(pid));
+  EQUALS("exit with threads that wait", 41, wait_code(pid));
   pid = fork();
   if (pid == 0) { start_sleeper(wait_plain, NULL); exec_now(NULL); }
-  CALL("exec with a thread that waits", wait_code(pid));
+  EQUALS("exec with a thread that waits", 51, wait_code(pid));
   pid = fork();
   if (pid == 0) { start(exec_now); wait_plain(NULL); }
-  CALL("exec of a thread, the leader waits", wait_code(pid));
+  EQUALS("exec of a thread, the leader waits", 51, wait_code(pid));
 }
 
 /* A filter sees calls: its thread asks. Those it wakes and is woken by do not. */
@@ -221,7 +221,7 @@ static void filters(void) {
     good &= futex(&word2, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0) == 0;
   }
   TRUE("back and forth with a filtered thread", good);
-  CALL("it has ended", result(thread));
+  EQUALS("it has ended", 5, result(thread));
 }
 
 #ifndef SYS_futex_waitv
@@ -235,12 +235,12 @@ static void *wait_for_two(void *argument) {
 }
 static void several(void) {
   pthread_t plain = start_sleeper(wait_plain, NULL), both = start_sleeper(wait_for_two, NULL);
-  CALL("a wake meets who waits for several", futex(&word2, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
-  CALL("it was the second", result(both));
+  EQUALS("a wake meets who waits for several", 1, futex(&word2, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
+  EQUALS("it was the second", 1, result(both));
   both = start_sleeper(wait_for_two, NULL);
-  CALL("a wake meets both kinds", futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
-  CALL("it was the first", result(both));
-  CALL("and the plain one", result(plain));
+  EQUALS("a wake meets both kinds", 2, futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
+  EQUALS("it was the first", 0, result(both));
+  EQUALS("and the plain one", 0, result(plain));
 }
 
 /* A ring of threads that hand a turn on while signals rain: no wake may be lost. */
@@ -276,7 +276,7 @@ static void storm(void) {
   is_over = 1;
   pthread_join(signals, NULL);
   for (int i = 0; i < RING; i++) pthread_join(threads[i], NULL);
-  CALL("every turn was had", turn - RING * 100000);
+  EQUALS("every turn was had", 12000, turn - RING * 100000);
 }
 
 int main(int argc, char **argv) {

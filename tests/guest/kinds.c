@@ -167,21 +167,131 @@ static long do_reopen(int fd) { char path[64]; snprintf(path, sizeof path, "/pro
 static long do_link_of(int fd) { char path[64]; snprintf(path, sizeof path, "/proc/self/fd/%d", fd); long n = readlink(path, buffer, 100); return n < 0 ? -1 : buffer[0]; }
 static long do_dup(int fd) { int got = dup(fd); if (got >= 0) close(got); return got < 0 ? -1 : 0; }
 
-#define C(name) {#name, do_##name}
-static const struct { const char *name; long (*call)(int); } CALLS[] = {
-  C(read), C(read_none), C(read_bad), C(write), C(write_none), C(write_bad), C(pread), C(pread_negative), C(pwrite), C(readv),
-  C(readv_negative), C(readv_bad), C(writev), C(writev_bad), C(preadv2), C(preadv2_flags), C(lseek), C(lseek_negative),
-  C(lseek_end), C(lseek_data), C(lseek_bad), C(ftruncate), C(ftruncate_negative), C(fallocate), C(fallocate_none),
-  C(fallocate_bad), C(fsync), C(fdatasync), C(syncfs), C(sync_file_range), C(readahead), C(fadvise), C(fadvise_bad), C(fstat),
-  C(fstat_bad), C(statx), C(fstatfs), C(fchmod), C(fchown), C(fchownat), C(futimens), C(getdents), C(getdents_small), C(fchdir),
-  C(openat), C(openat_absolute), C(fstatat), C(readlinkat), C(linkat), C(faccessat), C(execveat), C(fgetxattr), C(flistxattr),
-  C(flock), C(setlk_read), C(setlk_write), C(ofd_getlk), C(getfl), C(setfl), C(setfl_async), C(getown), C(getlease), C(seals),
-  C(pipe_size), C(mmap), C(mmap_shared), C(fionread), C(fionbio), C(fioasync), C(fioqsize), C(tcgets), C(ioctl_unknown),
-  C(ficlone), C(send), C(recv), C(bind), C(listen), C(accept), C(connect), C(getsockname), C(getpeername), C(getsockopt),
-  C(shutdown), C(epoll_add), C(epoll_wait), C(poll), C(select), C(timerfd_gettime), C(timerfd_settime), C(signalfd),
-  C(inotify_add), C(inotify_rm), C(pidfd_signal), C(pidfd_getfd), C(waitid), C(sendfile_from), C(sendfile_to), C(splice_from),
-  C(copy_range_from), C(copy_range_to), C(vmsplice), C(tee), C(mq), C(reopen), C(link_of), C(dup),
+/* A call, what it gives for most kinds, and for others. */
+#define C(name, usual, others) {#name, do_##name, usual, others}
+static const struct { const char *name; long (*call)(int); const char *usual, *others; } CALLS[] = {
+  C(read, "1", "EBADF: file write, file path, directory path, link path, pipe write; EISDIR: directory, host directory, proc directory; 0: tmpfile, null; EAGAIN: pipe read, fifo, unix stream, unix datagram, inotify; EINVAL: unix lonely, epoll, eventfd, timerfd, signalfd, pidfd"),
+  C(read_none, "0", "EBADF: file write, file path, directory path, link path, pipe write; EISDIR: directory, host directory, proc directory; EINVAL: epoll, eventfd, timerfd, signalfd; EAGAIN: inotify"),
+  C(read_bad, "EFAULT", "EBADF: file write, file path, directory path, link path, pipe write; EISDIR: directory, host directory, proc directory; 0: tmpfile, null; EAGAIN: pipe read, fifo, unix stream, unix datagram, eventfd, timerfd, inotify; EINVAL: unix lonely, epoll, signalfd"),
+  C(write, "EBADF", "4: file write, file append, tmpfile, pipe write, fifo, unix stream, unix datagram, memfd, null, zero; ENOTCONN: unix lonely; EINVAL: epoll, eventfd, timerfd, signalfd, pidfd; ENOSPC: full"),
+  C(write_none, "EBADF", "0: file write, file append, tmpfile, pipe write, fifo, unix stream, unix datagram, memfd, null, zero; ENOTCONN: unix lonely; EINVAL: epoll, eventfd, timerfd, signalfd"),
+  C(write_bad, "EFAULT", ""),
+  C(pread, "ESPIPE", "1: file read, file append, host file, memfd, zero, full, proc file; EBADF: file write, file path, directory path, link path; EISDIR: directory, host directory, proc directory; 0: tmpfile, null"),
+  C(pread_negative, "EINVAL", ""),
+  C(pwrite, "ESPIPE", "EBADF: file read, file path, directory, directory path, link path, host file, host directory, proc directory; 4: file write, file append, tmpfile, memfd, null, zero; ENOSPC: full"),
+  C(readv, "1", "EBADF: file write, file path, directory path, link path, pipe write; EISDIR: directory, host directory, proc directory; 0: tmpfile, null; EAGAIN: pipe read, fifo, unix stream, unix datagram, inotify; EINVAL: unix lonely, epoll, eventfd, timerfd, signalfd"),
+  C(readv_negative, "EINVAL", "EBADF: file write, file path, directory path, link path, pipe write"),
+  C(readv_bad, "EBADF", ""),
+  C(writev, "EBADF", "4: file write, file append, tmpfile, pipe write, fifo, unix stream, unix datagram, memfd, null, zero; ENOTCONN: unix lonely; EINVAL: epoll, eventfd, timerfd, signalfd; ENOSPC: full"),
+  C(writev_bad, "EFAULT", ""),
+  C(preadv2, "1", "EBADF: file write, file path, directory path, link path, pipe write; EISDIR: directory, host directory, proc directory; 0: tmpfile, null; EAGAIN: pipe read, fifo, unix stream, unix datagram, inotify; EINVAL: unix lonely, epoll, eventfd, timerfd, signalfd"),
+  C(preadv2_flags, "EOPNOTSUPP", "EBADF: file write, file path, directory path, link path, pipe write"),
+  C(lseek, "3", "EBADF: file path, directory path, link path; ESPIPE: pipe read, pipe write, fifo, unix stream, unix lonely, unix datagram; 0: epoll, eventfd, timerfd, signalfd, inotify, null, zero, full"),
+  C(lseek_negative, "EINVAL", "EBADF: file path, directory path, link path; ESPIPE: pipe read, pipe write, fifo, unix stream, unix lonely, unix datagram; 0: epoll, eventfd, timerfd, signalfd, inotify, null, zero, full"),
+  C(lseek_end, "0", "EBADF: file path, directory path, link path; ESPIPE: pipe read, pipe write, fifo, unix stream, unix lonely, unix datagram; EINVAL: proc file"),
+  C(lseek_data, "0", "EBADF: file path, directory path, link path; ENXIO: tmpfile; ESPIPE: pipe read, pipe write, fifo, unix stream, unix lonely, unix datagram; EINVAL: proc file"),
+  C(lseek_bad, "EINVAL", "EBADF: file path, directory path, link path"),
+  C(ftruncate, "EINVAL", "0: file write, file append, tmpfile, memfd; EBADF: file path, directory path, link path"),
+  C(ftruncate_negative, "EINVAL", ""),
+  C(fallocate, "EBADF", "0: file write, file append, tmpfile, memfd; ESPIPE: pipe write, fifo; ENODEV: unix stream, unix lonely, unix datagram, epoll, eventfd, timerfd, signalfd, null, zero, full"),
+  C(fallocate_none, "EINVAL", "EBADF: file path, directory path, link path"),
+  C(fallocate_bad, "EOPNOTSUPP", "EBADF: file path, directory path, link path"),
+  C(fsync, "EINVAL", "0: file read, file write, file append, directory, tmpfile, host file, host directory, memfd; EBADF: file path, directory path, link path"),
+  C(fdatasync, "EINVAL", "0: file read, file write, file append, directory, tmpfile, host file, host directory, memfd; EBADF: file path, directory path, link path"),
+  C(syncfs, "0", "EBADF: file path, directory path, link path"),
+  C(sync_file_range, "ESPIPE", "0: file read, file write, file append, directory, tmpfile, host file, host directory, memfd, proc file, proc directory; EBADF: file path, directory path, link path"),
+  C(readahead, "EINVAL", "0: file read, file append, tmpfile, host file, memfd, proc file; EBADF: file write, file path, directory path, link path, pipe write"),
+  C(fadvise, "0", "EBADF: file path, directory path, link path; ESPIPE: pipe read, pipe write, fifo"),
+  C(fadvise_bad, "EINVAL", "EBADF: file path, directory path, link path; ESPIPE: pipe read, pipe write, fifo"),
+  C(fstat, "32768", "16384: directory, directory path, host directory, proc directory; 40960: link path; 4096: pipe read, pipe write, fifo; 49152: unix stream, unix lonely, unix datagram; 0: epoll, eventfd, timerfd, signalfd, inotify; 8192: null, zero, full"),
+  C(fstat_bad, "EFAULT", ""),
+  C(statx, "32768", "16384: directory, directory path, host directory, proc directory; 40960: link path; 4096: pipe read, pipe write, fifo; 49152: unix stream, unix lonely, unix datagram; 0: epoll, eventfd, timerfd, signalfd, inotify; 8192: null, zero, full"),
+  C(fstatfs, "0", ""),
+  C(fchmod, "0", "EBADF: file path, directory path, link path"),
+  C(fchown, "0", "EBADF: file path, directory path, link path"),
+  C(fchownat, "0", ""),
+  C(futimens, "0", "EBADF: file path, directory path, link path"),
+  C(getdents, "ENOTDIR", "EBADF: file path, directory path, link path; 1: directory, host directory, proc directory"),
+  C(getdents_small, "ENOTDIR", "EBADF: file path, directory path, link path; EINVAL: directory, host directory, proc directory"),
+  C(fchdir, "ENOTDIR", "0: directory, directory path, host directory, proc directory"),
+  C(openat, "ENOTDIR", "0: directory, directory path, host directory; ENOENT: proc directory"),
+  C(openat_absolute, "0", ""),
+  C(fstatat, "ENOTDIR", "0: directory, directory path, host directory; ENOENT: proc directory"),
+  C(readlinkat, "ENOENT", "4: link path"),
+  C(linkat, "EXDEV", "0: file read, file write, file append, file path, link path, tmpfile, host file, fifo; EPERM: directory, directory path, host directory"),
+  C(faccessat, "0", ""),
+  C(execveat, "EACCES", "ELOOP: link path; EFAULT: host file, memfd"),
+  C(fgetxattr, "ENODATA", "EBADF: file path, directory path, link path; EOPNOTSUPP: proc file, proc directory"),
+  C(flistxattr, "0", "EBADF: file path, directory path, link path"),
+  C(flock, "0", "EBADF: file path, directory path, link path"),
+  C(setlk_read, "0", "EBADF: file write, file path, directory path, link path, pipe write"),
+  C(setlk_write, "0", "EBADF: file read, file path, directory, directory path, link path, host file, host directory, pipe read, inotify, proc file, proc directory"),
+  C(ofd_getlk, "0", "EBADF: file path, directory path, link path"),
+  C(getfl, "2050", "32768: file read, host file, host directory, proc file, proc directory; 32769: file write; 33794: file append; 2097152: file path, directory path; 98304: directory; 2228224: link path; 4292610: tmpfile; 2048: pipe read, inotify; 2049: pipe write; 34818: fifo; 2: epoll, pidfd; 32770: memfd, null, zero, full"),
+  C(setfl, "0", "EBADF: file path, directory path, link path"),
+  C(setfl_async, "0", "EBADF: file path, directory path, link path"),
+  C(getown, "0", "EBADF: file path, directory path, link path"),
+  C(getlease, "2", "EBADF: file path, directory path, link path"),
+  C(seals, "EINVAL", "EBADF: file path, directory path, link path; 0: memfd"),
+  C(pipe_size, "EBADF", "65536: pipe read, pipe write, fifo"),
+  C(mmap, "ENODEV", "0: file read, file append, tmpfile, host file, memfd, zero; EACCES: file write, pipe write; EBADF: file path, directory path, link path"),
+  C(mmap_shared, "EACCES", "0: file append, tmpfile, memfd, zero; EBADF: file path, directory path, link path; ENODEV: fifo, unix stream, unix lonely, unix datagram, epoll, eventfd, timerfd, signalfd, null, full"),
+  C(fionread, "0", "EBADF: file path, directory path, link path; ENOTTY: directory, host directory, eventfd, timerfd, signalfd, null, zero, full, proc directory"),
+  C(fionbio, "0", "EBADF: file path, directory path, link path"),
+  C(fioasync, "0", "EBADF: file path, directory path, link path"),
+  C(fioqsize, "ENOTTY", "0: file read, file write, file append, directory, tmpfile, host file, host directory, memfd, proc file, proc directory; EBADF: file path, directory path, link path"),
+  C(tcgets, "ENOTTY", "EBADF: file path, directory path, link path"),
+  C(ioctl_unknown, "ENOTTY", "EBADF: file path, directory path, link path"),
+  C(ficlone, "EXDEV", "EBADF: file read, file append, file path, directory path, link path, host file; EOPNOTSUPP: file write, tmpfile; EISDIR: directory, host directory; EINVAL: fifo"),
+  C(send, "ENOTSOCK", "EBADF: file path, directory path, link path; 2: unix stream, unix datagram; ENOTCONN: unix lonely"),
+  C(recv, "ENOTSOCK", "EBADF: file path, directory path, link path; EAGAIN: unix stream, unix datagram; EINVAL: unix lonely"),
+  C(bind, "ENOTSOCK", "EBADF: file path, directory path, link path; EINVAL: unix stream, unix lonely, unix datagram"),
+  C(listen, "ENOTSOCK", "EBADF: file path, directory path, link path; EINVAL: unix stream, unix lonely; EOPNOTSUPP: unix datagram"),
+  C(accept, "ENOTSOCK", "EBADF: file path, directory path, link path; EINVAL: unix stream, unix lonely; EOPNOTSUPP: unix datagram"),
+  C(connect, "ENOTSOCK", "EBADF: file path, directory path, link path; ENOENT: unix stream, unix lonely, unix datagram"),
+  C(getsockname, "ENOTSOCK", "EBADF: file path, directory path, link path; 0: unix stream, unix lonely, unix datagram"),
+  C(getpeername, "ENOTSOCK", "EBADF: file path, directory path, link path; 0: unix stream, unix datagram; ENOTCONN: unix lonely"),
+  C(getsockopt, "ENOTSOCK", "EBADF: file path, directory path, link path; 0: unix stream, unix lonely, unix datagram"),
+  C(shutdown, "ENOTSOCK", "EBADF: file path, directory path, link path; 0: unix stream, unix lonely, unix datagram"),
+  C(epoll_add, "EPERM", "EBADF: file path, directory path, link path; 0: pipe read, pipe write, fifo, unix stream, unix lonely, unix datagram, epoll, eventfd, timerfd, signalfd, inotify, pidfd"),
+  C(epoll_wait, "EINVAL", "EBADF: file path, directory path, link path; 0: epoll"),
+  C(poll, "5", "32: file path, directory path, link path; 0: pipe read, epoll, timerfd, signalfd, inotify, pidfd; 4: pipe write, fifo, unix stream, unix datagram, eventfd; 20: unix lonely"),
+  C(select, "1", "0: pipe read, pipe write, fifo, unix stream, unix datagram, epoll, eventfd, timerfd, signalfd, inotify, pidfd"),
+  C(timerfd_gettime, "EINVAL", "EBADF: file path, directory path, link path; 0: timerfd"),
+  C(timerfd_settime, "EINVAL", "EBADF: file path, directory path, link path; 0: timerfd"),
+  C(signalfd, "EINVAL", "EBADF: file path, directory path, link path; 0: signalfd"),
+  C(inotify_add, "EINVAL", "EBADF: file path, directory path, link path; 1: inotify"),
+  C(inotify_rm, "EINVAL", "EBADF: file path, directory path, link path"),
+  C(pidfd_signal, "EBADF", "0: pidfd"),
+  C(pidfd_getfd, "EBADF", "0: pidfd"),
+  C(waitid, "EBADF", "ECHILD: pidfd"),
+  C(sendfile_from, "ESPIPE", "0: file read, file append, tmpfile, host file, memfd, zero, full; EBADF: file write, file path, directory path, link path, pipe write; EINVAL: directory, host directory, null, proc directory"),
+  C(sendfile_to, "EBADF", "2: file write, tmpfile, pipe write, fifo, unix stream, unix datagram, memfd, null, zero; EINVAL: file append, epoll, eventfd, timerfd, signalfd; ENOTCONN: unix lonely"),
+  C(splice_from, "EINVAL", "0: file read, file append, tmpfile, host file, memfd, zero, full; EBADF: file write, file path, directory path, link path, pipe write; EAGAIN: pipe read, fifo, unix stream, unix datagram"),
+  C(copy_range_from, "EINVAL", "EBADF: file write, file path, directory path, link path; EISDIR: directory, host directory, proc directory; 0: tmpfile, host file; EXDEV: memfd, proc file"),
+  C(copy_range_to, "EINVAL", "EBADF: file read, file append, file path, directory path, link path, host file, proc file; EISDIR: directory, host directory, proc directory; 2: tmpfile; EXDEV: memfd"),
+  C(vmsplice, "EBADF", "EAGAIN: pipe read; 4: pipe write, fifo"),
+  C(tee, "EINVAL", "EBADF: file write, file path, directory path, link path, pipe write; EAGAIN: pipe read, fifo"),
+  C(mq, "EBADF", ""),
+  C(reopen, "0", "ELOOP: link path; ENXIO: unix stream, unix lonely, unix datagram, epoll, eventfd, timerfd, signalfd, inotify"),
+  C(link_of, "47", "112: pipe read, pipe write; 115: unix stream, unix lonely, unix datagram; 97: epoll, eventfd, timerfd, signalfd, inotify, pidfd"),
+  C(dup, "0", ""),
 };
+
+/* What call `c` gives for `kind`. */
+static const char *expected_of(int c, const char *kind) {
+  static char text[1024];
+  char *more_groups, *more_kinds;
+  snprintf(text, sizeof text, "%s", CALLS[c].others);
+  for (char *group = strtok_r(text, ";", &more_groups); group; group = strtok_r(NULL, ";", &more_groups)) {
+    char *result = strtok_r(group, ": ", &more_kinds);
+    for (char *one = strtok_r(NULL, ",", &more_kinds); one; one = strtok_r(NULL, ",", &more_kinds)) {
+      while (*one == ' ' || *one == ':') one++;
+      if (strcmp(one, kind) == 0) return result;
+    }
+  }
+  return CALLS[c].usual;
+}
 
 static int is_one_of(long (*call)(int), long (*const *list)(int), size_t count) {
   for (size_t i = 0; i < count; i++) if (list[i] == call) return 1;
@@ -231,8 +341,12 @@ int main(void) {
       int fd = KINDS[k].make();
       char name[100];
       snprintf(name, sizeof name, "%s %s", KINDS[k].name, CALLS[c].name);
-      if (fd < 0) say(name, "no descriptor: %s", strerrorname_np(errno));
-      else CALL(name, CALLS[c].call(fd));
+      if (fd < 0) SAYS(name, "a descriptor", "%s", strerrorname_np(errno));
+      else {
+        errno = 0;
+        long result = CALLS[c].call(fd);
+        judge(name, expected_of(c, KINDS[k].name), result_of(result, errno).text);
+      }
       close(fd);
       if (partner >= 0) close(partner);
       if (spare[0] != saved) close(saved);

@@ -12,9 +12,9 @@ static void handle(int signal, siginfo_t *info, void *context) {
 }
 static char directory[64], path[128], other[128];
 
-static void expect(const char *what) {
+static void expect(const char *what, const char *expected) {
   usleep(10000);
-  say(what, "%d code %d band %x fd %d", count, count > 0 ? code : 0, count > 0 ? band : 0, count > 0 && descriptor >= 0);
+  SAYS(what, expected, "%d code %d band %x fd %d", count, count > 0 ? code : 0, count > 0 ? band : 0, count > 0 && descriptor >= 0);
   count = code = band = 0;
   descriptor = -1;
 }
@@ -28,48 +28,48 @@ static void directories(void) {
   sigaction(SIGRTMIN, &action, NULL);
   sigaction(SIGIO, &action, NULL);
   int fd = open(directory, O_RDONLY), file = open("/dev/null", O_RDONLY);
-  CALL("of a file", fcntl(file, F_NOTIFY, DN_CREATE));
-  CALL("of nothing", fcntl(999, F_NOTIFY, DN_CREATE));
-  CALL("nothing of a file", fcntl(file, F_NOTIFY, 0));
-  CALL("create", fcntl(fd, F_NOTIFY, DN_CREATE));
+  FAILS("of a file", ENOTDIR, fcntl(file, F_NOTIFY, DN_CREATE));
+  FAILS("of nothing", EBADF, fcntl(999, F_NOTIFY, DN_CREATE));
+  EQUALS("nothing of a file", 0, fcntl(file, F_NOTIFY, 0));
+  EQUALS("create", 0, fcntl(fd, F_NOTIFY, DN_CREATE));
   TRUE("its owner", fcntl(fd, F_GETOWN) == getpid());
   close(open(path, O_CREAT | O_WRONLY, 0600));
   usleep(10000);
-  CALL("told by SIGIO", count);
+  EQUALS("told by SIGIO", 1, count);
   count = 0;
   unlink(path);
   close(open(path, O_CREAT | O_WRONLY, 0600));
-  expect("told once");
-  CALL("another signal", fcntl(fd, F_SETSIG, SIGRTMIN));
-  CALL("lasting", fcntl(fd, F_NOTIFY, DN_CREATE | DN_DELETE | DN_MULTISHOT));
+  expect("told once", "0 code 0 band 0 fd 0");
+  EQUALS("another signal", 0, fcntl(fd, F_SETSIG, SIGRTMIN));
+  EQUALS("lasting", 0, fcntl(fd, F_NOTIFY, DN_CREATE | DN_DELETE | DN_MULTISHOT));
   unlink(path);
-  expect("delete");
+  expect("delete", "1 code 3 band 441 fd 1");
   close(open(path, O_CREAT | O_WRONLY, 0600));
-  expect("create again");
+  expect("create again", "1 code 3 band 441 fd 1");
   rename(path, other);
-  expect("rename");
-  CALL("more", fcntl(fd, F_NOTIFY, DN_MODIFY | DN_ATTRIB | DN_MULTISHOT));
+  expect("rename", "2 code 3 band 441 fd 1");
+  EQUALS("more", 0, fcntl(fd, F_NOTIFY, DN_MODIFY | DN_ATTRIB | DN_MULTISHOT));
   int two = open(other, O_RDWR);
   write(two, "x", 1);
-  expect("modify");
+  expect("modify", "1 code 3 band 441 fd 1");
   fchmod(two, 0644);
-  expect("attributes");
+  expect("attributes", "1 code 3 band 441 fd 1");
   char byte;
   pread(two, &byte, 1, 0);
-  expect("access was not asked for");
-  CALL("no more", fcntl(fd, F_NOTIFY, 0));
+  expect("access was not asked for", "0 code 0 band 0 fd 0");
+  EQUALS("no more", 0, fcntl(fd, F_NOTIFY, 0));
   write(two, "x", 1);
-  expect("not told any more");
-  CALL("access", fcntl(fd, F_NOTIFY, DN_ACCESS));
+  expect("not told any more", "0 code 0 band 0 fd 0");
+  EQUALS("access", 0, fcntl(fd, F_NOTIFY, DN_ACCESS));
   pread(two, &byte, 1, 0);
-  expect("accessed");
-  CALL("rename alone", fcntl(fd, F_NOTIFY, DN_RENAME));
+  expect("accessed", "1 code 3 band 441 fd 1");
+  EQUALS("rename alone", 0, fcntl(fd, F_NOTIFY, DN_RENAME));
   rename(other, path);
-  expect("renamed");
-  CALL("until it closes", fcntl(fd, F_NOTIFY, DN_DELETE | DN_MULTISHOT));
+  expect("renamed", "1 code 3 band 441 fd 1");
+  EQUALS("until it closes", 0, fcntl(fd, F_NOTIFY, DN_DELETE | DN_MULTISHOT));
   close(fd);
   unlink(path);
-  expect("closed");
+  expect("closed", "0 code 0 band 0 fd 0");
   close(two), close(file);
   rmdir(directory);
 }
@@ -82,24 +82,24 @@ static void namespaces(void) {
     struct utsname system;
     struct stat mine, kept;
     close(open(path, O_CREAT | O_WRONLY, 0600));
-    CALL("mount namespace", unshare(CLONE_NEWNS));
-    CALL("private", mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
-    CALL("host name namespace", unshare(CLONE_NEWUTS));
-    CALL("a name", sethostname("kept", 4));
-    CALL("keep it", mount("/proc/self/ns/uts", path, NULL, MS_BIND, NULL));
+    EQUALS("mount namespace", 0, unshare(CLONE_NEWNS));
+    EQUALS("private", 0, mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
+    EQUALS("host name namespace", 0, unshare(CLONE_NEWUTS));
+    EQUALS("a name", 0, sethostname("kept", 4));
+    EQUALS("keep it", 0, mount("/proc/self/ns/uts", path, NULL, MS_BIND, NULL));
     stat("/proc/self/ns/uts", &mine);
     stat(path, &kept);
     TRUE("the same", mine.st_ino == kept.st_ino && mine.st_dev == kept.st_dev);
     struct statfs system_of;
     statfs(path, &system_of);
-    say("kind", "%lx", (long)system_of.f_type);
-    CALL("another", unshare(CLONE_NEWUTS));
-    CALL("another name", sethostname("other", 5));
+    SAYS("kind", "6e736673", "%lx", (long)system_of.f_type);
+    EQUALS("another", 0, unshare(CLONE_NEWUTS));
+    EQUALS("another name", 0, sethostname("other", 5));
     int fd = open(path, O_RDONLY);
     WORKS("open", fd);
-    CALL("join", setns(fd, CLONE_NEWUTS));
+    EQUALS("join", 0, setns(fd, CLONE_NEWUTS));
     uname(&system);
-    say("back", "%s", system.nodename);
+    SAYS("back", "kept", "%s", system.nodename);
     char text[16384], *line;
     int mounts = open("/proc/self/mountinfo", O_RDONLY);
     long n = 0, got;
@@ -107,12 +107,12 @@ static void namespaces(void) {
     text[n] = 0;
     line = strstr(text, path);
     TRUE("shown", line != NULL && strstr(line, " - nsfs nsfs rw") != NULL);
-    CALL("its own mount namespace", mount("/proc/self/ns/mnt", path, NULL, MS_BIND, NULL));
-    CALL("let go", umount2(path, MNT_DETACH));
-    CALL("nothing to let go", umount2(path, 0));
+    FAILS("its own mount namespace", EINVAL, mount("/proc/self/ns/mnt", path, NULL, MS_BIND, NULL));
+    EQUALS("let go", 0, umount2(path, MNT_DETACH));
+    FAILS("nothing to let go", EINVAL, umount2(path, 0));
     _exit(0);
   }
-  CALL("namespaces", wait_code(child));
+  EQUALS("namespaces", 0, wait_code(child));
   unlink(path);
 }
 

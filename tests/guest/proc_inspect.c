@@ -14,10 +14,12 @@ static long slurp(const char *path) {
   if (n >= 0) text[n] = 0;
   return n;
 }
-static void mode(const char *path) {
+static void mode(const char *path, int expected) {
   struct stat status;
-  if (lstat(path, &status) < 0) say(path, "%s", strerrorname_np(errno));
-  else say(path, "%o %d", status.st_mode, status.st_uid);
+  char owned[40];
+  snprintf(owned, sizeof owned, "%o %d", expected, geteuid());
+  if (lstat(path, &status) < 0) judge(path, owned, strerrorname_np(errno));
+  else SAYS(path, owned, "%o %d", status.st_mode, status.st_uid);
 }
 static long spill(const char *path, const char *what) {
   int fd = open(path, O_WRONLY);
@@ -33,10 +35,10 @@ static void attributes(void) {
   CALL("attr/current", slurp("/proc/self/attr/current"));
   CALL("attr/exec", slurp("/proc/self/attr/exec"));
   CALL("attr/prev", slurp("/proc/thread-self/attr/prev"));
-  CALL("attr/none", slurp("/proc/self/attr/none"));
+  FAILS("attr/none", ENOENT, slurp("/proc/self/attr/none"));
   CALL("attr/exec written", spill("/proc/self/attr/exec", "x"));
-  mode("/proc/self/attr");
-  mode("/proc/self/attr/current");
+  mode("/proc/self/attr", 040555);
+  mode("/proc/self/attr/current", 0100666);
 }
 
 static void scheduling(void) {
@@ -47,28 +49,28 @@ static void scheduling(void) {
   TRUE("sched run time", strstr(text, "\nse.sum_exec_runtime ") != NULL);
   TRUE("sched switches", strstr(text, "\nnr_voluntary_switches ") != NULL);
   char *policy = strstr(text, "\npolicy "), *priority = strstr(text, "\nprio ");
-  say("sched policy", "%s", policy == NULL ? "none" : strtok(strchr(policy, ':') + 1, " \n"));
+  SAYS("sched policy", "0", "%s", policy == NULL ? "none" : strtok(strchr(policy, ':') + 1, " \n"));
   CALL("sched written", spill("/proc/self/sched", "0"));
-  mode("/proc/self/sched");
+  mode("/proc/self/sched", 0100644);
   TRUE("autogroup", slurp("/proc/self/autogroup") > 0);
   TRUE("autogroup text", sscanf(text, "/autogroup-%31[0-9] nice %d\n", group, &nice) == 2 && nice == 0);
   CALL("autogroup out of range", spill("/proc/self/autogroup", "20"));
   CALL("autogroup no number", spill("/proc/self/autogroup", "x"));
   CALL("autogroup of a thread", slurp("/proc/thread-self/autogroup"));
-  mode("/proc/self/autogroup");
+  mode("/proc/self/autogroup", 0100644);
 }
 
 static void timers(void) {
-  CALL("no timers", slurp("/proc/self/timers"));
+  EQUALS("no timers", 0, slurp("/proc/self/timers"));
   int ids[3];
   struct sigevent signal = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_ptr = (void *)0xabcdef01234};
   struct sigevent none = {.sigev_notify = SIGEV_NONE};
   struct sigevent thread = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
   thread._sigev_un._tid = (int)syscall(SYS_gettid);
-  CALL("timer", syscall(SYS_timer_create, CLOCK_MONOTONIC, &signal, &ids[0]));
-  CALL("timer without signal", syscall(SYS_timer_create, CLOCK_REALTIME, &none, &ids[1]));
-  CALL("timer of a thread", syscall(SYS_timer_create, CLOCK_BOOTTIME, &thread, &ids[2]));
-  say("ids", "%d %d %d", ids[0], ids[1], ids[2]);
+  EQUALS("timer", 0, syscall(SYS_timer_create, CLOCK_MONOTONIC, &signal, &ids[0]));
+  EQUALS("timer without signal", 0, syscall(SYS_timer_create, CLOCK_REALTIME, &none, &ids[1]));
+  EQUALS("timer of a thread", 0, syscall(SYS_timer_create, CLOCK_BOOTTIME, &thread, &ids[2]));
+  SAYS("ids", "0 1 2", "%d %d %d", ids[0], ids[1], ids[2]);
   slurp("/proc/self/timers");
   int n = 0;
   for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
@@ -80,11 +82,11 @@ static void timers(void) {
     say("timers line", "%s", line);
     n++;
   }
-  say("lines", "%d", n);
-  CALL("timers of a thread", slurp("/proc/thread-self/timers"));
+  SAYS("lines", "12", "%d", n);
+  FAILS("timers of a thread", ENOENT, slurp("/proc/thread-self/timers"));
   for (int i = 0; i < 3; i++) syscall(SYS_timer_delete, ids[i]);
-  CALL("no timers again", slurp("/proc/self/timers"));
-  mode("/proc/self/timers");
+  EQUALS("no timers again", 0, slurp("/proc/self/timers"));
+  mode("/proc/self/timers", 0100444);
 }
 
 static void map_files(void) {
@@ -93,19 +95,19 @@ static void map_files(void) {
   char *at = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
   void *anonymous = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
   close(fd);
-  mode("/proc/self/map_files");
+  mode("/proc/self/map_files", 040500);
   snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", (long)at, (long)at + 4096);
   long n = readlink(path, target, sizeof target - 1);
   TRUE("link of a mapping", n > 0 && (target[n] = 0, realpath("/bin/true", exe)) && strcmp(target, exe) == 0);
   struct stat status, other;
-  if (lstat(path, &status) == 0) say("link", "%o", status.st_mode);
+  if (lstat(path, &status) == 0) SAYS("link", "120400", "%o", status.st_mode);
   stat("/bin/true", &other);
   int result = stat(path, &status);
-  say("through the link", "%s", result < 0 ? strerrorname_np(errno) : status.st_ino == other.st_ino ? "same" : "other");
+  SAYS("through the link", geteuid() == 0 ? "same" : "EPERM", "%s", result < 0 ? strerrorname_np(errno) : status.st_ino == other.st_ino ? "same" : "other");
   snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", (long)at, (long)at + 8192);
-  CALL("another end", readlink(path, target, sizeof target));
-  CALL("no addresses", readlink("/proc/self/map_files/x", target, sizeof target));
-  CALL("of a thread", readlink("/proc/thread-self/map_files", target, sizeof target));
+  FAILS("another end", ENOENT, readlink(path, target, sizeof target));
+  FAILS("no addresses", ENOENT, readlink("/proc/self/map_files/x", target, sizeof target));
+  FAILS("of a thread", ENOENT, readlink("/proc/thread-self/map_files", target, sizeof target));
   int count = 0, exact = 0;
   DIR *directory = opendir("/proc/self/map_files");
   snprintf(path, sizeof path, "%lx-%lx", (long)at, (long)at + 4096);
@@ -116,7 +118,7 @@ static void map_files(void) {
   TRUE("listed", count > 4 && exact == 1);
   munmap(at, 4096);
   snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", (long)at, (long)at + 4096);
-  CALL("unmapped", readlink(path, target, sizeof target));
+  FAILS("unmapped", ENOENT, readlink(path, target, sizeof target));
 }
 
 int main(void) {
@@ -124,9 +126,9 @@ int main(void) {
   scheduling();
   timers();
   map_files();
-  mode("/proc/self/stack");
-  say("stack", "%s", slurp("/proc/self/stack") < 0 ? strerrorname_np(errno) : "works");
-  CALL("stack of init", geteuid() == 0 ? 0 : slurp("/proc/1/stack"));
-  CALL("map_files of init", geteuid() == 0 ? 0 : (long)opendir("/proc/1/map_files"));
+  mode("/proc/self/stack", 0100400);
+  SAYS("stack", geteuid() == 0 ? "works" : "EACCES", "%s", slurp("/proc/self/stack") < 0 ? strerrorname_np(errno) : "works");
+  ANSWERS("stack of init", geteuid() == 0 ? 0 : -EACCES, geteuid() == 0 ? 0 : slurp("/proc/1/stack"));
+  ANSWERS("map_files of init", geteuid() == 0 ? 0 : -EACCES, geteuid() == 0 ? 0 : open("/proc/1/map_files", O_RDONLY | O_DIRECTORY));
   return 0;
 }

@@ -144,39 +144,63 @@ static const struct Call {
   long (*run)(void);
   void (*finish)(void); /* in the helper: lets the call end */
   void (*remove)(void);
+  const char *gives[3]; /* as signal(7) says: interrupted by a handler, by one with SA_RESTART, and stopped and continued */
 } CALLS[] = {
-  {"read of a pipe", make_pipe, NULL, do_read, feed}, {"readv", make_pipe, NULL, do_readv, feed},
-  {"write to a full pipe", fill_pipe, NULL, do_write, drain}, {"writev", fill_pipe, NULL, do_writev, drain},
-  {"a write that has begun", make_pipe, NULL, do_big_write, drain_all},
-  {"read of an eventfd", make_event, NULL, do_event, signal_event}, {"read of inotify", make_inotify, NULL, do_inotify, touch_watched},
-  {"read of a timerfd", make_timer, NULL, do_event, fire_timer}, {"read of a signalfd", make_signalfd, NULL, do_signalfd, send_usr2},
-  {"open of a FIFO", make_fifo, NULL, do_open, open_fifo}, {"wait4", make_child, NULL, do_wait4, kill_child},
-  {"waitid", make_child, NULL, do_waitid, kill_child}, {"recv", make_pair, NULL, do_recv, feed},
-  {"recv of a datagram", make_datagram_pair, NULL, do_recv, feed}, {"recvmsg", make_pair, NULL, do_recvmsg, feed},
-  {"recvmmsg", make_pair, NULL, do_recvmmsg, feed}, {"recv with SO_RCVTIMEO", make_timed_pair, NULL, do_recv, feed},
-  {"read with SO_RCVTIMEO", make_timed_pair, NULL, do_read, feed}, {"readv with SO_RCVTIMEO", make_timed_pair, NULL, do_readv, feed},
-  {"readv of two parts with SO_RCVTIMEO", make_timed_pair, NULL, do_readv2, feed},
-  {"write with SO_SNDTIMEO", fill_timed_socket, NULL, do_write_socket, drain_socket},
-  {"accept with SO_RCVTIMEO", make_timed_listener, NULL, do_accept, connect_listener},
-  {"send", fill_socket, NULL, do_send, drain_socket}, {"accept", make_listener, NULL, do_accept, connect_listener},
-  {"connect", make_full_listener, NULL, do_connect, accept_one}, {"flock", make_lock, hold_flock, do_flock, close_lock},
-  {"F_SETLKW", make_lock, hold_record, do_setlkw, close_lock}, {"F_OFD_SETLKW", make_lock, hold_record, do_ofd_setlkw, close_lock},
-  {"mq_receive", make_queue, NULL, do_mq_receive, send_queue}, {"mq_send", make_full_queue, NULL, do_mq_send, receive_queue},
-  {"futex wait", nothing, NULL, do_futex, wake}, {"futex wait with a time", nothing, NULL, do_timed_futex, wake},
-  {"futex wait until a time", nothing, NULL, do_futex_bitset, wake}, {"futex_waitv", nothing, NULL, do_waitv, wake},
-  {"futex lock PI", nothing, hold_pi, do_lock_pi, release_pi}, {"poll", make_pipe, NULL, do_poll, feed},
-  {"poll with a time", make_pipe, NULL, do_timed_poll, feed}, {"ppoll", make_pipe, NULL, do_ppoll, feed},
-  {"select", make_pipe, NULL, do_select, feed}, {"pselect", make_pipe, NULL, do_pselect, feed},
-  {"epoll_wait", make_epoll, NULL, do_epoll, feed}, {"epoll_pwait", make_epoll, NULL, do_epoll_pwait, feed},
-  {"pause", nothing, NULL, do_pause, NULL}, {"sigsuspend", nothing, NULL, do_sigsuspend, NULL},
-  {"sigwaitinfo", block_usr2, NULL, do_sigwaitinfo, send_usr2}, {"sigtimedwait", block_usr2, NULL, do_sigtimedwait, send_usr2},
-  {"nanosleep", nothing, NULL, do_nanosleep, nothing}, {"clock_nanosleep", nothing, NULL, do_clock_nanosleep, nothing},
-  {"semop", make_semaphore, NULL, do_semop, post_semaphore, remove_semaphore},
-  {"semtimedop", make_semaphore, NULL, do_semtimedop, post_semaphore, remove_semaphore},
-  {"msgrcv", make_messages, NULL, do_msgrcv, send_message, remove_messages},
-  {"msgsnd", fill_messages, NULL, do_msgsnd, take_messages, remove_messages},
-  {"splice", make_pipes, NULL, do_splice, feed}, {"tee", make_pipes, NULL, do_tee, feed},
-  {"sendfile", make_sendfile, NULL, do_sendfile, drain},
+  {"read of a pipe", make_pipe, NULL, do_read, feed, .gives = {"EINTR", "1", "1"}},
+  {"readv", make_pipe, NULL, do_readv, feed, .gives = {"EINTR", "1", "1"}},
+  {"write to a full pipe", fill_pipe, NULL, do_write, drain, .gives = {"EINTR", "4096", "4096"}},
+  {"writev", fill_pipe, NULL, do_writev, drain, .gives = {"EINTR", "100", "100"}},
+  {"a write that has begun", make_pipe, NULL, do_big_write, drain_all, .gives = {"65536", "65536", "65536"}},
+  {"read of an eventfd", make_event, NULL, do_event, signal_event, .gives = {"EINTR", "8", "8"}},
+  {"read of inotify", make_inotify, NULL, do_inotify, touch_watched, .gives = {"EINTR", "1", "1"}},
+  {"read of a timerfd", make_timer, NULL, do_event, fire_timer, .gives = {"EINTR", "8", "8"}},
+  {"read of a signalfd", make_signalfd, NULL, do_signalfd, send_usr2, .gives = {"EINTR", "1", "1"}},
+  {"open of a FIFO", make_fifo, NULL, do_open, open_fifo, .gives = {"EINTR", "0", "0"}},
+  {"wait4", make_child, NULL, do_wait4, kill_child, .gives = {"EINTR", "1", "1"}},
+  {"waitid", make_child, NULL, do_waitid, kill_child, .gives = {"EINTR", "0", "0"}},
+  {"recv", make_pair, NULL, do_recv, feed, .gives = {"EINTR", "1", "1"}},
+  {"recv of a datagram", make_datagram_pair, NULL, do_recv, feed, .gives = {"EINTR", "1", "1"}},
+  {"recvmsg", make_pair, NULL, do_recvmsg, feed, .gives = {"EINTR", "1", "1"}},
+  {"recvmmsg", make_pair, NULL, do_recvmmsg, feed, .gives = {"EINTR", "1", "1"}},
+  {"recv with SO_RCVTIMEO", make_timed_pair, NULL, do_recv, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"send", fill_socket, NULL, do_send, drain_socket, .gives = {"EINTR", "1024", "1024"}},
+  {"accept", make_listener, NULL, do_accept, connect_listener, .gives = {"EINTR", "0", "0"}},
+  {"connect", make_full_listener, NULL, do_connect, accept_one, .gives = {"EINTR", "0", "0"}},
+  {"flock", make_lock, hold_flock, do_flock, close_lock, .gives = {"EINTR", "0", "0"}},
+  {"F_SETLKW", make_lock, hold_record, do_setlkw, close_lock, .gives = {"EINTR", "0", "0"}},
+  {"F_OFD_SETLKW", make_lock, hold_record, do_ofd_setlkw, close_lock, .gives = {"EINTR", "0", "0"}},
+  {"mq_receive", make_queue, NULL, do_mq_receive, send_queue, .gives = {"EINTR", "1", "1"}},
+  {"mq_send", make_full_queue, NULL, do_mq_send, receive_queue, .gives = {"EINTR", "0", "0"}},
+  {"futex wait", nothing, NULL, do_futex, wake, .gives = {"EINTR", "0", "0"}},
+  {"futex wait with a time", nothing, NULL, do_timed_futex, wake, .gives = {"EINTR", "EINTR", "0"}},
+  {"futex wait until a time", nothing, NULL, do_futex_bitset, wake, .gives = {"EINTR", "EINTR", "0"}},
+  {"futex_waitv", nothing, NULL, do_waitv, wake, .gives = {"EINTR", "0", "0"}},
+  {"futex lock PI", nothing, hold_pi, do_lock_pi, release_pi, .gives = {"0", "0", "0"}},
+  {"poll", make_pipe, NULL, do_poll, feed, .gives = {"EINTR", "EINTR", "1"}},
+  {"poll with a time", make_pipe, NULL, do_timed_poll, feed, .gives = {"EINTR", "EINTR", "1"}},
+  {"ppoll", make_pipe, NULL, do_ppoll, feed, .gives = {"EINTR", "EINTR", "1"}},
+  {"select", make_pipe, NULL, do_select, feed, .gives = {"EINTR", "EINTR", "1"}},
+  {"pselect", make_pipe, NULL, do_pselect, feed, .gives = {"EINTR", "EINTR", "1"}},
+  {"epoll_wait", make_epoll, NULL, do_epoll, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"epoll_pwait", make_epoll, NULL, do_epoll_pwait, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"pause", nothing, NULL, do_pause, NULL, .gives = {"EINTR", "EINTR"}},
+  {"sigsuspend", nothing, NULL, do_sigsuspend, NULL, .gives = {"EINTR", "EINTR"}},
+  {"sigwaitinfo", block_usr2, NULL, do_sigwaitinfo, send_usr2, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"sigtimedwait", block_usr2, NULL, do_sigtimedwait, send_usr2, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"nanosleep", nothing, NULL, do_nanosleep, nothing, .gives = {"EINTR", "EINTR", "0"}},
+  {"clock_nanosleep", nothing, NULL, do_clock_nanosleep, nothing, .gives = {"EINTR", "EINTR", "0"}},
+  {"semop", make_semaphore, NULL, do_semop, post_semaphore, remove_semaphore, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"semtimedop", make_semaphore, NULL, do_semtimedop, post_semaphore, remove_semaphore, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"msgrcv", make_messages, NULL, do_msgrcv, send_message, remove_messages, .gives = {"EINTR", "EINTR", "1"}},
+  {"msgsnd", fill_messages, NULL, do_msgsnd, take_messages, remove_messages, .gives = {"EINTR", "EINTR", "0"}},
+  {"splice", make_pipes, NULL, do_splice, feed, .gives = {"EINTR", "1", "1"}},
+  {"tee", make_pipes, NULL, do_tee, feed, .gives = {"EINTR", "1", "1"}},
+  {"sendfile", make_sendfile, NULL, do_sendfile, drain, .gives = {"EINTR", "100", "100"}},
+  {"read with SO_RCVTIMEO", make_timed_pair, NULL, do_read, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"readv with SO_RCVTIMEO", make_timed_pair, NULL, do_readv, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"readv of two parts with SO_RCVTIMEO", make_timed_pair, NULL, do_readv2, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"write with SO_SNDTIMEO", fill_timed_socket, NULL, do_write_socket, drain_socket, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"accept with SO_RCVTIMEO", make_timed_listener, NULL, do_accept, connect_listener, .gives = {"EINTR", "EINTR", "EINTR"}},
 };
 
 /* --- one trial -------------------------------------------------------------------------------------------------------- */
@@ -245,13 +269,14 @@ static void trial(const struct Call *call, int mode) {
     _exit(0);
   }
   int code = wait_code(child);
+  const char *expected = call->gives[mode];
   const char *kinds[] = {"without SA_RESTART", "with SA_RESTART", "stopped and continued"};
   char name[100];
   snprintf(name, sizeof name, "%s %s", call->name, kinds[mode]);
-  if (code == 1000 + SIGALRM && call->finish == NULL) say(name, "goes on");
-  else if (code != 0) say(name, "ended with %d", code);
-  else if (shared->result < 0) say(name, "%s", strerrorname_np(-shared->result));
-  else say(name, "%ld", shared->result);
+  if (code == 1000 + SIGALRM && call->finish == NULL) SAYS(name, expected, "goes on");
+  else if (code != 0) SAYS(name, expected, "ended with %d", code);
+  else if (shared->result < 0) SAYS(name, expected, "%s", strerrorname_np(-shared->result));
+  else SAYS(name, expected, "%ld", shared->result);
 }
 
 int main(void) {

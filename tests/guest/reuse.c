@@ -80,23 +80,23 @@ static long run(void *(*body)(void *), void *argument) {
 
 int main(void) {
   for (long i = 0; i < 40; i++) run(disturb, (void *)i);
-  CALL("threads before", shared);
+  EQUALS("threads before", 40, shared);
   char name[16];
   run(name_of, name);
-  say("its name", "%s", name);
-  CALL("fresh", run(look, NULL));
+  SAYS("its name", "reuse", "%s", name);
+  EQUALS("fresh", 5, run(look, NULL));
   fesetround(FE_UPWARD);
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &set, NULL);
-  CALL("what its parent has", run(look, NULL));
-  CALL("and again", run(look, NULL));
+  EQUALS("what its parent has", 63, run(look, NULL));
+  EQUALS("and again", 63, run(look, NULL));
   fesetround(FE_TONEAREST);
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-  CALL("and not", run(look, NULL));
+  EQUALS("and not", 5, run(look, NULL));
   run(pending, NULL);
-  CALL("a signal left pending", run(is_pending, NULL));
+  EQUALS("a signal left pending", 0, run(is_pending, NULL));
   int good = 1;
   for (long i = 0; i < 300; i++) {
     pthread_t threads[6];
@@ -111,15 +111,15 @@ int main(void) {
   for (int i = 0; i < 20; i++) {
     pid_t pid = fork();
     if (pid == 0) _exit(run(look, NULL) == run(look, NULL) ? 3 : 4);
-    if (wait_code(pid) != 3) say("a child's threads", "differ");
+    if (wait_code(pid) != 3) SAYS("a child's threads", "do not differ", "differ");
   }
-  CALL("in a child", shared);
+  EQUALS("in a child", 40, shared);
   pid_t pid = fork();
   if (pid == 0) {
     for (long i = 0; i < 20; i++) run(disturb, (void *)i);
     execl("/bin/true", "true", NULL);
     _exit(9);
   }
-  CALL("exec after threads", wait_code(pid));
+  EQUALS("exec after threads", 0, wait_code(pid));
   return 0;
 }

@@ -21,18 +21,18 @@ static void threads(void) {
   void *result;
   for (int i = 0; i < 16; i++) pthread_create(&list[i], NULL, add, &sum);
   for (int i = 0; i < 16; i++) pthread_join(list[i], &result);
-  CALL("sixteen threads add", sum);
-  CALL("join gives the result", (long)result);
+  EQUALS("sixteen threads add", 16000, sum);
+  EQUALS("join gives the result", 5, (long)result);
   pid_t tid = 0;
   pthread_create(&list[0], NULL, tid_of, &tid);
   pthread_join(list[0], NULL);
   TRUE("a thread has its own tid", tid != getpid() && tid > 0);
-  CALL("which is gone after join", syscall(SYS_tgkill, getpid(), tid, 0));
+  FAILS("which is gone after join", ESRCH, syscall(SYS_tgkill, getpid(), tid, 0));
   for (int i = 0; i < 300; i++) {
-    if (pthread_create(&list[0], NULL, add, &sum)) { say("three hundred in turn", "failed at %d", i); return; }
+    if (pthread_create(&list[0], NULL, add, &sum)) { SAYS("three hundred in turn", "316000", "failed at %d", i); return; }
     pthread_join(list[0], NULL);
   }
-  say("three hundred in turn", "%d", sum);
+  SAYS("three hundred in turn", "316000", "%d", sum);
 }
 
 static pthread_mutex_t mutex;
@@ -67,23 +67,23 @@ static void mutex_kind(const char *name, int protocol, int robust, int shared) {
   shared_count = 0;
   for (int i = 0; i < 4; i++) pthread_create(&list[i], NULL, count_locked, NULL);
   for (int i = 0; i < 4; i++) pthread_join(list[i], NULL);
-  CALL(name, shared_count);
+  EQUALS(name, 8000, shared_count);
   if (robust == PTHREAD_MUTEX_ROBUST) {
     void *result;
     pthread_create(&list[0], NULL, die_with_lock, &mutex);
     pthread_join(list[0], NULL);
-    CALL("the owner has died", pthread_mutex_lock(&mutex) == EOWNERDEAD);
-    CALL("it can be made good", pthread_mutex_consistent(&mutex));
-    CALL("and unlocked", pthread_mutex_unlock(&mutex));
+    EQUALS("the owner has died", 1, pthread_mutex_lock(&mutex) == EOWNERDEAD);
+    EQUALS("it can be made good", 0, pthread_mutex_consistent(&mutex));
+    EQUALS("and unlocked", 0, pthread_mutex_unlock(&mutex));
     pthread_mutex_lock(&mutex);
     pthread_create(&list[1], NULL, lock_later, &mutex);
     usleep(20000);
     pthread_mutex_unlock(&mutex);
     pthread_join(list[1], &result);
-    CALL("a waiter gets it", (long)result);
-    CALL("and dies with it", pthread_mutex_lock(&mutex) == EOWNERDEAD);
+    EQUALS("a waiter gets it", 0, (long)result);
+    EQUALS("and dies with it", 1, pthread_mutex_lock(&mutex) == EOWNERDEAD);
     pthread_mutex_unlock(&mutex);
-    CALL("never made good", pthread_mutex_lock(&mutex) == ENOTRECOVERABLE);
+    EQUALS("never made good", 1, pthread_mutex_lock(&mutex) == ENOTRECOVERABLE);
   }
   pthread_mutex_destroy(&mutex);
 }
@@ -100,13 +100,13 @@ static void mutexes(void) {
   pthread_create(&list[1], NULL, ping, (void *)1);
   pthread_join(list[0], NULL);
   pthread_join(list[1], NULL);
-  CALL("condition ping-pong", turns);
+  EQUALS("condition ping-pong", 1000, turns);
   struct timespec soon;
   clock_gettime(CLOCK_REALTIME, &soon);
   soon.tv_nsec += 20000000;
   if (soon.tv_nsec >= 1000000000) { soon.tv_sec++; soon.tv_nsec -= 1000000000; }
   pthread_mutex_lock(&mutex);
-  CALL("timed wait ends", pthread_cond_timedwait(&condition, &mutex, &soon) == ETIMEDOUT);
+  EQUALS("timed wait ends", 1, pthread_cond_timedwait(&condition, &mutex, &soon) == ETIMEDOUT);
   pthread_mutex_unlock(&mutex);
   struct { sem_t there, back; } *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   sem_init(&shared->there, 1, 0);
@@ -117,7 +117,7 @@ static void mutexes(void) {
     _exit(4);
   }
   for (int i = 0; i < 200; i++) { sem_post(&shared->there); sem_wait(&shared->back); }
-  CALL("semaphores between processes", wait_code(pid));
+  EQUALS("semaphores between processes", 4, wait_code(pid));
   pthread_mutex_t *between = (void *)(shared + 1);
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);
@@ -128,8 +128,8 @@ static void mutexes(void) {
   if (pid == 0) { pthread_mutex_lock(between); sem_post(&shared->there); pause(); }
   sem_wait(&shared->there);
   kill(pid, SIGKILL);
-  CALL("a process dies with a lock", pthread_mutex_lock(between) == EOWNERDEAD);
-  CALL("by a signal", wait_code(pid));
+  EQUALS("a process dies with a lock", 1, pthread_mutex_lock(between) == EOWNERDEAD);
+  EQUALS("by a signal", 1000 + SIGKILL, wait_code(pid));
 }
 
 static void *wait_word(void *argument) {
@@ -143,61 +143,61 @@ static void *wait_bits(void *argument) {
 
 static void operations(void) {
   struct timespec time = {0, 20000000}, bad = {0, 2000000000};
-  CALL("wait for another value", futex(&private_word, FUTEX_WAIT, 7, NULL, NULL, 0));
-  CALL("wait times out", futex(&private_word, FUTEX_WAIT, 0, &time, NULL, 0));
-  CALL("wait with a bad time", futex(&private_word, FUTEX_WAIT, 0, &bad, NULL, 0));
-  CALL("wait with a bad time pointer", futex(&private_word, FUTEX_WAIT, 0, BAD, NULL, 0));
-  CALL("wait at a bad address", futex(BAD, FUTEX_WAIT, 0, NULL, NULL, 0));
-  CALL("private wait at a bad address", futex(BAD, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0));
-  CALL("wait at an odd address", futex((char *)&private_word + 1, FUTEX_WAIT, 0, NULL, NULL, 0));
-  CALL("wake nobody", futex(&private_word, FUTEX_WAKE, 1, NULL, NULL, 0));
-  CALL("wake at a bad address", futex(BAD, FUTEX_WAKE, 1, NULL, NULL, 0));
-  CALL("private wake at a bad address", futex(BAD, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
-  CALL("wait without bits", futex(&private_word, FUTEX_WAIT_BITSET, 0, NULL, NULL, 0));
-  CALL("wake without bits", futex(&private_word, FUTEX_WAKE_BITSET, 1, NULL, NULL, 0));
-  CALL("an unknown operation", futex(&private_word, 77, 1, NULL, NULL, 0));
-  CALL("a relative wait by the wall clock", futex(&private_word, FUTEX_WAIT | FUTEX_CLOCK_REALTIME, 0, &time, NULL, 0));
+  FAILS("wait for another value", EAGAIN, futex(&private_word, FUTEX_WAIT, 7, NULL, NULL, 0));
+  FAILS("wait times out", ETIMEDOUT, futex(&private_word, FUTEX_WAIT, 0, &time, NULL, 0));
+  FAILS("wait with a bad time", EINVAL, futex(&private_word, FUTEX_WAIT, 0, &bad, NULL, 0));
+  FAILS("wait with a bad time pointer", EFAULT, futex(&private_word, FUTEX_WAIT, 0, BAD, NULL, 0));
+  FAILS("wait at a bad address", EFAULT, futex(BAD, FUTEX_WAIT, 0, NULL, NULL, 0));
+  FAILS("private wait at a bad address", EFAULT, futex(BAD, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0));
+  FAILS("wait at an odd address", EINVAL, futex((char *)&private_word + 1, FUTEX_WAIT, 0, NULL, NULL, 0));
+  EQUALS("wake nobody", 0, futex(&private_word, FUTEX_WAKE, 1, NULL, NULL, 0));
+  FAILS("wake at a bad address", EFAULT, futex(BAD, FUTEX_WAKE, 1, NULL, NULL, 0));
+  EQUALS("private wake at a bad address", 0, futex(BAD, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
+  FAILS("wait without bits", EINVAL, futex(&private_word, FUTEX_WAIT_BITSET, 0, NULL, NULL, 0));
+  FAILS("wake without bits", EINVAL, futex(&private_word, FUTEX_WAKE_BITSET, 1, NULL, NULL, 0));
+  FAILS("an unknown operation", ENOSYS, futex(&private_word, 77, 1, NULL, NULL, 0));
+  FAILS("a relative wait by the wall clock", ENOSYS, futex(&private_word, FUTEX_WAIT | FUTEX_CLOCK_REALTIME, 0, &time, NULL, 0));
   clock_gettime(CLOCK_REALTIME, &time);
-  CALL("a wall clock time that has passed", futex(&private_word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &time, NULL, 1));
+  FAILS("a wall clock time that has passed", ETIMEDOUT, futex(&private_word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &time, NULL, 1));
   pthread_t list[6];
   void *result;
   for (int i = 0; i < 6; i++) pthread_create(&list[i], NULL, wait_word, NULL);
   usleep(50000);
-  CALL("compare and requeue with a wrong value", futex(&private_word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)9, &other_word, 1));
-  CALL("compare and requeue", futex(&private_word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)3, &other_word, 0));
-  CALL("two are left", futex(&private_word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
-  CALL("three have moved", futex(&other_word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
+  FAILS("compare and requeue with a wrong value", EAGAIN, futex(&private_word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)9, &other_word, 1));
+  EQUALS("compare and requeue", 4, futex(&private_word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)3, &other_word, 0));
+  EQUALS("two are left", 2, futex(&private_word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
+  EQUALS("three have moved", 3, futex(&other_word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
   for (int i = 0; i < 6; i++) pthread_join(list[i], &result);
-  CALL("each wait succeeds", (long)result);
-  CALL("a negative requeue", futex(&private_word, FUTEX_REQUEUE_PRIVATE, 1, (void *)-1, &other_word, 0));
+  EQUALS("each wait succeeds", 0, (long)result);
+  FAILS("a negative requeue", EINVAL, futex(&private_word, FUTEX_REQUEUE_PRIVATE, 1, (void *)-1, &other_word, 0));
   for (long i = 0; i < 3; i++) pthread_create(&list[i], NULL, wait_bits, (void *)(1L << i));
   usleep(30000);
-  CALL("a wake by bits", futex(&private_word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 5));
-  CALL("the other bit", futex(&private_word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 2));
+  EQUALS("a wake by bits", 2, futex(&private_word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 5));
+  EQUALS("the other bit", 1, futex(&private_word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 2));
   for (int i = 0; i < 3; i++) pthread_join(list[i], NULL);
   pthread_create(&list[0], NULL, wait_word, NULL);
   usleep(20000);
   other_word = 5;
-  CALL("wake op that compares", futex(&other_word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &private_word, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 0)));
-  CALL("has changed the word", private_word);
+  EQUALS("wake op that compares", 1, futex(&other_word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &private_word, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 0)));
+  EQUALS("has changed the word", 3, private_word);
   pthread_join(list[0], NULL);
-  CALL("wake op by a bad operation", futex(&other_word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &private_word, 7u << 28));
-  CALL("wake op that shifts", futex(&other_word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &private_word, FUTEX_OP(FUTEX_OP_OR | FUTEX_OP_OPARG_SHIFT, 4, FUTEX_OP_CMP_GT, 1)));
-  CALL("sets the bit", private_word);
+  FAILS("wake op by a bad operation", ENOSYS, futex(&other_word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &private_word, 7u << 28));
+  EQUALS("wake op that shifts", 0, futex(&other_word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &private_word, FUTEX_OP(FUTEX_OP_OR | FUTEX_OP_OPARG_SHIFT, 4, FUTEX_OP_CMP_GT, 1)));
+  EQUALS("sets the bit", 19, private_word);
   private_word = 0;
-  CALL("lock PI", futex(&private_word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+  EQUALS("lock PI", 0, futex(&private_word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
   TRUE("it holds the tid", private_word == syscall(SYS_gettid));
-  CALL("lock PI again", futex(&private_word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
-  CALL("unlock PI", futex(&private_word, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
-  CALL("unlock PI again", futex(&private_word, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+  FAILS("lock PI again", EDEADLK, futex(&private_word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+  EQUALS("unlock PI", 0, futex(&private_word, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+  FAILS("unlock PI again", EPERM, futex(&private_word, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
   private_word = 1 << 21;
-  CALL("lock PI of a stranger", futex(&private_word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+  FAILS("lock PI of a stranger", ESRCH, futex(&private_word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
   private_word = 0;
   void *head;
   size_t length = 0;
-  CALL("get_robust_list", syscall(SYS_get_robust_list, 0, &head, &length));
-  CALL("its length", length);
-  CALL("set_robust_list with a bad length", syscall(SYS_set_robust_list, head, 8));
+  EQUALS("get_robust_list", 0, syscall(SYS_get_robust_list, 0, &head, &length));
+  EQUALS("its length", 24, length);
+  FAILS("set_robust_list with a bad length", EINVAL, syscall(SYS_set_robust_list, head, 8));
 }
 
 static void *spin(void *argument) { for (;;) ; return argument; }
@@ -220,24 +220,24 @@ static void start(void *(*body)(void *), void *argument) {
 static void ends(void) {
   pid_t pid = fork();
   if (pid == 0) { start(spin, NULL); start(sleep_long, NULL); usleep(10000); _exit(11); }
-  CALL("exit ends threads that run and sleep", wait_code(pid));
+  EQUALS("exit ends threads that run and sleep", 11, wait_code(pid));
   pid = fork();
   if (pid == 0) { start(exit_now, (void *)12); for (;;) ; }
-  CALL("exit of another thread", wait_code(pid));
+  EQUALS("exit of another thread", 12, wait_code(pid));
   pid = fork();
   if (pid == 0) { start(return_late, NULL); pthread_exit(NULL); }
-  CALL("the leader leaves first", wait_code(pid));
+  EQUALS("the leader leaves first", 0, wait_code(pid));
   pid = fork();
   if (pid == 0) { start(exit_now, (void *)13); pthread_exit(NULL); }
-  CALL("and another sets the status", wait_code(pid));
+  EQUALS("and another sets the status", 13, wait_code(pid));
   pid = fork();
   if (pid == 0) { start(fault, BAD); for (;;) pause(); }
-  CALL("a fault of a thread ends all", wait_code(pid));
+  EQUALS("a fault of a thread ends all", 1000 + SIGSEGV, wait_code(pid));
   pid = fork();
   if (pid == 0) { for (int i = 0; i < 4; i++) start(spin, NULL); for (;;) pause(); }
   usleep(20000);
   kill(pid, SIGKILL);
-  CALL("SIGKILL ends spinning threads", wait_code(pid));
+  EQUALS("SIGKILL ends spinning threads", 1000 + SIGKILL, wait_code(pid));
   char number[16];
   pid = fork();
   if (pid == 0) {
@@ -247,7 +247,7 @@ static void ends(void) {
     start(exec_now, number);
     for (;;) pause();
   }
-  CALL("exec of a thread keeps the process id", wait_code(pid));
+  EQUALS("exec of a thread keeps the process id", 31, wait_code(pid));
   pid = fork();
   if (pid == 0) {
     snprintf(number, sizeof number, "%d", getpid());
@@ -255,10 +255,10 @@ static void ends(void) {
     usleep(5000);
     exec_now(number);
   }
-  CALL("exec of the leader ends the threads", wait_code(pid));
+  EQUALS("exec of the leader ends the threads", 31, wait_code(pid));
   pid = fork();
   if (pid == 0) { start(spin, NULL); pid_t child = fork(); if (child == 0) _exit(21); _exit(wait_code(child)); }
-  CALL("fork copies one thread", wait_code(pid));
+  EQUALS("fork copies one thread", 21, wait_code(pid));
   pid = fork();
   if (pid == 0) { start(spin, NULL); start(sleep_long, NULL); for (;;) pause(); }
   usleep(20000);
@@ -268,7 +268,7 @@ static void ends(void) {
   kill(pid, SIGCONT);
   TRUE("and go on", waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
   kill(pid, SIGTERM);
-  CALL("and die", wait_code(pid));
+  EQUALS("and die", 1000 + SIGTERM, wait_code(pid));
 }
 
 int main(int argc, char **argv) {

@@ -60,7 +60,7 @@ static const char *screen(void) {
   return shown(bytes, n);
 }
 static void type(const char *keys) {
-  if (write(master, keys, strlen(keys)) != (ssize_t)strlen(keys)) say("type", "short");
+  if (write(master, keys, strlen(keys)) != (ssize_t)strlen(keys)) SAYS("type", "whole", "short");
   /* Linux hands keys over in a worker, and in a poll that finds no input. */
   struct pollfd p = {slave, POLLIN, 0};
   poll(&p, 1, 0);
@@ -71,15 +71,17 @@ static const char *line_of(int size) {
   if (!input_waits(slave, 120)) return "nothing";
   return shown(bytes, read(slave, bytes, size));
 }
-/* Types keys, prints what the screen shows and what the program reads, up to three lines. */
-static void talk(const char *name, const char *keys) {
+/* Types keys; what the screen shows, and what the program reads, up to three lines. */
+static void talk(const char *name, const char *keys, const char *on_screen, const char *read) {
   type(keys);
-  say(name, "screen %s", screen());
+  SAYS(name, on_screen, "%s", screen());
+  char lines[512] = "";
   for (int i = 0; i < 3; i++) {
     const char *line = line_of(100);
-    say(name, "read %s", line);
     if (strcmp(line, "nothing") == 0) break;
+    snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "%s%s", i > 0 ? " | " : "", line);
   }
+  judge(name, read, lines);
 }
 
 static void names(void) {
@@ -88,112 +90,112 @@ static void names(void) {
   TRUE("posix_openpt", fd >= 0);
   TRUE("ptsname", ptsname_r(fd, name, sizeof name) == 0 && strncmp(name, "/dev/pts/", 9) == 0);
   struct stat s;
-  CALL("stat of the slave", stat(name, &s));
+  EQUALS("stat of the slave", 0, stat(name, &s));
   TRUE("it is device 136:N", S_ISCHR(s.st_mode) && s.st_rdev >> 8 == 136);
   TRUE("it is ours", s.st_uid == getuid());
-  say("its mode", "%o", s.st_mode & 0400);
-  CALL("open of a locked slave", open(name, O_RDWR | O_NOCTTY));
+  SAYS("its mode", "400", "%o", s.st_mode & 0400);
+  FAILS("open of a locked slave", EIO, open(name, O_RDWR | O_NOCTTY));
   int locked = 7;
-  CALL("TIOCGPTLCK", ioctl(fd, TIOCGPTLCK, &locked));
-  say("locked", "%d", locked);
-  CALL("grantpt", grantpt(fd));
-  CALL("unlockpt", unlockpt(fd));
+  EQUALS("TIOCGPTLCK", 0, ioctl(fd, TIOCGPTLCK, &locked));
+  SAYS("locked", "1", "%d", locked);
+  EQUALS("grantpt", 0, grantpt(fd));
+  EQUALS("unlockpt", 0, unlockpt(fd));
   int to = open(name, O_RDWR | O_NOCTTY);
   TRUE("open after unlockpt", to >= 0);
   TRUE("isatty of the slave", isatty(to));
   TRUE("isatty of the master", isatty(fd));
   char found[64] = "";
-  CALL("ttyname_r", ttyname_r(to, found, sizeof found));
+  EQUALS("ttyname_r", 0, ttyname_r(to, found, sizeof found));
   TRUE("ttyname is the name", strcmp(found, name) == 0);
-  CALL("F_GETFL without O_NOCTTY", fcntl(to, F_GETFL) & (O_ACCMODE | O_NOCTTY));
+  EQUALS("F_GETFL without O_NOCTTY", O_RDWR, fcntl(to, F_GETFL) & (O_ACCMODE | O_NOCTTY));
   int peer = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY);
   TRUE("TIOCGPTPEER", peer >= 0 && ttyname_r(peer, found, sizeof found) == 0 && strcmp(found, name) == 0);
-  CALL("lseek of a terminal", lseek(to, 0, SEEK_SET));
-  CALL("chmod of a slave", fchmod(to, 0620));
+  FAILS("lseek of a terminal", ESPIPE, lseek(to, 0, SEEK_SET));
+  EQUALS("chmod of a slave", 0, fchmod(to, 0620));
   fstat(to, &s);
-  say("mode after chmod", "%o", s.st_mode & 0777);
-  CALL("TIOCEXCL", ioctl(to, TIOCEXCL));
+  SAYS("mode after chmod", "620", "%o", s.st_mode & 0777);
+  EQUALS("TIOCEXCL", 0, ioctl(to, TIOCEXCL));
   int value = 7;
-  CALL("TIOCGEXCL", ioctl(to, TIOCGEXCL, &value));
-  say("exclusive", "%d", value);
-  CALL("TIOCNXCL", ioctl(to, TIOCNXCL));
-  CALL("TIOCGETD", ioctl(to, TIOCGETD, &value));
-  say("discipline", "%d", value);
+  EQUALS("TIOCGEXCL", 0, ioctl(to, TIOCGEXCL, &value));
+  SAYS("exclusive", "1", "%d", value);
+  EQUALS("TIOCNXCL", 0, ioctl(to, TIOCNXCL));
+  EQUALS("TIOCGETD", 0, ioctl(to, TIOCGETD, &value));
+  SAYS("discipline", "0", "%d", value);
   value = 0;
-  CALL("TIOCSETD", ioctl(to, TIOCSETD, &value));
-  CALL("bad pointer to TCGETS", ioctl(to, TCGETS, BAD));
-  CALL("bad pointer to TCSETS", ioctl(to, TCSETS, BAD));
-  CALL("bad pointer to TIOCGWINSZ", ioctl(to, TIOCGWINSZ, BAD));
-  CALL("unknown request", ioctl(to, 0x54ff, 0));
-  CALL("TIOCGPTN of a slave", ioctl(to, TIOCGPTN, &value));
-  CALL("TCGETS of a pipe", ({ int p[2]; pipe(p); long r = ioctl(p[0], TCGETS, name); int e = errno; close(p[0]); close(p[1]); errno = e; r; }));
+  EQUALS("TIOCSETD", 0, ioctl(to, TIOCSETD, &value));
+  FAILS("bad pointer to TCGETS", EFAULT, ioctl(to, TCGETS, BAD));
+  FAILS("bad pointer to TCSETS", EFAULT, ioctl(to, TCSETS, BAD));
+  FAILS("bad pointer to TIOCGWINSZ", EFAULT, ioctl(to, TIOCGWINSZ, BAD));
+  FAILS("unknown request", ENOTTY, ioctl(to, 0x54ff, 0));
+  FAILS("TIOCGPTN of a slave", ENOTTY, ioctl(to, TIOCGPTN, &value));
+  FAILS("TCGETS of a pipe", ENOTTY, ({ int p[2]; pipe(p); long r = ioctl(p[0], TCGETS, name); int e = errno; close(p[0]); close(p[1]); errno = e; r; }));
   close(peer);
   close(to);
   close(fd);
-  CALL("stat after the master closed", stat(name, &s));
+  FAILS("stat after the master closed", ENOENT, stat(name, &s));
 }
 
 static void settings(void) {
   open_pair();
   struct termios t, u;
-  CALL("tcgetattr", tcgetattr(slave, &t));
-  say("default flags", "%o %o %o %o", t.c_iflag, t.c_oflag, t.c_cflag, t.c_lflag);
-  say("default characters", "%s", shown((char *)t.c_cc, 19));
-  say("default speed", "%d %d", cfgetispeed(&t) == B38400, cfgetospeed(&t) == B38400);
+  EQUALS("tcgetattr", 0, tcgetattr(slave, &t));
+  SAYS("default flags", "2400 5 277 105073", "%o %o %o %o", t.c_iflag, t.c_oflag, t.c_cflag, t.c_lflag);
+  SAYS("default characters", "^C^\\^?^U^D^@^A^@^Q^S^Z^@^R^O^W^V^@^@^@", "%s", shown((char *)t.c_cc, 19));
+  SAYS("default speed", "1 1", "%d %d", cfgetispeed(&t) == B38400, cfgetospeed(&t) == B38400);
   cfmakeraw(&t);
   cfsetspeed(&t, B9600);
   t.c_cflag = (t.c_cflag & ~CSIZE) | CS5 | PARENB;
-  CALL("tcsetattr", tcsetattr(slave, TCSAFLUSH, &t));
+  EQUALS("tcsetattr", 0, tcsetattr(slave, TCSAFLUSH, &t));
   tcgetattr(master, &u);
-  say("raw flags seen by the master", "%o %o %o %o", u.c_iflag, u.c_oflag, u.c_cflag, u.c_lflag);
+  SAYS("raw flags seen by the master", "0 4 275 5060", "%o %o %o %o", u.c_iflag, u.c_oflag, u.c_cflag, u.c_lflag);
   struct winsize w = {24, 80, 5, 6}, v = {0, 0, 0, 0};
-  CALL("TIOCSWINSZ", ioctl(master, TIOCSWINSZ, &w));
-  CALL("TIOCGWINSZ", ioctl(slave, TIOCGWINSZ, &v));
-  say("window", "%d %d %d %d", v.ws_row, v.ws_col, v.ws_xpixel, v.ws_ypixel);
-  CALL("tcsendbreak", tcsendbreak(slave, 0));
-  CALL("tcdrain", tcdrain(slave));
-  CALL("tcflush", tcflush(slave, TCIOFLUSH));
-  CALL("tcflush of nonsense", tcflush(slave, 9));
-  CALL("tcflow of nonsense", tcflow(slave, 9));
+  EQUALS("TIOCSWINSZ", 0, ioctl(master, TIOCSWINSZ, &w));
+  EQUALS("TIOCGWINSZ", 0, ioctl(slave, TIOCGWINSZ, &v));
+  SAYS("window", "24 80 5 6", "%d %d %d %d", v.ws_row, v.ws_col, v.ws_xpixel, v.ws_ypixel);
+  EQUALS("tcsendbreak", 0, tcsendbreak(slave, 0));
+  EQUALS("tcdrain", 0, tcdrain(slave));
+  EQUALS("tcflush", 0, tcflush(slave, TCIOFLUSH));
+  FAILS("tcflush of nonsense", EINVAL, tcflush(slave, 9));
+  FAILS("tcflow of nonsense", EINVAL, tcflow(slave, 9));
   int n = 7;
-  CALL("TIOCOUTQ", ioctl(slave, TIOCOUTQ, &n));
-  say("in the queue", "%d", n);
+  EQUALS("TIOCOUTQ", 0, ioctl(slave, TIOCOUTQ, &n));
+  SAYS("in the queue", "0", "%d", n);
   close_pair();
 }
 
 static void canonical(void) {
   open_pair();
-  talk("a line", "hello\n");
-  talk("return is a newline", "hello\r");
-  talk("two lines", "one\ntwo\n");
-  talk("erase", "helxx\177\177lo\n");
-  talk("erase of nothing", "\177\177a\n");
-  talk("erase of a control character", "a\001\177b\n");
-  talk("erase of a tab", "ab\tc\177\177d\n");
-  talk("erase of a tab after a tab", "a\t\t\177b\n");
-  talk("kill", "wrong\025right\n");
-  talk("word erase", "one two  \027three\n");
-  talk("word erase of punctuation", "ab.cd!\027\027x\n");
-  talk("literal", "a\026\003b\026\177\n");
-  talk("reprint", "abc\022d\n");
-  talk("end of file", "\004");
-  talk("end of file in a line", "abc\004def\n");
-  talk("control characters are shown", "\001\002\033x\n");
+  talk("a line", "hello\n", "hello^M^J", "hello^J");
+  talk("return is a newline", "hello\r", "hello^M^J", "hello^J");
+  talk("two lines", "one\ntwo\n", "one^M^Jtwo^M^J", "one^J | two^J");
+  talk("erase", "helxx\177\177lo\n", "helxx^H ^H^H ^Hlo^M^J", "hello^J");
+  talk("erase of nothing", "\177\177a\n", "a^M^J", "a^J");
+  talk("erase of a control character", "a\001\177b\n", "a^A^H ^H^H ^Hb^M^J", "ab^J");
+  talk("erase of a tab", "ab\tc\177\177d\n", "ab^Ic^H ^H^H^H^H^H^H^Hd^M^J", "abd^J");
+  talk("erase of a tab after a tab", "a\t\t\177b\n", "a^I^I^H^H^H^H^H^H^H^Hb^M^J", "a^Ib^J");
+  talk("kill", "wrong\025right\n", "wrong^H ^H^H ^H^H ^H^H ^H^H ^Hright^M^J", "right^J");
+  talk("word erase", "one two  \027three\n", "one two  ^H ^H^H ^H^H ^H^H ^H^H ^Hthree^M^J", "one three^J");
+  talk("word erase of punctuation", "ab.cd!\027\027x\n", "ab.cd!^H ^H^H ^H^H ^H^H ^H^H ^H^H ^Hx^M^J", "x^J");
+  talk("literal", "a\026\003b\026\177\n", "a^^H^Cb^^H^?^M^J", "a^Cb^?^J");
+  talk("reprint", "abc\022d\n", "abc^R^M^Jabcd^M^J", "abcd^J");
+  talk("end of file", "\004", "", "");
+  talk("end of file in a line", "abc\004def\n", "abcdef^M^J", "abc | def^J");
+  talk("control characters are shown", "\001\002\033x\n", "^A^B^[x^M^J", "^A^B^[x^J");
   type("part");
-  say("no line yet", "%s", line_of(10));
+  SAYS("no line yet", "nothing", "%s", line_of(10));
   int n = 7;
   ioctl(slave, FIONREAD, &n);
-  say("FIONREAD without a line", "%d", n);
+  SAYS("FIONREAD without a line", "0", "%d", n);
   type("ial\nnext\n");
   ioctl(slave, FIONREAD, &n);
-  say("FIONREAD with lines", "%d", n);
-  say("short read", "%s", line_of(3));
-  say("the rest of the line", "%s", line_of(50));
-  say("next", "%s", line_of(50));
+  SAYS("FIONREAD with lines", "13", "%d", n);
+  SAYS("short read", "par", "%s", line_of(3));
+  SAYS("the rest of the line", "tial^J", "%s", line_of(50));
+  SAYS("next", "next^J", "%s", line_of(50));
   screen();
   type("abcd\004");
-  say("read of exactly a line that EOF ends", "%s", line_of(4));
-  say("no end of file is left", "%s", line_of(4));
+  SAYS("read of exactly a line that EOF ends", "abcd", "%s", line_of(4));
+  SAYS("no end of file is left", "nothing", "%s", line_of(4));
   screen();
   /* A line that is too long keeps its end. */
   char much[5000];
@@ -208,38 +210,38 @@ static void canonical(void) {
   int total = 0;
   char bytes[8192];
   while (input_waits(slave, 100)) total += read(slave, bytes, sizeof bytes);
-  say("of a line of 5000", "%d, ends with %s", total, shown(bytes + total - 2, 2));
+  SAYS("of a line of 5000", "4096, ends with x^J", "%d, ends with %s", total, shown(bytes + total - 2, 2));
   close_pair();
 }
 
 static void variants(void) {
   open_pair();
   change(slave, 0, 0, 0, 0, 0, ECHO);
-  talk("without ECHO", "secret\177\n");
+  talk("without ECHO", "secret\177\n", "", "secre^J");
   change(slave, 0, 0, 0, 0, ECHONL, ECHO);
-  talk("ECHONL", "secret\n");
+  talk("ECHONL", "secret\n", "^M^J", "secret^J");
   change(slave, 0, 0, 0, 0, ECHO, ECHONL | ECHOE);
-  talk("without ECHOE", "ab\177c\n");
+  talk("without ECHOE", "ab\177c\n", "ab^?c^M^J", "ac^J");
   change(slave, 0, 0, 0, 0, ECHOE, ECHOKE);
-  talk("without ECHOKE", "ab\025c\n");
+  talk("without ECHOKE", "ab\025c\n", "ab^U^M^Jc^M^J", "c^J");
   change(slave, 0, 0, 0, 0, 0, ECHOK);
-  talk("without ECHOK", "ab\025c\n");
+  talk("without ECHOK", "ab\025c\n", "ab^Uc^M^J", "c^J");
   change(slave, 0, 0, 0, 0, ECHOK | ECHOKE | ECHOPRT, 0);
-  talk("ECHOPRT", "abc\177\177d\n");
+  talk("ECHOPRT", "abc\177\177d\n", "abc\\cb/d^M^J", "ad^J");
   change(slave, 0, 0, 0, 0, 0, ECHOPRT | ECHOCTL);
-  talk("without ECHOCTL", "a\001b\177\177\n");
+  talk("without ECHOCTL", "a\001b\177\177\n", "a^Ab^H ^H^M^J", "a^J");
   change(slave, IGNCR, 0, 0, 0, ECHOCTL, 0);
-  talk("IGNCR", "a\rb\n");
+  talk("IGNCR", "a\rb\n", "ab^M^J", "ab^J");
   change(slave, INLCR, IGNCR | ICRNL, 0, 0, 0, 0);
-  talk("INLCR without ICRNL", "a\nb\004");
+  talk("INLCR without ICRNL", "a\nb\004", "a^Mb", "a^Mb");
   change(slave, ISTRIP | ICRNL, INLCR, 0, 0, 0, 0);
-  talk("ISTRIP", "\341\342\n");
+  talk("ISTRIP", "\341\342\n", "ab^M^J", "ab^J");
   change(slave, IUCLC, ISTRIP, 0, 0, 0, 0);
-  talk("IUCLC", "ABCd\n");
+  talk("IUCLC", "ABCd\n", "abcd^M^J", "abcd^J");
   change(slave, IUTF8, IUCLC, 0, 0, 0, 0);
-  talk("IUTF8", "x\303\244\342\202\254\177\177y\n");
+  talk("IUTF8", "x\303\244\342\202\254\177\177y\n", "x<c3><a4><e2><82><ac>^H ^H^H ^Hy^M^J", "xy^J");
   change(slave, 0, IUTF8, 0, 0, 0, IEXTEN);
-  talk("without IEXTEN", "a\026b\027c\n");
+  talk("without IEXTEN", "a\026b\027c\n", "a^Vb^Wc^M^J", "a^Vb^Wc^J");
   struct termios t;
   tcgetattr(slave, &t);
   t.c_lflag |= IEXTEN;
@@ -247,39 +249,39 @@ static void variants(void) {
   t.c_cc[VEOL2] = '!';
   t.c_cc[VERASE] = '#';
   tcsetattr(slave, TCSANOW, &t);
-  talk("VEOL and VEOL2", "a;b!c#\n");
+  talk("VEOL and VEOL2", "a;b!c#\n", "a;b!c^H ^H^M^J", "a; | b! | ^J");
   t.c_cc[VEOF] = 0;
   tcsetattr(slave, TCSANOW, &t);
-  talk("VEOF off", "a\004\n");
+  talk("VEOF off", "a\004\n", "a^D^M^J", "a^D^J");
   close_pair();
   open_pair();
   change(slave, PARMRK, ICRNL, 0, 0, 0, ICANON | ECHO);
-  talk("PARMRK", "a\377b");
+  talk("PARMRK", "a\377b", "", "a<ff><ff>b");
   close_pair();
 }
 
 static void output(void) {
   open_pair();
-#define OUT(name, text)                                                    \
+#define OUT(name, expected, text)                                          \
   do {                                                                     \
-    CALL(name, write(slave, text, strlen(text)));                          \
-    say(name, "%s", screen());                                             \
+    EQUALS(name, strlen(text), write(slave, text, strlen(text)));          \
+    SAYS(name, expected, "%s", screen());                                  \
   } while (0)
-  OUT("ONLCR", "a\nb\r\n");
+  OUT("ONLCR", "a^M^Jb^M^M^J", "a\nb\r\n");
   change(slave, 0, 0, XTABS, 0, 0, 0);
-  OUT("XTABS", "a\tb\t\tc\n");
-  OUT("backspace before a tab", "abc\b\b\tx\n");
+  OUT("XTABS", "a       b               c^M^J", "a\tb\t\tc\n");
+  OUT("backspace before a tab", "abc^H^H       x^M^J", "abc\b\b\tx\n");
   change(slave, 0, 0, OCRNL, XTABS | ONLCR, 0, 0);
-  OUT("OCRNL without ONLCR", "a\rb\nc");
+  OUT("OCRNL without ONLCR", "a^Jb^Jc", "a\rb\nc");
   change(slave, 0, 0, ONOCR | ONLCR, OCRNL, 0, 0);
-  OUT("ONOCR", "\n\rx\ry");
+  OUT("ONOCR", "^M^Jx^My", "\n\rx\ry");
   change(slave, 0, 0, OLCUC, ONOCR, 0, 0);
-  OUT("OLCUC", "aBc\n");
+  OUT("OLCUC", "ABC^M^J", "aBc\n");
   change(slave, 0, 0, 0, OPOST, 0, 0);
-  OUT("without OPOST", "a\n\tb\n");
+  OUT("without OPOST", "a^J^Ib^J", "a\n\tb\n");
   struct pollfd p = {slave, POLLOUT | POLLIN, 0};
-  CALL("poll of the slave", poll(&p, 1, 0));
-  say("it is writable", "%x", p.revents);
+  EQUALS("poll of the slave", 1, poll(&p, 1, 0));
+  SAYS("it is writable", "4", "%x", p.revents);
   /* A writer waits for the reader. */
   fcntl(slave, F_SETFL, O_RDWR | O_NONBLOCK);
   static char much[100000];
@@ -293,33 +295,33 @@ static void flow(void) {
   open_pair();
   type("\023");
   fcntl(slave, F_SETFL, O_RDWR | O_NONBLOCK);
-  CALL("write while stopped", write(slave, "x", 1));
+  FAILS("write while stopped", EAGAIN, write(slave, "x", 1));
   type("ab");
-  say("no echo while stopped", "%s", screen());
+  SAYS("no echo while stopped", "", "%s", screen());
   type("\021");
-  say("the echo comes with the start", "%s", screen());
-  CALL("write after the start", write(slave, "y", 1));
-  say("it comes", "%s", screen());
+  SAYS("the echo comes with the start", "ab", "%s", screen());
+  EQUALS("write after the start", 1, write(slave, "y", 1));
+  SAYS("it comes", "y", "%s", screen());
   change(slave, IXANY, 0, 0, 0, 0, 0);
   type("\023");
-  CALL("stopped again", write(slave, "x", 1));
+  FAILS("stopped again", EAGAIN, write(slave, "x", 1));
   type("c");
-  say("IXANY", "%s", screen());
-  CALL("write after IXANY", write(slave, "z", 1));
+  SAYS("IXANY", "c", "%s", screen());
+  EQUALS("write after IXANY", 1, write(slave, "z", 1));
   screen();
-  CALL("TCOOFF", tcflow(slave, TCOOFF));
-  CALL("write while off", write(slave, "x", 1));
+  EQUALS("TCOOFF", 0, tcflow(slave, TCOOFF));
+  FAILS("write while off", EAGAIN, write(slave, "x", 1));
   type("\021");
-  CALL("a start does not help", write(slave, "x", 1));
-  CALL("TCOON", tcflow(slave, TCOON));
-  CALL("write while on", write(slave, "x", 1));
+  FAILS("a start does not help", EAGAIN, write(slave, "x", 1));
+  EQUALS("TCOON", 0, tcflow(slave, TCOON));
+  EQUALS("write while on", 1, write(slave, "x", 1));
   screen();
-  CALL("TCIOFF", tcflow(slave, TCIOFF));
-  say("sends a stop", "%s", screen());
-  CALL("TCION", tcflow(slave, TCION));
-  say("sends a start", "%s", screen());
+  EQUALS("TCIOFF", 0, tcflow(slave, TCIOFF));
+  SAYS("sends a stop", "^S", "%s", screen());
+  EQUALS("TCION", 0, tcflow(slave, TCION));
+  SAYS("sends a start", "^Q", "%s", screen());
   change(slave, 0, IXON, 0, 0, 0, 0);
-  talk("without IXON", "a\023\n");
+  talk("without IXON", "a\023\n", "a^S^M^J", "abca^S^J");
   close_pair();
 }
 
@@ -331,41 +333,41 @@ static void raw(void) {
   t.c_cc[VMIN] = 1;
   t.c_cc[VTIME] = 0;
   tcsetattr(slave, TCSANOW, &t);
-  talk("raw", "a\003\177\r\n\004");
+  talk("raw", "a\003\177\r\n\004", "", "a^C^?^M^J^D");
   type("abcdef");
   int n = 0;
   input_waits(slave, 300);
   ioctl(slave, FIONREAD, &n);
-  say("FIONREAD", "%d", n);
-  say("a part", "%s", line_of(2));
-  CALL("tcflush of the input", tcflush(slave, TCIFLUSH));
-  say("nothing is left", "%s", line_of(10));
+  SAYS("FIONREAD", "6", "%d", n);
+  SAYS("a part", "ab", "%s", line_of(2));
+  EQUALS("tcflush of the input", 0, tcflush(slave, TCIFLUSH));
+  SAYS("nothing is left", "nothing", "%s", line_of(10));
   t.c_cc[VMIN] = 0;
   tcsetattr(slave, TCSANOW, &t);
   char bytes[100];
-  CALL("VMIN 0, VTIME 0", read(slave, bytes, 10));
+  EQUALS("VMIN 0, VTIME 0", 0, read(slave, bytes, 10));
   t.c_cc[VTIME] = 1;
   tcsetattr(slave, TCSANOW, &t);
   double before = now_seconds();
-  CALL("VMIN 0, VTIME 1", read(slave, bytes, 10));
+  EQUALS("VMIN 0, VTIME 1", 0, read(slave, bytes, 10));
   TRUE("waits a tenth", now_seconds() - before > 0.08);
   type("x");
-  CALL("VMIN 0, VTIME 1 with a byte", read(slave, bytes, 10));
+  EQUALS("VMIN 0, VTIME 1 with a byte", 1, read(slave, bytes, 10));
   t.c_cc[VMIN] = 3;
   t.c_cc[VTIME] = 0;
   tcsetattr(slave, TCSANOW, &t);
   type("xy");
-  say("poll with VMIN 3 and two bytes", "%d", input_waits(slave, 100));
+  SAYS("poll with VMIN 3 and two bytes", "0", "%d", input_waits(slave, 100));
   type("z");
-  say("poll with three", "%d", input_waits(slave, 300));
-  CALL("VMIN 3", read(slave, bytes, 10));
+  SAYS("poll with three", "1", "%d", input_waits(slave, 300));
+  EQUALS("VMIN 3", 3, read(slave, bytes, 10));
   type("xy");
   usleep(20000);
-  CALL("VMIN 3, a read of two", read(slave, bytes, 2));
+  EQUALS("VMIN 3, a read of two", 2, read(slave, bytes, 2));
   t.c_cc[VTIME] = 1;
   tcsetattr(slave, TCSANOW, &t);
   type("xy");
-  CALL("VMIN 3, VTIME 1 with two bytes", read(slave, bytes, 10));
+  EQUALS("VMIN 3, VTIME 1 with two bytes", 2, read(slave, bytes, 10));
   pid_t child = fork();
   if (child == 0) {
     usleep(150000);
@@ -376,52 +378,52 @@ static void raw(void) {
     type("r");
     _exit(0);
   }
-  CALL("the time runs between bytes", read(slave, bytes, 10));
+  EQUALS("the time runs between bytes", 3, read(slave, bytes, 10));
   waitpid(child, NULL, 0);
   t.c_cc[VMIN] = 5;
   t.c_cc[VTIME] = 0;
   tcsetattr(slave, TCSANOW, &t);
   fcntl(slave, F_SETFL, O_RDWR | O_NONBLOCK);
-  CALL("VMIN 5, nonblocking, empty", read(slave, bytes, 10));
+  FAILS("VMIN 5, nonblocking, empty", EAGAIN, read(slave, bytes, 10));
   type("k");
   usleep(20000);
-  CALL("VMIN 5, nonblocking, one byte", read(slave, bytes, 10));
+  EQUALS("VMIN 5, nonblocking, one byte", 1, read(slave, bytes, 10));
   /* Typed in raw mode, read as a line. */
   type("abc");
   usleep(20000);
   change(slave, 0, 0, 0, 0, ICANON, 0);
-  say("canonical again", "%s", line_of(10));
+  SAYS("canonical again", "abc", "%s", line_of(10));
   close_pair();
 }
 
 static void packets(void) {
   open_pair();
   int on = 1, value = 7;
-  CALL("TIOCPKT", ioctl(master, TIOCPKT, &on));
-  CALL("TIOCGPKT", ioctl(master, TIOCGPKT, &value));
-  say("packet mode", "%d", value);
+  EQUALS("TIOCPKT", 0, ioctl(master, TIOCPKT, &on));
+  EQUALS("TIOCGPKT", 0, ioctl(master, TIOCGPKT, &value));
+  SAYS("packet mode", "1", "%d", value);
   write(slave, "hi", 2);
-  say("data", "%s", screen());
+  SAYS("data", "^@hi", "%s", screen());
   tcflush(slave, TCIFLUSH);
-  say("flush of input", "%s", screen());
+  SAYS("flush of input", "^A", "%s", screen());
   tcflush(slave, TCOFLUSH);
-  say("flush of output", "%s", screen());
+  SAYS("flush of output", "^B", "%s", screen());
   tcflow(slave, TCOOFF);
-  say("stop", "%s", screen());
+  SAYS("stop", "^D", "%s", screen());
   tcflow(slave, TCOON);
-  say("start", "%s", screen());
+  SAYS("start", "^H", "%s", screen());
   change(slave, 0, IXON, 0, 0, 0, 0);
-  say("no flow control", "%s", screen());
+  SAYS("no flow control", "^P", "%s", screen());
   change(slave, IXON, 0, 0, 0, 0, 0);
-  say("flow control", "%s", screen());
+  SAYS("flow control", " ", "%s", screen());
   tcflush(slave, TCIFLUSH);
   struct pollfd p = {master, POLLPRI, 0};
-  CALL("POLLPRI", poll(&p, 1, 300));
+  EQUALS("POLLPRI", 1, poll(&p, 1, 300));
   on = 0;
-  CALL("TIOCPKT off", ioctl(master, TIOCPKT, &on));
+  EQUALS("TIOCPKT off", 0, ioctl(master, TIOCPKT, &on));
   write(slave, "ho", 2);
-  say("plain data", "%s", screen());
-  CALL("TIOCSIG of nonsense", ioctl(master, TIOCSIG, 99));
+  SAYS("plain data", "ho", "%s", screen());
+  FAILS("TIOCSIG of nonsense", EINVAL, ioctl(master, TIOCSIG, 99));
   close_pair();
 }
 
@@ -430,36 +432,36 @@ static void closing(void) {
   char bytes[100];
   write(slave, "last", 4);
   close(slave);
-  CALL("what was written is still read", read(master, bytes, 100));
-  CALL("then the master fails", read(master, bytes, 100));
+  EQUALS("what was written is still read", 4, read(master, bytes, 100));
+  FAILS("then the master fails", EIO, read(master, bytes, 100));
   struct pollfd p = {master, POLLIN | POLLOUT, 0};
   poll(&p, 1, 0);
-  say("poll of a master alone", "%x", p.revents & (POLLIN | POLLHUP | POLLERR));
-  CALL("the master still writes", write(master, "x\n", 2));
+  SAYS("poll of a master alone", "10", "%x", p.revents & (POLLIN | POLLHUP | POLLERR));
+  EQUALS("the master still writes", 2, write(master, "x\n", 2));
   slave = open(ptsname(master), O_RDWR | O_NOCTTY);
   TRUE("the slave opens again", slave >= 0);
-  say("and reads what was typed", "%s", line_of(10));
+  SAYS("and reads what was typed", "x^J", "%s", line_of(10));
   poll(&p, 1, 0);
-  say("poll with a slave again", "%x", p.revents & POLLHUP);
+  SAYS("poll with a slave again", "0", "%x", p.revents & POLLHUP);
   pid_t child = fork();
   if (child == 0) {
     close(master);
     errno = 0;
     int n = read(slave, bytes, 100);
-    say("a waiting reader at the end", "%d %s", n, errno == 0 ? "" : strerrorname_np(errno));
+    SAYS("a waiting reader at the end", "-1 EIO", "%d %s", n, errno == 0 ? "" : strerrorname_np(errno));
     _exit(0);
   }
   usleep(100000);
   close(master);
   waitpid(child, NULL, 0);
-  CALL("a later read", read(slave, bytes, 100));
-  CALL("a later write", write(slave, "x", 1));
+  EQUALS("a later read", 0, read(slave, bytes, 100));
+  FAILS("a later write", EIO, write(slave, "x", 1));
   struct termios t;
-  CALL("a later tcgetattr", tcgetattr(slave, &t));
-  CALL("a later tcsetpgrp", tcsetpgrp(slave, getpgrp()));
+  FAILS("a later tcgetattr", EIO, tcgetattr(slave, &t));
+  FAILS("a later tcsetpgrp", ENOTTY, tcsetpgrp(slave, getpgrp()));
   p.fd = slave;
   poll(&p, 1, 0);
-  say("poll of a dead slave", "%x", p.revents);
+  SAYS("poll of a dead slave", "1d", "%x", p.revents);
   close(slave);
 }
 
@@ -496,14 +498,14 @@ static void key(const char *keys) {
 
 static void controlling(void) {
   char *name = ptsname(master);
-  CALL("open /dev/tty without one", open("/dev/tty", O_RDWR));
-  CALL("tcgetpgrp before", tcgetpgrp(slave));
-  CALL("TIOCNOTTY before", ioctl(slave, TIOCNOTTY));
+  FAILS("open /dev/tty without one", ENXIO, open("/dev/tty", O_RDWR));
+  FAILS("tcgetpgrp before", ENOTTY, tcgetpgrp(slave));
+  FAILS("TIOCNOTTY before", ENOTTY, ioctl(slave, TIOCNOTTY));
   int fd = open(name, O_RDWR | O_NOCTTY);
-  CALL("O_NOCTTY leaves it", open("/dev/tty", O_RDWR));
+  FAILS("O_NOCTTY leaves it", ENXIO, open("/dev/tty", O_RDWR));
   close(fd);
   fd = open(name, O_WRONLY);
-  CALL("for writing alone neither", open("/dev/tty", O_RDWR));
+  FAILS("for writing alone neither", ENXIO, open("/dev/tty", O_RDWR));
   close(fd);
   fd = open(name, O_RDWR);
   int tty = open("/dev/tty", O_RDWR);
@@ -511,17 +513,17 @@ static void controlling(void) {
   TRUE("tcgetpgrp", tcgetpgrp(fd) == getpgrp());
   TRUE("tcgetsid", tcgetsid(fd) == getsid(0));
   int group = 0;
-  CALL("TIOCGPGRP of the master", ioctl(master, TIOCGPGRP, &group));
+  EQUALS("TIOCGPGRP of the master", 0, ioctl(master, TIOCGPGRP, &group));
   TRUE("is the same", group == getpgrp());
-  CALL("TIOCSCTTY again", ioctl(fd, TIOCSCTTY, 0));
+  EQUALS("TIOCSCTTY again", 0, ioctl(fd, TIOCSCTTY, 0));
   char text[64] = "";
-  CALL("ttyname of /dev/tty", ttyname_r(tty, text, sizeof text) == 0 ? 0 : -1);
+  EQUALS("ttyname of /dev/tty", 0, ttyname_r(tty, text, sizeof text) == 0 ? 0 : -1);
   pid_t child = fork();
   if (child == 0) {
-    CALL("a child's TIOCSCTTY", ioctl(fd, TIOCSCTTY, 0));
-    CALL("a child's TIOCNOTTY", ioctl(fd, TIOCNOTTY));
-    CALL("leaves it", open("/dev/tty", O_RDWR));
-    CALL("its tcgetpgrp", tcgetpgrp(fd));
+    FAILS("a child's TIOCSCTTY", EPERM, ioctl(fd, TIOCSCTTY, 0));
+    EQUALS("a child's TIOCNOTTY", 0, ioctl(fd, TIOCNOTTY));
+    FAILS("leaves it", ENXIO, open("/dev/tty", O_RDWR));
+    FAILS("its tcgetpgrp", ENOTTY, tcgetpgrp(fd));
     _exit(0);
   }
   waitpid(child, NULL, 0);
@@ -529,20 +531,20 @@ static void controlling(void) {
   child = fork();
   if (child == 0) {
     setsid();
-    CALL("another session has none", open("/dev/tty", O_RDWR));
-    CALL("and cannot take it", ioctl(fd, TIOCSCTTY, 0));
-    CALL("nor ask", tcgetpgrp(fd));
+    FAILS("another session has none", ENXIO, open("/dev/tty", O_RDWR));
+    FAILS("and cannot take it", EPERM, ioctl(fd, TIOCSCTTY, 0));
+    FAILS("nor ask", ENOTTY, tcgetpgrp(fd));
     _exit(0);
   }
   waitpid(child, NULL, 0);
-  CALL("tcsetpgrp of nobody", tcsetpgrp(fd, 999999));
-  CALL("tcsetpgrp of a negative", tcsetpgrp(fd, -5));
+  FAILS("tcsetpgrp of nobody", ESRCH, tcsetpgrp(fd, 999999));
+  FAILS("tcsetpgrp of a negative", EINVAL, tcsetpgrp(fd, -5));
   on(SIGHUP);
   on(SIGCONT);
-  CALL("TIOCNOTTY of the leader", ioctl(fd, TIOCNOTTY));
+  EQUALS("TIOCNOTTY of the leader", 0, ioctl(fd, TIOCNOTTY));
   TRUE("signals it", got == SIGHUP || got == SIGCONT);
-  CALL("and it is gone", open("/dev/tty", O_RDWR));
-  CALL("TIOCSCTTY takes it back", ioctl(fd, TIOCSCTTY, 0));
+  FAILS("and it is gone", ENXIO, open("/dev/tty", O_RDWR));
+  EQUALS("TIOCSCTTY takes it back", 0, ioctl(fd, TIOCSCTTY, 0));
 }
 
 static void keyboard(void) {
@@ -554,22 +556,22 @@ static void keyboard(void) {
     got = 0;
     key(keys[i]);
     char bytes[10];
-    CALL("a key ends a read", read(slave, bytes, 10));
+    FAILS("a key ends a read", EINTR, read(slave, bytes, 10));
     TRUE("with its signal", got == signals[i]);
-    say("the screen", "%s", screen());
+    SAYS("the screen", (const char *[]){"^C", "^\\", "^Z"}[i], "%s", screen());
   }
-  say("input is gone", "%s", line_of(10));
+  SAYS("input is gone", "nothing", "%s", line_of(10));
   change(slave, 0, 0, 0, 0, NOFLSH, 0);
   got = 0;
   key("kept\003\n");
   usleep(200000);
   TRUE("NOFLSH signals", got == SIGINT);
-  say("and keeps", "%s", line_of(10));
+  SAYS("and keeps", "kept^J", "%s", line_of(10));
   change(slave, 0, 0, 0, 0, 0, ISIG);
   got = 0;
   type("a\003\n");
-  say("without ISIG", "%s", line_of(10));
-  say("no signal", "%d", got);
+  SAYS("without ISIG", "a^C^J", "%s", line_of(10));
+  SAYS("no signal", "0", "%d", got);
   struct winsize w = {30, 90, 0, 0};
   on(SIGWINCH);
   got = 0;
@@ -579,10 +581,10 @@ static void keyboard(void) {
   got = 0;
   ioctl(master, TIOCSWINSZ, &w);
   usleep(10000);
-  say("not for the same size", "%d", got);
-  CALL("TIOCSIG of another signal", ioctl(master, TIOCSIG, SIGUSR1));
+  SAYS("not for the same size", "0", "%d", got);
+  FAILS("TIOCSIG of another signal", EINVAL, ioctl(master, TIOCSIG, SIGUSR1));
   on(SIGINT);
-  CALL("TIOCSIG", ioctl(master, TIOCSIG, SIGINT));
+  EQUALS("TIOCSIG", 0, ioctl(master, TIOCSIG, SIGINT));
   usleep(10000);
   TRUE("reaches us", got == SIGINT);
 }
@@ -640,34 +642,34 @@ static void grabs(void) { _exit(tcsetpgrp(slave, getpgrp()) == 0 ? 0 : 98); }
 static void jobs(void) {
   ioctl(slave, TIOCSCTTY, 0);
   pid_t child = background(reads);
-  say("a background read", "%s", how(child));
+  SAYS("a background read", "stopped by TTIN", "%s", how(child));
   tcsetpgrp(slave, child);
   kill(-child, SIGCONT);
-  say("in the foreground", "%s", how(child));
+  SAYS("in the foreground", "continued", "%s", how(child));
   type("back\n");
-  say("it reads on", "%s", how(child));
+  SAYS("it reads on", "exited 5", "%s", how(child));
   signal(SIGTTOU, SIG_IGN);
-  CALL("back to us", tcsetpgrp(slave, getpgrp()));
+  EQUALS("back to us", 0, tcsetpgrp(slave, getpgrp()));
   child = background(writes);
-  say("a background write", "%s", how(child));
+  SAYS("a background write", "exited 0", "%s", how(child));
   change(slave, 0, 0, 0, 0, TOSTOP, 0);
   signal(SIGTTOU, SIG_DFL);
   child = background(writes);
-  say("with TOSTOP", "%s", how(child));
+  SAYS("with TOSTOP", "stopped by TTOU", "%s", how(child));
   kill(-child, SIGKILL);
-  say("killed", "%s", how(child));
+  SAYS("killed", "killed by KILL", "%s", how(child));
   child = background(sets);
-  say("background settings", "%s", how(child));
+  SAYS("background settings", "stopped by TTOU", "%s", how(child));
   kill(-child, SIGKILL);
   how(child);
   child = background(grabs);
-  say("background tcsetpgrp", "%s", how(child));
+  SAYS("background tcsetpgrp", "stopped by TTOU", "%s", how(child));
   kill(-child, SIGKILL);
   how(child);
-  say("read with SIGTTIN ignored", "%s", how(background(ignoring_reads)));
-  say("settings with SIGTTOU ignored", "%s", how(background(ignoring_sets)));
-  say("tcsetpgrp with SIGTTOU blocked", "%s", how(background(blocking_grabs)));
-  CALL("to the foreground again", ({ signal(SIGTTOU, SIG_IGN); tcsetpgrp(slave, getpgrp()); }));
+  SAYS("read with SIGTTIN ignored", "exited 99", "%s", how(background(ignoring_reads)));
+  SAYS("settings with SIGTTOU ignored", "exited 0", "%s", how(background(ignoring_sets)));
+  SAYS("tcsetpgrp with SIGTTOU blocked", "exited 0", "%s", how(background(blocking_grabs)));
+  EQUALS("to the foreground again", 0, ({ signal(SIGTTOU, SIG_IGN); tcsetpgrp(slave, getpgrp()); }));
   /* Suspended by the keyboard, continued, interrupted. */
   signal(SIGTTOU, SIG_IGN);
   child = background(reads);
@@ -676,12 +678,12 @@ static void jobs(void) {
   usleep(100000);
   while (waitpid(child, NULL, WUNTRACED | WCONTINUED | WNOHANG) > 0) {}
   type("\032");
-  say("^Z", "%s", how(child));
+  SAYS("^Z", "stopped by TSTP", "%s", how(child));
   kill(-child, SIGCONT);
-  say("fg", "%s", how(child));
+  SAYS("fg", "continued", "%s", how(child));
   usleep(50000);
   type("\003");
-  say("^C", "%s", how(child));
+  SAYS("^C", "killed by INT", "%s", how(child));
   tcsetpgrp(slave, getpgrp());
   screen();
 }
@@ -713,7 +715,7 @@ static void orphans(void) {
   orphan_reads();
   int result = -1;
   read(report[0], &result, sizeof result);
-  say("an orphan's read", "%s", strerrorname_np(result));
+  SAYS("an orphan's read", "EIO", "%s", strerrorname_np(result));
 }
 
 static void hangs_up(void) {
@@ -721,25 +723,25 @@ static void hangs_up(void) {
   on(SIGHUP);
   close(master); /* our parent has one too */
   char c;
-  CALL("tell", write(report[1], "x", 1));
+  EQUALS("tell", 1, write(report[1], "x", 1));
   while (got == 0) pause();
   TRUE("the leader gets SIGHUP", got == SIGHUP);
-  CALL("the terminal is gone", open("/dev/tty", O_RDWR));
-  CALL("it reads as ended", read(slave, &c, 1));
-  CALL("writes fail", write(slave, "x", 1));
+  FAILS("the terminal is gone", ENXIO, open("/dev/tty", O_RDWR));
+  EQUALS("it reads as ended", 0, read(slave, &c, 1));
+  FAILS("writes fail", EIO, write(slave, "x", 1));
 }
 
 static void vhangs_up(void) {
   ioctl(slave, TIOCSCTTY, 0);
   on(SIGHUP);
-  CALL("vhangup", vhangup());
+  EQUALS("vhangup", 0, vhangup());
   TRUE("signals the leader", got == SIGHUP);
   char c;
-  CALL("the file is dead", read(slave, &c, 1));
-  CALL("the terminal is no longer ours", open("/dev/tty", O_RDWR));
+  EQUALS("the file is dead", 0, read(slave, &c, 1));
+  FAILS("the terminal is no longer ours", ENXIO, open("/dev/tty", O_RDWR));
   int fd = open(ptsname(master), O_RDWR | O_NOCTTY);
-  CALL("it opens again", write(fd, "x", 1));
-  say("and works", "%s", screen());
+  EQUALS("it opens again", 1, write(fd, "x", 1));
+  SAYS("and works", "x", "%s", screen());
 }
 
 static void end_of_leader(void) {
@@ -775,15 +777,15 @@ int main(void) {
   raw();
   packets();
   closing();
-  say("session", "%d", in_session(controlling));
+  SAYS("session", "0", "%d", in_session(controlling));
   close_pair();
-  say("keyboard", "%d", in_session(keyboard));
+  SAYS("keyboard", "0", "%d", in_session(keyboard));
   close_pair();
-  say("jobs", "%d", in_session(jobs));
+  SAYS("jobs", "0", "%d", in_session(jobs));
   close_pair();
-  say("orphans", "%d", in_session(orphans));
+  SAYS("orphans", "0", "%d", in_session(orphans));
   close_pair();
-  say("vhangup", "%d", in_session(vhangs_up));
+  SAYS("vhangup", "0", "%d", in_session(vhangs_up));
   close_pair();
   /* Hang-up by the last close of the master. */
   pipe(report);
@@ -797,7 +799,7 @@ int main(void) {
   char bytes[4] = "";
   read(report[0], bytes, 1);
   close(master);
-  say("hang-up", "%d", wait_code(child));
+  SAYS("hang-up", "0", "%d", wait_code(child));
   close(slave);
   /* The leader ends: who is in the foreground hears of it, the terminal stays. */
   open_pair();
@@ -814,7 +816,7 @@ int main(void) {
     if (more <= 0) break;
     n += more;
   }
-  say("after the leader", "%.3s", bytes);
+  SAYS("after the leader", "hnw", "%.3s", bytes);
   close_pair();
   return 0;
 }

@@ -181,6 +181,16 @@ static inline void await_sleep(void) {
     state = stat_letter(path);
   } while (state != 'S' && state != '?');
 }
+/* Awaits that a process has come to the state of that letter (its first thread: 'S' sleeps, 'T' is stopped, 'Z' has ended),
+ * or is gone. Twenty seconds at most: what is checked then says what went wrong. */
+static inline void await_state(pid_t pid, char letter) {
+  char path[64], state = 0;
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  for (int i = 0; i < 20000 && state != letter && state != '?'; i++) {
+    usleep(1000);
+    state = stat_letter(path);
+  }
+}
 /* Starts what sleeps; it does when this returns, or is over already. */
 static inline pthread_t start_sleeper(void *(*body)(void *), void *argument) {
   pthread_t thread;

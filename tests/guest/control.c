@@ -209,7 +209,6 @@ static void pidfds(void) {
   pipe(p);
   pid = fork();
   if (pid == 0) { dup2(p[0], 70); close(p[1]); for (;;) pause(); }
-  usleep(5000);
   fd = pidfd_open(pid, 0);
   int taken = -1;
   for (int i = 0; i < 500 && taken < 0; i++) { taken = syscall(SYS_pidfd_getfd, fd, 70, 0); usleep(1000); }
@@ -275,7 +274,7 @@ static void waiting(void) {
   EQUALS("waitid without a place for the answer", 0, ({ pid_t p = fork(); if (p == 0) _exit(0); raw_waitid(P_PID, p, NULL, WEXITED, NULL); }));
   pid = fork();
   if (pid == 0) _exit(0);
-  usleep(20000);
+  await_state(pid, 'Z');
   FAILS("a bad place", EFAULT, raw_waitid(P_PID, pid, BAD, WEXITED, NULL));
   FAILS("and the child is reaped", ECHILD, waitpid(pid, &status, 0));
   /* Groups. */
@@ -588,7 +587,7 @@ static void threads(void) {
     syscall(SYS_exit, 44);
   }
   int status;
-  usleep(20000);
+  await_state(pid, 'Z');
   EQUALS("a leader that left is no zombie to wait for", 0, waitpid(pid, &status, WNOHANG));
   char path[64], text[400] = "";
   snprintf(path, sizeof path, "/proc/%d/stat", pid);

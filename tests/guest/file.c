@@ -589,7 +589,7 @@ static void locks(void) {
   }
   char byte;
   read(ready[0], &byte, 1);
-  usleep(50000);
+  await_state(child, 'S');
   FAILS("a deadlock", EDEADLK, set_lock(fd, F_SETLKW, F_WRLCK, 20, 1));
   EQUALS("unlock", 0, set_lock(fd, F_SETLK, F_UNLCK, 0, 0));
   EQUALS("lets the child go on", 7, wait_code(child));

@@ -153,17 +153,19 @@ static void stops(void) {
   if (pid == 0) {
     double start = now();
     pthread_t plain = start_sleeper(wait_plain, NULL);
+    write(ends[1], "w", 1);
     long relative = (long)wait_relative((void *)300);
     char text[] = {now() - start < 3, relative == -ETIMEDOUT, futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0) == 1};
     _exit(write(ends[1], text, 3) == 3 && result(plain) == 0 ? 17 : 18);
   }
-  usleep(80000);
+  char text[3] = {0};
+  read(ends[0], text, 1);
+  await_state(pid, 'S');
   kill(pid, SIGSTOP);
   TRUE("waiting threads stop", waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
   usleep(60000);
   kill(pid, SIGCONT);
   EQUALS("and wait on", 17, wait_code(pid));
-  char text[3] = {0};
   EQUALS("they tell", 3, read(ends[0], text, 3));
   TRUE("it did not begin anew", text[0]);
   TRUE("it timed out", text[1]);

@@ -108,7 +108,7 @@ static void pipes(void) {
 
   child = fork();
   if (child == 0) {
-    usleep(20000);
+    await_state(getppid(), 'S');
     write(p[1], "late", 4);
     _exit(0);
   }
@@ -117,7 +117,7 @@ static void pipes(void) {
   child = fork();
   if (child == 0) {
     long seen = 0;
-    usleep(20000);
+    await_state(getppid(), 'S');
     while (seen < 200000) seen += read(p[0], buffer, 5000);
     _exit(seen == 200000);
   }
@@ -151,7 +151,7 @@ static void fifos(const char *directory) {
   close(both);
   pid_t child = fork();
   if (child == 0) {
-    usleep(30000);
+    await_state(getppid(), 'S');
     int fd = open(path, O_WRONLY);
     write(fd, "from the child", 14);
     _exit(0);
@@ -345,7 +345,7 @@ static void epolls(void) {
   FAILS("epoll_wait interrupted", EINTR, epoll_wait(ep, events, 8, 5000));
   pid_t child = fork();
   if (child == 0) {
-    usleep(20000);
+    await_state(getppid(), 'S');
     value = 7;
     write(fd, &value, 8);
     _exit(0);
@@ -568,7 +568,7 @@ static void streams(const char *directory) {
   child = fork();
   if (child == 0) {
     send(pair[1], "abc", 3, 0);
-    usleep(20000);
+    await_state(getppid(), 'S');
     send(pair[1], "defghi", 6, 0);
     _exit(0);
   }

@@ -470,7 +470,7 @@ static void signals(void) {
       for (int i = 0; i < 4; i++) {
         pid_t child = fork();
         if (child == 0) {
-          usleep(15000);
+          await_state(pid, 'S');
           kill(pid, SIGALRM);
           usleep(15000);
           write(p[1], "x", 1);

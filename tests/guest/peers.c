@@ -72,7 +72,7 @@ static void pidfds(void) {
     _exit(connect(client, (void *)&name, sizeof name) == 0 ? 0 : 1);
   }
   int accepted = accept(listener, NULL, NULL);
-  usleep(50000);
+  await_state(child, 'Z');
   length = sizeof fd;
   EQUALS("pidfd of one that has ended", 0, get(accepted, PEERPIDFD, &fd, &length));
   struct pollfd ready = {fd, POLLIN};

@@ -92,7 +92,7 @@ static void waits(void) {
   EQUALS("exit status is cut to a byte", 44, wait_code(pid));
   pid = fork();
   if (pid == 0) _exit(1);
-  usleep(20000);
+  await_state(pid, 'Z');
   FAILS("wait with a bad status pointer", EFAULT, syscall(SYS_wait4, pid, BAD, 0, NULL));
   signal(SIGCHLD, SIG_IGN);
   pid = fork();

@@ -271,6 +271,7 @@ static void descriptors(void) {
 static void *waits(void *argument) {
   prctl(PR_SET_NAME, "the thread");
   char c;
+  enter_sleep();
   read(*(int *)argument, &c, 1);
   return NULL;
 }
@@ -293,9 +294,7 @@ static void processes(char **argv) {
   TRUE("/proc/self", atoi(target) == getpid());
   int ends[2];
   pipe(ends);
-  pthread_t thread;
-  pthread_create(&thread, NULL, waits, &ends[0]);
-  usleep(100000);
+  pthread_t thread = start_sleeper(waits, &ends[0]);
   int count = 0;
   DIR *directory = opendir("/proc/self/task");
   for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {

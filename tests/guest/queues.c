@@ -88,7 +88,7 @@ static void semaphores(void) {
   FAILS("semtimedop times out", EAGAIN, semtimedop(id, &one, 1, &time));
   pid_t child = fork();
   if (child == 0) _exit(operate(id, 0, -3, 0) == 0 ? 7 : 8);
-  usleep(30000);
+  await_state(child, 'S');
   EQUALS("GETNCNT", 1, semctl(id, 0, GETNCNT));
   operate(id, 0, 2, 0);
   EQUALS("a waiting child is let go", 7, wait_code(child));
@@ -105,7 +105,7 @@ static void semaphores(void) {
     int result = operate(id, 2, 0, 0);
     _exit(result == -1 && errno == EIDRM);
   }
-  usleep(30000);
+  await_state(child, 'S');
   EQUALS("GETZCNT", 1, semctl(id, 2, GETZCNT));
   struct semid_ds status;
   union semun argument = {.buf = &status};
@@ -155,13 +155,13 @@ static void messages(void) {
   SAYS("its status", "4 messages, 16000 of 16384 bytes", "%lu messages, %lu of %lu bytes", status.msg_qnum, status.__msg_cbytes, status.msg_qbytes);
   pid_t child = fork();
   if (child == 0) _exit(msgsnd(id, &message, 4000, 0) == 0 ? 3 : 4);
-  usleep(20000);
+  await_state(child, 'S');
   for (int i = 0; i < 5; i++) msgrcv(id, &message, 5000, 0, 0);
   EQUALS("a waiting sender", 3, wait_code(child));
   while (msgrcv(id, &message, 9000, 0, IPC_NOWAIT) >= 0) continue;
   child = fork();
   if (child == 0) _exit(msgrcv(id, &message, 100, 5, 0) == -1 && errno == EIDRM);
-  usleep(20000);
+  await_state(child, 'S');
   EQUALS("IPC_RMID of a queue", 0, msgctl(id, IPC_RMID, NULL));
   EQUALS("a waiting receiver is told", 1, wait_code(child));
   FAILS("msgsnd to nobody", EINVAL, msgsnd(id, &message, 1, 0));
@@ -221,7 +221,7 @@ static void posix_queues(void) {
   mq_receive(queue, buffer, 100, &priority);
   pid_t child = fork();
   if (child == 0) {
-    usleep(20000);
+    await_state(getppid(), 'S');
     mq_send(queue, "late", 4, 0);
     _exit(0);
   }

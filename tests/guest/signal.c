@@ -102,7 +102,7 @@ static void masks(void) {
   sigemptyset(&set);
   sigprocmask(SIG_SETMASK, &set, NULL);
   pid_t pid = fork();
-  if (pid == 0) { usleep(20000); kill(getppid(), SIGUSR1); _exit(0); }
+  if (pid == 0) { await_state(getppid(), 'S'); kill(getppid(), SIGUSR1); _exit(0); }
   caught = 0;
   FAILS("sigsuspend is interrupted", EINTR, sigsuspend(&set));
   EQUALS("after the handler", 1, caught);
@@ -242,6 +242,7 @@ static void fpu(void) {
 static void *thread_read(void *argument) {
   char c;
   int *fds = argument;
+  enter_sleep();
   long n = read(fds[0], &c, 1);
   return (void *)(n == -1 ? -(long)errno : n);
 }
@@ -254,7 +255,7 @@ static void restarts(void) {
     install(SIGALRM, note, flags ? SA_RESTART : 0);
     caught = 0;
     pid_t pid = fork();
-    if (pid == 0) { usleep(30000); kill(parent, SIGALRM); usleep(30000); if (write(fds[1], "x", 1) != 1) _exit(1); _exit(0); }
+    if (pid == 0) { await_state(parent, 'S'); kill(parent, SIGALRM); usleep(30000); if (write(fds[1], "x", 1) != 1) _exit(1); _exit(0); }
     char c;
     ANSWERS(flags ? "read restarts with SA_RESTART" : "read gives EINTR without", flags ? 1 : -EINTR, read(fds[0], &c, 1));
     EQUALS("the handler ran", 1, caught);
@@ -264,18 +265,18 @@ static void restarts(void) {
   for (int flags = 0; flags < 2; flags++) {
     install(SIGALRM, note, flags ? SA_RESTART : 0);
     pid_t pid = fork();
-    if (pid == 0) { usleep(30000); kill(parent, SIGALRM); _exit(0); }
-    struct timespec time = {0, 80000000}, left = {0, 0};
+    if (pid == 0) { await_state(parent, 'S'); kill(parent, SIGALRM); _exit(0); }
+    struct timespec time = {20, 0}, left = {0, 0};
     double before = now_seconds();
     FAILS("nanosleep gives EINTR in either case", EINTR, nanosleep(&time, &left));
-    TRUE("and what is left", left.tv_nsec > 0 && left.tv_nsec < 80000000 && now_seconds() - before < 0.079);
+    TRUE("and what is left", left.tv_sec < 20 && now_seconds() - before < 19);
     wait_code(pid);
     pid = fork();
-    if (pid == 0) { usleep(30000); kill(parent, SIGALRM); _exit(0); }
-    FAILS("poll gives EINTR in either case", EINTR, poll(NULL, 0, 80));
+    if (pid == 0) { await_state(parent, 'S'); kill(parent, SIGALRM); _exit(0); }
+    FAILS("poll gives EINTR in either case", EINTR, poll(NULL, 0, 20000));
     wait_code(pid);
     pid = fork();
-    if (pid == 0) { usleep(30000); kill(parent, SIGALRM); usleep(30000); _exit(6); }
+    if (pid == 0) { await_state(parent, 'S'); kill(parent, SIGALRM); usleep(30000); _exit(6); }
     int status = 0;
     ANSWERS(flags ? "waitpid restarts" : "waitpid gives EINTR", flags ? 0 : -EINTR, waitpid(pid, &status, 0) == pid ? 0 : -1);
     if (!flags) wait_code(pid);
@@ -283,15 +284,13 @@ static void restarts(void) {
   /* Stop and continue without a handler: calls go on. */
   pid_t pid = fork();
   if (pid == 0) { struct timespec time = {0, 60000000}; _exit(nanosleep(&time, NULL) == 0 ? 3 : errno); }
-  usleep(15000);
+  await_state(pid, 'S');
   kill(pid, SIGSTOP);
-  usleep(10000);
+  await_state(pid, 'T');
   kill(pid, SIGCONT);
   EQUALS("nanosleep goes on after a stop", 3, wait_code(pid));
-  pthread_t thread;
   void *result = NULL;
-  pthread_create(&thread, NULL, thread_read, fds);
-  usleep(20000);
+  pthread_t thread = start_sleeper(thread_read, fds);
   install(SIGUSR2, note, 0);
   caught = 0;
   pthread_kill(thread, SIGUSR2);

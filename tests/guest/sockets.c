@@ -321,7 +321,8 @@ static void credentials(void) {
 static int epoll, woken;
 static void *one_wait(void *argument) {
   struct epoll_event event;
-  int n = epoll_wait((int)(long)argument, &event, 1, 3000);
+  enter_sleep();
+  int n = epoll_wait((int)(long)argument, &event, 1, 20000);
   if (n == 1) __atomic_add_fetch(&woken, 1, __ATOMIC_SEQ_CST);
   return NULL;
 }
@@ -371,8 +372,7 @@ static void edges(void) {
     fd = eventfd(0, EFD_NONBLOCK);
     watch(epoll, fd, EPOLLIN | (mode ? EPOLLET : EPOLLONESHOT));
     woken = 0;
-    for (long i = 0; i < 4; i++) pthread_create(&threads[i], NULL, one_wait, (void *)(long)epoll);
-    usleep(50000);
+    for (long i = 0; i < 4; i++) threads[i] = start_sleeper(one_wait, (void *)(long)epoll);
     uint64_t value = 1;
     write(fd, &value, 8);
     usleep(50000);
@@ -380,7 +380,7 @@ static void edges(void) {
     for (int i = 0; i < 4; i++) {
       if (mode == 0) rearm(epoll, fd, EPOLLIN | EPOLLONESHOT);
       else write(fd, &value, 8);
-      usleep(20000);
+      for (int t = 0; t < 5000 && woken < (i < 3 ? i + 2 : 4); t++) usleep(1000);
     }
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
     EQUALS("all at last", 4, woken);
@@ -392,9 +392,8 @@ static void edges(void) {
   for (int i = 0; i < 4; i++) {
     more[i] = epoll_create1(0);
     watch(more[i], fd, EPOLLIN | EPOLLEXCLUSIVE);
-    pthread_create(&threads[i], NULL, one_wait, (void *)(long)more[i]);
+    threads[i] = start_sleeper(one_wait, (void *)(long)more[i]);
   }
-  usleep(50000);
   uint64_t value = 1;
   write(fd, &value, 8);
   usleep(50000);

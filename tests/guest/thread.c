@@ -54,7 +54,10 @@ static void *ping(void *argument) {
   return NULL;
 }
 static void *die_with_lock(void *argument) { pthread_mutex_lock(argument); return NULL; }
-static void *lock_later(void *argument) { return (void *)(long)pthread_mutex_lock(argument); }
+static void *lock_later(void *argument) {
+  enter_sleep();
+  return (void *)(long)pthread_mutex_lock(argument);
+}
 
 static void mutex_kind(const char *name, int protocol, int robust, int shared) {
   pthread_mutexattr_t attributes;
@@ -76,8 +79,7 @@ static void mutex_kind(const char *name, int protocol, int robust, int shared) {
     EQUALS("it can be made good", 0, pthread_mutex_consistent(&mutex));
     EQUALS("and unlocked", 0, pthread_mutex_unlock(&mutex));
     pthread_mutex_lock(&mutex);
-    pthread_create(&list[1], NULL, lock_later, &mutex);
-    usleep(20000);
+    list[1] = start_sleeper(lock_later, &mutex);
     pthread_mutex_unlock(&mutex);
     pthread_join(list[1], &result);
     EQUALS("a waiter gets it", 0, (long)result);
@@ -133,11 +135,13 @@ static void mutexes(void) {
 }
 
 static void *wait_word(void *argument) {
+  enter_sleep();
   long result = futex(&private_word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
   (void)argument;
   return (void *)(result == -1 ? -(long)errno : result);
 }
 static void *wait_bits(void *argument) {
+  enter_sleep();
   return (void *)futex(&private_word, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, (long)argument);
 }
 
@@ -161,8 +165,7 @@ static void operations(void) {
   FAILS("a wall clock time that has passed", ETIMEDOUT, futex(&private_word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &time, NULL, 1));
   pthread_t list[6];
   void *result;
-  for (int i = 0; i < 6; i++) pthread_create(&list[i], NULL, wait_word, NULL);
-  usleep(50000);
+  for (int i = 0; i < 6; i++) list[i] = start_sleeper(wait_word, NULL);
   FAILS("compare and requeue with a wrong value", EAGAIN, futex(&private_word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)9, &other_word, 1));
   EQUALS("compare and requeue", 4, futex(&private_word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)3, &other_word, 0));
   EQUALS("two are left", 2, futex(&private_word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
@@ -170,13 +173,11 @@ static void operations(void) {
   for (int i = 0; i < 6; i++) pthread_join(list[i], &result);
   EQUALS("each wait succeeds", 0, (long)result);
   FAILS("a negative requeue", EINVAL, futex(&private_word, FUTEX_REQUEUE_PRIVATE, 1, (void *)-1, &other_word, 0));
-  for (long i = 0; i < 3; i++) pthread_create(&list[i], NULL, wait_bits, (void *)(1L << i));
-  usleep(30000);
+  for (long i = 0; i < 3; i++) list[i] = start_sleeper(wait_bits, (void *)(1L << i));
   EQUALS("a wake by bits", 2, futex(&private_word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 5));
   EQUALS("the other bit", 1, futex(&private_word, FUTEX_WAKE_BITSET_PRIVATE, 9, NULL, NULL, 2));
   for (int i = 0; i < 3; i++) pthread_join(list[i], NULL);
-  pthread_create(&list[0], NULL, wait_word, NULL);
-  usleep(20000);
+  list[0] = start_sleeper(wait_word, NULL);
   other_word = 5;
   EQUALS("wake op that compares", 1, futex(&other_word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &private_word, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 0)));
   EQUALS("has changed the word", 3, private_word);

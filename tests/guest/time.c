@@ -109,9 +109,9 @@ static void sleeps(void) {
     int result = nanosleep(&time, NULL);
     _exit(result == 0 && is_between(now_seconds() - start, 0.1, 1));
   }
-  usleep(20000);
+  await_state(child, 'S');
   kill(child, SIGSTOP);
-  usleep(20000);
+  await_state(child, 'T');
   kill(child, SIGCONT);
   EQUALS("a stop does not end a sleep", 1, wait_code(child));
 }

@@ -370,7 +370,7 @@ static void raw(void) {
   EQUALS("VMIN 3, VTIME 1 with two bytes", 2, read(slave, bytes, 10));
   pid_t child = fork();
   if (child == 0) {
-    usleep(150000);
+    await_state(getppid(), 'S');
     type("p");
     usleep(50000);
     type("q");
@@ -451,7 +451,7 @@ static void closing(void) {
     SAYS("a waiting reader at the end", "-1 EIO", "%d %s", n, errno == 0 ? "" : strerrorname_np(errno));
     _exit(0);
   }
-  usleep(100000);
+  await_state(child, 'S');
   close(master);
   waitpid(child, NULL, 0);
   EQUALS("a later read", 0, read(slave, bytes, 100));
@@ -486,7 +486,7 @@ static int in_session(void (*body)(void)) {
 }
 
 static void *keys_later(void *keys) {
-  usleep(100000);
+  await_state(getpid(), 'S');
   type(keys);
   return NULL;
 }
@@ -564,7 +564,7 @@ static void keyboard(void) {
   change(slave, 0, 0, 0, 0, NOFLSH, 0);
   got = 0;
   key("kept\003\n");
-  usleep(200000);
+  for (int i = 0; i < 5000 && got == 0; i++) usleep(1000);
   TRUE("NOFLSH signals", got == SIGINT);
   SAYS("and keeps", "kept^J", "%s", line_of(10));
   change(slave, 0, 0, 0, 0, 0, ISIG);
@@ -675,13 +675,13 @@ static void jobs(void) {
   child = background(reads);
   tcsetpgrp(slave, child);
   kill(-child, SIGCONT);
-  usleep(100000);
+  await_state(child, 'S');
   while (waitpid(child, NULL, WUNTRACED | WCONTINUED | WNOHANG) > 0) {}
   type("\032");
   SAYS("^Z", "stopped by TSTP", "%s", how(child));
   kill(-child, SIGCONT);
   SAYS("fg", "continued", "%s", how(child));
-  usleep(50000);
+  await_state(child, 'S');
   type("\003");
   SAYS("^C", "killed by INT", "%s", how(child));
   tcsetpgrp(slave, getpgrp());

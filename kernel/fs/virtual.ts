@@ -10,6 +10,7 @@ import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
 import { type DirectorySink, File, seekWithin } from "../vfs/file.ts";
 import { Filesystem, type FilesystemStat } from "../vfs/filesystem.ts";
 import { ATTR_MODE, type AttributeChange, Inode } from "../vfs/inode.ts";
+import type { Path } from "../vfs/path.ts";
 import { directoryType } from "./tmpfs_files.ts";
 
 /** Bytes one write to a generated file may have. */
@@ -237,12 +238,12 @@ class GeneratedOpenFile extends File {
 /** A symlink with fixed or computed text. */
 export class VirtualLink extends VirtualInode {
   readonly #target: () => string | number;
-  readonly #magic: ((task: Task) => unknown) | null;
+  readonly #magic: ((task: Task) => Path | number | null) | null;
 
   constructor(
     fs: VirtualFilesystem,
     target: () => string | number,
-    magic: ((task: Task) => unknown) | null = null,
+    magic: ((task: Task) => Path | number | null) | null = null,
   ) {
     super(fs, S_IFLNK | 0o777);
     this.#target = target;
@@ -253,7 +254,7 @@ export class VirtualLink extends VirtualInode {
     const target = this.#target();
     return typeof target === "string" && target.length >= PATH_MAX ? -ENAMETOOLONG : target;
   }
-  override magicLink(task: Task): unknown {
+  override magicLink(task: Task): Path | number | null {
     return this.#magic === null ? null : this.#magic(task);
   }
 }

@@ -10,6 +10,7 @@ import type { Pinned } from "./mount.ts";
 import type { File } from "./file.ts";
 import type { InodeLocks } from "./file_locks.ts";
 import type { InodeWatch } from "./notify.ts";
+import type { Path } from "./path.ts";
 import type { Task } from "../task/task.ts";
 
 /** Which fields of an AttributeChange are meant. */
@@ -160,10 +161,10 @@ export abstract class Inode {
     return -EINVAL;
   }
   /**
-   * Magic links (/proc/PID/fd/N, cwd, exe, root) go to an object, not through text: a Dentry pair of the VFS, or null for
-   * an ordinary symlink. `unknown` here, as dentries stand above inodes; path_walk knows the type.
+   * Magic links (/proc/PID/fd/N, cwd, exe, root) go to an object, not through text: a place, or null for an ordinary
+   * symlink. -ERRNO.
    */
-  magicLink(_task: Task): unknown {
+  magicLink(_task: Task): Path | number | null {
     return null;
   }
 

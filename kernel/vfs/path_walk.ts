@@ -312,7 +312,7 @@ class Walk {
     if ((this.mount.flags & MS_NOSYMFOLLOW) !== 0) return -ELOOP;
     const inode = link.inode!;
     if (isLast && this.#isForeignLink(link)) return -EACCES;
-    const magic = inode.magicLink(this.#task) as Path | number | null;
+    const magic = inode.magicLink(this.#task);
     if (magic !== null) return this.#jump(magic);
     const target = inode.readlink();
     if (typeof target === "number") return target;

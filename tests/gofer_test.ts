@@ -116,7 +116,7 @@ class Mounted implements AsyncDisposable {
 
   names(name: string): string[] {
     const file = this.open(name, O_RDONLY), names: string[] = [];
-    equal(file.readDirectory(this.t.task, { emit: (entry) => names.push(entry) > 0 }), 0);
+    equal(file.asDirectory()!.readDirectory(this.t.task, { emit: (entry) => names.push(entry) > 0 }), 0);
     file.drop();
     return names.sort();
   }
@@ -154,7 +154,7 @@ Deno.test("a large file that was deleted is given back to the host at once", asy
   await using m = new Mounted();
   const { host, t } = m;
   const file = m.open("/host/large", O_RDWR | O_CREAT);
-  equal(file.truncate(2 ** 20), 0);
+  equal(file.asContent()!.truncate(2 ** 20), 0);
   host.forget();
   equal(removeFile(t.task, AT_FDCWD, "/host/large"), 0);
   deepEqual(host.forget(), ["UNLINK"]);
@@ -239,7 +239,7 @@ Deno.test("a tree is walked with one request a directory", async () => {
       seen.set(name, [ino, type, next]);
       return true;
     };
-    equal(file.readDirectory(t.task, { emit }), 0);
+    equal(file.asDirectory()!.readDirectory(t.task, { emit }), 0);
     ok(file.position > rest);
     rest = file.position;
   }
@@ -263,7 +263,7 @@ Deno.test("what one mount changes the other shows at once", async () => {
   equal(file.write(t.task, new Uint8Array(10), 0, 10, 0), 10);
   equal(twin.refresh(), 0);
   equal(twin.size, 10);
-  equal(file.truncate(3), 0);
+  equal(file.asContent()!.truncate(3), 0);
   twin = m.inode("/twin/f");
   equal(typeof twin === "number" ? twin : twin.size, 3);
   equal(removeFile(t.task, AT_FDCWD, "/twin/f"), 0);

@@ -1,11 +1,12 @@
 // Devices: what a character device node leads to, by major and minor number, and the /dev that containers get. Linux:
 // drivers/char/mem.c, random.c, devtmpfs.
 
-import { ENODEV, ENOSPC, ENXIO } from "../abi/errno.ts";
+import { ENOSPC, ENXIO } from "../abi/errno.ts";
 import { O_APPEND, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, S_IFCHR } from "../abi/file.ts";
 import { MFD_CLOEXEC } from "../abi/memory.ts";
 import type { Task } from "../task/task.ts";
-import { File, type Mappable } from "../vfs/file.ts";
+import { File } from "../vfs/file.ts";
+import type { Mappable, MappableFile } from "../vfs/file_kinds.ts";
 import type { Filesystem, FilesystemType } from "../vfs/filesystem.ts";
 import type { Inode } from "../vfs/inode.ts";
 import type { SpecialOpener } from "../vfs/vfs.ts";
@@ -57,7 +58,7 @@ class NullFile extends DeviceFile {
 }
 
 /** /dev/zero, and /dev/full, which has no room for a byte. */
-class ZeroFile extends DeviceFile implements Mappable {
+class ZeroFile extends DeviceFile implements Mappable, MappableFile {
   readonly hostOffset = 0;
   readonly #isFull: boolean;
   readonly #task: Task;
@@ -76,8 +77,14 @@ class ZeroFile extends DeviceFile implements Mappable {
     return this.#isFull ? -ENOSPC : length;
   }
   /** A mapping is fresh memory: a memfd as large as any mapping may be. */
-  override mappable(_isShared: boolean, _prot: number): Mappable | number {
-    return this.#isFull ? -ENODEV : this;
+  override asMappable(): MappableFile | null {
+    return this.#isFull ? null : this;
+  }
+  get isSharedWritable(): boolean {
+    return this.isWritable;
+  }
+  mappable(_isShared: boolean, _prot: number): Mappable {
+    return this;
   }
   hostFd(): number {
     const host = this.#task.kernel.host;

@@ -59,7 +59,8 @@ import type { Kernel } from "../kernel.ts";
 import { Task } from "../task/task.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import type { Waiter } from "../util/wait_queue.ts";
-import { File, OFFSET_MAX, seekWithin } from "../vfs/file.ts";
+import { type File, OFFSET_MAX, seekWithin } from "../vfs/file.ts";
+import { ContentFile } from "../vfs/file_kinds.ts";
 import { ATTR_CTIME, ATTR_MTIME, ATTR_SIZE, type AttributeChange, Inode } from "../vfs/inode.ts";
 
 /** Bytes written at once to a descriptor that might block: a pipe that polls writable takes PIPE_BUF. */
@@ -152,7 +153,7 @@ export function newHostStdio(kernel: Kernel, descriptor: HostDescriptor): File {
   return new HostFile(kernel, descriptor, new HostInode(kernel, descriptor, stat), flags);
 }
 
-class HostFile extends File implements HostListener {
+class HostFile extends ContentFile implements HostListener {
   declare readonly inode: HostInode;
   readonly #kernel: Kernel;
   readonly #descriptor: HostDescriptor;
@@ -175,6 +176,7 @@ class HostFile extends File implements HostListener {
     queue.onChange = () => this.#followQueue();
   }
 
+  /** The host keeps the position, which other processes of the host may share. */
   override get isSeekable(): boolean {
     return false;
   }
@@ -322,7 +324,7 @@ class HostFile extends File implements HostListener {
 }
 
 /** A regular file of the host that was opened by its link in /proc. */
-class HostContentFile extends File {
+class HostContentFile extends ContentFile {
   declare readonly inode: HostInode;
   readonly #descriptor: HostDescriptor;
 
@@ -330,10 +332,6 @@ class HostContentFile extends File {
     super(inode, flags);
     inode.noteOpen();
     this.#descriptor = descriptor;
-  }
-
-  override get isSeekable(): boolean {
-    return true;
   }
 
   override get linkText(): string {

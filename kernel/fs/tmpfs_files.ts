@@ -15,7 +15,14 @@ import {
 import { DIRECT_READ, DIRECT_WRITE, NOT_MOVED } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import { DirectTransfers } from "../vfs/direct.ts";
-import { type DirectorySink, File, type Mappable, seekWithin } from "../vfs/file.ts";
+import { File, seekWithin } from "../vfs/file.ts";
+import {
+  ContentFile,
+  type DirectoryFile,
+  type DirectorySink,
+  type Mappable,
+  type MappableFile,
+} from "../vfs/file_kinds.ts";
 import type { TmpfsInode } from "./tmpfs.ts";
 
 /** Directory type of a mode: DT_ values are the type bits shifted. */
@@ -23,7 +30,7 @@ export function directoryType(mode: number): number {
   return (mode & S_IFMT) >> 12;
 }
 
-export class TmpfsRegularFile extends File implements Mappable {
+export class TmpfsRegularFile extends ContentFile implements Mappable, MappableFile {
   declare readonly inode: TmpfsInode;
   readonly hostOffset = 0;
   #direct: DirectTransfers | null = null;
@@ -35,8 +42,11 @@ export class TmpfsRegularFile extends File implements Mappable {
     inode.hold();
   }
 
-  override get isSeekable(): boolean {
-    return true;
+  override asMappable(): MappableFile {
+    return this;
+  }
+  get isSharedWritable(): boolean {
+    return this.isWritable;
   }
 
   override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
@@ -152,7 +162,7 @@ export class TmpfsRegularFile extends File implements Mappable {
     return 0;
   }
 
-  override mappable(_isShared: boolean, _prot: number): Mappable | number {
+  mappable(_isShared: boolean, _prot: number): Mappable | number {
     const fd = this.inode.content!.hostFd();
     return fd < 0 ? fd : this;
   }
@@ -198,7 +208,7 @@ export function seekIn(
   return position;
 }
 
-export class TmpfsDirectoryFile extends File {
+export class TmpfsDirectoryFile extends File implements DirectoryFile {
   declare readonly inode: TmpfsInode;
 
   constructor(inode: TmpfsInode, flags: number) {
@@ -214,7 +224,10 @@ export class TmpfsDirectoryFile extends File {
     return seekWithin(this, offset, whence, -1);
   }
 
-  override readDirectory(_task: Task, sink: DirectorySink): number {
+  override asDirectory(): DirectoryFile {
+    return this;
+  }
+  readDirectory(_task: Task, sink: DirectorySink): number {
     const directory = this.inode;
     if (this.position === 0) {
       if (!sink.emit(".", directory.ino, S_IFDIR >> 12, 1)) return 0;

@@ -37,7 +37,7 @@ Deno.test("size counts pages written, and comes back when they go", () => {
   const file = inode.open(t.task, O_RDWR);
   if (typeof file === "number") throw new Error(`Not open: ${file}`);
   const bytes = new Uint8Array(5 * PAGES);
-  equal(file.truncate(1_000_000), 0);
+  equal(file.asContent()!.truncate(1_000_000), 0);
   equal(file.write(t.task, bytes, 0, 1, 0), 1);
   equal(fs.bytesUsed, PAGES);
   equal(file.write(t.task, bytes, 0, bytes.length, 10), 4 * PAGES - 10);
@@ -45,7 +45,7 @@ Deno.test("size counts pages written, and comes back when they go", () => {
   const stat = new FilesystemStat();
   fs.statfs(stat);
   deepEqual([stat.blocks, stat.blocksFree], [4, 0]);
-  equal(file.truncate(PAGES), 0);
+  equal(file.asContent()!.truncate(PAGES), 0);
   equal(fs.bytesUsed, PAGES);
   equal(fs.root.unlink("f", inode), 0);
   equal(fs.bytesUsed, PAGES); // still open
@@ -80,9 +80,9 @@ Deno.test("content moves to the host when it is large or mapped, and gives the d
   const read = new Uint8Array(text.length);
   equal(file.read(t.task, read, 0, read.length, 0), read.length);
   deepEqual(read, text);
-  const mappable = file.mappable(true, 3);
+  const mappable = file.asMappable()!.mappable(true, 3);
   equal(typeof mappable === "number" ? -1 : t.host.files.has(mappable.hostFd()), true);
-  equal(file.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 5), 0);
+  equal(file.asContent()!.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 5), 0);
   file.read(t.task, read, 0, read.length, 0);
   equal(new TextDecoder().decode(read), "\0\0\0\0\0text");
   file.drop();

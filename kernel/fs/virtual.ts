@@ -7,7 +7,8 @@ import type { Kernel } from "../kernel.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
 import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
-import { type DirectorySink, File, seekWithin } from "../vfs/file.ts";
+import { File, seekWithin } from "../vfs/file.ts";
+import { ContentFile, type DirectoryFile, type DirectorySink } from "../vfs/file_kinds.ts";
 import { Filesystem, type FilesystemStat } from "../vfs/filesystem.ts";
 import { ATTR_MODE, type AttributeChange, Inode } from "../vfs/inode.ts";
 import type { Path } from "../vfs/path.ts";
@@ -190,13 +191,10 @@ export class GeneratedFile extends VirtualInode {
   }
 }
 
-class GeneratedOpenFile extends File {
+class GeneratedOpenFile extends ContentFile {
   declare readonly inode: GeneratedFile;
   #bytes: Uint8Array | null = null;
 
-  override get isSeekable(): boolean {
-    return true;
-  }
   override read(task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
     if (this.#bytes === null || offset === 0) {
       const text = this.inode.generate(task);
@@ -260,7 +258,7 @@ export class VirtualLink extends VirtualInode {
 }
 
 /** An open directory: listed when it is read from the start; offsets are places in that list. */
-export class VirtualDirectoryFile extends File {
+export class VirtualDirectoryFile extends File implements DirectoryFile {
   readonly #list: (task: Task) => VirtualEntry[];
   #entries: VirtualEntry[] | null = null;
 
@@ -276,7 +274,10 @@ export class VirtualDirectoryFile extends File {
     if (position === 0) this.#entries = null;
     return position;
   }
-  override readDirectory(task: Task, sink: DirectorySink): number {
+  override asDirectory(): DirectoryFile {
+    return this;
+  }
+  readDirectory(task: Task, sink: DirectorySink): number {
     if (!this.inode.isDirectory) return -ENOTDIR;
     const entries = this.#entries ??= this.#list(task);
     while (this.position < entries.length + 2) {

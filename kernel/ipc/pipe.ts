@@ -4,8 +4,6 @@
 import type { Budget } from "../util/kernel_memory.ts";
 import { EAGAIN, EBADF, EBUSY, EINVAL, ENOMEM, EPERM, EPIPE } from "../abi/errno.ts";
 import {
-  F_GETPIPE_SZ,
-  F_SETPIPE_SZ,
   FIONREAD,
   O_ACCMODE,
   O_DIRECT,
@@ -25,6 +23,7 @@ import type { Task } from "../task/task.ts";
 import { type UserAccount, userAccount } from "../task/user_account.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import { File } from "../vfs/file.ts";
+import type { PipeEnd } from "../vfs/file_kinds.ts";
 import type { Inode } from "../vfs/inode.ts";
 import { ByteRing } from "./byte_ring.ts";
 
@@ -222,7 +221,7 @@ export class Pipe {
 }
 
 /** An end of a pipe, or a FIFO that is open. */
-export class PipeFile extends File {
+export class PipeFile extends File implements PipeEnd {
   readonly pipe: Pipe;
   /** A FIFO opened for reading when nobody wrote shows no hang-up until somebody has: the value of writerOpens then. */
   readonly #hangUpAfter: number;
@@ -275,11 +274,14 @@ export class PipeFile extends File {
     return super.ioctl(task, request, argument);
   }
 
-  override control(task: Task, command: number, argument: number): number {
-    if (command === F_GETPIPE_SZ) return this.pipe.ring.capacity;
-    // The argument is an unsigned int to Linux.
-    if (command === F_SETPIPE_SZ) return this.pipe.resize(task, argument % 2 ** 32);
-    return super.control(task, command, argument);
+  override asPipe(): PipeEnd {
+    return this;
+  }
+  get capacity(): number {
+    return this.pipe.ring.capacity;
+  }
+  resize(task: Task, bytes: number): number {
+    return this.pipe.resize(task, bytes);
   }
 
   override get isPipe(): boolean {

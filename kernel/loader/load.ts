@@ -1,6 +1,6 @@
 // Puts a checked ELF image into a fresh address space: segments, bss, the program's break. Linux: elf_map, set_brk.
 
-import { EINVAL, EIO, ENOMEM } from "../abi/errno.ts";
+import { EINVAL, EIO, ENODEV, ENOMEM } from "../abi/errno.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -93,7 +93,7 @@ export class ImageLoader {
   /** Maps file pages, or copies them where the file system has no descriptor to map. */
   #mapFile(file: File, start: number, length: number, prot: number, offset: number): number {
     const task = this.#task;
-    if (typeof file.mappable(false, prot) === "number") {
+    if (typeof (file.asMappable()?.mappable(false, prot) ?? -ENODEV) === "number") {
       return this.#copyFile(file, start, length, prot, offset);
     }
     const result = mapMemory(task, start, length, prot, MAP_PRIVATE | MAP_FIXED, file, offset);

@@ -2,7 +2,8 @@
 
 import { ENOMEM } from "../abi/errno.ts";
 import type { HostDescriptor, HostDescriptors } from "../host/host_descriptor.ts";
-import type { File, Mappable } from "../vfs/file.ts";
+import type { File } from "../vfs/file.ts";
+import type { Mappable } from "../vfs/file_kinds.ts";
 import type { Backing } from "./vma.ts";
 
 /** Memory of an open file. Areas of one mmap call share it; each holds the file once, the first from the start. */

@@ -1,7 +1,17 @@
 // mmap(2), munmap(2), mprotect(2), brk(2) on a memory map: checks in the order Linux makes them, the change of the VMA
 // tree, and the platform command that carries it out. mremap(2) stands in remap.ts. Linux: mm/mmap.c, mm/mprotect.c.
 
-import { EACCES, EAGAIN, EEXIST, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from "../abi/errno.ts";
+import {
+  EACCES,
+  EAGAIN,
+  EEXIST,
+  EINVAL,
+  ENODEV,
+  ENOMEM,
+  EOPNOTSUPP,
+  EOVERFLOW,
+  EPERM,
+} from "../abi/errno.ts";
 import { MS_NOEXEC } from "../abi/file.ts";
 import {
   isPageAligned,
@@ -172,7 +182,7 @@ function isOnNoexecMount(file: File): boolean {
 
 function protMaxOf(file: File, isShared: boolean): number {
   let prot = PROT_ALL;
-  if (isShared && !file.isSharedWritable) prot &= ~PROT_WRITE;
+  if (isShared && file.asMappable()?.isSharedWritable !== true) prot &= ~PROT_WRITE;
   if (isOnNoexecMount(file)) prot &= ~PROT_EXEC;
   return prot;
 }
@@ -196,7 +206,9 @@ function backingFor(
 ): Backing | null | number {
   if (file === null) return isShared ? newSharedMemory(task.kernel.descriptors, length) : null;
   // mprotect may ask for writing later: the host has to allow it from the start.
-  const mappable = file.mappable(isShared, isShared && file.isSharedWritable ? prot | PROT_WRITE : prot);
+  const kind = file.asMappable();
+  if (kind === null) return -ENODEV;
+  const mappable = kind.mappable(isShared, isShared && kind.isSharedWritable ? prot | PROT_WRITE : prot);
   if (typeof mappable === "number") return mappable;
   return new FileBacking(file, mappable, isShared);
 }

@@ -31,11 +31,13 @@ function fakeFile(options: { writable?: boolean; readable?: boolean; noexec?: bo
   return {
     isReadable: options.readable ?? true,
     isWritable: options.writable ?? false,
-    isSharedWritable: options.writable ?? false,
     flags: 0,
     inode: { fs: { isMemory: false } },
     path: options.noexec ? { mount: { flags: 8 } } : null,
-    mappable: () => ({ hostFd: () => 7, hostOffset: 0 }),
+    asMappable: () => ({
+      isSharedWritable: options.writable ?? false,
+      mappable: () => ({ hostFd: () => 7, hostOffset: 0 }),
+    }),
     hold() {},
     drop() {},
   } as unknown as File;

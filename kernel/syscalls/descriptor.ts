@@ -18,8 +18,10 @@ import {
   AT_FDCWD,
   CLOSE_RANGE_CLOEXEC,
   CLOSE_RANGE_UNSHARE,
+  F_ADD_SEALS,
   F_DUPFD,
   F_DUPFD_CLOEXEC,
+  F_GET_SEALS,
   F_GETFD,
   F_GETFL,
   F_GETLEASE,
@@ -292,11 +294,17 @@ function fcntl(task: Task, args: Args): number {
       return 2; // F_UNLCK: no lease
     case F_SETLEASE:
       return -EINVAL;
-    case F_SETPIPE_SZ:
     case F_GETPIPE_SZ:
-      return file.isPipe ? file.control(task, command, args.word(2)) : -EBADF;
+      return file.asPipe()?.capacity ?? -EBADF;
+    case F_SETPIPE_SZ:
+      // An unsigned int to Linux.
+      return file.asPipe()?.resize(task, args.u32(2)) ?? -EBADF;
+    case F_ADD_SEALS:
+      return file.isWritable ? file.asSealable()?.addSeals(args.word(2)) ?? -EINVAL : -EPERM;
+    case F_GET_SEALS:
+      return file.asSealable()?.seals ?? -EINVAL;
     default:
-      return file.control(task, command, args.word(2));
+      return -EINVAL;
   }
 }
 
@@ -305,7 +313,8 @@ const WORKS_ON_PATH = new Set([F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GET
 function setStatusFlags(task: Task, file: File, fd: number, wanted: number): number {
   const changed = (file.flags ^ wanted) & SETFL_FLAGS;
   if ((changed & O_NOATIME & wanted) !== 0 && !isOwnerOrCapable(task.credentials, file.inode)) return -EPERM;
-  if ((changed & O_DIRECT & wanted) !== 0 && !file.isSeekable && !file.isPipe) return -EINVAL;
+  const isDirect = (changed & O_DIRECT & wanted) !== 0;
+  if (isDirect && file.asContent() === null && file.asPipe() === null) return -EINVAL;
   return changeFlags(file, fd, (file.flags & ~SETFL_FLAGS) | (wanted & SETFL_FLAGS));
 }
 
@@ -397,7 +406,7 @@ function ftruncate(task: Task, args: Args): number {
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
   if ((file.inode.mode & S_IFMT) !== S_IFREG || !file.isWritable) return -EINVAL;
   if (overFileLimit(task, size)) return -EFBIG;
-  const result = file.truncate(size);
+  const result = file.asContent()?.truncate(size) ?? -EINVAL;
   if (result < 0) return result;
   if ((file.inode.mode & (S_ISUID | S_ISGID)) !== 0) removePrivileges(task, file.inode);
   notifyPath(file.path, IN_MODIFY);
@@ -436,7 +445,7 @@ function fallocate(task: Task, args: Args): number {
   }
   const at = offset + done;
   const piece = Math.min(length - done, ALLOCATION_BYTES_MAX - at % ALLOCATION_BYTES_MAX);
-  const result = file.allocate(mode, at, piece);
+  const result = file.asContent()?.allocate(mode, at, piece) ?? -EOPNOTSUPP;
   if (result < 0 || done + piece === length) return result;
   task.call.advance(piece);
   task.call.hold(FILE, file);
@@ -452,7 +461,7 @@ function mayAllocate(task: Task, file: File, mode: number, offset: number, lengt
   if (type === S_IFDIR) return -EISDIR;
   if (type !== S_IFREG && type !== S_IFBLK) return -ENODEV;
   if (overFileLimit(task, offset + length)) return -EFBIG;
-  return file.mayAllocate(mode, offset, length);
+  return file.asContent()?.mayAllocate(mode, offset, length) ?? -EOPNOTSUPP;
 }
 
 function fadvise(task: Task, args: Args): number {

@@ -25,7 +25,8 @@ import { VIEW_MAX } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import { bytesToLatin1, putLatin1 } from "../util/bytes.ts";
 import { makeDirectory, makeLink, makeNode, makeSymlink } from "../vfs/create.ts";
-import type { DirectorySink, File } from "../vfs/file.ts";
+import type { File } from "../vfs/file.ts";
+import type { DirectorySink } from "../vfs/file_kinds.ts";
 import { type Path, pathName } from "../vfs/path.ts";
 import { DIRECTORY, EMPTY, FOLLOW, resolve } from "../vfs/path_walk.ts";
 import { MAY_EXEC, mayAccess } from "../vfs/permission.ts";
@@ -376,13 +377,14 @@ function getdents64(task: Task, args: Args): number {
 function readEntries(task: Task, args: Args, isOld: boolean): number {
   const file = task.files.getOpen(args.i32(0));
   if (file === null) return -EBADF;
-  if (!file.inode.isDirectory) return -ENOTDIR;
+  const directory = file.asDirectory();
+  if (directory === null) return -ENOTDIR;
   if (file.inode.nlink === 0) return -ENOENT;
   const size = Math.min(args.u32(2), VIEW_MAX);
   const at = task.memory.outView(args.word(1), size);
   if (at < 0) return at;
   entries.begin(task.memory.view, at, size, isOld);
-  const result = file.readDirectory(task, entries);
+  const result = directory.readDirectory(task, entries);
   const length = entries.at - at;
   if (result < 0 && length === 0) return result;
   if (length === 0 && entries.isTooSmall) return -EINVAL;

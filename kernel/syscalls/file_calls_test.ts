@@ -506,3 +506,27 @@ Deno.test("pipes have no position", () => {
   equal(sys("getdents64", reader, OUT, 100), -ENOTDIR);
   equal(sys("fchdir", reader), -ENOTDIR);
 });
+
+Deno.test("what a kind of file cannot do has the errno that Linux gives for it", () => {
+  const F_SETFL = 4, F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032, F_ADD_SEALS = 1033, F_GET_SEALS = 1034;
+  const O_DIRECT = 0o40000;
+  const { t, sys } = guest();
+  const pipeAt = t.put(new Uint8Array(8));
+  equal(sys("pipe2", pipeAt, 0), 0);
+  const directory = sys("openat", AT_FDCWD, "/", O_RDONLY);
+  const file = sys("openat", AT_FDCWD, "/f", O_RDWR | O_CREAT, 0o600);
+  const place = sys("openat", AT_FDCWD, "/f", O_PATH);
+  const memory = sys("memfd_create", "m", 2);
+  const [reader, writer] = [0, 4].map((at) => u32(t.bytes.bytes, pipeAt + at));
+  const kinds = [directory, file, place, memory, reader, writer];
+  const on = (name: string, ...values: number[]) => kinds.map((fd) => sys(name, fd, ...values));
+  deepEqual(on("ftruncate", 0), [-EINVAL, 0, -EBADF, 0, -EINVAL, -EINVAL]);
+  deepEqual(on("fallocate", 0, 0, 4096), [-EBADF, 0, -EBADF, 0, -EBADF, -ESPIPE]);
+  deepEqual(on("fcntl", F_GETPIPE_SZ), [-EBADF, -EBADF, -EBADF, -EBADF, 65536, 65536]);
+  deepEqual(on("fcntl", F_SETPIPE_SZ, 5000), [-EBADF, -EBADF, -EBADF, -EBADF, 8192, 8192]);
+  deepEqual(on("fcntl", F_GET_SEALS).filter((_, i) => i !== 1), [-EINVAL, -EBADF, 0, -EINVAL, -EINVAL]);
+  deepEqual(on("fcntl", F_ADD_SEALS, 0).filter((_, i) => i !== 1), [-EPERM, -EBADF, 0, -EPERM, -EINVAL]);
+  deepEqual(on("fcntl", F_SETFL, O_DIRECT), [-EINVAL, 0, -EBADF, 0, 0, 0]);
+  deepEqual(on("getdents64", 8192, 0), [-EINVAL, -ENOTDIR, -EBADF, -ENOTDIR, -ENOTDIR, -ENOTDIR]);
+  deepEqual(on("lseek", 0, 0), [0, 0, -EBADF, 0, -ESPIPE, -ESPIPE]);
+});

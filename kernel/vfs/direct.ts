@@ -3,7 +3,7 @@
 
 import { type DirectFile, NOT_MOVED } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
-import type { Mappable } from "./file.ts";
+import type { Mappable } from "./file_kinds.ts";
 import type { Vfs } from "./vfs.ts";
 
 /** Shorter transfers go by views: not much is left to gain. */

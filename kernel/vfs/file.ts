@@ -2,7 +2,7 @@
 // eventfds, epoll and directories are Files too. Bytes travel as (bytes, at, length). A method that would wait returns
 // -EAGAIN and lets the system call layer wait on `queue`, whatever O_NONBLOCK says.
 
-import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE } from "../abi/errno.ts";
+import { EINVAL, ENOTTY, ESPIPE } from "../abi/errno.ts";
 import {
   IN_CLOSE_NOWRITE,
   IN_CLOSE_WRITE,
@@ -24,25 +24,11 @@ import { NOT_MOVED } from "../../platform/platform.ts";
 import { FILE_COST } from "../util/kernel_memory.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import { releaseFileLocks } from "./file_locks.ts";
+import type { ContentFile, DirectoryFile, MappableFile, PipeEnd, SealableFile } from "./file_kinds.ts";
 import type { Inode } from "./inode.ts";
 import { notifyPath } from "./notify.ts";
 import type { Path } from "./path.ts";
 import type { Task } from "../task/task.ts";
-
-/** Told each directory entry; gives back false when the caller's buffer is full. `nextOffset` is d_off. */
-export interface DirectorySink {
-  emit(name: string, ino: number, type: number, nextOffset: number): boolean;
-  /** As emit, of the struct linux_dirent64 at `at`, whose name has `nameLength` bytes. Where it lacks, emit is called. */
-  emitRecord?(bytes: Uint8Array, at: number, nameLength: number, nextOffset: number): boolean;
-}
-
-/** Memory a mapping can be made of: a host descriptor and an offset in it. */
-export interface Mappable {
-  /** Host descriptor to map; it stays owned by the file. -ERRNO when it cannot be had now. */
-  hostFd(): number;
-  /** Host offset of the file's byte 0. */
-  readonly hostOffset: number;
-}
 
 /** Something that watches a file without holding it and leaves its chain of watches when the file closes. */
 export interface FileWatch {
@@ -91,10 +77,6 @@ export abstract class File {
     const mode = this.flags & O_ACCMODE;
     return (this.flags & O_PATH) === 0 && (mode === O_WRONLY || mode === O_RDWR);
   }
-  /** A shared mapping of it may be written, at once or after mprotect(2). */
-  get isSharedWritable(): boolean {
-    return this.isWritable;
-  }
   /** Has a position: lseek, pread and pwrite are allowed. */
   get isSeekable(): boolean {
     return false;
@@ -133,9 +115,21 @@ export abstract class File {
   ioctl(_task: Task, _request: number, _argument: number): number {
     return -ENOTTY;
   }
-  /** Commands of fcntl(2) that are about one kind of file: F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS. */
-  control(_task: Task, _command: number, _argument: number): number {
-    return -EINVAL;
+  /** Kinds that only some files are; see file_kinds.ts. */
+  asContent(): ContentFile | null {
+    return null;
+  }
+  asDirectory(): DirectoryFile | null {
+    return null;
+  }
+  asMappable(): MappableFile | null {
+    return null;
+  }
+  asPipe(): PipeEnd | null {
+    return null;
+  }
+  asSealable(): SealableFile | null {
+    return null;
   }
   /** It is an end of a pipe or a FIFO: splice(2) and tee(2) work on it, with peek, consume and room. */
   get isPipe(): boolean {
@@ -155,26 +149,8 @@ export abstract class File {
   room(): number {
     return -EINVAL;
   }
-  truncate(_size: number): number {
-    return -EINVAL;
-  }
-  /** Before fallocate(2), which calls allocate() piece by piece: what is known to fail is to fail before the first. */
-  mayAllocate(_mode: number, _offset: number, _length: number): number {
-    return 0;
-  }
-  allocate(_mode: number, _offset: number, _length: number): number {
-    return -ENODEV;
-  }
   sync(_isDataOnly: boolean): number {
     return -EINVAL;
-  }
-  /** Emits entries from `position` on, "." and ".." included; moves `position`. 0 or -ERRNO. */
-  readDirectory(_task: Task, _sink: DirectorySink): number {
-    return -ENOTDIR;
-  }
-  /** What mmap(2) maps, or -ENODEV. `isShared` and `prot` are for the file to refuse. */
-  mappable(_isShared: boolean, _prot: number): Mappable | number {
-    return -ENODEV;
   }
   /** F_SETFL: O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME, O_ASYNC have been filtered by the caller. */
   setFlags(flags: number): number {

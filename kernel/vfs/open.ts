@@ -1,7 +1,7 @@
 // From a name to an open file description: open(2) up to the descriptor. Linux: path_openat(), do_open(), may_open() of
 // fs/namei.c and do_dentry_open(). Used by the system calls, by execve and by boot.
 
-import { EACCES, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOTDIR, EPERM, EROFS } from "../abi/errno.ts";
+import { EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOTDIR, EPERM, EROFS } from "../abi/errno.ts";
 import {
   IN_MODIFY,
   IN_OPEN,
@@ -210,38 +210,11 @@ function openUnnamed(
   return openInode(task, new Path(parent.mount, dentry), flags & ~O_TRUNC);
 }
 
-/** An O_PATH descriptor: a place, nothing to read or write. */
+/** An O_PATH descriptor: a place, nothing to read or write. Most calls do not know it (EBADF). */
 class PathFile extends File {
   constructor(path: Path, flags: number) {
     super(path.inode, flags | O_PATH);
     path.hold();
     this.path = path;
-  }
-  override read(): number {
-    return -EBADF;
-  }
-  override write(): number {
-    return -EBADF;
-  }
-  override seek(): number {
-    return -EBADF;
-  }
-  override truncate(): number {
-    return -EBADF;
-  }
-  override allocate(): number {
-    return -EBADF;
-  }
-  override sync(): number {
-    return -EBADF;
-  }
-  override readDirectory(): number {
-    return -EBADF;
-  }
-  override ioctl(): number {
-    return -EBADF;
-  }
-  override control(): number {
-    return -EBADF;
   }
 }

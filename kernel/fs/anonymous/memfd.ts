@@ -2,8 +2,6 @@
 
 import { EBUSY, EINVAL, EPERM } from "../../abi/errno.ts";
 import {
-  F_ADD_SEALS,
-  F_GET_SEALS,
   F_SEAL_FUTURE_WRITE,
   F_SEAL_GROW,
   F_SEAL_SEAL,
@@ -20,7 +18,8 @@ import { NOT_MOVED } from "../../../platform/platform.ts";
 import type { Kernel } from "../../kernel.ts";
 import type { Task } from "../../task/task.ts";
 import { Dentry } from "../../vfs/dentry.ts";
-import type { File, Mappable } from "../../vfs/file.ts";
+import type { File } from "../../vfs/file.ts";
+import type { Mappable, SealableFile } from "../../vfs/file_kinds.ts";
 import { ATTR_MODE, ATTR_SIZE, type AttributeChange } from "../../vfs/inode.ts";
 import { Mount } from "../../vfs/mount.ts";
 import { Path } from "../../vfs/path.ts";
@@ -95,7 +94,7 @@ class MemfdInode extends TmpfsInode {
   }
 }
 
-class MemfdFile extends TmpfsRegularFile {
+class MemfdFile extends TmpfsRegularFile implements SealableFile {
   declare readonly inode: MemfdInode;
 
   override write(task: Task, from: Uint8Array, at: number, length: number, offset: number): number {
@@ -131,19 +130,14 @@ class MemfdFile extends TmpfsRegularFile {
     return super.mappable(isShared, prot);
   }
 
-  override control(task: Task, command: number, argument: number): number {
-    const inode = this.inode;
-    switch (command) {
-      case F_GET_SEALS:
-        return inode.seals;
-      case F_ADD_SEALS:
-        return this.#addSeals(argument);
-      default:
-        return super.control(task, command, argument);
-    }
+  override asSealable(): SealableFile {
+    return this;
+  }
+  get seals(): number {
+    return this.inode.seals;
   }
 
-  #addSeals(seals: number): number {
+  addSeals(seals: number): number {
     const inode = this.inode;
     if (!this.isWritable) return -EPERM;
     if (seals > SEALS_KNOWN || (seals & ~SEALS_KNOWN) !== 0) return -EINVAL;

@@ -4,12 +4,19 @@ import { O_APPEND, S_IFDIR } from "../../abi/file.ts";
 import { DIRECT_READ, DIRECT_WRITE, NOT_MOVED } from "../../../platform/platform.ts";
 import type { Task } from "../../task/task.ts";
 import { DirectTransfers } from "../../vfs/direct.ts";
-import { type DirectorySink, File, type Mappable, seekWithin } from "../../vfs/file.ts";
+import { File, seekWithin } from "../../vfs/file.ts";
+import {
+  ContentFile,
+  type DirectoryFile,
+  type DirectorySink,
+  type Mappable,
+  type MappableFile,
+} from "../../vfs/file_kinds.ts";
 import type { GoferInode } from "./inode.ts";
 import type { Listing } from "./listing.ts";
 import { seekIn } from "../tmpfs_files.ts";
 
-export class GoferRegularFile extends File implements Mappable {
+export class GoferRegularFile extends ContentFile implements Mappable, MappableFile {
   declare readonly inode: GoferInode;
   readonly hostOffset = 0;
   #direct: DirectTransfers | null = null;
@@ -19,8 +26,11 @@ export class GoferRegularFile extends File implements Mappable {
     inode.noteOpen();
   }
 
-  override get isSeekable(): boolean {
-    return true;
+  override asMappable(): MappableFile {
+    return this;
+  }
+  get isSharedWritable(): boolean {
+    return this.isWritable;
   }
 
   override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
@@ -122,7 +132,7 @@ export class GoferRegularFile extends File implements Mappable {
     return isDataOnly ? this.inode.fs.host.fdatasync(fd) : this.inode.fs.host.fsync(fd);
   }
 
-  override mappable(isShared: boolean, _prot: number): Mappable | number {
+  mappable(isShared: boolean, _prot: number): Mappable | number {
     const fd = this.inode.fdWithin(isShared && this.isWritable);
     return fd < 0 ? fd : this;
   }
@@ -138,7 +148,7 @@ export class GoferRegularFile extends File implements Mappable {
 }
 
 /** A directory is read whole at its first read; offsets are positions in that snapshot. */
-export class GoferDirectoryFile extends File {
+export class GoferDirectoryFile extends File implements DirectoryFile {
   declare readonly inode: GoferInode;
   #listing: Listing | null = null;
 
@@ -157,7 +167,10 @@ export class GoferDirectoryFile extends File {
     return position;
   }
 
-  override readDirectory(_task: Task, sink: DirectorySink): number {
+  override asDirectory(): DirectoryFile {
+    return this;
+  }
+  readDirectory(_task: Task, sink: DirectorySink): number {
     if (this.#listing === null) {
       const read = this.inode.readEntries();
       if (typeof read === "number") return read;

@@ -3,7 +3,7 @@
 import { ATTRIBUTE } from "../../../gofer/protocol.ts";
 import { u16, u32, u64 } from "../../abi/struct.ts";
 import { bytesToLatin1 } from "../../util/bytes.ts";
-import type { DirectorySink } from "../../vfs/file.ts";
+import type { DirectorySink } from "../../vfs/file_kinds.ts";
 import { directoryType } from "../tmpfs_files.ts";
 
 /** A directory's entries but "." and "..", as they were when it was read. */

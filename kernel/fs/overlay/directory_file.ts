@@ -3,7 +3,8 @@
 
 import { O_RDONLY, S_IFCHR, S_IFDIR } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
-import { type DirectorySink, File, seekWithin } from "../../vfs/file.ts";
+import { File, seekWithin } from "../../vfs/file.ts";
+import type { DirectoryFile, DirectorySink } from "../../vfs/file_kinds.ts";
 import type { Inode } from "../../vfs/inode.ts";
 import type { OverlayInode } from "./inode.ts";
 import { isWhiteout } from "./overlay.ts";
@@ -46,7 +47,7 @@ function addLayer(
   const isUpper = layer === directory.upper;
   const devices: OverlayEntry[] = [];
   const copies: number[] = [];
-  const result = file.readDirectory(task, {
+  const result = file.asDirectory()!.readDirectory(task, {
     emit(name, ino, type) {
       if (name === "." || name === ".." || seen.has(name)) return true;
       if (hasMoreBelow) seen.add(name);
@@ -74,7 +75,7 @@ function addLayer(
   return 0;
 }
 
-export class OverlayDirectoryFile extends File {
+export class OverlayDirectoryFile extends File implements DirectoryFile {
   declare readonly inode: OverlayInode;
   /** The merged list, read at the first entry. */
   #entries: OverlayEntry[] | null = null;
@@ -94,7 +95,11 @@ export class OverlayDirectoryFile extends File {
     return position;
   }
 
-  override readDirectory(task: Task, sink: DirectorySink): number {
+  override asDirectory(): DirectoryFile {
+    return this;
+  }
+
+  readDirectory(task: Task, sink: DirectorySink): number {
     const directory = this.inode;
     directory.fs.task = task;
     if (this.#entries === null) {

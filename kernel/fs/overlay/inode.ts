@@ -460,7 +460,7 @@ export class OverlayInode extends Inode {
           if (result < 0) return result;
         }
         const real = this.real.open(task, flags);
-        return typeof real === "number" ? real : new OverlayFile(this, flags, real);
+        return typeof real === "number" ? real : new OverlayFile(this, flags, real.asContent()!);
       }
       case S_IFSOCK:
         return -ENXIO;
@@ -526,7 +526,7 @@ function whiteoutsIn(inode: OverlayInode): string[] {
   const file = upper.open(inode.fs.task!, O_RDONLY);
   if (typeof file === "number") return names;
   const candidates: string[] = [];
-  file.readDirectory(inode.fs.task!, {
+  file.asDirectory()!.readDirectory(inode.fs.task!, {
     emit(name, _ino, type) {
       if (type === S_IFCHR >> 12) candidates.push(name);
       return true;

@@ -72,7 +72,7 @@ function read(t: VfsTask, name: string): string | number {
 function list(t: VfsTask, name: string): string {
   const file = open(t, name, O_RDONLY | O_DIRECTORY);
   const names: string[] = [];
-  equal(file.readDirectory(t.task, { emit: (entry) => names.push(entry) > 0 }), 0);
+  equal(file.asDirectory()!.readDirectory(t.task, { emit: (entry) => names.push(entry) > 0 }), 0);
   file.drop();
   return names.filter((entry) => !entry.startsWith(".")).sort().join(" ");
 }

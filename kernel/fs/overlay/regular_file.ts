@@ -3,37 +3,33 @@
 
 import { O_ACCMODE, O_RDONLY } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
-import { type DirectorySink, File, type Mappable } from "../../vfs/file.ts";
+import { ContentFile, type MappableFile } from "../../vfs/file_kinds.ts";
 import type { Inode } from "../../vfs/inode.ts";
 import type { OverlayInode } from "./inode.ts";
 
-export class OverlayFile extends File {
+export class OverlayFile extends ContentFile {
   declare readonly inode: OverlayInode;
-  #real: File;
+  #real: ContentFile;
   /** The object of the layer that #real is open on. */
   #realInode: Inode;
 
-  constructor(inode: OverlayInode, flags: number, real: File) {
+  constructor(inode: OverlayInode, flags: number, real: ContentFile) {
     super(inode, flags, real.queue);
     this.#real = real;
     this.#realInode = inode.real;
     inode.hold();
   }
 
-  override get isSeekable(): boolean {
-    return this.#real.isSeekable;
-  }
-
   /** The layer's file that counts now. When the copy cannot be opened, the old one is still good for reading. */
-  #current(): File {
+  #current(): ContentFile {
     const inode = this.inode;
     if (this.#realInode === inode.real) return this.#real;
     const opened = inode.real.open(inode.fs.task!, this.flags);
     if (typeof opened === "number") return this.#real;
     this.#real.drop();
-    this.#real = opened;
+    this.#real = opened.asContent()!;
     this.#realInode = inode.real;
-    return opened;
+    return this.#real;
   }
 
   override readDirectly(task: Task, address: number, length: number, offset: number): number {
@@ -104,16 +100,9 @@ export class OverlayFile extends File {
       : this.#current().sync(isDataOnly);
   }
 
-  override readDirectory(task: Task, sink: DirectorySink): number {
-    return this.#current().readDirectory(task, sink);
-  }
-
-  override mappable(isShared: boolean, prot: number): Mappable | number {
-    return this.#current().mappable(isShared, prot);
-  }
-
-  override control(task: Task, command: number, argument: number): number {
-    return this.#current().control(task, command, argument);
+  /** A mapping is one of the layer's file. */
+  override asMappable(): MappableFile | null {
+    return this.#current().asMappable();
   }
 
   override ioctl(task: Task, request: number, argument: number): number {

@@ -1,6 +1,6 @@
 // Containers in one kernel, on a platform whose threads do what the test tells them. Their programs are loaded for real.
 
-import { deepStrictEqual as same, strictEqual as equal, throws } from "node:assert/strict";
+import { deepStrictEqual as same, match, strictEqual as equal, throws } from "node:assert/strict";
 import { EAGAIN, ENOTTY } from "../kernel/abi/errno.ts";
 import { POLLIN, S_IFIFO } from "../kernel/abi/file.ts";
 import { SIGKILL } from "../kernel/abi/signal.ts";
@@ -21,7 +21,7 @@ import { EVENT, type GuestThread, type Host, type Platform, REG } from "../platf
 import { FakeAddressSpace } from "../tests/support/fake_memory.ts";
 import { FakePlatform, FakeSpace, FakeThread } from "../tests/support/processes.ts";
 import { startContainer } from "./container.ts";
-import { bootKernel } from "./kernel.ts";
+import { bootKernel, endKernel } from "./kernel.ts";
 import type { ContainerConfig } from "./sentry_config.ts";
 
 const GETPID = 39, FORK = 57, EXIT_GROUP = 231;
@@ -290,4 +290,22 @@ Deno.test("a container is killed as a whole", () => {
   sandbox.run();
   equal(second.exitStatus, SIGKILL);
   same([...sandbox.kernel.tasks.values()], [first.initTask]);
+});
+
+Deno.test("the end of a kernel gives back every descriptor of the host, whatever still runs", () => {
+  const sandbox = new Sandbox();
+  const first = sandbox.start("first");
+  sandbox.start("second");
+  sandbox.call(first.initTask!, FORK);
+  const control = sandbox.kernel.descriptors.own(
+    sandbox.host.newDescriptor(),
+    "donated",
+    HOST_READ,
+    "control",
+  );
+  sandbox.kernel.descriptors.own(sandbox.host.newDescriptor(), "made", HOST_READ, "a leak");
+  const left = endKernel(sandbox.kernel, [control]);
+  equal(left.length, 1);
+  match(left[0], /: a leak \(made\)$/);
+  equal(sandbox.host.open.size, 2);
 });

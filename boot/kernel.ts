@@ -1,7 +1,10 @@
-// Boots a kernel that runs nothing yet: clock, limits, what it shows of the host. boot/container.ts starts containers in it.
+// Boots a kernel that runs nothing yet (clock, limits, what it shows of the host), and ends one. boot/container.ts starts
+// containers in it.
 
 import { FILE_REGISTRY } from "../kernel/fs/registry.ts";
+import type { HostDescriptor } from "../kernel/host/host_descriptor.ts";
 import { Kernel } from "../kernel/kernel.ts";
+import { exitKilled, killContainer } from "../kernel/task/exit.ts";
 import { HostClock } from "../kernel/time/clock.ts";
 import type { Host, Platform } from "../platform/platform.ts";
 import type { KernelConfig } from "./sentry_config.ts";
@@ -39,4 +42,16 @@ export function bootKernel(
       `Limit of kernel memory reached: ${heap.limitBytes} bytes; calls get ENOMEM or its like`,
     );
   return kernel;
+}
+
+/**
+ * Ends what still runs in `kernel` and gives everything back, as nobody does where the process just ends. Descriptors of the
+ * host that are left besides `kept`, a line each: bugs of ours.
+ */
+export function endKernel(kernel: Kernel, kept: readonly HostDescriptor[]): string[] {
+  const containers = [...kernel.containers.values()];
+  for (const container of containers) killContainer(container);
+  exitKilled(kernel);
+  for (const container of containers) container.release();
+  return kernel.descriptors.describe(kept);
 }

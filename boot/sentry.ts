@@ -26,14 +26,13 @@ import { send } from "./control/channel.ts";
 import { printable } from "./control/printable.ts";
 import { HELLO, type MessageFrom } from "./control/protocol.ts";
 import { ControlServer } from "./control/server.ts";
-import { bootKernel } from "./kernel.ts";
+import { bootKernel, endKernel } from "./kernel.ts";
 import { SENTRY_GOFER, SENTRY_LOG, type SentryConfig } from "./sentry_config.ts";
 import { Stages } from "./stages.ts";
 import { awaitHello, awaitSetup, ROLE_FDS } from "./setup.ts";
 import { ownStdio } from "./stdio.ts";
 import { StartError } from "./start_error.ts";
 
-const POLLIN = 1;
 /** Of the process: nobody's, but that a crash of the runtime is written to the log. */
 const STDIN = 0;
 const STDOUT = 1;
@@ -100,7 +99,7 @@ export function runSentry(): never {
     const control = serveControl(container, host);
     kernel.deadlines.add(new EndOfStart(host, kernel.clock.monotonic()));
     reportLimits(kernel, control);
-    if (config.process.terminal?.isOwn === true) listenToTerminal(container);
+    if (config.process.terminal?.isOwn === true) followTerminalSize(container);
     confineSentryCalls(config);
     control.tell({ kind: "ready" });
     stages.reach("guest code runs");
@@ -108,8 +107,12 @@ export function runSentry(): never {
     const status = runLoop(kernel, table);
     stages.reach("init has ended");
     // It ends while we do.
-    container.gofer.release();
+    if (!config.isDebug) container.gofer.release();
     container.hostConsole?.drain();
+    if (config.isDebug) {
+      for (const line of endKernel(kernel, control.connections)) log(`Descriptor left open: ${line}`);
+      stages.reach("the kernel has given everything back");
+    }
     shutdown();
     stages.reach("its processes have ended");
     if (config.isDebug) {
@@ -190,15 +193,9 @@ function reportLimits(kernel: Kernel, control: ControlServer): void {
 }
 
 /** The host's terminal is ours: the host tells us of its size by signal. */
-function listenToTerminal(container: Container): void {
-  const { kernel } = container;
+function followTerminalSize(container: Container): void {
   const fd = signalDescriptor(SIGWINCH);
   if (fd < 0) throw new Error(`Cannot listen to SIGWINCH: errno ${-fd}`);
-  const signals = kernel.descriptors.own(fd, "made", HOST_READ, "SIGWINCH");
-  const info = new Uint8Array(128);
-  const onHostEvents = () => {
-    signals.read(info, 0, info.length);
-    container.hostConsole?.resize();
-  };
-  kernel.watches.add(signals, POLLIN, { onHostEvents });
+  const signals = container.kernel.descriptors.own(fd, "made", HOST_READ, "SIGWINCH");
+  container.hostConsole!.followSize(signals);
 }

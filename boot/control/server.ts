@@ -37,6 +37,11 @@ export class ControlServer {
     kernel.watches.add(this.#first, POLLIN, { onHostEvents });
   }
 
+  /** All of them, for as long as the sandbox runs. */
+  get connections(): HostDescriptor[] {
+    return [this.#first, ...this.#others.keys()];
+  }
+
   /** Tells the command line. */
   tell(message: MessageFrom<"role">): void {
     send(this.#host, this.#first.fd, message);

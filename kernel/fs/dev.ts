@@ -3,7 +3,8 @@
 
 import { ENOSPC, ENXIO } from "../abi/errno.ts";
 import { O_APPEND, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, S_IFCHR } from "../abi/file.ts";
-import { MFD_CLOEXEC } from "../abi/memory.ts";
+import type { HostDescriptor } from "../host/host_descriptor.ts";
+import type { Kernel } from "../kernel.ts";
 import type { Task } from "../task/task.ts";
 import { File } from "../vfs/file.ts";
 import type { Mappable, MappableFile } from "../vfs/file_kinds.ts";
@@ -57,16 +58,19 @@ class NullFile extends DeviceFile {
   }
 }
 
+/** As large as any mapping may be. */
+const ZERO_BYTES = 2 ** 46;
+
 /** /dev/zero, and /dev/full, which has no room for a byte. */
 class ZeroFile extends DeviceFile implements Mappable, MappableFile {
   readonly hostOffset = 0;
   readonly #isFull: boolean;
-  readonly #task: Task;
-  #fd = -1;
+  readonly #kernel: Kernel;
+  #memory: HostDescriptor | null = null;
 
   constructor(task: Task, inode: Inode, flags: number, isFull: boolean) {
     super(inode, flags & ~O_APPEND);
-    this.#task = task;
+    this.#kernel = task.kernel;
     this.#isFull = isFull;
   }
   override read(_task: Task, into: Uint8Array, at: number, length: number): number {
@@ -76,7 +80,7 @@ class ZeroFile extends DeviceFile implements Mappable, MappableFile {
   override write(_task: Task, _from: Uint8Array, _at: number, length: number): number {
     return this.#isFull ? -ENOSPC : length;
   }
-  /** A mapping is fresh memory: a memfd as large as any mapping may be. */
+  /** A mapping is fresh memory. */
   override asMappable(): MappableFile | null {
     return this.#isFull ? null : this;
   }
@@ -87,14 +91,15 @@ class ZeroFile extends DeviceFile implements Mappable, MappableFile {
     return this;
   }
   hostFd(): number {
-    const host = this.#task.kernel.host;
-    if (this.#fd >= 0) return this.#fd;
-    this.#fd = host.memfdCreate("zero", MFD_CLOEXEC);
-    if (this.#fd >= 0) host.ftruncate(this.#fd, 2 ** 46);
-    return this.#fd;
+    if (this.#memory === null) {
+      const memory = this.#kernel.descriptors.newMemory("/dev/zero", ZERO_BYTES);
+      if (typeof memory === "number") return memory;
+      this.#memory = memory;
+    }
+    return this.#memory.fdForMapping();
   }
   override release(): void {
-    if (this.#fd >= 0) this.#task.kernel.host.close(this.#fd);
+    this.#memory?.drop();
     super.release();
   }
 }

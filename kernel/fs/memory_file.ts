@@ -3,9 +3,9 @@
 
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, SEEK_DATA } from "../abi/file.ts";
 import { EFBIG, ENOSPC } from "../abi/errno.ts";
-import { MFD_CLOEXEC, PAGE_SIZE } from "../abi/memory.ts";
+import { PAGE_SIZE } from "../abi/memory.ts";
 import { u64 } from "../abi/struct.ts";
-import type { Host } from "../../platform/platform.ts";
+import type { HostDescriptor, HostDescriptors } from "../host/host_descriptor.ts";
 import type { KernelAccount } from "../util/kernel_memory.ts";
 
 /** Content above this goes to a memfd: it is read and written by the host then, one call each. */
@@ -27,22 +27,23 @@ export class MemoryFile {
   size = 0;
   /** How often holes have come into being. */
   holesMade = 0;
-  readonly #host: Host;
+  readonly #descriptors: HostDescriptors;
   readonly #account: KernelAccount;
   #bytes: Uint8Array = EMPTY;
-  #fd = -1;
+  /** The host's memory with the content; null while that is inline. */
+  #memory: HostDescriptor | null = null;
   /** Pages of host memory counted, in bytes, and up to which offset; the same unless there are holes. */
   #charged = 0;
   #chargedEnd = 0;
 
-  constructor(host: Host, account: KernelAccount) {
-    this.#host = host;
+  constructor(descriptors: HostDescriptors, account: KernelAccount) {
+    this.#descriptors = descriptors;
     this.#account = account;
   }
 
   /** Bytes of memory taken, in whole pages: what statfs and st_blocks count. Holes of files at the host take none. */
   get allocatedBytes(): number {
-    if (this.#fd < 0 || this.#host.fstat(this.#fd, status, 0) < 0) return pagesOf(this.size);
+    if (this.#memory === null || this.#memory.fstat(status, 0) < 0) return pagesOf(this.size);
     return u64(status, STAT_BLOCKS_AT) * 512;
   }
 
@@ -54,7 +55,7 @@ export class MemoryFile {
   read(into: Uint8Array, at: number, length: number, offset: number): number {
     if (offset >= this.size) return 0;
     if (length > this.size - offset) length = this.size - offset;
-    if (this.#fd >= 0) return this.#host.pread(this.#fd, into, at, length, offset);
+    if (this.#memory !== null) return this.#memory.pread(into, at, length, offset);
     if (length <= 64) {
       for (let i = 0; i < length; i++) into[at + i] = this.#bytes[offset + i];
     } else {
@@ -66,14 +67,14 @@ export class MemoryFile {
   write(from: Uint8Array, at: number, length: number, offset: number): number {
     const end = offset + length;
     if (end > FILE_BYTES_MAX) return -EFBIG;
-    if (this.#fd < 0 && end > INLINE_BYTES_MAX) {
-      const moved = this.#moveToHost();
-      if (moved < 0) return moved;
+    if (this.#memory === null && end > INLINE_BYTES_MAX) {
+      const memory = this.#moveToHost();
+      if (typeof memory === "number") return memory;
     }
     if (offset > this.size) this.holesMade++;
-    if (this.#fd >= 0) {
+    if (this.#memory !== null) {
       if (!this.#charge(offset, length)) return -ENOSPC;
-      const n = this.#host.pwrite(this.#fd, from, at, length, offset);
+      const n = this.#memory.pwrite(from, at, length, offset);
       if (n > 0 && offset + n > this.size) this.size = offset + n;
       return n;
     }
@@ -109,7 +110,7 @@ export class MemoryFile {
 
   /** Counts what the host has. */
   #recount(): void {
-    const bytes = this.#fd < 0 ? 0 : this.allocatedBytes;
+    const bytes = this.#memory === null ? 0 : this.allocatedBytes;
     this.#account.memory.files.force(bytes - this.#charged);
     this.#charged = bytes;
   }
@@ -131,12 +132,12 @@ export class MemoryFile {
   truncate(size: number): number {
     if (size > FILE_BYTES_MAX) return -EFBIG;
     if (size > this.size) this.holesMade++;
-    if (this.#fd < 0 && size > INLINE_BYTES_MAX) {
-      const moved = this.#moveToHost();
-      if (moved < 0) return moved;
+    if (this.#memory === null && size > INLINE_BYTES_MAX) {
+      const memory = this.#moveToHost();
+      if (typeof memory === "number") return memory;
     }
-    if (this.#fd >= 0) {
-      const result = this.#host.ftruncate(this.#fd, size);
+    if (this.#memory !== null) {
+      const result = this.#memory.ftruncate(size);
       if (result < 0) return result;
       if (size < this.#chargedEnd) {
         this.#chargedEnd = pagesOf(size);
@@ -153,12 +154,12 @@ export class MemoryFile {
 
   /** fallocate(2) on the content; the caller has checked the mode. */
   allocate(mode: number, offset: number, length: number): number {
-    const moved = this.#moveToHost();
-    if (moved < 0) return moved;
+    const memory = this.#moveToHost();
+    if (typeof memory === "number") return memory;
     if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0) this.holesMade++;
     const isNew = (mode & ~FALLOC_FL_KEEP_SIZE) === 0;
     if (isNew && !this.#charge(offset, length)) return -ENOSPC;
-    const result = this.#host.fallocate(this.#fd, mode, offset, length);
+    const result = memory.fallocate(mode, offset, length);
     if (!isNew || result < 0) this.#recount();
     if (result < 0) return result;
     if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && offset + length > this.size) this.size = offset + length;
@@ -167,34 +168,35 @@ export class MemoryFile {
 
   /** SEEK_DATA and SEEK_HOLE. Inline content counts as data throughout. */
   seekData(offset: number, whence: number): number {
-    if (this.#fd >= 0) return this.#host.lseek(this.#fd, offset, whence);
+    if (this.#memory !== null) return this.#memory.lseek(offset, whence);
     return whence === SEEK_DATA ? offset : this.size;
   }
 
   /** A host descriptor with the content, for mapping; -ERRNO. It stays owned here. */
   hostFd(): number {
-    const moved = this.#moveToHost();
-    return moved < 0 ? moved : this.#fd;
+    const memory = this.#moveToHost();
+    return typeof memory === "number" ? memory : memory.fdForMapping();
   }
 
-  #moveToHost(): number {
-    if (this.#fd >= 0) return 0;
-    const fd = this.#host.memfdCreate("tmpfs", MFD_CLOEXEC);
-    if (fd < 0) return -ENOSPC;
-    if (this.#host.ftruncate(fd, this.size) < 0 || !this.#copyTo(fd)) {
-      this.#host.close(fd);
+  /** The host's memory with the content, which is moved there if need be; -ENOSPC. */
+  #moveToHost(): HostDescriptor | number {
+    if (this.#memory !== null) return this.#memory;
+    const memory = this.#descriptors.newMemory("tmpfs", this.size);
+    if (typeof memory === "number") return -ENOSPC;
+    if (!this.#copyTo(memory)) {
+      memory.drop();
       return -ENOSPC;
     }
-    this.#fd = fd;
+    this.#memory = memory;
     this.#dropBytes();
     this.#chargedEnd = pagesOf(this.size);
     this.#recount();
-    return 0;
+    return memory;
   }
 
-  #copyTo(fd: number): boolean {
+  #copyTo(memory: HostDescriptor): boolean {
     for (let done = 0; done < this.size;) {
-      const n = this.#host.pwrite(fd, this.#bytes, done, this.size - done, done);
+      const n = memory.pwrite(this.#bytes, done, this.size - done, done);
       if (n <= 0) return false;
       done += n;
     }
@@ -202,8 +204,8 @@ export class MemoryFile {
   }
 
   release(): void {
-    if (this.#fd >= 0) this.#host.close(this.#fd);
-    this.#fd = -1;
+    this.#memory?.drop();
+    this.#memory = null;
     this.#chargedEnd = 0;
     this.#recount();
     this.#dropBytes();

@@ -28,7 +28,7 @@ import {
   XATTR_REPLACE,
 } from "../abi/file.ts";
 import { PAGE_SIZE } from "../abi/memory.ts";
-import type { Host } from "../../platform/platform.ts";
+import type { HostDescriptors } from "../host/host_descriptor.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
@@ -71,7 +71,7 @@ export interface TmpfsOptions {
 }
 
 export class Tmpfs extends Filesystem {
-  readonly host: Host;
+  readonly descriptors: HostDescriptors;
   readonly clock: Clock;
   readonly limits: TmpfsOptions;
   readonly #optionText: string;
@@ -85,7 +85,7 @@ export class Tmpfs extends Filesystem {
 
   constructor(kernel: Kernel, options: TmpfsOptions, optionText: string, type = "tmpfs") {
     super(kernel.vfs, type);
-    this.host = kernel.host;
+    this.descriptors = kernel.descriptors;
     this.clock = kernel.clock;
     this.account = new KernelAccount(kernel.account);
     this.limits = options;
@@ -176,7 +176,7 @@ export class TmpfsInode extends Inode {
     super(fs, ino, mode, uid, gid);
     const type = mode & S_IFMT;
     this.entries = type === S_IFDIR ? new Map() : null;
-    this.content = type === S_IFREG ? new MemoryFile(fs.host, fs.account) : null;
+    this.content = type === S_IFREG ? new MemoryFile(fs.descriptors, fs.account) : null;
     const seconds = fs.clock.realtime(), nanoseconds = fs.clock.nanoseconds;
     this.atimeSec =
       this.mtimeSec =

@@ -60,9 +60,10 @@ export class HostDescriptors {
     return this.#open.size;
   }
 
-  /** Those that are open, a line each. */
-  describe(): string[] {
-    return [...this.#open].map(({ fd, origin, purpose }) => `${fd}: ${purpose} (${origin})`);
+  /** Those that are open but for `expected`, a line each. */
+  describe(expected: readonly HostDescriptor[] = []): string[] {
+    return [...this.#open].filter((one) => !expected.includes(one))
+      .map(({ fd, origin, purpose }) => `${fd}: ${purpose} (${origin})`);
   }
 
   /** For HostDescriptor alone. */

@@ -7,9 +7,12 @@ import type { HostDescriptor } from "./host_descriptor.ts";
 export interface HostListener {
   /** Poll events that hold. */
   onHostEvents(events: number): void;
-  /** The Task that an error thrown there kills; without one the watch ends, and nothing else does. */
+  /** The Task that an error thrown there kills; without one it is logged alone. */
   taskConcerned?(): unknown;
 }
+
+/** Errors of one listener after which its watch ends: it would fill the log and keep the loop from sleeping. */
+export const LISTENER_ERRORS_MAX = 16;
 
 export class HostWatch {
   readonly listener: HostListener;
@@ -19,6 +22,7 @@ export class HostWatch {
   #cookie: number;
   /** Poll events that are waited for now; 0 = none. */
   #events = 0;
+  #errors = 0;
 
   constructor(all: HostWatches, descriptor: HostDescriptor, listener: HostListener, cookie: number) {
     this.#all = all;
@@ -36,6 +40,11 @@ export class HostWatch {
     if (events === this.#events || this.#cookie < 0) return;
     this.#events = events;
     this.#all.platform.watch(this.#descriptor.fd, events, this.#cookie);
+  }
+
+  /** The listener has thrown. */
+  noteError(): void {
+    if (++this.#errors >= LISTENER_ERRORS_MAX) this.end();
   }
 
   /** Ends it, before the descriptor closes. Safe to call again. */

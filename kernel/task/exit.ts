@@ -160,25 +160,27 @@ export function endLingering(task: Task): void {
 }
 
 function releaseThread(task: Task): void {
-  const thread = task.thread;
-  if (!thread.isRunning) {
+  const { thread, mm } = task;
+  const lingering = task.threadGroup.lingering;
+  if (thread.isRunning) {
+    lingering.push(task);
+  } else {
     thread.owner = null;
     thread.exit();
-    task.mm.drop();
-    return;
+    mm.drop();
   }
+  if (lingering.length === 0) return;
   // Nobody else uses the memory: the host process goes as a whole, whatever its threads are at.
-  const lingering = task.threadGroup.lingering;
-  lingering.push(task);
-  if (task.mm.references === lingering.length) {
-    for (const other of lingering) {
+  const last = lingering.filter((other) => other.mm === mm);
+  if (last.length > 0 && mm.references === last.length) {
+    for (const other of last) {
+      lingering.splice(lingering.indexOf(other), 1);
       other.thread.owner = null;
       other.mm.drop();
     }
-    lingering.length = 0;
-    return;
+  } else if (thread.isRunning) {
+    thread.interrupt();
   }
-  thread.interrupt();
 }
 
 /** The last task: accounts are closed, timers stop. */

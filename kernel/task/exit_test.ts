@@ -141,6 +141,17 @@ Deno.test("exit_group ends threads that run guest code without waiting for them"
   equal(processes.syscall(processes.init, SYS.wait4, -1, BASE, 0, 0), child.tid);
 });
 
+Deno.test("the last thread that waits takes the memory from those that run guest code", () => {
+  const processes = newProcesses();
+  const child = processes.fork(processes.init);
+  const other = processes.thread(child);
+  processes.syscall(child, SYS.pause);
+  equal(processes.answer(child), WAITS);
+  processes.syscall(processes.init, SYS.kill, child.tid, 9);
+  equal((child.mm.space as unknown as { isReleased: boolean }).isReleased, true);
+  equal((other.thread as unknown as FakeThread).isEnded, false, "its host process has gone as a whole");
+});
+
 Deno.test("a thread that shares memory with another process lets go only when its host thread has stopped", () => {
   const processes = newProcesses();
   const CLONE_VM = 0x100;

@@ -55,8 +55,7 @@ function tellListener(kernel: Kernel, watch: HostWatch, events: number): void {
   try {
     listener.onHostEvents(events);
   } catch (error) {
-    // It would be told again at once.
-    watch.end();
+    watch.noteError();
     onBugBetweenCalls(kernel, `a listener to ${watch.purpose}`, error, listener.taskConcerned?.());
   }
 }

@@ -15,6 +15,8 @@ import type { Terminal } from "./terminal.ts";
 
 /** Bytes copied at once. A pipe that polls writable takes as many as one piece. */
 const PIECE_BYTES = 4096;
+/** struct signalfd_siginfo. */
+const SIGNALFD_SIGINFO_BYTES = 128;
 /** How long the last output may take to leave when the container has ended. */
 const DRAIN_NANOS_MAX = 2e9;
 
@@ -36,6 +38,9 @@ export class HostConsole implements WaitListener {
   #inputWatch: HostWatch | null = null;
   #outputWatch: HostWatch | null = null;
   #isInputWatched = false;
+  /** Tells of signals that the host's terminal sends about its size. */
+  #sizeSignals: HostDescriptor | null = null;
+  #sizeWatch: HostWatch | null = null;
   /** No more keys will come. */
   #isInputOver = false;
   /** Nobody takes our output any more: it is dropped. */
@@ -69,6 +74,17 @@ export class HostConsole implements WaitListener {
       this.#terminal.setWindowSize(u16(size, 0), u16(size, 2), u16(size, 4), u16(size, 6));
       return;
     }
+  }
+
+  /** The size follows that of the host's terminal whenever `signals`, a signalfd for SIGWINCH, says so. Takes it over. */
+  followSize(signals: HostDescriptor): void {
+    const info = new Uint8Array(SIGNALFD_SIGINFO_BYTES);
+    const onHostEvents = () => {
+      signals.read(info, 0, info.length);
+      this.resize();
+    };
+    this.#sizeSignals = signals;
+    this.#sizeWatch = this.#kernel.watches.add(signals, POLLIN, { onHostEvents });
   }
 
   /** Our terminal has output, or room for keys. */
@@ -174,6 +190,8 @@ export class HostConsole implements WaitListener {
     this.#isOutputOver = true;
     this.#inputWatch?.end();
     this.#outputWatch?.end();
+    this.#sizeWatch?.end();
+    this.#sizeSignals?.drop();
     for (const descriptor of this.#sizedBy) descriptor.drop();
   }
 }

@@ -1,6 +1,7 @@
 // Conformance: each C program here runs on the host first, then in the sandbox on each platform, and must print the same.
 // A program prints "name: result" per check; each check counts, and is named when it differs. What a man page decides is
 // expected by the program itself (check.h), which fails on the host as well when that is not what happens.
+// At its end the kernel has to have given back every descriptor of the host.
 
 import { AS_IN_A_SANDBOX, command, type Finished, PLATFORMS, tsvisor } from "../support/tsvisor.ts";
 
@@ -122,7 +123,9 @@ function compare(program: string, isStatic: boolean, prefix: readonly string[]):
       await t.step(`on ${platform}`, async (step) => {
         // Below a shell: as a container's first process it would be everybody's init.
         const argv = ["do", "--", "/bin/sh", "-c", '"$@"; exit $?', "sh", ...prefix, path];
-        const got = await tsvisor([`--platform=${platform}`, ...argv], { timeoutMillis: PROGRAM_MILLIS_MAX });
+        const log = `${path}-${platform}.log`;
+        const flags = [`--platform=${platform}`, "--debug", `--debug-log=${log}`];
+        const got = await tsvisor([...flags, ...argv], { timeoutMillis: PROGRAM_MILLIS_MAX });
         const found = new Map(checks(got.stdout).map((check) => [check.name, check]));
         for (const check of expected) {
           await step.step(check.name, async () => {
@@ -139,9 +142,17 @@ function compare(program: string, isStatic: boolean, prefix: readonly string[]):
         if (got.code !== native.code) {
           throw new Error(`exit ${got.code}, on the host ${native.code}: ${tail(got)}`);
         }
+        checkEnd(Deno.readTextFileSync(log));
       });
     }
   });
+}
+
+/** What --debug writes to the log at a sandbox's end. */
+function checkEnd(log: string): void {
+  const left = log.match(/^Descriptor left open: .*$/gm);
+  if (left !== null) throw new Error(left.join("; "));
+  if (!log.includes("the kernel has given everything back")) throw new Error("it did not end in order");
 }
 
 function programs(): string[] {

@@ -34,7 +34,8 @@ export function turn(kernel: Kernel, table: CallTable, mayWait: boolean): void {
   // Init may have died of a signal just now; nothing would ever wake us.
   if (kernel.exitStatus >= 0) return;
   const isBusy = !mayWait || kernel.woken.length > 0 || kernel.killed.length > 0;
-  const events = kernel.platform.wait(isBusy ? 0 : kernel.services.pollAt());
+  const due = kernel.services.pollAt();
+  const events = kernel.platform.wait(isBusy ? 0 : due);
   for (let i = 0; i < events.threadCount; i++) {
     const task = events.threads[i].owner as Task | null;
     // The owner is gone when a task was killed in this very turn.
@@ -46,7 +47,8 @@ export function turn(kernel: Kernel, table: CallTable, mayWait: boolean): void {
     const watch = kernel.watches.at(events.hostFdCookies[i]);
     if (watch !== null) tellListener(kernel, watch, events.hostFdEvents[i]);
   }
-  if (!kernel.services.poll(kernel.clock)) onServiceBug(kernel);
+  // What has come to be due in this turn is for the next.
+  if (due !== Infinity && !kernel.services.poll(kernel.clock)) onServiceBug(kernel);
   runWoken(kernel, table);
 }
 

@@ -77,6 +77,8 @@ export interface KernelConfig {
 /** A sandbox with its root container. */
 export interface SentryConfig extends KernelConfig, ContainerConfig {
   readonly platform: "systrap" | "ptrace";
+  /** Call sites of guests may be patched; a platform that does not, does not. */
+  readonly mayPatch: boolean;
   /** The stages of its start go to the log. */
   readonly isDebug: boolean;
   readonly strace: boolean;

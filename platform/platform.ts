@@ -66,7 +66,7 @@ const FAULT_SIGNALS: ReadonlySet<number> = new Set([4, 5, 7, 8, 11]);
 export interface AddressSpace {
   /**
    * mmap(2) at exactly `address` (MAP_FIXED). `hostFd` < 0 maps anonymous memory. `flags` are MAP_SHARED or MAP_PRIVATE
-   * plus MAP_NORESERVE, MAP_POPULATE, MAP_STACK; anything else is ignored.
+   * plus MAP_NORESERVE, MAP_POPULATE, MAP_STACK, MAP_INTERPRETER, MAP_BY_INTERPRETER; anything else is ignored.
    */
   map(
     thread: GuestThread,
@@ -137,6 +137,11 @@ export interface AddressSpace {
   protectionOf: ((address: number) => number) | null;
   /** Whether [address, end) lies in one mapping that no other process and no file shares; set by the VMA tree. */
   isOwnCode?: (address: number, end: number) => boolean;
+  /**
+   * Maps `length` bytes of anonymous memory of the platform's own within 1 GiB of `near`, carried out by `thread`, and enters
+   * them into the VMA tree, so that the guest's mappings stay away: the address, or -ERRNO; set by the VMA tree.
+   */
+  mapNear?: ((thread: GuestThread, near: number, length: number, prot: number) => number) | null;
   /** Where the host's vDSO stands in this address space, 0 = none: AT_SYSINFO_EHDR. */
   readonly vdsoAddress: number;
 
@@ -299,10 +304,14 @@ export const FPU_STATE_MAX = 4096;
 
 /** Guest addresses are below this; the stub lives above. */
 export const USER_ADDRESS_END = 0x7fe0_0000_0000;
-/** Lowest address a guest may map; the patch table lives at PATCH_TABLE_START..PATCH_TABLE_END. */
+/** Lowest address a guest may map (mmap_min_addr). */
 export const USER_ADDRESS_START = 0x1_0000;
-export const PATCH_TABLE_START = 0x6_0000;
-export const PATCH_TABLE_END = 0x7_0000;
+
+// Flags of AddressSpace.map() beside those of mmap(2): for code that a platform may map a patched copy of.
+/** The file is the program interpreter, mapped by execve(2). */
+export const MAP_INTERPRETER = 1 << 29;
+/** The program interpreter has asked for it: a library. */
+export const MAP_BY_INTERPRETER = 1 << 30;
 
 /** What wait() answers: who has an event. */
 export interface PlatformEvents {
@@ -319,6 +328,8 @@ export interface Platform {
   readonly name: string;
   /** The CPU the sentry stays on while guests call often, -1 = any. */
   readonly ownCpu: number;
+  /** Whether the platform may change call sites of guests, for speed. Where it never does: absent. */
+  mayPatch?: boolean;
   /** A fresh address space with nothing mapped below USER_ADDRESS_END, and its first thread, stopped. */
   createAddressSpace(): GuestThread | number;
   /**

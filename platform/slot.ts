@@ -5,24 +5,13 @@
 // Where the stub lives in every guest process. Guest addresses end below STUB_TEXT (USER_ADDRESS_END in platform.ts).
 export const STUB_TEXT = 0x7fe0_0000_0000;
 export const STUB_TEXT_BYTES = 0x1_0000;
-/** Offsets in the text: a lone syscall instruction, and where trampolines jump to. */
+/** Offsets in the text: a lone syscall instruction, and where the pieces of patched call sites go (systrap/pieces.ts). */
 export const STUB_SYSCALL = 0x20;
-/** Where code of images (systrap/images.ts) goes on by way of the patch table's first entry; where a guest uses GS. */
-export const STUB_IMAGE_ENTRY = 0x30;
-export const STUB_IMAGE_TRAP = 0x28;
-export const STUB_TRAMPOLINE = 0x40;
+export const STUB_CALL_TAIL = 0x30;
+export const STUB_CALL = 0x70;
 /** Read-only page(s) shared by all stubs: parameters and the marshalling table. */
 export const COMMON = 0x7fe0_0010_0000;
 export const COMMON_BYTES = 0x4000;
-/** One trampoline of TRAMPOLINE_BYTES per patched call site; private to the process. */
-export const TRAMPOLINES = 0x7fe0_0020_0000;
-export const TRAMPOLINE_BYTES = 64;
-export const TRAMPOLINES_MAX = 8192;
-/** Offset in a trampoline of what runs after the call, where the patch displaced a compare. */
-export const TRAMPOLINE_TAIL = 32;
-/** Pointers to trampolines, below 2 GiB so that a call site can jump through them in 7 bytes. */
-export const PATCH_TABLE = 0x6_0000;
-export const PATCH_TABLE_BYTES = 0x1_0000;
 /** Slots of this process. */
 export const ARENAS = 0x7fe1_0000_0000;
 export const ARENA_POSITIONS = 200;
@@ -44,6 +33,8 @@ export const COMMON_FPU = 0x1000;
 export const COMMON_FILTER = 0x100;
 export const COMMON_TABLE = 0x2000;
 export const COMMON_HAS_FSGSBASE = 1;
+/** RDGSBASE and RORX are there, which the way from patched call sites needs. */
+export const COMMON_CAN_PATCH = 2;
 export const MARSHAL_CALLS = 512;
 export const MARSHAL_ITEMS = 4;
 // Offsets in a slot.
@@ -61,23 +52,17 @@ export const SLOT_RESULT = 0x38;
 export const SLOT_PENDING = 0x40;
 export const SLOT_FLAGS = 0x44;
 export const SLOT_FRAME = 0x48;
-/** Index of the trampoline whose tail follows the call, 0 = none. */
-export const SLOT_SITE = 0x50;
 /** Host thread id; zeroed by the host when the thread has ended. */
 export const SLOT_TID = 0x54;
-/** Where the guest continues; filled just before leaving. */
+/** Where the guest continues: at RIP, or in the piece of a patched call site. Filled at entry, and by the sentry with RIP. */
 export const LEAVE_RIP = 0x58;
-/** Set by the sentry: continue here instead of at RIP; one time. */
-export const LEAVE_OVERRIDE = 0x60;
-/** RIP at entry, to see whether the sentry changed it. */
-export const ENTRY_RIP = 0x68;
 export const SLOT_SELF = 0x70;
 export const STACK_TOP = 0x78;
 /** Register ORIG_RAX: the number of the call, whole. */
 export const SLOT_NUMBER = 0x80;
 /** 23 x u64, order of user_regs_struct. The places of ORIG_RAX and, while the guest is stopped, of RAX are unused. */
 export const SLOT_REGS = 0x88;
-/** ENTRY_TRAP or ENTRY_TRAMPOLINE, for the stub itself. */
+/** ENTRY_TRAP or ENTRY_CALL, for the stub itself. */
 export const SLOT_ENTRY = 0x140;
 /** Set by a new thread once it can take signals; until then the sentry interrupts it through PENDING. */
 export const SLOT_READY = 0x144;
@@ -136,7 +121,7 @@ export const EVENT_FAULT = 2;
 export const EVENT_INTERRUPTED = 3;
 export const EVENT_COMMANDS_DONE = 5;
 export const ENTRY_TRAP = 0;
-export const ENTRY_TRAMPOLINE = 1;
+export const ENTRY_CALL = 1;
 // Bits of SLOT_CALL.
 export const CALL_NUMBER = 0xffff;
 export const CALL_EVENT_SHIFT = 16;

@@ -31,6 +31,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
   const sentry: Launch["sentry"] = {
     id: `do-${Deno.pid}`,
     platform: flags.platform,
+    mayPatch: flags.mayPatch,
     isDebug: flags.isDebug,
     strace: flags.strace,
     straceCalls: flags.straceCalls,

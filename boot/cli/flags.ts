@@ -10,6 +10,8 @@ export class UsageError extends Error {}
 export interface GlobalFlags {
   readonly root: string;
   readonly platform: "systrap" | "ptrace";
+  /** Call sites of guests may be patched. */
+  readonly mayPatch: boolean;
   readonly log: string;
   readonly logFormat: string;
   readonly debugLog: string;
@@ -50,6 +52,12 @@ export const GLOBAL_OPTIONS: Options = {
     type: "string",
     value: "NAME",
     about: `${PLATFORM_NAMES.join(" or ")}; the first is the default`,
+  },
+  patching: {
+    type: "string",
+    value: "on|off",
+    about:
+      "off: code of programs is never changed; for programs that read or translate their own (default: on)",
   },
   overlay2: {
     type: "string",
@@ -103,6 +111,10 @@ export function parseGlobal(argv: readonly string[]): Parsed {
   if (!(PLATFORM_NAMES as readonly string[]).includes(platform)) {
     throw new UsageError(`Unknown platform "${platform}": it is one of ${PLATFORM_NAMES.join(", ")}`);
   }
+  const patching = String(values.patching ?? "on");
+  if (patching !== "on" && patching !== "off") {
+    throw new UsageError(`--patching: "${patching}" is not on or off`);
+  }
   const overlay = String(values.overlay2 ?? "none");
   if (overlay !== "none" && overlay !== "root:memory") {
     throw new UsageError(`--overlay2: "${overlay}" is not none or root:memory`);
@@ -119,6 +131,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     // Behind a slash a link would be followed.
     root: String(values.root ?? defaultRoot()).replace(/(?<=.)\/+$/, ""),
     platform: platform as GlobalFlags["platform"],
+    mayPatch: patching === "on",
     log: String(values.log ?? ""),
     logFormat,
     debugLog: String(values["debug-log"] ?? ""),

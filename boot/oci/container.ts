@@ -17,6 +17,7 @@ const TASKS_MAX = 8192;
 export interface ContainerOptions {
   readonly id: string;
   readonly platform: "systrap" | "ptrace";
+  readonly mayPatch: boolean;
   readonly isDebug: boolean;
   readonly strace: boolean;
   readonly straceCalls: readonly string[];
@@ -29,6 +30,15 @@ export interface ContainerOptions {
 interface Served {
   readonly mounts: { path: string; isReadOnly: boolean; isRecursive: boolean }[];
   readonly gofers: { isReadOnly: boolean; isExclusive: boolean }[];
+}
+
+/** What a bundle says for itself, as --patching. */
+const PATCHING_ANNOTATION = "dev.tsvisor.flag.patching";
+
+function mayPatchBy(config: OciConfig): boolean {
+  const value = config.annotations?.[PATCHING_ANNOTATION] ?? "on";
+  if (value === "on" || value === "off") return value === "on";
+  throw new Error(`annotations: ${PATCHING_ANNOTATION} is "${value}", not on or off`);
 }
 
 /** Throws one line that names the field and its value for what cannot be. */
@@ -62,6 +72,7 @@ export function containerOf(
     sentry: {
       id: options.id,
       platform: options.platform,
+      mayPatch: options.mayPatch && mayPatchBy(config),
       isDebug: options.isDebug,
       strace: options.strace,
       straceCalls: options.straceCalls,

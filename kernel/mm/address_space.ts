@@ -1,13 +1,15 @@
 // The memory of a process as the kernel sees it: the VMA tree, brk, and policy. The platform's AddressSpace carries out
 // what is decided here; the host does the paging. Linux: struct mm_struct. Operations stand in mm/mapping.ts.
 
-import { EFAULT } from "../abi/errno.ts";
-import { MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
+import { EFAULT, ENOMEM } from "../abi/errno.ts";
+import { MAP_NORESERVE, MAP_PRIVATE, PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
 import {
   type AddressSpace,
   type Fault,
   type GuestThread,
   type Host,
+  MAP_BY_INTERPRETER,
+  MAP_INTERPRETER,
   USER_ADDRESS_END,
 } from "../../platform/platform.ts";
 import { SIGSEGV } from "../abi/signal.ts";
@@ -16,11 +18,20 @@ import type { Budget } from "../util/kernel_memory.ts";
 import type { File } from "../vfs/file.ts";
 import { ResidentMemory } from "./residency.ts";
 import { growStack } from "./stack_growth.ts";
-import { type Vma, VmaSet } from "./vma.ts";
+import { MAPPINGS_MAX } from "./limits.ts";
+import { STACK_GUARD_BYTES, Vma, VmaSet } from "./vma.ts";
 
 /** x86: number of the page fault, and the bit of its error code that says the page was there. */
 const TRAP_PAGE_FAULT = 14;
 const FAULT_PRESENT = 1;
+
+/** Lowest address chosen without a hint. */
+export const MMAP_BOTTOM = 0x10_0000;
+/** How far mapNear() goes, and pages of randomness there. */
+const NEAR_BYTES = 2 ** 30;
+const NEAR_RANDOM_PAGES = 2 ** 12;
+const randomWords = new Uint32Array(1);
+const randomBytes = new Uint8Array(randomWords.buffer);
 
 export class MemoryMap {
   readonly space: AddressSpace;
@@ -52,6 +63,11 @@ export class MemoryMap {
   dataEnd = 0;
   stackStart = 0;
   auxv: Uint8Array = new Uint8Array(0);
+  /** Where the program interpreter lies that execve has loaded: [start, end); empty = there is none. */
+  interpreterStart = 0;
+  interpreterEnd = 0;
+  /** execve is mapping it. */
+  isMappingInterpreter = false;
   /** /proc/PID/coredump_filter. */
   coredumpFilter = 0x33;
   /** The largest the address space was seen, for VmPeak. */
@@ -67,6 +83,7 @@ export class MemoryMap {
     this.space = space;
     this.host = host;
     space.protectionOf = (address) => this.areas.find(address)?.prot ?? -1;
+    space.mapNear = (thread, near, length, prot) => this.#mapNear(thread, near, length, prot);
     space.isOwnCode = (address, end) => {
       const area = this.areas.find(address);
       return area !== null && area.end >= end && !area.isShared;
@@ -125,8 +142,43 @@ export class MemoryMap {
     copy.dataEnd = this.dataEnd;
     copy.stackStart = this.stackStart;
     copy.auxv = this.auxv;
+    copy.interpreterStart = this.interpreterStart;
+    copy.interpreterEnd = this.interpreterEnd;
     copy.dumpable = this.dumpable;
     return copy;
+  }
+
+  /** How the platform is told, when code is mapped by a call that returns to `rip`, who has asked for it. */
+  interpreterFlag(rip: number): number {
+    if (this.isMappingInterpreter) return MAP_INTERPRETER;
+    return rip >= this.interpreterStart && rip < this.interpreterEnd ? MAP_BY_INTERPRETER : 0;
+  }
+
+  /** AddressSpace.mapNear: at random, so that nobody learns from one place where another is. */
+  #mapNear(thread: GuestThread, near: number, length: number, prot: number): number {
+    if (this.areas.count >= MAPPINGS_MAX) return -ENOMEM;
+    const start = this.#placeNear(near, length);
+    if (start < 0) return -ENOMEM;
+    const flags = MAP_PRIVATE | MAP_NORESERVE;
+    const result = this.space.map(thread, start, length, prot, flags, -1, 0);
+    if (result < 0) return result;
+    this.areas.insert(new Vma(start, start + length, prot, flags, null, 0, "[patches]"));
+    return start;
+  }
+
+  /** A free place within reach of `near`: above where mmap begins, as no mapping goes there, else below `near`. */
+  #placeNear(near: number, length: number): number {
+    this.host.random(randomBytes, 0, randomBytes.length);
+    const random = (pages: number) => PAGE_SIZE * (randomWords[0] % Math.max(1, pages));
+    if (near < this.mmapTop && near >= this.mmapTop - NEAR_BYTES) {
+      const start = this.mmapTop + random(NEAR_RANDOM_PAGES);
+      const below = Math.min(start + length + STACK_GUARD_BYTES, USER_ADDRESS_END);
+      if (this.areas.findGapAbove(start, below, length) === start) return start;
+    }
+    const lowest = Math.max(MMAP_BOTTOM, near - NEAR_BYTES);
+    const pages = Math.floor((near - lowest - length) / PAGE_SIZE);
+    const start = this.areas.findGapBelow(near - random(Math.min(pages, NEAR_RANDOM_PAGES)), lowest, length);
+    return start >= 0 ? start : this.areas.findGapAbove(near, near + NEAR_BYTES, length);
   }
 
   /** A fault that is not the guest's: a stack that grows. True when the task just goes on. */

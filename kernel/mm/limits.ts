@@ -7,21 +7,15 @@
 
 import { EAGAIN, ENOMEM, EPERM } from "../abi/errno.ts";
 import { CAP_IPC_LOCK, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from "../abi/task.ts";
-import {
-  PATCH_TABLE_END,
-  PATCH_TABLE_START,
-  USER_ADDRESS_END,
-  USER_ADDRESS_START,
-} from "../../platform/platform.ts";
+import { USER_ADDRESS_END, USER_ADDRESS_START } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 
 /** Mappings per process (sysctl vm.max_map_count). */
 export const MAPPINGS_MAX = 65530;
 
-/** Whether [start, end) holds addresses where nothing of the guest's may lie: too low, the patch table, the stub. */
+/** Whether [start, end) holds addresses where nothing of the guest's may lie: too low, or the stub's. */
 export function isReserved(start: number, end: number): boolean {
-  return start < USER_ADDRESS_START || end > USER_ADDRESS_END ||
-    (start < PATCH_TABLE_END && end > PATCH_TABLE_START);
+  return start < USER_ADDRESS_START || end > USER_ADDRESS_END;
 }
 
 /** 0 when the address space may become `bytes` larger, `dataBytes` of them private and writable; else -ENOMEM. */

@@ -43,23 +43,16 @@ import {
   PROT_WRITE,
 } from "../abi/memory.ts";
 import { RLIMIT_DATA } from "../abi/task.ts";
-import {
-  PATCH_TABLE_END,
-  PATCH_TABLE_START,
-  USER_ADDRESS_END,
-  USER_ADDRESS_START,
-} from "../../platform/platform.ts";
+import { REG, USER_ADDRESS_END, USER_ADDRESS_START } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
-import type { MemoryMap } from "./address_space.ts";
+import { type MemoryMap, MMAP_BOTTOM } from "./address_space.ts";
 import { AREA_COST } from "../util/kernel_memory.ts";
 import { FileBacking, newSharedMemory } from "./backing.ts";
 import { isReserved, MAPPINGS_MAX, mayCommit, mayExpand, mayLock } from "./limits.ts";
 import { type Backing, Vma } from "./vma.ts";
 
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
-/** Lowest address chosen without a hint. */
-const MMAP_BOTTOM = 0x10_0000;
 const LOW_START = 0x4000_0000;
 const LOW_END = 0x8000_0000;
 /** Offsets end where numbers stop to be exact. */
@@ -109,7 +102,8 @@ export function mapMemory(
   area.backing = backing;
   if (file !== null) area.protMax = protMaxOf(file, isShared);
   const populate = isLocked ? MAP_POPULATE : flags & MAP_POPULATE;
-  const result = carryOut(task, area, populate);
+  const isCode = file !== null && (prot & PROT_EXEC) !== 0;
+  const result = carryOut(task, area, populate | (isCode ? mm.interpreterFlag(task.thread.get(REG.RIP)) : 0));
   if (result < 0) {
     backing?.drop();
     return result;
@@ -244,11 +238,7 @@ export function unmapMemory(task: Task, address: number, length: number): number
   const area = areas.at(first);
   if (areas.count >= MAPPINGS_MAX && area.start < address && end < area.end) return -ENOMEM;
   const from = Math.max(address, area.start);
-  // The patch table lies between mappings of the guest and is not the guest's.
-  const isAround = from < PATCH_TABLE_START && end > PATCH_TABLE_END;
-  const middle = isAround ? PATCH_TABLE_START : end;
-  let result = space.unmap(task.thread, from, middle - from);
-  if (isAround && result >= 0) result = space.unmap(task.thread, PATCH_TABLE_END, end - PATCH_TABLE_END);
+  const result = space.unmap(task.thread, from, end - from);
   if (result < 0) return result;
   areas.remove(address, end);
   return 0;

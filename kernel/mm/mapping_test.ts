@@ -1,5 +1,5 @@
 import { newMemoryTask } from "../../tests/support/fake_memory.ts";
-import { PATCH_TABLE_START, USER_ADDRESS_END } from "../../platform/platform.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import * as E from "../abi/errno.ts";
 import * as M from "../abi/memory.ts";
 import { PAGE_SIZE } from "../abi/memory.ts";
@@ -98,7 +98,6 @@ Deno.test("mmap() refuses what Linux refuses, with its errno", () => {
   equal(map(PAGE_SIZE, RW, ANON | M.MAP_FIXED, null, 0x12345), -E.EINVAL, "unaligned fixed address");
   equal(map(PAGE_SIZE, RW, ANON | M.MAP_FIXED, null, 0x1000), -E.EPERM, "below mmap_min_addr");
   equal(map(PAGE_SIZE, RW, ANON | M.MAP_FIXED, null, USER_ADDRESS_END), -E.ENOMEM, "above the space");
-  equal(map(PAGE_SIZE, RW, ANON | M.MAP_FIXED, null, PATCH_TABLE_START), -E.ENOMEM, "the stub's table");
   equal(map(PAGE_SIZE, RW, M.MAP_SHARED | M.MAP_ANONYMOUS | M.MAP_GROWSDOWN), -E.EINVAL, "a shared stack");
   equal(map(PAGE_SIZE, RW, M.MAP_SHARED, fakeFile({})), -E.EACCES, "writable and shared, file is read-only");
   equal(
@@ -137,15 +136,6 @@ Deno.test("one command carries out mmap, munmap over holes, and mprotect over se
   equal(space.commands, 2, "commands of munmap");
   equal(unmapMemory(task, BASE, 8 * PAGE_SIZE), 0, "munmap of nothing");
   equal(space.commands, 2, "nothing to do is not sent");
-});
-
-Deno.test("munmap() around the patch table leaves it alone", () => {
-  const { task, space } = newMemoryTask();
-  anonymous(task, 0x5_0000, 1);
-  anonymous(task, 0x8_0000, 1);
-  space.pages.set(PATCH_TABLE_START, space.pages.get(0x5_0000)!);
-  equal(unmapMemory(task, 0x4_0000, 0x10_0000), 0, "munmap");
-  assert(space.pages.size === 1 && space.pages.has(PATCH_TABLE_START), "the table is still mapped");
 });
 
 Deno.test("mprotect() changes what lies before a hole", () => {

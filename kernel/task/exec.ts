@@ -262,8 +262,12 @@ function load(
     const place = other.isPositionIndependent ? findFree(mm, pageUp(other.end) - other.start) : 0;
     if (place < 0) return place;
     interpreterBase = other.isPositionIndependent ? place - other.start : 0;
+    mm.isMappingInterpreter = true;
     const result = loader.load(interpreter.file, other, interpreterBase);
+    mm.isMappingInterpreter = false;
     if (result < 0) return result;
+    mm.interpreterStart = other.start + interpreterBase;
+    mm.interpreterEnd = other.end + interpreterBase;
     start = other.entry + interpreterBase;
   }
   if (start >= USER_ADDRESS_END) return -EINVAL;

@@ -52,6 +52,7 @@ pub struct Command {
 pub const GLOBAL_FLAGS: &[Flag] = &[
     Flag { name: "root", short: "", takes_value: true },
     Flag { name: "platform", short: "", takes_value: true },
+    Flag { name: "patching", short: "", takes_value: true },
     Flag { name: "overlay2", short: "", takes_value: true },
     Flag { name: "file-access", short: "", takes_value: true },
     Flag { name: "log", short: "", takes_value: true },

@@ -4,24 +4,13 @@
 // Where the stub lives in every guest process. Guest addresses end below STUB_TEXT (USER_ADDRESS_END in platform.ts).
 pub const STUB_TEXT: u64 = 0x7fe0_0000_0000;
 pub const STUB_TEXT_BYTES: u64 = 0x1_0000;
-/// Offsets in the text: a lone syscall instruction, and where trampolines jump to.
+/// Offsets in the text: a lone syscall instruction, and where the pieces of patched call sites go (systrap/pieces.ts).
 pub const STUB_SYSCALL: u64 = 0x20;
-/// Where code of images (systrap/images.ts) goes on by way of the patch table's first entry; where a guest uses GS.
-pub const STUB_IMAGE_ENTRY: u64 = 0x30;
-pub const STUB_IMAGE_TRAP: u64 = 0x28;
-pub const STUB_TRAMPOLINE: u64 = 0x40;
+pub const STUB_CALL_TAIL: u64 = 0x30;
+pub const STUB_CALL: u64 = 0x70;
 /// Read-only page(s) shared by all stubs: parameters and the marshalling table.
 pub const COMMON: u64 = 0x7fe0_0010_0000;
 pub const COMMON_BYTES: u64 = 0x4000;
-/// One trampoline of TRAMPOLINE_BYTES per patched call site; private to the process.
-pub const TRAMPOLINES: u64 = 0x7fe0_0020_0000;
-pub const TRAMPOLINE_BYTES: u64 = 64;
-pub const TRAMPOLINES_MAX: u64 = 8192;
-/// Offset in a trampoline of what runs after the call, where the patch displaced a compare.
-pub const TRAMPOLINE_TAIL: u64 = 32;
-/// Pointers to trampolines, below 2 GiB so that a call site can jump through them in 7 bytes.
-pub const PATCH_TABLE: u64 = 0x6_0000;
-pub const PATCH_TABLE_BYTES: u64 = 0x1_0000;
 /// Slots of this process.
 pub const ARENAS: u64 = 0x7fe1_0000_0000;
 pub const ARENA_POSITIONS: u64 = 200;
@@ -45,6 +34,8 @@ pub const COMMON_FPU: u64 = 0x1000;
 pub const COMMON_FILTER: u64 = 0x100;
 pub const COMMON_TABLE: u64 = 0x2000;
 pub const COMMON_HAS_FSGSBASE: u32 = 1;
+/// RDGSBASE and RORX are there, which the way from patched call sites needs.
+pub const COMMON_CAN_PATCH: u32 = 2;
 pub const MARSHAL_CALLS: u64 = 512;
 pub const MARSHAL_ITEMS: u64 = 4;
 
@@ -63,23 +54,17 @@ pub const RESULT: u64 = 0x38;
 pub const PENDING: u64 = 0x40;
 pub const FLAGS: u64 = 0x44;
 pub const FRAME: u64 = 0x48;
-/// Index of the trampoline whose tail follows the call, 0 = none.
-pub const SITE: u64 = 0x50;
 /// Host thread id; zeroed by the host when the thread has ended.
 pub const TID: u64 = 0x54;
-/// Where the guest continues; filled just before leaving.
+/// Where the guest continues: at RIP, or in the piece of a patched call site. Filled at entry, and by the sentry with RIP.
 pub const LEAVE_RIP: u64 = 0x58;
-/// Set by the sentry: continue here instead of at RIP; one time.
-pub const LEAVE_OVERRIDE: u64 = 0x60;
-/// RIP at entry, to see whether the sentry changed it.
-pub const ENTRY_RIP: u64 = 0x68;
 pub const SELF: u64 = 0x70;
 pub const STACK_TOP: u64 = 0x78;
 /// Register ORIG_RAX: the number of the call, whole.
 pub const NUMBER: u64 = 0x80;
 /// 23 x u64, order of user_regs_struct. The places of ORIG_RAX and, while the guest is stopped, of RAX are unused.
 pub const REGS: u64 = 0x88;
-/// ENTRY_TRAP or ENTRY_TRAMPOLINE, for the stub itself.
+/// ENTRY_TRAP or ENTRY_CALL, for the stub itself.
 pub const ENTRY: u64 = 0x140;
 /// Set by a new thread once it can take signals; until then the sentry interrupts it through PENDING.
 pub const READY: u64 = 0x144;
@@ -137,7 +122,7 @@ pub const EVENT_INTERRUPTED: u32 = 3;
 pub const EVENT_COMMANDS_DONE: u32 = 5;
 
 pub const ENTRY_TRAP: u32 = 0;
-pub const ENTRY_TRAMPOLINE: u32 = 1;
+pub const ENTRY_CALL: u32 = 1;
 
 // Bits of CALL.
 pub const CALL_NUMBER: u32 = 0xffff;

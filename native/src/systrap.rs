@@ -295,11 +295,13 @@ fn fill_common(common: *mut u8) {
     let filter = stub_filter();
     // SAFETY: reads the auxiliary vector of this process.
     let has_fsgsbase = unsafe { libc::getauxval(libc::AT_HWCAP2) } & 2 != 0;
+    let can_patch = has_fsgsbase && std::arch::is_x86_feature_detected!("bmi2");
+    let flags = if has_fsgsbase { COMMON_HAS_FSGSBASE } else { 0 } | if can_patch { COMMON_CAN_PATCH } else { 0 };
     // Components of the XSAVE area that fit the slot's FPU page: all but the AMX tiles.
     let mask = xcr0() & !(3 << 17);
     // SAFETY: all offsets lie within COMMON_BYTES; the filter is shorter than COMMON_FPU - COMMON_FILTER.
     unsafe {
-        (common.add(COMMON_FLAGS as usize) as *mut u32).write(if has_fsgsbase { COMMON_HAS_FSGSBASE } else { 0 });
+        (common.add(COMMON_FLAGS as usize) as *mut u32).write(flags);
         (common.add(COMMON_FILTER_LENGTH as usize) as *mut u32).write(filter.len() as u32);
         (common.add(COMMON_XSAVE_MASK as usize) as *mut u32).write(mask as u32);
         (common.add(COMMON_XSAVE_BYTES as usize) as *mut u32).write(xsave_bytes(mask));

@@ -61,17 +61,41 @@ stub_syscall:
     syscall
     ud2
 
-    // At offset 0x28: a patched call of an image, where GS is the guest's: the call is made at the site, by the trap.
-    .balign 8
-    lea rcx, [rcx-2]
-    jmp rcx
-    // At offset 0x30: a patched call of an image (systrap/images.ts); it has no tail. Goes on below.
+    // At offset 0x30: a patched call whose piece goes on itself (platform/systrap/pieces.ts): rcx = where, behind a `syscall`
+    // and before a cmp of six bytes and the jump back to the program. At offset 0x70: any other; rcx = return address.
+    // rax = number, r11 is free, everything else is the guest's, its flags too. Where GS is not ours (nothing of ours lies
+    // below 0x7fe000000000: bits 37..46 are all ones) the call is made by the `syscall` before rcx, by the trap.
     .balign 16
-    mov dword ptr gs:[{SITE}], 0
-    // --- patched call sites come here: rax = number, rcx = return address, everything else is the guest's ---
-    .balign 64
-    .globl stub_trampoline
-stub_trampoline:
+    .globl stub_call_tail
+stub_call_tail:
+    rdgsbase r11
+    xchg r11, rcx
+    rorx rcx, rcx, 37
+    movzx ecx, cx
+    lea rcx, [rcx-0x3ff]
+    jrcxz 8f
+    lea rcx, [r11-2]
+    jmp rcx
+8:
+    mov gs:[{LEAVE_RIP}], r11
+    movsxd rcx, dword ptr [r11+7]
+    lea rcx, [rcx+r11+5]
+    jmp stub_registers
+    .balign 16
+    .globl stub_call
+stub_call:
+    rdgsbase r11
+    xchg r11, rcx
+    rorx rcx, rcx, 37
+    movzx ecx, cx
+    lea rcx, [rcx-0x3ff]
+    jrcxz 9f
+    lea rcx, [r11-2]
+    jmp rcx
+9:
+    mov gs:[{LEAVE_RIP}], r11
+    mov rcx, r11
+stub_registers:
     mov gs:[{REGS}+19*8], rsp
     mov gs:[{REGS}+16*8], rcx
     mov gs:[{REGS}+11*8], rcx
@@ -276,7 +300,6 @@ stub_clone:
     trap_interrupted = sym trap_interrupted,
     child = sym child,
     REGS = const REGS,
-    SITE = const SITE,
     NUMBER = const NUMBER,
     STACK_TOP = const STACK_TOP,
     SELF = const SELF,
@@ -365,7 +388,6 @@ unsafe fn report(slot: u64, event: u32, entry: u32, number: u64, more: u32) {
     unsafe {
         put32(slot, PENDING, 0);
         put32(slot, ENTRY, entry);
-        put64(slot, ENTRY_RIP, reg(slot, RIP));
         // The line of the call is written in one go, last of all: the sentry is looking at it.
         let mut n = 0;
         while n < 6 {
@@ -527,7 +549,6 @@ unsafe fn is_host_futex(slot: u64) -> bool {
 #[inline(never)]
 unsafe fn host_futex(slot: u64) -> bool {
     unsafe {
-        put64(slot, ENTRY_RIP, reg(slot, RIP));
         let arguments =
             [reg(slot, RDI), reg(slot, RSI), reg(slot, RDX), reg(slot, R10), reg(slot, R8), reg(slot, R9)];
         let result = waited(slot, SYS_FUTEX, arguments.as_ptr() as u64);
@@ -644,20 +665,6 @@ unsafe fn leave(slot: u64, result: u64) {
             set_fs(reg(slot, FS_BASE));
         }
         put_reg(slot, RAX, if is_bad { -14i64 as u64 } else { result });
-        let rip = reg(slot, RIP);
-        let site = get32(slot, SITE);
-        let other = get64(slot, LEAVE_OVERRIDE);
-        let mut target = rip;
-        if other != 0 {
-            put64(slot, LEAVE_OVERRIDE, 0);
-            target = other;
-        } else if site != 0 && rip == get64(slot, ENTRY_RIP) {
-            target = TRAMPOLINES + site as u64 * TRAMPOLINE_BYTES + TRAMPOLINE_TAIL;
-        }
-        if site != 0 {
-            put32(slot, SITE, 0);
-        }
-        put64(slot, LEAVE_RIP, target);
         // Single-stepping would trap in here, and the guest must not switch it on by a crafted frame.
         put_reg(slot, EFLAGS, (reg(slot, EFLAGS) & 0x0024_0cd5) | 0x202);
     }
@@ -762,7 +769,7 @@ unsafe extern "C" fn fast_entry(slot: u64) {
         }
         note_fs(slot);
         let copied = marshal(slot, number);
-        report(slot, EVENT_SYSCALL, ENTRY_TRAMPOLINE, number, copied << CALL_IN_SHIFT | back);
+        report(slot, EVENT_SYSCALL, ENTRY_CALL, number, copied << CALL_IN_SHIFT | back);
         regain_if_gs(slot);
     }
 }
@@ -770,12 +777,7 @@ unsafe extern "C" fn fast_entry(slot: u64) {
 /// An interrupt came while we were on our way out of a patched call: report before the guest runs.
 unsafe extern "C" fn fast_interrupted(slot: u64) {
     unsafe {
-        // The sentry sees where the guest would go on; a tail that is still to run stays an override.
-        let target = get64(slot, LEAVE_RIP);
-        if target != reg(slot, RIP) {
-            put64(slot, LEAVE_OVERRIDE, target);
-        }
-        report(slot, EVENT_INTERRUPTED, ENTRY_TRAMPOLINE, 0, 0);
+        report(slot, EVENT_INTERRUPTED, ENTRY_CALL, 0, 0);
         regain_if_gs(slot);
     }
 }
@@ -798,6 +800,7 @@ unsafe fn take_registers(slot: u64, registers: u64) {
             put_reg(slot, GREGS[n] as u64, get64(registers, n as u64 * 8));
             n += 1;
         }
+        put64(slot, LEAVE_RIP, reg(slot, RIP));
         note_fs(slot);
     }
 }
@@ -826,7 +829,7 @@ unsafe extern "C" fn on_signal(signal: i32, info: u64, context: u64) {
         let rip = get64(registers, G_RIP as u64 * 8);
         let in_stub = rip >= STUB_TEXT && rip < STUB_TEXT + STUB_TEXT_BYTES;
         if signal == INTERRUPT_SIGNAL {
-            if in_stub || (rip >= TRAMPOLINES && rip < TRAMPOLINES + TRAMPOLINES_MAX * TRAMPOLINE_BYTES) {
+            if in_stub {
                 put32(slot, PENDING, 1);
                 if lies(rip, stub_leave, stub_leave_end) {
                     put64(registers, G_RIP as u64 * 8, stub_leave as *const () as u64);
@@ -955,8 +958,6 @@ unsafe extern "C" fn zygote(stack: u64) -> ! {
         let vdso = auxiliary(stack, 33);
         must(syscall(9, COMMON, COMMON_BYTES, 1, 0x11, 3, 0), 90);
         must(syscall(9, ARENAS, ARENA_BYTES, 3, 0x11, 2, 0), 91);
-        must(syscall(9, TRAMPOLINES, TRAMPOLINES_MAX * TRAMPOLINE_BYTES, 7, 0x4032, u64::MAX, 0), 92);
-        must(syscall(9, PATCH_TABLE, PATCH_TABLE_BYTES, 3, 0x4032, u64::MAX, 0), 93);
         must(syscall(28, ARENAS, ARENA_BYTES, 10, 0, 0, 0), 94);
         syscall(3, 2, 0, 0, 0, 0, 0);
         syscall(3, 3, 0, 0, 0, 0, 0);
@@ -970,13 +971,12 @@ unsafe extern "C" fn zygote(stack: u64) -> ! {
         }
         must(syscall(157, 38, 1, 0, 0, 0, 0), 96);
         must(syscall(157, 1, 9, 0, 0, 0, 0), 97);
-        put64(PATCH_TABLE, 0, STUB_TEXT + STUB_IMAGE_ENTRY);
         put64(slot, VDSO, vdso);
         put32(slot, SPIN, 0);
         let program: [u64; 2] = [get32(COMMON, COMMON_FILTER_LENGTH) as u64, COMMON + COMMON_FILTER];
         must(syscall(317, 1, 0, program.as_ptr() as u64, 0, 0, 0), 98);
         loop {
-            report(slot, EVENT_COMMANDS_DONE, ENTRY_TRAMPOLINE, 0, 0);
+            report(slot, EVENT_COMMANDS_DONE, ENTRY_CALL, 0, 0);
         }
     }
 }

@@ -13,7 +13,7 @@ import {
   MREMAP_MAYMOVE,
 } from "../../kernel/abi/memory.ts";
 import { type AddressSpace, EVENT, type GuestThread, USER_ADDRESS_END } from "../platform.ts";
-import { STUB_SYSCALL, STUB_TEXT, TRAMPOLINES } from "../slot.ts";
+import { STUB_SYSCALL, STUB_TEXT } from "../slot.ts";
 import type { PtracePlatform } from "./platform.ts";
 import { PtraceThread } from "./thread.ts";
 
@@ -31,9 +31,10 @@ const SYS_recvmsg = 47;
 const SYS_clone = 56;
 const SYS_prctl = 157;
 
-/** Memory of the stub that we use for a msghdr, mincore results, child tids: the trampolines, which ptrace has none of. */
-const SCRATCH = TRAMPOLINES + 4096;
+/** Memory of each stub that we use for a msghdr, mincore results, child tids. */
+const SCRATCH = STUB_TEXT + 0x20_0000;
 const SCRATCH_BYTES = 64 * 1024;
+const PROT_RW = 3;
 const PTRACE_O_PEEK_WORD = 8;
 
 const instruction = new BigUint64Array([BigInt(STUB_TEXT + STUB_SYSCALL)]);
@@ -90,6 +91,13 @@ export class PtraceAddressSpace implements AddressSpace {
     if (fd < 0) return fd;
     const result = this.inject(by, SYS_mmap, address, length, prot, passed, fd, offset);
     this.inject(by, SYS_close, fd);
+    return result < 0 ? result : 0;
+  }
+
+  /** Maps SCRATCH, once, in the stub from which all others are forked. 0 or -ERRNO. */
+  mapScratch(by: PtraceThread): number {
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    const result = this.inject(by, SYS_mmap, SCRATCH, SCRATCH_BYTES, PROT_RW, flags, -1, 0);
     return result < 0 ? result : 0;
   }
 

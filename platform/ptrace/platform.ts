@@ -65,6 +65,9 @@ export class PtracePlatform implements Platform {
     if (seized < 0) throw new Error(`Cannot trace the first stub: errno ${-seized}`);
     this.#zygote = new PtraceThread(this, new PtraceAddressSpace(this, pid), pid);
     this.calls.tsv_ptrace_registers(pid, 0, this.#zygote.registers);
+    if (this.#zygote.addressSpace.mapScratch(this.#zygote) < 0) {
+      throw new Error("The first stub has no memory");
+    }
   }
 
   setMarshalling(_table: Uint32Array): void {}

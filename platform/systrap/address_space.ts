@@ -24,6 +24,8 @@ import {
   type DirectFile,
   EVENT,
   type GuestThread,
+  MAP_BY_INTERPRETER,
+  MAP_INTERPRETER,
   USER_ADDRESS_END,
 } from "../platform.ts";
 import {
@@ -38,8 +40,6 @@ import {
   OP_FORK,
   OP_PATCH,
   OP_RECEIVE_FDS,
-  PATCH_TABLE,
-  PATCH_TABLE_BYTES,
   SLOT_BYTES,
   SLOT_TID,
   STAGING_IN,
@@ -48,6 +48,7 @@ import {
   STAGING_OUT_BYTES,
 } from "../slot.ts";
 import { DirectFiles } from "./direct_files.ts";
+import type { Image } from "./images.ts";
 import { Patches } from "./patches.ts";
 import type { SystrapPlatform } from "./platform.ts";
 import type { SystrapThread } from "./thread.ts";
@@ -101,6 +102,7 @@ export class SystrapAddressSpace implements AddressSpace {
   patches: Patches;
   protectionOf: ((address: number) => number) | null = null;
   isOwnCode: (address: number, end: number) => boolean = () => true;
+  mapNear: ((thread: GuestThread, near: number, length: number, prot: number) => number) | null = null;
   /** Its process is gone or not to be trusted any more. */
   isDead = false;
   /** Slots of threads that have ended; reused once the host has zeroed their TID word. */
@@ -175,18 +177,18 @@ export class SystrapAddressSpace implements AddressSpace {
     offset: number,
   ): number {
     const by = thread as SystrapThread;
-    this.patches.detach(by, address, length);
-    this.patches.forget(address, length);
+    this.patches.release(by, address, length, false);
     let passed = flags & MAP_PASSED | MAP_FIXED;
     const isCode = hostFd >= 0 && (prot & (PROT_EXEC | PROT_WRITE)) === PROT_EXEC &&
       (flags & MAP_PRIVATE) !== 0;
     // Memory that is accounted from when it was writable once would not be one mapping with its neighbours any more.
     if (isCode) passed |= MAP_NORESERVE;
-    const image = isCode ? this.platform.images.find(hostFd, offset, length) : null;
+    const image = isCode && (flags & (MAP_BY_INTERPRETER | MAP_INTERPRETER)) !== 0
+      ? this.#copyOf(address, length, flags, hostFd, offset)
+      : null;
     if (image !== null) {
       hostFd = image.fd;
       offset = 0;
-      this.patches.enterImage(image, address, length);
     }
     if (by === this.#batch) return this.#mapInBatch(by, address, length, prot, passed, hostFd, offset);
     if (hostFd < 0) {
@@ -204,8 +206,21 @@ export class SystrapAddressSpace implements AddressSpace {
     return result < 0 ? result : 0;
   }
 
+  /** What is mapped instead of code that the program interpreter maps or is; null = the file itself. */
+  #copyOf(address: number, length: number, flags: number, hostFd: number, offset: number): Image | null {
+    if (!this.patches.isOn) return null;
+    const code = this.platform.images.find(hostFd, offset, length, (flags & MAP_INTERPRETER) !== 0);
+    if (code !== null) this.patches.enterCode(address, address + length, code);
+    return code === null ? null : code.image;
+  }
+
   beginBatch(thread: GuestThread): void {
     this.#batch = thread as SystrapThread;
+  }
+
+  /** The commands entered for `thread` are a batch's, to be run together. */
+  isBatching(thread: SystrapThread): boolean {
+    return this.#batch === thread;
   }
 
   endBatch(): number {
@@ -274,16 +289,14 @@ export class SystrapAddressSpace implements AddressSpace {
   }
 
   unmap(thread: GuestThread, address: number, length: number): number {
-    this.patches.detach(thread as SystrapThread, address, length);
-    this.patches.forget(address, length);
+    this.patches.release(thread as SystrapThread, address, length, false);
     return (thread as SystrapThread).callNow(SYS_munmap, address, length);
   }
 
   protect(thread: GuestThread, address: number, length: number, prot: number): number {
     const by = thread as SystrapThread;
-    // Code that may be written now is the guest's to read and to change: it sees what it has put there.
-    if ((prot & PROT_WRITE) !== 0) this.patches.restore(by, address, length);
-    else if ((prot & PROT_EXEC) === 0) this.patches.detach(by, address, length);
+    // Code that may be written now, or is not code any more, is the guest's to read: it sees what it has put there.
+    if ((prot & (PROT_WRITE | PROT_EXEC)) !== PROT_EXEC) this.patches.release(by, address, length, true);
     return by.callNow(SYS_mprotect, address, length, prot);
   }
 
@@ -295,15 +308,16 @@ export class SystrapAddressSpace implements AddressSpace {
     newAddress: number,
   ): number {
     const by = thread as SystrapThread;
-    this.patches.restore(by, address, oldLength);
+    this.patches.release(by, address, oldLength, true);
     const flags = newAddress === address ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
     const result = by.callNow(SYS_mremap, address, oldLength, newLength, flags, newAddress);
     return result < 0 ? result : 0;
   }
 
   advise(thread: GuestThread, address: number, length: number, advice: number): number {
-    if (DISCARDING.has(advice)) this.patches.forget(address, length);
-    return (thread as SystrapThread).callNow(SYS_madvise, address, length, advice);
+    const by = thread as SystrapThread;
+    if (DISCARDING.has(advice)) this.patches.release(by, address, length, false);
+    return by.callNow(SYS_madvise, address, length, advice);
   }
 
   sync(thread: GuestThread, address: number, length: number, flags: number): number {
@@ -407,10 +421,7 @@ export class SystrapAddressSpace implements AddressSpace {
     if (rseqAddress !== 0) {
       by.call(SYS_rseq, false, rseqAddress, rseqLength, RSEQ_FLAG_UNREGISTER, rseqSignature);
     }
-    // All but the patch table, which is ours. Trampolines and table are written anew as they are used.
-    by.call(SYS_munmap, true, 0, PATCH_TABLE);
-    const above = PATCH_TABLE + PATCH_TABLE_BYTES;
-    by.call(SYS_munmap, true, above, USER_ADDRESS_END - above);
+    by.call(SYS_munmap, true, 0, USER_ADDRESS_END);
     by.start();
     this.patches = new Patches(this, null);
     return 0;

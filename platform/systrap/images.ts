@@ -1,18 +1,30 @@
 // Much-used program code with its system calls patched from the start: a copy of a file's code in a memfd, which is mapped
 // privately in the file's place. A program that starts anew would otherwise trap at each call of its loader again, as
-// patches.ts patches what one process runs often. Two things are patched, and only in code as compilers write it:
+// patches.ts patches what one process runs often. Copies are made of what the program interpreter (ld.so) is and maps, never
+// of the program itself or of what a guest maps on its own: that reads what its file holds. Two things are patched:
 //
-//   mov $number,%eax; syscall    becomes a jump to a piece of code behind the program's own, in what is left of the last
-//                                page, which goes on into the stub. Nothing of the process is involved: no table of
-//                                sites, no address of ours in the code but that of the patch table's first entry.
-//   mov $leaf,%eax; cpuid        a hypervisor traps each CPUID (4 to 16 us), and ld.so asks some forty times. What is the
-//                                same on all CPUs is answered by constants.
-//
-// The instruction that was jumped over stands where it stood: who jumps to it directly makes the call or the CPUID. A
-// thread that is stopped within such a piece is seen at its site (siteOf).
+//   system calls                 those that were seen to be made, in earlier processes: what only looks like a call is
+//                                left alone. The pieces (pieces.ts) stand behind the program's own code, in what is left
+//                                of the last page.
+//   mov $leaf,%eax; cpuid        of the interpreter alone. A hypervisor traps each CPUID (4 to 16 us), and ld.so asks some
+//                                forty times. What is the same on all CPUs is answered by constants.
 
+import { u32 } from "../../kernel/abi/struct.ts";
 import type { SystrapCalls } from "../../native/systrap.ts";
-import { PATCH_TABLE } from "../slot.ts";
+import {
+  isPartOfAnother,
+  JUMP_BYTES,
+  KIND_CMP,
+  KIND_CPUID,
+  KIND_MOV,
+  mayPlace,
+  pieceBytes,
+  putConstants,
+  putJump,
+  putPiece,
+  type Site,
+  siteKind,
+} from "./pieces.ts";
 
 /** A copy is made when code has been mapped this often, and once more for each 64 KiB of it: it has to pay for itself. */
 const MAPPINGS_MIN = 3;
@@ -30,11 +42,11 @@ const PAGE = 4096;
 const PT_LOAD = 1;
 const PF_X = 1;
 
-const SITE_BYTES = 7;
-const CALL_BYTES = 19;
-const CPUID_BYTES = 25;
-/** System call numbers that a site may have. */
-const NUMBERS = 512;
+/** Sites that are remembered of one file's code. */
+const SEEN_MAX = 256;
+/** A copy is made anew when so many more sites have been seen, and it has been mapped twice as often; and no more than so often. */
+const NEW_SITES_MIN = 8;
+const REMADE_MAX = 3;
 /** CPUID leaves (with subleaf 0) that say the same on every CPU and at any time. */
 const CONSTANT_LEAVES = new Set([
   0,
@@ -46,78 +58,128 @@ const CONSTANT_LEAVES = new Set([
   0x8000_0008,
 ]);
 
-/** A patched place: offset in the image, what stood there, and where its piece of code begins and ends. */
-export interface ImageSite {
-  readonly at: number;
-  readonly before: Uint8Array;
-  readonly piece: number;
-  readonly pieceEnd: number;
-}
-
 export interface Image {
-  /** Sealed memfd whose byte 0 is the first of the mapping. Kept as long as the sandbox lives. */
+  /** Sealed memfd whose byte 0 is the first of the mapping. Kept as long as the sandbox lives, or until it is made anew. */
   readonly fd: number;
-  readonly sites: readonly ImageSite[];
+  /** Its patched places, as offsets in the mapping. */
+  readonly sites: readonly Site[];
 }
 
 /** What is known of one range of one file. */
-interface Counted {
+export class CountedCode {
   /** Size and times: another state of the file is counted anew. */
   readonly state: string;
-  mappings: number;
+  /** It is the program interpreter's. */
+  readonly isInterpreter: boolean;
+  mappings = 0;
+  /** When the copy is made (again). */
+  makeAt: number;
+  made = 0;
   /** null: none (yet). */
-  image: Image | null;
+  image: Image | null = null;
   /** Nothing is to be gained, or it cannot be had. */
   isRefused: boolean;
+  /** Where calls returned to that came by a trap, as offsets, with the number of the call. */
+  readonly seen = new Map<number, number>();
+  /** How many of them the copy was made with. */
+  seenWhenMade = 0;
+
+  constructor(state: string, isInterpreter: boolean, makeAt: number, isRefused: boolean) {
+    this.state = state;
+    this.isInterpreter = isInterpreter;
+    this.makeAt = makeAt;
+    this.isRefused = isRefused;
+  }
+
+  /** A process has made call `number` by a trap that returns to `offset`. */
+  note(offset: number, number: number): void {
+    if (this.seen.size < SEEN_MAX && !this.seen.has(offset)) this.seen.set(offset, number);
+  }
+
+  get isDue(): boolean {
+    if (this.isRefused || this.mappings < this.makeAt) return false;
+    return this.image === null ||
+      this.made <= REMADE_MAX && this.seen.size >= this.seenWhenMade + NEW_SITES_MIN;
+  }
 }
 
 export class Images {
   readonly #calls: SystrapCalls;
-  readonly #counted = new Map<string, Counted>();
+  readonly #counted = new Map<string, CountedCode>();
   readonly #identity = new Float64Array(6);
-  #made = 0;
+  #images = 0;
 
   constructor(calls: SystrapCalls) {
     this.#calls = calls;
   }
 
-  /** What to map instead of `length` bytes at `offset` of the file `fd`, which are to be executed; or null. */
-  find(fd: number, offset: number, length: number): Image | null {
+  /**
+   * What is known of the code that `length` bytes at `offset` of the file `fd` are, which are to be mapped once more; its
+   * `image` is to be mapped instead. null where nothing ever will be.
+   */
+  find(fd: number, offset: number, length: number, isInterpreter: boolean): CountedCode | null {
     if (length > IMAGE_BYTES_MAX || this.#calls.tsv_image_identify(fd, this.#identity) < 0) return null;
     const [device, inode, size, modified, changed, quietSeconds] = this.#identity;
     const key = `${device}:${inode}:${offset}:${length}`;
     const state = `${size}:${modified}:${changed}`;
     let counted = this.#counted.get(key);
     if (counted === undefined || counted.state !== state) {
+      if (counted !== undefined) this.#drop(counted);
       if (this.#counted.size >= COUNTED_MAX) this.#forgetUnmade();
       const isRefused = this.#calls.tsv_image_is_memory(fd) !== 0;
-      counted = { state, mappings: 0, image: null, isRefused };
+      counted = new CountedCode(state, isInterpreter, MAPPINGS_MIN + length / BYTES_A_MAPPING, isRefused);
       this.#counted.set(key, counted);
     }
-    if (counted.image !== null || counted.isRefused) return counted.image;
-    if (++counted.mappings < MAPPINGS_MIN + length / BYTES_A_MAPPING || quietSeconds < QUIET_SECONDS_MIN) {
-      return null;
+    if (counted.isRefused) return null;
+    counted.mappings++;
+    if (counted.isDue && quietSeconds >= QUIET_SECONDS_MIN) this.#makeDue(counted, fd, offset, length);
+    return counted;
+  }
+
+  #makeDue(counted: CountedCode, fd: number, offset: number, length: number): void {
+    if (counted.image === null && this.#images >= IMAGES_MAX) {
+      counted.isRefused = true;
+      return;
     }
-    if (this.#made < IMAGES_MAX) counted.image = this.#make(fd, offset, length);
-    counted.isRefused = counted.image === null;
-    return counted.image;
+    counted.makeAt = counted.mappings * 2;
+    counted.seenWhenMade = counted.seen.size;
+    counted.made++;
+    const image = this.#make(counted, fd, offset, length);
+    if (image === null) {
+      counted.isRefused = counted.image === null && counted.made > REMADE_MAX;
+      return;
+    }
+    this.#drop(counted);
+    counted.image = image;
+    this.#images++;
+  }
+
+  /** Processes that have it mapped keep it. */
+  #drop(counted: CountedCode): void {
+    if (counted.image === null) return;
+    this.#calls.tsv_systrap_close(counted.image.fd);
+    counted.image = null;
+    this.#images--;
   }
 
   #forgetUnmade(): void {
     for (const [key, { image }] of this.#counted) if (image === null) this.#counted.delete(key);
   }
 
-  #make(fd: number, offset: number, length: number): Image | null {
+  #make(counted: CountedCode, fd: number, offset: number, length: number): Image | null {
     const codeEnd = this.#codeEnd(fd, offset, length);
     if (codeEnd < 0) return null;
     const code = new Uint8Array(length);
     if (this.#calls.tsv_image_read(fd, code, length, offset) < codeEnd) return null;
-    const sites = patchCode(code, codeEnd, (leaf) => this.#cpuid(leaf));
+    const sites = patchCode(
+      code,
+      codeEnd,
+      counted.seen,
+      counted.isInterpreter ? (leaf) => this.#cpuid(leaf) : null,
+    );
     if (sites.length === 0) return null;
     const copy = this.#calls.tsv_image_make(code, length);
-    if (copy < 0) return null;
-    this.#made++;
-    return { fd: copy, sites };
+    return copy < 0 ? null : { fd: copy, sites };
   }
 
   /** Where the segment of an ELF file that is mapped at `offset` ends, counted from there; -1 where that is not known. */
@@ -147,80 +209,60 @@ export class Images {
   }
 }
 
-/** Patches `code`, whose own bytes end at `codeEnd`, as far as there is room behind them. Gives back what was patched. */
+/**
+ * Patches `code`, whose own bytes end at `codeEnd`, as far as there is room behind them: the calls that return to the offsets
+ * of `seen`, and CPUID where `cpuid` answers for it. Gives back what was patched.
+ */
 export function patchCode(
   code: Uint8Array,
   codeEnd: number,
-  cpuid: (leaf: number) => Uint32Array,
-): ImageSite[] {
-  const sites: ImageSite[] = [];
+  seen: ReadonlyMap<number, number>,
+  cpuid: ((leaf: number) => Uint32Array) | null,
+): Site[] {
+  const sites: Site[] = [];
   let end = Math.ceil(codeEnd / 16) * 16;
-  for (let i = code.indexOf(0x0f, 5); i >= 0 && i + 2 <= codeEnd; i = code.indexOf(0x0f, i + 1)) {
-    const isCall = code[i + 1] === 0x05;
-    if ((!isCall && code[i + 1] !== 0xa2) || code[i - 5] !== 0xb8) continue;
-    if (isPartOfAnother(code, i - 5)) continue;
-    const value = (code[i - 4] | code[i - 3] << 8 | code[i - 2] << 16 | code[i - 1] << 24) >>> 0;
-    if (isCall ? value >= NUMBERS : !CONSTANT_LEAVES.has(value)) continue;
-    const length = isCall ? CALL_BYTES : CPUID_BYTES;
-    if (end + length > code.length) continue;
-    const at = i - 5;
-    const before = code.slice(at, at + SITE_BYTES);
-    if (isCall) putCall(code, end, value, i + 2);
-    else putConstants(code, end, cpuid(value), i + 2);
-    code[at] = 0xe9; // jmp to the piece; `syscall` or `cpuid` stays behind it
-    put32(code, at + 1, end - (at + 5));
-    sites.push({ at, before, piece: end, pieceEnd: end + length });
-    end += length;
+  const enter = (kind: number, start: number) => {
+    const length = pieceBytes(kind);
+    let piece = end;
+    while (piece + length <= code.length && !mayPlace(kind, start, piece)) piece++;
+    if (piece + length > code.length) return -1;
+    end = piece + length;
+    sites.push({ kind, start, before: code.slice(start, start + JUMP_BYTES), piece });
+    return piece;
+  };
+  // Those of KIND_CMP come last, as they may leave room before them unused.
+  const compared: number[] = [];
+  const patchCall = (kind: number, back: number) => {
+    const start = kind === KIND_MOV ? back - 7 : back - 2;
+    const piece = enter(kind, start);
+    if (piece < 0) return;
+    putPiece(code, piece, kind, piece, back, code, back);
+    putJump(code, start, start, piece);
+  };
+  for (const [back, number] of seen) {
+    if (back < 16 || back + 8 > codeEnd) continue;
+    const kind = siteKind(code, back, number);
+    if (kind === KIND_MOV) patchCall(kind, back);
+    else if (kind !== 0) compared.push(back);
   }
+  if (cpuid !== null) patchCpuid(code, codeEnd, cpuid, enter);
+  for (const back of compared) patchCall(KIND_CMP, back);
   return sites;
 }
 
-/** Opcodes with an immediate of 32 bits behind an operand in memory: mov, the arithmetic ones, test, imul. */
-const WITH_IMMEDIATE = [0xc7, 0x81, 0xf7, 0x69];
-
-/**
- * Whether the 0xb8 at `at` may belong to the instruction before: with a prefix it is a mov of another register or of 64
- * bits; as displacement -72 the number behind it would be stored. No other instruction ends in such a number, can be
- * followed by a call at once, and leaves RAX to it.
- */
-function isPartOfAnother(code: Uint8Array, at: number): boolean {
-  if (at < 3) return true;
-  const before = code[at - 1];
-  if ((before & 0xf0) === 0x40) return true;
-  if ((before & 0xc7) !== 0x44 && (before & 0xc0) === 0x40 && WITH_IMMEDIATE.includes(code[at - 2])) {
-    return true;
+function patchCpuid(
+  code: Uint8Array,
+  codeEnd: number,
+  cpuid: (leaf: number) => Uint32Array,
+  enter: (kind: number, start: number) => number,
+): void {
+  for (let i = code.indexOf(0x0f, 5); i >= 0 && i + 2 <= codeEnd; i = code.indexOf(0x0f, i + 1)) {
+    if (code[i + 1] !== 0xa2 || code[i - 5] !== 0xb8 || isPartOfAnother(code, i - 5)) continue;
+    const leaf = u32(code, i - 4);
+    if (!CONSTANT_LEAVES.has(leaf)) continue;
+    const start = i - 5, piece = enter(KIND_CPUID, start);
+    if (piece < 0) return;
+    putConstants(code, piece, piece, i + 2, cpuid(leaf));
+    putJump(code, start, start, piece);
   }
-  return (code[at - 2] & 0xc7) === 0x44 && WITH_IMMEDIATE.includes(code[at - 3]);
-}
-
-/** mov $number,%eax; lea back(%rip),%rcx; jmp *PATCH_TABLE: as a trampoline of patches.ts, wherever it is mapped. */
-function putCall(code: Uint8Array, at: number, number: number, back: number): void {
-  code[at] = 0xb8;
-  put32(code, at + 1, number);
-  code[at + 5] = 0x48;
-  code[at + 6] = 0x8d;
-  code[at + 7] = 0x0d;
-  put32(code, at + 8, back - (at + 12));
-  code[at + 12] = 0xff;
-  code[at + 13] = 0x24;
-  code[at + 14] = 0x25;
-  put32(code, at + 15, PATCH_TABLE);
-}
-
-/** mov of the four answers, in no case touching the flags, as CPUID does not; jmp back. */
-function putConstants(code: Uint8Array, at: number, [eax, ebx, ecx, edx]: Uint32Array, back: number): void {
-  const loads: [number, number][] = [[0xb8, eax], [0xbb, ebx], [0xb9, ecx], [0xba, edx]];
-  loads.forEach(([opcode, value], n) => {
-    code[at + n * 5] = opcode;
-    put32(code, at + n * 5 + 1, value);
-  });
-  code[at + 20] = 0xe9;
-  put32(code, at + 21, back - (at + CPUID_BYTES));
-}
-
-function put32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value;
-  bytes[at + 1] = value >>> 8;
-  bytes[at + 2] = value >>> 16;
-  bytes[at + 3] = value >>> 24;
 }

@@ -8,6 +8,8 @@ import { EVENT, type Platform, type PlatformEvents } from "../platform.ts";
 import {
   ARENA_SLOTS,
   COMMON_BYTES,
+  COMMON_CAN_PATCH,
+  COMMON_FLAGS,
   COMMON_TABLE,
   COMMON_XSAVE_BYTES,
   COMMON_XSAVE_MASK,
@@ -15,8 +17,6 @@ import {
   SLOT_VDSO,
   STACK_END,
   STAGING_IN,
-  STUB_TEXT,
-  STUB_TRAMPOLINE,
 } from "../slot.ts";
 import { isHostId, SystrapAddressSpace } from "./address_space.ts";
 import { Images } from "./images.ts";
@@ -75,12 +75,13 @@ export class SystrapPlatform implements Platform {
   readonly images: Images;
   readonly forkFlags: number;
   readonly threadFlags: number;
-  readonly trampolineEntry: number;
   /** Size of the XSAVE area for the features we carry. */
   readonly fpuBytes: number;
   /** Its components, as bits of XCR0. */
   readonly fpuFeatures: number;
   vdsoAddress = 0;
+  /** Call sites may be patched. */
+  mayPatch: boolean;
   /** Spin lengths in force: zero on one CPU. */
   sentrySpinNanos = 0;
   stubSpins = 0;
@@ -132,9 +133,9 @@ export class SystrapPlatform implements Platform {
     this.images = new Images(calls);
     this.forkFlags = calls.tsv_systrap_fork_flags();
     this.threadFlags = calls.tsv_systrap_thread_flags();
-    this.trampolineEntry = STUB_TEXT + STUB_TRAMPOLINE;
     this.fpuBytes = fpuBytes(this.memory.common);
     this.fpuFeatures = u32(this.memory.common, COMMON_XSAVE_MASK);
+    this.mayPatch = (u32(this.memory.common, COMMON_FLAGS) & COMMON_CAN_PATCH) !== 0;
     this.#placement = new Placement(calls.tsv_systrap_cpus());
     this.ownCpu = this.#placement.cpuCount > 1 ? calls.tsv_systrap_own_cpu() : -1;
     this.#zygote = this.#startZygote();
@@ -331,6 +332,10 @@ export class SystrapPlatform implements Platform {
       const thread = this.#threads[control[C_EVENT_LIST + i]];
       if (thread === null || thread === undefined || !thread.isRunning) continue;
       thread.takeEvent();
+      if (thread.event === EVENT.NONE) {
+        thread.resume();
+        continue;
+      }
       events.threads[events.threadCount++] = thread;
     }
     events.hostFdCount = 0;

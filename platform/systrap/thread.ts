@@ -14,8 +14,7 @@ import {
   COMMANDS_MAX,
   COMMON,
   COMMON_FPU,
-  ENTRY_RIP,
-  ENTRY_TRAMPOLINE,
+  ENTRY_CALL,
   ENTRY_TRAP,
   EVENT_COMMANDS_DONE,
   EVENT_FAULT,
@@ -25,7 +24,7 @@ import {
   FLAG_GS,
   FPU_BYTES,
   HOST_FUTEX,
-  LEAVE_OVERRIDE,
+  LEAVE_RIP,
   OP_COPY,
   OP_SYSCALL,
   OP_WAIT,
@@ -34,14 +33,12 @@ import {
   OUT_COUNT,
   SLOT_BYTES,
   SLOT_CALL,
-  SLOT_CODE,
   SLOT_ENTRY,
   SLOT_FAILED,
   SLOT_FLAGS,
   SLOT_FPU,
   SLOT_PENDING,
   SLOT_READY,
-  SLOT_SITE,
   SLOT_SPIN,
   SLOT_STATE,
   SLOT_THEN,
@@ -86,6 +83,8 @@ export class SystrapThread implements GuestThread {
   event: number = EVENT.NONE;
   readonly fault = new Fault();
   isRunning = false;
+  /** Code of its address space has been written since it was let go (Patches). */
+  mayFaultFalsely = false;
   /** Slot number in the region, and its index within the arena. */
   readonly slot: number;
   readonly index: number;
@@ -152,8 +151,9 @@ export class SystrapThread implements GuestThread {
     // The stub takes arguments back from its own registers alone.
     this.words[REGS_WORD + 2 * index] = low;
     this.words[REGS_WORD + 2 * index + 1] = high;
-    if (index === REG.RIP) this.#continueAt();
-    else if (index === REG.FS_BASE) this.words[SLOT_FLAGS >> 2] |= FLAG_FS_DIRTY;
+    if (index === REG.RIP) {
+      putNumber(this.words, LEAVE_RIP >> 2, this.addressSpace.patches.translate(this.get(REG.RIP)));
+    } else if (index === REG.FS_BASE) this.words[SLOT_FLAGS >> 2] |= FLAG_FS_DIRTY;
     else if (index === REG.GS_BASE) this.#setGs((low | high) !== 0);
   }
 
@@ -174,29 +174,16 @@ export class SystrapThread implements GuestThread {
   #setGs(isUsed: boolean): void {
     if (!isUsed && (this.words[SLOT_FLAGS >> 2] & FLAG_GS) === 0) return;
     this.words[SLOT_FLAGS >> 2] |= FLAG_GS;
-    this.addressSpace.patches.trapAll(this);
+    this.addressSpace.patches.turnOff(this);
   }
 
-  /** A new RIP drops what was to run first, and is translated when it lies inside a patched call site. */
-  #continueAt(): void {
-    this.words[SLOT_SITE >> 2] = 0;
-    this.setOverride(this.addressSpace.patches.translate(this.get(REG.RIP)));
+  /** Where the stub lets the guest go on: at RIP, or in the piece of a patched call site. */
+  get continueAt(): number {
+    const at = LEAVE_RIP >> 2;
+    return this.words[at] + this.words[at + 1] * TWO_32;
   }
 
-  /** The stub continues at `address` instead of RIP, once; 0 = at RIP. */
-  setOverride(address: number): void {
-    putNumber(this.words, LEAVE_OVERRIDE >> 2, address);
-  }
-
-  /** Code bytes around RIP of a trapped call: index 8 is the byte at RIP. */
-  codeByte(n: number): number {
-    return this.bytes[SLOT_CODE + 8 + n];
-  }
-  /** `length` of the code bytes from RIP + `from` on, as they stood at the trap. */
-  codeBefore(from: number, length: number): Uint8Array {
-    return this.bytes.slice(SLOT_CODE + 8 + from, SLOT_CODE + 8 + from + length);
-  }
-  /** Takes over the event the stub has posted. */
+  /** Takes over the event the stub has posted. It is NONE where the thread is just to go on. */
   takeEvent(): void {
     this.isRunning = false;
     const word = this.words[CALL_WORD];
@@ -212,42 +199,29 @@ export class SystrapThread implements GuestThread {
       this.#takeFault();
     } else if (kind === EVENT_INTERRUPTED) {
       this.event = EVENT.INTERRUPTED;
-      this.addressSpace.patches.leaveImage(this);
+      if (this.isTrapped) this.addressSpace.patches.leavePiece(this);
     } else {
       // A failed command on the way out, or garbage: the process is not what we think it is.
       this.addressSpace.fail(`event ${kind}, failed command ${this.words[SLOT_FAILED >> 2]}`);
       this.event = EVENT.DEAD;
     }
+    this.mayFaultFalsely = false;
   }
 
   #takeTrap(): void {
     const patches = this.addressSpace.patches;
-    // The guest has loaded GS by an instruction of its own.
-    if ((this.words[SLOT_FLAGS >> 2] & FLAG_GS) !== 0) patches.trapAll(this);
-    if (patches.isTrapping) patches.leaveTrampoline(this);
+    // A call made by a piece's own `syscall` is one of the site.
+    if (patches.leavePiece(this)) this.setWords(REG.RCX, this.low(REG.RIP), this.high(REG.RIP));
+    // The guest may have loaded GS by an instruction of its own.
+    if ((this.words[SLOT_FLAGS >> 2] & FLAG_GS) !== 0) patches.turnOff(this);
     else patches.consider(this);
   }
 
-  /** The call came from the trampoline of a site that returns to `rip`: it is as if it had come from the site. */
-  setOrigin(rip: number, site: number): void {
-    for (const at of [REGS_WORD + 2 * REG.RIP, REGS_WORD + 2 * REG.RCX, ENTRY_RIP >> 2]) {
-      putNumber(this.words, at, rip);
-    }
-    this.words[SLOT_SITE >> 2] = site;
-  }
-
   #takeFault(): void {
-    const { words, fault } = this;
-    takeFault(words, fault);
-    this.event = EVENT.FAULT;
-    // A thread that ran or jumped into the displaced `syscall` of a patched site traps there: it is that call.
-    if (fault.signal === 4 && this.addressSpace.patches.isDisplacedCall(this.get(REG.RIP))) {
-      this.#number = CALL_NUMBER;
-      words[NUMBER_WORD] = this.low(REG.RAX);
-      words[NUMBER_WORD + 1] = this.high(REG.RAX);
-      this.set(REG.RIP, this.get(REG.RIP) + 2);
-      this.event = EVENT.SYSCALL;
-    }
+    takeFault(this.words, this.fault);
+    const patches = this.addressSpace.patches;
+    this.event = patches.isFalseFault(this, this.fault) ? EVENT.NONE : EVENT.FAULT;
+    if (this.event === EVENT.FAULT) patches.leavePiece(this);
   }
 
   resume(): void {
@@ -490,8 +464,6 @@ export class SystrapThread implements GuestThread {
     this.#commands = 0;
     this.window.reset();
     words[OUT_COUNT >> 2] = 0;
-    words[SLOT_SITE >> 2] = 0;
-    this.setOverride(0);
     if (!this.isTrapped) {
       this.command(OP_XRSTOR, false, 0, COMMON + COMMON_FPU);
       return;
@@ -525,7 +497,7 @@ export class SystrapThread implements GuestThread {
     for (const at of [SLOT_READY, SLOT_WAITING]) words[at >> 2] = 0;
     words[CALL_WORD] = EVENT_COMMANDS_DONE << CALL_EVENT_SHIFT;
     words[SLOT_STATE >> 2] = STATE_EVENT;
-    words[SLOT_ENTRY >> 2] = ENTRY_TRAMPOLINE;
+    words[SLOT_ENTRY >> 2] = ENTRY_CALL;
     this.isTrapped = false;
     this.#rseq = null;
     this.#takeOver(parent);
@@ -550,9 +522,7 @@ export class SystrapThread implements GuestThread {
     const words = this.words;
     for (let i = ARGUMENTS_WORD; i < LINE_END_WORD; i++) words[i] = parent.words[i];
     for (let i = NUMBER_WORD; i < REGS_WORD + 2 * REGS_COUNT; i++) words[i] = parent.words[i];
-    for (const at of [SLOT_SITE, ENTRY_RIP, ENTRY_RIP + 4, LEAVE_OVERRIDE, LEAVE_OVERRIDE + 4]) {
-      words[at >> 2] = parent.words[at >> 2];
-    }
+    for (const at of [LEAVE_RIP, LEAVE_RIP + 4]) words[at >> 2] = parent.words[at >> 2];
     for (const at of [SLOT_PENDING, OUT_COUNT, COMMANDS_COUNT]) words[at >> 2] = 0;
     this.#setHostFutex(false);
     this.#setSpins();

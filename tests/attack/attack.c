@@ -25,7 +25,6 @@
 #define STUB_SYSCALL (STUB_TEXT + 0x20)
 #define COMMON 0x7fe000100000ul
 #define COMMON_BYTES 0x4000ul
-#define TRAMPOLINES 0x7fe000200000ul
 #define ARENAS 0x7fe100000000ul
 #define ARENA_BYTES (0x40000ul * 1024)
 #define SLOT_BYTES 0x40000ul
@@ -336,18 +335,32 @@ static void false_event(void) {
 // --- the stub's memory ------------------------------------------------------------------------------------------------
 
 static void own_calls_on_stub(void) {
-  unsigned long places[] = {STUB_TEXT, COMMON, TRAMPOLINES, ARENAS, own_slot(), 0x60000};
+  unsigned long places[] = {STUB_TEXT, COMMON, ARENAS, own_slot()};
   char *page = mmap(NULL, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   for (unsigned i = 0; i < sizeof places / sizeof *places; i++) {
     void *at = (void *)places[i];
     if (at == NULL) continue;  // ptrace knows no slots
     report("mmap", mmap(at, 4096, 7, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED);
-    report("munmap", munmap(at, 4096) == -1 || places[i] == 0x60000);
+    report("munmap", munmap(at, 4096) == -1);
     report("mprotect", mprotect(at, 4096, 7) == -1);
     report("mremap", mremap(page, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED);
     report("mremap from", mremap(at, 4096, 8192, MREMAP_MAYMOVE) == MAP_FAILED);
   }
   report("munmap of all", munmap((void *)0x10000, 0x7ffffffe0000ul) == -1);
+}
+static void no_memory_is_code(void) {
+  // Nothing beside the program's own is writable and executable: return 42, at each page that can be written.
+  static const unsigned char code[] = {0xb8, 42, 0, 0, 0, 0xc3};
+  catch_signals();
+  int written = 0;
+  unsigned long slot = own_slot(), places[] = {STUB_TEXT + 0xf000, COMMON + 0x3000, 0x7fe00027f000ul, 0x60000, slot == 0 ? 0 : slot + 0x28000};
+  for (unsigned i = 0; i < sizeof places / sizeof *places; i++) {
+    if (places[i] == 0 || sigsetjmp(back, 1) != 0) continue;
+    memcpy((void *)places[i], code, sizeof code);
+    written++;
+    if (((int (*)(void))places[i])() == 42) report("code that was written", 0);
+  }
+  report("memory of the stub can be written on systrap alone", written <= (slot != 0));
 }
 static void text_gone(void) {
   catch_signals();
@@ -403,6 +416,7 @@ static const struct {
     {"forged_faults", forged_faults},
     {"false_event", false_event},
     {"own_calls_on_stub", own_calls_on_stub},
+    {"no_memory_is_code", no_memory_is_code},
     {"text_gone", text_gone},
     {"text_replaced", text_replaced},
     {"slot_gone", slot_gone},

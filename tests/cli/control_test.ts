@@ -28,6 +28,7 @@ function launched(bundle: Bundle, script: string): RunningSandbox {
   const options = {
     id: "box",
     platform: "systrap" as const,
+    mayPatch: true,
     isDebug: false,
     strace: false,
     straceCalls: [],

@@ -180,6 +180,25 @@ static void segments(void) {
   EQUALS("exec begins without", 0, wait_code(child));
 }
 
+/* As segments(), by WRGSBASE: no call tells the kernel, which must neither lose the call nor write where GS points to. */
+__attribute__((target("fsgsbase"))) static void segment_by_instruction(void) {
+  static unsigned long block[512], before[512];
+  int good = 1;
+  if (getauxval(AT_HWCAP2) & 2) {
+    memset(block, 0x5a, sizeof block);
+    memcpy(before, block, sizeof block);
+    _writegsbase_u64((unsigned long)block);
+    for (int i = 0; i < 40; i++) {
+      long pid, result;
+      __asm__ volatile("mov $39, %%eax\n syscall" : "=a"(pid) : : "rcx", "r11", "memory");
+      __asm__ volatile("xor %%eax, %%eax\n syscall\n cmp $-4095, %%rax\n jae 1f\n nop\n1:" : "=a"(result) : "D"(-1), "S"(NULL), "d"(0L) : "rcx", "r11", "memory", "cc");
+      if (pid != getpid() || result != -EBADF || _readgsbase_u64() != (unsigned long)block) good = 0;
+    }
+    if (memcmp(block, before, sizeof block)) good = 0;
+  }
+  TRUE("calls after WRGSBASE", good);
+}
+
 /* --- numbers --------------------------------------------------------------------------------------------------------- */
 
 static long raw(long number) {
@@ -234,6 +253,17 @@ static void middles(void) {
     if (two(22, 1) != 0 || two(-5, 1) != -1) good = 0;
   }
   TRUE("two ways to one comparison", good);
+  /* The same from so far away that nobody who looks around the site sees it, and by way of a register. */
+  good = 1;
+  long (*volatile comparison)(void) = (void *)(page + 64 + 5);
+  for (int i = 0; i < ROUNDS; i++) {
+    if (((Code)(page + 64))(SYS_getpid) != getpid()) good = 0;
+    __asm__ volatile("call *%1" : "=a"(result) : "r"(comparison), "0"(1234567L) : "rcx", "r11", "memory", "cc");
+    if (result != 1234567) good = 0;
+    __asm__ volatile("call *%1" : "=a"(result) : "r"(comparison), "0"(-11L) : "rcx", "r11", "memory", "cc");
+    if (result != -1) good = 0;
+  }
+  TRUE("a jump to the comparison from anywhere", good);
   munmap(page, PAGE);
 }
 
@@ -638,8 +668,18 @@ static void often(void) {
   TRUE("a program starts again and again", good);
 }
 
+/* Constants that look like `mov $39,%eax; syscall` and `mov $0,%eax; cpuid`, in this program's own code. */
+__asm__(".text\n.p2align 4\nlooks_like_code: .byte 0x90,0x90,0x90,0xb8,0x27,0,0,0,0x0f,0x05,0x90,0x90,0x90,0xb8,0,0,0,0,0x0f,0xa2\n");
+extern const unsigned char looks_like_code[20];
+
+static int reads_its_text(void) {
+  static const unsigned char expected[20] = {0x90, 0x90, 0x90, 0xb8, 0x27, 0, 0, 0, 0x0f, 0x05, 0x90, 0x90, 0x90, 0xb8, 0, 0, 0, 0, 0x0f, 0xa2};
+  return memcmp(looks_like_code, expected, sizeof expected) == 0;
+}
+
 /* As a program that has just started: calls of the loader and the library, with a GS base of its own too. */
 static int run_as_child(void) {
+  if (!reads_its_text()) return 6;
   if (getppid() <= 0 || syscall(SYS_gettid) != getpid()) return 1;
   if (syscall(SYS_arch_prctl, ARCH_SET_GS, 0x1234)) return 2;
   unsigned long base = 0;
@@ -666,6 +706,13 @@ int main(int argc, char **argv) {
     _exit(0);
   }
   EQUALS("segments", 0, wait_code(child));
+  child = fork();
+  if (child == 0) {
+    for (int i = 0; i < 200; i++) if (getppid() <= 0) _exit(1);
+    segment_by_instruction();
+    _exit(0);
+  }
+  EQUALS("a segment by an instruction of its own", 0, wait_code(child));
   numbers();
   middles();
   boundaries();

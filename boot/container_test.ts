@@ -1,8 +1,8 @@
 // Containers in one kernel, on a platform whose threads do what the test tells them. Their programs are loaded for real.
 
 import { deepStrictEqual as same, match, strictEqual as equal, throws } from "node:assert/strict";
-import { EAGAIN, ENOTTY } from "../kernel/abi/errno.ts";
-import { POLLIN, S_IFIFO } from "../kernel/abi/file.ts";
+import { EAGAIN } from "../kernel/abi/errno.ts";
+import { POLLIN } from "../kernel/abi/file.ts";
 import { SIGKILL } from "../kernel/abi/signal.ts";
 import { put16, put32, put64 } from "../kernel/abi/struct.ts";
 import type { Container, ContainerGofer } from "../kernel/container.ts";
@@ -17,59 +17,13 @@ import type { Task } from "../kernel/task/task.ts";
 import type { TmpfsInode } from "../kernel/fs/tmpfs.ts";
 import { Waiter } from "../kernel/util/wait_queue.ts";
 import type { Inode } from "../kernel/vfs/inode.ts";
-import { EVENT, type GuestThread, type Host, type Platform, REG } from "../platform/platform.ts";
-import { FakeAddressSpace } from "../tests/support/fake_memory.ts";
-import { FakePlatform, FakeSpace, FakeThread } from "../tests/support/processes.ts";
+import { EVENT, REG } from "../platform/platform.ts";
+import { FakeHost, FakePlatform, type FakeThread } from "../tests/support/fake_platform.ts";
 import { startContainer } from "./container.ts";
 import { bootKernel, endKernel } from "./kernel.ts";
 import type { ContainerConfig } from "./sentry_config.ts";
 
 const GETPID = 39, FORK = 57, EXIT_GROUP = 231;
-
-/** Descriptors that are pipes, and memfds without content. */
-class FakeHost {
-  readonly open = new Set<number>();
-  #next = 100;
-  now = 1e9;
-  clockFraction = 0;
-
-  newDescriptor(): number {
-    this.open.add(this.#next);
-    return this.#next++;
-  }
-  memfdCreate(): number {
-    return this.newDescriptor();
-  }
-  dup(): number {
-    return this.newDescriptor();
-  }
-  close(fd: number): number {
-    return this.open.delete(fd) ? 0 : -9;
-  }
-  ftruncate(): number {
-    return 0;
-  }
-  pwrite(_fd: number, _from: Uint8Array, _at: number, length: number): number {
-    return length;
-  }
-  fstat(_fd: number, into: Uint8Array, at: number): number {
-    into.fill(0, at, at + 144);
-    put32(into, at + 24, S_IFIFO | 0o600);
-    return 0;
-  }
-  ioctl(): number {
-    return -ENOTTY;
-  }
-  clockNanos(): number {
-    return this.now++;
-  }
-  clockSeconds(): number {
-    return 1_700_000_000;
-  }
-  random(into: Uint8Array, at: number, length: number): void {
-    into.fill(1, at, at + length);
-  }
-}
 
 /** An ELF program of one segment: static, at a fixed address. */
 function program(): Uint8Array {
@@ -123,7 +77,7 @@ function configOf(id: string, change: Partial<ContainerConfig> = {}): ContainerC
 }
 
 class Sandbox {
-  readonly host = new FakeHost();
+  readonly host = new FakeHost(1e9, 1);
   readonly platform = new FakePlatform();
   readonly kernel: Kernel;
   readonly log: string[] = [];
@@ -137,23 +91,22 @@ class Sandbox {
       memoryBytesMax: Infinity,
       host: { cpuinfo: "", hwcap: 0, hwcap2: 0 },
     };
-    const host = this.host as unknown as Host, platform = this.platform as unknown as Platform;
-    this.kernel = bootKernel(config, host, platform, (text) => this.log.push(text));
+    this.kernel = bootKernel(config, this.host, this.platform, (text) => this.log.push(text));
   }
 
   /** Starts a container whose root has one file, /program. */
   start(id: string, change: Partial<ContainerConfig> = {}): Container {
     const { kernel, host, platform } = this;
-    const thread = new FakeThread(platform, new FakeSpace(new Uint8Array(4096)), new FakeAddressSpace());
+    const thread = platform.createAddressSpace();
     const stdio = ["stdin", "stdout", "stderr"].map((name, i) =>
       kernel.descriptors.own(
-        host.newDescriptor(),
+        host.newPipe(),
         "donated",
         i === 0 ? HOST_READ : HOST_WRITE,
         `${id} ${name}`,
       )
     );
-    const parts = { thread: thread as unknown as GuestThread, stdio, gofer: this.#newGofer(id) };
+    const parts = { thread, stdio, gofer: this.#newGofer(id) };
     return startContainer(kernel, configOf(id, change), parts);
   }
 
@@ -166,7 +119,7 @@ class Sandbox {
     file.content!.write(bytes, 0, bytes.length, 0);
     file.size = bytes.length;
     fs.root.mkdir("proc", { mode: 0o40755, uid: 0, gid: 0 });
-    const fd = this.host.newDescriptor();
+    const fd = this.host.newPipe();
     const socket = kernel.descriptors.own(fd, "donated", HOST_READ | HOST_WRITE, `${id} gofer`);
     const watch = kernel.watches.add(socket, 1, { onHostEvents() {} });
     const release = () => {
@@ -182,7 +135,7 @@ class Sandbox {
 
   call(task: Task, number: number, argument = 0): number {
     this.run();
-    const thread = task.thread as unknown as FakeThread;
+    const thread = task.thread as FakeThread;
     thread.set(REG.RDI, argument);
     thread.set(REG.ORIG_RAX, number);
     this.platform.post(thread, EVENT.SYSCALL);
@@ -235,7 +188,7 @@ Deno.test("a container's end is its own, the root's is the sandbox's", () => {
   equal(sandbox.kernel.exitStatus, 4 << 8);
   first.release();
   same(sandbox.kernel.descriptors.describe(), []);
-  same([...sandbox.host.open], []);
+  same([...sandbox.host.files.keys()], []);
   same(sandbox.log, []);
 });
 
@@ -298,14 +251,14 @@ Deno.test("the end of a kernel gives back every descriptor of the host, whatever
   sandbox.start("second");
   sandbox.call(first.initTask!, FORK);
   const control = sandbox.kernel.descriptors.own(
-    sandbox.host.newDescriptor(),
+    sandbox.host.newPipe(),
     "donated",
     HOST_READ,
     "control",
   );
-  sandbox.kernel.descriptors.own(sandbox.host.newDescriptor(), "made", HOST_READ, "a leak");
+  sandbox.kernel.descriptors.own(sandbox.host.newPipe(), "made", HOST_READ, "a leak");
   const left = endKernel(sandbox.kernel, [control]);
   equal(left.length, 1);
   match(left[0], /: a leak \(made\)$/);
-  equal(sandbox.host.open.size, 2);
+  equal(sandbox.host.files.size, 2);
 });

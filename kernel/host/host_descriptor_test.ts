@@ -1,41 +1,41 @@
 import { deepStrictEqual as same, strictEqual as equal, throws } from "node:assert/strict";
-import type { Host } from "../../platform/platform.ts";
+import { FakeHost } from "../../tests/support/fake_platform.ts";
 import { EBADF, ENOSPC } from "../abi/errno.ts";
 import { HOST_READ, HOST_WRITE, HostDescriptors } from "./host_descriptor.ts";
 
 /** Notes what is closed, and what is read and written of which descriptor. */
-class FakeHost {
+class NotingHost extends FakeHost {
   readonly closed: number[] = [];
   readonly calls: string[] = [];
   #next = 10;
   truncation = 0;
 
-  close(fd: number): number {
+  override close(fd: number): number {
     this.closed.push(fd);
     return 0;
   }
-  dup(_fd: number): number {
+  override dup(_fd: number): number {
     return this.#next++;
   }
-  memfdCreate(): number {
+  override memfdCreate(): number {
     return this.#next++;
   }
-  ftruncate(): number {
+  override ftruncate(): number {
     return this.truncation;
   }
-  pread(fd: number): number {
+  override pread(fd: number): number {
     this.calls.push(`pread ${fd}`);
     return 1;
   }
-  pwrite(fd: number): number {
+  override pwrite(fd: number): number {
     this.calls.push(`pwrite ${fd}`);
     return 1;
   }
 }
 
 function newDescriptors() {
-  const host = new FakeHost();
-  return { host, descriptors: new HostDescriptors(host as unknown as Host) };
+  const host = new NotingHost();
+  return { host, descriptors: new HostDescriptors(host) };
 }
 
 const BYTES = new Uint8Array(1);

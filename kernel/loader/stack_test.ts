@@ -1,4 +1,4 @@
-import { newMemoryTask } from "../../tests/support/fake_memory.ts";
+import { newMemoryTask } from "../../tests/support/memory_task.ts";
 import { E2BIG } from "../abi/errno.ts";
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE } from "../abi/memory.ts";
 import { u64 } from "../abi/struct.ts";

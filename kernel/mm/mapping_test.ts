@@ -1,4 +1,4 @@
-import { newMemoryTask } from "../../tests/support/fake_memory.ts";
+import { newMemoryTask } from "../../tests/support/memory_task.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import * as E from "../abi/errno.ts";
 import * as M from "../abi/memory.ts";
@@ -203,9 +203,9 @@ Deno.test("mremap() grows in place, moves, keeps the old place, and duplicates s
   const twin = remapMemory(task, shared, 0, PAGE_SIZE, M.MREMAP_MAYMOVE, 0);
   equal(space.pages.get(twin)!.fd, space.pages.get(shared)!.fd, "both show one memory");
   unmapMemory(task, shared, PAGE_SIZE);
-  equal(host.sizes.size, 1, "the memory lives with its last mapping");
+  equal(host.files.size, 1, "the memory lives with its last mapping");
   unmapMemory(task, twin, PAGE_SIZE);
-  equal(host.sizes.size, 0, "and not longer");
+  equal(host.files.size, 0, "and not longer");
 });
 
 Deno.test("brk() grows and shrinks the heap, and stays where it is when it cannot", () => {

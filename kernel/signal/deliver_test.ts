@@ -9,7 +9,8 @@ import { SIGNAL_CALLS } from "../syscalls/signal.ts";
 import { REG } from "../../platform/platform.ts";
 import { TaskState } from "../task/task.ts";
 import type { Task } from "../task/task.ts";
-import { BASE, type FakeThread, Processes, WAITS } from "../../tests/support/processes.ts";
+import type { FakeThread } from "../../tests/support/fake_platform.ts";
+import { BASE, Processes, WAITS } from "../../tests/support/processes.ts";
 import { Restart, restartOf } from "./deliver.ts";
 
 const SYS_rt_sigaction = 13;
@@ -72,7 +73,7 @@ Deno.test("a handler runs on a frame and sigreturn gives back every register, th
   const processes = newProcesses();
   const child = processes.fork(processes.init);
   install(processes, child, SIGUSR1, SA_SIGINFO);
-  const thread = child.thread as unknown as FakeThread;
+  const thread = child.thread as FakeThread;
   thread.fpu[170] = 99;
   thread.set(REG.RBX, 0x1234_5678_9abc);
   thread.setWords(REG.R12, 0xffff_ffff, 0xffff_ffff);

@@ -66,7 +66,7 @@ function guest(parent: VfsTask | null = null) {
 const OUT = 0x9_0000;
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (t: VfsTask, length: number, at = OUT) =>
-  new TextDecoder().decode(t.bytes.bytes.slice(at, at + length));
+  new TextDecoder().decode(t.bytes.slice(at, at + length));
 function iovecs(...pairs: [number, number][]): Uint8Array {
   const result = new Uint8Array(16 * pairs.length);
   pairs.forEach(([base, length], i) => {
@@ -99,7 +99,7 @@ Deno.test("what a thread moves by itself may be a part: the rest goes by views, 
   const { t, sys } = guest();
   const fd = sys("open", "/f", O_CREAT | O_RDWR, 0o644);
   const content = Uint8Array.from({ length: 40_000 }, (_, i) => i * 7 & 0xff);
-  t.bytes.bytes.set(content, OUT);
+  t.bytes.set(content, OUT);
   equal(sys("pwrite64", fd, OUT, content.length, 0), content.length);
   let moved = 0;
   const host = (fd: number) => t.host.files.get(fd)!.bytes;
@@ -113,18 +113,18 @@ Deno.test("what a thread moves by itself may be a part: the rest goes by views, 
     offset: number,
   ) => {
     if (moved++ % 2 === 1) return NOT_MOVED;
-    const file_ = host(file.hostFd()), memory = t.bytes.bytes;
+    const file_ = host(file.hostFd()), memory = t.bytes;
     if (direction === DIRECT_READ) memory.set(file_.subarray(offset, offset + 5000), address);
     else file_.set(memory.subarray(address, address + 5000), offset);
     return 5000;
   };
   Object.assign(t, { thread: { addressSpace: { move } } });
   for (let i = 0; i < 8; i++) {
-    t.bytes.bytes.fill(0, OUT, OUT + content.length);
+    t.bytes.fill(0, OUT, OUT + content.length);
     equal(sys("pread64", fd, OUT, content.length + 9000, 0), content.length);
-    deepEqual(t.bytes.bytes.slice(OUT, OUT + content.length), content);
+    deepEqual(t.bytes.slice(OUT, OUT + content.length), content);
     content.reverse();
-    t.bytes.bytes.set(content, OUT);
+    t.bytes.set(content, OUT);
     equal(sys("pwrite64", fd, OUT, content.length, 0), content.length);
   }
   equal(moved > 8, true);
@@ -154,14 +154,14 @@ Deno.test("holes read as zeros, small and large", () => {
   const fd = sys("open", "/f", O_CREAT | O_RDWR, 0o644);
   for (const end of [5000, 700_000]) {
     equal(sys("pwrite64", fd, bytes("x"), 1, end), 1);
-    t.bytes.bytes.fill(7, OUT, OUT + 16);
+    t.bytes.fill(7, OUT, OUT + 16);
     equal(sys("pread64", fd, OUT, 16, end - 8), 9);
-    deepEqual([...t.bytes.bytes.slice(OUT, OUT + 9)], [0, 0, 0, 0, 0, 0, 0, 0, 0x78]);
+    deepEqual([...t.bytes.slice(OUT, OUT + 9)], [0, 0, 0, 0, 0, 0, 0, 0, 0x78]);
   }
   equal(sys("ftruncate", fd, 3), 0);
   equal(sys("ftruncate", fd, 10), 0);
   equal(sys("pread64", fd, OUT, 16, 0), 10);
-  deepEqual([...t.bytes.bytes.slice(OUT, OUT + 10)], new Array(10).fill(0));
+  deepEqual([...t.bytes.slice(OUT, OUT + 10)], new Array(10).fill(0));
 });
 
 Deno.test("O_APPEND writes at the end wherever the position is", () => {
@@ -207,7 +207,7 @@ Deno.test("vectors gather and scatter in order", () => {
 Deno.test("a blocking pipe write goes on until all is written", () => {
   const { t, sys, sysOn } = guest();
   equal(sys("pipe2", OUT, O_NONBLOCK), 0);
-  const reader = u32(t.bytes.bytes, OUT), writer = u32(t.bytes.bytes, OUT + 4);
+  const reader = u32(t.bytes, OUT), writer = u32(t.bytes, OUT + 4);
   equal(sys("read", reader, OUT, 1), -EAGAIN);
   equal(sys("fcntl", writer, 4, 0), 0); // F_SETFL: blocking
   const size = 100_000;
@@ -223,7 +223,7 @@ Deno.test("a blocking pipe write goes on until all is written", () => {
 Deno.test("a read that waits stays with its file when another thread closes and reuses the descriptor", () => {
   const { t, sys, sysOn } = guest();
   sys("pipe", OUT);
-  const reader = u32(t.bytes.bytes, OUT), writer = u32(t.bytes.bytes, OUT + 4);
+  const reader = u32(t.bytes, OUT), writer = u32(t.bytes, OUT + 4);
   equal(sys("read", reader, OUT, 10), TEST_BLOCKED);
   const other = t.thread();
   equal(sysOn(other, "close", reader), 0);
@@ -246,7 +246,7 @@ Deno.test("sendfile and copy_file_range keep their offsets", () => {
   put64(offset, 0, 4);
   const at = t.put(offset);
   equal(sys("sendfile", to, from, at, 3), 3);
-  equal(i64(t.bytes.bytes, at), 7);
+  equal(i64(t.bytes, at), 7);
   equal(sys("lseek", from, 0, 1), 10);
   equal(sys("lseek", from, 8, 0), 8);
   equal(sys("copy_file_range", from, 0, to, 0, 100, 0), 2);
@@ -313,8 +313,8 @@ Deno.test("getdents64 goes on behind what was removed meanwhile", () => {
       equal(length, 0);
       break;
     }
-    for (let at = OUT; at < OUT + length; at += u16(t.bytes.bytes, at + 16)) {
-      const end = t.bytes.bytes.indexOf(0, at + 19);
+    for (let at = OUT; at < OUT + length; at += u16(t.bytes, at + 16)) {
+      const end = t.bytes.indexOf(0, at + 19);
       const name = text(t, end - at - 19, at + 19);
       seen.push(name);
       if (name.startsWith("f")) equal(sys("unlink", `/d/${name}`), 0);
@@ -500,7 +500,7 @@ Deno.test("RLIMIT_FSIZE cuts a write short and then refuses", () => {
 Deno.test("pipes have no position", () => {
   const { t, sys } = guest();
   equal(sys("pipe", OUT), 0);
-  const reader = u32(t.bytes.bytes, OUT);
+  const reader = u32(t.bytes, OUT);
   equal(sys("lseek", reader, 0, 0), -ESPIPE);
   equal(sys("pread64", reader, OUT, 1, 0), -ESPIPE);
   equal(sys("getdents64", reader, OUT, 100), -ENOTDIR);
@@ -517,7 +517,7 @@ Deno.test("what a kind of file cannot do has the errno that Linux gives for it",
   const file = sys("openat", AT_FDCWD, "/f", O_RDWR | O_CREAT, 0o600);
   const place = sys("openat", AT_FDCWD, "/f", O_PATH);
   const memory = sys("memfd_create", "m", 2);
-  const [reader, writer] = [0, 4].map((at) => u32(t.bytes.bytes, pipeAt + at));
+  const [reader, writer] = [0, 4].map((at) => u32(t.bytes, pipeAt + at));
   const kinds = [directory, file, place, memory, reader, writer];
   const on = (name: string, ...values: number[]) => kinds.map((fd) => sys(name, fd, ...values));
   deepEqual(on("ftruncate", 0), [-EINVAL, 0, -EBADF, 0, -EINVAL, -EINVAL]);

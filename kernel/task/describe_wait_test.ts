@@ -324,7 +324,7 @@ const WAITS_ON_FILES: Readonly<Record<string, { kind: WaitState["kind"]; make: (
       t.make(handlers.get("write")!, from, new Uint8Array(200_000), 200_000);
       t.make(handlers.get("pipe2")!, place, 0);
       const offset = new Uint8Array(8);
-      return t.make(handlers.get("sendfile")!, t.bytes.bytes[place + 4], from, offset, 200_000);
+      return t.make(handlers.get("sendfile")!, t.bytes[place + 4], from, offset, 200_000);
     },
   },
 };

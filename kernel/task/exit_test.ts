@@ -6,7 +6,8 @@ import { NAMESPACE_CALLS } from "../syscalls/namespace.ts";
 import { PRCTL_CALLS } from "../syscalls/prctl.ts";
 import { PROCESS_CALLS } from "../syscalls/process.ts";
 import { SIGNAL_CALLS } from "../syscalls/signal.ts";
-import { BASE, type FakeThread, Processes, WAITS } from "../../tests/support/processes.ts";
+import type { FakeThread } from "../../tests/support/fake_platform.ts";
+import { BASE, Processes, WAITS } from "../../tests/support/processes.ts";
 import { type Task, TaskState } from "./task.ts";
 
 const SYS = {
@@ -159,7 +160,7 @@ Deno.test("a thread that shares memory with another process lets go only when it
   const tid = processes.syscall(child, SYS.clone, CLONE_VM | SIGCHLD, BASE + 0x8_0000) as number;
   const sharer = processes.kernel.tasks.get(tid)!;
   const { mm } = child;
-  const thread = child.thread as unknown as FakeThread;
+  const thread = child.thread as FakeThread;
   processes.syscall(processes.init, SYS.kill, child.tid, 9);
   equal(child.hasExited, true);
   processes.run();

@@ -1,0 +1,37 @@
+// A task on the fake platform that is just enough for the mm and loader rooms: memory, limits, credentials.
+
+import { HostDescriptors } from "../../kernel/host/host_descriptor.ts";
+import { MemoryPressure } from "../../kernel/mm/pressure.ts";
+import { MemoryMap } from "../../kernel/mm/address_space.ts";
+import { KernelMemory } from "../../kernel/util/kernel_memory.ts";
+import { ALL_CAPABILITIES, newCredentials } from "../../kernel/task/credentials.ts";
+import { newRlimits } from "../../kernel/task/rlimits.ts";
+import type { Task } from "../../kernel/task/task.ts";
+import { FakeAddressSpace, FakeHost } from "./fake_platform.ts";
+
+/** A task with memory, limits and credentials, and nothing else. */
+export function newMemoryTask(memoryBytesMax = Infinity): {
+  readonly task: Task;
+  readonly mm: MemoryMap;
+  readonly space: FakeAddressSpace;
+  readonly host: FakeHost;
+} {
+  const space = new FakeAddressSpace();
+  const host = new FakeHost();
+  const mm = new MemoryMap(space, host, new KernelMemory(2 ** 30).heap);
+  const task = {
+    mm,
+    thread: {},
+    // Nothing is copied ahead.
+    memory: {},
+    credentials: newCredentials(0, 0, [], ALL_CAPABILITIES),
+    threadGroup: { limits: newRlimits(2 ** 30) },
+    kernel: {
+      limits: { memoryBytesMax, tasksMax: 100 },
+      memory: new MemoryPressure(memoryBytesMax),
+      notice() {},
+      descriptors: new HostDescriptors(host),
+    },
+  } as unknown as Task;
+  return { task, mm, space, host };
+}

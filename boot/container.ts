@@ -98,7 +98,8 @@ function furnish(task: Task, config: ContainerConfig, parts: ContainerParts): vo
   if (process.makesCwd) makeDirectory(task, process.cwd);
   const home = process.wantsHome ? homeOf(task, process.uid) : "";
   task.credentials = credentials;
-  openStdio(task, parts.stdio, process.terminal, openConsole(task, parts.stdio, process.terminal));
+  const console = openConsole(task, parts.stdio, process.terminal);
+  openStdio(task, parts.stdio, process.terminal, console, process.ownsStdio ? process.uid : -1);
   enterDirectory(task, process.cwd);
   startProgram(task, process, home);
 }

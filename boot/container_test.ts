@@ -65,6 +65,7 @@ function configOf(id: string, change: Partial<ContainerConfig> = {}): ContainerC
       capabilities: null,
       rlimits: [],
       noNewPrivileges: false,
+      ownsStdio: false,
       wantsHome: false,
       diesOfSignals: false,
       terminal: null,

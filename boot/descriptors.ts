@@ -1,5 +1,6 @@
 // JSON in a memfd: how a configuration goes to a role.
 
+import { errnoName } from "../kernel/abi/errno.ts";
 import type { Host } from "../platform/platform.ts";
 
 /** Bytes of a configuration at most. */
@@ -8,11 +9,11 @@ const CONFIG_BYTES_MAX = 8 * 1024 * 1024;
 /** Writes `value` into a new memfd and gives back its descriptor. */
 export function jsonDescriptor(host: Host, value: unknown): number {
   const fd = host.memfdCreate("tsvisor-config", 0);
-  if (fd < 0) throw new Error(`Cannot make a memfd: errno ${-fd}`);
+  if (fd < 0) throw new Error(`Cannot make a memfd: ${errnoName(-fd)}`);
   const bytes = new TextEncoder().encode(JSON.stringify(value));
   for (let done = 0; done < bytes.length;) {
     const n = host.pwrite(fd, bytes, done, bytes.length - done, done);
-    if (n <= 0) throw new Error(`Cannot write the configuration: errno ${-n}`);
+    if (n <= 0) throw new Error(`Cannot write the configuration: ${errnoName(-n)}`);
     done += n;
   }
   return fd;
@@ -25,7 +26,7 @@ export function readJson(host: Host, fd: number): unknown {
   for (;;) {
     const chunk = new Uint8Array(64 * 1024);
     const n = host.pread(fd, chunk, 0, chunk.length, size);
-    if (n < 0) throw new Error(`Cannot read the configuration: errno ${-n}`);
+    if (n < 0) throw new Error(`Cannot read the configuration: ${errnoName(-n)}`);
     if (n === 0) break;
     chunks.push(chunk.subarray(0, n));
     size += n;

@@ -4,6 +4,7 @@ import { GoferServer } from "../gofer/server.ts";
 import { NativeHost } from "../native/host.ts";
 import { confineGofer, confineGoferFiles } from "./confinement.ts";
 import { send } from "./control/channel.ts";
+import { printable } from "./control/printable.ts";
 import { copyDescriptor } from "../native/process.ts";
 import { GOFER_SOCKET, type GoferConfig } from "./sentry_config.ts";
 import { Stages } from "./stages.ts";
@@ -16,8 +17,9 @@ export function runGofer(): never {
   const stages = new Stages("gofer");
   const host = new NativeHost();
   const server = new GoferServer();
-  const log = (line: string) => {
-    const bytes = new TextEncoder().encode(`${line}\n`);
+  const log = (text: string) => {
+    // Names of files are in it that guests have chosen.
+    const bytes = new TextEncoder().encode(`${text.split("\n").map(printable).join("\n  ")}\n`);
     host.write(ROLE_FDS.log, bytes, 0, bytes.length);
   };
   try {

@@ -1,6 +1,6 @@
 // Starts the processes of a sandbox, gofer and sentry, and stays with them: readiness, signals, the exit status.
 
-import { errnoName } from "../kernel/abi/errno.ts";
+import { EACCES, EAGAIN, EINVAL, ENOSPC, EPERM, errnoName } from "../kernel/abi/errno.ts";
 import { commandLineHost, type NativeHost } from "../native/host.ts";
 import {
   killProcess,
@@ -20,7 +20,9 @@ import type { GoferConfig, SentryConfig } from "./sentry_config.ts";
 import { sendSetup } from "./setup.ts";
 import { StartError } from "./start_error.ts";
 
+const STDERR = 2;
 const SIGKILL = 9;
+const SIGSYS = 31;
 /** Between two looks at a sandbox's memory, while it has promised more than it may use. */
 const MEASURE_MILLIS = 100;
 /** Sentences of one sandbox that the user hears; as many as an honest sentry sends. */
@@ -78,12 +80,10 @@ export class RunningSandbox {
       if (message?.kind === "ready") break;
       if (message === null || message.kind === "failed") {
         // The sentry cannot go on without the gofer, which knows better why.
-        const { message: reason, code } = this.#goferFailure() ?? message ?? {
-          message: "The sentry ended before the container ran; --debug-log tells more",
-          code: 128,
-        };
-        this.kill();
-        throw new StartError(reason, code);
+        const failure = this.#goferFailure() ?? message;
+        const status = this.kill();
+        if (failure !== null) throw new StartError(failure.message, failure.code);
+        throw new StartError(`The sentry ${endOf(status)} before the container ran`, 128);
       }
       this.#hear(message);
     }
@@ -118,9 +118,9 @@ export class RunningSandbox {
     for (;;) {
       const message = await this.#next();
       if (message === null) {
-        const signal = this.kill() & 0x7f;
+        const status = this.kill(), signal = status & 0x7f;
         if (signal === SIGKILL || signal === 0) return SIGKILL;
-        throw new StartError(`The sentry died of signal ${signal}; --debug-log tells more`, 128);
+        throw new StartError(`The sentry ${endOf(status)}`, 128);
       }
       if (message.kind === "exit") {
         this.kill();
@@ -193,7 +193,7 @@ export function launch(options: Launch): RunningSandbox {
   try {
     const [client, server] = socketPair();
     opened.push(client, server);
-    const logFd = openPath(host, options.debugLog === "" ? "/dev/null" : options.debugLog);
+    const logFd = openLog(host, options);
     opened.push(logFd);
     if (options.oomScoreAdj !== null) setOomScore([roles.sentry, roles.gofer], options.oomScoreAdj);
     sendSetup(host, roles.goferControl, options.gofer, [logFd, server]);
@@ -257,10 +257,18 @@ function start(options: Launch): StartedRoles {
     terminal: hasOwnTerminal(options) ? options.stdio[0] : -1,
   });
   if (typeof roles !== "number") return roles;
-  const reason = Deno.uid() === 0
-    ? errnoName(-roles)
-    : `the caller is not root, and the host lets it have no user namespace (${errnoName(-roles)})`;
-  throw new StartError(`Cannot start the sandbox's processes: ${reason}`, 128);
+  throw new StartError(`Cannot start the sandbox's processes: ${refusal(-roles)}`, 128);
+}
+
+/** Why the host does not let us have processes in namespaces, and what helps. */
+function refusal(errno: number): string {
+  const name = errnoName(errno);
+  if (errno === EAGAIN) return `the limit of processes is reached (${name}); see ulimit -u`;
+  if (errno !== EPERM && errno !== ENOSPC && errno !== EACCES && errno !== EINVAL) return name;
+  return Deno.uid() === 0
+    ? `the host lets this root have no namespaces (${name}); it needs CAP_SYS_ADMIN, or to be allowed user namespaces`
+    : `the caller is not root, and the host lets it have no user namespace (${name}); run it as root, or allow them ` +
+      "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)";
 }
 
 /** Bundled there is a file per role beside the command line's; in a checkout main.ts is all of them. */
@@ -285,8 +293,22 @@ function setOomScore(pids: readonly number[], score: number): void {
   }
 }
 
-function openPath(host: NativeHost, path: string): number {
+/** What --strace and --debug write is for whoever has asked for it, with or without a file. */
+function openLog(host: NativeHost, { debugLog, sentry }: Launch): number {
+  if (debugLog === "" && (sentry.strace || sentry.isDebug)) return host.dup(STDERR);
+  const path = debugLog === "" ? "/dev/null" : debugLog;
   const fd = host.openForAppend(path);
   if (fd < 0) throw new StartError(`Cannot open ${path}: ${errnoName(-fd)}`, 128);
   return fd;
+}
+
+/** How a process has ended, by its wait(2) status, and where to look. */
+function endOf(status: number): string {
+  const signal = status & 0x7f;
+  const how = signal === SIGSYS
+    ? "made a call that its seccomp list does not allow, and was killed"
+    : signal !== 0
+    ? `died of signal ${signal}`
+    : `ended with code ${status >> 8}`;
+  return `${how} (--debug-log keeps what it says; its limits are ours: ulimit -a)`;
 }

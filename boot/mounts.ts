@@ -177,7 +177,7 @@ function makeReadonly(task: Task, namespace: MountNamespace, path: string): void
 /**
  * A kernel parameter by its name with dots (or slashes, as sysctl(8) takes them).
  * Linux: one that is not there or cannot be changed is an error for runc; engines set some by default (ping_group_range)
- * that mean nothing here, so it goes to the log and the container runs.
+ * that mean nothing here, so the user hears of it and the container runs.
  */
 function setParameter(task: Task, name: string, value: string): void {
   const path = `/proc/sys/${utf8ToByteString(name.includes("/") ? name : name.replaceAll(".", "/"))}`;
@@ -189,5 +189,5 @@ function setParameter(task: Task, name: string, value: string): void {
     file.drop();
   } else result = file;
   if (result >= 0) return;
-  task.kernel.log(`linux.sysctl: ${name} is not set to ${JSON.stringify(value)}: ${errnoName(-result)}`);
+  task.kernel.notice(`linux.sysctl: ${name} is not set to ${JSON.stringify(value)}: ${errnoName(-result)}`);
 }

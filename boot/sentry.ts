@@ -91,15 +91,15 @@ export function runSentry(): never {
       const names = config.straceCalls.length === 0 ? null : new Set(config.straceCalls);
       new Strace(kernel.callHooks, table, names, log);
     }
+    const control = serveControl(kernel, host);
+    reportLimits(kernel, control);
     const container = startContainer(kernel, config, {
       thread: first,
       stdio: ownStdio(kernel, stdio),
       gofer: connectToGofer(kernel, config, fds[SENTRY_GOFER]),
     });
     stages.reach("kernel and first program are loaded");
-    const control = serveControl(container, host);
     kernel.deadlines.add(new EndOfStart(host, kernel.clock.monotonic()));
-    reportLimits(kernel, control);
     if (config.process.terminal?.isOwn === true) followTerminalSize(container);
     confineSentryCalls(config);
     control.tell({ kind: "ready" });
@@ -152,25 +152,25 @@ class EndOfStart implements Deadlined {
 }
 
 /** When the command line hangs up the container goes with it. */
-function serveControl(container: Container, host: NativeHost): ControlServer {
-  const { kernel } = container;
-  const serve = (message: MessageFrom<"caller">) => serveMessage(container, message);
+function serveControl(kernel: Kernel, host: NativeHost): ControlServer {
+  const serve = (message: MessageFrom<"caller">) => serveMessage(kernel, message);
   return new ControlServer(kernel, host, ROLE_FDS.control, serve, () => {
     kernel.exitStatus = SIGKILL;
   });
 }
 
-function serveMessage(container: Container, message: MessageFrom<"caller">): number {
+function serveMessage(kernel: Kernel, message: MessageFrom<"caller">): number {
+  const container = kernel.rootContainer;
   switch (message.kind) {
     case "signal":
-      if (container.init === null) return -ESRCH;
+      if (container === null || container.init === null) return -ESRCH;
       sendGroupSignal(container.init, message.signal, SI_USER);
       return 0;
     case "memory":
-      onMemoryMeasured(container.kernel, message.bytes);
+      onMemoryMeasured(kernel, message.bytes);
       return 0;
     case "resized":
-      container.hostConsole?.resize();
+      container?.hostConsole?.resize();
       return 0;
     default:
       return -EINVAL;
@@ -196,7 +196,7 @@ function reportLimits(kernel: Kernel, control: ControlServer): void {
 /** The host's terminal is ours: the host tells us of its size by signal. */
 function followTerminalSize(container: Container): void {
   const fd = signalDescriptor(SIGWINCH);
-  if (fd < 0) throw new Error(`Cannot listen to SIGWINCH: errno ${-fd}`);
+  if (fd < 0) throw new Error(`Cannot listen to SIGWINCH: ${errnoName(-fd)}`);
   const signals = container.kernel.descriptors.own(fd, "made", HOST_READ, "SIGWINCH");
   container.hostConsole!.followSize(signals);
 }

@@ -25,6 +25,8 @@ export interface ProcessConfig {
   readonly capabilities: Readonly<Record<CapabilitySetName, readonly string[]>> | null;
   readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
   readonly noNewPrivileges: boolean;
+  /** Its stdio is its user's, whoever has it on the host. */
+  readonly ownsStdio: boolean;
   /** HOME of its user by /etc/passwd, should the environment have none. */
   readonly wantsHome: boolean;
   /** Signals with default action end it although it is an init: `do` runs a program, not a system. */

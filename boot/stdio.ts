@@ -73,12 +73,17 @@ function bindConsole(task: Task, terminal: Path): void {
   bind(namespace, terminal, at, false);
 }
 
-/** Descriptors 0 to 2 of a process that boot starts: its console, files over `stdio` where that is not. */
+/**
+ * Descriptors 0 to 2 of a process that boot starts: its console, files over `stdio` where that is not. They belong to user
+ * `owner`, who may open /dev/stdin and its like (-1 = to whom they belong on the host). runc changes the owner at the host
+ * for that (fixStdioPermissions); ours is seen inside alone.
+ */
 export function openStdio(
   task: Task,
   stdio: readonly HostDescriptor[],
   config: TerminalConfig | null,
   console: File | null,
+  owner: number,
 ): void {
   for (let fd = 0; fd < stdio.length; fd++) {
     if (console !== null && config!.fds.includes(fd)) {
@@ -86,7 +91,9 @@ export function openStdio(
       task.files.allocate(task, console, false);
       continue;
     }
-    task.files.allocate(task, newHostStdio(task.kernel, stdio[fd]), false);
+    const file = newHostStdio(task.kernel, stdio[fd]);
+    if (owner >= 0) file.inode.uid = owner;
+    task.files.allocate(task, file, false);
   }
   console?.drop();
 }

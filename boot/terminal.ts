@@ -2,6 +2,7 @@
 // mode while it runs, and the pseudo-terminal that goes over --console-socket. The sentry's part is
 // kernel/tty/host_console.ts.
 
+import { errnoName } from "../kernel/abi/errno.ts";
 import { i32, put32 } from "../kernel/abi/struct.ts";
 import {
   ECHO,
@@ -95,7 +96,7 @@ export function terminalOfRun(size: TerminalConfig["size"]): ContainerTerminal {
 export function terminalOfSocket(path: string, size: TerminalConfig["size"]): ContainerTerminal {
   const host = commandLineHost();
   const socket = connectUnix(path);
-  if (socket < 0) throw new Error(`Cannot connect to --console-socket ${path}: errno ${-socket}`);
+  if (socket < 0) throw new Error(`Cannot connect to --console-socket ${path}: ${errnoName(-socket)}`);
   const { master, slave } = openPseudoTerminal();
   const made = new CallerTerminal(slave);
   made.makeRaw();
@@ -104,7 +105,7 @@ export function terminalOfSocket(path: string, size: TerminalConfig["size"]): Co
   const sent = host.sendMessage(socket, name, 0, name.length, Int32Array.of(master), 1);
   host.close(socket);
   host.close(master);
-  if (sent < 0) throw new Error(`Cannot send the terminal to --console-socket ${path}: errno ${-sent}`);
+  if (sent < 0) throw new Error(`Cannot send the terminal to --console-socket ${path}: ${errnoName(-sent)}`);
   const config = { fds: [0, 1, 2], size, settings: null, isOwn: true };
   return { stdio: [slave, slave, slave], config, caller: null, opened: [slave] };
 }
@@ -120,7 +121,7 @@ export class CallerTerminal {
   constructor(fd: number) {
     this.#fd = fd;
     const result = this.#host.ioctl(fd, TCGETS, this.#before, 0);
-    if (result < 0) throw new Error(`Cannot read the settings of the terminal: errno ${-result}`);
+    if (result < 0) throw new Error(`Cannot read the settings of the terminal: ${errnoName(-result)}`);
   }
 
   /** struct termios as it was found. */
@@ -133,7 +134,7 @@ export class CallerTerminal {
     const termios = termiosOf(this.#before, 0);
     rawMode(termios);
     const result = this.#change(termios);
-    if (result < 0) throw new Error(`Cannot change the settings of the terminal: errno ${-result}`);
+    if (result < 0) throw new Error(`Cannot change the settings of the terminal: ${errnoName(-result)}`);
     this.#isRaw = true;
   }
 

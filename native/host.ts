@@ -1,5 +1,6 @@
 // The sentry's and gofer's Host over native/src/host.rs. Offsets go as two u32 halves: numbers given as u64 are slow.
 
+import { errnoName } from "../kernel/abi/errno.ts";
 import type { Host } from "../platform/platform.ts";
 import { openLibrary } from "./library.ts";
 
@@ -188,7 +189,7 @@ export class NativeHost implements Host {
     if (at + length > into.length) throw new RangeError("random() beyond its array");
     for (let done = 0; done < length;) {
       const n = this.#calls.tsv_host_random(into as Bytes, at + done, length - done);
-      if (n <= 0) throw new Error(`Cannot get random bytes: errno ${-n}`);
+      if (n <= 0) throw new Error(`Cannot get random bytes: ${errnoName(-n)}`);
       done += n;
     }
   }

@@ -1,5 +1,6 @@
 // Bindings of native/src/spawn.rs, confine.rs and capabilities.rs: starting the roles' processes and what they give up.
 
+import { errnoName } from "../kernel/abi/errno.ts";
 import { nativeLibraryPath, openLibrary } from "./library.ts";
 
 const symbols = {
@@ -98,7 +99,7 @@ export function startRoles(options: StartOptions): StartedRoles | number {
 /** Makes number `to` the same descriptor as `from`, in the place of what is there. */
 export function copyDescriptor(from: number, to: number): void {
   const result = native.tsv_copy_to(from, to);
-  if (result < 0) throw new Error(`Cannot copy descriptor ${from} to ${to}: errno ${-result}`);
+  if (result < 0) throw new Error(`Cannot copy descriptor ${from} to ${to}: ${errnoName(-result)}`);
 }
 
 /** Status of an ended child, -EAGAIN (11) while it lives when `mayWait` is false, -errno. */
@@ -114,7 +115,7 @@ export function killProcess(pid: number, signal: number): number {
 export function socketPair(): [number, number] {
   const pair = new Int32Array(2);
   const result = native.tsv_socketpair(pair);
-  if (result < 0) throw new Error(`Cannot make a socket pair: errno ${-result}`);
+  if (result < 0) throw new Error(`Cannot make a socket pair: ${errnoName(-result)}`);
   return [pair[0], pair[1]];
 }
 
@@ -147,7 +148,7 @@ export function confineCalls(rules: Uint32Array<ArrayBuffer>, isLenient: boolean
 }
 
 function check(what: string, result: number): void {
-  if (result < 0) throw new Error(`Cannot confine ${what}: errno ${-result}`);
+  if (result < 0) throw new Error(`Cannot confine ${what}: ${errnoName(-result)}`);
 }
 
 /** Descriptors that one message brings at most; as FDS_MAX in host.rs. */

@@ -1,5 +1,6 @@
 // Bindings of native/src/systrap.rs and image.rs. Contract: u32/i32/f64 and buffers only (numbers given as u64 are 20 times slower).
 
+import { errnoName } from "../kernel/abi/errno.ts";
 import { openLibrary } from "./library.ts";
 
 const symbols = {
@@ -57,7 +58,7 @@ export interface SystrapMemory {
 export function startSystrap(slotBytes: number, controlWords: number, commonBytes: number): SystrapMemory {
   const calls = openLibrary(symbols, HOT);
   const result = calls.tsv_systrap_start();
-  if (result < 0) throw new Error(`Cannot start systrap: errno ${-result}`);
+  if (result < 0) throw new Error(`Cannot start systrap: ${errnoName(-result)}`);
   const region = calls.tsv_systrap_region()!;
   const control = Deno.UnsafePointerView.getArrayBuffer(calls.tsv_systrap_control()!, controlWords * 4);
   const common = Deno.UnsafePointerView.getArrayBuffer(calls.tsv_systrap_common()!, commonBytes);

@@ -1,5 +1,6 @@
 // Bindings of native/src/terminal.rs: the caller's terminal and pseudo-terminals of the host, for the command line.
 
+import { errnoName } from "../kernel/abi/errno.ts";
 import { openLibrary } from "./library.ts";
 
 const symbols = {
@@ -26,7 +27,7 @@ export function reopenTerminal(fd: number): number {
 export function openPseudoTerminal(): { master: number; slave: number } {
   const pair = new Int32Array(2);
   const result = native.tsv_open_pseudo_terminal(pair);
-  if (result < 0) throw new Error(`Cannot open a pseudo-terminal: errno ${-result}`);
+  if (result < 0) throw new Error(`Cannot open a pseudo-terminal: ${errnoName(-result)}`);
   return { master: pair[0], slave: pair[1] };
 }
 

@@ -70,6 +70,7 @@ const CROSSINGS: Readonly<Record<string, string>> = {
   "native/host.ts -> platform/platform.ts": "types: NativeHost is the platform's Host",
   "native/gofer_channel.ts -> platform/platform.ts": "types: the sentry's end is the platform's GoferChannel",
   "platform/ -> kernel/util/bytes.ts": "reads and writes of little-endian words, shared with the kernel",
+  "native/ -> kernel/abi/errno.ts": "a message names an errno as all others do",
   "kernel/fs/ -> gofer/protocol.ts": "numbers of the protocol that the gofer file system speaks",
   "kernel/syscalls/marshalling.ts -> platform/systrap/marshalling.ts":
     "the table's argument kinds become what the stub marshals",

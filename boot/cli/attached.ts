@@ -142,9 +142,10 @@ function becomeLauncher(
 }
 
 function logStages(options: Launch): void {
-  if (!options.sentry.isDebug || options.debugLog === "") return;
-  const text = stages.take().map((line) => `${line}\n`).join("");
-  Deno.writeTextFileSync(options.debugLog, text, { append: true });
+  if (!options.sentry.isDebug) return;
+  const lines = stages.take();
+  if (options.debugLog === "") { for (const line of lines) console.error(line); }
+  else Deno.writeTextFileSync(options.debugLog, lines.map((line) => `${line}\n`).join(""), { append: true });
 }
 
 /** The sentry has its own copies of them now. */

@@ -84,6 +84,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
       capabilities: null,
       rlimits: [{ type: "RLIMIT_NOFILE", soft: 1024 * 64, hard: 1024 * 1024 }],
       noNewPrivileges: false,
+      ownsStdio: false,
       wantsHome: false,
       diesOfSignals: true,
       terminal: terminal?.config ?? null,

@@ -72,7 +72,7 @@ export const GLOBAL_OPTIONS: Options = {
   log: { type: "string", value: "FILE", about: "append errors to FILE" },
   "log-format": { type: "string", value: "text|json", about: "of --log" },
   "debug-log": { type: "string", value: "FILE", about: "append what sentry and gofer log to FILE" },
-  strace: { type: "boolean", about: "every system call goes to --debug-log" },
+  strace: { type: "boolean", about: "every system call goes to --debug-log, or else to stderr" },
   "strace-syscalls": {
     type: "string",
     value: "NAMES",
@@ -84,7 +84,10 @@ export const GLOBAL_OPTIONS: Options = {
   },
   version: { type: "boolean", short: "v", about: "print version, commit and runtime-spec version" },
   help: { type: "boolean", short: "h", about: "print this" },
-  debug: { type: "boolean", about: "more goes to --debug-log: when each stage of a start was reached" },
+  debug: {
+    type: "boolean",
+    about: "when each stage of a start was reached goes to --debug-log, or else to stderr",
+  },
   "systemd-cgroup": { type: "boolean", about: IGNORED },
   rootless: { type: "string", about: IGNORED },
   network: { type: "string", about: IGNORED },

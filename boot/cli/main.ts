@@ -7,6 +7,7 @@ import { OCI_VERSION, VERSION } from "../version.ts";
 
 import { COMMANDS } from "./commands.ts";
 import { type GlobalFlags, parseGlobal, UsageError } from "./flags.ts";
+import { type LogFlags, reportError } from "./report.ts";
 
 /** Runs the command line; the exit code. 128 = the runtime's own failure. `commit` is the one dist/ was built from. */
 export async function runCommandLine(argv: readonly string[], commit = "unknown"): Promise<number> {
@@ -34,7 +35,7 @@ export async function runCommandLine(argv: readonly string[], commit = "unknown"
 
 /** A container that the launcher has waited for needs the command line again. */
 async function resume(handover: number): Promise<number> {
-  let flags: Pick<GlobalFlags, "log" | "logFormat"> | null = null;
+  let flags: LogFlags | null = null;
   try {
     const { attendance, resumeAttached } = await import("./attached.ts");
     const attended = attendance(handover);
@@ -57,21 +58,17 @@ function asksForHelp(name: string, args: readonly string[]): boolean {
   return args.slice(0, end < 0 ? args.length : end).some(isHelp);
 }
 
-function report(error: unknown, flags: Pick<GlobalFlags, "log" | "logFormat"> | null): number {
+/** The exit code. */
+function report(error: unknown, flags: LogFlags & Partial<GlobalFlags> | null): number {
   const message = error instanceof Error ? error.message : String(error);
-  // Names of files, fields of a bundle: nothing of them acts on a terminal.
-  const line = printable(message.split("\n")[0]);
-  console.error(`tsvisor: ${line}`);
-  if (flags !== null && flags.log !== "") {
-    const entry = flags.logFormat === "json"
-      ? JSON.stringify({ msg: line, level: "error", time: new Date().toISOString() })
-      : `time="${new Date().toISOString()}" level=error msg=${JSON.stringify(line)}`;
+  const line = message.split("\n")[0];
+  reportError(line, flags);
+  if (flags?.debugLog) {
     try {
-      Deno.writeTextFileSync(flags.log, `${entry}\n`, { append: true, create: true });
+      Deno.writeTextFileSync(flags.debugLog, `Command line: ${printable(line)}\n`, { append: true });
     } catch {
       // The message is on stderr already.
     }
   }
-  if (error instanceof StartError) return error.code;
-  return 128;
+  return error instanceof StartError ? error.code : 128;
 }

@@ -2,12 +2,14 @@
 
 import { errnoName } from "../../kernel/abi/errno.ts";
 import { commandLineHost } from "../../native/host.ts";
-import { containerOf } from "../oci/container.ts";
+import { containerOf, missingMounts } from "../oci/container.ts";
+import { ignoredLine } from "../oci/ignored.ts";
 import { openDirectory, writeWhole } from "../oci/own_directory.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
 import { type ContainerState, startTicksOf, StateDirectory } from "../oci/state.ts";
 import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
 import { runAttached } from "./attached.ts";
+import { reportWarning } from "./report.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
 
 export const RUN_OPTIONS = {
@@ -36,7 +38,7 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
   const states = new StateDirectory(flags.root);
   states.check(id);
   const bundle = bundleOf((values.bundle as string | undefined) ?? ".");
-  const config = readBundle(bundle);
+  const { config, ignored } = readBundle(bundle);
   const container = containerOf(bundle, config, { id, ...flags });
   const runner = { pid: Deno.pid, startTicks: startTicksOf(Deno.pid), controlFd: -1 };
   const first: ContainerState = {
@@ -51,6 +53,8 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
     runner,
   };
   states.create(first);
+  const withoutEffect = [...ignored, ...missingMounts(config)];
+  if (withoutEffect.length > 0) reportWarning(ignoredLine(withoutEffect), flags);
   const pidFile = values["pid-file"] as string | undefined;
   try {
     const terminal = terminalOf(config, values["console-socket"] as string | undefined);

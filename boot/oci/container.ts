@@ -41,6 +41,17 @@ function mayPatchBy(config: OciConfig): boolean {
   throw new Error(`annotations: ${PATCHING_ANNOTATION} is "${value}", not on or off`);
 }
 
+/** Linux: there is no cgroup file system yet; a container that only reads it finds an empty directory. */
+const MISSING_TYPES: readonly (string | undefined)[] = ["cgroup", "cgroup2"];
+
+/** Mounts that a container is started without. */
+export function missingMounts(config: OciConfig): string[] {
+  const mounts = [...(config.mounts ?? []).entries()];
+  return mounts.filter(([, { type }]) => MISSING_TYPES.includes(type)).map(([i, { type }]) =>
+    `mounts[${i}] (${type})`
+  );
+}
+
 /** Throws one line that names the field and its value for what cannot be. */
 export function containerOf(
   bundle: string,
@@ -100,6 +111,7 @@ export function containerOf(
         },
         rlimits: process.rlimits ?? [],
         noNewPrivileges: process.noNewPrivileges === true,
+        ownsStdio: true,
         wantsHome: true,
         diesOfSignals: false,
         terminal: null,
@@ -134,8 +146,7 @@ function mountsOf(bundle: string, config: OciConfig, served: Served): MountConfi
         `mounts[${i}].options: "${shared}" cannot be given: nothing propagates out of a sandbox`,
       );
     }
-    // Linux: there is no cgroup file system yet; a container that only reads it finds an empty directory.
-    if (type === "cgroup" || type === "cgroup2") continue;
+    if (!isBind && MISSING_TYPES.includes(type)) continue;
     if (!isBind && !OWN_TYPES.has(type)) {
       throw new Error(`mounts[${i}].type: "${type}" is unknown (destination ${mount.destination})`);
     }

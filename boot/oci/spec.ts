@@ -3,6 +3,7 @@
 import { CAPABILITY_NAMES } from "../../kernel/abi/task.ts";
 import { RLIMIT_NAMES } from "../../kernel/task/rlimits.ts";
 import * as z from "../schema.ts";
+import { ignoredFields } from "./ignored.ts";
 
 const text = z.optional(z.string());
 const texts = z.optional(z.array(z.string()));
@@ -47,14 +48,12 @@ const processSchema = z.object({
   rlimits: z.optional(z.array(rlimitSchema)),
   noNewPrivileges: z.optional(z.boolean()),
   oomScoreAdj: z.optional(z.number().check(z.int(), z.gte(-1000), z.lte(1000))),
-  apparmorProfile: text,
   selinuxLabel: text,
 });
 
 const resourcesSchema = z.object({
   memory: z.optional(z.object({ limit: amount })),
   pids: z.optional(z.object({ limit: amount })),
-  cpu: z.optional(z.object({ quota: amount, period: amount })),
 });
 
 export const configSchema = z.object({
@@ -71,13 +70,21 @@ export const configSchema = z.object({
     maskedPaths: paths,
     readonlyPaths: paths,
     rootfsPropagation: text,
+    /** A sandbox has one of each kind; it can join none. */
+    namespaces: z.optional(z.array(z.object({ type: z.string() }))),
   })),
 });
 
 export type OciConfig = z.infer<typeof configSchema>;
 
+export interface OciBundle {
+  readonly config: OciConfig;
+  /** Paths of fields that are there and mean nothing to us. */
+  readonly ignored: readonly string[];
+}
+
 /** Reads and checks `bundle`/config.json. Throws an Error of one line that names field and value. */
-export function readBundle(bundle: string): OciConfig {
+export function readBundle(bundle: string): OciBundle {
   const path = `${bundle}/config.json`;
   let text: string;
   try {
@@ -98,7 +105,7 @@ export function readBundle(bundle: string): OciConfig {
   }
   const wrong = problemOf(parsed.data);
   if (wrong !== null) throw new Error(`Cannot read ${path}: ${wrong}`);
-  return parsed.data;
+  return { config: parsed.data, ignored: ignoredFields(value, parsed.data) };
 }
 
 /** "mounts[2].options". */

@@ -2,6 +2,7 @@
 // our own stack, serves echo, discard and chargen, or is a client. The interface must carry no address of its own and have
 // IPv6 disabled, so that the host never answers.
 
+import { errnoName } from "../../kernel/abi/errno.ts";
 import { NativeHost } from "../../native/host.ts";
 import { HostPacketDevice } from "../../native/packet_device.ts";
 import {
@@ -150,7 +151,7 @@ function openDevice(values: Values, address: Uint8Array | null): HostPacketDevic
         mtu: values.mtu === undefined ? 1500 : number(values.mtu, "mtu"),
         address: address ?? Uint8Array.of(2, 0, 0, 0, 0, 1),
       });
-  if (typeof device === "number") throw new Error(`Cannot open ${name}: errno ${-device}`);
+  if (typeof device === "number") throw new Error(`Cannot open ${name}: ${errnoName(-device)}`);
   return device;
 }
 
@@ -236,7 +237,9 @@ async function connect(running: Running, values: Values): Promise<number> {
   const endpoint: Endpoint = running.stack.newTcpEndpoint(to.address.isV4);
   const begin = running.now();
   const result = endpoint.connect(to);
-  if (result < 0 && result !== -115) throw new Error(`Cannot connect to ${values.connect}: errno ${-result}`);
+  if (result < 0 && result !== -115) {
+    throw new Error(`Cannot connect to ${values.connect}: ${errnoName(-result)}`);
+  }
   const transfer = new Transfer(endpoint, bytes, values.send !== undefined);
   loop.add(transfer);
   await run(running, loop, () => transfer.isOver);
@@ -244,7 +247,7 @@ async function connect(running: Running, values: Values): Promise<number> {
   // The last acknowledgements leave before the device closes.
   running.stack.poll(running.now());
   if (transfer.failure !== 0) {
-    throw new Error(`Connection to ${values.connect} failed: errno ${transfer.failure}`);
+    throw new Error(`Connection to ${values.connect} failed: ${errnoName(transfer.failure)}`);
   }
   const rate = transfer.done * 8 / seconds / 1e9;
   console.log(`${transfer.done} bytes in ${seconds.toFixed(3)} s: ${rate.toFixed(3)} Gbit/s`);

@@ -1,6 +1,7 @@
 // The small services of the stand-alone stack: echo (RFC 862), discard (RFC 863) and chargen (RFC 864), over endpoints as
 // an embedder uses them: readiness puts an endpoint on a list, and the loop serves the list.
 
+import { errnoName } from "../../kernel/abi/errno.ts";
 import {
   type Endpoint,
   EndpointAddress,
@@ -129,7 +130,7 @@ export function startServices(loop: ServiceLoop): void {
 }
 
 function check(result: number, what: string): void {
-  if (result < 0) throw new Error(`Cannot ${what}: errno ${-result}`);
+  if (result < 0) throw new Error(`Cannot ${what}: ${errnoName(-result)}`);
 }
 
 class Listener implements Service {

@@ -44,6 +44,7 @@ fn main() {
     let mut environment = environment(&lib);
     block_inspector();
     if let Some(options) = sandbox_of(&arguments) {
+        check_open_files();
         // Without them the command line starts them itself, and says why when that fails too.
         if let Some(started) = start_roles(&lib, &options) {
             environment.push(entry(HANDOVER.as_bytes(), hand_over(&started, &options).to_string().as_bytes()));
@@ -127,6 +128,21 @@ fn block_inspector() {
         libc::sigemptyset(&mut mask);
         libc::sigaddset(&mut mask, libc::SIGUSR1);
         libc::sigprocmask(libc::SIG_BLOCK, &mask, std::ptr::null_mut());
+    }
+}
+
+/// Descriptors that a process of a sandbox needs at least: some have numbers up to 105, in the runtime and in stubs.
+const OPEN_FILES_MIN: u64 = 128;
+
+/// The runtimes raise the soft limit themselves; with too low a hard one they would end in ways that say nothing.
+fn check_open_files() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: writes one rlimit.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0 && limit.rlim_max < OPEN_FILES_MIN {
+        fail(&format!(
+            "Cannot start with {} open files at most: a sandbox needs {OPEN_FILES_MIN} (ulimit -n, RLIMIT_NOFILE)",
+            limit.rlim_max
+        ));
     }
 }
 

@@ -45,9 +45,17 @@ pub extern "C" fn tsv_confine_dumps() -> i32 {
 /// Processes and threads of this user at most, from now on: a second line behind the kernel's own count of tasks.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_confine_processes(most: u32) -> i32 {
-    let limit = libc::rlimit { rlim_cur: most as u64, rlim_max: most as u64 };
-    // SAFETY: reads one rlimit.
-    if unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &limit) } < 0 { errno() } else { 0 }
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: writes and reads one rlimit.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NPROC, &mut limit) < 0 {
+            return errno();
+        }
+        // Only who has rights that we have given up may raise it: where the caller has less, that is what there is.
+        limit.rlim_max = limit.rlim_max.min(most as u64);
+        limit.rlim_cur = limit.rlim_max;
+        if libc::setrlimit(libc::RLIMIT_NPROC, &limit) < 0 { errno() } else { 0 }
+    }
 }
 
 /// Keeps the capabilities of `low`/`high` words, permitted and effective, on every thread; the other sets become empty. For a process that is the first of its pid namespace.

@@ -27,6 +27,7 @@ const FLAGS: u32 = spawn::FLAG_NEW_SESSION
     | spawn::FLAG_BLOCK_USR1
     | spawn::FLAG_PRIVATE_MOUNTS
     | spawn::FLAG_NO_NEW_PRIVS;
+const NOBODY: u64 = 65534;
 /// uid_map and gid_map of a sentry that root starts: it becomes nobody, who exists outside and may do nothing there.
 const ROOT_AND_NOBODY: &[u8] = b"0 0 1\n65534 65534 1\n\x000 0 1\n65534 65534 1\n";
 
@@ -42,8 +43,7 @@ pub struct Options {
 
 /// Starts both, or none: -errno.
 pub fn start(sentry: &Program, gofer: &Program, options: &Options) -> Result<Roles, i32> {
-    // SAFETY: passes no memory.
-    let is_root = unsafe { libc::geteuid() } == 0;
+    let is_root = is_full_root();
     let ids = if is_root { Vec::new() } else { caller_ids(options.is_root_inside) };
     // SAFETY: a constant path.
     let nothing = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
@@ -87,6 +87,19 @@ pub fn start(sentry: &Program, gofer: &Program, options: &Options) -> Result<Rol
         gofer: gofer_pid,
         control: control.keep(),
         gofer_control: gofer_control.keep(),
+    })
+}
+
+/// Root who can become nobody: in a user namespace of one id, root is as good as any other user.
+fn is_full_root() -> bool {
+    // SAFETY: passes no memory.
+    if unsafe { libc::geteuid() } != 0 {
+        return false;
+    }
+    let Ok(map) = std::fs::read_to_string("/proc/self/uid_map") else { return true };
+    map.lines().any(|line| {
+        let fields: Vec<u64> = line.split_ascii_whitespace().filter_map(|field| field.parse().ok()).collect();
+        matches!(fields[..], [inner, _, count] if (inner..inner + count).contains(&NOBODY))
     })
 }
 

@@ -78,7 +78,18 @@ pub fn spawn(argv: &[u8], envp: &[u8], fds: &[i32], clone_flags: u32, flags: u32
     let mut pid = 0;
     // We sleep until the child has exec'ed, and the child until somebody has written its ids: a thread does.
     let map_result = std::thread::scope(|scope| {
-        let writer = has_user_namespace.then(|| scope.spawn(|| write_ids(&pid_of_child, ids, mapped[1])));
+        let mut writer = None;
+        if has_user_namespace {
+            match std::thread::Builder::new().spawn_scoped(scope, || write_ids(&pid_of_child, ids, mapped[1])) {
+                Ok(thread) => writer = Some(thread),
+                Err(error) => {
+                    pid = -error.raw_os_error().unwrap_or(libc::EAGAIN);
+                    // SAFETY: ours, which the thread would have closed.
+                    unsafe { libc::close(mapped[1]) };
+                    return 0;
+                }
+            }
+        }
         // SAFETY: CLONE_VM | CLONE_VFORK: we sleep until the child has exec'ed or ended; it runs on its own stack and
         // makes system calls only. CLONE_PARENT_SETTID writes the child's pid before it runs.
         unsafe {
@@ -95,7 +106,7 @@ pub fn spawn(argv: &[u8], envp: &[u8], fds: &[i32], clone_flags: u32, flags: u32
                 pid_of_child.store(-1, SeqCst);
             }
         }
-        writer.map_or(0, |writer| writer.join().unwrap_or(-libc::EIO))
+        writer.map_or(0, |writer: std::thread::ScopedJoinHandle<i32>| writer.join().unwrap_or(-libc::EIO))
     });
     if has_user_namespace {
         // SAFETY: ours; the writer has closed the other end.
@@ -194,7 +205,7 @@ extern "C" fn become_program(start: *mut c_void) -> i32 {
         // First out of the way, then to their places: a source may be another's target.
         let mut high = [0i32; FDS_MAX];
         for i in 0..start.count {
-            high[i] = libc::fcntl(*start.fds.add(i), libc::F_DUPFD, 300);
+            high[i] = libc::fcntl(*start.fds.add(i), libc::F_DUPFD, start.count as i32);
             if high[i] < 0 {
                 libc::_exit(126);
             }

@@ -37,7 +37,7 @@ function launched(bundle: Bundle, script: string): RunningSandbox {
     isExclusive: true,
   };
   const started: Launch = {
-    ...containerOf(bundle.directory, readBundle(bundle.directory), options),
+    ...containerOf(bundle.directory, readBundle(bundle.directory).config, options),
     stdio: [0, 1, 2],
     debugLog: `${bundle.directory}/log`,
     oomScoreAdj: null,

@@ -71,7 +71,7 @@ Deno.test("run: hostname, domainname and kernel parameters", async () => {
   await expectLines("hostname; cat /proc/sys/kernel/domainname", ["box", "example.org"], (config) => {
     config.hostname = "first";
     config.domainname = "example.org";
-    config.linux.sysctl = { "kernel.hostname": "box", "net.ipv4.ping_group_range": "0 0" };
+    config.linux.sysctl = { "kernel.hostname": "box" };
   });
 });
 

@@ -1,0 +1,172 @@
+// Hosts and callers that give less than usual: low limits, no user namespaces, root without all of its rights. It works, or one
+// line says what is missing and what helps.
+
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { Bundle } from "../support/bundle.ts";
+import { command, type Finished, PLATFORMS, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
+
+const ON = ["do", "--", "sh", "-c", "for i in 1 2 3; do sleep 0.1 & done; wait; echo on"];
+
+function works({ code, stdout, stderr }: Finished): void {
+  deepEqual({ code, stdout, stderr }, { code: 0, stdout: "on\n", stderr: "" });
+}
+
+function refused({ code, stdout, stderr }: Finished, words: RegExp): void {
+  match(stderr, /^tsvisor: [^\n]+\n$/);
+  match(stderr, words);
+  deepEqual([code, stdout], [128, ""]);
+}
+
+/** Copies dist/ to where every user may read it, for the time of `use`. */
+async function forEverybody(use: (tsvisor: string) => Promise<void>): Promise<void> {
+  const directory = Deno.makeTempDirSync({ prefix: "tsvisor-host-" });
+  try {
+    Deno.chmodSync(directory, 0o755);
+    const from = (await tsvisorPath()).replace(/\/tsvisor$/, "");
+    equal((await command(["cp", "-r", from, `${directory}/dist`])).code, 0);
+    await use(`${directory}/dist/tsvisor`);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+for (const platform of PLATFORMS) {
+  for (const limit of ["nproc=4000:4000", "nproc=600:600", "nofile=256:256", "nofile=128:128"]) {
+    Deno.test(`host: it runs with ${limit} on ${platform}`, async () => {
+      works(await command(["prlimit", `--${limit}`, await tsvisorPath(), `--platform=${platform}`, ...ON]));
+    });
+  }
+}
+
+Deno.test("host: a soft limit of open files is no matter", async () => {
+  const argv = ["sh", "-c", 'ulimit -Sn 32; exec "$0" "$@"', await tsvisorPath(), ...ON];
+  works(await command(argv));
+});
+
+Deno.test("host: with too few open files it says so", async () => {
+  refused(
+    await command(["prlimit", "--nofile=64:64", await tsvisorPath(), ...ON]),
+    /Cannot start with 64 open files at most: a sandbox needs 128 \(ulimit -n, RLIMIT_NOFILE\)/,
+  );
+});
+
+Deno.test("host: another user with few processes can use it", async () => {
+  await forEverybody(async (path) => {
+    const other = ["setpriv", "--reuid=4323", "--regid=4323", "--clear-groups", "prlimit", "--nproc=400:400"];
+    works(await command([...other, path, ...ON], { cwd: "/" }));
+  });
+});
+
+Deno.test("host: root of a namespace with one user id can use it, and is told where it cannot", async () => {
+  const path = await tsvisorPath();
+  works(await command(["unshare", "-Ur", path, ...ON]));
+  const script = 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$0" "$@"';
+  refused(
+    await command(["unshare", "-Ur", "sh", "-c", script, path, ...ON]),
+    /the host lets this root have no namespaces \(ENOSPC\); it needs CAP_SYS_ADMIN, or to be allowed user namespaces/,
+  );
+});
+
+/** Runs its arguments as root of a user namespace that has all ids and allows no further ones, after `setpriv` words. */
+const WITHOUT_USER_NAMESPACES = `
+import ctypes, os, sys
+r, w = os.pipe()
+r2, w2 = os.pipe()
+pid = os.fork()
+if pid == 0:
+    ctypes.CDLL(None).unshare(0x10000000)
+    os.write(w, b"x")
+    os.read(r2, 1)
+    os.setgid(0)
+    os.setuid(0)
+    open("/proc/sys/user/max_user_namespaces", "w").write("0")
+    os.execvp(sys.argv[1], sys.argv[1:])
+os.read(r, 1)
+for name in ("uid_map", "gid_map"):
+    open(f"/proc/{pid}/{name}", "w").write("0 0 70000\\n")
+os.write(w2, b"x")
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
+
+Deno.test("host: without user namespaces root runs it, and others hear what helps", async () => {
+  const within = ["python3", "-c", WITHOUT_USER_NAMESPACES];
+  works(await command([...within, await tsvisorPath(), ...ON]));
+  await forEverybody(async (path) => {
+    const other = ["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups"];
+    refused(
+      await command([...within, ...other, path, ...ON], { cwd: "/" }),
+      /the host lets it have no user namespace \(ENOSPC\); run it as root, or allow them \(sysctl user\.max_user_namespaces, /,
+    );
+  });
+});
+
+Deno.test("host: a start that fails is in --debug-log too", async () => {
+  const log = Deno.makeTempFileSync({ prefix: "tsvisor-log-" });
+  try {
+    await tsvisor([`--debug-log=${log}`, "do", "--cwd", "/no/such", "--", "true"]);
+    match(Deno.readTextFileSync(log), /^Command line: Cannot enter \/no\/such: ENOENT$/m);
+  } finally {
+    Deno.removeSync(log);
+  }
+});
+
+Deno.test("--strace and --debug write to stderr where there is no --debug-log", async () => {
+  const traced = await tsvisor(["--strace", "--strace-syscalls=exit_group", "do", "--", "/bin/true"]);
+  equal(traced.code, 0);
+  match(traced.stderr, /^\[[^\n]*\] true exit_group\(0\) = \?\n$/);
+  const debugged = await tsvisor(["--debug", "do", "--", "/bin/true"]);
+  match(debugged.stderr, /^\d+\.\d\d sentry: guest code runs \(\+\d+\.\d\d ms\)$/m);
+  match(debugged.stderr, /^\d+\.\d\d gofer: it is confined /m);
+  match(debugged.stderr, /^\d+\.\d\d command line: the container runs /m);
+});
+
+Deno.test("run: a user who is not root can open /dev/stdin, stdout and stderr, whatever they are", async () => {
+  using bundle = new Bundle();
+  const script =
+    "cat /dev/stdin; echo out >>/dev/stdout; echo err >>/dev/stderr; echo more >>/proc/self/fd/1";
+  bundle.write(script, ({ process }) => process.user = { uid: 1000, gid: 1000 });
+  const { code, stdout, stderr } = await bundle.run([], { stdin: "in\n" });
+  deepEqual({ code, stdout, stderr }, { code: 0, stdout: "in\nout\nmore\n", stderr: "err\n" });
+  const files = ["in", "out", "err"].map((name) => `${bundle.directory}/${name}`);
+  Deno.writeTextFileSync(files[0], "in\n", { mode: 0o600 });
+  const redirect = `exec "$@" <${files[0]} >>${files[1]} 2>>${files[2]}`;
+  const argv = ["--root", bundle.state, "run", "--bundle", bundle.directory, "box"];
+  equal((await command(["sh", "-c", redirect, "sh", await tsvisorPath(), ...argv])).code, 0);
+  deepEqual(files.map((path) => Deno.readTextFileSync(path)), ["in\n", "in\nout\nmore\n", "err\n"]);
+  // On the host they are whose they were.
+  deepEqual(files.map((path) => Deno.statSync(path).uid), [0, 0, 0]);
+});
+
+Deno.test("run: what a config.json asks for and does not get is told in one line", async () => {
+  using bundle = new Bundle();
+  const log = `${bundle.directory}/log`;
+  bundle.write("echo fine", (config) => {
+    config.hooks = { prestart: [{ path: "/bin/true" }] };
+    config.mounts.push({ destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup" });
+    config.process.apparmorProfile = "docker-default";
+    config.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW" };
+    config.linux.resources = { cpu: { shares: 512 }, memory: {}, devices: null };
+    config.linux.namespaces[1].path = "/proc/1/ns/net";
+  });
+  const line =
+    "Fields of config.json without effect: process.apparmorProfile, hooks, linux.resources.cpu, linux.seccomp, linux.namespaces[1].path, mounts[6] (cgroup)";
+  const { code, stdout, stderr } = await bundle.run();
+  deepEqual([code, stdout], [0, "fine\n"]);
+  const sorted = (text: string) => text.trimEnd().split(/, |: /).sort();
+  deepEqual(sorted(stderr), sorted(`tsvisor: ${line}`));
+  // Where there is a log stderr is the container's alone.
+  const logged = await bundle.run([`--log=${log}`, "--log-format=json"]);
+  deepEqual([logged.stdout, logged.stderr], ["fine\n", ""]);
+  const { msg, level } = JSON.parse(Deno.readTextFileSync(log));
+  equal(level, "warning");
+  ok(msg.startsWith("Fields of config.json without effect: "));
+});
+
+Deno.test("run: a kernel parameter that is not there is told in one line", async () => {
+  using bundle = new Bundle();
+  const { code, stdout, stderr } = await bundle.script("echo fine", ({ linux }) => {
+    linux.sysctl = { "net.ipv9.nothing": "1" };
+  });
+  deepEqual([code, stdout], [0, "fine\n"]);
+  equal(stderr, 'tsvisor: linux.sysctl: net.ipv9.nothing is not set to "1": ENOENT\n');
+});

@@ -171,8 +171,8 @@ function sendOne(
     if (at < 0) return done > 0 ? done : -EFAULT;
     const n = socket.send(task, task.memory.view, at, step, flags, message);
     if (n < 0) return endSend(task, socket, n, flags);
-    task.call.advance(n);
-    if (task.call.done >= length || socket.isMessageBased) return task.call.done;
+    if (done + n >= length || socket.isMessageBased) return done + n;
+    task.call.setDone(done + n);
     message = null;
   }
 }
@@ -254,8 +254,8 @@ function sendVector(task: Task, socket: Socket, total: number, flags: number): n
     if (step < 0) return done > 0 ? done : step;
     const n = socket.send(task, gathered, 0, step, flags, done === 0 ? message : null);
     if (n < 0) return endSend(task, socket, n, flags);
-    task.call.advance(n);
-    if (task.call.done >= total || socket.isMessageBased) return task.call.done;
+    if (done + n >= total || socket.isMessageBased) return done + n;
+    task.call.setDone(done + n);
   }
 }
 
@@ -301,7 +301,7 @@ function sendmmsg(task: Task, args: Args): number {
       return sent > 0 ? sent : result;
     }
     put32(control, 0, result === BLOCKED_SEND ? task.call.done : result);
-    task.call.setDone(0);
+    if (task.call.done !== 0) task.call.setDone(0);
     if (task.memory.copyOut(at + MULTI_LENGTH_AT, control, 0, 4) < 0) return sent > 0 ? sent : -EFAULT;
     sent++;
     if (result === BLOCKED_SEND) break;
@@ -365,9 +365,10 @@ function receiveOne(
     if (n < 0) return done > 0 ? done : n;
     // With MSG_TRUNC the length of the message may be more than what was copied.
     if (task.memory.outCommit(Math.min(n, step)) < 0) return -EFAULT;
-    task.call.advance(n);
-    if (n === 0 || task.call.done >= length || !waitsForAll(socket, flags)) return task.call.done;
-    if (message !== null && message.files !== null) return task.call.done;
+    const all = done + n;
+    if (n === 0 || all >= length || !waitsForAll(socket, flags)) return all;
+    task.call.setDone(all);
+    if (message !== null && message.files !== null) return all;
   }
 }
 
@@ -412,9 +413,10 @@ function receiveVector(task: Task, socket: Socket, count: number, total: number,
     if (n === -EAGAIN) return BLOCKED_RECEIVE;
     if (n < 0) return done > 0 ? done : n;
     if (scatter(task, count, done, Math.min(n, step)) < 0) return -EFAULT;
-    task.call.advance(n);
-    if (n === 0 || task.call.done >= total || !waitsForAll(socket, flags)) return task.call.done;
-    if (incoming.files !== null) return task.call.done;
+    const all = done + n;
+    if (n === 0 || all >= total || !waitsForAll(socket, flags)) return all;
+    task.call.setDone(all);
+    if (incoming.files !== null) return all;
   }
 }
 
@@ -488,9 +490,11 @@ function recvmmsg(task: Task, args: Args): number {
       return received;
     }
     put32(fields, 0, result);
-    task.call.setDone(0);
-    // SO_RCVTIMEO is for each message.
-    task.call.setDeadline(Infinity);
+    if (task.call.hasWaited) {
+      task.call.setDone(0);
+      // SO_RCVTIMEO is for each message.
+      task.call.setDeadline(Infinity);
+    }
     if (task.memory.copyOut(at + MULTI_LENGTH_AT, fields, 0, 4) < 0) return received > 0 ? received : -EFAULT;
     received++;
     if (end !== null && end <= task.kernel.clock.monotonic()) break;

@@ -12,8 +12,8 @@ const bytes = new Uint8Array(16);
 
 /** Puts the deadline of a span in milliseconds (negative = none) into call.deadline. */
 export function setMillisDeadline(task: Task, millis: number): void {
-  if (task.call.hasWaited) return;
-  task.call.setDeadline(millis < 0 ? Infinity : task.kernel.clock.monotonic() + millis * 1e6);
+  if (task.call.hasWaited || millis < 0) return;
+  task.call.setDeadline(task.kernel.clock.monotonic() + millis * 1e6);
 }
 
 /** Puts the deadline of a timespec at `address` (0 = none) into call.deadline. 0 or -ERRNO. */

@@ -70,8 +70,12 @@ export class CallInFlight implements WaitListener, Deadlined {
   /** Is queued to go on in the kernel's next turn. */
   isWoken = false;
 
-  /** Open files it began with and keeps until it ends, by the handler's own numbering. Linux: fdget(), fdput(). */
-  readonly #files: (File | null)[] = [];
+  // Open files it began with and keeps until it ends, in slots of the handler's own numbering. Linux: fdget(), fdput().
+  // Most calls have one or two: an array that grows and shrinks with each call would cost more than the wait.
+  #first: File | null = null;
+  #second: File | null = null;
+  /** Those of poll(2) and select(2) from the third on. */
+  readonly #others: (File | null)[] = [];
   readonly #waiters: Waiter[] = [];
   #waiterCount = 0;
 
@@ -120,12 +124,11 @@ export class CallInFlight implements WaitListener, Deadlined {
 
   /** Keeps `file` open until the call ends, whatever becomes of its descriptor meanwhile. */
   hold(slot: number, file: File): void {
-    const before = slot < this.#files.length ? this.#files[slot] : null;
+    const before = this.held(slot);
     if (before === file) return;
     this.isUsed = true;
     file.hold();
-    while (this.#files.length <= slot) this.#files.push(null);
-    this.#files[slot] = file;
+    this.#set(slot, file);
     before?.drop();
   }
 
@@ -138,28 +141,45 @@ export class CallInFlight implements WaitListener, Deadlined {
   /** The file held in `slot`, whose reference goes to the caller. */
   take(slot: number): File | null {
     const file = this.held(slot);
-    if (file !== null) this.#files[slot] = null;
+    if (file !== null) this.#set(slot, null);
     return file;
   }
 
   held(slot: number): File | null {
-    return slot < this.#files.length ? this.#files[slot] : null;
+    if (slot === 0) return this.#first;
+    if (slot === 1) return this.#second;
+    return slot - 2 < this.#others.length ? this.#others[slot - 2] : null;
+  }
+
+  #set(slot: number, file: File | null): void {
+    if (slot === 0) {
+      this.#first = file;
+    } else if (slot === 1) {
+      this.#second = file;
+    } else {
+      while (this.#others.length <= slot - 2) this.#others.push(null);
+      this.#others[slot - 2] = file;
+    }
   }
 
   /** The file that descriptor `fd` means for this call: what it meant when the call began. null = not open. */
   file(slot: number, fd: number): File | null {
-    return this.#files.length === 0 ? this.task.files.get(fd) : this.held(slot) ?? this.task.files.get(fd);
+    return this.phase === CallPhase.Running
+      ? this.task.files.get(fd)
+      : this.held(slot) ?? this.task.files.get(fd);
   }
 
   /** Slots that may hold a file. */
   get slots(): number {
-    return this.#files.length;
+    return 2 + this.#others.length;
   }
 
   /** Drops the files in the slots from `first` on. */
   dropFiles(first = 0): void {
-    // A file that closes may run code of its own: it must not meet a list that is being changed.
-    while (this.#files.length > first) this.#files.pop()?.drop();
+    // A file that closes may run code of its own: it must not meet a slot that still has it.
+    while (this.#others.length > Math.max(0, first - 2)) this.#others.pop()?.drop();
+    if (first <= 1) this.take(1)?.drop();
+    if (first === 0) this.take(0)?.drop();
   }
 
   // --- waiting ------------------------------------------------------------------------------------------------------------
@@ -225,6 +245,10 @@ export class CallInFlight implements WaitListener, Deadlined {
     this.deadline = Infinity;
     this.isTimedOut = false;
     this.isWoken = false;
-    if (this.#files.length > 0) this.dropFiles();
+    if (this.#second !== null || this.#others.length > 0) this.dropFiles(1);
+    const first = this.#first;
+    if (first === null) return;
+    this.#first = null;
+    first.drop();
   }
 }

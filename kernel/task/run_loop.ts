@@ -10,7 +10,7 @@ import { forceFault } from "../signal/send.ts";
 import type { HostWatch } from "../host/host_watch.ts";
 import { refuseCall } from "./seccomp.ts";
 import { bugText } from "../util/bug.ts";
-import { BLOCKED, LAST_SPECIAL_RESULT, MUST_WAIT, NO_RESULT } from "./call_in_flight.ts";
+import { BLOCKED, MUST_WAIT, NO_RESULT } from "./call_in_flight.ts";
 import { describeWait } from "./describe_wait.ts";
 import { endLingering, exitGroup, exitKilled, killGroup } from "./exit.ts";
 import { type HostWait, Task, TaskState } from "./task.ts";
@@ -77,8 +77,9 @@ function onBugBetweenCalls(kernel: Kernel, where: string, error: unknown, concer
 function handleEvent(kernel: Kernel, table: CallTable, task: Task): void {
   const thread = task.thread;
   if (thread.event === EVENT.SYSCALL) {
-    task.call.number = thread.takeCall(task.args.words);
-    finish(kernel, task, call(kernel, table, task));
+    const number = thread.takeCall(task.args.words);
+    task.call.number = number;
+    finish(kernel, task, call(kernel, table, task, number));
     return;
   }
   task.call.number = -1;
@@ -105,18 +106,23 @@ function handleFault(kernel: Kernel, task: Task): boolean {
 }
 
 /** A thrown error in a handler is our bug: it kills the task and is logged, the sandbox lives. */
-function call(kernel: Kernel, table: CallTable, task: Task): number {
-  const { number } = task.call;
+function call(kernel: Kernel, table: CallTable, task: Task, number: number): number {
   kernel.currentTask = task;
   try {
     const hooks = kernel.callHooks.of(number);
-    if (hooks !== 0) kernel.callHooks.enter(task, hooks);
-    const refused = task.seccomp === null ? null : refuseCall(task);
-    return refused === null ? table.call(task, number) : refused.result;
+    if (hooks === 0 && task.seccomp === null) return table.call(task, number);
+    return watchedCall(kernel, table, task, number, hooks);
   } catch (error) {
     reportBug(kernel, task, error);
     return NO_RESULT;
   }
+}
+
+/** A call that somebody listens to, or that a filter may refuse. */
+function watchedCall(kernel: Kernel, table: CallTable, task: Task, number: number, hooks: number): number {
+  if (hooks !== 0) kernel.callHooks.enter(task, hooks);
+  const refused = task.seccomp === null ? null : refuseCall(task);
+  return refused === null ? table.call(task, number) : refused.result;
 }
 
 function reportBug(kernel: Kernel, task: Task, error: unknown): void {
@@ -127,13 +133,11 @@ function reportBug(kernel: Kernel, task: Task, error: unknown): void {
 
 /** A call has answered, or waits. */
 function finish(kernel: Kernel, task: Task, result: number): void {
-  if (result <= LAST_SPECIAL_RESULT) {
-    if (result === MUST_WAIT) result = suspendOperation(task);
-    if (result === BLOCKED) {
-      task.thread.park();
-      if (task.call.hooks !== 0) tellOfWait(kernel, task);
-      return;
-    }
+  if (result === MUST_WAIT) result = suspendOperation(task);
+  if (result === BLOCKED) {
+    task.thread.park();
+    if (task.call.hooks !== 0) tellOfWait(kernel, task);
+    return;
   }
   if (task.call.isUsed && !tryEndCall(kernel, task, result)) return;
   settle(kernel, task, result);

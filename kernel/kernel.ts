@@ -15,6 +15,7 @@ import { LoopServices } from "./host/loop_service.ts";
 import { CallHooks } from "./task/call_hooks.ts";
 import { MemoryPressure } from "./mm/pressure.ts";
 import { UnixRoom } from "./socket/unix/room.ts";
+import { FutexRoom } from "./task/futex_queue.ts";
 import { NAMESPACE_INODE_FIRST, PidNamespace } from "./task/namespaces.ts";
 import { Coverage } from "./util/coverage.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
@@ -42,6 +43,7 @@ export class Kernel {
   readonly vfs: Vfs;
   readonly pseudo: PseudoFilesystems;
   readonly unix: UnixRoom;
+  readonly futexes = new FutexRoom();
   /** SO_COOKIE of sockets. */
   readonly socketCookies = new Sequence(1);
   readonly namespaceInodes = new Sequence(NAMESPACE_INODE_FIRST);

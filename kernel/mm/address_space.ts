@@ -13,6 +13,7 @@ import {
   USER_ADDRESS_END,
 } from "../../platform/platform.ts";
 import { SIGSEGV } from "../abi/signal.ts";
+import type { FutexHome, FutexTable } from "../task/futex_queue.ts";
 import type { Task } from "../task/task.ts";
 import type { Budget } from "../util/kernel_memory.ts";
 import type { File } from "../vfs/file.ts";
@@ -48,6 +49,8 @@ export class MemoryMap {
   mmapTop = USER_ADDRESS_END;
   /** mlockall(MCL_FUTURE): what is mapped from now on is locked. */
   lockFuture = false;
+  /** Queues of futexes that lie here alone; owned by task/futex_queue.ts. */
+  futexes: FutexTable | null = null;
   /** The kernel itself has had waiters for private futexes of this memory, where the host keeps the queues of such. */
   hasFutexWaiters = false;
   /** The program's file; nobody may write it while it runs. Set by setExecutable. */
@@ -216,10 +219,10 @@ export class MemoryMap {
    * What a futex at `address` is known by across processes: the shared memory and the offset in it, or null for private
    * memory, where the address in this map is the key. futex(2), "FUTEX_PRIVATE_FLAG".
    */
-  futexObject(address: number): { object: unknown; offset: number } | null {
+  futexObject(address: number): { home: FutexHome; offset: number } | null {
     const area = this.areas.find(address);
     if (area === null || !area.isShared || area.backing === null) return null;
-    return { object: area.backing.file?.inode ?? area.backing, offset: area.offset + (address - area.start) };
+    return { home: area.backing.file?.inode ?? area.backing, offset: area.offset + (address - area.start) };
   }
 
   /** Adds an area that the platform has mapped already. */

@@ -2,6 +2,7 @@
 
 import { ENOMEM } from "../abi/errno.ts";
 import type { HostDescriptor, HostDescriptors } from "../host/host_descriptor.ts";
+import type { FutexTable } from "../task/futex_queue.ts";
 import type { File } from "../vfs/file.ts";
 import type { Mappable } from "../vfs/file_kinds.ts";
 import type { Backing } from "./vma.ts";
@@ -9,6 +10,8 @@ import type { Backing } from "./vma.ts";
 /** Memory of an open file. Areas of one mmap call share it; each holds the file once, the first from the start. */
 export class FileBacking implements Backing {
   readonly file: File;
+  /** Those of a file stand at its inode. */
+  readonly futexes = null;
   readonly #mappable: Mappable;
   /** The guest may write the file through it, now or after mprotect. */
   readonly #canWrite: boolean;
@@ -41,6 +44,7 @@ export class FileBacking implements Backing {
 /** Shared anonymous memory: a memfd of its own, so that forked processes share it and futexes find it. */
 class SharedMemory implements Backing {
   readonly file = null;
+  futexes: FutexTable | null = null;
   readonly hostOffset = 0;
   readonly isMemory = true;
   readonly #memory: HostDescriptor;

@@ -3,10 +3,11 @@
 
 import { MAP_GROWSDOWN, MAP_NORESERVE, MAP_SHARED, MAP_STACK, PAGE_SIZE, PROT_WRITE } from "../abi/memory.ts";
 import { AREA_COST, type Budget } from "../util/kernel_memory.ts";
+import type { FutexHome } from "../task/futex_queue.ts";
 import type { File } from "../vfs/file.ts";
 
 /** What a shared or file mapping is made of. Anonymous private memory has none. */
-export interface Backing {
+export interface Backing extends FutexHome {
   /** The mapped file; null for shared anonymous memory. Held once per VMA. */
   readonly file: File | null;
   /** Host descriptor of the memory and offset of its byte 0; read when a mapping is carried out. */

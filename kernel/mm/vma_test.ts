@@ -10,6 +10,7 @@ const ROUNDS = 4000;
 class Counted implements Backing {
   readonly isMemory = false;
   readonly file = null;
+  readonly futexes = null;
   readonly hostOffset = 0;
   holders = 1;
   hostFd(): number {

@@ -29,7 +29,7 @@ import { u32, u64 } from "../abi/struct.ts";
 import { assert } from "../util/assert.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Args } from "../syscalls/args.ts";
-import { leaveQueues, locate, locatedQueue, openLocatedQueue, waiterOf, wakeQueue } from "./futex_queue.ts";
+import { FutexPlace, leaveQueues, locate, waiterOf, wakeQueue } from "./futex_queue.ts";
 import { compareWord, EXCHANGE_TRIES_MAX, exchangeWord, readWord } from "./futex_word.ts";
 import { BLOCKED, type Continuation, continuation, NO_RESULT } from "./call_in_flight.ts";
 import type { Task } from "./task.ts";
@@ -44,6 +44,10 @@ const RESTART = continuation("futex restart", restartWait);
 
 export const FUTEX_CONTINUATIONS: readonly Continuation[] = [GO_ON, GO_ON_MANY, RESTART];
 
+/** The futexes of the call being served. */
+const place = new FutexPlace();
+const other = new FutexPlace();
+
 /** FUTEX_WAIT, FUTEX_WAIT_BITSET. `deadline` is absolute monotonic nanoseconds, Infinity = none. */
 export function futexWait(
   task: Task,
@@ -55,14 +59,14 @@ export function futexWait(
 ): number {
   if (bitset === 0) return -EINVAL;
   if (isPrivate && task.hasHostFutex) return waitOnHost(task, address, value, bitset, deadline);
-  const located = locate(task, address, isPrivate);
+  const located = locate(task, address, isPrivate, place);
   if (located < 0) return located;
   const differs = compareWord(task, address, value);
   if (differs < 0) return differs;
   const waiter = waiterOf(task, 0);
   waiter.bitset = bitset;
   waiter.isPi = false;
-  openLocatedQueue().add(waiter);
+  place.openQueue(task.kernel.futexes).add(waiter);
   task.call.setDeadline(deadline);
   return sleep(task);
 }
@@ -119,9 +123,9 @@ export function futexWake(
   bitset: number,
 ): number {
   if (bitset === 0) return -EINVAL;
-  const located = locate(task, address, isPrivate);
+  const located = locate(task, address, isPrivate, place);
   if (located < 0) return located;
-  const woken = wakeQueue(locatedQueue(), count, bitset);
+  const woken = wakeQueue(place.queue(), count, bitset);
   if (!isPrivate || !task.hasHostFutex || woken < 0 || (woken > 0 && woken >= count)) return woken;
   const wokenOnHost = onHost(task, address, 0);
   return wokenOnHost < 0 ? wokenOnHost : woken + wokenOnHost;
@@ -161,17 +165,17 @@ function requeue(
   address2: number,
   expected: number,
 ): number {
-  let located = locate(task, address, isPrivate);
+  let located = locate(task, address, isPrivate, place);
   if (located < 0) return located;
-  const from = locatedQueue();
-  located = locate(task, address2, isPrivate);
+  const from = place.queue();
+  located = locate(task, address2, isPrivate, other);
   if (located < 0) return located;
   if (expected >= 0) {
     const differs = compareWord(task, address, expected);
     if (differs < 0) return differs;
   }
   if (from === null) return 0;
-  const isSame = locatedQueue() === from;
+  const isSame = other.queue() === from;
   let done = 0;
   for (let waiter = from.first; waiter !== null && done - wakeCount < moveCount;) {
     const next = waiter.next;
@@ -181,7 +185,7 @@ function requeue(
       waiter.task.call.wake();
     } else if (!isSame) {
       from.remove(waiter);
-      openLocatedQueue().add(waiter);
+      other.openQueue(task.kernel.futexes).add(waiter);
     }
     waiter = next;
   }
@@ -199,16 +203,16 @@ export function futexWakeOp(
   operation: number,
 ): number {
   if (isPrivate && task.hasHostFutex) return wakeOpOnHost(task, address, count, count2, address2);
-  let located = locate(task, address, isPrivate);
+  let located = locate(task, address, isPrivate, place);
   if (located < 0) return located;
-  const first = locatedQueue();
-  located = locate(task, address2, isPrivate);
+  const first = place.queue();
+  located = locate(task, address2, isPrivate, other);
   if (located < 0) return located;
   const old = changeWord(task, address2, operation);
   if (old < 0) return old;
   const holds = compares(old | 0, operation);
   if (holds < 0) return holds;
-  const second = locatedQueue();
+  const second = other.queue();
   const woken = wakeQueue(first, count, FUTEX_BITSET_MATCH_ANY);
   if (woken < 0 || holds === 0) return woken;
   const woken2 = wakeQueue(second, count2, FUTEX_BITSET_MATCH_ANY);
@@ -219,11 +223,11 @@ export function futexWakeOp(
 function wakeOpOnHost(task: Task, address: number, count: number, count2: number, address2: number): number {
   let woken = onHost(task, address, address2);
   if (woken < 0 || !task.mm.hasFutexWaiters) return woken;
-  if (locate(task, address, true) === 0) {
-    woken += Math.max(0, wakeQueue(locatedQueue(), count, FUTEX_BITSET_MATCH_ANY));
+  if (locate(task, address, true, place) === 0) {
+    woken += Math.max(0, wakeQueue(place.queue(), count, FUTEX_BITSET_MATCH_ANY));
   }
-  if (locate(task, address2, true) === 0) {
-    woken += Math.max(0, wakeQueue(locatedQueue(), count2, FUTEX_BITSET_MATCH_ANY));
+  if (locate(task, address2, true, place) === 0) {
+    woken += Math.max(0, wakeQueue(place.queue(), count2, FUTEX_BITSET_MATCH_ANY));
   }
   return woken;
 }
@@ -316,7 +320,7 @@ export function futexWaitMany(
 }
 
 function joinQueue(task: Task, index: number, address: number, value: number, isPrivate: boolean): number {
-  const located = locate(task, address, isPrivate);
+  const located = locate(task, address, isPrivate, place);
   if (located < 0) return located;
   if (isPrivate && !task.mm.hasFutexWaiters && task.hasHostFutex) keepQueuesAsWell(task);
   const differs = compareWord(task, address, value);
@@ -324,7 +328,7 @@ function joinQueue(task: Task, index: number, address: number, value: number, is
   const waiter = waiterOf(task, index);
   waiter.bitset = FUTEX_BITSET_MATCH_ANY;
   waiter.isPi = false;
-  openLocatedQueue().add(waiter);
+  place.openQueue(task.kernel.futexes).add(waiter);
   return 0;
 }
 

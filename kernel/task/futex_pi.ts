@@ -7,12 +7,10 @@ import { EAGAIN, EDEADLK, EINVAL, EPERM, ERESTARTNOINTR, ESRCH, ETIMEDOUT } from
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from "../abi/task.ts";
 import { BLOCKED, type Continuation, continuation } from "./call_in_flight.ts";
 import {
+  FutexPlace,
   type FutexQueue,
   leaveQueues,
   locate,
-  locatedQueue,
-  openLocatedQueue,
-  ownedQueues,
   setOwner,
   waiterOf,
   wakeWaiter,
@@ -27,6 +25,8 @@ const GO_ON = continuation("futex lock", continueLock);
 
 export const FUTEX_LOCK_CONTINUATIONS: readonly Continuation[] = [GO_ON];
 
+const place = new FutexPlace();
+
 /** Longest chain of owners that wait for owners we follow to find a deadlock. */
 const CHAIN_MAX = 1024;
 
@@ -38,30 +38,36 @@ export function futexLockPi(
   deadline: number,
   isTry: boolean,
 ): number {
-  const located = locate(task, address, isPrivate);
+  const located = locate(task, address, isPrivate, place);
   if (located < 0) return located;
-  const taken = takeFor(task, task, address, isTry);
+  const taken = takeFor(task, task, address, place, isTry);
   if (taken <= 0) return taken;
   const waiter = waiterOf(task, 0);
   waiter.isPi = true;
   waiter.bitset = 0xffff_ffff;
-  openLocatedQueue().add(waiter);
+  place.openQueue(task.kernel.futexes).add(waiter);
   task.call.setDeadline(deadline);
   return sleep(task);
 }
 
 /**
- * Takes the located lock for `who`: 0 when it is theirs, 1 when they have to wait (its queue has its owner), -ERRNO. `task`
+ * Takes the lock at `address`, which is `place`, for `who`: 0 when it is theirs, 1 when they have to wait (its queue has its owner), -ERRNO. `task`
  * is in the call, and the address its own.
  */
-export function takeFor(task: Task, who: Task, address: number, isTry = false): number {
+export function takeFor(
+  task: Task,
+  who: Task,
+  address: number,
+  place: FutexPlace,
+  isTry = false,
+): number {
   const tid = who.pid.own;
   for (let tries = 0; tries < EXCHANGE_TRIES_MAX; tries++) {
     const word = readWord(task, address);
     if (word < 0) return word;
     const owner = word & FUTEX_TID_MASK;
     if (owner === tid) return -EDEADLK;
-    const queue = locatedQueue();
+    const queue = place.queue();
     if (queue !== null && queue.first !== null && !queue.first.isPi) return -EINVAL;
     if (owner === 0 && queue === null) {
       const done = exchangeWord(task, address, word, (word & FUTEX_OWNER_DIED | tid) >>> 0);
@@ -78,7 +84,7 @@ export function takeFor(task: Task, who: Task, address: number, isTry = false): 
       if (done < 0) return done;
       if (done === 0) continue;
     }
-    const opened = openLocatedQueue();
+    const opened = place.openQueue(task.kernel.futexes);
     opened.address = address;
     setOwner(opened, ownerTask);
     return 1;
@@ -112,13 +118,13 @@ function continueLock(task: Task): number {
 
 /** FUTEX_UNLOCK_PI. */
 export function futexUnlockPi(task: Task, address: number, isPrivate: boolean): number {
-  const located = locate(task, address, isPrivate);
+  const located = locate(task, address, isPrivate, place);
   if (located < 0) return located;
   for (let tries = 0; tries < EXCHANGE_TRIES_MAX; tries++) {
     const word = readWord(task, address);
     if (word < 0) return word;
     if ((word & FUTEX_TID_MASK) !== task.pid.own) return -EPERM;
-    const queue = locatedQueue();
+    const queue = place.queue();
     if (queue !== null && queue.first !== null && !queue.first.isPi) return -EINVAL;
     const next = queue === null ? 0 : (queue.first!.task.pid.own | FUTEX_WAITERS) >>> 0;
     const done = exchangeWord(task, address, word, next);
@@ -139,8 +145,8 @@ function giveTo(queue: FutexQueue): void {
 
 /** `task` exits: locks it still owns and others wait for go to them, marked FUTEX_OWNER_DIED. exit_pi_state_list(). */
 export function releaseOwnedLocks(task: Task): void {
-  const queues = ownedQueues(task);
-  if (queues === undefined) return;
+  const queues = task.ownedFutexes;
+  if (queues === null) return;
   for (const queue of [...queues]) {
     const waiter = queue.first;
     if (waiter === null) continue;

@@ -26,13 +26,48 @@ export class FutexWaiter {
   }
 }
 
-type FutexTable = Map<number, FutexQueue>;
+export type FutexTable = Map<number, FutexQueue>;
 
-/** What a futex is known by. */
-export interface FutexPlace {
-  readonly table: unknown;
-  readonly key: number;
+/** Where futexes lie: a memory map, or in shared memory the inode or the memory object. */
+export interface FutexHome {
+  /** Its queues by address or offset; null until somebody waits. */
+  futexes: FutexTable | null;
 }
+
+/** What a futex is known by; filled by locate(). */
+export class FutexPlace {
+  home: FutexHome | null = null;
+  key = 0;
+
+  equals(other: FutexPlace): boolean {
+    return this.home === other.home && this.key === other.key;
+  }
+
+  /** The queue of this futex, or null when nobody waits. */
+  queue(): FutexQueue | null {
+    return this.home!.futexes?.get(this.key) ?? null;
+  }
+
+  /** The queue of this futex, made if nobody waits yet. */
+  openQueue(room: FutexRoom): FutexQueue {
+    const table = this.home!.futexes ??= new Map();
+    let queue = table.get(this.key);
+    if (queue === undefined) {
+      queue = room.spareQueues.pop() ?? new FutexQueue();
+      queue.open(table, this.key);
+    }
+    return queue;
+  }
+}
+
+/** What futexes of one kernel share: kernel.futexes. */
+export class FutexRoom {
+  /** Queues kept for reuse. */
+  readonly spareQueues: FutexQueue[] = [];
+}
+
+/** Most queues kept for reuse. */
+const SPARE_QUEUES_MAX = 64;
 
 export class FutexQueue {
   first: FutexWaiter | null = null;
@@ -78,67 +113,28 @@ export class FutexQueue {
     this.#table!.delete(this.#key);
     this.#table = null;
     setOwner(this, null);
+    const { spareQueues } = waiter.task.kernel.futexes;
     if (spareQueues.length < SPARE_QUEUES_MAX) spareQueues.push(this);
   }
 }
 
-/** Queues kept for reuse. */
-const SPARE_QUEUES_MAX = 64;
-const spareQueues: FutexQueue[] = [];
-
-/** By memory map, or by shared memory object. */
-const tables = new WeakMap<object, FutexTable>();
-/** PI queues by their owner, for its exit. */
-const owned = new WeakMap<Task, Set<FutexQueue>>();
-
-/** Result of locate(): the table the futex is in, and its key there. */
-let table: FutexTable;
-let key = 0;
-
 /** Finds where the futex at `address` belongs: 0, -EINVAL when it is misaligned, -EFAULT when nothing is mapped there. */
-export function locate(task: Task, address: number, isPrivate: boolean): number {
+export function locate(task: Task, address: number, isPrivate: boolean, into: FutexPlace): number {
   if (address % 4 !== 0) return -EINVAL;
   if (address + 4 > USER_ADDRESS_END) return -EFAULT;
-  let object: object = task.mm;
-  key = address;
-  if (!isPrivate) {
-    if (task.mm.checkRange(address, 4, PROT_READ) < 0) return -EFAULT;
-    const shared = task.mm.futexObject(address);
-    if (shared !== null) {
-      object = shared.object as object;
-      key = shared.offset;
-    } else {
-      // Who says private and who does not never meet, as on Linux (FUT_OFF_MMSHARED).
-      key = address + 1;
-    }
+  into.home = task.mm;
+  into.key = address;
+  if (isPrivate) return 0;
+  if (task.mm.checkRange(address, 4, PROT_READ) < 0) return -EFAULT;
+  const shared = task.mm.futexObject(address);
+  if (shared !== null) {
+    into.home = shared.home;
+    into.key = shared.offset;
+  } else {
+    // Who says private and who does not never meet, as on Linux (FUT_OFF_MMSHARED).
+    into.key = address + 1;
   }
-  let found = tables.get(object);
-  if (found === undefined) {
-    found = new Map();
-    tables.set(object, found);
-  }
-  table = found;
   return 0;
-}
-
-/** Where the located futex belongs. */
-export function locatedPlace(): FutexPlace {
-  return { table, key };
-}
-
-/** The queue of the located futex, or null when nobody waits. */
-export function locatedQueue(): FutexQueue | null {
-  return table.get(key) ?? null;
-}
-
-/** The queue of the located futex, made if nobody waits yet. */
-export function openLocatedQueue(): FutexQueue {
-  let queue = table.get(key);
-  if (queue === undefined) {
-    queue = spareQueues.pop() ?? new FutexQueue();
-    queue.open(table, key);
-  }
-  return queue;
 }
 
 /** Waiter number `index` of a task, to be used for one wait. */
@@ -181,15 +177,7 @@ export function wakeWaiter(queue: FutexQueue, waiter: FutexWaiter): void {
 /** Sets who owns a PI futex others wait for. */
 export function setOwner(queue: FutexQueue, owner: Task | null): void {
   if (queue.owner === owner) return;
-  if (queue.owner !== null) owned.get(queue.owner)?.delete(queue);
+  queue.owner?.ownedFutexes?.delete(queue);
   queue.owner = owner;
-  if (owner === null) return;
-  const queues = owned.get(owner);
-  if (queues === undefined) owned.set(owner, new Set([queue]));
-  else queues.add(queue);
-}
-
-/** PI queues that `task` owns. */
-export function ownedQueues(task: Task): ReadonlySet<FutexQueue> | undefined {
-  return owned.get(task);
+  if (owner !== null) (owner.ownedFutexes ??= new Set()).add(queue);
 }

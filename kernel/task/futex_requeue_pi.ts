@@ -6,15 +6,7 @@ import { FUTEX_BITSET_MATCH_ANY } from "../abi/task.ts";
 import { BLOCKED, type Continuation, continuation } from "./call_in_flight.ts";
 import { keepQueuesAsWell } from "./futex.ts";
 import { takeFor } from "./futex_pi.ts";
-import {
-  type FutexQueue,
-  leaveQueues,
-  locate,
-  locatedPlace,
-  locatedQueue,
-  openLocatedQueue,
-  waiterOf,
-} from "./futex_queue.ts";
+import { FutexPlace, type FutexQueue, leaveQueues, locate, waiterOf } from "./futex_queue.ts";
 import { compareWord, readWord } from "./futex_word.ts";
 import type { Task } from "./task.ts";
 import { suspendThen } from "./wait_engine.ts";
@@ -24,6 +16,10 @@ const REQUEUE: WaitState = { kind: "futex requeue" };
 const GO_ON = continuation("futex requeue", continueWait);
 
 export const FUTEX_REQUEUE_CONTINUATIONS: readonly Continuation[] = [GO_ON];
+
+/** The two futexes of the call being served. */
+const place = new FutexPlace();
+const lock = new FutexPlace();
 
 /** FUTEX_WAIT_REQUEUE_PI: `address2` is the lock that the waiter is to have when the call has succeeded. */
 export function futexWaitRequeuePi(
@@ -35,21 +31,20 @@ export function futexWaitRequeuePi(
   address2: number,
 ): number {
   if (address === address2) return -EINVAL;
-  let located = locate(task, address2, isPrivate);
+  const target = new FutexPlace();
+  let located = locate(task, address2, isPrivate, target);
   if (located < 0) return located;
-  const target = locatedPlace();
-  located = locate(task, address, isPrivate);
+  located = locate(task, address, isPrivate, place);
   if (located < 0) return located;
   if (isPrivate && task.hasHostFutex && !task.mm.hasFutexWaiters) keepQueuesAsWell(task);
   const differs = compareWord(task, address, value);
   if (differs < 0) return differs;
-  const place = locatedPlace();
-  if (place.table === target.table && place.key === target.key) return -EINVAL;
+  if (place.equals(target)) return -EINVAL;
   const waiter = waiterOf(task, 0);
   waiter.isPi = true;
   waiter.bitset = FUTEX_BITSET_MATCH_ANY;
   waiter.target = target;
-  openLocatedQueue().add(waiter);
+  place.openQueue(task.kernel.futexes).add(waiter);
   task.call.setDeadline(deadline);
   return sleep(task);
 }
@@ -91,14 +86,12 @@ export function futexRequeuePi(
 ): number {
   if (wakeCount < 0 || moveCount < 0) return -EINVAL;
   if (address === address2 || wakeCount !== 1) return -EINVAL;
-  let located = locate(task, address, isPrivate);
+  let located = locate(task, address, isPrivate, place);
   if (located < 0) return located;
-  const from = locatedQueue();
-  const place = locatedPlace();
-  located = locate(task, address2, isPrivate);
+  located = locate(task, address2, isPrivate, lock);
   if (located < 0) return located;
-  const target = locatedPlace();
-  if (place.table === target.table && place.key === target.key) return -EINVAL;
+  if (place.equals(lock)) return -EINVAL;
+  const from = place.queue();
   const differs = compareWord(task, address, expected);
   if (differs < 0) return differs;
   if (from === null) {
@@ -109,10 +102,8 @@ export function futexRequeuePi(
   for (let waiter = from.first; waiter !== null && done < wakeCount + moveCount;) {
     const next = waiter.next;
     const goal = waiter.target;
-    if (goal === null || goal.table !== target.table || goal.key !== target.key) {
-      return done > 0 ? done : -EINVAL;
-    }
-    const taken = takeFor(task, waiter.task, address2);
+    if (goal === null || !goal.equals(lock)) return done > 0 ? done : -EINVAL;
+    const taken = takeFor(task, waiter.task, address2, lock);
     if (taken < 0) return done > 0 ? done : taken;
     move(from, waiter.task, taken === 1);
     done++;
@@ -126,6 +117,6 @@ function move(from: FutexQueue, task: Task, mustWait: boolean): void {
   const waiter = task.futexWaiters[0];
   waiter.target = null;
   from.remove(waiter);
-  if (mustWait) openLocatedQueue().add(waiter);
+  if (mustWait) lock.openQueue(task.kernel.futexes).add(waiter);
   else task.call.wake();
 }

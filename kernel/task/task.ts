@@ -6,7 +6,7 @@ import { Args } from "../syscalls/args.ts";
 import { CallInFlight, type Continuation } from "./call_in_flight.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Seccomp } from "./seccomp.ts";
-import type { FutexWaiter } from "./futex_queue.ts";
+import type { FutexQueue, FutexWaiter } from "./futex_queue.ts";
 import type { Pid } from "./pid.ts";
 import { Scheduling } from "./scheduling.ts";
 import type { ThreadGroup } from "./thread_group.ts";
@@ -77,6 +77,8 @@ export class Task {
 
   /** Its places in futex queues, made on first use (task/futex_queue.ts). */
   readonly futexWaiters: FutexWaiter[] = [];
+  /** PI futexes that it owns and others wait for. */
+  ownedFutexes: Set<FutexQueue> | null = null;
 
   // clone(2), set_tid_address(2), set_robust_list(2), rseq(2).
   clearChildTid = 0;

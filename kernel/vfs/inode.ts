@@ -11,6 +11,7 @@ import type { File } from "./file.ts";
 import type { InodeLocks } from "./file_locks.ts";
 import type { InodeWatch } from "./notify.ts";
 import type { Path } from "./path.ts";
+import type { FutexTable } from "../task/futex_queue.ts";
 import type { Task } from "../task/task.ts";
 
 /** Which fields of an AttributeChange are meant. */
@@ -76,6 +77,8 @@ export abstract class Inode {
   namespaceShown: { readonly pin: Pinned; readonly name: string } | null = null;
   /** flock, POSIX and OFD locks of this inode; made by vfs/file_locks on first use. */
   locks: InodeLocks | null = null;
+  /** Futexes in shared mappings of it; owned by task/futex_queue.ts. */
+  futexes: FutexTable | null = null;
   /** inotify watches on it; see vfs/notify.ts. */
   watches: InodeWatch[] | null = null;
   /** Open files that may write; below 0 = programs that run from it. See vfs/write_access.ts. */

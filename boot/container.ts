@@ -135,7 +135,7 @@ export function connectToGofer(kernel: Kernel, config: ContainerConfig, socketFd
   // A container that asks for no files would not notice.
   const watch = kernel.watches.add(socket, POLLRDHUP, { onHostEvents: () => connection.hangUp() });
   const mounts = config.gofers.map(({ isReadOnly, isExclusive }, i) =>
-    new GoferFilesystem(kernel.vfs, new GoferClient(connection, i), kernel.host, isReadOnly, isExclusive)
+    new GoferFilesystem(kernel, new GoferClient(connection, i), kernel.host, isReadOnly, isExclusive)
   );
   const release = () => {
     watch.end();

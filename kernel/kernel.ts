@@ -7,6 +7,7 @@ import type { Clock } from "./time/clock.ts";
 import type { Task } from "./task/task.ts";
 import type { UserAccount } from "./task/user_account.ts";
 import type { HardwareCapabilities } from "./loader/stack.ts";
+import { HostFiles } from "./fs/gofer/host_files.ts";
 import { LoadAverage } from "./fs/proc/load.ts";
 import { PseudoFilesystems } from "./fs/pseudo.ts";
 import { HostDescriptors } from "./host/host_descriptor.ts";
@@ -42,6 +43,7 @@ export class Kernel {
   readonly coverage = new Coverage();
   readonly vfs: Vfs;
   readonly pseudo: PseudoFilesystems;
+  readonly hostFiles = new HostFiles();
   readonly unix: UnixRoom;
   readonly futexes = new FutexRoom();
   /** SO_COOKIE of sockets. */

@@ -99,7 +99,7 @@ class Mounted implements AsyncDisposable {
   mount(at: string, isExclusive: boolean): GoferFilesystem {
     const { t } = this;
     const client = new GoferClient(this.#connection, this.#mounts++);
-    const fs = new GoferFilesystem(t.kernel.vfs, client, this.gofer.host, false, isExclusive);
+    const fs = new GoferFilesystem(t.kernel, client, this.gofer.host, false, isExclusive);
     makeDirectory(t.task, AT_FDCWD, at, 0o755);
     const place = resolve(t.task, AT_FDCWD, at, FOLLOW);
     if (typeof place === "number") throw new Error(`No ${at}: ${place}`);

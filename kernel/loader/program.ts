@@ -25,6 +25,8 @@ export interface Target {
   readonly filename: string;
   /** The name leads through a descriptor that execve closes: a script could not be opened by it. */
   readonly isGoneAfter: boolean;
+  /** Name of the file that findProgram() looked at last: which of script, interpreter and loader an error is about. */
+  lastName: string;
 }
 
 /** A program ready to be loaded. Its files are open and nobody may write them, until closeProgram(). */
@@ -37,21 +39,18 @@ export interface Program {
   readonly argv: readonly string[];
 }
 
-/** Name of the file findProgram looked at last: which of script, interpreter and loader an error is about. */
-export let lastName = "";
-
 const head = new Uint8Array(HEAD_BYTES);
 
 /** Finds what running `target` with `argv` means. -ERRNO as execve(2) answers. */
 export function findProgram(task: Task, target: Target, argv: readonly string[]): Program | number {
-  lastName = target.filename;
+  target.lastName = target.filename;
   let { path } = target;
   let file = openExecutable(task, target.inode, path);
   for (let depth = 0;; depth++) {
     if (typeof file === "number") return file;
     const n = readFully(task, file, head, 0, HEAD_BYTES, 0);
     if (n < 0 || !isScript(head, n)) {
-      const program = n < 0 ? n : openProgram(task, file, path, argv, n);
+      const program = n < 0 ? n : openProgram(task, target, file, path, argv, n);
       if (typeof program === "number") closeExecutable(file);
       return program;
     }
@@ -61,8 +60,8 @@ export function findProgram(task: Task, target: Target, argv: readonly string[])
     if (typeof script === "number") return script;
     if (target.isGoneAfter) return -ENOENT;
     const argument = script.argument === null ? [] : [script.argument];
-    argv = [script.interpreter, ...argument, lastName, ...argv.slice(1)];
-    lastName = script.interpreter;
+    argv = [script.interpreter, ...argument, target.lastName, ...argv.slice(1)];
+    target.lastName = script.interpreter;
     const found = resolve(task, AT_FDCWD, script.interpreter, FOLLOW);
     if (typeof found === "number") return found;
     path = found;
@@ -72,6 +71,7 @@ export function findProgram(task: Task, target: Target, argv: readonly string[])
 
 function openProgram(
   task: Task,
+  target: Target,
   file: File,
   path: Path | null,
   argv: readonly string[],
@@ -81,7 +81,7 @@ function openProgram(
   const image = readElf(task, file, head, headBytes);
   if (typeof image === "number") return image;
   if (image.interpreter === null) return { file, path, image, interpreter: null, argv };
-  lastName = image.interpreter;
+  target.lastName = image.interpreter;
   // open_exec() of no name is the working directory.
   const found = image.interpreter === "" ? -EACCES : resolve(task, AT_FDCWD, image.interpreter, FOLLOW);
   if (typeof found === "number") return found;

@@ -101,10 +101,14 @@ export function pushSignalFrame(
   const thread = task.thread;
   const signals = task.signals;
   const { fpuBytes } = thread;
-  const fpu = fpuAddress(signals, thread.get(REG.RSP), flags, fpuBytes + 4);
+  const rsp = thread.get(REG.RSP);
+  const isEntering = entersAltStack(signals, rsp, flags);
+  const top = isEntering ? signals.altStackAddress + signals.altStackSize : rsp - RED_ZONE_BYTES;
+  const fpu = Math.floor((top - fpuBytes - 4) / 64) * 64;
   const frame = Math.floor((fpu - FRAME_BYTES) / 16) * 16 - 8;
   if (frame < 0 || fpu + fpuBytes + 4 > USER_ADDRESS_END) return -EFAULT;
-  if (stackChosen !== 0 && !isWithinAltStack(signals, frame)) return -EFAULT;
+  const isOnAlt = isEntering || isOnAltStack(signals, rsp);
+  if (isOnAlt && !isWithinAltStack(signals, frame)) return -EFAULT;
 
   if (!canWrite(task, frame, fpu + fpuBytes + 4 - frame)) return -EFAULT;
   zero(buffer, 0, FRAME_BYTES);
@@ -175,18 +179,10 @@ export function popSignalFrame(task: Task): number {
   return NO_RESULT;
 }
 
-/** Set by fpuAddress: 0 ordinary stack, 1 the frame goes to the alternate stack or stays there. */
-let stackChosen = 0;
-
-/** Where the XSAVE area of a new frame stands. */
-function fpuAddress(signals: TaskSignals, rsp: number, flags: number, bytes: number): number {
-  let top = rsp - RED_ZONE_BYTES;
-  stackChosen = isOnAltStack(signals, rsp) ? 1 : 0;
-  if ((flags & SA_ONSTACK) !== 0 && signals.altStackSize !== 0 && !isOnAltStack(signals, top)) {
-    top = signals.altStackAddress + signals.altStackSize;
-    stackChosen = 1;
-  }
-  return Math.floor((top - bytes) / 64) * 64;
+/** The frame of a handler with SA_ONSTACK goes to the alternate stack, which is not in use yet. */
+function entersAltStack(signals: TaskSignals, rsp: number, flags: number): boolean {
+  return (flags & SA_ONSTACK) !== 0 && signals.altStackSize !== 0 &&
+    !isOnAltStack(signals, rsp - RED_ZONE_BYTES);
 }
 
 /** Whether `rsp` lies on the alternate stack; with SS_AUTODISARM nobody is ever on it. */

@@ -71,10 +71,10 @@ function findTarget(task: Task, dirfd: number, name: string, how: number): Targe
   if (isByDescriptor && name === "" && (how & EMPTY) !== 0) {
     const file = task.files.get(dirfd);
     if (file === null) return -EBADF;
-    return { inode: file.inode, path: file.path, filename: `/dev/fd/${dirfd}`, isGoneAfter };
+    return { inode: file.inode, path: file.path, filename: `/dev/fd/${dirfd}`, isGoneAfter, lastName: "" };
   }
   const path = resolve(task, dirfd, name, how);
   if (typeof path === "number") return path;
   const filename = isByDescriptor ? `/dev/fd/${dirfd}/${name}` : name;
-  return { inode: path.inode, path, filename, isGoneAfter };
+  return { inode: path.inode, path, filename, isGoneAfter, lastName: "" };
 }

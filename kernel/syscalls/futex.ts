@@ -1,5 +1,6 @@
 // futex(2), futex_waitv(2) and robust lists, set_robust_list(2). What they do stands in task/futex*.ts.
 
+import { TimeValue } from "../time/time_value.ts";
 import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from "../abi/errno.ts";
 import { put64 } from "../abi/struct.ts";
 import {
@@ -67,6 +68,7 @@ const FUTEX_OPERATIONS = {
 const COMMAND = 0x7f;
 
 const bytes = new Uint8Array(16);
+const timeout = new TimeValue();
 
 function futex(task: Task, args: Args): number {
   const address = args.word(0);
@@ -86,7 +88,7 @@ function futex(task: Task, args: Args): number {
   }
   let deadline = Infinity;
   if (hasTimeout(command) && args.word(3) !== 0) {
-    const read = readTimespec(task, args.word(3));
+    const read = readTimespec(task, args.word(3), timeout);
     if (read < 0) return read;
     // A wait that comes back from the host goes on to the instant it had.
     const isBack = command === FUTEX_WAIT && task.thread.isHostFutexBack === true;
@@ -128,9 +130,9 @@ function hasTimeout(command: number): boolean {
 
 /** FUTEX_WAIT counts from now; FUTEX_LOCK_PI has always used the wall clock; the others choose. */
 function deadlineOf(task: Task, command: number, operation: number): number {
-  if (command === FUTEX_WAIT) return relativeDeadline(task);
+  if (command === FUTEX_WAIT) return relativeDeadline(task, timeout);
   const isWall = command === FUTEX_LOCK_PI || (operation & FUTEX_CLOCK_REALTIME) !== 0;
-  return absoluteDeadline(task, isWall ? CLOCK_REALTIME : CLOCK_MONOTONIC);
+  return absoluteDeadline(task, isWall ? CLOCK_REALTIME : CLOCK_MONOTONIC, timeout);
 }
 
 function futexWaitv(task: Task, args: Args): number {
@@ -141,9 +143,9 @@ function futexWaitv(task: Task, args: Args): number {
   if (args.word(3) !== 0) {
     const clock = args.i32(4);
     if (clock !== CLOCK_MONOTONIC && clock !== CLOCK_REALTIME) return -EINVAL;
-    const read = readTimespec(task, args.word(3));
+    const read = readTimespec(task, args.word(3), timeout);
     if (read < 0) return read;
-    deadline = absoluteDeadline(task, clock);
+    deadline = absoluteDeadline(task, clock, timeout);
   }
   const at = task.memory.inView(args.word(0), count * WAITV_BYTES);
   if (at < 0) return -EFAULT;

@@ -243,9 +243,9 @@ export function writeOrWait(task: Task, file: File, address: number, count: numb
   const isDevice = file.inode.type === S_IFCHR;
   for (let { done } = task.call;;) {
     const length = isDevice ? Math.min(count - done, TERMINAL_SLICE_BYTES) : count - done;
-    const at = viewBytes(task, address + done, length);
+    const at = viewBytes(task, address + done, length, piece);
     if (at < 0) return done > 0 ? done : at;
-    const n = file.write(task, memory.view, at, viewLength, -1);
+    const n = file.write(task, memory.view, at, piece.length, -1);
     if (n === -EAGAIN) {
       task.call.setDone(done);
       return waitToWrite(task, file);
@@ -280,14 +280,14 @@ export function writeFrom(task: Task, file: File, address: number, count: number
       ? NOT_MOVED
       : file.writeDirectly(task, address + done, Math.min(count - done, VIEW_MAX), place);
     if (n > 0) {
-      viewLength = n;
+      piece.length = n;
     } else if (n === NOT_MOVED) {
-      const at = viewBytes(task, address + done, count - done);
+      const at = viewBytes(task, address + done, count - done, piece);
       if (at < 0) {
         if (done === 0) return at;
         break;
       }
-      n = file.write(task, task.memory.view, at, viewLength, place);
+      n = file.write(task, task.memory.view, at, piece.length, place);
     }
     if (n < 0) {
       if (done === 0) return writeError(task, n, 0);
@@ -295,24 +295,28 @@ export function writeFrom(task: Task, file: File, address: number, count: number
     }
     if (offset < 0) file.position = (file.flags & O_APPEND) !== 0 ? file.inode.size : place + n;
     done += n;
-    if (n < viewLength) break;
+    if (n < piece.length) break;
   }
   task.threadGroup.bytesWritten += done;
   task.threadGroup.writeCalls++;
   return endWrite(file, done);
 }
 
-/** Bytes in the view that viewBytes has made last. */
-let viewLength = 0;
+/** Part of the memory that is to be written from. */
+class Piece {
+  length = 0;
+}
+
+const piece = new Piece();
 
 /** Index in the view of up to `length` bytes to write: fewer where memory ends behind the first page. */
-function viewBytes(task: Task, address: number, length: number): number {
+function viewBytes(task: Task, address: number, length: number, into: Piece): number {
   if (length > VIEW_MAX) length = VIEW_MAX;
-  viewLength = length;
+  into.length = length;
   const at = task.memory.inView(address, length);
   if (at >= 0) return at;
-  viewLength = PAGE_SIZE - address % PAGE_SIZE;
-  return viewLength < length ? task.memory.inView(address, viewLength) : at;
+  into.length = PAGE_SIZE - address % PAGE_SIZE;
+  return into.length < length ? task.memory.inView(address, into.length) : at;
 }
 
 /** What a write that cannot go on answers: a broken pipe raises SIGPIPE, even after some bytes. */

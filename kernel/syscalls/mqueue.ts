@@ -1,5 +1,6 @@
 // POSIX message queues: mq_open(2), mq_unlink(2), mq_timedsend(2), mq_timedreceive(2), mq_notify(2), mq_getsetattr(2).
 
+import { TimeValue } from "../time/time_value.ts";
 import {
   EACCES,
   EAGAIN,
@@ -113,6 +114,7 @@ export const MQUEUE_CALLS: SyscallFamily = {
 };
 
 const bytes = new Uint8Array(ATTRIBUTE_BYTES);
+const timeout = new TimeValue();
 
 /** A queue's name without its slash, or -ERRNO. */
 function readName(task: Task, address: number): string | number {
@@ -182,9 +184,9 @@ function queueOf(task: Task, fd: number): MqueueFile | number {
 /** Puts the deadline of the timespec at `address` (0 = none) into call.deadline, once. */
 function setDeadline(task: Task, address: number): number {
   if (task.call.hasWaited || address === 0) return 0;
-  const read = readTimespec(task, address);
+  const read = readTimespec(task, address, timeout);
   if (read < 0) return read;
-  task.call.setDeadline(absoluteDeadline(task, CLOCK_REALTIME));
+  task.call.setDeadline(absoluteDeadline(task, CLOCK_REALTIME, timeout));
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // poll(2), ppoll(2), select(2), pselect6(2): waiting for readiness of a list of descriptors. Linux: fs/select.c.
 
+import { GrowingBytes } from "../util/growing_bytes.ts";
 import { EBADF, EFAULT, EINTR, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND } from "../abi/errno.ts";
 import {
   POLLERR,
@@ -92,8 +93,8 @@ const RESTART_POLL = continuation("poll restart", restartPoll);
 
 export const POLL_CONTINUATIONS: readonly Continuation[] = [POLL_ON, RESTART_POLL];
 
-/** The pollfds of the call being served; made larger when a guest polls more. */
-let pollfds = new Uint8Array(64 * POLLFD_BYTES);
+/** The pollfds of the call being served. */
+const polled = new GrowingBytes(64 * POLLFD_BYTES);
 
 function poll(task: Task, args: Args): number {
   setMillisDeadline(task, args.i32(2));
@@ -133,7 +134,8 @@ function pollList(task: Task, args: Args, then: Continuation | null): number {
   if (count > task.threadGroup.limits.soft(RLIMIT_NOFILE)) return -EINVAL;
   const address = args.word(0);
   const size = count * POLLFD_BYTES;
-  if (size > pollfds.length) pollfds = new Uint8Array(2 * size);
+  polled.reserve(size);
+  const pollfds = polled.bytes;
   if (size > 0 && task.memory.copyIn(address, pollfds, 0, size) < 0) return -EFAULT;
   let ready = 0;
   for (let at = 0; at < size; at += POLLFD_BYTES) {
@@ -177,8 +179,8 @@ const SELECT: WaitState = { kind: "select" };
 const TABLE_SIZE_MIN = 64;
 
 /** The three sets of the call being served, one after the other, and those that are to be answered. */
-let wantedSets = new Uint8Array(3 * 128);
-let readySets = new Uint8Array(3 * 128);
+const wantedSets = new GrowingBytes(3 * 128);
+const readySets = new GrowingBytes(3 * 128);
 
 function select(task: Task, args: Args): number {
   const time = args.word(4);
@@ -213,16 +215,15 @@ function selectSets(task: Task, args: Args): number {
   if (count < 0) return -EINVAL;
   count = Math.min(count, Math.max(TABLE_SIZE_MIN, task.files.size));
   const size = Math.ceil(count / 64) * 8;
-  if (3 * size > wantedSets.length) {
-    wantedSets = new Uint8Array(6 * size);
-    readySets = new Uint8Array(6 * size);
-  }
+  wantedSets.reserve(3 * size);
+  readySets.reserve(3 * size);
+  const sets = wantedSets.bytes;
   for (let set = 0; set < 3; set++) {
     const address = args.word(1 + set);
-    if (address === 0) wantedSets.fill(0, set * size, (set + 1) * size);
-    else if (size > 0 && task.memory.copyIn(address, wantedSets, set * size, size) < 0) return -EFAULT;
+    if (address === 0) sets.fill(0, set * size, (set + 1) * size);
+    else if (size > 0 && task.memory.copyIn(address, sets, set * size, size) < 0) return -EFAULT;
   }
-  readySets.fill(0, 0, 3 * size);
+  readySets.bytes.fill(0, 0, 3 * size);
   const ready = lookAtSets(task, count, size);
   if (ready < 0) return ready;
   if (ready > 0 || isDeadlineOver(task)) return putSets(task, args, size, ready);
@@ -238,20 +239,22 @@ function selectSets(task: Task, args: Args): number {
 /** Poll events that the three sets ask of `fd`. */
 function wantedEvents(fd: number, size: number): number {
   const byte = fd >> 3, bit = 1 << (fd & 7);
+  const sets = wantedSets.bytes;
   let events = 0;
-  if ((wantedSets[byte] & bit) !== 0) events |= SELECT_IN;
-  if ((wantedSets[size + byte] & bit) !== 0) events |= SELECT_OUT;
-  if ((wantedSets[2 * size + byte] & bit) !== 0) events |= SELECT_EXCEPT;
+  if ((sets[byte] & bit) !== 0) events |= SELECT_IN;
+  if ((sets[size + byte] & bit) !== 0) events |= SELECT_OUT;
+  if ((sets[2 * size + byte] & bit) !== 0) events |= SELECT_EXCEPT;
   return events;
 }
 
 /** Fills readySets; the number of bits set there, or -EBADF. */
 function lookAtSets(task: Task, count: number, size: number): number {
+  const sets = wantedSets.bytes, answers = readySets.bytes;
   let ready = 0;
   for (let fd = 0; fd < count; fd++) {
     if (
       (fd & 7) === 0 &&
-      (wantedSets[fd >> 3] | wantedSets[size + (fd >> 3)] | wantedSets[2 * size + (fd >> 3)]) === 0
+      (sets[fd >> 3] | sets[size + (fd >> 3)] | sets[2 * size + (fd >> 3)]) === 0
     ) {
       fd += 7;
       continue;
@@ -263,16 +266,16 @@ function lookAtSets(task: Task, count: number, size: number): number {
     if (file === null && !task.call.hasWaited) return -EBADF;
     const events = file === null ? POLLNVAL : file.readiness(task);
     const byte = fd >> 3, bit = 1 << (fd & 7);
-    if ((events & SELECT_IN) !== 0 && (wantedSets[byte] & bit) !== 0) {
-      readySets[byte] |= bit;
+    if ((events & SELECT_IN) !== 0 && (sets[byte] & bit) !== 0) {
+      answers[byte] |= bit;
       ready++;
     }
-    if ((events & SELECT_OUT) !== 0 && (wantedSets[size + byte] & bit) !== 0) {
-      readySets[size + byte] |= bit;
+    if ((events & SELECT_OUT) !== 0 && (sets[size + byte] & bit) !== 0) {
+      answers[size + byte] |= bit;
       ready++;
     }
-    if ((events & SELECT_EXCEPT) !== 0 && (wantedSets[2 * size + byte] & bit) !== 0) {
-      readySets[2 * size + byte] |= bit;
+    if ((events & SELECT_EXCEPT) !== 0 && (sets[2 * size + byte] & bit) !== 0) {
+      answers[2 * size + byte] |= bit;
       ready++;
     }
   }
@@ -283,7 +286,7 @@ function putSets(task: Task, args: Args, size: number, ready: number): number {
   for (let set = 0; set < 3; set++) {
     const address = args.word(1 + set);
     if (address === 0 || size === 0) continue;
-    if (task.memory.copyOut(address, readySets, set * size, size) < 0) return -EFAULT;
+    if (task.memory.copyOut(address, readySets.bytes, set * size, size) < 0) return -EFAULT;
   }
   return ready;
 }

@@ -54,7 +54,7 @@ import { BLOCKED, NO_RESULT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import type { ThreadGroup } from "../task/thread_group.ts";
 import { nanosToTicks, putRusage, RUSAGE_BYTES, Usage } from "../task/usage.ts";
-import { WaitFor, waitForChild, waitResult } from "../task/wait.ts";
+import { WaitFor, waitForChild, WaitResult } from "../task/wait.ts";
 import type { Args } from "./args.ts";
 import { FILE } from "./file_wait.ts";
 import { isNonblockingPidfd, openPidfd, pidfdTarget } from "./process_descriptor.ts";
@@ -220,18 +220,11 @@ function exitGroupCall(task: Task, args: Args): number {
   return NO_RESULT;
 }
 
-/** Who a pid argument of wait means; set by waitForProcess and waitForGroup. */
-let targetKind: WaitFor = WaitFor.Any;
-let target: ThreadGroup | ProcessGroup | null = null;
+/** The child that was found. */
+const waited = new WaitResult();
 
-function waitForProcess(task: Task, pid: number): void {
-  targetKind = WaitFor.Process;
-  target = task.pid.namespace.threadGroup(pid);
-}
-
-function waitForGroup(task: Task, pgid: number): void {
-  targetKind = WaitFor.Group;
-  target = pgid === 0 ? task.threadGroup.processGroup : task.pid.namespace.pids.get(pgid)?.group ?? null;
+function groupOf(task: Task, pgid: number): ProcessGroup | null {
+  return pgid === 0 ? task.threadGroup.processGroup : task.pid.namespace.pids.get(pgid)?.group ?? null;
 }
 
 function wait4(task: Task, args: Args): number {
@@ -239,20 +232,25 @@ function wait4(task: Task, args: Args): number {
   const options = args.u32(2);
   if ((options & ~(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL)) !== 0) return -EINVAL;
   if (pid === -0x8000_0000) return -ESRCH;
-  target = null;
-  if (pid === -1) targetKind = WaitFor.Any;
-  else if (pid > 0) waitForProcess(task, pid);
-  else waitForGroup(task, -pid);
-  const found = waitForChild(task, targetKind, target, options | WEXITED);
+  let kind = WaitFor.Any;
+  let target: ThreadGroup | ProcessGroup | null = null;
+  if (pid > 0) {
+    kind = WaitFor.Process;
+    target = task.pid.namespace.threadGroup(pid);
+  } else if (pid !== -1) {
+    kind = WaitFor.Group;
+    target = groupOf(task, -pid);
+  }
+  const found = waitForChild(task, kind, target, options | WEXITED, waited);
   if (found <= 0) return found;
   const statusAddress = args.word(1);
   const usageAddress = args.word(3);
   if (statusAddress !== 0) {
-    put32(bytes, 0, waitResult.waitStatus);
+    put32(bytes, 0, waited.waitStatus);
     if (task.memory.copyOut(statusAddress, bytes, 0, 4) < 0) return -EFAULT;
   }
   if (usageAddress !== 0) {
-    putRusage(bytes, 0, waitResult.usage);
+    putRusage(bytes, 0, waited.usage);
     if (task.memory.copyOut(usageAddress, bytes, 0, RUSAGE_BYTES) < 0) return -EFAULT;
   }
   return found;
@@ -268,25 +266,27 @@ function waitid(task: Task, args: Args): number {
   const known = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
   if ((options & ~known) !== 0 || (options & (WEXITED | WSTOPPED | WCONTINUED)) === 0) return -EINVAL;
   const id = args.i32(1);
-  target = null;
+  let kind = WaitFor.Any;
+  let target: ThreadGroup | ProcessGroup | null = null;
   let isPoll = false;
   switch (args.i32(0)) {
     case P_ALL:
-      targetKind = WaitFor.Any;
       break;
     case P_PID:
       if (id <= 0) return -EINVAL;
-      waitForProcess(task, id);
+      kind = WaitFor.Process;
+      target = task.pid.namespace.threadGroup(id);
       break;
     case P_PGID:
       if (id < 0) return -EINVAL;
-      waitForGroup(task, id);
+      kind = WaitFor.Group;
+      target = groupOf(task, id);
       break;
     case P_PIDFD: {
       if (id < 0) return -EINVAL;
       const group = pidfdTarget(task, id);
       if (typeof group === "number") return group;
-      targetKind = WaitFor.Process;
+      kind = WaitFor.Process;
       target = group;
       isPoll = isNonblockingPidfd(task, id);
       break;
@@ -294,7 +294,7 @@ function waitid(task: Task, args: Args): number {
     default:
       return -EINVAL;
   }
-  const found = waitForChild(task, targetKind, target, isPoll ? options | WNOHANG : options);
+  const found = waitForChild(task, kind, target, isPoll ? options | WNOHANG : options, waited);
   if (found === BLOCKED) {
     if (args.i32(0) === P_PIDFD) task.call.hold(FILE, task.call.file(FILE, id)!);
     return found;
@@ -306,7 +306,7 @@ function waitid(task: Task, args: Args): number {
 /** Writes siginfo and rusage of waitid; without an event the siginfo is zero. */
 function putWaitResult(task: Task, found: number, infoAddress: number, usageAddress: number): number {
   if (found > 0 && usageAddress !== 0) {
-    putRusage(bytes, 0, waitResult.usage);
+    putRusage(bytes, 0, waited.usage);
     if (task.memory.copyOut(usageAddress, bytes, 0, RUSAGE_BYTES) < 0) return -EFAULT;
   }
   const result = found > 0 ? 0 : found;
@@ -314,10 +314,10 @@ function putWaitResult(task: Task, found: number, infoAddress: number, usageAddr
   zero(bytes, 0, 32);
   if (found > 0) {
     put32(bytes, 0, SIGCHLD);
-    put32(bytes, 8, waitResult.code);
-    put32(bytes, 16, waitResult.pid);
-    put32(bytes, 20, waitResult.uid);
-    put32(bytes, 24, waitResult.status);
+    put32(bytes, 8, waited.code);
+    put32(bytes, 16, waited.pid);
+    put32(bytes, 20, waited.uid);
+    put32(bytes, 24, waited.status);
   }
   // Only the fields are written, not the rest of siginfo_t.
   if (task.memory.copyOut(infoAddress, bytes, 0, 12) < 0) return -EFAULT;

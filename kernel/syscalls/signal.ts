@@ -1,6 +1,7 @@
 // Signals: sigaction(2), sigprocmask(2), kill(2), sigqueue(3), sigsuspend(2), sigtimedwait(2), sigaltstack(2) and what
 // goes with them. Sending and delivery stand in kernel/signal.
 
+import { TimeValue } from "../time/time_value.ts";
 import { EAGAIN, EFAULT, EINTR, EINVAL, EPERM, ERESTARTNOHAND, ESRCH } from "../abi/errno.ts";
 import {
   SA_NOCLDSTOP,
@@ -36,7 +37,7 @@ import type { WaitState } from "../task/wait_state.ts";
 import type { ThreadGroup } from "../task/thread_group.ts";
 import { assert } from "../util/assert.ts";
 import type { Args } from "./args.ts";
-import { readTimespec, relativeDeadline, timeNanos, timeSeconds } from "./guest_time.ts";
+import { readTimespec, relativeDeadline } from "./guest_time.ts";
 import { signalTarget } from "./process_descriptor.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
@@ -52,6 +53,7 @@ const SA_KNOWN = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_REST
   SA_RESTORER | SA_EXPOSE_TAGBITS;
 
 const bytes = new Uint8Array(SIGINFO_BYTES);
+const timeout = new TimeValue();
 
 function rtSigaction(task: Task, args: Args): number {
   const signal = args.i32(0);
@@ -155,10 +157,10 @@ function rtSigtimedwait(task: Task, args: Args): number {
   const high = u32(task.memory.view, at + 4);
   let isPoll = false;
   if (args.word(2) !== 0) {
-    const read = readTimespec(task, args.word(2));
+    const read = readTimespec(task, args.word(2), timeout);
     if (read < 0) return read;
-    isPoll = timeSeconds === 0 && timeNanos === 0;
-    task.call.setDeadline(relativeDeadline(task));
+    isPoll = timeout.seconds === 0 && timeout.nanos === 0;
+    task.call.setDeadline(relativeDeadline(task, timeout));
   }
   const info = dequeueSignal(task, ~low, ~high);
   if (info !== null) return giveInfo(task, info, args.word(1));

@@ -1,6 +1,8 @@
 // Sending and receiving on sockets: sendto(2), recvfrom(2), sendmsg(2), recvmsg(2), sendmmsg(2), recvmmsg(2). Bytes go
 // straight between socket and guest view where one iovec names them; several are gathered or scattered around one call.
 
+import { GrowingBytes } from "../util/growing_bytes.ts";
+import { TimeValue } from "../time/time_value.ts";
 import { EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOBUFS, EPIPE } from "../abi/errno.ts";
 import {
   MSG_CMSG_CLOEXEC,
@@ -128,11 +130,12 @@ export const SOCKET_MESSAGE_CALLS: SyscallFamily = {
   },
 };
 
+const timeout = new TimeValue();
 const outgoing = new OutgoingMessage();
 const incoming = new IncomingMessage();
 const control = new Uint8Array(CONTROL_BYTES_MAX);
-/** Bytes of several iovecs in one piece; grows once a call needs it. */
-let gathered = new Uint8Array(4096);
+/** Bytes of several iovecs in one piece. */
+const gathered = new GrowingBytes(4096);
 
 // --- sending --------------------------------------------------------------------------------------------------------
 
@@ -252,22 +255,16 @@ function sendVector(task: Task, socket: Socket, total: number, flags: number): n
     const done = task.call.done;
     const step = gather(task, count, done, Math.min(total - done, VIEW_MAX));
     if (step < 0) return done > 0 ? done : step;
-    const n = socket.send(task, gathered, 0, step, flags, done === 0 ? message : null);
+    const n = socket.send(task, gathered.bytes, 0, step, flags, done === 0 ? message : null);
     if (n < 0) return endSend(task, socket, n, flags);
     if (done + n >= total || socket.isMessageBased) return done + n;
     task.call.setDone(done + n);
   }
 }
 
-function reserve(length: number): void {
-  if (length > gathered.length) {
-    gathered = new Uint8Array(Math.min(VIEW_MAX, Math.max(length, 2 * gathered.length)));
-  }
-}
-
 /** Copies `length` bytes of the vector from byte `skip` on into `gathered`; `length`, or -EFAULT. */
 function gather(task: Task, count: number, skip: number, length: number): number {
-  reserve(length);
+  gathered.reserve(length, VIEW_MAX);
   let done = 0;
   for (let i = 0; i < count && done < length; i++) {
     const size = vectorLength(i);
@@ -276,7 +273,7 @@ function gather(task: Task, count: number, skip: number, length: number): number
       continue;
     }
     const n = Math.min(size - skip, length - done);
-    if (task.memory.copyIn(vectorBase(i) + skip, gathered, done, n) < 0) return -EFAULT;
+    if (task.memory.copyIn(vectorBase(i) + skip, gathered.bytes, done, n) < 0) return -EFAULT;
     done += n;
     skip = 0;
   }
@@ -408,8 +405,8 @@ function receiveVector(task: Task, socket: Socket, count: number, total: number,
     const step = Math.min(total - done, SCATTER_BYTES_MAX);
     const stake = socket.bytesAtStake(step);
     if (vectorRoom(task, count, done, stake) < stake) return done > 0 ? done : -EFAULT;
-    reserve(step);
-    const n = socket.receive(task, gathered, 0, step, flags, incoming);
+    gathered.reserve(step, VIEW_MAX);
+    const n = socket.receive(task, gathered.bytes, 0, step, flags, incoming);
     if (n === -EAGAIN) return BLOCKED_RECEIVE;
     if (n < 0) return done > 0 ? done : n;
     if (scatter(task, count, done, Math.min(n, step)) < 0) return -EFAULT;
@@ -430,7 +427,7 @@ function scatter(task: Task, count: number, skip: number, length: number): numbe
       continue;
     }
     const n = Math.min(size - skip, length - done);
-    if (task.memory.copyOut(vectorBase(i) + skip, gathered, done, n) < 0) return -EFAULT;
+    if (task.memory.copyOut(vectorBase(i) + skip, gathered.bytes, done, n) < 0) return -EFAULT;
     done += n;
     skip = 0;
   }
@@ -469,9 +466,9 @@ function recvmmsg(task: Task, args: Args): number {
   if (before.kind === "messages") {
     ({ end } = before);
   } else if (args.word(4) !== 0) {
-    const read = readTimespec(task, args.word(4));
+    const read = readTimespec(task, args.word(4), timeout);
     if (read < 0) return read;
-    end = relativeDeadline(task);
+    end = relativeDeadline(task, timeout);
   }
   let received = messagesDone(task);
   while (received < count) {

@@ -1,6 +1,7 @@
 // Clocks and sleeping: clock_gettime(2), gettimeofday(2), nanosleep(2), clock_nanosleep(2), adjtimex(2) and their kin.
 // The wall clock is the host's: nobody in a sandbox can set it.
 
+import { TimeValue } from "../time/time_value.ts";
 import { EFAULT, EINVAL, EOPNOTSUPP, EPERM, ERESTART_RESTARTBLOCK, ERESTARTNOHAND } from "../abi/errno.ts";
 import { put32, put64, u32 } from "../abi/struct.ts";
 import {
@@ -22,8 +23,6 @@ import type { Task } from "../task/task.ts";
 import { suspendThen } from "../task/wait_engine.ts";
 import type { WaitState } from "../task/wait_state.ts";
 import {
-  clockNanos,
-  clockSeconds,
   cpuClockOwner,
   type CpuTimed,
   isCpuClock,
@@ -33,7 +32,7 @@ import {
 } from "../time/clocks.ts";
 import { assert } from "../util/assert.ts";
 import type { Args } from "./args.ts";
-import { readTimespec, timeNanos, timeSeconds } from "./guest_time.ts";
+import { readTimespec } from "./guest_time.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 export const CLOCKS = {
@@ -134,6 +133,9 @@ export const TIME_CALLS: SyscallFamily = {
 };
 
 const bytes = new Uint8Array(TIMEX_BYTES);
+/** What a clock says, and what the caller asks for. */
+const now = new TimeValue();
+const asked = new TimeValue();
 
 /** Writes a pair of longs: a timespec or a timeval. */
 function putTimePair(task: Task, address: number, first: number, second: number): number {
@@ -143,13 +145,13 @@ function putTimePair(task: Task, address: number, first: number, second: number)
 }
 
 function clockGettime(task: Task, args: Args): number {
-  const read = readClock(task, args.i32(0));
-  return read < 0 ? read : putTimePair(task, args.word(1), clockSeconds, clockNanos);
+  const read = readClock(task, args.i32(0), now);
+  return read < 0 ? read : putTimePair(task, args.word(1), now.seconds, now.nanos);
 }
 
 function clockGetres(task: Task, args: Args): number {
   const clock = args.i32(0);
-  const read = readClock(task, clock);
+  const read = readClock(task, clock, now);
   if (read < 0) return read;
   if (args.word(1) === 0) return 0;
   const isCoarse = clock === CLOCK_REALTIME_COARSE || clock === CLOCK_MONOTONIC_COARSE;
@@ -160,16 +162,16 @@ function clockSettime(task: Task, args: Args): number {
   const clock = args.i32(0);
   if (clock !== CLOCK_REALTIME) {
     // A CPU clock that exists may not be set either, but says so in another way.
-    return isCpuClock(clock) && readClock(task, clock) === 0 ? -EPERM : -EINVAL;
+    return isCpuClock(clock) && readClock(task, clock, now) === 0 ? -EPERM : -EINVAL;
   }
-  const read = readTimespec(task, args.word(1));
+  const read = readTimespec(task, args.word(1), asked);
   return read < 0 ? read : -EPERM;
 }
 
 function gettimeofday(task: Task, args: Args): number {
   if (args.word(0) !== 0) {
-    readClock(task, CLOCK_REALTIME);
-    if (putTimePair(task, args.word(0), clockSeconds, Math.floor(clockNanos / 1000)) < 0) return -EFAULT;
+    readClock(task, CLOCK_REALTIME, now);
+    if (putTimePair(task, args.word(0), now.seconds, Math.floor(now.nanos / 1000)) < 0) return -EFAULT;
   }
   if (args.word(1) === 0) return 0;
   // struct timezone: UTC, as the kernel's own zone is unless somebody has set it.
@@ -217,7 +219,7 @@ function adjtimex(task: Task, args: Args): number {
 function clockAdjtime(task: Task, args: Args): number {
   const clock = args.i32(0);
   if (clock === CLOCK_REALTIME) return readTimex(task, args.word(1));
-  return readClock(task, clock) < 0 ? -EINVAL : -EOPNOTSUPP;
+  return readClock(task, clock, now) < 0 ? -EINVAL : -EOPNOTSUPP;
 }
 
 /** Linux: the state of the host's clock is not shown; it looks like a clock without NTP. */
@@ -226,14 +228,14 @@ function readTimex(task: Task, address: number): number {
   const modes = u32(bytes, 0);
   if (modes !== 0) return -EPERM;
   bytes.fill(0);
-  readClock(task, CLOCK_REALTIME);
+  readClock(task, CLOCK_REALTIME, now);
   put64(bytes, TIMEX.maxError, ERROR_MICROS);
   put64(bytes, TIMEX.estimatedError, ERROR_MICROS);
   put32(bytes, TIMEX.status, STA_UNSYNC);
   put64(bytes, TIMEX.precision, 1);
   put64(bytes, TIMEX.tolerance, 32_768_000);
-  put64(bytes, TIMEX.seconds, clockSeconds);
-  put64(bytes, TIMEX.micros, Math.floor(clockNanos / 1000));
+  put64(bytes, TIMEX.seconds, now.seconds);
+  put64(bytes, TIMEX.micros, Math.floor(now.nanos / 1000));
   put64(bytes, TIMEX.tick, 10_000);
   return task.memory.copyOut(address, bytes, 0, TIMEX_BYTES) < 0 ? -EFAULT : TIME_ERROR;
 }
@@ -241,9 +243,9 @@ function readTimex(task: Task, address: number): number {
 // --- sleeping -------------------------------------------------------------------------------------------------------
 
 function nanosleep(task: Task, args: Args): number {
-  const read = readTimespec(task, args.word(0));
+  const read = readTimespec(task, args.word(0), asked);
   if (read < 0) return read;
-  task.call.setDeadline(task.kernel.clock.monotonic() + spanNanos(timeSeconds, timeNanos));
+  task.call.setDeadline(task.kernel.clock.monotonic() + spanNanos(asked.seconds, asked.nanos));
   return sleep(task, args);
 }
 
@@ -284,15 +286,15 @@ function clockNanosleep(task: Task, args: Args): number {
   const clock = args.i32(0), flags = args.u32(1);
   const refused = maySleepOn(task, clock);
   if (refused < 0) return refused;
-  const read = readTimespec(task, args.word(2));
+  const read = readTimespec(task, args.word(2), asked);
   if (read < 0) return read;
   const isAbsolute = (flags & TIMER_ABSTIME) !== 0;
   if (isCpuClock(clock)) return sleepOnCpu(task, args, clock, isAbsolute);
   if (isAbsolute) {
-    task.call.setDeadline(monotonicOf(task, clock, timeSeconds, timeNanos));
+    task.call.setDeadline(monotonicOf(task, clock, asked.seconds, asked.nanos));
     return sleepAbsolute(task);
   }
-  task.call.setDeadline(task.kernel.clock.monotonic() + spanNanos(timeSeconds, timeNanos));
+  task.call.setDeadline(task.kernel.clock.monotonic() + spanNanos(asked.seconds, asked.nanos));
   return clockSleep(task, args);
 }
 
@@ -305,7 +307,7 @@ function maySleepOn(task: Task, clock: number): number {
     case CLOCK_THREAD_CPUTIME_ID:
       return -EOPNOTSUPP;
     default:
-      return readClock(task, clock);
+      return readClock(task, clock, now);
   }
 }
 
@@ -328,7 +330,7 @@ function sleepAbsolute(task: Task): number {
 function sleepOnCpu(task: Task, args: Args, clock: number, isAbsolute: boolean): number {
   const owner = cpuClockOwner(task, clock)!;
   if (owner === task.thread) return -EINVAL;
-  const nanos = spanNanos(timeSeconds, timeNanos);
+  const nanos = spanNanos(asked.seconds, asked.nanos);
   return watchCpu(task, args, isAbsolute ? nanos : owner.cpuNanos() + nanos);
 }
 

@@ -1,5 +1,6 @@
 // Timers: setitimer(2), alarm(2), timer_create(2) and its kin, timerfd_create(2) and its kin.
 
+import { TimeValue } from "../time/time_value.ts";
 import { EBADF, EFAULT, EINVAL, EOPNOTSUPP, EPERM } from "../abi/errno.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../abi/file.ts";
 import { SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, SIGRTMAX } from "../abi/signal.ts";
@@ -149,6 +150,7 @@ class Setting {
   }
 }
 
+const now = new TimeValue();
 /** What the caller asks for. */
 const wanted = new Setting();
 
@@ -244,7 +246,7 @@ function mayTime(task: Task, clock: number): number {
     case CLOCK_BOOTTIME_ALARM:
       return task.credentials.has(CAP_WAKE_ALARM) ? 0 : -EPERM;
     default:
-      return readClock(task, clock);
+      return readClock(task, clock, now);
   }
 }
 

@@ -86,22 +86,34 @@ function writeOffset(task: Task, pointer: number, file: File, offset: number): n
   return task.memory.copyOut(pointer, offsetBytes, 0, 8);
 }
 
-/** Why pump() stopped before `count`: 0 at the end of input, or an errno negated. */
-let pumpStop = 0;
+/** Why pump() ended before `count`: 0 at the end of input, or an errno negated. */
+class PumpEnd {
+  result = 0;
+}
+
+const end = new PumpEnd();
 
 /** Copies up to `count` bytes from a file with offsets to another file; gives back how many. */
-function pump(task: Task, from: File, offset: number, to: File, toOffset: number, count: number): number {
-  pumpStop = 0;
+function pump(
+  task: Task,
+  from: File,
+  offset: number,
+  to: File,
+  toOffset: number,
+  count: number,
+  end: PumpEnd,
+): number {
+  end.result = 0;
   let done = 0;
   while (done < count) {
     const got = from.read(task, step, 0, Math.min(STEP_BYTES, count - done), offset + done);
     if (got <= 0) {
-      pumpStop = got;
+      end.result = got;
       break;
     }
     const put = to.write(task, step, 0, got, toOffset < 0 ? -1 : toOffset + done);
     if (put < 0) {
-      pumpStop = put;
+      end.result = put;
       break;
     }
     done += put;
@@ -126,12 +138,12 @@ function sendfile(task: Task, args: Args): number {
     count = beginWrite(task, to, toOffset, count);
     if (count < 0) return count;
   }
-  const n = pump(task, from, start + before, to, toOffset, count);
+  const n = pump(task, from, start + before, to, toOffset, count, end);
   if (to.isSeekable) to.position += n;
   const done = before + n;
-  const isWaiting = n < count && pumpStop === -EAGAIN && (to.flags & O_NONBLOCK) === 0;
-  if (done === 0 && pumpStop < 0 && !isWaiting) return writeError(task, pumpStop, 0);
-  if (pumpStop === -EPIPE) writeError(task, pumpStop, done);
+  const isWaiting = n < count && end.result === -EAGAIN && (to.flags & O_NONBLOCK) === 0;
+  if (done === 0 && end.result < 0 && !isWaiting) return writeError(task, end.result, 0);
+  if (end.result === -EPIPE) writeError(task, end.result, done);
   const written = writeOffset(task, pointer, from, start + done);
   if (written < 0) return written;
   if (!isWaiting) return done;
@@ -156,8 +168,8 @@ function copyFileRange(task: Task, args: Args): number {
   if (from.inode === to.inode && fromAt < toAt + count && toAt < fromAt + count) return -EINVAL;
   count = beginWrite(task, to, toAt, Math.min(count, Math.max(0, from.inode.size - fromAt)));
   if (count <= 0) return count;
-  const n = pump(task, from, fromAt, to, toAt, count);
-  if (n === 0) return pumpStop;
+  const n = pump(task, from, fromAt, to, toAt, count, end);
+  if (n === 0) return end.result;
   const first = writeOffset(task, fromPointer, from, fromAt + n);
   const second = writeOffset(task, toPointer, to, toAt + n);
   return first < 0 ? first : second < 0 ? second : n;

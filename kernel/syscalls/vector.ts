@@ -1,6 +1,7 @@
 // readv(2), writev(2) and their p forms, vmsplice(2). What the iovecs name is gathered or scattered around one read or
 // write of the file, so that a datagram stays one datagram and a small pipe write stays whole.
 
+import { GrowingBytes } from "../util/growing_bytes.ts";
 import { EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, ESPIPE } from "../abi/errno.ts";
 import {
   IN_ACCESS,
@@ -117,18 +118,12 @@ export function vectorLength(i: number): number {
   return lengths[i];
 }
 
-/** Bytes between vectors and files; grows to VIEW_MAX once a call needs it. */
-let buffer = new Uint8Array(64 * 1024);
-
-function reserve(length: number): void {
-  if (length > buffer.length) {
-    buffer = new Uint8Array(Math.min(VIEW_MAX, Math.max(length, 2 * buffer.length)));
-  }
-}
+/** Bytes between vectors and files. */
+const buffer = new GrowingBytes(64 * 1024);
 
 /** Copies `length` bytes of the vector from its byte `skip` on into `buffer`. Bytes before a bad address, or -EFAULT. */
 function gather(task: Task, count: number, skip: number, length: number): number {
-  reserve(length);
+  buffer.reserve(length, VIEW_MAX);
   let done = 0;
   for (let i = 0; i < count && done < length; i++) {
     if (skip >= lengths[i]) {
@@ -136,7 +131,7 @@ function gather(task: Task, count: number, skip: number, length: number): number
       continue;
     }
     const n = Math.min(lengths[i] - skip, length - done);
-    const copied = task.memory.copyIn(bases[i] + skip, buffer, done, n);
+    const copied = task.memory.copyIn(bases[i] + skip, buffer.bytes, done, n);
     if (copied < 0) return done > 0 ? done : copied;
     done += n;
     skip = 0;
@@ -170,7 +165,7 @@ function scatter(task: Task, count: number, skip: number, length: number): numbe
       continue;
     }
     const n = Math.min(lengths[i] - skip, length - done);
-    const copied = task.memory.copyOut(bases[i] + skip, buffer, done, n);
+    const copied = task.memory.copyOut(bases[i] + skip, buffer.bytes, done, n);
     if (copied < 0) return done > 0 ? done : copied;
     done += n;
     skip = 0;
@@ -217,9 +212,9 @@ function readVectorFrom(task: Task, file: File, args: Args, offset: number): num
       length = lengthToTake(file, length, vectorRoom(task, count, done, file.bytesAtStake(length)));
       if (length < 0) return length;
     }
-    reserve(length);
+    buffer.reserve(length, VIEW_MAX);
     const place = isSeekable ? (offset < 0 ? file.position : offset + done) : -1;
-    let n = file.read(task, buffer, 0, length, place);
+    let n = file.read(task, buffer.bytes, 0, length, place);
     if (n < 0) return done > 0 ? done : readError(file, n);
     if (isSeekable && n > 0) {
       n = vectorRoom(task, count, done, n);
@@ -287,7 +282,7 @@ function writeVectorOrWait(
   for (let { done } = task.call;;) {
     const length = gather(task, count, done, Math.min(total - done, VIEW_MAX));
     if (length < 0) return done > 0 ? done : length;
-    const n = file.write(task, buffer, 0, length, -1);
+    const n = file.write(task, buffer.bytes, 0, length, -1);
     if (n === -EAGAIN) {
       if (!mayWait) return done > 0 ? done : -EAGAIN;
       task.call.setDone(done);
@@ -314,7 +309,7 @@ function writeVectorAt(task: Task, file: File, count: number, total: number, off
       break;
     }
     const place = offset < 0 ? file.position : offset + done;
-    const n = file.write(task, buffer, 0, length, place);
+    const n = file.write(task, buffer.bytes, 0, length, place);
     if (n < 0) {
       if (done === 0) return writeError(task, n, 0);
       break;

@@ -1,6 +1,7 @@
 // Timeouts and signal masks of calls that wait for readiness: poll, select, epoll and their p-forms. A timeout is read when
 // the call begins; from then on call.deadline is what counts.
 
+import { TimeValue } from "../time/time_value.ts";
 import { EFAULT, EINTR, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND } from "../abi/errno.ts";
 import { i64, put64, u32 } from "../abi/struct.ts";
 import { BLOCKED } from "../task/call_in_flight.ts";
@@ -9,6 +10,7 @@ import { readTimespec, relativeDeadline } from "./guest_time.ts";
 
 const SIGSET_BYTES = 8;
 const bytes = new Uint8Array(16);
+const timeout = new TimeValue();
 
 /** Puts the deadline of a span in milliseconds (negative = none) into call.deadline. */
 export function setMillisDeadline(task: Task, millis: number): void {
@@ -19,9 +21,9 @@ export function setMillisDeadline(task: Task, millis: number): void {
 /** Puts the deadline of a timespec at `address` (0 = none) into call.deadline. 0 or -ERRNO. */
 export function setTimespecDeadline(task: Task, address: number): number {
   if (task.call.hasWaited || address === 0) return 0;
-  const read = readTimespec(task, address);
+  const read = readTimespec(task, address, timeout);
   if (read < 0) return read;
-  task.call.setDeadline(relativeDeadline(task));
+  task.call.setDeadline(relativeDeadline(task, timeout));
   return 0;
 }
 

@@ -21,14 +21,7 @@ import { RLIMIT_STACK } from "../abi/task.ts";
 import { type GuestThread, REG, REGS_COUNT, USER_ADDRESS_END } from "../../platform/platform.ts";
 import { checkImage, type ElfImage } from "../loader/elf.ts";
 import { ImageLoader, imageRanges } from "../loader/load.ts";
-import {
-  closeProgram,
-  findProgram,
-  lastName,
-  type Program,
-  refusalOf,
-  type Target,
-} from "../loader/program.ts";
+import { closeProgram, findProgram, type Program, refusalOf, type Target } from "../loader/program.ts";
 import { buildStack, checkArguments } from "../loader/stack.ts";
 import { enterVdso } from "../loader/vdso.ts";
 import { MemoryMap } from "../mm/address_space.ts";
@@ -104,14 +97,16 @@ export function executeFirst(
   envp: readonly string[],
 ): ExecFailure | null {
   const path = resolve(task, AT_FDCWD, name, FOLLOW);
-  const result = typeof path === "number"
-    ? path
-    : execute(task, { inode: path.inode, path, filename: name, isGoneAfter: false }, argv, envp);
+  if (typeof path === "number") return failure(name, -path);
+  const target = { inode: path.inode, path, filename: name, isGoneAfter: false, lastName: "" };
+  const result = execute(task, target, argv, envp);
   if (result === NO_RESULT) return null;
-  const culprit = typeof path === "number" || lastName === name || lastName === ""
-    ? name
-    : `${name} (by way of ${lastName})`;
-  return { errno: -result, reason: `Cannot run ${culprit}: ${describe(-result)}` };
+  const isItself = target.lastName === name || target.lastName === "";
+  return failure(isItself ? name : `${name} (by way of ${target.lastName})`, -result);
+}
+
+function failure(culprit: string, errno: number): ExecFailure {
+  return { errno, reason: `Cannot run ${culprit}: ${describe(errno)}` };
 }
 
 function describe(errno: number): string {

@@ -39,8 +39,8 @@ export const enum WaitFor {
   Group,
 }
 
-/** What wait found; one object, filled by waitForChild and read before the next call of it. */
-class WaitResult {
+/** What wait found. */
+export class WaitResult {
   /** Id in the caller's namespace; 0 = nothing yet. */
   pid = 0;
   uid = 0;
@@ -52,8 +52,6 @@ class WaitResult {
   readonly usage = new Usage();
 }
 
-export const waitResult = new WaitResult();
-
 /**
  * Looks for a child in the wanted state and takes the event (unless WNOWAIT). The child's id, 0 with WNOHANG when none is
  * in such a state, -ECHILD when there is no such child; else the call waits and is made again.
@@ -63,13 +61,14 @@ export function waitForChild(
   kind: WaitFor,
   target: ThreadGroup | ProcessGroup | null,
   options: number,
+  into: WaitResult,
 ): number {
   const group = task.threadGroup;
   let isAny = false;
   for (const child of group.children) {
     if (!isEligible(task, child, kind, target, options)) continue;
     isAny = true;
-    if (take(task, child, options)) return waitResult.pid;
+    if (take(task, child, options, into)) return into.pid;
   }
   if (!isAny) return -ECHILD;
   if ((options & WNOHANG) !== 0) return 0;
@@ -92,12 +91,12 @@ function isEligible(
   return (options & __WALL) !== 0 || isClone === ((options & __WCLONE) !== 0);
 }
 
-/** Whether `child` has an event that is asked for; fills waitResult and takes it. */
-function take(task: Task, child: ThreadGroup, options: number): boolean {
+/** Whether `child` has an event that is asked for; fills `into` and takes it. */
+function take(task: Task, child: ThreadGroup, options: number, into: WaitResult): boolean {
   const keeps = (options & WNOWAIT) !== 0;
   if (child.isZombie) {
     if ((options & WEXITED) === 0) return false;
-    fillExited(task, child);
+    fillExited(task, child, into);
     if (!keeps) {
       const sum = task.threadGroup.childrenUsage;
       sum.add(child.usage);
@@ -107,9 +106,9 @@ function take(task: Task, child: ThreadGroup, options: number): boolean {
     return true;
   }
   if (child.childEvent === ChildEvent.Stopped && (options & WSTOPPED) !== 0) {
-    fill(task, child, CLD_STOPPED, child.stopSignal, child.stopSignal << 8 | 0x7f);
+    fill(into, task, child, CLD_STOPPED, child.stopSignal, child.stopSignal << 8 | 0x7f);
   } else if (child.childEvent === ChildEvent.Continued && (options & WCONTINUED) !== 0) {
-    fill(task, child, CLD_CONTINUED, SIGCONT, 0xffff);
+    fill(into, task, child, CLD_CONTINUED, SIGCONT, 0xffff);
   } else {
     return false;
   }
@@ -117,17 +116,23 @@ function take(task: Task, child: ThreadGroup, options: number): boolean {
   return true;
 }
 
-function fillExited(task: Task, child: ThreadGroup): void {
+function fillExited(task: Task, child: ThreadGroup, into: WaitResult): void {
   const status = child.exitStatus;
   if ((status & 0x7f) === 0) {
-    fill(task, child, CLD_EXITED, status >> 8 & 0xff, status);
+    fill(into, task, child, CLD_EXITED, status >> 8 & 0xff, status);
   } else {
-    fill(task, child, (status & 0x80) !== 0 ? CLD_DUMPED : CLD_KILLED, status & 0x7f, status);
+    fill(into, task, child, (status & 0x80) !== 0 ? CLD_DUMPED : CLD_KILLED, status & 0x7f, status);
   }
 }
 
-function fill(task: Task, child: ThreadGroup, code: number, status: number, waitStatus: number): void {
-  const result = waitResult;
+function fill(
+  result: WaitResult,
+  task: Task,
+  child: ThreadGroup,
+  code: number,
+  status: number,
+  waitStatus: number,
+): void {
   result.pid = child.pid.in(task.pid.namespace);
   result.uid = child.leader.credentials.uid;
   result.code = code;

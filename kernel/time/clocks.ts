@@ -1,6 +1,7 @@
 // The clocks that guests name by number: clock_gettime(2). Wall clocks are read as seconds and nanoseconds, CPU clocks
 // belong to a process or a task. Linux: kernel/time/posix-timers.c, posix-cpu-timers.c.
 
+import { TimeValue } from "./time_value.ts";
 import { EINVAL } from "../abi/errno.ts";
 import {
   CLOCK_BOOTTIME,
@@ -25,10 +26,6 @@ const SPAN_NANOS_MAX = 1e18;
 const CPU_CLOCK_KIND = 3;
 const CPU_CLOCK_THREAD = 4;
 
-/** What the clock read last says. */
-export let clockSeconds = 0;
-export let clockNanos = 0;
-
 /** Something whose CPU time is counted. */
 export interface CpuTimed {
   cpuNanos(): number;
@@ -39,40 +36,40 @@ export function isCpuClock(clock: number): boolean {
   return clock < 0 || clock === CLOCK_PROCESS_CPUTIME_ID || clock === CLOCK_THREAD_CPUTIME_ID;
 }
 
-/** Reads `clock` as `task` sees it into clockSeconds and clockNanos. 0 or -EINVAL. */
-export function readClock(task: Task, clock: number): number {
+/** Reads `clock` as `task` sees it. 0 or -EINVAL. */
+export function readClock(task: Task, clock: number, into: TimeValue): number {
   const kernel = task.kernel;
   switch (clock) {
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_ALARM:
-      clockSeconds = kernel.clock.realtime();
-      clockNanos = kernel.clock.nanoseconds;
+      into.seconds = kernel.clock.realtime();
+      into.nanos = kernel.clock.nanoseconds;
       return 0;
     case CLOCK_MONOTONIC:
-      return setNanos(kernel.clock.monotonic());
+      return setNanos(into, kernel.clock.monotonic());
     case CLOCK_BOOTTIME_ALARM:
-      return readHostClock(kernel, CLOCK_BOOTTIME);
+      return readHostClock(kernel, CLOCK_BOOTTIME, into);
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_REALTIME_COARSE:
     case CLOCK_MONOTONIC_COARSE:
     case CLOCK_BOOTTIME:
     case CLOCK_TAI:
-      return readHostClock(kernel, clock);
+      return readHostClock(kernel, clock, into);
   }
   const owner = cpuClockOwner(task, clock);
-  return owner === null ? -EINVAL : setNanos(owner.cpuNanos());
+  return owner === null ? -EINVAL : setNanos(into, owner.cpuNanos());
 }
 
-function setNanos(nanos: number): number {
-  clockSeconds = Math.floor(nanos / 1e9);
-  clockNanos = Math.floor(nanos % 1e9);
+function setNanos(into: TimeValue, nanos: number): number {
+  into.seconds = Math.floor(nanos / 1e9);
+  into.nanos = Math.floor(nanos % 1e9);
   return 0;
 }
 
 /** The other clocks are the host's own, as a guest's vDSO reads them too. */
-function readHostClock(kernel: Kernel, clock: number): number {
-  clockSeconds = kernel.host.clockSeconds(clock);
-  clockNanos = kernel.host.clockFraction;
+function readHostClock(kernel: Kernel, clock: number, into: TimeValue): number {
+  into.seconds = kernel.host.clockSeconds(clock);
+  into.nanos = kernel.host.clockFraction;
   return 0;
 }
 
@@ -88,11 +85,13 @@ export function cpuClockOwner(task: Task, clock: number): CpuTimed | null {
   return thread !== null && thread.threadGroup === task.threadGroup ? thread.thread : null;
 }
 
+const now = new TimeValue();
+
 /** Monotonic nanoseconds of an instant of a clock that is no CPU clock; Infinity = never. */
 export function monotonicOf(task: Task, clock: number, seconds: number, nanos: number): number {
   if (clock === CLOCK_MONOTONIC) return spanNanos(seconds, nanos);
-  readClock(task, clock);
-  const span = spanNanos(seconds - clockSeconds, nanos - clockNanos);
+  readClock(task, clock, now);
+  const span = spanNanos(seconds - now.seconds, nanos - now.nanos);
   return span === Infinity ? Infinity : task.kernel.clock.monotonic() + span;
 }
 

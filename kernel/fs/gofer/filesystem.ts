@@ -12,15 +12,17 @@ import {
   STATFS_BYTES,
 } from "../../../gofer/protocol.ts";
 import type { Host } from "../../../platform/platform.ts";
+import type { Kernel } from "../../kernel.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
-import type { Vfs } from "../../vfs/vfs.ts";
-import { changesSoFar, Freshness, noteShared, type SharedFiles } from "./freshness.ts";
+import { Freshness } from "./freshness.ts";
+import type { FileKey, HostFiles, SharedFiles } from "./host_files.ts";
 import { GoferInode } from "./inode.ts";
 
 /** Donated descriptors kept open although no guest has the file open: libraries are opened again and again. */
 const IDLE_FDS_MAX = 256;
 
 export class GoferFilesystem extends Filesystem implements SharedFiles {
+  readonly hostFiles: HostFiles;
   readonly client: GoferClient;
   readonly host: Host;
   readonly isReadOnly: boolean;
@@ -32,19 +34,20 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   readonly #toClose: number[] = [];
   /** Inodes with a cached descriptor and no open file, oldest first. */
   readonly #idle = new Set<GoferInode>();
-  /** The last status of the root's file system, how old it is, and changesSoFar() then: programs ask once a directory. */
+  /** The last status of the root's file system, how old it is, and HostFiles.changes then: programs ask once a directory. */
   readonly #status = new Uint8Array(STATFS_BYTES);
   readonly #statusAt = new Freshness();
   #statusChanges = 0;
 
   /** Connects: asks for the root. Throws with a clear text when the gofer refuses; boot reports it. */
-  constructor(vfs: Vfs, client: GoferClient, host: Host, isReadOnly: boolean, isExclusive: boolean) {
-    super(vfs, "9p");
+  constructor(kernel: Kernel, client: GoferClient, host: Host, isReadOnly: boolean, isExclusive: boolean) {
+    super(kernel.vfs, "9p");
+    this.hostFiles = kernel.hostFiles;
     this.client = client;
     this.host = host;
     this.isReadOnly = isReadOnly;
     this.isExclusive = isExclusive;
-    if (!isExclusive) noteShared(this);
+    if (!isExclusive) this.hostFiles.share(this);
     client.request.start(REQUEST.ROOT);
     const result = client.call();
     if (result < 0) throw new Error(`Cannot mount host files: errno ${-result}`);
@@ -71,7 +74,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
 
   /** As take(), for an entry of a directory that was read then and has no node on the server yet. */
   takeEntry(bytes: Uint8Array, at: number, parent: GoferInode, name: string, then: Freshness): GoferInode {
-    const known = this.inodes.get(fileKey(bytes, at));
+    const known = this.inodes.get(this.hostFiles.keyOf(bytes, at));
     // What is known of it may be younger than what was read.
     if (known !== undefined && !this.isExclusive && known.isRecent) return known;
     const inode = this.#inodeOf(bytes, at, -1, parent, name);
@@ -81,7 +84,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
 
   #inodeOf(bytes: Uint8Array, at: number, node: number, parent: GoferInode | null, name: string): GoferInode {
     const number = u64(bytes, at + ATTRIBUTE.INO);
-    const key = fileKey(bytes, at);
+    const key = this.hostFiles.keyOf(bytes, at);
     const known = this.inodes.get(key);
     if (known !== undefined) {
       known.adopt(node, parent, name);
@@ -157,7 +160,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   }
 
   override statfs(into: FilesystemStat): number {
-    if (!this.#statusAt.isRecent(this.host) || this.#statusChanges !== changesSoFar()) {
+    if (!this.#statusAt.isRecent(this.host) || this.#statusChanges !== this.hostFiles.changes) {
       const result = this.#readStatus();
       if (result < 0) return result;
     }
@@ -182,24 +185,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     if (at < 0) return -EINVAL;
     this.#status.set(this.client.answer.bytes.subarray(at, at + STATFS_BYTES));
     this.#statusAt.note(this.client.answeredAtNanos);
-    this.#statusChanges = changesSoFar();
+    this.#statusChanges = this.hostFiles.changes;
     return 0;
   }
-}
-
-/** What makes two names one file of the host: device and inode number. */
-export type FileKey = number | string;
-
-/** The device of the first file seen, high word and low: most files are there, and are known by their number alone. */
-let commonHigh = -1, commonLow = 0;
-
-/** Of the attributes at `at`. */
-export function fileKey(bytes: Uint8Array, at: number): FileKey {
-  const low = u32(bytes, at + ATTRIBUTE.DEVICE_MINOR), high = u32(bytes, at + ATTRIBUTE.DEVICE_MAJOR);
-  if (commonHigh < 0) {
-    commonHigh = high;
-    commonLow = low;
-  }
-  const number = u64(bytes, at + ATTRIBUTE.INO);
-  return low === commonLow && high === commonHigh ? number : `${high}:${low}:${number}`;
 }

@@ -1,7 +1,6 @@
 // How old knowledge about the files of a shared mount is, and until when it may be used without asking the gofer again.
 
 import type { Host } from "../../../platform/platform.ts";
-import type { FileKey } from "./filesystem.ts";
 
 /**
  * How long an answer about a shared mount holds. What this kernel changes itself it enters into what it knows, in all mounts
@@ -11,32 +10,6 @@ import type { FileKey } from "./filesystem.ts";
  */
 const RECENT_NANOS = 50e6;
 const CLOCK_MONOTONIC = 1;
-
-/** A mount that may show files which are changed through another one. */
-export interface SharedFiles {
-  /** The host file `key` (device and inode number) was changed elsewhere: what is known of it is old. */
-  forget(key: FileKey): void;
-}
-
-const shared: SharedFiles[] = [];
-
-/** From now on `files` hears of changes through other mounts. */
-export function noteShared(files: SharedFiles): void {
-  shared.push(files);
-}
-
-let changeCount = 0;
-
-/** How often this kernel has changed host files: what was read along with a directory holds until the next change. */
-export function changesSoFar(): number {
-  return changeCount;
-}
-
-/** We are changing the host file `key`, through the mount `by`, which looks after what it knows itself. */
-export function noteChange(by: SharedFiles, key: FileKey): void {
-  changeCount++;
-  for (let i = 0; i < shared.length; i++) if (shared[i] !== by) shared[i].forget(key);
-}
 
 /** When something was learnt of a shared mount. */
 export class Freshness {

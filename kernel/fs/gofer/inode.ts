@@ -42,8 +42,9 @@ import type { File } from "../../vfs/file.ts";
 import { openSpecial } from "../../vfs/special.ts";
 import { keepOwner, loadAttributes } from "./attributes.ts";
 import { GoferDirectoryFile, GoferRegularFile } from "./files.ts";
-import { type FileKey, fileKey, type GoferFilesystem } from "./filesystem.ts";
-import { Freshness, noteChange } from "./freshness.ts";
+import type { GoferFilesystem } from "./filesystem.ts";
+import { Freshness } from "./freshness.ts";
+import type { FileKey } from "./host_files.ts";
 import type { Listing } from "./listing.ts";
 import { KnownNames } from "./names.ts";
 
@@ -59,7 +60,7 @@ const CLOCK_MONOTONIC = 1;
 
 export class GoferInode extends Inode {
   declare readonly fs: GoferFilesystem;
-  /** Its device and inode number on the host; see fileKey(). */
+  /** Its device and inode number on the host; see HostFiles.keyOf(). */
   readonly key: FileKey;
   /** Number on the server; -1 while only its attributes are known (from reading a directory). */
   #node = -1;
@@ -181,7 +182,7 @@ export class GoferInode extends Inode {
   }
   /** We have changed it: other mounts hear of it, and its attributes are asked for when they are next shown. */
   noteChange(): void {
-    noteChange(this.fs, this.key);
+    this.fs.hostFiles.noteChange(this.fs, this.key);
     this.#freshness.forget();
   }
 
@@ -247,7 +248,7 @@ export class GoferInode extends Inode {
   #takeNode(node: number): number {
     const { answer } = this.fs.client;
     const at = answer.raw(ATTRIBUTES_BYTES);
-    if (at < 0 || fileKey(answer.bytes, at) !== this.key) {
+    if (at < 0 || this.fs.hostFiles.keyOf(answer.bytes, at) !== this.key) {
       this.fs.closeNode(node);
       return -ENOENT;
     }
@@ -260,7 +261,7 @@ export class GoferInode extends Inode {
   /** Sends a request that makes `name` here and takes the new inode from the answer. */
   #made(name: string): GoferInode | number {
     const result = this.fs.client.call();
-    noteChange(this.fs, this.key);
+    this.fs.hostFiles.noteChange(this.fs, this.key);
     if (result < 0) return result;
     return this.#takeMade(name);
   }
@@ -300,7 +301,7 @@ export class GoferInode extends Inode {
       if (found !== null) this.#names().note(name, found);
       return -EEXIST;
     }
-    noteChange(this.fs, this.key);
+    this.fs.hostFiles.noteChange(this.fs, this.key);
     if (result < 0) return result;
     const inode = this.#takeMade(name);
     if (typeof inode === "number") this.fs.host.close(fd);
@@ -361,8 +362,8 @@ export class GoferInode extends Inode {
     const target = inode as GoferInode;
     const node = target.node(), directory = this.node();
     if (node < 0 || directory < 0) return Math.min(node, directory);
-    noteChange(this.fs, this.key);
-    noteChange(this.fs, target.key);
+    this.fs.hostFiles.noteChange(this.fs, this.key);
+    this.fs.hostFiles.noteChange(this.fs, target.key);
     const request = this.fs.client.request;
     request.start(REQUEST.LINK);
     request.u32(node);
@@ -380,7 +381,7 @@ export class GoferInode extends Inode {
     if (this.fs.isReadOnly) return -EROFS;
     const node = this.node();
     if (node < 0) return node;
-    noteChange(this.fs, this.key);
+    this.fs.hostFiles.noteChange(this.fs, this.key);
     const request = this.fs.client.request;
     request.start(REQUEST.UNLINK);
     request.u32(node);
@@ -430,8 +431,8 @@ export class GoferInode extends Inode {
     replaced?.node();
     const from = this.node(), into = directory.node();
     if (from < 0 || into < 0) return Math.min(from, into);
-    noteChange(this.fs, this.key);
-    noteChange(this.fs, directory.key);
+    this.fs.hostFiles.noteChange(this.fs, this.key);
+    this.fs.hostFiles.noteChange(this.fs, directory.key);
     const request = this.fs.client.request;
     request.start(REQUEST.RENAME);
     request.u32(from);

@@ -11,7 +11,7 @@ import {
   REQUEST,
 } from "../../../gofer/protocol.ts";
 import type { GoferFilesystem } from "./filesystem.ts";
-import { changesSoFar, Freshness } from "./freshness.ts";
+import { Freshness } from "./freshness.ts";
 import type { GoferInode } from "./inode.ts";
 import { AttributeListing, type Listing, RecordListing } from "./listing.ts";
 
@@ -36,7 +36,7 @@ export class KnownNames {
    * Inodes, or, of those nobody has looked up yet, where their attributes stand in #frames.
    */
   #entries: Map<string, GoferInode | number> | null = null;
-  /** Answers with attributes, and changesSoFar() when they came: they hold until the next change. */
+  /** Answers with attributes, and HostFiles.changes when they came: they hold until the next change. */
   #frames: readonly Uint8Array[] = [];
   #framesAt = 0;
   /** In shared mounts: how old those are, and the last answers to look-ups. */
@@ -73,7 +73,7 @@ export class KnownNames {
     if (typeof entry !== "number") {
       inode = entry;
     } else {
-      if (this.#framesAt !== changesSoFar()) return null;
+      if (this.#framesAt !== this.#fs.hostFiles.changes) return null;
       const frame = this.#frames[Math.floor(entry / FRAME_BYTES_MAX)];
       inode = this.#fs.takeEntry(frame, entry % FRAME_BYTES_MAX, this.#directory, name, this.#readAt);
       if (this.#fs.isExclusive) this.#entries!.set(name, inode);
@@ -109,7 +109,7 @@ export class KnownNames {
     const listing = new AttributeListing();
     const entries = new Map<string, GoferInode | number>();
     const frames: Uint8Array[] = [];
-    const before = changesSoFar();
+    const before = this.#fs.hostFiles.changes;
     for (let isFirst = true, isDone = false; !isDone; isFirst = false) {
       request.start(REQUEST.READ_ATTRIBUTES);
       request.u32(node);
@@ -138,7 +138,7 @@ export class KnownNames {
     const entries = new Map<string, number>();
     const frames: Uint8Array[] = [];
     const directories: string[] = [];
-    const before = changesSoFar();
+    const before = this.#fs.hostFiles.changes;
     for (let isFirst = true, isDone = false; !isDone; isFirst = false) {
       const result = this.#directory.askRecords(isFirst);
       if (result < 0) return result;
@@ -159,7 +159,7 @@ export class KnownNames {
     return listing;
   }
 
-  /** The directory has been read; `before` is changesSoFar() of the moment when that began. */
+  /** The directory has been read; `before` is HostFiles.changes of the moment when that began. */
   #noteRead(entries: Map<string, GoferInode | number>, frames: readonly Uint8Array[], before: number): void {
     this.#entries = entries;
     this.#frames = frames;

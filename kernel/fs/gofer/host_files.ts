@@ -1,0 +1,49 @@
+// What the mounts of host files of one kernel know of each other: kernel.hostFiles. Two of them may show the same file.
+
+import { ATTRIBUTE } from "../../../gofer/protocol.ts";
+import { u32, u64 } from "../../abi/struct.ts";
+
+/** What makes two names one file of the host: device and inode number. */
+export type FileKey = number | string;
+
+/** A mount that may show files which are changed through another one. */
+export interface SharedFiles {
+  /** The host file `key` was changed elsewhere: what is known of it is old. */
+  forget(key: FileKey): void;
+}
+
+export class HostFiles {
+  readonly #shared: SharedFiles[] = [];
+  #changes = 0;
+  /** The device of the first file seen, high word and low: most files are there, and are known by their number alone. */
+  #commonHigh = -1;
+  #commonLow = 0;
+
+  /** How often this kernel has changed host files: what was read along with a directory holds until the next change. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** From now on `files` hears of changes through other mounts. */
+  share(files: SharedFiles): void {
+    this.#shared.push(files);
+  }
+
+  /** We are changing the host file `key`, through the mount `by`, which looks after what it knows itself. */
+  noteChange(by: SharedFiles, key: FileKey): void {
+    this.#changes++;
+    const shared = this.#shared;
+    for (let i = 0; i < shared.length; i++) if (shared[i] !== by) shared[i].forget(key);
+  }
+
+  /** Of the attributes at `at`. */
+  keyOf(bytes: Uint8Array, at: number): FileKey {
+    const low = u32(bytes, at + ATTRIBUTE.DEVICE_MINOR), high = u32(bytes, at + ATTRIBUTE.DEVICE_MAJOR);
+    if (this.#commonHigh < 0) {
+      this.#commonHigh = high;
+      this.#commonLow = low;
+    }
+    const number = u64(bytes, at + ATTRIBUTE.INO);
+    return low === this.#commonLow && high === this.#commonHigh ? number : `${high}:${low}:${number}`;
+  }
+}

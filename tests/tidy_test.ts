@@ -1,6 +1,7 @@
 // What the style sheet and the plan of rooms ask for and a program can check. Each test lists every offence with its file,
 // and what is allowed by way of exception stands here with its reason. .github/ARCHITECTURE.md draws the arrows.
 
+import { KERNEL_SCRATCH } from "./support/kernel_scratch.ts";
 import { importedNames, importsOf, type SourceFile, sourceFiles } from "./support/source_tree.ts";
 
 /** Lines of a file (two-top-down): past this it becomes a folder of its name. */
@@ -89,6 +90,9 @@ const DENO_ROOMS = ["boot/", "native/", "tests/", "main.ts", "gofer/server.ts"];
 
 /** Where neither promise nor async function may stand: all that runs below a system call. */
 const SYNCHRONOUS_ROOMS = ["kernel/", "platform/", "netstack/", "gofer/"];
+
+/** Classes whose objects never change: a module of kernel/ may have constants of them. */
+const IMMUTABLE = new Set(["CapabilitySet", "SocketCredentials", "TextDecoder", "TextEncoder"]);
 
 /** Booleans with Linux's, OCI's or a flag's own word as their name, and those that are just any value. */
 const BOOLEAN_NAMES = new Set([
@@ -235,6 +239,45 @@ Deno.test("tidy: a room of kernel/ imports rooms to its left only", () => {
   }
   offences(list);
 });
+
+Deno.test("tidy: no module of kernel/ has state: it hangs at the Kernel, or is scratch that is named", () => {
+  const list: string[] = [];
+  const seen = new Set<string>();
+  const declared = /^(?:export )?const (\w+)(?:: [^=\n]+)? =\s+(?:new (\w+)(?:<[^>\n]*>)?\((\)?)|([{[]))/gm;
+  for (const { path, code } of sources.filter((file) => file.path.startsWith("kernel/"))) {
+    for (const [, name] of code.matchAll(/^(?:export )?let (\w+)/gm)) list.push(`${path}: let ${name}`);
+    const scratch = (KERNEL_SCRATCH[path.slice("kernel/".length)] ?? "").split(" ");
+    for (const [, name, type, isEmpty, literal] of code.matchAll(declared)) {
+      if (scratch.includes(name)) {
+        seen.add(`${path} ${name}`);
+        continue;
+      }
+      const isCollection = type === "Map" || type === "Set";
+      const isConstant = literal !== undefined || isCollection && isEmpty !== ")" ||
+        IMMUTABLE.has(type) ||
+        /Array$/.test(type ?? "") && name === name.toUpperCase();
+      if (!isConstant || isWritten(name, code)) {
+        list.push(`${path}: ${name} is state, or scratch without a name`);
+      }
+    }
+  }
+  for (const [file, names] of Object.entries(KERNEL_SCRATCH)) {
+    for (const name of names.split(" ")) {
+      if (!seen.has(`kernel/${file} ${name}`)) {
+        list.push(`kernel_scratch.ts: there is no ${name} in kernel/${file}`);
+      }
+    }
+  }
+  offences(list);
+});
+
+/** Whether a module changes its constant `name`: a field, an entry, or by a method that all collections have. */
+function isWritten(name: string, code: string): boolean {
+  const target = `(?:\\.\\w+|\\[[^\\]\\n]*\\])+`;
+  return new RegExp(
+    `\\b${name}(?:\\.(?:set|add|delete|clear|push|pop|splice|fill|sort)\\(|${target} (?:[-+|&]?= |\\+\\+))|[^.\\w]${name}\\.length =`,
+  ).test(code);
+}
 
 Deno.test("tidy: what kernel/ exports is imported elsewhere; what only a test imports is used beside it", () => {
   const taken = new Map<string, Set<string>>(), tested = new Map<string, Set<string>>();

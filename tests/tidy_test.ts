@@ -18,7 +18,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
 
 /** Rooms of kernel/ from left to right: a room's values come from rooms to its left, or beside it, only. */
 const KERNEL_ORDER: readonly (readonly string[])[] = [
-  ["abi", "util"],
+  ["abi", "util", "arch"],
   ["context"],
   ["syscalls/table", "syscalls/args"],
   ["host"],
@@ -36,6 +36,8 @@ const KERNEL_ORDER: readonly (readonly string[])[] = [
 /** Types that a room takes from its right: they name each other's objects, and vanish before the program runs. */
 const TYPES_FROM_THE_RIGHT: Readonly<Record<string, string>> = {
   "syscalls/table -> task": "a handler's first argument is the Task",
+  "arch -> task": "a signal frame is a Task's, a call its",
+  "arch -> syscalls/args": "a handler reads its arguments",
   "host -> time": "services are given the Clock",
   "time -> task": "clocks of a process are read from its Task",
   "time -> kernel.ts": "clocks hang at the Kernel",
@@ -298,6 +300,18 @@ Deno.test("tidy: what kernel/ exports is imported elsewhere; what only a test im
     }
   }
   offences(list);
+});
+
+Deno.test("tidy: an architecture is named in kernel/arch/ only", () => {
+  const room = "kernel/arch/";
+  offences(
+    imports.filter(({ from, to }) => to.startsWith(`${room}x64/`) && !from.startsWith(room))
+      .map(({ from, to }) => `${from} -> ${to}: import it from ${room}arch.ts or layouts.ts`),
+  );
+  const registers = /\bREG(S_COUNT)?\b/;
+  offences(
+    lines(sources.filter(({ path }) => path.startsWith("kernel/") && !path.startsWith(room)), registers),
+  );
 });
 
 Deno.test("tidy: an error message is a sentence without its period", () => {

@@ -1,7 +1,7 @@
-// Constants of the file system calls (x86-64): open(2), stat(2), fcntl(2), the *at calls, mounts, locks, xattr, poll(2).
+// Constants of the file system calls: open(2), stat(2), fcntl(2), the *at calls, mounts, locks, xattr, poll(2).
 
 // open(2) flags
-export const O_LARGEFILE = 0o100000;
+export { O_DIRECT, O_DIRECTORY, O_LARGEFILE, O_NOFOLLOW } from "../arch/layouts.ts";
 export const O_RDONLY = 0o0;
 export const O_WRONLY = 0o1;
 export const O_RDWR = 0o2;
@@ -14,9 +14,6 @@ export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
 export const O_DSYNC = 0o10000;
 export const O_ASYNC = 0o20000;
-export const O_DIRECT = 0o40000;
-export const O_DIRECTORY = 0o200000;
-export const O_NOFOLLOW = 0o400000;
 export const O_NOATIME = 0o1000000;
 export const O_CLOEXEC = 0o2000000;
 export const O_SYNC = 0o4010000;

@@ -45,8 +45,7 @@ export const MSG_STAT = 11;
 export const MSG_INFO = 12;
 export const MSG_STAT_ANY = 13;
 
-// Sizes of struct ipc64_perm, shmid64_ds, semid64_ds, msqid64_ds and sembuf.
+// Sizes of struct shmid64_ds, msqid64_ds and sembuf; semid64_ds is the architecture's.
 export const SHMID_BYTES = 112;
-export const SEMID_BYTES = 104;
 export const MSQID_BYTES = 120;
 export const SEMBUF_BYTES = 6;

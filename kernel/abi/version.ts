@@ -4,4 +4,3 @@
 export const KERNEL_RELEASE = "6.12.0-tsvisor";
 export const KERNEL_VERSION = "#1 SMP PREEMPT_DYNAMIC tsvisor";
 export const KERNEL_SYSNAME = "Linux";
-export const KERNEL_MACHINE = "x86_64";

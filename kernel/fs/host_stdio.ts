@@ -46,14 +46,9 @@ import {
   TIOCSWINSZ,
 } from "../abi/tty.ts";
 import { FIONREAD } from "../abi/file.ts";
+import { STAT, STAT_BYTES } from "../arch/layouts.ts";
 import type { Host } from "../../platform/platform.ts";
-import {
-  HOST_IOCTL_BYTES,
-  HOST_READ,
-  HOST_STAT_BYTES,
-  HOST_WRITE,
-  type HostDescriptor,
-} from "../host/host_descriptor.ts";
+import { HOST_IOCTL_BYTES, HOST_READ, HOST_WRITE, type HostDescriptor } from "../host/host_descriptor.ts";
 import type { HostListener, HostWatch } from "../host/host_watch.ts";
 import type { Kernel } from "../kernel.ts";
 import { Task } from "../task/task.ts";
@@ -72,13 +67,19 @@ class HostInode extends Inode {
   readonly #kernel: Kernel;
   readonly #descriptor: HostDescriptor;
   constructor(kernel: Kernel, descriptor: HostDescriptor, stat: Uint8Array) {
-    super(kernel.pseudo.hostfs, u64(stat, 8), u32(stat, 24), u32(stat, 28), u32(stat, 32));
+    super(
+      kernel.pseudo.hostfs,
+      u64(stat, STAT.ino),
+      u32(stat, STAT.mode),
+      u32(stat, STAT.uid),
+      u32(stat, STAT.gid),
+    );
     this.#kernel = kernel;
     this.#descriptor = descriptor;
-    const device = u64(stat, 40);
+    const device = u64(stat, STAT.rdev);
     this.rdevMajor = Math.floor(device / 256) % 4096;
     this.rdevMinor = device % 256;
-    this.size = u64(stat, 48);
+    this.size = u64(stat, STAT.size);
   }
   /** Each file that is open on it holds the descriptor, so that a further one can be opened. */
   noteOpen(): void {
@@ -88,9 +89,9 @@ class HostInode extends Inode {
     this.#descriptor.drop();
   }
   override refresh(): number {
-    const stat = new Uint8Array(HOST_STAT_BYTES);
+    const stat = new Uint8Array(STAT_BYTES);
     const result = this.#descriptor.fstat(stat, 0);
-    if (result === 0) this.size = u64(stat, 48);
+    if (result === 0) this.size = u64(stat, STAT.size);
     return result;
   }
   /**
@@ -145,7 +146,7 @@ export function isHostTerminal(host: Host, fd: number): boolean {
 
 /** A File over `descriptor`, which it holds. Throws where the host does not know it. */
 export function newHostStdio(kernel: Kernel, descriptor: HostDescriptor): File {
-  const stat = new Uint8Array(HOST_STAT_BYTES);
+  const stat = new Uint8Array(STAT_BYTES);
   const result = descriptor.fstat(stat, 0);
   if (result < 0) throw new Error(`Cannot use ${descriptor.purpose}: errno ${-result}`);
   const both = HOST_READ | HOST_WRITE, rights = descriptor.rights & both;

@@ -5,6 +5,7 @@ import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, SEEK_DATA } from "../abi/fil
 import { EFBIG, ENOSPC } from "../abi/errno.ts";
 import { PAGE_SIZE } from "../abi/memory.ts";
 import { u64 } from "../abi/struct.ts";
+import { STAT, STAT_BYTES } from "../arch/layouts.ts";
 import type { HostDescriptor, HostDescriptors } from "../host/host_descriptor.ts";
 import type { KernelAccount } from "../util/kernel_memory.ts";
 
@@ -14,9 +15,7 @@ export const INLINE_BYTES_MAX = 256 * 1024;
 const FILE_BYTES_MAX = 2 ** 46;
 
 const EMPTY = new Uint8Array(0);
-/** struct stat of x86-64, and where st_blocks stands in it. */
-const status = new Uint8Array(144);
-const STAT_BLOCKS_AT = 64;
+const status = new Uint8Array(STAT_BYTES);
 
 /** `bytes` in whole pages. */
 export function pagesOf(bytes: number): number {
@@ -44,7 +43,7 @@ export class MemoryFile {
   /** Bytes of memory taken, in whole pages: what statfs and st_blocks count. Holes of files at the host take none. */
   get allocatedBytes(): number {
     if (this.#memory === null || this.#memory.fstat(status, 0) < 0) return pagesOf(this.size);
-    return u64(status, STAT_BLOCKS_AT) * 512;
+    return u64(status, STAT.blocks) * 512;
   }
 
   /** It has no holes: each of its bytes takes up memory. */

@@ -15,8 +15,7 @@ const HOST_MAP = 4;
 /** Where it comes from: given by whoever started the sandbox, made by the kernel, or opened by the gofer. */
 export type HostDescriptorOrigin = "donated" | "made" | "gofer";
 
-/** Room for struct stat and for the arguments of the ioctl requests that are made here. */
-export const HOST_STAT_BYTES = 144;
+/** Room for the arguments of the ioctl requests that are made here. */
 export const HOST_IOCTL_BYTES = 64;
 
 /** All descriptors of one kernel, so that its end can say what is left. */

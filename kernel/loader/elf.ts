@@ -5,6 +5,7 @@
 import { EINVAL, EIO, ENOEXEC } from "../abi/errno.ts";
 import { PAGE_SIZE, pageDown, PROT_EXEC, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
 import { u16, u32, u64 } from "../abi/struct.ts";
+import { ELF_MACHINE } from "../arch/arch.ts";
 import { bytesToLatin1 } from "../util/bytes.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
@@ -24,7 +25,6 @@ export const HEAD_BYTES = 1024;
 
 const ET_EXEC = 2;
 const ET_DYN = 3;
-const EM_X86_64 = 62;
 const PT_LOAD = 1;
 const PT_INTERP = 3;
 const PT_GNU_STACK = 0x6474e551;
@@ -68,7 +68,7 @@ export function isElf(head: Uint8Array, length: number): boolean {
 export function readElf(task: Task, file: File, head: Uint8Array, headBytes: number): ElfImage | number {
   if (headBytes < EHDR_BYTES || !isElf(head, headBytes)) return -ENOEXEC;
   const type = u16(head, 16);
-  if ((type !== ET_EXEC && type !== ET_DYN) || u16(head, 18) !== EM_X86_64) return -ENOEXEC;
+  if ((type !== ET_EXEC && type !== ET_DYN) || u16(head, 18) !== ELF_MACHINE) return -ENOEXEC;
   const entry = u64(head, 24), headersAt = u64(head, 32), count = u16(head, 56);
   const bytes = count * PHDR_BYTES;
   if (u16(head, 54) !== PHDR_BYTES || count === 0 || bytes > PHDRS_BYTES_MAX) return -ENOEXEC;

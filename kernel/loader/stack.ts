@@ -26,6 +26,7 @@ import {
   AT_SYSINFO_EHDR,
   AT_UID,
 } from "../abi/task.ts";
+import { MACHINE_NAME } from "../arch/arch.ts";
 import { putLatin1 } from "../util/bytes.ts";
 import type { Task } from "../task/task.ts";
 
@@ -98,7 +99,7 @@ export function buildStack(task: Task, top: number, input: StackInput): number {
 
   place -= 16;
   const platformAt = place - place % 16;
-  putLatin1(bytes, at(platformAt), "x86_64");
+  putLatin1(bytes, at(platformAt), MACHINE_NAME);
   const randomAt = platformAt - 16;
   mm.host.random(bytes, at(randomAt), 16);
 

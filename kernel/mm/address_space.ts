@@ -14,6 +14,7 @@ import {
 } from "../../platform/platform.ts";
 import { SIGSEGV } from "../abi/signal.ts";
 import type { FutexHome, FutexTable } from "../task/futex_queue.ts";
+import { FIXED_MAPPINGS, isUnmappedAccess } from "../arch/arch.ts";
 import type { Task } from "../task/task.ts";
 import type { Budget } from "../util/kernel_memory.ts";
 import type { File } from "../vfs/file.ts";
@@ -21,10 +22,6 @@ import { ResidentMemory } from "./residency.ts";
 import { growStack } from "./stack_growth.ts";
 import { MAPPINGS_MAX } from "./limits.ts";
 import { STACK_GUARD_BYTES, Vma, VmaSet } from "./vma.ts";
-
-/** x86: number of the page fault, and the bit of its error code that says the page was there. */
-const TRAP_PAGE_FAULT = 14;
-const FAULT_PRESENT = 1;
 
 /** Lowest address chosen without a hint. */
 export const MMAP_BOTTOM = 0x10_0000;
@@ -186,8 +183,7 @@ export class MemoryMap {
 
   /** A fault that is not the guest's: a stack that grows. True when the task just goes on. */
   handleFault(task: Task, fault: Fault): boolean {
-    const isUnmapped = fault.trap === TRAP_PAGE_FAULT && (fault.error & FAULT_PRESENT) === 0;
-    return isUnmapped && fault.signal === SIGSEGV && growStack(task, this, fault.address);
+    return isUnmappedAccess(fault) && fault.signal === SIGSEGV && growStack(task, this, fault.address);
   }
 
   /** 0 when [address, +length) is mapped with `prot`, else -EFAULT. What access_ok and a page walk would say. */
@@ -234,12 +230,9 @@ export class MemoryMap {
   mapsText(pathOf: (file: File) => string): string {
     let text = "";
     for (const area of this.areas) text += mapsLine(area, pathOf);
-    return text + VSYSCALL_LINE;
+    return text + FIXED_MAPPINGS;
   }
 }
-
-/** The host's page at a fixed address, which every x86-64 process has. */
-const VSYSCALL_LINE = "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n";
 
 /** One line of /proc/PID/maps, proc(5). */
 export function mapsLine(area: Vma, pathOf: (file: File) => string): string {

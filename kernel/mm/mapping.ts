@@ -43,7 +43,8 @@ import {
   PROT_WRITE,
 } from "../abi/memory.ts";
 import { RLIMIT_DATA } from "../abi/task.ts";
-import { REG, USER_ADDRESS_END, USER_ADDRESS_START } from "../../platform/platform.ts";
+import { instructionPointer } from "../arch/arch.ts";
+import { USER_ADDRESS_END, USER_ADDRESS_START } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import { type MemoryMap, MMAP_BOTTOM } from "./address_space.ts";
@@ -103,7 +104,11 @@ export function mapMemory(
   if (file !== null) area.protMax = protMaxOf(file, isShared);
   const populate = isLocked ? MAP_POPULATE : flags & MAP_POPULATE;
   const isCode = file !== null && (prot & PROT_EXEC) !== 0;
-  const result = carryOut(task, area, populate | (isCode ? mm.interpreterFlag(task.thread.get(REG.RIP)) : 0));
+  const result = carryOut(
+    task,
+    area,
+    populate | (isCode ? mm.interpreterFlag(instructionPointer(task.thread)) : 0),
+  );
   if (result < 0) {
     backing?.drop();
     return result;

@@ -1,9 +1,9 @@
 // Delivery: what happens to pending signals before a task returns to guest code. Linux: get_signal(),
 // arch_do_signal_or_restart(), handle_signal(); signal(7) "Interruption of system calls and library functions".
 
-import { REG } from "../../platform/platform.ts";
-import { EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS } from "../abi/errno.ts";
+import { ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS } from "../abi/errno.ts";
 import { SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SIGKILL, SIGSTOP } from "../abi/signal.ts";
+import { interruptCall, repeatCall, resumeCall } from "../arch/arch.ts";
 import { exitGroup, exitTask } from "../task/exit.ts";
 import { NO_RESULT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
@@ -12,8 +12,6 @@ import { beginStop, stopTask } from "./job_control.ts";
 import { dequeueSignal, forceBadFrame } from "./send.ts";
 import { bit, isIgnoredByDefault, isStopSignal } from "./signal_actions.ts";
 import type { SignalInfo } from "./signal_info.ts";
-
-const SYS_restart_syscall = 219;
 
 /** What becomes of an interrupted call. */
 export const enum Restart {
@@ -44,7 +42,7 @@ export function restartOf(result: number, flags: number): Restart {
 }
 
 /**
- * Deals with everything that is pending for `task`, whose call has answered `result` (in RAX already; NO_RESULT = it made
+ * Deals with everything that is pending for `task`, whose call has answered `result` (in its register already; NO_RESULT = it made
  * none). True when it goes on to guest code, false when it has stopped or died.
  */
 export function deliverSignals(task: Task, result: number): boolean {
@@ -125,19 +123,14 @@ function handle(task: Task, info: SignalInfo, handler: number, result: number): 
 
 /** Sets the registers so that the interrupted call answers -EINTR or is made again. */
 function restart(task: Task, result: number, flags: number): void {
-  const thread = task.thread;
   switch (restartOf(result, flags)) {
     case Restart.No:
       return;
     case Restart.Interrupt:
-      thread.set(REG.RAX, -EINTR);
-      return;
+      return interruptCall(task.thread);
     case Restart.Again:
-      thread.setWords(REG.RAX, thread.low(REG.ORIG_RAX), thread.high(REG.ORIG_RAX));
-      break;
+      return repeatCall(task.thread);
     case Restart.Block:
-      thread.set(REG.RAX, SYS_restart_syscall);
-      break;
+      return resumeCall(task.thread);
   }
-  thread.set(REG.RIP, thread.get(REG.RIP) - 2);
 }

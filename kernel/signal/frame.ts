@@ -1,92 +1,33 @@
-// Signal frames on the guest's stack, as Linux x86-64 lays them out: arch/x86/kernel/signal_64.c, fpu/signal.c;
-// sigreturn(2). From low to high: return address, ucontext, siginfo, and above, aligned to 64, the XSAVE area.
+// A handler's frame: which stack it goes to, whether there is room, and what a handler may bring back by sigreturn(2). The
+// frame itself is the architecture's (arch/). Linux: get_sigframe(), setup_rt_frame(), rt_sigreturn().
 
-import { Fault, FPU_STATE_MAX, REG, USER_ADDRESS_END } from "../../platform/platform.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { EFAULT } from "../abi/errno.ts";
 import { PROT_WRITE } from "../abi/memory.ts";
+import { SA_ONSTACK, SA_SIGINFO, SI_KERNEL, SIGSEGV, SS_DISABLE, SS_ONSTACK } from "../abi/signal.ts";
+import { i32, u32, u64 } from "../abi/struct.ts";
 import {
-  SA_ONSTACK,
-  SA_RESTORER,
-  SA_SIGINFO,
-  SI_KERNEL,
-  SIGSEGV,
-  SS_DISABLE,
-  SS_ONSTACK,
-} from "../abi/signal.ts";
-import { i32, put16, put32, put64, u32, u64, zero } from "../abi/struct.ts";
+  canReturn,
+  enterHandler,
+  fillFrame,
+  FRAME_INFO,
+  FRAME_MASK,
+  FRAME_STACK,
+  frameBytes,
+  frameEnd,
+  frameStart,
+  RED_ZONE_BYTES,
+  restoreFrame,
+  stackPointer,
+  writeFrame,
+} from "../arch/arch.ts";
+import { growStack } from "../mm/stack_growth.ts";
 import { NO_RESULT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import { changeAltStack, SS_AUTODISARM } from "./alt_stack.ts";
 import { forceSignal } from "./send.ts";
 import { putSignalInfo, SignalInfo } from "./signal_info.ts";
 import type { TaskSignals } from "./task_signals.ts";
-
-// struct rt_sigframe: offsets in bytes.
-const FRAME_UC = 8;
-const UC_FLAGS = FRAME_UC;
-const UC_STACK = FRAME_UC + 16;
-const UC_MCONTEXT = FRAME_UC + 40;
-const UC_SIGMASK = FRAME_UC + 296;
-const FRAME_INFO = FRAME_UC + 304;
-const FRAME_BYTES = FRAME_INFO + 128;
-// struct sigcontext_64 after its 18 registers.
-const SC_EFLAGS = UC_MCONTEXT + 17 * 8;
-const SC_CS = UC_MCONTEXT + 144;
-const SC_SS = UC_MCONTEXT + 150;
-const SC_ERR = UC_MCONTEXT + 152;
-const SC_TRAPNO = UC_MCONTEXT + 160;
-const SC_OLDMASK = UC_MCONTEXT + 168;
-const SC_CR2 = UC_MCONTEXT + 176;
-const SC_FPSTATE = UC_MCONTEXT + 184;
-/** Registers in the order of struct sigcontext_64. */
-const SC_REGS: readonly number[] = [
-  REG.R8,
-  REG.R9,
-  REG.R10,
-  REG.R11,
-  REG.R12,
-  REG.R13,
-  REG.R14,
-  REG.R15,
-  REG.RDI,
-  REG.RSI,
-  REG.RBP,
-  REG.RBX,
-  REG.RDX,
-  REG.RAX,
-  REG.RCX,
-  REG.RSP,
-  REG.RIP,
-  REG.EFLAGS,
-];
-
-const UC_FP_XSTATE = 1;
-const UC_SIGCONTEXT_SS = 2;
-const UC_STRICT_RESTORE_SS = 4;
-const USER_CS = 0x33;
-const USER_SS = 0x2b;
-/** Below the stack pointer, the guest's own (System V ABI). */
-const RED_ZONE_BYTES = 128;
-/** Flags a handler may change by sigreturn: FIX_EFLAGS. */
-const EFLAGS_FIXABLE = 0x50dd5;
-const EFLAGS_DF = 0x400;
-const EFLAGS_RF = 0x1_0000;
-const EFLAGS_TF = 0x100;
-
-// The XSAVE area: legacy part, the kernel's own words in it, header.
-const FXSAVE_BYTES = 512;
-const XSAVE_HEADER_BYTES = 64;
-const FX_MXCSR = 24;
-const FX_SW = 464;
-const FP_XSTATE_MAGIC1 = 0x46505853;
-const FP_XSTATE_MAGIC2 = 0x46505845;
-const MXCSR_VALID = 0xffff;
-const MXCSR_INITIAL = 0x1f80;
-const FCW_INITIAL = 0x37f;
-
-/** A frame, and at sigreturn what may follow it: the gap to the XSAVE area (at most 87 bytes), the area and its end mark. */
-const buffer = new Uint8Array(FRAME_BYTES + 88 + FPU_STATE_MAX + 8);
-const growth = new Fault();
 
 /** Puts a frame for `info` on the stack and the handler into the registers. 0, or -EFAULT when the stack cannot take it. */
 export function pushSignalFrame(
@@ -96,189 +37,68 @@ export function pushSignalFrame(
   flags: number,
   restorer: number,
 ): number {
-  // x86-64 has no other way back.
-  if ((flags & SA_RESTORER) === 0) return -EFAULT;
-  const thread = task.thread;
-  const signals = task.signals;
-  const { fpuBytes } = thread;
-  const rsp = thread.get(REG.RSP);
-  const isEntering = entersAltStack(signals, rsp, flags);
-  const top = isEntering ? signals.altStackAddress + signals.altStackSize : rsp - RED_ZONE_BYTES;
-  const fpu = Math.floor((top - fpuBytes - 4) / 64) * 64;
-  const frame = Math.floor((fpu - FRAME_BYTES) / 16) * 16 - 8;
-  if (frame < 0 || fpu + fpuBytes + 4 > USER_ADDRESS_END) return -EFAULT;
-  const isOnAlt = isEntering || isOnAltStack(signals, rsp);
-  if (isOnAlt && !isWithinAltStack(signals, frame)) return -EFAULT;
-
-  if (!canWrite(task, frame, fpu + fpuBytes + 4 - frame)) return -EFAULT;
-  zero(buffer, 0, FRAME_BYTES);
-  put64(buffer, 0, restorer);
-  put64(buffer, UC_FLAGS, UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS);
-  put64(buffer, UC_STACK, signals.altStackAddress);
-  put32(buffer, UC_STACK + 8, signals.altStackFlags);
-  put64(buffer, UC_STACK + 16, signals.altStackSize);
-  for (let i = 0; i < SC_REGS.length; i++) {
-    put32(buffer, UC_MCONTEXT + 8 * i, thread.low(SC_REGS[i]));
-    put32(buffer, UC_MCONTEXT + 8 * i + 4, thread.high(SC_REGS[i]));
+  if (!canReturn(flags)) return -EFAULT;
+  const { thread, signals } = task;
+  const sp = stackPointer(thread);
+  let top = sp - RED_ZONE_BYTES;
+  let isOnAlternate = isOnAltStack(signals, sp);
+  if ((flags & SA_ONSTACK) !== 0 && signals.altStackSize !== 0 && !isOnAltStack(signals, top)) {
+    top = signals.altStackAddress + signals.altStackSize;
+    isOnAlternate = true;
   }
+  const frame = frameStart(thread, top), end = frameEnd(thread, top);
+  if (frame < 0 || end > USER_ADDRESS_END) return -EFAULT;
+  if (isOnAlternate && !isWithinAltStack(signals, frame)) return -EFAULT;
+  if (!canWrite(task, frame, end - frame)) return -EFAULT;
   const maskLow = signals.hasSavedMask ? signals.savedLow : signals.maskLow;
   const maskHigh = signals.hasSavedMask ? signals.savedHigh : signals.maskHigh;
-  put16(buffer, SC_CS, USER_CS);
-  put16(buffer, SC_SS, USER_SS);
-  put64(buffer, SC_ERR, signals.trapError);
-  put64(buffer, SC_TRAPNO, signals.trapNumber);
-  put32(buffer, SC_OLDMASK, maskLow);
-  put32(buffer, SC_OLDMASK + 4, maskHigh);
-  put64(buffer, SC_CR2, signals.faultAddress);
-  put64(buffer, SC_FPSTATE, fpu);
-  put32(buffer, UC_SIGMASK, maskLow);
-  put32(buffer, UC_SIGMASK + 4, maskHigh);
-  if ((flags & SA_SIGINFO) !== 0) putSignalInfo(buffer, FRAME_INFO, info);
-  if (thread.pushFpu(fpu) < 0) return -EFAULT;
-  if (task.memory.copyOut(frame, buffer, 0, FRAME_BYTES) < 0) return -EFAULT;
-  if (markFpu(task, fpu) < 0) return -EFAULT;
-
+  fillFrame(task, top, restorer, maskLow, maskHigh);
+  if ((flags & SA_SIGINFO) !== 0) putSignalInfo(frameBytes, FRAME_INFO, info);
+  const written = writeFrame(task, top);
+  if (written < 0) return written;
   if ((signals.altStackFlags & SS_AUTODISARM) !== 0) signals.dropAltStack();
-  thread.set(REG.RDI, info.signal);
-  thread.set(REG.RSI, frame + FRAME_INFO);
-  thread.set(REG.RDX, frame + FRAME_UC);
-  thread.set(REG.RAX, 0);
-  thread.set(REG.RSP, frame);
-  thread.set(REG.RIP, handler);
-  thread.setWords(REG.EFLAGS, thread.low(REG.EFLAGS) & ~(EFLAGS_DF | EFLAGS_RF | EFLAGS_TF), 0);
+  enterHandler(thread, handler, info.signal, frame);
   return 0;
 }
 
-/** rt_sigreturn(2): takes the registers, the mask and the alternate stack from the frame at RSP. NO_RESULT in any case. */
+/** rt_sigreturn(2): registers, mask and alternate stack come from the frame. NO_RESULT in any case. */
 export function popSignalFrame(task: Task): number {
-  const thread = task.thread;
-  const signals = task.signals;
-  const frame = thread.get(REG.RSP) - 8;
-  const read = frame < 0
-    ? -1
-    : task.mm.space.read(frame, buffer, 0, Math.min(buffer.length, USER_ADDRESS_END - frame));
-  if (read < FRAME_INFO || !loadFpu(task, frame, read)) {
+  const { signals } = task;
+  if (!restoreFrame(task)) {
     forceSignal(task, new SignalInfo(SIGSEGV, SI_KERNEL));
     return NO_RESULT;
   }
   signals.hasSavedMask = false;
-  const flags = thread.low(REG.EFLAGS);
-  for (let i = 0; i < SC_REGS.length - 1; i++) {
-    thread.setWords(SC_REGS[i], u32(buffer, UC_MCONTEXT + 8 * i), u32(buffer, UC_MCONTEXT + 8 * i + 4));
-  }
-  thread.setWords(REG.EFLAGS, flags & ~EFLAGS_FIXABLE | u32(buffer, SC_EFLAGS) & EFLAGS_FIXABLE, 0);
-  signals.setMask(u32(buffer, UC_SIGMASK), u32(buffer, UC_SIGMASK + 4));
+  signals.setMask(u32(frameBytes, FRAME_MASK), u32(frameBytes, FRAME_MASK + 4));
   changeAltStack(
     signals,
-    thread.get(REG.RSP),
-    u64(buffer, UC_STACK),
-    i32(buffer, UC_STACK + 8),
-    u64(buffer, UC_STACK + 16),
+    stackPointer(task.thread),
+    u64(frameBytes, FRAME_STACK),
+    i32(frameBytes, FRAME_STACK + 8),
+    u64(frameBytes, FRAME_STACK + 16),
   );
   task.restartCall = null;
   return NO_RESULT;
 }
 
-/** The frame of a handler with SA_ONSTACK goes to the alternate stack, which is not in use yet. */
-function entersAltStack(signals: TaskSignals, rsp: number, flags: number): boolean {
-  return (flags & SA_ONSTACK) !== 0 && signals.altStackSize !== 0 &&
-    !isOnAltStack(signals, rsp - RED_ZONE_BYTES);
+/** Whether `sp` lies on the alternate stack; with SS_AUTODISARM nobody is ever on it. */
+function isOnAltStack(signals: TaskSignals, sp: number): boolean {
+  return (signals.altStackFlags & SS_AUTODISARM) === 0 && isWithinAltStack(signals, sp);
 }
 
-/** Whether `rsp` lies on the alternate stack; with SS_AUTODISARM nobody is ever on it. */
-function isOnAltStack(signals: TaskSignals, rsp: number): boolean {
-  return (signals.altStackFlags & SS_AUTODISARM) === 0 && isWithinAltStack(signals, rsp);
-}
-
-function isWithinAltStack(signals: TaskSignals, rsp: number): boolean {
-  return rsp > signals.altStackAddress && rsp - signals.altStackAddress <= signals.altStackSize;
+function isWithinAltStack(signals: TaskSignals, sp: number): boolean {
+  return sp > signals.altStackAddress && sp - signals.altStackAddress <= signals.altStackSize;
 }
 
 /** Flags sigaltstack(2) shows: SS_DISABLE, SS_ONSTACK or 0. */
-export function altStackState(signals: TaskSignals, rsp: number): number {
+export function altStackState(signals: TaskSignals, sp: number): number {
   if (signals.altStackSize === 0) return SS_DISABLE;
-  return isOnAltStack(signals, rsp) ? SS_ONSTACK : 0;
+  return isOnAltStack(signals, sp) ? SS_ONSTACK : 0;
 }
 
 /** Whether [address, +length) can be written; a stack that has to grow for it does. */
 function canWrite(task: Task, address: number, length: number): boolean {
-  if (task.mm.checkRange(address, length, PROT_WRITE) === 0) return true;
-  growth.signal = SIGSEGV;
-  growth.address = address;
-  growth.trap = 14;
-  growth.error = 6;
-  return task.mm.handleFault(task, growth) && task.mm.checkRange(address, length, PROT_WRITE) === 0;
-}
-
-/** The kernel's marks in the XSAVE area at `address`: struct _fpx_sw_bytes, and the second magic behind it. */
-function markFpu(task: Task, address: number): number {
-  const { fpuBytes, fpuFeatures } = task.thread;
-  zero(marks, 0, FXSAVE_BYTES - FX_SW);
-  put32(marks, 0, FP_XSTATE_MAGIC1);
-  put32(marks, 4, fpuBytes + 4);
-  put32(marks, 8, fpuFeatures);
-  put32(marks, 16, fpuBytes);
-  const marked = task.memory.copyOut(address + FX_SW, marks, 0, FXSAVE_BYTES - FX_SW);
-  if (marked < 0) return marked;
-  put32(marks, 0, FP_XSTATE_MAGIC2);
-  return task.memory.copyOut(address + fpuBytes, marks, 0, 4);
-}
-
-const marks = new Uint8Array(FXSAVE_BYTES - FX_SW);
-
-/** Loads the FPU state that the frame in the buffer points at; false when it is not a valid one. fpu__restore_sig(). */
-function loadFpu(task: Task, frame: number, read: number): boolean {
-  const address = u64(buffer, SC_FPSTATE);
-  if (address === 0) return loadInitialFpu(task);
-  if (address % 64 !== 0 || address + FXSAVE_BYTES > USER_ADDRESS_END) return false;
-  let from = buffer;
-  let at = address - frame;
-  let have = read - at;
-  if (at < FRAME_INFO || have < FXSAVE_BYTES) {
-    // A guest may have put it elsewhere.
-    from = area;
-    at = 0;
-    have = task.mm.space.read(address, area, 0, Math.min(FPU_STATE_MAX, USER_ADDRESS_END - address));
-    if (have < FXSAVE_BYTES) return false;
-  }
-  if ((u32(from, at + FX_MXCSR) & ~MXCSR_VALID) !== 0) return false;
-  const bytes = xsaveBytes(from, at, have);
-  if (bytes === 0) {
-    // Only the legacy part counts, the rest is initial.
-    zero(initial, FXSAVE_BYTES, XSAVE_HEADER_BYTES);
-    initial.set(from.subarray(at, at + FXSAVE_BYTES));
-    initial[FXSAVE_BYTES] = 3;
-    return task.thread.loadFpu(initial, 0, initial.length) >= 0;
-  }
-  if (!isHeaderValid(from, at + FXSAVE_BYTES, task.thread.fpuFeatures)) return false;
-  return task.thread.loadFpu(from, at, bytes) >= 0;
-}
-
-const area = new Uint8Array(FPU_STATE_MAX);
-const initial = new Uint8Array(FXSAVE_BYTES + XSAVE_HEADER_BYTES);
-
-function loadInitialFpu(task: Task): boolean {
-  initial.fill(0);
-  put16(initial, 0, FCW_INITIAL);
-  put32(initial, FX_MXCSR, MXCSR_INITIAL);
-  return task.thread.loadFpu(initial, 0, initial.length) >= 0;
-}
-
-/** Size of the XSAVE area by the kernel's marks in it, 0 when they are not (or no longer) ours. */
-function xsaveBytes(from: Uint8Array, at: number, have: number): number {
-  const sw = at + FX_SW;
-  if (u32(from, sw) !== FP_XSTATE_MAGIC1) return 0;
-  const extended = u32(from, sw + 4);
-  const bytes = u32(from, sw + 16);
-  if (bytes < FXSAVE_BYTES + XSAVE_HEADER_BYTES || bytes + 4 > have || bytes > extended) return 0;
-  return u32(from, at + bytes) === FP_XSTATE_MAGIC2 ? bytes : 0;
-}
-
-/** XRSTOR faults on unknown components, on the compacted format and on reserved bytes. */
-function isHeaderValid(from: Uint8Array, at: number, features: number): boolean {
-  if ((u32(from, at) & ~features) !== 0 || u32(from, at + 4) !== 0) return false;
-  for (let i = 8; i < XSAVE_HEADER_BYTES; i += 4) {
-    if (u32(from, at + i) !== 0) return false;
-  }
-  return true;
+  const { mm } = task;
+  if (mm.checkRange(address, length, PROT_WRITE) === 0) return true;
+  return growStack(task, mm, address) && mm.checkRange(address, length, PROT_WRITE) === 0;
 }

@@ -2,6 +2,7 @@
 // to calls is task/call_hooks.ts.
 
 import { ENOSYS } from "../abi/errno.ts";
+import { CALL_NUMBERS } from "../arch/arch.ts";
 import type { Continuation } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import { type SyscallFamily, type SyscallHandler, SYSCALLS_MAX, type SyscallSpec } from "./table.ts";
@@ -27,7 +28,7 @@ export class SyscallTable {
     const names = new Set<string>();
     for (const family of families) {
       for (const [name, spec] of Object.entries(family)) {
-        const number = spec.nr.x64;
+        const number = spec.nr[CALL_NUMBERS];
         const other = this.specs[number];
         if (other !== null) throw new Error(`Call ${number} is declared twice: ${other.name} and ${name}`);
         if (names.has(name)) throw new Error(`Call ${name} is declared twice`);

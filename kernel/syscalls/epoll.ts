@@ -11,7 +11,8 @@ import {
   POLLIN,
 } from "../abi/file.ts";
 import { u32 } from "../abi/struct.ts";
-import { EPOLL_EVENT_BYTES, EpollFile } from "../fs/anonymous/epoll.ts";
+import { EPOLL_DATA, EPOLL_EVENT_BYTES } from "../arch/layouts.ts";
+import { EpollFile } from "../fs/anonymous/epoll.ts";
 import type { Task } from "../task/task.ts";
 import { suspend } from "../task/wait_engine.ts";
 import type { WaitState } from "../task/wait_state.ts";
@@ -122,8 +123,8 @@ function epollCtl(task: Task, args: Args): number {
     if (at < 0) return -EFAULT;
     const view = task.memory.view;
     events = u32(view, at);
-    dataLow = u32(view, at + 4);
-    dataHigh = u32(view, at + 8);
+    dataLow = u32(view, at + EPOLL_DATA);
+    dataHigh = u32(view, at + EPOLL_DATA + 4);
   }
   const epoll = task.files.getOpen(args.i32(0));
   const file = task.files.getOpen(fd);

@@ -1,11 +1,12 @@
 // prctl(2) and arch_prctl(2): small settings of a task or a process, one function per kind of setting.
 
-import { EBADF, EFAULT, EINVAL, ENODEV, ENOMEM, ENOSYS, EPERM } from "../abi/errno.ts";
+import { EBADF, EFAULT, EINVAL, ENOMEM, ENOSYS, EPERM } from "../abi/errno.ts";
 import { isPageAligned, pageUp } from "../abi/memory.ts";
 import { SIGRTMAX } from "../abi/signal.ts";
 import { put32, put64 } from "../abi/struct.ts";
 import * as T from "../abi/task.ts";
-import { REG, USER_ADDRESS_END } from "../../platform/platform.ts";
+import { archPrctl } from "../arch/arch.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { commitCredentials } from "../task/credential_changes.ts";
 import { CapabilitySet, hasCapability, NO_CAPABILITIES } from "../task/credentials.ts";
 import type { Task } from "../task/task.ts";
@@ -281,43 +282,6 @@ function getAuxv(task: Task, args: Args): number {
   const { auxv } = task.mm;
   const length = Math.min(auxv.length, args.word(2));
   return task.memory.copyOut(args.word(1), auxv, 0, length) < 0 ? -EFAULT : auxv.length;
-}
-
-/** x87, SSE and AVX: what every x86-64-v3 machine has and nobody has to ask for. */
-const XCOMP_FEATURES = 7;
-
-function archPrctl(task: Task, args: Args): number {
-  const address = args.word(1);
-  switch (args.i32(0)) {
-    case T.ARCH_SET_FS:
-      if (address >= USER_ADDRESS_END) return -EPERM;
-      task.thread.set(REG.FS_BASE, address);
-      return 0;
-    case T.ARCH_SET_GS:
-      if (address >= USER_ADDRESS_END) return -EPERM;
-      task.thread.set(REG.GS_BASE, address);
-      return 0;
-    case T.ARCH_GET_FS:
-      return putRegister(task, address, REG.FS_BASE);
-    case T.ARCH_GET_GS:
-      return putRegister(task, address, REG.GS_BASE);
-    case T.ARCH_GET_CPUID:
-      return 1;
-    case T.ARCH_SET_CPUID:
-      return -ENODEV;
-    case T.ARCH_GET_XCOMP_SUPP:
-    case T.ARCH_GET_XCOMP_PERM:
-      put64(bytes, 0, XCOMP_FEATURES);
-      return task.memory.copyOut(address, bytes, 0, 8) < 0 ? -EFAULT : 0;
-    default:
-      return -EINVAL;
-  }
-}
-
-function putRegister(task: Task, address: number, register: number): number {
-  put32(bytes, 0, task.thread.low(register));
-  put32(bytes, 4, task.thread.high(register));
-  return task.memory.copyOut(address, bytes, 0, 8) < 0 ? -EFAULT : 0;
 }
 
 function refuse(): number {

@@ -44,6 +44,7 @@ import {
   WSTOPPED,
   WUNTRACED,
 } from "../abi/task.ts";
+import { CLONE_CHILD_TID, CLONE_TLS } from "../arch/layouts.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { residentMemory } from "../mm/residency.ts";
 import { cloneTask } from "../task/clone.ts";
@@ -138,7 +139,7 @@ function vfork(task: Task): number {
   });
 }
 
-/** x86-64 order: flags, stack, parent_tid, child_tid, tls. */
+/** The order of its last two arguments is the architecture's. */
 function clone(task: Task, args: Args): number {
   const flags = (args.u32(0) & ~CSIGNAL) >>> 0;
   const wantsPidfd = (flags & CLONE_PIDFD) !== 0;
@@ -150,8 +151,8 @@ function clone(task: Task, args: Args): number {
     exitSignal: args.u32(0) & CSIGNAL,
     stack: args.word(1),
     parentTid: args.word(2),
-    childTid: args.word(3),
-    tls: args.word(4),
+    childTid: args.word(CLONE_CHILD_TID),
+    tls: args.word(CLONE_TLS),
     tids: NO_TIDS,
     openPidfd: wantsPidfd ? openPidfd(args.word(2)) : null,
   });

@@ -22,7 +22,7 @@ import {
   SIGSTOP,
 } from "../abi/signal.ts";
 import { i32, put32, put64, u32, u64 } from "../abi/struct.ts";
-import { REG } from "../../platform/platform.ts";
+import { stackPointer } from "../arch/arch.ts";
 import { changeAltStack, SS_AUTODISARM } from "../signal/alt_stack.ts";
 import { altStackState, popSignalFrame } from "../signal/frame.ts";
 import { maySignal } from "../signal/permission.ts";
@@ -208,16 +208,16 @@ function sigaltstack(task: Task, args: Args): number {
   const newAddress = args.word(0);
   const oldAddress = args.word(1);
   const signals = task.signals;
-  const rsp = task.thread.get(REG.RSP);
+  const sp = stackPointer(task.thread);
   put64(bytes, 0, signals.altStackAddress);
   put64(bytes, 8, 0);
-  put32(bytes, 8, altStackState(signals, rsp) | signals.altStackFlags & SS_AUTODISARM);
+  put32(bytes, 8, altStackState(signals, sp) | signals.altStackFlags & SS_AUTODISARM);
   put64(bytes, 16, signals.altStackSize);
   if (newAddress !== 0) {
     const at = task.memory.inView(newAddress, STACK_BYTES);
     if (at < 0) return -EFAULT;
     const view = task.memory.view;
-    const changed = changeAltStack(signals, rsp, u64(view, at), i32(view, at + 8), u64(view, at + 16));
+    const changed = changeAltStack(signals, sp, u64(view, at), i32(view, at + 8), u64(view, at + 16));
     if (changed < 0) return changed;
   }
   if (oldAddress === 0) return 0;

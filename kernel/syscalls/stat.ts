@@ -27,6 +27,7 @@ import {
 } from "../abi/file.ts";
 import { EACCES, EROFS } from "../abi/errno.ts";
 import { put16, put32, put64, zero } from "../abi/struct.ts";
+import { STAT, STAT_BYTES } from "../arch/layouts.ts";
 import { putLatin1 } from "../util/bytes.ts";
 import type { Task } from "../task/task.ts";
 import { NO_CAPABILITIES } from "../task/credentials.ts";
@@ -40,7 +41,6 @@ import { EMPTY, FOLLOW, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
-const STAT_BYTES = 144;
 const STATX_BYTES = 256;
 const STATFS_BYTES = 120;
 const AT_FLAGS = { AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, AT_NO_AUTOMOUNT };
@@ -155,24 +155,23 @@ function putStat(task: Task, inode: Inode, address: number): number {
   const at = task.memory.outView(address, STAT_BYTES);
   if (at < 0) return at;
   const b = task.memory.view;
-  put64(b, at, encodeDevice(0, inode.fs.device));
-  put64(b, at + 8, inode.ino);
-  put64(b, at + 16, inode.nlink);
-  put32(b, at + 24, inode.mode);
-  put32(b, at + 28, inode.uid);
-  put32(b, at + 32, inode.gid);
-  put32(b, at + 36, 0);
-  put64(b, at + 40, encodeDevice(inode.rdevMajor, inode.rdevMinor));
-  put64(b, at + 48, inode.size);
-  put64(b, at + 56, 4096);
-  put64(b, at + 64, inode.blocks);
-  put64(b, at + 72, inode.atimeSec);
-  put64(b, at + 80, inode.atimeNsec);
-  put64(b, at + 88, inode.mtimeSec);
-  put64(b, at + 96, inode.mtimeNsec);
-  put64(b, at + 104, inode.ctimeSec);
-  put64(b, at + 112, inode.ctimeNsec);
-  zero(b, at + 120, 24);
+  zero(b, at, STAT_BYTES);
+  put64(b, at + STAT.dev, encodeDevice(0, inode.fs.device));
+  put64(b, at + STAT.ino, inode.ino);
+  put64(b, at + STAT.nlink, inode.nlink);
+  put32(b, at + STAT.mode, inode.mode);
+  put32(b, at + STAT.uid, inode.uid);
+  put32(b, at + STAT.gid, inode.gid);
+  put64(b, at + STAT.rdev, encodeDevice(inode.rdevMajor, inode.rdevMinor));
+  put64(b, at + STAT.size, inode.size);
+  put64(b, at + STAT.blksize, 4096);
+  put64(b, at + STAT.blocks, inode.blocks);
+  put64(b, at + STAT.atime, inode.atimeSec);
+  put64(b, at + STAT.atime + 8, inode.atimeNsec);
+  put64(b, at + STAT.mtime, inode.mtimeSec);
+  put64(b, at + STAT.mtime + 8, inode.mtimeNsec);
+  put64(b, at + STAT.ctime, inode.ctimeSec);
+  put64(b, at + STAT.ctime + 8, inode.ctimeNsec);
   return task.memory.outCommit(STAT_BYTES);
 }
 

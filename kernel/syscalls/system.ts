@@ -11,7 +11,8 @@ import {
   GRND_NONBLOCK,
   GRND_RANDOM,
 } from "../abi/task.ts";
-import { KERNEL_MACHINE, KERNEL_RELEASE, KERNEL_SYSNAME, KERNEL_VERSION } from "../abi/version.ts";
+import { KERNEL_RELEASE, KERNEL_SYSNAME, KERNEL_VERSION } from "../abi/version.ts";
+import { MACHINE_NAME } from "../arch/arch.ts";
 import { putLatin1 } from "../util/bytes.ts";
 import { loadAverages } from "../fs/proc/load.ts";
 import { memoryUse } from "../fs/proc/proc_system.ts";
@@ -98,7 +99,7 @@ function uname(task: Task, args: Args): number {
   const view = task.memory.view;
   zero(view, at, UTS_BYTES);
   const { hostname, domainname } = task.namespaces.uts;
-  const fields = [KERNEL_SYSNAME, hostname, KERNEL_RELEASE, KERNEL_VERSION, KERNEL_MACHINE, domainname];
+  const fields = [KERNEL_SYSNAME, hostname, KERNEL_RELEASE, KERNEL_VERSION, MACHINE_NAME, domainname];
   for (let i = 0; i < fields.length; i++) putLatin1(view, at + i * UTS_FIELD_BYTES, fields[i]);
   return task.memory.outCommit(UTS_BYTES);
 }

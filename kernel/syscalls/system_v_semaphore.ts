@@ -18,11 +18,11 @@ import {
   SEM_STAT,
   SEM_STAT_ANY,
   SEMBUF_BYTES,
-  SEMID_BYTES,
   SETALL,
   SETVAL,
 } from "../abi/ipc.ts";
 import { put16, put32, u16 } from "../abi/struct.ts";
+import { SEMID_BYTES } from "../arch/layouts.ts";
 import { MAY_READ_OBJECT, MAY_WRITE_OBJECT } from "../ipc/system_v/ids.ts";
 import {
   OPERATIONS_MAX,

@@ -1,7 +1,7 @@
 // How tasks are born: clone(2), clone3(2), fork(2), vfork(2). Linux: copy_process(), kernel_clone() of kernel/fork.c. The
 // system calls' own argument forms stand in syscalls/process.ts.
 
-import { REG, USER_ADDRESS_END } from "../../platform/platform.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { EAGAIN, EEXIST, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR } from "../abi/errno.ts";
 import { PROT_WRITE } from "../abi/memory.ts";
 import { put32 } from "../abi/struct.ts";
@@ -26,6 +26,7 @@ import {
   CLONE_VM,
   RLIMIT_NPROC,
 } from "../abi/task.ts";
+import { setThreadPointer, startChild } from "../arch/arch.ts";
 import type { Container } from "../container.ts";
 import type { MemoryMap } from "../mm/address_space.ts";
 import { SignalActions } from "../signal/signal_actions.ts";
@@ -117,9 +118,8 @@ export function cloneTask(task: Task, request: CloneRequest): number {
       return opened;
     }
   }
-  thread.set(REG.RAX, 0);
-  if (request.stack !== 0) thread.set(REG.RSP, request.stack);
-  if ((flags & CLONE_SETTLS) !== 0) thread.set(REG.FS_BASE, request.tls);
+  startChild(thread, request.stack);
+  if ((flags & CLONE_SETTLS) !== 0) setThreadPointer(thread, request.tls);
   if ((flags & CLONE_CHILD_SETTID) !== 0 && child.mm.checkRange(request.childTid, 4, PROT_WRITE) === 0) {
     put32(tidBytes, 0, pid.own);
     child.memory.copyOut(request.childTid, tidBytes, 0, 4);

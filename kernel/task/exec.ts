@@ -18,7 +18,8 @@ import {
 } from "../abi/memory.ts";
 import { SIGKILL, SIGSEGV } from "../abi/signal.ts";
 import { RLIMIT_STACK } from "../abi/task.ts";
-import { type GuestThread, REG, REGS_COUNT, USER_ADDRESS_END } from "../../platform/platform.ts";
+import { PROGRAMS_NAME, startProgram } from "../arch/arch.ts";
+import { type GuestThread, USER_ADDRESS_END } from "../../platform/platform.ts";
 import { checkImage, type ElfImage } from "../loader/elf.ts";
 import { ImageLoader, imageRanges } from "../loader/load.ts";
 import { closeProgram, findProgram, type Program, refusalOf, type Target } from "../loader/program.ts";
@@ -52,10 +53,6 @@ const STACK_GAP_MAX = 16 * 1024 * 1024 * 1024;
 const SECURE_STACK_BYTES_MAX = 8 * 1024 * 1024;
 /** comm without its NUL. */
 const NAME_BYTES_MAX = 15;
-/** Interrupts on, and the bit that is always set. */
-const EFLAGS_START = 0x202;
-const USER_CS = 0x33;
-const USER_SS = 0x2b;
 // personality(2).
 const ADDR_NO_RANDOMIZE = 0x4_0000;
 /** Flags that do not go over to a program with more rights (PER_CLEAR_ON_SETID). */
@@ -118,7 +115,7 @@ function describe(errno: number): string {
       return "it is no regular file, lacks the x permission or lies on a noexec mount";
     case ENOEXEC:
     case ELIBBAD:
-      return "it is neither an x86-64 ELF program nor a script, or is cut short";
+      return `it is neither an ${PROGRAMS_NAME} nor a script, or is cut short`;
     case ELOOP:
       return "too many symbolic links or interpreters of interpreters";
     case E2BIG:
@@ -281,7 +278,7 @@ function load(
   const finished = loader.finish();
   if (finished < 0) return finished;
   if (sp < 0) return sp;
-  startAt(task.thread, start, sp);
+  startProgram(task.thread, start, sp);
   return 0;
 }
 
@@ -330,14 +327,4 @@ const randomBytes = new Uint8Array(randomWords.buffer);
 /** Up to `pages` pages in bytes, by random word `n`. */
 function randomPages(n: number, pages: number): number {
   return randomWords[n] % pages * PAGE_SIZE;
-}
-
-function startAt(thread: GuestThread, entry: number, stack: number): void {
-  for (let register = 0; register < REGS_COUNT; register++) thread.setWords(register, 0, 0);
-  thread.set(REG.EFLAGS, EFLAGS_START);
-  thread.set(REG.RSP, stack);
-  thread.set(REG.RIP, entry);
-  thread.set(REG.CS, USER_CS);
-  thread.set(REG.SS, USER_SS);
-  thread.resetFpu();
 }

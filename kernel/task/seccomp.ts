@@ -2,7 +2,6 @@
 // kernel/seccomp.c. A filter, once there, stays: children and new programs have it too.
 // Linux: no listeners (SECCOMP_FILTER_FLAG_NEW_LISTENER), and SECCOMP_RET_TRACE finds no tracer.
 
-import { REG } from "../../platform/platform.ts";
 import { ENOMEM, ENOSYS, ESRCH } from "../abi/errno.ts";
 import { SIGKILL, SIGSYS, SYS_SECCOMP } from "../abi/signal.ts";
 import {
@@ -16,6 +15,7 @@ import {
   SECCOMP_RET_TRAP,
   SECCOMP_RET_USER_NOTIF,
 } from "../abi/task.ts";
+import { AUDIT_ARCHITECTURE, instructionPointer, putInstructionPointer, rollBackCall } from "../arch/arch.ts";
 import { forceSignal } from "../signal/send.ts";
 import { SignalInfo } from "../signal/signal_info.ts";
 import { type BpfProgram, DATA_WORDS, runProgram } from "./bpf.ts";
@@ -26,7 +26,6 @@ import type { Task } from "./task.ts";
 /** Instructions of all filters of a task, four more counted for each (MAX_INSNS_PER_PATH). */
 const INSTRUCTIONS_MAX = 32_768;
 const FILTER_OVERHEAD = 4;
-const AUDIT_ARCH_X86_64 = 0xc000_003e;
 const ERRNO_MAX = 4095;
 
 const SYS_read = 0;
@@ -106,9 +105,8 @@ function answer(result: number): { readonly result: number } {
 function judge(task: Task, newest: SeccompFilter): number {
   const { thread, args } = task;
   data[0] = task.call.number;
-  data[1] = AUDIT_ARCH_X86_64;
-  data[2] = thread.low(REG.RIP);
-  data[3] = thread.high(REG.RIP);
+  data[1] = AUDIT_ARCHITECTURE;
+  putInstructionPointer(thread, data, 2);
   for (let i = 0; i < 12; i++) data[4 + i] = args.words[i];
   let strictest = SECCOMP_RET_ALLOW | 0;
   let isFirst = true;
@@ -124,12 +122,12 @@ function judge(task: Task, newest: SeccompFilter): number {
 /** SIGSYS, with the registers as they were at the call. */
 function trap(task: Task, errno: number): void {
   const { thread } = task;
-  thread.setWords(REG.RAX, thread.low(REG.ORIG_RAX), thread.high(REG.ORIG_RAX));
+  rollBackCall(thread);
   const info = new SignalInfo(SIGSYS, SYS_SECCOMP);
   info.errno = errno;
-  info.address = thread.get(REG.RIP);
+  info.address = instructionPointer(thread);
   info.syscall = task.call.number;
-  info.arch = AUDIT_ARCH_X86_64;
+  info.arch = AUDIT_ARCHITECTURE;
   forceSignal(task, info);
 }
 

@@ -2,7 +2,7 @@
 // asleep and one with its answer, as other tasks' lines may come between.
 
 import { ERESTART_RESTARTBLOCK, ERESTARTSYS, errnoName } from "../abi/errno.ts";
-import { REG } from "../../platform/platform.ts";
+import { callResult } from "../arch/arch.ts";
 import type { SyscallTable } from "../syscalls/dispatch.ts";
 import type { ArgKind } from "../syscalls/table.ts";
 import type { CallHooks, CallListener } from "../task/call_hooks.ts";
@@ -57,7 +57,7 @@ export class Strace implements CallListener {
 function resultText(task: Task, result: number): string {
   if (result === NO_RESULT) {
     if (task.hasExited) return "?";
-    result = task.thread.get(REG.RAX);
+    result = callResult(task.thread);
   }
   if (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) return `? ${errnoName(-result)}`;
   if (result >= 0 || result < -4095) {

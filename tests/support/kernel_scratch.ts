@@ -3,6 +3,8 @@
 
 /** Names by file of kernel/. */
 export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
+  "arch/x64/arch_prctl.ts": "bytes",
+  "arch/x64/signal_frame.ts": "frameBytes marks area initial",
   "fs/anonymous/filesystem.ts": "word",
   "fs/gofer/attributes.ts": "loaded words",
   "fs/gofer/inode.ts": "status",
@@ -12,7 +14,6 @@ export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
   "loader/program.ts": "head",
   "mm/address_space.ts": "randomWords randomBytes",
   "mm/residency.ts": "chunk",
-  "signal/frame.ts": "buffer growth marks area initial",
   "syscalls/attribute.ts": "times",
   "syscalls/credentials.ts": "bytes",
   "syscalls/descriptor.ts": "small",

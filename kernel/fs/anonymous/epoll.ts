@@ -16,14 +16,13 @@ import {
   POLLRDNORM,
 } from "../../abi/file.ts";
 import { put32 } from "../../abi/struct.ts";
+import { EPOLL_DATA, EPOLL_EVENT_BYTES } from "../../arch/layouts.ts";
 import type { Task } from "../../task/task.ts";
 import type { UserAccount } from "../../task/user_account.ts";
 import { Waiter, type WaitListener } from "../../util/wait_queue.ts";
 import type { File, FileWatch } from "../../vfs/file.ts";
 import { AnonymousFile } from "./filesystem.ts";
 
-/** Size of struct epoll_event on x86-64, where it is packed. */
-export const EPOLL_EVENT_BYTES = 12;
 /** EP_MAX_NESTS: an epoll that watches epolls, and so on. */
 const NESTING_MAX = 4;
 /** fs.epoll.max_user_watches: of one user. */
@@ -213,8 +212,8 @@ export class EpollFile extends AnonymousFile {
       const events = item.file.readiness(task) & item.mask;
       if (events === 0) continue;
       put32(bytes, at, events);
-      put32(bytes, at + 4, item.dataLow);
-      put32(bytes, at + 8, item.dataHigh);
+      put32(bytes, at + EPOLL_DATA, item.dataLow);
+      put32(bytes, at + EPOLL_DATA + 4, item.dataHigh);
       at += EPOLL_EVENT_BYTES;
       count++;
       if ((item.how & EPOLLONESHOT) !== 0) item.mask = 0;

@@ -4,12 +4,12 @@
 import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from "../../abi/errno.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG } from "../../abi/file.ts";
 import { CAP_SYS_NICE, CAP_SYS_RESOURCE } from "../../abi/task.ts";
+import { instructionPointer, stackPointer } from "../../arch/arch.ts";
 import { residentMemory } from "../../mm/residency.ts";
 import { type Task, TaskState } from "../../task/task.ts";
 import type { File } from "../../vfs/file.ts";
 import type { Inode } from "../../vfs/inode.ts";
 import { type Path, pathName } from "../../vfs/path.ts";
-import { REG } from "../../../platform/platform.ts";
 import { CGROUP_NAMESPACE, namespaceText, type NumberedNamespace, USER_NAMESPACE } from "../nsfs.ts";
 import {
   type Accept,
@@ -331,8 +331,8 @@ function syscallText(task: Task, reader: Task): string {
   const { words } = task.args;
   let text = String(task.call.number);
   for (let i = 0; i < 6; i++) text += ` ${word(words[2 * i], words[2 * i + 1])}`;
-  const register = (n: number) => word(task.thread.low(n), task.thread.high(n));
-  return `${text} ${register(REG.RSP)} ${register(REG.RIP)}\n`;
+  const hex = (address: number) => `0x${address.toString(16)}`;
+  return `${text} ${hex(stackPointer(task.thread))} ${hex(instructionPointer(task.thread))}\n`;
 }
 
 /** Share of memory in thousandths, moved by oom_score_adj: oom_badness(). */

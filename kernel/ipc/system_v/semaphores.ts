@@ -2,9 +2,10 @@
 // asked for SEM_UNDO leaves its changes undone when it ends.
 
 import { EAGAIN, EFBIG, ENOMEM, ERANGE } from "../../abi/errno.ts";
-import { IPC_NOWAIT, SEM_UNDO, SEMBUF_BYTES, SEMID_BYTES } from "../../abi/ipc.ts";
+import { IPC_NOWAIT, SEM_UNDO, SEMBUF_BYTES } from "../../abi/ipc.ts";
 import { POLLIN } from "../../abi/file.ts";
 import { put64, u16, zero } from "../../abi/struct.ts";
+import { SEMID, SEMID_BYTES } from "../../arch/layouts.ts";
 import type { Pid } from "../../task/pid.ts";
 import type { Task } from "../../task/task.ts";
 import type { ThreadGroup } from "../../task/thread_group.ts";
@@ -164,9 +165,9 @@ export class SemaphoreSet extends IpcObject {
   putStatus(_task: Task, into: Uint8Array, at: number): void {
     zero(into, at, SEMID_BYTES);
     this.putPermissions(into, at);
-    put64(into, at + 48, this.operationSeconds);
-    put64(into, at + 64, this.changeSeconds);
-    put64(into, at + 80, this.count);
+    put64(into, at + SEMID.operation, this.operationSeconds);
+    put64(into, at + SEMID.change, this.changeSeconds);
+    put64(into, at + SEMID.count, this.count);
   }
 }
 

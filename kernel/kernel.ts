@@ -84,7 +84,7 @@ export class Kernel {
   /** Status that the sandbox ends with, -1 while it runs: its root container's, or why it cannot go on. */
   exitStatus = -1;
   /** Who hears of system calls. */
-  readonly callHooks = new CallHooks();
+  readonly callHooks = new CallHooks(this.tasks);
   /** The sentry's own log: bugs of ours, dead stubs. One line or a stack. */
   log: (text: string) => void = () => {};
   /** What the user should hear of: a limit that was met. One sentence. */

@@ -1,7 +1,6 @@
 // Sending and receiving on sockets: sendto(2), recvfrom(2), sendmsg(2), recvmsg(2), sendmmsg(2), recvmmsg(2). Bytes go
 // straight between socket and guest view where one iovec names them; several are gathered or scattered around one call.
 
-import { GrowingBytes } from "../util/growing_bytes.ts";
 import { TimeValue } from "../time/time_value.ts";
 import { EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOBUFS, EPIPE } from "../abi/errno.ts";
 import {
@@ -37,7 +36,7 @@ import { readTimespec, relativeDeadline } from "./guest_time.ts";
 import { COUNT_MAX } from "./io.ts";
 import { readAddress, socketOf, waitToReceive, waitToSend, writeAddress } from "./socket_call.ts";
 import { partial, type SyscallFamily } from "./table.ts";
-import { IOVECS_MAX, readVector, vectorBase, vectorLength, vectorRoom } from "./vector.ts";
+import { buffer, gather, IOVECS_MAX, readVector, scatter, vectorBase, vectorRoom } from "./iovec.ts";
 
 const SEND_FLAGS = { MSG_OOB, MSG_DONTROUTE, MSG_DONTWAIT, MSG_EOR, MSG_MORE, MSG_NOSIGNAL };
 const RECEIVE_FLAGS = {
@@ -134,9 +133,6 @@ const timeout = new TimeValue();
 const outgoing = new OutgoingMessage();
 const incoming = new IncomingMessage();
 const control = new Uint8Array(CONTROL_BYTES_MAX);
-/** Bytes of several iovecs in one piece. */
-const gathered = new GrowingBytes(4096);
-
 // --- sending --------------------------------------------------------------------------------------------------------
 
 function sendto(task: Task, args: Args): number {
@@ -253,31 +249,13 @@ function sendVector(task: Task, socket: Socket, total: number, flags: number): n
   if (socket.isMessageBased && total > Math.min(socket.messageBytesMax, VIEW_MAX)) return -EMSGSIZE;
   for (;;) {
     const done = task.call.done;
-    const step = gather(task, count, done, Math.min(total - done, VIEW_MAX));
-    if (step < 0) return done > 0 ? done : step;
-    const n = socket.send(task, gathered.bytes, 0, step, flags, done === 0 ? message : null);
+    const step = Math.min(total - done, VIEW_MAX);
+    if (gather(task, count, done, step) < step) return done > 0 ? done : -EFAULT;
+    const n = socket.send(task, buffer.bytes, 0, step, flags, done === 0 ? message : null);
     if (n < 0) return endSend(task, socket, n, flags);
     if (done + n >= total || socket.isMessageBased) return done + n;
     task.call.setDone(done + n);
   }
-}
-
-/** Copies `length` bytes of the vector from byte `skip` on into `gathered`; `length`, or -EFAULT. */
-function gather(task: Task, count: number, skip: number, length: number): number {
-  gathered.reserve(length, VIEW_MAX);
-  let done = 0;
-  for (let i = 0; i < count && done < length; i++) {
-    const size = vectorLength(i);
-    if (skip >= size) {
-      skip -= size;
-      continue;
-    }
-    const n = Math.min(size - skip, length - done);
-    if (task.memory.copyIn(vectorBase(i) + skip, gathered.bytes, done, n) < 0) return -EFAULT;
-    done += n;
-    skip = 0;
-  }
-  return done;
 }
 
 function sendmmsg(task: Task, args: Args): number {
@@ -405,33 +383,17 @@ function receiveVector(task: Task, socket: Socket, count: number, total: number,
     const step = Math.min(total - done, SCATTER_BYTES_MAX);
     const stake = socket.bytesAtStake(step);
     if (vectorRoom(task, count, done, stake) < stake) return done > 0 ? done : -EFAULT;
-    gathered.reserve(step, VIEW_MAX);
-    const n = socket.receive(task, gathered.bytes, 0, step, flags, incoming);
+    buffer.reserve(step, VIEW_MAX);
+    const n = socket.receive(task, buffer.bytes, 0, step, flags, incoming);
     if (n === -EAGAIN) return BLOCKED_RECEIVE;
     if (n < 0) return done > 0 ? done : n;
-    if (scatter(task, count, done, Math.min(n, step)) < 0) return -EFAULT;
+    const copied = Math.min(n, step);
+    if (scatter(task, count, done, copied) < copied) return -EFAULT;
     const all = done + n;
     if (n === 0 || all >= total || !waitsForAll(socket, flags)) return all;
     task.call.setDone(all);
     if (incoming.files !== null) return all;
   }
-}
-
-/** Copies the first `length` bytes of `gathered` to the vector from byte `skip` on. 0 or -EFAULT. */
-function scatter(task: Task, count: number, skip: number, length: number): number {
-  let done = 0;
-  for (let i = 0; i < count && done < length; i++) {
-    const size = vectorLength(i);
-    if (skip >= size) {
-      skip -= size;
-      continue;
-    }
-    const n = Math.min(size - skip, length - done);
-    if (task.memory.copyOut(vectorBase(i) + skip, gathered.bytes, done, n) < 0) return -EFAULT;
-    done += n;
-    skip = 0;
-  }
-  return 0;
 }
 
 const fields = new Uint8Array(16);

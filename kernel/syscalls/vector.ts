@@ -1,7 +1,6 @@
 // readv(2), writev(2) and their p forms, vmsplice(2). What the iovecs name is gathered or scattered around one read or
 // write of the file, so that a datagram stays one datagram and a small pipe write stays whole.
 
-import { GrowingBytes } from "../util/growing_bytes.ts";
 import { EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, ESPIPE } from "../abi/errno.ts";
 import {
   IN_ACCESS,
@@ -17,8 +16,6 @@ import {
   RWF_SUPPORTED,
   RWF_SYNC,
 } from "../abi/file.ts";
-import { PROT_WRITE } from "../abi/memory.ts";
-import { u64 } from "../abi/struct.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
@@ -26,7 +23,6 @@ import { notifyPath } from "../vfs/notify.ts";
 import type { Args } from "./args.ts";
 import {
   beginWrite,
-  COUNT_MAX,
   endWrite,
   lengthToTake,
   readError,
@@ -35,13 +31,19 @@ import {
   writeFrom,
   writeOrWait,
 } from "./io.ts";
+import {
+  buffer,
+  gather,
+  IOVEC_BYTES,
+  readVector,
+  scatter,
+  vectorBase,
+  vectorLength,
+  vectorRoom,
+} from "./iovec.ts";
 import { FILE, fileForRead, fileForWrite, waitToRead, waitToWrite } from "./file_wait.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
-/** Iovecs of one call (UIO_MAXIOV). */
-export const IOVECS_MAX = 1024;
-const IOVEC_BYTES = 16;
-const SIZE_END = 2 ** 63;
 const RWF_FLAGS = { RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND };
 
 export const SPLICE_FLAGS = { SPLICE_F_MOVE: 1, SPLICE_F_NONBLOCK: 2, SPLICE_F_MORE: 4, SPLICE_F_GIFT: 8 };
@@ -89,90 +91,6 @@ export const VECTOR_CALLS: SyscallFamily = {
   },
 };
 
-/** Bases and lengths of the vector that was read last: a call uses it up before it waits. */
-const bases = new Float64Array(IOVECS_MAX);
-const lengths = new Float64Array(IOVECS_MAX);
-
-/** Reads `count` iovecs at `address`; total bytes, or -ERRNO. */
-export function readVector(task: Task, address: number, count: number): number {
-  if (count < 0 || count > IOVECS_MAX) return -EINVAL;
-  const at = task.memory.inView(address, count * IOVEC_BYTES);
-  if (at < 0) return count === 0 ? 0 : at;
-  const view = task.memory.view;
-  let total = 0;
-  for (let i = 0; i < count; i++) {
-    const length = u64(view, at + i * IOVEC_BYTES + 8);
-    if (length >= SIZE_END) return -EINVAL;
-    bases[i] = u64(view, at + i * IOVEC_BYTES);
-    lengths[i] = Math.min(length, COUNT_MAX - total);
-    total += lengths[i];
-  }
-  return total;
-}
-
-/** Base and length of entry `i` of the vector that readVector has read last. */
-export function vectorBase(i: number): number {
-  return bases[i];
-}
-export function vectorLength(i: number): number {
-  return lengths[i];
-}
-
-/** Bytes between vectors and files. */
-const buffer = new GrowingBytes(64 * 1024);
-
-/** Copies `length` bytes of the vector from its byte `skip` on into `buffer`. Bytes before a bad address, or -EFAULT. */
-function gather(task: Task, count: number, skip: number, length: number): number {
-  buffer.reserve(length, VIEW_MAX);
-  let done = 0;
-  for (let i = 0; i < count && done < length; i++) {
-    if (skip >= lengths[i]) {
-      skip -= lengths[i];
-      continue;
-    }
-    const n = Math.min(lengths[i] - skip, length - done);
-    const copied = task.memory.copyIn(bases[i] + skip, buffer.bytes, done, n);
-    if (copied < 0) return done > 0 ? done : copied;
-    done += n;
-    skip = 0;
-  }
-  return done;
-}
-
-/** How many of the `length` bytes of the vector from its byte `skip` on may be written, up to the first that may not. */
-export function vectorRoom(task: Task, count: number, skip: number, length: number): number {
-  let room = 0;
-  for (let i = 0; i < count && room < length; i++) {
-    if (skip >= lengths[i]) {
-      skip -= lengths[i];
-      continue;
-    }
-    const n = Math.min(lengths[i] - skip, length - room);
-    const fits = task.mm.accessibleBytes(bases[i] + skip, n, PROT_WRITE);
-    room += fits;
-    if (fits < n) break;
-    skip = 0;
-  }
-  return room;
-}
-
-/** Copies the first `length` bytes of `buffer` to the vector from its byte `skip` on. Bytes before a bad address, or -EFAULT. */
-function scatter(task: Task, count: number, skip: number, length: number): number {
-  let done = 0;
-  for (let i = 0; i < count && done < length; i++) {
-    if (skip >= lengths[i]) {
-      skip -= lengths[i];
-      continue;
-    }
-    const n = Math.min(lengths[i] - skip, length - done);
-    const copied = task.memory.copyOut(bases[i] + skip, buffer.bytes, done, n);
-    if (copied < 0) return done > 0 ? done : copied;
-    done += n;
-    skip = 0;
-  }
-  return done;
-}
-
 function readv(task: Task, args: Args): number {
   const file = fileForRead(task, args.i32(0));
   if (file === null) return -EBADF;
@@ -203,7 +121,7 @@ function readVectorFrom(task: Task, file: File, args: Args, offset: number): num
   const count = args.i32(2);
   const total = readVector(task, args.word(1), count);
   if (total < 0) return total;
-  if (count === 1) return readInto(task, file, bases[0], lengths[0], offset);
+  if (count === 1) return readInto(task, file, vectorBase(0), vectorLength(0), offset);
   const isSeekable = file.isSeekable;
   let done = 0;
   for (;;) {
@@ -278,7 +196,7 @@ function writeVectorOrWait(
   mayWait: boolean,
 ): number {
   if (file.isSeekable) return writeVectorAt(task, file, count, total, -1);
-  if (count === 1 && mayWait) return writeOrWait(task, file, bases[0], lengths[0]);
+  if (count === 1 && mayWait) return writeOrWait(task, file, vectorBase(0), vectorLength(0));
   for (let { done } = task.call;;) {
     const length = gather(task, count, done, Math.min(total - done, VIEW_MAX));
     if (length < 0) return done > 0 ? done : length;
@@ -298,7 +216,7 @@ function writeVectorOrWait(
 }
 
 function writeVectorAt(task: Task, file: File, count: number, total: number, offset: number): number {
-  if (count === 1) return writeFrom(task, file, bases[0], lengths[0], offset);
+  if (count === 1) return writeFrom(task, file, vectorBase(0), vectorLength(0), offset);
   total = beginWrite(task, file, offset < 0 ? file.position : offset, total);
   if (total <= 0) return total;
   let done = 0;

@@ -22,6 +22,12 @@ export class CallHooks {
   /** Bits of the listeners by call number; all numbers beyond the table share the last place. */
   readonly #bits = new Uint8Array(SYSCALLS_MAX + 1);
   readonly #listeners: (CallListener | null)[] = [];
+  readonly #tasks: ReadonlyMap<number, Task>;
+
+  /** `tasks`: all there are. */
+  constructor(tasks: ReadonlyMap<number, Task>) {
+    this.#tasks = tasks;
+  }
 
   /** Has `listener` hear of every call whose number `wants`; `wants` is asked SYSCALLS_MAX for the numbers beyond the table. */
   listen(listener: CallListener, wants: (number: number) => boolean): void {
@@ -32,6 +38,7 @@ export class CallHooks {
     for (let number = 0; number <= SYSCALLS_MAX; number++) {
       if (wants(number)) this.#bits[number] |= 1 << index;
     }
+    this.#decideHostFutexes();
   }
 
   /** `listener` hears of no call any more; those in flight end without it. */
@@ -40,6 +47,12 @@ export class CallHooks {
     if (index < 0) return;
     this.#listeners[index] = null;
     for (let number = 0; number <= SYSCALLS_MAX; number++) this.#bits[number] &= ~(1 << index);
+    this.#decideHostFutexes();
+  }
+
+  /** Calls that the host carries out for a thread are heard by nobody. */
+  #decideHostFutexes(): void {
+    for (const task of this.#tasks.values()) if (!task.hasExited) task.decideHostFutex();
   }
 
   /** Bits of those who listen to call `number`; 0 = nobody. */

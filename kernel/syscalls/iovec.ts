@@ -1,0 +1,99 @@
+// The iovecs of a call: readv(2), writev(2), sendmsg(2) and their kin. What they name is gathered into one buffer, or scattered
+// from it, around one read or write of the file.
+
+import { EINVAL } from "../abi/errno.ts";
+import { PROT_WRITE } from "../abi/memory.ts";
+import { u64 } from "../abi/struct.ts";
+import { VIEW_MAX } from "../../platform/platform.ts";
+import type { Task } from "../task/task.ts";
+import { GrowingBytes } from "../util/growing_bytes.ts";
+import { COUNT_MAX } from "./io.ts";
+
+/** Iovecs of one call (UIO_MAXIOV). */
+export const IOVECS_MAX = 1024;
+export const IOVEC_BYTES = 16;
+const SIZE_END = 2 ** 63;
+
+/** Bases and lengths of the vector that was read last: a call uses it up before it waits. */
+const bases = new Float64Array(IOVECS_MAX);
+const lengths = new Float64Array(IOVECS_MAX);
+
+/** Reads `count` iovecs at `address`; total bytes, or -ERRNO. */
+export function readVector(task: Task, address: number, count: number): number {
+  if (count < 0 || count > IOVECS_MAX) return -EINVAL;
+  const at = task.memory.inView(address, count * IOVEC_BYTES);
+  if (at < 0) return count === 0 ? 0 : at;
+  const view = task.memory.view;
+  let total = 0;
+  for (let i = 0; i < count; i++) {
+    const length = u64(view, at + i * IOVEC_BYTES + 8);
+    if (length >= SIZE_END) return -EINVAL;
+    bases[i] = u64(view, at + i * IOVEC_BYTES);
+    lengths[i] = Math.min(length, COUNT_MAX - total);
+    total += lengths[i];
+  }
+  return total;
+}
+
+/** Base and length of entry `i` of the vector that readVector has read last. */
+export function vectorBase(i: number): number {
+  return bases[i];
+}
+export function vectorLength(i: number): number {
+  return lengths[i];
+}
+
+/** Bytes between vectors and files. */
+export const buffer = new GrowingBytes(64 * 1024);
+
+/** Copies `length` bytes of the vector from its byte `skip` on into `buffer`. Bytes before a bad address, or -EFAULT. */
+export function gather(task: Task, count: number, skip: number, length: number): number {
+  buffer.reserve(length, VIEW_MAX);
+  let done = 0;
+  for (let i = 0; i < count && done < length; i++) {
+    if (skip >= lengths[i]) {
+      skip -= lengths[i];
+      continue;
+    }
+    const n = Math.min(lengths[i] - skip, length - done);
+    const copied = task.memory.copyIn(bases[i] + skip, buffer.bytes, done, n);
+    if (copied < 0) return done > 0 ? done : copied;
+    done += n;
+    skip = 0;
+  }
+  return done;
+}
+
+/** How many of the `length` bytes of the vector from its byte `skip` on may be written, up to the first that may not. */
+export function vectorRoom(task: Task, count: number, skip: number, length: number): number {
+  let room = 0;
+  for (let i = 0; i < count && room < length; i++) {
+    if (skip >= lengths[i]) {
+      skip -= lengths[i];
+      continue;
+    }
+    const n = Math.min(lengths[i] - skip, length - room);
+    const fits = task.mm.accessibleBytes(bases[i] + skip, n, PROT_WRITE);
+    room += fits;
+    if (fits < n) break;
+    skip = 0;
+  }
+  return room;
+}
+
+/** Copies the first `length` bytes of `buffer` to the vector from its byte `skip` on. Bytes before a bad address, or -EFAULT. */
+export function scatter(task: Task, count: number, skip: number, length: number): number {
+  let done = 0;
+  for (let i = 0; i < count && done < length; i++) {
+    if (skip >= lengths[i]) {
+      skip -= lengths[i];
+      continue;
+    }
+    const n = Math.min(lengths[i] - skip, length - done);
+    const copied = task.memory.copyOut(bases[i] + skip, buffer.bytes, done, n);
+    if (copied < 0) return done > 0 ? done : copied;
+    done += n;
+    skip = 0;
+  }
+  return done;
+}

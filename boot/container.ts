@@ -6,6 +6,7 @@ import { AT_FDCWD, MS_RDONLY, MS_RELATIME } from "../kernel/abi/file.ts";
 import { CAPABILITY_NAMES } from "../kernel/abi/task.ts";
 import { Container, type ContainerGofer } from "../kernel/container.ts";
 import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
+import { LateRequests } from "../kernel/fs/gofer/late_requests.ts";
 import { OverlayFilesystem } from "../kernel/fs/overlay/overlay.ts";
 import { Tmpfs } from "../kernel/fs/tmpfs.ts";
 import { HOST_READ, HOST_WRITE, type HostDescriptor } from "../kernel/host/host_descriptor.ts";
@@ -43,6 +44,7 @@ import { homeOf, startProgram } from "./program.ts";
 import type { ContainerConfig, ProcessConfig } from "./sentry_config.ts";
 import { openConsole, openStdio } from "./stdio.ts";
 
+const POLLIN = 1;
 const POLLRDHUP = 0x2000;
 /** Wait status of a container that cannot go on: exit code 128, the runtime's own failure. */
 const STATUS_FAILED = 128 << 8;
@@ -132,8 +134,10 @@ export function connectToGofer(kernel: Kernel, config: ContainerConfig, socketFd
   }
   const connection = new GoferConnection(channel);
   connection.onLost = (reason) => onGoferLost(kernel, config.id, reason);
-  // A container that asks for no files would not notice.
-  const watch = kernel.watches.add(socket, POLLRDHUP, { onHostEvents: () => connection.hangUp() });
+  const late = new LateRequests(kernel, connection);
+  connection.late = late;
+  // A container that asks for no files would not notice its loss.
+  const watch = kernel.watches.add(socket, POLLIN | POLLRDHUP, { onHostEvents: () => late.collect() });
   const mounts = config.gofers.map(({ isReadOnly, isExclusive }, i) =>
     new GoferFilesystem(kernel, new GoferClient(connection, i), kernel.host, isReadOnly, isExclusive)
   );

@@ -30,12 +30,13 @@ export function connectGofer(socket: number, cpu: number): GoferChannel | number
 class NativeGoferChannel implements GoferChannel {
   readonly #calls: Calls;
   readonly #handle: number;
-  /** Time, descriptor, slot. */
-  readonly #more = new Float64Array(3);
+  /** Time, descriptor, slot, whether others were told of. */
+  readonly #more = new Float64Array(4);
   readonly #answered = new Uint32Array(1);
   donated = -1;
   answeredAtNanos = 0;
   slot = -1;
+  hasOthers = false;
 
   constructor(calls: Calls, handle: number) {
     this.#calls = calls;
@@ -46,6 +47,7 @@ class NativeGoferChannel implements GoferChannel {
     if (length > question.length || answer.length < FRAME_BYTES_MAX) return -EFAULT;
     const more = this.#more;
     more[1] = -1;
+    more[3] = 0;
     const n = this.#calls.tsv_gofer_ask(
       this.#handle,
       question as Bytes,
@@ -57,6 +59,7 @@ class NativeGoferChannel implements GoferChannel {
     this.answeredAtNanos = more[0];
     this.donated = more[1];
     this.slot = more[2];
+    this.hasOthers = more[3] !== 0;
     return n;
   }
 

@@ -412,6 +412,8 @@ export interface GoferChannel {
   take(slot: number, answer: Uint8Array): number;
   /** Slots whose late answers have come, a bit each; -ERRNO when the gofer is gone. Empties the socket. */
   answered(): number;
+  /** The last ask() has read messages that told of other answers. */
+  readonly hasOthers: boolean;
   /** Gives the memory back. The socket stays the caller's. */
   close(): void;
   /** Descriptor that came with the last answer, -1 = none; and when the answer came, CLOCK_MONOTONIC. */

@@ -56,6 +56,9 @@ class CountingChannel implements GoferChannel {
   get slot() {
     return this.#channel.slot;
   }
+  get hasOthers() {
+    return this.#channel.hasOthers;
+  }
   get donated() {
     return this.#channel.donated;
   }

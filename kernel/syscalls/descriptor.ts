@@ -76,6 +76,7 @@ import { i32, put32, put64 } from "../abi/struct.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE } from "../abi/task.ts";
 import { SIGXFSZ } from "../abi/signal.ts";
 import { raiseSignal } from "../signal/send.ts";
+import { MUST_WAIT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurn } from "../task/wait_engine.ts";
 import type { File } from "../vfs/file.ts";
@@ -377,8 +378,11 @@ function flockCall(task: Task, args: Args): number {
 }
 
 function sync(task: Task, args: Args, isDataOnly: boolean): number {
-  const file = task.files.get(args.i32(0));
-  return file === null || (file.flags & O_PATH) !== 0 ? -EBADF : file.sync(isDataOnly);
+  const file = task.call.file(FILE, args.i32(0));
+  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
+  const result = file.syncCall(isDataOnly);
+  if (result === MUST_WAIT) task.call.hold(FILE, file);
+  return result;
 }
 
 function truncate(task: Task, args: Args): number {

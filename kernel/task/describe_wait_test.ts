@@ -340,6 +340,7 @@ const ELSEWHERE: Readonly<Partial<Record<WaitState["kind"], string>>> = {
   "terminal": "tests/guest/tty.c",
   "message queue": "tests/guest/held.c: the fake process has no file system to name a queue in",
   "external": "of file systems that ask the gofer",
+  "host file": "of the gofer: tests/cli/bind_mount_test.ts",
 };
 
 function checkPlain(found: WaitDescription, kind: WaitState["kind"]): void {
@@ -414,6 +415,7 @@ Deno.test("each kind of wait is described", () => {
     "message queue": true,
     "system v": true,
     "external": true,
+    "host file": true,
   };
   deepEqual(
     Object.keys(all).filter((kind) => !seen.has(kind as WaitState["kind"]) && !(kind in ELSEWHERE)),

@@ -17,8 +17,8 @@
 // that on as they do with an errno; the run loop suspends the call and makes it again from its start, with the same
 // arguments. So an operation that may wait must be prepared to be asked once more: it finds the answer by the token (or in its
 // cache), and must not send a request twice that changes something. openFifo() of kernel/ipc/fifo.ts works so. A signal
-// meanwhile ends the call with ERESTARTSYS, and its state is cleared: a file system that must know (to withdraw the request)
-// sees at the answer that no call has that token any more.
+// meanwhile ends the call with ERESTARTSYS (of one of kind "host file" only SIGKILL does, as in Linux),
+// and its state is cleared: a file system that must know sees at the answer that no call has that token any more.
 
 import { ERESTARTSYS } from "../abi/errno.ts";
 import { BLOCKED, CallPhase, type Continuation } from "./call_in_flight.ts";
@@ -42,8 +42,10 @@ export function suspendThen(
   return sleep(task, then, interrupted);
 }
 
-/** For an operation below the call that has answered MUST_WAIT: its state stays. */
+/** For an operation below the call that has answered MUST_WAIT: its state stays. Programs know no EINTR of a disk's. */
 export function suspendOperation(task: Task): number {
+  const { state } = task.call;
+  if (state.kind === "host file") return suspendKillable(task, state, null);
   return sleep(task, null, -ERESTARTSYS);
 }
 

@@ -49,6 +49,8 @@ export type WaitState =
   /** semop(2), msgsnd(2), msgrcv(2): the id of the object. */
   | { readonly kind: "system v"; readonly id: number }
   /** An answer from outside the sandbox that a file system has asked for; `token` is its own number for the request. */
-  | { readonly kind: "external"; readonly token: number };
+  | { readonly kind: "external"; readonly token: number }
+  /** The gofer's answer about a host file; `token` as above. Only SIGKILL ends it. */
+  | { readonly kind: "host file"; readonly token: number };
 
 export const NO_STATE: WaitState = { kind: "none" };

@@ -152,6 +152,10 @@ export abstract class File {
   sync(_isDataOnly: boolean): number {
     return -EINVAL;
   }
+  /** sync() for fsync(2) and its like, which may wait (MUST_WAIT) where the content is written back elsewhere. */
+  syncCall(isDataOnly: boolean): number {
+    return this.sync(isDataOnly);
+  }
   /** F_SETFL: O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME, O_ASYNC have been filtered by the caller. */
   setFlags(flags: number): number {
     this.flags = flags;

@@ -52,3 +52,99 @@ for (const platform of PLATFORMS) {
     deepEqual(stdout.split("\n"), native.stdout.split("\n"));
   });
 }
+
+const SLOW_MILLIS = 4000;
+/** More than one mount may keep waiting at once. */
+const CROWD = 20;
+
+/** A file system of the host that takes SLOW_MILLIS over what its files are named after. */
+class SlowMount implements AsyncDisposable {
+  readonly directory: string;
+  readonly #server: Deno.ChildProcess;
+
+  private constructor(directory: string, server: Deno.ChildProcess) {
+    this.directory = directory;
+    this.#server = server;
+  }
+
+  static async start(bundle: Bundle): Promise<SlowMount> {
+    const program = `${bundle.directory}/slow_fuse`, directory = `${bundle.directory}/slow`;
+    const source = new URL("../support/slow_fuse.c", import.meta.url).pathname;
+    const { code, stderr } = await command(["gcc", "-O1", "-w", "-pthread", "-o", program, source]);
+    if (code !== 0) throw new Error(`gcc: ${stderr}`);
+    Deno.mkdirSync(directory);
+    const server = new Deno.Command(program, { args: [directory, String(SLOW_MILLIS)], stdout: "piped" })
+      .spawn();
+    const reader = server.stdout.getReader();
+    const { value } = await reader.read();
+    reader.releaseLock();
+    if (value === undefined) throw new Error("No FUSE file system can be mounted");
+    return new SlowMount(directory, server);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Its server ends with it.
+    await command(["umount", this.directory]);
+    await this.#server.stdout.cancel();
+    await this.#server.status;
+  }
+}
+
+const hasFuse = Deno.uid() === 0 && exists("/dev/fuse");
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What the others do meanwhile, on the same mount and on another one. */
+const OTHERS =
+  "for i in 1 2 3 4 5; do cat /slow/fast /plain/file; stat /slow/fast >/dev/null; ls /plain; done";
+
+for (const platform of PLATFORMS) {
+  Deno.test({
+    name: `bind mount: what takes long on the host holds up nobody else, on ${platform}`,
+    ignore: !hasFuse,
+    async fn(t) {
+      using bundle = new Bundle();
+      await using slow = await SlowMount.start(bundle);
+      const plain = `${bundle.directory}/plain`;
+      Deno.mkdirSync(plain);
+      Deno.writeTextFileSync(`${plain}/file`, "plain\n");
+      const others = "hello\nplain\nfile\n".repeat(5);
+      const check = async (name: string, script: string, expected: string) => {
+        await t.step(name, async () => {
+          bundle.write(script, (config) => {
+            for (const [destination, source] of [["/slow", slow.directory], ["/plain", plain]]) {
+              config.mounts.push({ destination, type: "bind", source, options: ["rbind", "rw"] });
+            }
+          });
+          const { code, stdout, stderr } = await bundle.run([`--platform=${platform}`]);
+          equal(stderr, "");
+          equal(stdout, expected);
+          equal(code, 0);
+        });
+      };
+      const meanwhile = (slowly: string) =>
+        `{ ${slowly}; echo late; } & sleep 0.3; ${OTHERS}; echo others; wait`;
+      const late = `${others}others\n`;
+      await check("stat", meanwhile("stat -c %s /slow/slow_lookup"), `${late}6\nlate\n`);
+      await check("open", meanwhile("cat /slow/slow_open"), `${late}hello\nlate\n`);
+      await check(
+        "fsync",
+        meanwhile("dd if=/plain/file of=/slow/slow_sync conv=fsync,notrunc 2>/dev/null"),
+        `${late}late\n`,
+      );
+      await check("exec", meanwhile("/slow/slow_open 2>/dev/null"), `${late}late\n`);
+      const crowd =
+        `for i in $(seq ${CROWD}); do stat -c %s /slow/slow_lookup & done; sleep 0.5; cat /plain/file; echo others; wait`;
+      await check("a crowd", crowd, `plain\nothers\n${"6\n".repeat(CROWD)}`);
+      const killed = "stat /slow/slow_lookup & sleep 0.5; kill -9 $!; wait $!; echo $?; cat /plain/file";
+      await check("a process that waits is killed", killed, "137\nplain\n");
+    },
+  });
+}

@@ -10,9 +10,10 @@ export interface Config {
 }
 
 const APPLETS =
-  "sh ls cat echo id env pwd sleep mount grep touch mkdir dd head ulimit stat hostname kill test wc".split(
-    " ",
-  );
+  "sh ls cat echo id env pwd sleep mount grep touch mkdir dd head ulimit stat hostname kill test wc seq"
+    .split(
+      " ",
+    );
 
 export class Bundle {
   readonly directory: string;

@@ -1,5 +1,6 @@
 // Open host files and directories.
 
+import { ENOENT } from "../../abi/errno.ts";
 import { O_APPEND, S_IFDIR } from "../../abi/file.ts";
 import { DIRECT_READ, DIRECT_WRITE, NOT_MOVED } from "../../../platform/platform.ts";
 import type { Task } from "../../task/task.ts";
@@ -132,13 +133,19 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
     return isDataOnly ? this.inode.fs.host.fdatasync(fd) : this.inode.fs.host.fsync(fd);
   }
 
+  override syncCall(isDataOnly: boolean): number {
+    const result = this.inode.sync(isDataOnly);
+    // It has no name any more, and no node.
+    return result === -ENOENT ? this.sync(isDataOnly) : result;
+  }
+
   mappable(isShared: boolean, _prot: number): Mappable | number {
-    const fd = this.inode.fdWithin(isShared && this.isWritable);
+    const fd = this.inode.fdWithin(isShared && this.isWritable, true);
     return fd < 0 ? fd : this;
   }
 
   hostFd(): number {
-    return this.inode.fdWithin(this.isWritable);
+    return this.inode.fdWithin(this.isWritable, true);
   }
 
   override release(): void {

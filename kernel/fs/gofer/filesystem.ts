@@ -3,7 +3,7 @@
 
 import { EINVAL } from "../../abi/errno.ts";
 import { u32, u64 } from "../../abi/struct.ts";
-import type { GoferClient } from "../../../gofer/client.ts";
+import type { GoferClient, LateAnswers } from "../../../gofer/client.ts";
 import {
   ATTRIBUTE,
   ATTRIBUTES_BYTES,
@@ -48,12 +48,17 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     this.isReadOnly = isReadOnly;
     this.isExclusive = isExclusive;
     if (!isExclusive) this.hostFiles.share(this);
+    client.onUnwanted = (node) => this.closeNode(node);
     client.request.start(REQUEST.ROOT);
-    const result = client.call();
+    const result = client.callNow();
     if (result < 0) throw new Error(`Cannot mount host files: errno ${-result}`);
     const node = client.answer.u32();
     this.#root = this.take(node)!;
     this.#root.hold();
+  }
+
+  get late(): LateAnswers | null {
+    return this.client.connection.late;
   }
 
   override get root(): GoferInode {
@@ -136,7 +141,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
       request.start(REQUEST.CLOSE);
       request.u16(closing.length);
       for (const node of closing) request.u32(node);
-      if (this.client.call() < 0) return;
+      this.client.send();
     }
   }
 
@@ -160,7 +165,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   }
 
   override statfs(into: FilesystemStat): number {
-    if (!this.#statusAt.isRecent(this.host) || this.#statusChanges !== this.hostFiles.changes) {
+    if (!this.#statusAt.isRecent(this.host, this.late) || this.#statusChanges !== this.hostFiles.changes) {
       const result = this.#readStatus();
       if (result < 0) return result;
     }

@@ -1,5 +1,6 @@
 // How old knowledge about the files of a shared mount is, and until when it may be used without asking the gofer again.
 
+import type { LateAnswers } from "../../../gofer/client.ts";
 import type { Host } from "../../../platform/platform.ts";
 
 /**
@@ -25,7 +26,9 @@ export class Freshness {
   forget(): void {
     this.#at = -Infinity;
   }
-  isRecent(host: Host): boolean {
-    return host.clockNanos(CLOCK_MONOTONIC) - this.#at < RECENT_NANOS;
+  /** It is no older than an answer may be, or than the call that is being served is by now. */
+  isRecent(host: Host, late: LateAnswers | null): boolean {
+    const now = host.clockNanos(CLOCK_MONOTONIC);
+    return this.#at > now - RECENT_NANOS || (late !== null && this.#at > late.beganAt - RECENT_NANOS);
   }
 }

@@ -20,7 +20,6 @@ import {
   O_RDWR,
   O_WRONLY,
   S_IFDIR,
-  S_IFLNK,
   S_IFMT,
   S_IFREG,
   S_IFSOCK,
@@ -36,6 +35,7 @@ import {
   SET_SIZE,
   SET_UID,
 } from "../../../gofer/protocol.ts";
+import { MUST_WAIT } from "../../task/call_in_flight.ts";
 import type { Task } from "../../task/task.ts";
 import { type AttributeChange, Inode, type NewNode } from "../../vfs/inode.ts";
 import type { File } from "../../vfs/file.ts";
@@ -47,6 +47,7 @@ import { Freshness } from "./freshness.ts";
 import type { FileKey } from "./host_files.ts";
 import type { Listing } from "./listing.ts";
 import { KnownNames } from "./names.ts";
+import { getXattr, listXattr, removeXattr, setXattr } from "./xattr.ts";
 
 /** Mask of SET_ATTRIBUTES bits that the protocol knows; ctime follows by itself on the host. */
 const SETTABLE = SET_MODE | SET_UID | SET_GID | SET_SIZE | SET_ATIME | SET_MTIME;
@@ -169,7 +170,7 @@ export class GoferInode extends Inode {
 
   /** The attributes are young enough to be shown; in a shared mount. */
   get isRecent(): boolean {
-    return !this.isOld && this.#freshness.isRecent(this.fs.host);
+    return !this.isOld && this.#freshness.isRecent(this.fs.host, this.fs.late);
   }
   /** The attributes came with its directory, which was read then. */
   noteRead(then: Freshness): void {
@@ -192,10 +193,9 @@ export class GoferInode extends Inode {
     if (fd >= 0) {
       const result = this.fs.host.attributes(fd, status, 0);
       if (result < 0) return result;
-      if (keepOwner(this, status)) {
-        this.#load(status, 0, this.fs.host.clockNanos(CLOCK_MONOTONIC));
-        return 0;
-      }
+      const isOwner = keepOwner(this, status);
+      this.#load(status, 0, this.fs.host.clockNanos(CLOCK_MONOTONIC));
+      if (isOwner) return 0;
     }
     const node = this.node();
     if (node < 0) return node;
@@ -240,7 +240,8 @@ export class GoferInode extends Inode {
     request.u32(node);
     request.u8(isRestart ? 1 : 0);
     request.name(isNew ? this.#name : "");
-    const result = this.fs.client.call();
+    // What the first frame has told would be asked for again: the others are waited for.
+    const result = isRestart ? this.fs.client.call() : this.fs.client.callNow();
     return result < 0 || !isNew ? result : this.#takeNode(answer.u32());
   }
 
@@ -397,7 +398,7 @@ export class GoferInode extends Inode {
   override unlink(name: string, inode: Inode): number {
     const target = inode as GoferInode;
     // It may be found by descriptor only from now on.
-    target.node();
+    if (target.node() === MUST_WAIT) return MUST_WAIT;
     const result = this.#remove(name, 0);
     if (result === 0) {
       target.noteChange();
@@ -427,8 +428,7 @@ export class GoferInode extends Inode {
   ): number {
     if (this.fs.isReadOnly) return -EROFS;
     const source = inode as GoferInode, directory = to as GoferInode, replaced = target as GoferInode | null;
-    source.node();
-    replaced?.node();
+    if (source.node() === MUST_WAIT || replaced?.node() === MUST_WAIT) return MUST_WAIT;
     const from = this.node(), into = directory.node();
     if (from < 0 || into < 0) return Math.min(from, into);
     this.fs.hostFiles.noteChange(this.fs, this.key);
@@ -457,7 +457,9 @@ export class GoferInode extends Inode {
 
   override readlink(): string | number {
     if (!this.isSymlink) return -EINVAL;
-    if (this.#target !== null && (this.fs.isExclusive || this.#freshness.isRecent(this.fs.host))) {
+    if (
+      this.#target !== null && (this.fs.isExclusive || this.#freshness.isRecent(this.fs.host, this.fs.late))
+    ) {
       return this.#target;
     }
     const node = this.node();
@@ -491,11 +493,14 @@ export class GoferInode extends Inode {
 
   /** A descriptor for reading, or for writing too; asked of the gofer once. -ERRNO. */
   fdFor(isForWriting: boolean): number {
-    return this.#writeFd >= 0 ? this.#writeFd : this.fdWithin(isForWriting);
+    return this.#writeFd >= 0 ? this.#writeFd : this.fdWithin(isForWriting, false);
   }
 
-  /** As fdFor, but with no more access than asked for: what a stub gets, its guest may get hold of. */
-  fdWithin(isForWriting: boolean): number {
+  /**
+   * As fdFor, but with no more access than asked for: what a stub gets, its guest may get hold of. `isNow`: who asks cannot
+   * wait.
+   */
+  fdWithin(isForWriting: boolean, isNow: boolean): number {
     const known = isForWriting ? this.#writeFd : this.#readFd;
     if (known >= 0) return known;
     const node = this.node();
@@ -503,13 +508,23 @@ export class GoferInode extends Inode {
     this.fs.client.request.start(REQUEST.OPEN);
     this.fs.client.request.u32(node);
     this.fs.client.request.u32(isForWriting ? O_RDWR : O_RDONLY);
-    const result = this.fs.client.call();
+    const result = isNow ? this.fs.client.callNow() : this.fs.client.call();
     if (result < 0) return result;
     const fd = this.fs.client.donated;
     if (fd < 0) return -EOPNOTSUPP;
     if (isForWriting) this.#writeFd = fd;
     else this.#readFd = fd;
     return fd;
+  }
+
+  /** fsync(2), by the gofer: a disk may take seconds. */
+  sync(isDataOnly: boolean): number {
+    const node = this.node();
+    if (node < 0) return node;
+    this.fs.client.request.start(REQUEST.SYNC);
+    this.fs.client.request.u32(node);
+    this.fs.client.request.u8(isDataOnly ? 1 : 0);
+    return this.fs.client.call();
   }
 
   noteOpen(): void {
@@ -554,38 +569,16 @@ export class GoferInode extends Inode {
     return result;
   }
 
-  #xattr(operation: number, flags: number, name: string, value: Uint8Array | null): number {
-    const node = this.node();
-    if (node < 0) return node;
-    if (this.isSymlink || this.type === S_IFLNK) return -EOPNOTSUPP;
-    const request = this.fs.client.request;
-    request.start(REQUEST.XATTR);
-    request.u8(operation);
-    request.u8(flags);
-    request.u32(node);
-    request.name(name);
-    if (value !== null) request.raw(value, 0, value.length);
-    return this.fs.client.call();
-  }
   override getXattr(name: string): Uint8Array | number {
-    const result = this.#xattr(0, 0, name, null);
-    return result < 0 ? result : this.#answerBytes();
+    return getXattr(this, name);
   }
   override setXattr(name: string, value: Uint8Array, flags: number): number {
-    return this.#xattr(1, flags, name, value);
+    return setXattr(this, name, value, flags);
   }
   override removeXattr(name: string): number {
-    return this.#xattr(3, 0, name, null);
+    return removeXattr(this, name);
   }
   override listXattr(): string[] | number {
-    const result = this.#xattr(2, 0, "", null);
-    if (result < 0) return result;
-    let text = "";
-    for (const byte of this.#answerBytes()) text += String.fromCharCode(byte);
-    return text.split("\0").filter((name) => name !== "");
-  }
-  #answerBytes(): Uint8Array {
-    const answer = this.fs.client.answer;
-    return answer.bytes.slice(answer.at, answer.end);
+    return listXattr(this);
   }
 }

@@ -52,12 +52,12 @@ export class KnownNames {
   lookup(name: string): GoferInode | number | null {
     if (this.#fs.isExclusive) return this.#entries === null ? null : this.#entry(name, -ENOENT);
     const recent = this.#recent?.get(name);
-    if (recent !== undefined && recent.freshness.isRecent(this.#fs.host)) {
+    if (recent !== undefined && recent.freshness.isRecent(this.#fs.host, this.#fs.late)) {
       const { inode } = recent;
       if (inode === null) return -ENOENT;
       if (!inode.isOld && this.#fs.inodes.get(inode.key) === inode) return inode;
     }
-    if (this.#entries === null || !this.#readAt.isRecent(this.#fs.host)) return null;
+    if (this.#entries === null || !this.#readAt.isRecent(this.#fs.host, this.#fs.late)) return null;
     return this.#entry(name, null);
   }
 
@@ -114,7 +114,7 @@ export class KnownNames {
       request.start(REQUEST.READ_ATTRIBUTES);
       request.u32(node);
       request.u8(isFirst ? 1 : 0);
-      const result = client.call();
+      const result = isFirst ? client.call() : client.callNow();
       if (result < 0) return result;
       const count = answer.u16();
       isDone = answer.u8() !== 0;

@@ -160,7 +160,8 @@ fn await_answer(client: &mut Client, index: u32, into: *mut u8, micros: f64, mor
     -libc::ETIMEDOUT
 }
 
-/// tsv_gofer_post and tsv_gofer_await in one: what most requests need. The slot goes to more[2].
+/// tsv_gofer_post and tsv_gofer_await in one: what most requests need. The slot goes to more[2];
+/// more[3] becomes 1 when a message was read that tells of another answer.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_gofer_ask(
     handle: u32,
@@ -174,7 +175,7 @@ pub extern "C" fn tsv_gofer_ask(
     if index < 0 {
         return index;
     }
-    // SAFETY: `more` has three entries.
+    // SAFETY: `more` has four entries.
     unsafe { *more.add(2) = index as f64 };
     tsv_gofer_await(handle, index as u32, into, micros, more)
 }
@@ -186,7 +187,7 @@ pub extern "C" fn tsv_gofer_answered(handle: u32, answered: *mut u32) -> i32 {
     with_client(handle, |client| {
         for _ in 0..MESSAGES_MAX {
             match take_message(client) {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(error) if error == -libc::EAGAIN => break,
                 Err(error) => return error.min(-1),
             }
@@ -201,30 +202,33 @@ pub extern "C" fn tsv_gofer_answered(handle: u32, answered: *mut u32) -> i32 {
     })
 }
 
-/// Reads one message and keeps its descriptor for the request it belongs to.
-fn take_message(client: &mut Client) -> Result<(), i32> {
+/// Reads one message and keeps its descriptor for the request it belongs to: its slot.
+fn take_message(client: &mut Client) -> Result<usize, i32> {
     let ([index, sequence], fd) = receive(client.socket, false)?;
     let index = index as usize;
     // Whatever belongs to no request in flight is closed.
     if index < SLOTS && client.used & 1 << index != 0 && client.sequence[index] == sequence && fd.is_some() {
         client.held[index] = fd;
     }
-    Ok(())
+    Ok(index)
 }
 
 fn take(client: &mut Client, index: usize, into: *mut u8, more: *mut f64) -> i32 {
     let wants = client.shared.slot(index).has_descriptor.load(Ordering::Acquire) != 0;
     // It was sent before the answer was.
-    let mut read = 0;
+    let (mut read, mut has_others) = (0, false);
     while wants && client.held[index].is_none() && read < MESSAGES_MAX {
         match take_message(client) {
-            Ok(()) => read += 1,
+            Ok(told) => {
+                read += 1;
+                has_others |= told != index;
+            }
             Err(_) => break,
         }
     }
     let held = client.held[index].take();
     let slot = client.shared.slot(index);
-    // SAFETY: `into` has FRAME_BYTES_MAX bytes, `more` two entries and more.
+    // SAFETY: `into` has FRAME_BYTES_MAX bytes, `more` four entries.
     let length = unsafe {
         let length = slot.read(std::slice::from_raw_parts_mut(into, FRAME_BYTES_MAX)).map_or(-libc::EPROTO, |bytes| bytes.len() as i32);
         *more = monotonic();
@@ -232,6 +236,9 @@ fn take(client: &mut Client, index: usize, into: *mut u8, more: *mut f64) -> i32
             (Some(fd), true) => fd.into_raw_fd() as f64,
             _ => -1.0,
         };
+        if has_others {
+            *more.add(3) = 1.0;
+        }
         length
     };
     slot.state.store(FREE, Ordering::Release);

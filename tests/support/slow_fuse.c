@@ -1,0 +1,157 @@
+// A FUSE file system that takes its time: `slow_fuse DIRECTORY MILLIS` mounts it there and serves until it is killed or
+// unmounted. In it each file holds "hello\n": fast, and slow_lookup, slow_open, slow_read, slow_write, slow_sync, of which
+// that one operation takes MILLIS. Each request has a thread, so that a slow one holds up no other. Prints "ready".
+// Protocol: linux/fuse.h, by hand.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *names[] = {"fast", "slow_lookup", "slow_open", "slow_read", "slow_write", "slow_sync"};
+#define FIRST 2
+#define COUNT (sizeof names / sizeof *names)
+static const char content[] = "hello\n";
+static int device, millis;
+
+struct request {
+  struct fuse_in_header head;
+  char body[132 * 1024];
+};
+
+static void answer(const struct request *r, int error, const void *data, size_t length) {
+  char bytes[140 * 1024];
+  struct fuse_out_header head = {sizeof head + length, error, r->head.unique};
+  memcpy(bytes, &head, sizeof head);
+  memcpy(bytes + sizeof head, data, length);
+  if (write(device, bytes, head.len) < 0 && errno != ENOENT) perror("answer");
+}
+
+static struct fuse_attr attributes(uint64_t node) {
+  struct fuse_attr a = {.ino = node, .nlink = 1, .mode = S_IFREG | 0777, .size = sizeof content - 1, .blksize = 4096};
+  if (node == FUSE_ROOT_ID) a.mode = S_IFDIR | 0777, a.size = 0;
+  return a;
+}
+
+static int is_named(uint64_t node, const char *name) {
+  return node >= FIRST && node < FIRST + COUNT && strcmp(names[node - FIRST], name) == 0;
+}
+static void delay(void) { usleep(millis * 1000); }
+
+static void lookup(const struct request *r) {
+  for (uint64_t i = 0; i < COUNT; i++) {
+    if (strcmp(r->body, names[i]) != 0) continue;
+    if (is_named(i + FIRST, "slow_lookup")) delay();
+    struct fuse_entry_out out = {.nodeid = i + FIRST, .attr = attributes(i + FIRST)};
+    answer(r, 0, &out, sizeof out);
+    return;
+  }
+  answer(r, -ENOENT, "", 0);
+}
+
+static void read_directory(const struct request *r) {
+  const struct fuse_read_in *in = (const void *)r->body;
+  char bytes[4096];
+  size_t at = 0;
+  for (uint64_t i = in->offset; i < COUNT; i++) {
+    struct fuse_dirent *entry = (void *)(bytes + at);
+    *entry = (struct fuse_dirent){.ino = i + FIRST, .off = i + 1, .namelen = strlen(names[i]), .type = S_IFREG >> 12};
+    memcpy(entry->name, names[i], entry->namelen);
+    at += FUSE_DIRENT_SIZE(entry);
+  }
+  answer(r, 0, bytes, at);
+}
+
+static void *serve(void *argument) {
+  struct request *r = argument;
+  uint64_t node = r->head.nodeid;
+  switch (r->head.opcode) {
+    case FUSE_INIT: {
+      struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = 31, .flags = FUSE_PARALLEL_DIROPS, .max_write = 128 * 1024};
+      answer(r, 0, &out, sizeof out);
+      break;
+    }
+    case FUSE_LOOKUP:
+      lookup(r);
+      break;
+    case FUSE_GETATTR: {
+      struct fuse_attr_out out = {.attr = attributes(node)};
+      answer(r, 0, &out, sizeof out);
+      break;
+    }
+    case FUSE_OPEN:
+    case FUSE_OPENDIR: {
+      if (is_named(node, "slow_open")) delay();
+      struct fuse_open_out out = {.open_flags = FOPEN_DIRECT_IO};
+      answer(r, 0, &out, sizeof out);
+      break;
+    }
+    case FUSE_READ: {
+      const struct fuse_read_in *in = (const void *)r->body;
+      if (is_named(node, "slow_read")) delay();
+      size_t left = in->offset < sizeof content - 1 ? sizeof content - 1 - in->offset : 0;
+      answer(r, 0, content + in->offset, in->size < left ? in->size : left);
+      break;
+    }
+    case FUSE_WRITE: {
+      const struct fuse_write_in *in = (const void *)r->body;
+      if (is_named(node, "slow_write")) delay();
+      struct fuse_write_out out = {.size = in->size};
+      answer(r, 0, &out, sizeof out);
+      break;
+    }
+    case FUSE_FSYNC:
+      if (is_named(node, "slow_sync")) delay();
+      answer(r, 0, "", 0);
+      break;
+    case FUSE_READDIR:
+      read_directory(r);
+      break;
+    case FUSE_RELEASE:
+    case FUSE_RELEASEDIR:
+    case FUSE_FLUSH:
+      answer(r, 0, "", 0);
+      break;
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_INTERRUPT:
+      break;
+    default:
+      answer(r, -ENOSYS, "", 0);
+  }
+  free(r);
+  return NULL;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 3) return 2;
+  millis = atoi(argv[2]);
+  device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+  char options[100];
+  snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", device);
+  if (device < 0 || mount("slow", argv[1], "fuse", MS_NOSUID | MS_NODEV, options) < 0) {
+    perror("mount");
+    return 1;
+  }
+  puts("ready");
+  fflush(stdout);
+  for (;;) {
+    struct request *r = malloc(sizeof *r);
+    ssize_t n = read(device, r, sizeof *r);
+    if (n < 0 && (errno == EINTR || errno == ENOENT || errno == EAGAIN)) {
+      free(r);
+      continue;
+    }
+    if (n <= 0) return 0;
+    ((char *)r)[n < (ssize_t)sizeof *r ? n : (ssize_t)sizeof *r - 1] = 0;
+    pthread_t thread;
+    pthread_create(&thread, NULL, serve, r);
+    pthread_detach(thread);
+  }
+}

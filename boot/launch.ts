@@ -157,7 +157,9 @@ export class RunningSandbox {
     for (const fd of fds) this.#host.close(fd);
     if (length <= 0) return null;
     const frame = decode(this.#buffer, length, "role", fds.length);
-    return typeof frame === "string" ? this.#distrust(frame) : frame.message;
+    if (typeof frame === "string") this.#distrust(frame);
+    // Nothing has been asked.
+    return frame.isReply ? this.#distrust(`${frame.message.kind} as a reply`) : frame.message;
   }
 
   /** Measures for as long as it is wanted: what is promised beyond the limit may be used at any time. */

@@ -60,10 +60,11 @@ const HOT = [
   "tsv_host_receive",
 ] as const;
 
-/** The command line's: it calls few functions, and each seldom. */
+/** The command line's, one for all of it: it calls few functions, and each seldom, so that none is bound before, or twice. */
 export function commandLineHost(): NativeHost {
-  return new NativeHost(openLibrary(symbols));
+  return commandLine ??= new NativeHost(openLibrary(symbols));
 }
+let commandLine: NativeHost | null = null;
 
 export class NativeHost implements Host {
   clockFraction = 0;

@@ -76,7 +76,9 @@ export function listCommand(args: string[], flags: GlobalFlags): number {
 /** Columns as runc's: as wide as their widest cell and two spaces, at least 12. */
 function printTable(rows: readonly string[][]): void {
   const widths = rows[0].map((_, i) => Math.max(12, 2 + Math.max(...rows.map((row) => row[i].length))));
-  for (const row of rows) console.log(row.map((cell, i) => cell.padEnd(widths[i])).join("").trimEnd());
+  for (const row of rows) {
+    console.log(printable(row.map((cell, i) => cell.padEnd(widths[i])).join("").trimEnd()));
+  }
 }
 
 export async function killCommand(args: string[], flags: GlobalFlags): Promise<number> {

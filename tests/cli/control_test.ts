@@ -8,13 +8,15 @@ import { CONNECTIONS_MAX } from "../../boot/control/server.ts";
 import { type Launch, launch, RunningSandbox } from "../../boot/launch.ts";
 import { containerOf } from "../../boot/oci/container.ts";
 import { readBundle } from "../../boot/oci/spec.ts";
+import { ROLE_FDS } from "../../boot/setup.ts";
 import { StartError } from "../../boot/start_error.ts";
 import { EBUSY, EINVAL, EPIPE } from "../../kernel/abi/errno.ts";
+import { borrowDescriptor, openProcess } from "../../native/directory.ts";
 import { NativeHost } from "../../native/host.ts";
 import { socketPair, startRoles } from "../../native/process.ts";
 import { Bundle } from "../support/bundle.ts";
-import { statusOf } from "../support/host_processes.ts";
-import { delay } from "../support/tsvisor.ts";
+import { read, sandboxOf, statusOf } from "../support/host_processes.ts";
+import { delay, tsvisorPath } from "../support/tsvisor.ts";
 
 const host = new NativeHost();
 const ANSWER_MILLIS = 10_000;
@@ -180,4 +182,67 @@ Deno.test("control: a sentry that sends what no sentry sends is ended", async ()
   match(await hostile([new Uint8Array(20_000)]), /\(a frame of 16385 bytes\)/);
   match(await hostile([{ kind: "ready" }], 30), /\(ready with 30 descriptors\)/);
   equal(open(), before, "descriptors that it sent are closed");
+});
+
+/** What `do` ends with when its sentry, which the launcher waits for, sends `frames`. */
+async function withLauncher(
+  frames: readonly (Message | Uint8Array<ArrayBuffer>)[],
+): Promise<{ code: number; stderr: string }> {
+  const child = new Deno.Command(await tsvisorPath(), {
+    args: ["do", "--", "sh", "-c", "echo on; sleep 100"],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  ok(!(await reader.read()).done);
+  const sentry = (await sandboxOf(child.pid)).find(({ role }) => role === "sentry")!;
+  while (!read(`/proc/${child.pid}/cmdline`).includes("--attend")) await delay(20);
+  // The sentry's own end, as code that has taken it over would use it.
+  const process = openProcess(sentry.pid);
+  const socket = borrowDescriptor(process, ROLE_FDS.control);
+  host.close(process);
+  ok(socket >= 0);
+  for (const frame of frames) {
+    const bytes = frame instanceof Uint8Array ? frame : encode(frame);
+    host.sendMessage(socket, bytes, 0, bytes.length, new Int32Array(1), 0);
+  }
+  host.close(socket);
+  await reader.cancel();
+  const stderr = await new Response(child.stderr).text();
+  return { code: (await child.status).code, stderr };
+}
+
+Deno.test("control: behind the launcher too a sentry that sends what no sentry sends is ended", async () => {
+  const late = encode({ kind: "exit", status: 0 });
+  new DataView(late.buffer).setInt32(16, -1, true);
+  const longer = new Uint8Array(24);
+  longer.set(encode({ kind: "exit", status: 0 }));
+  const reply = encode({ kind: "exit", status: 0 }, 7, true);
+  const CASES: readonly (readonly [Message | Uint8Array<ArrayBuffer>, RegExp])[] = [
+    [late, /\(exit\.status -1\)/],
+    [longer, /\(exit of a wrong length\)/],
+    [new TextEncoder().encode('{"kind":"exit","status":0}'), /\(version \d+ /],
+    [{ kind: "ready" }, /\(ready out of its turn\)/],
+    [{ kind: "signal", signal: 9 }, /\(kind 3\)/],
+    [reply, /\(exit as a reply\)/],
+  ];
+  for (const [frame, words] of CASES) {
+    const { code, stderr } = await withLauncher([frame]);
+    equal(code, 128);
+    match(stderr, /^tsvisor: The sentry sent what it never sends [^\n]+\n$/);
+    match(stderr, words);
+  }
+});
+
+Deno.test("control: what a sentry says through the launcher is a bounded number of clean lines", async () => {
+  const notices: Message[] = Array.from(
+    { length: 100 },
+    (_, i) => ({ kind: "notice", message: `${i}\x1b]0;title\x07\rtsvisor: fine` }),
+  );
+  const { code, stderr } = await withLauncher([...notices, { kind: "exit", status: 5 << 8 }]);
+  equal(code, 5);
+  const lines = stderr.trimEnd().split("\n");
+  equal(lines.length, 16);
+  for (const [i, line] of lines.entries()) equal(line, `tsvisor: ${i}\\x1b]0;title\\x07\\x0dtsvisor: fine`);
 });

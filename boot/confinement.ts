@@ -15,6 +15,7 @@ import {
   confineRoot,
   dieWithParent,
 } from "../native/process.ts";
+import type { Platform } from "../platform/platform.ts";
 import { HELLO } from "./control/protocol.ts";
 import { GOFER_CALLS, packRules, PTRACE_CALLS, SENTRY_CALLS } from "./seccomp_lists.ts";
 import type { SentryConfig } from "./sentry_config.ts";
@@ -43,8 +44,12 @@ export function confineSentryEarly(hello: number): void {
 }
 
 /** What all processes and threads of the sandbox may be, where they are counted apart from the host's. */
-export function confineSentryProcesses(config: SentryConfig, hello: number): void {
-  if ((hello & HELLO.USER_NAMESPACE) !== 0) confineProcesses(config.tasksMax + SPARE_PROCESSES);
+export function confineSentryProcesses(config: SentryConfig, hello: number, platform: Platform | null): void {
+  if ((hello & HELLO.USER_NAMESPACE) === 0) return;
+  const most = config.tasksMax + SPARE_PROCESSES;
+  confineProcesses(most);
+  // A limit is inherited: the first stubs are there already.
+  platform?.limitProcesses?.(most);
 }
 
 /** The sentry once all is open, before guest code runs. */

@@ -123,6 +123,8 @@ export const SENTRY_CALLS: readonly AllowedCall[] = [
   call(62, "kill", "ending stubs, in the own pid namespace"),
   call(61, "wait4", "reaping stubs"),
   ...TERMINAL_REQUESTS,
+  ioctl(0xc0502100, "SECCOMP_IOCTL_NOTIF_RECV: a stub asks for a clone"),
+  ioctl(0xc0182101, "SECCOMP_IOCTL_NOTIF_SEND"),
   call(32, "dup", "descriptors"),
   call(203, "sched_setaffinity", "sentry and guests on CPUs of their own"),
 ];

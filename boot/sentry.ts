@@ -24,7 +24,7 @@ import { confineSentryCalls, confineSentryEarly, confineSentryProcesses } from "
 import { connectToGofer, startContainer } from "./container.ts";
 import { send } from "./control/channel.ts";
 import { printable } from "./control/printable.ts";
-import { HELLO, type MessageFrom } from "./control/protocol.ts";
+import { HELLO, type MessageFrom, SENTRY_PREFERENCE } from "./control/protocol.ts";
 import { ControlServer } from "./control/server.ts";
 import { bootKernel, endKernel } from "./kernel.ts";
 import { SENTRY_GOFER, SENTRY_LOG, type SentryConfig } from "./sentry_config.ts";
@@ -54,7 +54,8 @@ export function runSentry(): never {
     // All that needs no configuration comes first: the command line is reading it meanwhile.
     confineSentryEarly(hello);
     stages.reach("it is confined but for its calls");
-    let platform = (hello & HELLO.SYSTRAP) === 0 ? null : createPlatform("systrap", log);
+    const preference = (hello & HELLO.PREFERRED) === 0 ? 0 : SENTRY_PREFERENCE;
+    let platform = (hello & HELLO.SYSTRAP) === 0 ? null : createPlatform("systrap", log, preference);
     shutdown = () => platform?.shutdown();
     const table = new SyscallTable(FAMILIES, CONTINUATIONS);
     const nameOf = (number: number) =>
@@ -75,10 +76,10 @@ export function runSentry(): never {
     host.close(logFd);
     // The container's terminal, where it was made the controlling one at the start.
     copyDescriptor(STDOUT, STDIN);
-    confineSentryProcesses(config, hello);
+    confineSentryProcesses(config, hello, platform);
     const unknown = config.straceCalls.find((name) => !table.specs.some((named) => named?.name === name));
     if (unknown !== undefined) throw new StartError(`--strace-syscalls: there is no call "${unknown}"`, 128);
-    platform ??= createPlatform(config.platform, log);
+    platform ??= createPlatform(config.platform, log, preference);
     if (!config.mayPatch) platform.mayPatch &&= false;
     platform.setMarshalling(marshalling);
     first ??= platform.createAddressSpace();

@@ -4,7 +4,7 @@ import { errnoName } from "../kernel/abi/errno.ts";
 import { openLibrary } from "./library.ts";
 
 const symbols = {
-  tsv_systrap_start: { parameters: [], result: "i32" },
+  tsv_systrap_start: { parameters: ["u32", "i32"], result: "i32" },
   tsv_systrap_fork_flags: { parameters: [], result: "u32" },
   tsv_systrap_thread_flags: { parameters: [], result: "u32" },
   tsv_systrap_region: { parameters: [], result: "pointer" },
@@ -23,6 +23,12 @@ const symbols = {
   tsv_systrap_own_cpu: { parameters: [], result: "i32" },
   tsv_systrap_place: { parameters: ["i32", "u32"], result: "i32" },
   tsv_systrap_await: { parameters: ["u32", "i32", "u32", "u32"], result: "i32" },
+  tsv_systrap_listen: { parameters: ["i32", "i32"], result: "i32" },
+  tsv_systrap_clone: {
+    parameters: ["u32", "i32", "u32", "u32", "i32", "u32", "u32", "u32"],
+    result: "i32",
+  },
+  tsv_systrap_limit: { parameters: ["i32", "u32"], result: "i32" },
   tsv_systrap_let_go: { parameters: ["u32"], result: "i32" },
   tsv_systrap_forget: { parameters: ["u32"], result: "u32" },
   tsv_systrap_interrupt: { parameters: ["i32", "i32"], result: "i32" },
@@ -55,9 +61,15 @@ export interface SystrapMemory {
 }
 
 /** Loads the library and sets up the shared memory. Throws when the host refuses (boot reports it). */
-export function startSystrap(slotBytes: number, controlWords: number, commonBytes: number): SystrapMemory {
+export function startSystrap(
+  slotBytes: number,
+  controlWords: number,
+  commonBytes: number,
+  asksClone: boolean,
+  preference: number,
+): SystrapMemory {
   const calls = openLibrary(symbols, HOT);
-  const result = calls.tsv_systrap_start();
+  const result = calls.tsv_systrap_start(asksClone ? 1 : 0, preference);
   if (result < 0) throw new Error(`Cannot start systrap: ${errnoName(-result)}`);
   const region = calls.tsv_systrap_region()!;
   const control = Deno.UnsafePointerView.getArrayBuffer(calls.tsv_systrap_control()!, controlWords * 4);

@@ -330,11 +330,14 @@ export interface Platform {
   readonly ownCpu: number;
   /** Whether the platform may change call sites of guests, for speed. Where it never does: absent. */
   mayPatch?: boolean;
+  /** Stubs that are there, and those that come, make processes up to `most` of the host's user: a second line. */
+  limitProcesses?(most: number): void;
   /** A fresh address space with nothing mapped below USER_ADDRESS_END, and its first thread, stopped. */
   createAddressSpace(): GuestThread | number;
   /**
    * Waits until a guest thread has an event, a watched host fd is ready, or `deadline` (monotonic nanoseconds; Infinity =
-   * none; 0 = poll) has passed. Spins first where that pays. Fills and returns one reused object.
+   * none; 0 = poll) has passed. Spins first where that pays. Fills and returns one reused object. Throws when the
+   * platform has lost what it needs for all guests.
    */
   wait(deadline: number): PlatformEvents;
   /** Watches a host fd (level-triggered poll events); `cookie` comes back in PlatformEvents. events 0 = stop watching. */

@@ -5,12 +5,14 @@ import type { Platform } from "./platform.ts";
 import { PtracePlatform } from "./ptrace/platform.ts";
 import { SystrapPlatform } from "./systrap/platform.ts";
 
-/** Starts platform `name`. `onStubDeath` hears of stubs that died unasked. Throws when the host refuses. */
+/** Starts platform `name`. `onStubDeath` hears of stubs that died unasked; the sentry's nice value is
+ * `preference` below what guests are to have. Throws when the host refuses. */
 export function createPlatform(
   name: PlatformName,
   onStubDeath: (reason: string) => void,
+  preference: number,
 ): Platform {
-  const platform = name === "ptrace" ? new PtracePlatform() : new SystrapPlatform();
+  const platform = name === "ptrace" ? new PtracePlatform(preference) : new SystrapPlatform(preference);
   platform.onStubDeath = onStubDeath;
   return platform;
 }

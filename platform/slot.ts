@@ -35,6 +35,8 @@ export const COMMON_TABLE = 0x2000;
 export const COMMON_HAS_FSGSBASE = 1;
 /** RDGSBASE and RORX are there, which the way from patched call sites needs. */
 export const COMMON_CAN_PATCH = 2;
+/** clone(2) asks the sentry: the filter has a listener. */
+export const COMMON_ASKS_CLONE = 4;
 export const MARSHAL_CALLS = 512;
 export const MARSHAL_ITEMS = 4;
 // Offsets in a slot.

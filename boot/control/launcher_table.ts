@@ -5,7 +5,15 @@ import { ATTEND, FORWARDED } from "../cli/attached.ts";
 import { COMMANDS } from "../cli/commands.ts";
 import { GLOBAL_OPTIONS, type Options } from "../cli/flags.ts";
 import { HANDOVER } from "../launch.ts";
-import { FRAME_BYTES_MAX, HEADER_BYTES, HELLO, type KindName, KINDS, VERSION } from "./protocol.ts";
+import {
+  FRAME_BYTES_MAX,
+  HEADER_BYTES,
+  HELLO,
+  type KindName,
+  KINDS,
+  SENTRY_PREFERENCE,
+  VERSION,
+} from "./protocol.ts";
 
 export const GENERATED = `${import.meta.dirname}/../../native/src/generated.rs`;
 
@@ -47,6 +55,9 @@ ${kinds.join("\n")}
 
 /// Bits of the facts in HELLO.
 ${facts.join("\n")}
+
+/// By how much the sentry's nice value is below its caller's where PREFERRED holds.
+pub const SENTRY_PREFERENCE: i32 = ${SENTRY_PREFERENCE};
 
 /// Signals that are passed on to the container's init.
 pub const FORWARDED: [i32; ${signals.length}] = [${signals.join(", ")}];

@@ -52,7 +52,7 @@ const path: Field = { type: "text", bytesMax: 4096 };
 
 export const KINDS = {
   /** To a role as its process starts: bits of HELLO. */
-  hello: { number: 1, from: "caller", fields: { facts: { type: "integer", min: 0, max: 7 } }, fdsMax: 0 },
+  hello: { number: 1, from: "caller", fields: { facts: { type: "integer", min: 0, max: 15 } }, fdsMax: 0 },
   /** What the role is to do: the first descriptor is its configuration; `count` descriptors in as many messages as it takes. */
   setup: {
     number: 2,
@@ -156,7 +156,12 @@ export const HELLO = {
   ROOTLESS: 2,
   /** The platform is systrap for certain. */
   SYSTRAP: 4,
+  /** The sentry's main thread has a nice value SENTRY_PREFERENCE below its caller's. */
+  PREFERRED: 8,
 } as const;
+
+/** The sentry is one thread among those of all its guests, and is not to wait for its turn behind a crowd of them. */
+export const SENTRY_PREFERENCE = 10;
 
 /** A message with what its frame says besides. Request 0 asks for no reply. */
 export interface Frame<M extends Message = Message> {

@@ -20,6 +20,10 @@ pub const ATTEND: u16 = 33;
 pub const HELLO_USER_NAMESPACE: i32 = 1;
 pub const HELLO_ROOTLESS: i32 = 2;
 pub const HELLO_SYSTRAP: i32 = 4;
+pub const HELLO_PREFERRED: i32 = 8;
+
+/// By how much the sentry's nice value is below its caller's where PREFERRED holds.
+pub const SENTRY_PREFERENCE: i32 = 10;
 
 /// Signals that are passed on to the container's init.
 pub const FORWARDED: [i32; 7] = [1, 2, 3, 10, 12, 15, 28];

@@ -19,6 +19,8 @@ mod spawn;
 mod stub_filter;
 mod terminal;
 mod capabilities;
+mod clone_question;
+mod common_page;
 mod confine;
 mod directory;
 mod systrap;

@@ -36,6 +36,8 @@ pub const COMMON_TABLE: u64 = 0x2000;
 pub const COMMON_HAS_FSGSBASE: u32 = 1;
 /// RDGSBASE and RORX are there, which the way from patched call sites needs.
 pub const COMMON_CAN_PATCH: u32 = 2;
+/// clone(2) asks the sentry: the filter has a listener.
+pub const COMMON_ASKS_CLONE: u32 = 4;
 pub const MARSHAL_CALLS: u64 = 512;
 pub const MARSHAL_ITEMS: u64 = 4;
 

@@ -4,7 +4,8 @@
 
 use crate::slot::{DIRECT_READ_FD, DIRECT_WRITE_FD, STUB_TEXT, STUB_TEXT_BYTES};
 
-pub fn stub_filter() -> Vec<libc::sock_filter> {
+/// `asks_clone`: clone(2) raises a notification, which the sentry answers where it has commanded just that call.
+pub fn stub_filter(asks_clone: bool) -> Vec<libc::sock_filter> {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
@@ -12,6 +13,7 @@ pub fn stub_filter() -> Vec<libc::sock_filter> {
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     const ALLOW: u32 = 0x7fff_0000;
     const TRAP: u32 = 0x0003_0000;
+    const ASK: u32 = 0x7fc0_0000;
     let op = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
     let mut program = vec![
         op(LOAD, 0, 0, 4), // arch
@@ -44,7 +46,8 @@ pub fn stub_filter() -> Vec<libc::sock_filter> {
             }
             block.push(op(RETURN, 0, 0, TRAP));
         }
-        block.push(op(RETURN, 0, 0, ALLOW));
+        let asks = asks_clone && number == libc::SYS_clone;
+        block.push(op(RETURN, 0, 0, if asks { ASK } else { ALLOW }));
         program.push(op(EQUAL, 0, block.len() as u8, number as u32));
         program.append(&mut block);
     }

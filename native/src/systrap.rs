@@ -3,11 +3,13 @@
 //!
 //! Results are >= 0 or -errno. Every value read from a slot is untrusted: only STATE words are read here.
 
+use crate::clone_question::{CommandedClone, answer, may_ask, prefer_one_cpu};
+use crate::common_page::fill_common;
 use crate::slot::*;
-use crate::stub_filter::{FORK_FLAGS, THREAD_FLAGS, stub_filter};
+use crate::stub_filter::{FORK_FLAGS, THREAD_FLAGS};
 use core::ffi::c_void;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
 
 static STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub"));
 
@@ -41,6 +43,8 @@ struct Sentry {
     common_fd: i32,
     doorbell: i32,
     epoll: i32,
+    /// What the stubs' filter asks: clone(2). -1 = it does not ask, or there is no stub yet.
+    listener: i32,
     arena_fds: Vec<i32>,
     /// Slots that run guest code: their STATE is a running value until they post an event.
     running: Vec<u32>,
@@ -52,12 +56,18 @@ struct Sentry {
     cpus: [libc::cpu_set_t; 3],
 }
 
+/// Marks the listener in epoll.
+const LISTENER_COOKIE: u64 = u64::MAX - 1;
+
 /// With more slots than this the busy sentry sorts out those that wait.
 const MANY_RUNNING: usize = 4;
 /// Pauses between looks at the clock while spinning.
 const PAUSES_A_LOOK: u32 = 32;
 /// Two looks at the clock are further apart than this only when another ran on our CPU in between.
 const GAP_NANOS: f64 = 500_000.0;
+
+/// By how much the sentry's nice value is below that of guests.
+static PREFERENCE: AtomicI32 = AtomicI32::new(0);
 
 static mut SENTRY: Option<Sentry> = None;
 
@@ -85,7 +95,9 @@ impl Sentry {
     /// guest runs it does not touch the line.
     fn claim(&self, slot: u32) {
         // SAFETY: a hint, on memory that is mapped.
-        unsafe { std::arch::asm!("prefetchw [{}]", in(reg) self.slot(slot), options(nostack, preserves_flags, readonly)) };
+        unsafe {
+            std::arch::asm!("prefetchw [{}]", in(reg) self.slot(slot), options(nostack, preserves_flags, readonly))
+        };
     }
 
     /// Lets the stub thread of `slot` go on: it runs its commands and then guest code or reports.
@@ -105,7 +117,8 @@ impl Sentry {
             let slot = self.running[at];
             self.claim(slot);
             let state = self.state(slot).load(SeqCst);
-            if state == STATE_EVENT || state == STATE_EVENT_ASLEEP {
+            // A value that no stub writes is an event too: what the guest says in it is its own affair.
+            if state != STATE_RUN && state != STATE_RUN_SENTRY_ASLEEP {
                 self.running.swap_remove(at);
                 self.put(C_EVENT_LIST + found, slot);
                 found += 1;
@@ -199,6 +212,11 @@ impl Sentry {
         let mut host = 0;
         for event in events.iter().take(n.max(0) as usize) {
             let (data, bits) = (event.u64, event.events);
+            if data == LISTENER_COOKIE {
+                // Nobody has been told to clone.
+                answer(self.listener, None);
+                continue;
+            }
             if data == u64::MAX {
                 let mut count = 0u64;
                 // SAFETY: reads the 8-byte counter of a non-blocking eventfd.
@@ -217,7 +235,8 @@ impl Sentry {
 /// Sets up the control block, the arena region, the first arena and the first stub (not yet waited for).
 /// `socket`: the stub's end of a SOCK_STREAM pair. `xsave_mask`: XCR0 bits to carry. Gives back the stub's pid.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_start() -> i32 {
+pub extern "C" fn tsv_systrap_start(asks_clone: u32, preference: i32) -> i32 {
+    PREFERENCE.store(preference, SeqCst);
     // SAFETY: plain system calls on memory and descriptors made here; checked one by one.
     unsafe {
         let region_bytes = ARENAS_MAX * ARENA_BYTES as usize;
@@ -278,6 +297,7 @@ pub extern "C" fn tsv_systrap_start() -> i32 {
             control: control as *mut u32,
             common: common as *mut u8,
             common_fd,
+            listener: -1,
             doorbell,
             epoll,
             arena_fds: Vec::new(),
@@ -286,58 +306,9 @@ pub extern "C" fn tsv_systrap_start() -> i32 {
             turns: 0,
             cpus: own_cpus(),
         });
-        fill_common(common as *mut u8);
+        fill_common(common as *mut u8, asks_clone != 0 && may_ask());
     }
     tsv_systrap_arena(0)
-}
-
-fn fill_common(common: *mut u8) {
-    let filter = stub_filter();
-    // SAFETY: reads the auxiliary vector of this process.
-    let has_fsgsbase = unsafe { libc::getauxval(libc::AT_HWCAP2) } & 2 != 0;
-    let can_patch = has_fsgsbase && std::arch::is_x86_feature_detected!("bmi2");
-    let flags = if has_fsgsbase { COMMON_HAS_FSGSBASE } else { 0 } | if can_patch { COMMON_CAN_PATCH } else { 0 };
-    // Components of the XSAVE area that fit the slot's FPU page: all but the AMX tiles.
-    let mask = xcr0() & !(3 << 17);
-    // SAFETY: all offsets lie within COMMON_BYTES; the filter is shorter than COMMON_FPU - COMMON_FILTER.
-    unsafe {
-        (common.add(COMMON_FLAGS as usize) as *mut u32).write(flags);
-        (common.add(COMMON_FILTER_LENGTH as usize) as *mut u32).write(filter.len() as u32);
-        (common.add(COMMON_XSAVE_MASK as usize) as *mut u32).write(mask as u32);
-        (common.add(COMMON_XSAVE_BYTES as usize) as *mut u32).write(xsave_bytes(mask));
-        // FCW and MXCSR; no component is in use.
-        (common.add(COMMON_FPU as usize) as *mut u16).write(0x37f);
-        (common.add(COMMON_FPU as usize + 24) as *mut u32).write(0x1f80);
-        std::ptr::copy_nonoverlapping(
-            filter.as_ptr() as *const u8,
-            common.add(COMMON_FILTER as usize),
-            filter.len() * size_of::<libc::sock_filter>(),
-        );
-    }
-}
-
-/// Where the last component of `mask` ends in the standard format; offsets differ between CPU makers.
-fn xsave_bytes(mask: u64) -> u32 {
-    let mut bytes = 576;
-    for component in 2..32 {
-        if mask & 1 << component != 0 {
-            let leaf = std::arch::x86_64::__cpuid_count(0xd, component);
-            bytes = bytes.max(leaf.ebx + leaf.eax);
-        }
-    }
-    bytes
-}
-
-fn xcr0() -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: xgetbv is available wherever OSXSAVE is, which every x86-64 CPU with AVX has; without it the mask is x87|SSE.
-    unsafe {
-        if std::arch::x86_64::__cpuid(1).ecx & 1 << 27 == 0 {
-            return 3;
-        }
-        std::arch::asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack));
-    }
-    low as u64 | (high as u64) << 32
 }
 
 #[unsafe(no_mangle)]
@@ -381,7 +352,9 @@ pub extern "C" fn tsv_systrap_arena(index: u32) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_systrap_arena_renew(index: u32) -> i32 {
     let sentry = sentry();
-    let Some(&old) = sentry.arena_fds.get(index as usize) else { return -libc::EINVAL };
+    let Some(&old) = sentry.arena_fds.get(index as usize) else {
+        return -libc::EINVAL;
+    };
     let fd = sentry.map_arena(index);
     if fd < 0 {
         return fd;
@@ -412,7 +385,9 @@ pub extern "C" fn tsv_systrap_send(socket: i32, arena: i32, fd: i32) -> i32 {
     let mut fds = [0i32; 2];
     let mut count = 0;
     if arena >= 0 {
-        let Some(&arena_fd) = sentry().arena_fds.get(arena as usize) else { return -libc::EINVAL };
+        let Some(&arena_fd) = sentry().arena_fds.get(arena as usize) else {
+            return -libc::EINVAL;
+        };
         fds[count] = arena_fd;
         count += 1;
     }
@@ -458,8 +433,7 @@ pub extern "C" fn tsv_systrap_zygote(socket: i32) -> i32 {
         if libc::write(stub, STUB.as_ptr() as *const c_void, STUB.len()) != STUB.len() as isize {
             return errno();
         }
-        let mut start =
-            StubStart { stub, fds: [socket, sentry.doorbell, sentry.arena_fds[0], sentry.common_fd] };
+        let mut start = StubStart { stub, fds: [socket, sentry.doorbell, sentry.arena_fds[0], sentry.common_fd] };
         let mut stack = vec![0u128; 4096];
         let top = stack.as_mut_ptr().add(4096) as *mut c_void;
         let flags = libc::CLONE_VM | libc::CLONE_VFORK;
@@ -480,6 +454,8 @@ extern "C" fn become_stub(start: *mut c_void) -> i32 {
         libc::sigprocmask(libc::SIG_SETMASK, &none, null_mut());
         let core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &core);
+        // What the sentry was given over the others is not the guests'.
+        libc::setpriority(libc::PRIO_PROCESS, 0, libc::getpriority(libc::PRIO_PROCESS, 0) + PREFERENCE.load(SeqCst));
         let mut high = [0i32; 5];
         for (n, fd) in start.fds.iter().chain([&start.stub]).enumerate() {
             high[n] = libc::fcntl(*fd, libc::F_DUPFD, 100);
@@ -497,14 +473,7 @@ extern "C" fn become_stub(start: *mut c_void) -> i32 {
         libc::fcntl(high[4], libc::F_SETFD, libc::FD_CLOEXEC);
         let argv = [c"stub".as_ptr(), std::ptr::null()];
         let envp = [std::ptr::null::<libc::c_char>()];
-        libc::syscall(
-            libc::SYS_execveat,
-            high[4],
-            c"".as_ptr(),
-            argv.as_ptr(),
-            envp.as_ptr(),
-            libc::AT_EMPTY_PATH,
-        );
+        libc::syscall(libc::SYS_execveat, high[4], c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), libc::AT_EMPTY_PATH);
         libc::_exit(82)
     }
 }
@@ -673,7 +642,9 @@ pub extern "C" fn tsv_systrap_own_cpu() -> i32 {
 /// Lets thread `tid` (0 = the caller) run on CPU set `which`: 0 all, 1 the sentry's one, 2 the rest.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_systrap_place(tid: i32, which: u32) -> i32 {
-    let Some(set) = sentry().cpus.get(which as usize) else { return -libc::EINVAL };
+    let Some(set) = sentry().cpus.get(which as usize) else {
+        return -libc::EINVAL;
+    };
     // SAFETY: passes one set.
     if unsafe { libc::sched_setaffinity(tid, size_of::<libc::cpu_set_t>(), set) } < 0 { errno() } else { 0 }
 }
@@ -704,6 +675,76 @@ fn monotonic_nanos() -> f64 {
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
+
+/// Takes the listener of the stubs' filter, descriptor `fd` of the first stub `pid`. 0 or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_listen(pid: i32, fd: i32) -> i32 {
+    let sentry = sentry();
+    // SAFETY: plain calls on descriptors; epoll_ctl reads one event.
+    unsafe {
+        let process = libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32;
+        if process < 0 {
+            return errno();
+        }
+        let listener = libc::syscall(libc::SYS_pidfd_getfd, process, fd, 0) as i32;
+        let error = errno();
+        libc::close(process);
+        if listener < 0 {
+            return error;
+        }
+        sentry.listener = listener;
+        prefer_one_cpu(listener);
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: LISTENER_COOKIE };
+        if libc::epoll_ctl(sentry.epoll, libc::EPOLL_CTL_ADD, listener, &mut event) < 0 { errno() } else { 0 }
+    }
+}
+
+/// Lets `slot` carry out commands of which one is clone(2) by thread `tid` with `flags`, for the child whose slot stands at
+/// `child`, and waits as tsv_systrap_await().
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_clone(
+    slot: u32,
+    socket: i32,
+    spins: u32,
+    millis: u32,
+    tid: i32,
+    flags: u32,
+    child_low: u32,
+    child_high: u32,
+) -> i32 {
+    let sentry = sentry();
+    let child = child_low as u64 | (child_high as u64) << 32;
+    let clone = CommandedClone { tid, flags: flags as u64, stack: child + STACK_END, tid_address: child + TID };
+    sentry.run(slot, STATE_RUN);
+    if sentry.listener >= 0 {
+        let is_done = || matches!(sentry.state(slot).load(SeqCst), STATE_EVENT | STATE_EVENT_ASLEEP);
+        let end = monotonic_nanos() + millis as f64 * 1e6;
+        let spun = monotonic_nanos() + if spins > 0 { CLONE_SPIN_NANOS } else { 0.0 };
+        // A command before it may fail: then there is no question.
+        while !is_done() {
+            let now = monotonic_nanos();
+            let mut fds = [
+                libc::pollfd { fd: sentry.listener, events: libc::POLLIN, revents: 0 },
+                libc::pollfd { fd: socket, events: libc::POLLRDHUP, revents: 0 },
+            ];
+            // SAFETY: polls two descriptors.
+            unsafe { libc::poll(fds.as_mut_ptr(), 2, if now < spun { 0 } else { 1 }) };
+            if fds[0].revents != 0 && answer(sentry.listener, Some(&clone)) {
+                break;
+            }
+            if fds[1].revents != 0 {
+                return -libc::EPIPE;
+            }
+            if now > end {
+                return -libc::ETIMEDOUT;
+            }
+        }
+    }
+    tsv_systrap_await(slot, socket, spins, millis)
+}
+
+/// How long the sentry looks for the question of a clone before it sleeps.
+const CLONE_SPIN_NANOS: f64 = 100_000.0;
 
 /// Waits for the report of `slot`, which already runs: a first stub, or commands let go before. 0, or -ETIMEDOUT after
 /// `millis`, or -EPIPE when `socket` (the sentry's end) has hung up.
@@ -814,6 +855,14 @@ pub extern "C" fn tsv_systrap_memory(
         };
         if n < 0 { errno() } else { n as i32 }
     }
+}
+
+/// Processes and threads that the user of stub `pid` may have, as far as the stub itself may make any. 0 or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_systrap_limit(pid: i32, most: u32) -> i32 {
+    let limit = libc::rlimit { rlim_cur: most as u64, rlim_max: most as u64 };
+    // SAFETY: reads one rlimit.
+    if unsafe { libc::prlimit(pid, libc::RLIMIT_NPROC, &limit, null_mut()) } < 0 { errno() } else { 0 }
 }
 
 /// CPU nanoseconds of stub process `pid`, or 0 when it is gone.

@@ -974,7 +974,12 @@ unsafe extern "C" fn zygote(stack: u64) -> ! {
         put64(slot, VDSO, vdso);
         put32(slot, SPIN, 0);
         let program: [u64; 2] = [get32(COMMON, COMMON_FILTER_LENGTH) as u64, COMMON + COMMON_FILTER];
-        must(syscall(317, 1, 0, program.as_ptr() as u64, 0, 0, 0), 98);
+        // SECCOMP_FILTER_FLAG_NEW_LISTENER, and once the sentry has a question nothing but SIGKILL ends the wait.
+        let flags = if get32(COMMON, COMMON_FLAGS) & COMMON_ASKS_CLONE != 0 { 8 | 32 } else { 0 };
+        let listener = syscall(317, 1, flags, program.as_ptr() as u64, 0, 0, 0);
+        must(listener, 98);
+        // The sentry takes the listener from here and has us close it.
+        put_reg(slot, RAX, listener as u64);
         loop {
             report(slot, EVENT_COMMANDS_DONE, ENTRY_CALL, 0, 0);
         }

@@ -42,8 +42,9 @@ export class PtracePlatform implements Platform {
     hostFdCount: 0,
   };
 
-  constructor() {
-    this.memory = startSystrap(SLOT_BYTES, C_WORDS, COMMON_BYTES);
+  /** `preference`: by how much the sentry's nice value is below that of guests. */
+  constructor(preference: number) {
+    this.memory = startSystrap(SLOT_BYTES, C_WORDS, COMMON_BYTES, false, preference);
     this.calls = loadPtrace();
     const native = this.memory.calls;
     this.forkFlags = native.tsv_systrap_fork_flags();

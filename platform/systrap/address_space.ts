@@ -463,7 +463,7 @@ export class SystrapAddressSpace implements AddressSpace {
     thread.inherit(by);
     thread.words[SLOT_TID >> 2] = 1; // until the clone has answered; the host zeroes it at the end
     const clone = by.command(OP_CLONE, true, 0, this.platform.threadFlags, thread.address);
-    const result = by.run();
+    const result = by.runClone(thread, this.platform.threadFlags);
     if (result < 0) {
       thread.words[SLOT_TID >> 2] = 0;
       this.threads.delete(thread);
@@ -510,7 +510,7 @@ export class SystrapAddressSpace implements AddressSpace {
     by.call(SYS_munmap, false, space.base, ARENA_BYTES);
     by.call(SYS_close, false, RECEIVED_FD);
     by.call(SYS_close, false, RECEIVED_FD + 1);
-    const ran = by.run();
+    const ran = by.runClone(thread, platform.forkFlags);
     const pid = ran < 0 ? ran : by.result(fork);
     if (pid < 0 || !platform.adopt(space, pid)) {
       platform.discard(space);

@@ -7,6 +7,7 @@ import { startSystrap, type SystrapMemory } from "../../native/systrap.ts";
 import { EVENT, type Platform, type PlatformEvents } from "../platform.ts";
 import {
   ARENA_SLOTS,
+  COMMON_ASKS_CLONE,
   COMMON_BYTES,
   COMMON_CAN_PATCH,
   COMMON_FLAGS,
@@ -14,6 +15,7 @@ import {
   COMMON_XSAVE_BYTES,
   COMMON_XSAVE_MASK,
   SLOT_BYTES,
+  SLOT_RESULT,
   SLOT_VDSO,
   STACK_END,
   STAGING_IN,
@@ -22,6 +24,9 @@ import { isHostId, SystrapAddressSpace } from "./address_space.ts";
 import { Images } from "./images.ts";
 import { PLACE, Placement } from "./placement.ts";
 import { SystrapThread } from "./thread.ts";
+
+const TWO_32 = 4294967296;
+const SYS_close = 3;
 
 /** As ARENAS_MAX in native/src/systrap.rs. */
 const ARENAS_MAX = 8192;
@@ -126,8 +131,9 @@ export class SystrapPlatform implements Platform {
   /** Told when a stub dies unasked or breaks the protocol, for the log. */
   onStubDeath: (reason: string) => void = () => {};
 
-  constructor() {
-    this.memory = startSystrap(SLOT_BYTES, C_WORDS, COMMON_BYTES);
+  /** `preference`: by how much the sentry's nice value is below that of guests. */
+  constructor(preference: number) {
+    this.memory = startSystrap(SLOT_BYTES, C_WORDS, COMMON_BYTES, true, preference);
     this.#controlF64 = new Float64Array(this.memory.control.buffer, 0, C_RESUME / 2);
     const calls = this.memory.calls;
     this.images = new Images(calls);
@@ -183,7 +189,21 @@ export class SystrapPlatform implements Platform {
     const { socket } = addressSpace;
     const result = this.memory.calls.tsv_systrap_await(slot, socket, this.commandSpins, START_MILLIS_MAX);
     if (result < 0) throw new Error(`Cannot start the first stub: it ended or hung (${result})`);
+    if ((u32(this.memory.common, COMMON_FLAGS) & COMMON_ASKS_CLONE) !== 0) this.#takeListener();
     this.vdsoAddress = words[SLOT_VDSO >> 2] + words[(SLOT_VDSO >> 2) + 1] * 4294967296;
+  }
+
+  /** From now on a stub makes a clone(2) only where awaitClone() has commanded it. */
+  #takeListener(): void {
+    const { addressSpace, words } = this.#zygote;
+    const fd = words[SLOT_RESULT >> 2];
+    const result = this.memory.calls.tsv_systrap_listen(addressSpace.pid, fd);
+    if (result < 0) throw new Error(`Cannot take the first stub's listener: errno ${-result}`);
+    this.#zygote.callNow(SYS_close, fd);
+  }
+
+  limitProcesses(most: number): void {
+    for (const pid of this.#pids) this.memory.calls.tsv_systrap_limit(pid, most);
   }
 
   setMarshalling(table: Uint32Array): void {
@@ -306,6 +326,22 @@ export class SystrapPlatform implements Platform {
     return this.memory.calls.tsv_systrap_await(slot, socket, this.commandSpins, COMMAND_MILLIS_MAX);
   }
 
+  /** Has `by` carry out its commands, of which one makes `child`, and waits for the report. 0 or -ERRNO. */
+  awaitClone(by: SystrapThread, child: SystrapThread, flags: number): number {
+    const { slot, tid, addressSpace: { socket } } = by;
+    const low = child.address % TWO_32, high = Math.floor(child.address / TWO_32);
+    return this.memory.calls.tsv_systrap_clone(
+      slot,
+      socket,
+      this.commandSpins,
+      COMMAND_MILLIS_MAX,
+      tid,
+      flags,
+      low,
+      high,
+    );
+  }
+
   queueResume(thread: SystrapThread): void {
     if (this.#resumes >= EVENTS_MAX) this.#flushResumes();
     this.memory.control[C_RESUME + this.#resumes++] = thread.slot;
@@ -342,6 +378,7 @@ export class SystrapPlatform implements Platform {
     for (let i = 0; i < control[C_HOST_EVENTS]; i++) {
       const at = C_HOST_LIST + i * 3;
       if (control[at + 1] === COOKIE_STUB) {
+        if (control[at] === this.#zygote.addressSpace.arena) throw new Error("The first stub has ended");
         this.#spaces[control[at]]?.fail("hang-up");
       } else {
         events.hostFdCookies[events.hostFdCount] = control[at];

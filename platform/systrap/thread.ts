@@ -358,7 +358,8 @@ export class SystrapThread implements GuestThread {
   #settle(): void {
     this.#isStarted = false;
     this.#commandWords = this.words;
-    if (this.#reported(COMMANDS_MAX) < 0) this.addressSpace.fail("started commands");
+    const result = this.platform.awaitReport(this.slot, this.addressSpace.socket);
+    if (this.#reported(COMMANDS_MAX, result) < 0) this.addressSpace.fail("started commands");
     copyCommands(started, this.words, this.#commands);
   }
 
@@ -370,11 +371,18 @@ export class SystrapThread implements GuestThread {
     if (this.#spins !== this.platform.stubSpins) this.#setSpins();
     if (this.addressSpace.isDead) return -EIO;
     this.platform.memory.calls.tsv_systrap_let_go(this.slot);
-    return this.#reported(count);
+    return this.#reported(count, this.platform.awaitReport(this.slot, this.addressSpace.socket));
   }
 
-  #reported(count: number): number {
-    const result = this.platform.awaitReport(this.slot, this.addressSpace.socket);
+  /** As run(), where one of the commands makes `child`: the host asks us before it carries that one out. */
+  runClone(child: SystrapThread, flags: number): number {
+    if (this.#isStarted) this.#settle();
+    const count = this.#handOver(THEN_REPORT);
+    if (this.addressSpace.isDead) return -EIO;
+    return this.#reported(count, this.platform.awaitClone(this, child, flags));
+  }
+
+  #reported(count: number, result: number): number {
     if (result < 0) {
       this.addressSpace.fail(`commands: ${result}`);
       return -EIO;

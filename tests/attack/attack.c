@@ -228,7 +228,7 @@ static void descriptors(void) {
 }
 static void rogue_processes(void) {
   catch_signals();
-  // Host processes that the kernel knows nothing of: they stop at the ud2, and end with the sandbox.
+  // The host asks the sentry, which has not commanded it: the first try is the end of the process that makes it.
   // Where the call is the guest's all the same (ptrace), its children come here.
   for (int i = 0; i < 20; i++) {
     if (by_stub(SYS_clone, CLONE_PARENT | CLONE_CHILD_CLEARTID, 0, 0, (long)&result_of_stub, 0, 0) == 0) _exit(0);

@@ -10,7 +10,7 @@
 #define SITE_BYTES 64
 #define CALLS 12         /* of each thread at each site: more than any platform needs to make up its mind */
 #define ROUNDS 20
-#define CHILDREN 10      /* processes, each with the C library's sites still fresh */
+#define CHILDREN 6      /* processes, each with the C library's sites still fresh */
 #define TURNS 60        /* of each primitive in each of them */
 
 static volatile int wrong;

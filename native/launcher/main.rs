@@ -44,7 +44,7 @@ fn main() {
     let mut environment = environment(&lib);
     block_inspector();
     if let Some(options) = sandbox_of(&arguments) {
-        check_open_files();
+        take_limits();
         // Without them the command line starts them itself, and says why when that fails too.
         if let Some(started) = start_roles(&lib, &options) {
             environment.push(entry(HANDOVER.as_bytes(), hand_over(&started, &options).to_string().as_bytes()));
@@ -131,18 +131,40 @@ fn block_inspector() {
     }
 }
 
-/// Descriptors that a process of a sandbox needs at least: some have numbers up to 105, in the runtime and in stubs.
-const OPEN_FILES_MIN: u64 = 128;
+/// A limit of the caller's that the processes of a sandbox have too.
+struct Need {
+    resource: libc::__rlimit_resource_t,
+    name: &'static str,
+    /// Below this the runtimes or the platform end in ways that say nothing.
+    least: u64,
+    flag: &'static str,
+}
 
-/// The runtimes raise the soft limit themselves; with too low a hard one they would end in ways that say nothing.
-fn check_open_files() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: writes one rlimit.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0 && limit.rlim_max < OPEN_FILES_MIN {
-        fail(&format!(
-            "Cannot start with {} open files at most: a sandbox needs {OPEN_FILES_MIN} (ulimit -n, RLIMIT_NOFILE)",
-            limit.rlim_max
-        ));
+/// Some descriptors have numbers up to 105, in the runtime and in stubs; memory of slots is one sparse file of 2 TiB; V8 reserves
+/// room for its heap and code.
+const NEEDS: [Need; 5] = [
+    Need { resource: libc::RLIMIT_NOFILE, name: "open files", least: 128, flag: "-n" },
+    Need { resource: libc::RLIMIT_AS, name: "bytes of address space", least: 3 << 40, flag: "-v" },
+    Need { resource: libc::RLIMIT_FSIZE, name: "bytes of a file", least: 3 << 40, flag: "-f" },
+    Need { resource: libc::RLIMIT_DATA, name: "bytes of data", least: 1 << 30, flag: "-d" },
+    Need { resource: libc::RLIMIT_STACK, name: "bytes of stack", least: 1 << 20, flag: "-s" },
+];
+
+/// Takes as much of the caller's hard limits as is needed, and ends where that is not enough.
+fn take_limits() {
+    for Need { resource, name, least, flag } in NEEDS {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: writes one rlimit.
+        if unsafe { libc::getrlimit(resource, &mut limit) } < 0 || limit.rlim_cur >= least {
+            continue;
+        }
+        if limit.rlim_max < least {
+            let most = limit.rlim_max;
+            fail(&format!("Cannot start with {most} {name} at most: a sandbox needs {least} (ulimit {flag})"));
+        }
+        limit.rlim_cur = least;
+        // SAFETY: reads one rlimit.
+        unsafe { libc::setrlimit(resource, &limit) };
     }
 }
 

@@ -38,17 +38,24 @@ for (const platform of PLATFORMS) {
   }
 }
 
-Deno.test("host: a soft limit of open files is no matter", async () => {
-  const argv = ["sh", "-c", 'ulimit -Sn 32; exec "$0" "$@"', await tsvisorPath(), ...ON];
-  works(await command(argv));
+Deno.test("host: soft limits are no matter", async () => {
+  const limits = ["nofile=32:", "as=4000000000:", "fsize=1000:", "data=100000000:", "stack=65536:"];
+  works(await command(["prlimit", ...limits.map((limit) => `--${limit}`), await tsvisorPath(), ...ON]));
 });
 
-Deno.test("host: with too few open files it says so", async () => {
-  refused(
-    await command(["prlimit", "--nofile=64:64", await tsvisorPath(), ...ON]),
-    /Cannot start with 64 open files at most: a sandbox needs 128 \(ulimit -n, RLIMIT_NOFILE\)/,
-  );
-});
+for (
+  const [limit, words] of [
+    ["nofile=64:64", /with 64 open files at most: a sandbox needs 128 \(ulimit -n\)/],
+    ["as=4000000000", /with 4000000000 bytes of address space at most: .* \(ulimit -v\)/],
+    ["fsize=1000", /with 1000 bytes of a file at most: .* \(ulimit -f\)/],
+    ["data=100000000", /with 100000000 bytes of data at most: .* \(ulimit -d\)/],
+    ["stack=65536:65536", /with 65536 bytes of stack at most: .* \(ulimit -s\)/],
+  ] as const
+) {
+  Deno.test(`host: with ${limit} it says so`, async () => {
+    refused(await command(["prlimit", `--${limit}`, await tsvisorPath(), ...ON]), words);
+  });
+}
 
 Deno.test("host: another user with few processes can use it", async () => {
   await forEverybody(async (path) => {

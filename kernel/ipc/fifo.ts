@@ -2,24 +2,18 @@
 // is a pipe that hangs at the inode while someone has it open.
 
 import { EINVAL, ENXIO } from "../abi/errno.ts";
-import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, POLLIN, POLLOUT } from "../abi/file.ts";
+import { IN_OPEN, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, POLLIN, POLLOUT } from "../abi/file.ts";
 import { MUST_WAIT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
+import { assert } from "../util/assert.ts";
 import type { File } from "../vfs/file.ts";
 import type { Inode } from "../vfs/inode.ts";
+import { notifyPath } from "../vfs/notify.ts";
+import { OPENED } from "../vfs/open.ts";
 import { Pipe, PipeFile } from "./pipe.ts";
 
-/** The slot of CallInFlight in which open(2) keeps the file that waits for its other side. */
-const FILE = 0;
-
-/** Opens a FIFO; MUST_WAIT where it has to wait for the other side. The call comes back here when it is made again. */
+/** Opens a FIFO; MUST_WAIT where it has to wait for the other side: the call goes on with goOnOpening(). */
 export function openFifo(task: Task, inode: Inode, flags: number): File | number {
-  const waiting = task.call.held(FILE);
-  if (waiting instanceof PipeFile) {
-    if (waiting.inode === inode) return goOn(task, waiting);
-    // The name has come to mean another file meanwhile.
-    task.call.dropFiles();
-  }
   const pipe = (inode.attachment ??= new Pipe(task.kernel.account.heap)) as Pipe;
   const isNonblocking = (flags & O_NONBLOCK) !== 0;
   switch (flags & O_ACCMODE) {
@@ -52,7 +46,7 @@ export function openFifo(task: Task, inode: Inode, flags: number): File | number
 
 /** Waits until the other side has been opened once more than `opens` times. */
 function wait(task: Task, file: PipeFile, opens: number): number {
-  task.call.give(FILE, file);
+  task.call.give(OPENED, file);
   return waitOnHeld(task, file, opens);
 }
 
@@ -63,10 +57,14 @@ function waitOnHeld(task: Task, file: PipeFile, opens: number): number {
   return MUST_WAIT;
 }
 
-function goOn(task: Task, file: PipeFile): File | number {
+/** An open that has waited: the FIFO it has found, whatever its name leads to now; or MUST_WAIT once more. */
+export function goOnOpening(task: Task): File | number {
+  const { state } = task.call;
+  const file = task.call.held(OPENED);
+  assert(state.kind === "fifo" && file instanceof PipeFile, "an open that waits has a FIFO");
   const isReader = (file.flags & O_ACCMODE) === O_RDONLY;
   const opens = isReader ? file.pipe.writerOpens : file.pipe.readerOpens;
-  const { state } = task.call;
-  if (state.kind !== "fifo" || opens !== state.opens) return task.call.take(FILE)!;
-  return waitOnHeld(task, file, opens);
+  if (opens === state.opens) return waitOnHeld(task, file, opens);
+  notifyPath(file.path, IN_OPEN);
+  return task.call.take(OPENED)!;
 }

@@ -30,6 +30,7 @@ import {
   RESOLVE_NO_XDEV,
 } from "../abi/file.ts";
 import { u64 } from "../abi/struct.ts";
+import { goOnOpening } from "../ipc/fifo.ts";
 import type { Task } from "../task/task.ts";
 import { openByName } from "../vfs/open.ts";
 import type { Args } from "./args.ts";
@@ -146,7 +147,9 @@ function openDescriptor(
   mode: number,
   how: number,
 ): number {
-  const file = openByName(task, dirfd, name, flags, mode, how);
+  const file = task.call.state.kind === "fifo"
+    ? goOnOpening(task)
+    : openByName(task, dirfd, name, flags, mode, how);
   if (typeof file === "number") return file;
   const fd = task.files.allocate(task, file, (flags & O_CLOEXEC) !== 0);
   if (fd < 0) file.drop();

@@ -224,7 +224,12 @@ function exitGroupCall(task: Task, args: Args): number {
 /** The child that was found. */
 const waited = new WaitResult();
 
+/** The process group a call is about; its own one (0) is the one it had when the call began. */
 function groupOf(task: Task, pgid: number): ProcessGroup | null {
+  const { state } = task.call;
+  if (state.kind === "child" && state.group !== 0) {
+    return task.kernel.rootPids.pids.get(state.group)?.group ?? null;
+  }
   return pgid === 0 ? task.threadGroup.processGroup : task.pid.namespace.pids.get(pgid)?.group ?? null;
 }
 

@@ -24,13 +24,13 @@ import {
 import { ERESTARTSYS } from "../abi/errno.ts";
 import { reap } from "./exit.ts";
 import { ChildEvent, type ThreadGroup } from "./thread_group.ts";
-import type { ProcessGroup } from "./process_group.ts";
+import { ProcessGroup } from "./process_group.ts";
 import type { Task } from "./task.ts";
 import { Usage } from "./usage.ts";
 import { suspend } from "./wait_engine.ts";
 import type { WaitState } from "./wait_state.ts";
 
-const FOR_CHILD: WaitState = { kind: "child" };
+const FOR_CHILD: WaitState = { kind: "child", group: 0 };
 
 /** Which children a call is about. */
 export const enum WaitFor {
@@ -73,7 +73,10 @@ export function waitForChild(
   if (!isAny) return -ECHILD;
   if ((options & WNOHANG) !== 0) return 0;
   task.call.waitOn(group.childQueue, POLLIN);
-  return suspend(task, FOR_CHILD, -ERESTARTSYS);
+  const state: WaitState = target instanceof ProcessGroup
+    ? { kind: "child", group: target.pid.root }
+    : FOR_CHILD;
+  return suspend(task, state, -ERESTARTSYS);
 }
 
 function isEligible(

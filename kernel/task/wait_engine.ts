@@ -16,7 +16,8 @@
 // call.setState({ kind: "external", token }) to know its request again), and answers MUST_WAIT. Everybody above hands
 // that on as they do with an errno; the run loop suspends the call and makes it again from its start, with the same
 // arguments. So an operation that may wait must be prepared to be asked once more: it finds the answer by the token (or in its
-// cache), and must not send a request twice that changes something. openFifo() of kernel/ipc/fifo.ts works so. A signal
+// cache), and must not send a request twice that changes something. wait_engine_test.ts has one; openFifo() of
+// kernel/ipc/fifo.ts works so too, and has open(2) go on with the file it has found instead of its name. A signal
 // meanwhile ends the call with ERESTARTSYS (of one of kind "host file" only SIGKILL does, as in Linux),
 // and its state is cleared: a file system that must know sees at the answer that no call has that token any more.
 

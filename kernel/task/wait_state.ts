@@ -36,8 +36,8 @@ export type WaitState =
   | { readonly kind: "sleep" }
   /** clock_nanosleep(2) on a CPU clock: its nanoseconds at which the sleep is over. */
   | { readonly kind: "cpu sleep"; readonly until: number }
-  /** wait4(2), waitid(2). */
-  | { readonly kind: "child" }
+  /** wait4(2), waitid(2): number in the root namespace of the process group it is about, 0 = of none. */
+  | { readonly kind: "child"; readonly group: number }
   /** vfork(2): the child, by its tid in the root namespace, and what the call will answer. */
   | { readonly kind: "vfork"; readonly child: number; readonly answer: number }
   /** pause(2), rt_sigsuspend(2). */

@@ -41,6 +41,8 @@ import { claimWriteAccess } from "./write_access.ts";
 
 /** Flags that an open file description keeps. */
 const KEPT_FLAGS = ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+/** The slot of CallInFlight in which a call keeps the file that it is opening while that must wait (FIFOs). */
+export const OPENED = 0;
 /** The bit of O_TMPFILE beside O_DIRECTORY. */
 const TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY;
 
@@ -104,12 +106,13 @@ function openInode(task: Task, path: Path, flags: number): File | number {
   const isDevice = inode.type === S_IFCHR;
   const kept = isDevice ? KEPT_FLAGS | O_NOCTTY : KEPT_FLAGS;
   const file = inode.open(task, (flags & kept) | O_LARGEFILE);
-  if (typeof file === "number") return file;
-  if (isDevice) file.flags &= ~O_NOCTTY;
-  if (file.path === null && !path.mount.isNameless) {
-    path.hold();
-    file.path = path;
+  if (typeof file === "number") {
+    const waiting = task.call.held(OPENED);
+    if (waiting !== null && waiting.inode === inode) keepPath(waiting, path);
+    return file;
   }
+  if (isDevice) file.flags &= ~O_NOCTTY;
+  keepPath(file, path);
   if ((flags & O_ACCMODE) !== O_RDONLY) {
     const busy = claimWriteAccess(file);
     if (busy < 0) {
@@ -127,6 +130,12 @@ function openInode(task: Task, path: Path, flags: number): File | number {
   }
   notifyPath(path, IN_OPEN);
   return file;
+}
+
+function keepPath(file: File, path: Path): void {
+  if (file.path !== null || path.mount.isNameless) return;
+  path.hold();
+  file.path = path;
 }
 
 function walkFlags(flags: number): number {

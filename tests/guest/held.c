@@ -219,6 +219,47 @@ static void last_user(void) {
   close(b);
 }
 
+/* --- what a call has begun with besides descriptors ------------------------------------------------------------------ */
+
+static void *wait_for_group(void *argument) { (void)argument; enter_sleep(); return (void *)(long)(waitpid(0, NULL, 0) == child ? 1 : -errno); }
+
+/* do_wait(): the process group is the one that the caller had when it called. */
+static void own_group(void) {
+  pid_t pid = fork();
+  if (pid == 0) {
+    make_child();
+    pthread_t thread = start_sleeper(wait_for_group, NULL);
+    setpgid(0, 0);
+    kill_child();
+    void *result;
+    pthread_join(thread, &result);
+    _exit((long)result == 1 ? 1 : 2);
+  }
+  expect("waitpid of the own group", "which changes meanwhile", wait_code(pid), "1");
+}
+
+static void *open_fifo(void *argument) {
+  (void)argument;
+  enter_sleep();
+  int fd = open("fifo", O_RDONLY);
+  struct stat status;
+  if (fd < 0 || fstat(fd, &status) < 0) return (void *)(long)-errno;
+  return (void *)(long)(S_ISFIFO(status.st_mode) ? 1 : 0);
+}
+
+/* An open that waits for the other end of a FIFO has found its file: fifo_open(). */
+static void renamed_fifo(void) {
+  mkfifo("fifo", 0600);
+  pthread_t thread = start_sleeper(open_fifo, NULL);
+  rename("fifo", "other");
+  close(open("fifo", O_CREAT | O_WRONLY, 0600));
+  int fd = open("other", O_WRONLY | O_NONBLOCK);
+  void *result;
+  pthread_join(thread, &result);
+  expect("open of a FIFO", "whose name leads elsewhere meanwhile", (long)result, "1");
+  close(fd);
+}
+
 /* --- deadlines -------------------------------------------------------------------------------------------------------- */
 
 static void limit(int fd, int option) { struct timeval time = {0, 30000}; setsockopt(fd, SOL_SOCKET, option, &time, sizeof time); }
@@ -291,6 +332,8 @@ int main(void) {
     trial(&CALLS[i], LEFT);
   }
   last_user();
+  own_group();
+  renamed_fifo();
   deadlines();
   chdir("/");
   char command[100];

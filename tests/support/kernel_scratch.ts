@@ -46,7 +46,6 @@ export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
   "syscalls/time.ts": "bytes now asked",
   "syscalls/timer.ts": "bytes now wanted",
   "syscalls/transfer.ts": "step offsetBytes end",
-
   "syscalls/wait_time.ts": "bytes timeout",
   "task/bpf.ts": "memory",
   "task/clone.ts": "tidBytes",

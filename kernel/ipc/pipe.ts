@@ -284,16 +284,13 @@ export class PipeFile extends File implements PipeEnd {
     return this.pipe.resize(task, bytes);
   }
 
-  override get isPipe(): boolean {
-    return true;
-  }
-  override peek(into: Uint8Array, at: number, length: number, skip: number): number {
+  peek(into: Uint8Array, at: number, length: number, skip: number): number {
     return this.isReadable ? this.pipe.peek(into, at, length, skip) : -EBADF;
   }
-  override consume(length: number): void {
+  consume(length: number): void {
     this.pipe.consume(length);
   }
-  override room(): number {
+  room(): number {
     return this.isWritable ? this.pipe.room((this.flags & O_DIRECT) !== 0) : -EBADF;
   }
 

@@ -8,15 +8,19 @@ import { newSocketInode } from "../fs/anonymous/filesystem.ts";
 import type { Task } from "../task/task.ts";
 import type { WaitQueue } from "../util/wait_queue.ts";
 import { File } from "../vfs/file.ts";
+import type { SocketFile } from "../vfs/file_kinds.ts";
 import type { IncomingMessage, OutgoingMessage, SocketAddress } from "./message.ts";
 import { SocketOptions } from "./options.ts";
 
-export abstract class Socket extends File {
+export abstract class Socket extends File implements SocketFile {
   readonly domain: number;
   /** SOCK_STREAM, SOCK_DGRAM ... */
   readonly socketType: number;
   readonly protocol: number;
   readonly options = new SocketOptions();
+  /** SO_RCVTIMEO and SO_SNDTIMEO. */
+  readTimeoutNanos = Infinity;
+  writeTimeoutNanos = Infinity;
   /** An errno that has come to pass and nobody has been told yet: SO_ERROR. */
   error = 0;
 
@@ -25,6 +29,10 @@ export abstract class Socket extends File {
     this.domain = domain;
     this.socketType = type;
     this.protocol = protocol;
+  }
+
+  override asSocket(): SocketFile {
+    return this;
   }
 
   bind(_task: Task, _address: SocketAddress): number {

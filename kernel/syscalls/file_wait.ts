@@ -29,14 +29,16 @@ export function fileForWrite(task: Task, fd: number, slot = FILE): File | null {
 export function waitToRead(task: Task, file: File, state: WaitState = stateOf(task)): number {
   const { done } = task.call;
   if ((file.flags & O_NONBLOCK) !== 0) return done > 0 ? done : -EAGAIN;
-  return waitForFile(task, file, file.queue, POLLIN | POLLRDHUP, file.readTimeoutNanos, done, state);
+  const timeoutNanos = file.asSocket()?.readTimeoutNanos ?? Infinity;
+  return waitForFile(task, file, file.queue, POLLIN | POLLRDHUP, timeoutNanos, done, state);
 }
 
 /** Waits for room, unless the file is non-blocking. */
 export function waitToWrite(task: Task, file: File, state: WaitState = stateOf(task)): number {
   const { done } = task.call;
   if ((file.flags & O_NONBLOCK) !== 0) return done > 0 ? done : -EAGAIN;
-  return waitForFile(task, file, file.queue, POLLOUT, file.writeTimeoutNanos, done, state);
+  const timeoutNanos = file.asSocket()?.writeTimeoutNanos ?? Infinity;
+  return waitForFile(task, file, file.queue, POLLOUT, timeoutNanos, done, state);
 }
 
 /** Files that time their reads themselves (terminals) have set a state of their own. */

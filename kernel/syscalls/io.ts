@@ -184,7 +184,9 @@ export function readInto(task: Task, file: File, address: number, count: number,
       if (length < 0) return length;
     }
     const place = isSeekable ? (offset < 0 ? file.position : offset + done) : -1;
-    let n = length < DIRECT_BYTES_MIN ? NOT_MOVED : file.readDirectly(task, address + done, length, place);
+    let n = length < DIRECT_BYTES_MIN
+      ? NOT_MOVED
+      : file.asContent()?.readDirectly(task, address + done, length, place) ?? NOT_MOVED;
     const isMoved = n !== NOT_MOVED;
     if (!isMoved) {
       const at = memory.outView(address + done, length);
@@ -218,7 +220,7 @@ export function readInto(task: Task, file: File, address: number, count: number,
  */
 export function lengthToTake(file: File, length: number, room: number): number {
   if (room >= file.bytesAtStake(length)) return length;
-  return file.isPipe && room >= PAGE_SIZE ? room - room % PAGE_SIZE : -EFAULT;
+  return file.asPipe() !== null && room >= PAGE_SIZE ? room - room % PAGE_SIZE : -EFAULT;
 }
 
 function crossesPage(address: number, length: number): boolean {
@@ -278,7 +280,8 @@ export function writeFrom(task: Task, file: File, address: number, count: number
     const place = offset < 0 ? file.position : offset + done;
     let n = count - done < DIRECT_BYTES_MIN
       ? NOT_MOVED
-      : file.writeDirectly(task, address + done, Math.min(count - done, VIEW_MAX), place);
+      : file.asContent()?.writeDirectly(task, address + done, Math.min(count - done, VIEW_MAX), place) ??
+        NOT_MOVED;
     if (n > 0) {
       piece.length = n;
     } else if (n === NOT_MOVED) {

@@ -7,6 +7,7 @@ import { i64, put64 } from "../abi/struct.ts";
 import type { Task } from "../task/task.ts";
 import { suspend } from "../task/wait_engine.ts";
 import type { File } from "../vfs/file.ts";
+import type { PipeEnd } from "../vfs/file_kinds.ts";
 import { notifyPath } from "../vfs/notify.ts";
 import type { Args } from "./args.ts";
 import { FILE, fileForRead, fileForWrite, SECOND_FILE, TRANSFER, waitToWrite } from "./file_wait.ts";
@@ -187,15 +188,16 @@ function splice(task: Task, args: Args): number {
   const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(2), SECOND_FILE);
   if (from === null || to === null) return -EBADF;
   const fromPointer = args.word(1), toPointer = args.word(3);
-  if (from.isPipe && fromPointer !== 0) return -ESPIPE;
-  if (to.isPipe && toPointer !== 0) return -ESPIPE;
+  const source = from.asPipe(), sink = to.asPipe();
+  if (source !== null && fromPointer !== 0) return -ESPIPE;
+  if (sink !== null && toPointer !== 0) return -ESPIPE;
   const mayWait = (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) === 0;
-  if (from.isPipe && to.isPipe) {
-    if (from.queue === to.queue) return -EINVAL;
-    return between(task, from, to, count, true, mayWait);
+  if (source !== null && sink !== null) {
+    if (source.queue === sink.queue) return -EINVAL;
+    return between(task, source, sink, count, true, mayWait);
   }
-  if (from.isPipe) return outOfPipe(task, from, to, toPointer, count, mayWait);
-  return to.isPipe ? intoPipe(task, from, fromPointer, to, count, mayWait) : -EINVAL;
+  if (source !== null) return outOfPipe(task, source, to, toPointer, count, mayWait);
+  return sink !== null ? intoPipe(task, from, fromPointer, sink, count, mayWait) : -EINVAL;
 }
 
 function tee(task: Task, args: Args): number {
@@ -205,15 +207,16 @@ function tee(task: Task, args: Args): number {
   if (count === 0) return 0;
   const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(1), SECOND_FILE);
   if (from === null || to === null) return -EBADF;
-  if (!from.isPipe || !to.isPipe || from.queue === to.queue) return -EINVAL;
-  return between(task, from, to, count, false, (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) === 0);
+  const source = from.asPipe(), sink = to.asPipe();
+  if (source === null || sink === null || source.queue === sink.queue) return -EINVAL;
+  return between(task, source, sink, count, false, (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) === 0);
 }
 
 /** From one pipe to another; with `consumes` the bytes leave the first. */
 function between(
   task: Task,
-  from: File,
-  to: File,
+  from: PipeEnd,
+  to: PipeEnd,
   count: number,
   consumes: boolean,
   mayWait: boolean,
@@ -240,7 +243,7 @@ function between(
 
 function outOfPipe(
   task: Task,
-  from: File,
+  from: PipeEnd,
   to: File,
   pointer: number,
   count: number,
@@ -286,7 +289,7 @@ function intoPipe(
   task: Task,
   from: File,
   pointer: number,
-  to: File,
+  to: PipeEnd,
   count: number,
   mayWait: boolean,
 ): number {

@@ -243,7 +243,7 @@ function vmsplice(task: Task, args: Args): number {
   const flags = args.u32(3);
   if ((flags & ~0xf) !== 0) return -EINVAL;
   const file = task.call.file(FILE, args.i32(0));
-  if (file === null || !file.isPipe) return -EBADF;
+  if (file === null || file.asPipe() === null) return -EBADF;
   const isNonblocking = (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) !== 0 || (file.flags & O_NONBLOCK) !== 0;
   const count = args.i32(2);
   if (!file.isWritable) {

@@ -20,11 +20,17 @@ import {
   SEEK_END,
   SEEK_SET,
 } from "../abi/file.ts";
-import { NOT_MOVED } from "../../platform/platform.ts";
 import { FILE_COST } from "../util/kernel_memory.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 import { releaseFileLocks } from "./file_locks.ts";
-import type { ContentFile, DirectoryFile, MappableFile, PipeEnd, SealableFile } from "./file_kinds.ts";
+import type {
+  ContentFile,
+  DirectoryFile,
+  MappableFile,
+  PipeEnd,
+  SealableFile,
+  SocketFile,
+} from "./file_kinds.ts";
 import type { Inode } from "./inode.ts";
 import { notifyPath } from "./notify.ts";
 import type { Path } from "./path.ts";
@@ -54,9 +60,6 @@ export abstract class File {
   owner: FileWatch | null = null;
   /** epoll items that watch this file, a chain; owned by fs/anonymous/epoll. */
   epollItems: FileWatch | null = null;
-  /** SO_RCVTIMEO and SO_SNDTIMEO of sockets: longest wait of a blocking read or write. */
-  readTimeoutNanos = Infinity;
-  writeTimeoutNanos = Infinity;
   /** Readers' and pollers' queue. Notified with poll events. */
   readonly queue: WaitQueue;
 
@@ -82,6 +85,8 @@ export abstract class File {
     return false;
   }
 
+  // The core. What a kind of file does not override answers the errno of Linux for files that lack the operation.
+
   /** Reads at `offset` (the position, or pread's; -1 when not seekable). Bytes, 0 at the end, -EAGAIN to wait, -ERRNO. */
   read(_task: Task, _into: Uint8Array, _at: number, _length: number, _offset: number): number {
     return -EINVAL;
@@ -91,18 +96,11 @@ export abstract class File {
     return -EINVAL;
   }
   /**
-   * Of `length` bytes that are to be read, those that a read would take away now although they stay on Linux when memory is
-   * bad: pipes and streams. What is a message is lost then, and so 0 here.
+   * Of `length` bytes, those that read() would consume now but Linux leaves queued if the copy to user memory faults: pipes
+   * and streams. A message is lost then on Linux too, and so counts as 0.
    */
   bytesAtStake(_length: number): number {
     return 0;
-  }
-  /** As read() and write(), of a large piece straight from and to guest memory; NOT_MOVED where that cannot be. */
-  readDirectly(_task: Task, _address: number, _length: number, _offset: number): number {
-    return NOT_MOVED;
-  }
-  writeDirectly(_task: Task, _address: number, _length: number, _offset: number): number {
-    return NOT_MOVED;
   }
   /** New position, or -ERRNO; `whence` SEEK_*. */
   seek(_offset: number, _whence: number): number {
@@ -112,43 +110,15 @@ export abstract class File {
   readiness(_task?: Task): number {
     return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
   }
+  /** ioctl(2), but for the requests that all files have. */
   ioctl(_task: Task, _request: number, _argument: number): number {
     return -ENOTTY;
-  }
-  /** Kinds that only some files are; see file_kinds.ts. */
-  asContent(): ContentFile | null {
-    return null;
-  }
-  asDirectory(): DirectoryFile | null {
-    return null;
-  }
-  asMappable(): MappableFile | null {
-    return null;
-  }
-  asPipe(): PipeEnd | null {
-    return null;
-  }
-  asSealable(): SealableFile | null {
-    return null;
-  }
-  /** It is an end of a pipe or a FIFO: splice(2) and tee(2) work on it, with peek, consume and room. */
-  get isPipe(): boolean {
-    return false;
   }
   /** splice(2) and sendfile(2) may read it. Linux: it has a splice_read, or pages of content. */
   get canSplice(): boolean {
     return true;
   }
-  /** Pipes: copies what a read would give, `skip` bytes in, and leaves it there. Bytes, 0 at the end, -EAGAIN to wait. */
-  peek(_into: Uint8Array, _at: number, _length: number, _skip: number): number {
-    return -EINVAL;
-  }
-  /** Pipes: takes away `length` bytes that peek has shown. */
-  consume(_length: number): void {}
-  /** Pipes: bytes that a write would take now; 0 = it would wait. -EPIPE without a reader. */
-  room(): number {
-    return -EINVAL;
-  }
+  /** fsync(2), and with `isDataOnly` fdatasync(2). */
   sync(_isDataOnly: boolean): number {
     return -EINVAL;
   }
@@ -176,6 +146,27 @@ export abstract class File {
   /** A descriptor of `task` to this file was closed (POSIX locks go away, the file may stay open elsewhere). */
   flush(_task: Task): number {
     return 0;
+  }
+
+  // What only some files are (file_kinds.ts): itself where it is of that kind.
+
+  asContent(): ContentFile | null {
+    return null;
+  }
+  asDirectory(): DirectoryFile | null {
+    return null;
+  }
+  asMappable(): MappableFile | null {
+    return null;
+  }
+  asPipe(): PipeEnd | null {
+    return null;
+  }
+  asSealable(): SealableFile | null {
+    return null;
+  }
+  asSocket(): SocketFile | null {
+    return null;
   }
 
   get references(): number {

@@ -2,6 +2,7 @@
 // asks gives the errno that Linux gives for the others.
 
 import { EINVAL, EOPNOTSUPP } from "../abi/errno.ts";
+import { NOT_MOVED } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import { File } from "./file.ts";
 
@@ -41,12 +42,24 @@ export interface SealableFile {
   addSeals(seals: number): number;
 }
 
-/** An end of a pipe, or a FIFO that is open. */
-export interface PipeEnd {
+/** An end of a pipe, or a FIFO that is open: splice(2) and tee(2) work on it; others answer EINVAL. */
+export interface PipeEnd extends File {
+  /** Copies what a read would give, `skip` bytes in, and leaves it there. Bytes, 0 at the end, -EAGAIN to wait. */
+  peek(into: Uint8Array, at: number, length: number, skip: number): number;
+  /** Takes `length` bytes that peek() has shown. */
+  consume(length: number): void;
+  /** Bytes that a write would take now; 0 = it would wait. -EPIPE without a reader. */
+  room(): number;
   /** Bytes it holds: F_GETPIPE_SZ; anything else answers EBADF. */
   readonly capacity: number;
   /** F_SETPIPE_SZ: the new size, or -ERRNO. */
   resize(task: Task, bytes: number): number;
+}
+
+/** SO_RCVTIMEO and SO_SNDTIMEO: longest wait of a blocking read or write, Infinity = none. */
+export interface SocketFile {
+  readonly readTimeoutNanos: number;
+  readonly writeTimeoutNanos: number;
 }
 
 /** Content at offsets: regular files of all file systems. ftruncate(2) of anything else answers EINVAL. */
@@ -67,5 +80,12 @@ export abstract class ContentFile extends File {
   }
   allocate(_mode: number, _offset: number, _length: number): number {
     return -EOPNOTSUPP;
+  }
+  /** As read() and write(), of a large piece straight to and from guest memory; NOT_MOVED where that cannot be. */
+  readDirectly(_task: Task, _address: number, _length: number, _offset: number): number {
+    return NOT_MOVED;
+  }
+  writeDirectly(_task: Task, _address: number, _length: number, _offset: number): number {
+    return NOT_MOVED;
   }
 }

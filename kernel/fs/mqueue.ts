@@ -24,7 +24,7 @@ const TEXT_BYTES = 80;
 /** The file system of the IPC namespace that `task` is in. */
 export function mqueueFilesystem(task: Task): MqueueFilesystem {
   const namespace: IpcNamespace = task.namespaces.ipc;
-  if (namespace.mqueues !== null) return namespace.mqueues as MqueueFilesystem;
+  if (namespace.mqueues !== null) return namespace.mqueues;
   const fs = new MqueueFilesystem(task);
   // The namespace keeps it when nobody has it mounted.
   fs.hold();
@@ -33,7 +33,7 @@ export function mqueueFilesystem(task: Task): MqueueFilesystem {
   return fs;
 }
 
-class MqueueFilesystem extends Tmpfs {
+export class MqueueFilesystem extends Tmpfs {
   constructor(task: Task) {
     const options = { mode: S_ISVTX | 0o777, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
     super(task.kernel, options, "", "mqueue");

@@ -1,6 +1,9 @@
 // Namespaces of a task: what it sees of host name, process ids, mounts, IPC objects and network. Linux: struct nsproxy,
 // pid_namespaces(7), uts_namespaces(7). Making and joining them stands in namespace_changes.ts.
 
+import type { MqueueFilesystem } from "../fs/mqueue.ts";
+import type { SystemVTables } from "../ipc/system_v/tables.ts";
+import type { UnixSocket } from "../socket/unix/unix_socket.ts";
 import type { Pid } from "./pid.ts";
 import type { Task } from "./task.ts";
 import type { ThreadGroup } from "./thread_group.ts";
@@ -29,13 +32,13 @@ export class UtsNamespace {
   }
 }
 
-/** System V IPC objects and POSIX queues of a namespace; the rooms ipc and fs hang their tables here. */
+/** System V IPC objects and POSIX queues of a namespace. */
 export class IpcNamespace {
   readonly ino: number;
-  /** SystemVTables of ipc/system_v, made on first use. */
-  tables: unknown = null;
-  /** MqueueFilesystem of fs/mqueue, made on first use. */
-  mqueues: unknown = null;
+  /** System V objects, made on first use by ipc/system_v. */
+  tables: SystemVTables | null = null;
+  /** POSIX queues, made on first use by fs/mqueue. */
+  mqueues: MqueueFilesystem | null = null;
   /** What goes with it. */
   readonly held: { release(): void }[] = [];
   /** Tasks that are in it and open files of nsfs. */
@@ -58,11 +61,11 @@ export class IpcNamespace {
   }
 }
 
-/** Network of a namespace: abstract Unix names, network devices; the socket room hangs its objects here. */
+/** Network of a namespace. */
 export class NetNamespace {
   readonly ino: number;
-  abstractNames: unknown = null;
-  stack: unknown = null;
+  /** Bound Unix sockets by type and abstract name; kept by socket/unix. */
+  readonly abstractNames = new Map<string, UnixSocket>();
 
   constructor(ino: number) {
     this.ino = ino;

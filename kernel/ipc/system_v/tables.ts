@@ -6,7 +6,7 @@ import { QUEUES_MAX, type TypedQueue } from "./messages.ts";
 import { type SemaphoreSet, SETS_MAX } from "./semaphores.ts";
 import { SEGMENTS_MAX, type SharedSegment } from "./shared_memory.ts";
 
-class SystemVTables {
+export class SystemVTables {
   readonly segments = new IpcIds<SharedSegment>(SEGMENTS_MAX);
   readonly semaphores = new IpcIds<SemaphoreSet>(SETS_MAX);
   readonly queues = new IpcIds<TypedQueue>(QUEUES_MAX);
@@ -22,7 +22,7 @@ class SystemVTables {
 /** Those of the namespace that `task` is in. */
 export function systemV(task: Task): SystemVTables {
   const namespace = task.namespaces.ipc;
-  if (namespace.tables !== null) return namespace.tables as SystemVTables;
+  if (namespace.tables !== null) return namespace.tables;
   const tables = new SystemVTables();
   namespace.tables = tables;
   namespace.held.push(tables);

@@ -85,7 +85,7 @@ export abstract class UnixSocket extends Socket {
   }
 
   #bindAbstract(task: Task, name: string): number {
-    const names = abstractNames(task.namespaces.net);
+    const names = task.namespaces.net.abstractNames;
     const key = abstractKey(this.socketType, name);
     if (names.has(key)) return -EADDRINUSE;
     names.set(key, this);
@@ -158,7 +158,7 @@ export abstract class UnixSocket extends Socket {
     this.isReadShut = true;
     this.isWriteShut = true;
     if (this.#namespace !== null) {
-      abstractNames(this.#namespace).delete(abstractKey(this.socketType, this.name));
+      this.#namespace.abstractNames.delete(abstractKey(this.socketType, this.name));
     }
     if (this.#path !== null) {
       if (this.#path.inode.attachment === this) this.#path.inode.attachment = null;
@@ -175,7 +175,7 @@ export function findUnixSocket(task: Task, address: SocketAddress, type: number)
   const name = unixName(address);
   if (typeof name === "number") return name;
   if (name.charCodeAt(0) === 0) {
-    return abstractNames(task.namespaces.net).get(abstractKey(type, name)) ?? -ECONNREFUSED;
+    return task.namespaces.net.abstractNames.get(abstractKey(type, name)) ?? -ECONNREFUSED;
   }
   const path = resolve(task, AT_FDCWD, name, FOLLOW);
   if (typeof path === "number") return path;
@@ -206,8 +206,4 @@ export function putUnixName(into: SocketAddress, name: string): void {
 /** Abstract names are apart for every type. */
 function abstractKey(type: number, name: string): string {
   return `${type}${name}`;
-}
-
-function abstractNames(namespace: NetNamespace): Map<string, UnixSocket> {
-  return (namespace.abstractNames ??= new Map<string, UnixSocket>()) as Map<string, UnixSocket>;
 }

@@ -1,7 +1,7 @@
 // What each role gives up, in order. Deno's permissions come first, at its start; they are defence in depth only, as FFI
 // goes past them. What holds is what the host kernel enforces:
 //   spawn (native/src/spawn.rs): own namespaces, no_new_privs, no inherited descriptors, SIGUSR1 blocked
-//   root directory: an empty read-only tmpfs
+//   root directory: a read-only tmpfs with nothing in it but /proc of the own processes
 //   ids: nobody, which takes every capability (the sentry); DAC capabilities only (the gofer)
 //   system calls: an allow-list, once everything is open
 
@@ -35,7 +35,8 @@ const SPARE_PROCESSES = 512;
 export function confineSentryEarly(hello: number): void {
   const isRootless = (hello & HELLO.ROOTLESS) !== 0;
   confineFiles(ROLE_FDS.first);
-  confineRoot(false);
+  // /proc, of its own processes only: by it memory files are opened for reading only, for stubs.
+  confineRoot(true);
   // What is needed to become nobody is kept until that is done, and goes with it.
   confineCapabilities(isRootless ? 0 : SETGID | SETUID, 0);
   if (!isRootless) confineIds(NOBODY, NOBODY);

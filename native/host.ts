@@ -10,6 +10,7 @@ const symbols = {
   tsv_host_read: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
   tsv_host_write: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
   tsv_host_close: { parameters: ["i32"], result: "i32" },
+  tsv_host_reopen: { parameters: ["i32"], result: "i32" },
   tsv_host_dup: { parameters: ["i32"], result: "i32" },
   tsv_host_ftruncate: { parameters: ["i32", "u32", "u32"], result: "i32" },
   tsv_host_fallocate: { parameters: ["i32", "i32", "u32", "u32", "u32", "u32"], result: "i32" },
@@ -109,6 +110,9 @@ export class NativeHost implements Host {
   }
   close(fd: number): number {
     return this.#calls.tsv_host_close(fd);
+  }
+  reopen(fd: number): number {
+    return this.#calls.tsv_host_reopen(fd);
   }
   dup(fd: number): number {
     return this.#calls.tsv_host_dup(fd);

@@ -358,6 +358,8 @@ export interface Host {
   write(fd: number, from: Uint8Array, at: number, length: number): number;
   close(fd: number): number;
   dup(fd: number): number;
+  /** Another descriptor of what `fd` is open on, a memory file, for reading only. */
+  reopen(fd: number): number;
   ftruncate(fd: number, size: number): number;
   fallocate(fd: number, mode: number, offset: number, length: number): number;
   fsync(fd: number): number;

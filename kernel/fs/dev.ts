@@ -96,7 +96,7 @@ class ZeroFile extends DeviceFile implements Mappable, MappableFile {
       if (typeof memory === "number") return memory;
       this.#memory = memory;
     }
-    return this.#memory.fdForMapping();
+    return this.#memory.fdForMapping(this.isWritable);
   }
   override release(): void {
     this.#memory?.drop();

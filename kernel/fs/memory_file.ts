@@ -171,10 +171,10 @@ export class MemoryFile {
     return whence === SEEK_DATA ? offset : this.size;
   }
 
-  /** A host descriptor with the content, for mapping; -ERRNO. It stays owned here. */
-  hostFd(): number {
+  /** A host descriptor with the content, for mapping, with no more access than asked for; -ERRNO. It stays owned here. */
+  hostFd(isForWriting: boolean): number {
     const memory = this.#moveToHost();
-    return typeof memory === "number" ? memory : memory.fdForMapping();
+    return typeof memory === "number" ? memory : memory.fdForMapping(isForWriting);
   }
 
   /** The host's memory with the content, which is moved there if need be; -ENOSPC. */

@@ -163,12 +163,12 @@ export class TmpfsRegularFile extends ContentFile implements Mappable, MappableF
   }
 
   mappable(_isShared: boolean, _prot: number): Mappable | number {
-    const fd = this.inode.content!.hostFd();
+    const fd = this.hostFd();
     return fd < 0 ? fd : this;
   }
 
   hostFd(): number {
-    return this.inode.content!.hostFd();
+    return this.inode.content!.hostFd(this.isWritable);
   }
 
   override release(): void {

@@ -54,6 +54,12 @@ export class HostDescriptors {
     return this.own(fd, descriptor.origin, descriptor.rights, descriptor.purpose);
   }
 
+  /** What `descriptor` is open on, for reading and mapping only; or -ERRNO. */
+  reopen(descriptor: HostDescriptor): HostDescriptor | number {
+    const fd = this.host.reopen(descriptor.fd);
+    return fd < 0 ? fd : this.own(fd, descriptor.origin, HOST_READ | HOST_MAP, descriptor.purpose);
+  }
+
   /** How many are open. */
   get count(): number {
     return this.#open.size;
@@ -81,6 +87,8 @@ export class HostDescriptor {
   readonly #all: HostDescriptors;
   readonly #host: Host;
   #references = 1;
+  /** The same memory, for reading only; opened when a stub first wants that. */
+  #reader: HostDescriptor | null = null;
 
   constructor(
     all: HostDescriptors,
@@ -110,14 +118,25 @@ export class HostDescriptor {
   drop(): void {
     if (this.#references === 0) throw new Error(`Descriptor of ${this.purpose} is dropped twice`);
     if (--this.#references > 0) return;
+    this.#reader?.drop();
     this.#host.close(this.fd);
     this.fd = -1;
     this.#all.onClosed(this);
   }
 
-  /** Its number for a stub to map, or -EBADF where that is not allowed. */
-  fdForMapping(): number {
-    return (this.rights & HOST_MAP) !== 0 ? this.fd : -EBADF;
+  /**
+   * A number for a stub to map, or -ERRNO. Guest code in a stub may get hold of what is passed there, so the descriptor
+   * allows writing only where the guest may write.
+   */
+  fdForMapping(isForWriting: boolean): number {
+    if ((this.rights & HOST_MAP) === 0) return -EBADF;
+    if (isForWriting || (this.rights & HOST_WRITE) === 0) return this.fd;
+    if (this.#reader === null) {
+      const reader = this.#all.reopen(this);
+      if (typeof reader === "number") return reader;
+      this.#reader = reader;
+    }
+    return this.#reader.fd;
   }
 
   // Calls of the host on it: results are >= 0 or -ERRNO, as Host has them.

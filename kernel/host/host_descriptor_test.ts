@@ -14,6 +14,11 @@ class NotingHost extends FakeHost {
     this.closed.push(fd);
     return 0;
   }
+  readonly reopened: number[] = [];
+  override reopen(fd: number): number {
+    this.reopened.push(fd);
+    return this.#next++;
+  }
   override dup(_fd: number): number {
     return this.#next++;
   }
@@ -69,7 +74,7 @@ Deno.test("a descriptor is used for what it was given only", () => {
   equal(stdin.pwrite(BYTES, 0, 1, 0), -EBADF);
   equal(stdin.write(BYTES, 0, 1), -EBADF);
   equal(stdin.ftruncate(0), -EBADF);
-  equal(stdin.fdForMapping(), -EBADF);
+  equal(stdin.fdForMapping(false), -EBADF);
   equal(stdin.pread(BYTES, 0, 1, 0), 1);
   const stdout = descriptors.own(1, "donated", HOST_WRITE, "stdout");
   equal(stdout.read(BYTES, 0, 1), -EBADF);
@@ -79,11 +84,25 @@ Deno.test("a descriptor is used for what it was given only", () => {
 Deno.test("memory that gets no room is closed again", () => {
   const { host, descriptors } = newDescriptors();
   const memory = descriptors.newMemory("shared memory", 4096);
-  equal(typeof memory === "number" ? memory : memory.fdForMapping(), 10);
+  equal(typeof memory === "number" ? memory : memory.fdForMapping(true), 10);
   host.truncation = -ENOSPC;
   equal(descriptors.newMemory("shared memory", 4096), -ENOSPC);
   same(host.closed, [11]);
   same(descriptors.describe(), ["10: shared memory (made)"]);
+});
+
+Deno.test("memory that a stub may only read is passed by a descriptor for reading only, which goes with it", () => {
+  const { host, descriptors } = newDescriptors();
+  const memory = descriptors.newMemory("tmpfs", 4096);
+  if (typeof memory === "number") throw new Error("no memory");
+  equal(memory.fdForMapping(true), 10);
+  equal(memory.fdForMapping(false), 11);
+  equal(memory.fdForMapping(false), 11);
+  equal(memory.fdForMapping(true), 10);
+  same(host.reopened, [10]);
+  memory.drop();
+  same(host.closed, [11, 10]);
+  same(descriptors.describe(), []);
 });
 
 Deno.test("a copy is a descriptor of its own", () => {

@@ -53,7 +53,7 @@ class SharedMemory implements Backing {
     this.#memory = memory;
   }
   hostFd(): number {
-    return this.#memory.fdForMapping();
+    return this.#memory.fdForMapping(true);
   }
   hold(): void {
     this.#memory.hold();

@@ -40,6 +40,14 @@ pub extern "C" fn tsv_host_close(fd: i32) -> i32 {
     // SAFETY: closes a descriptor that the caller owns.
     result(unsafe { libc::close(fd) } as i64)
 }
+/// Opens what `fd` is open on anew, for reading only, by way of the own /proc; a descriptor or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_host_reopen(fd: i32) -> i32 {
+    let path = format!("/proc/self/fd/{fd}\0");
+    // SAFETY: `path` ends with a NUL.
+    result(unsafe { libc::open(path.as_ptr() as *const libc::c_char, libc::O_RDONLY | libc::O_CLOEXEC) } as i64)
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_host_dup(fd: i32) -> i32 {
     // SAFETY: passes no memory.

@@ -75,6 +75,9 @@ export class FakeHost implements Host {
   memfdCreate(): number {
     return this.#open(new FakeFile(false));
   }
+  reopen(fd: number): number {
+    return this.dup(fd);
+  }
   dup(fd: number): number {
     const file = this.files.get(fd);
     return file === undefined ? -EBADF : this.#open(file);

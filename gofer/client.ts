@@ -9,6 +9,9 @@ import { FRAME_BYTES_MAX, FrameReader, FrameWriter } from "./protocol.ts";
 /** Longest the gofer may take over one request, microseconds: a host disk may be slow, a dead gofer is noticed at once. */
 const ANSWER_MICROS_MAX = 60e6;
 
+/** Late answers in a row that make a mount a slow one. */
+const LATE_MEANS_SLOW = 4;
+
 /** What becomes of requests whose answers are late; kernel/fs/gofer/late_requests.ts. */
 export interface LateAnswers {
   /** How long `client` waits on the spot, microseconds (Infinity: as long as it takes); -1 = it asks later. */
@@ -72,10 +75,15 @@ export class GoferClient {
     this.request = new FrameWriter(mount);
   }
 
-  /** The last answer was late: the next is waited for less long. */
-  isSlow = false;
+  /** Answers that were late, one after the other. */
+  lateInARow = 0;
   /** A node that a late answer has made, and that nobody has use for. */
   onUnwanted: (node: number) => void = () => {};
+
+  /** Its files take long, and not because the machine was busy for a moment. */
+  get isSlow(): boolean {
+    return this.lateInARow >= LATE_MEANS_SLOW;
+  }
 
   /** Sends the request and waits for its answer: 0, the -ERRNO it carries, or what LateAnswers.park() says. */
   call(): number {
@@ -89,7 +97,7 @@ export class GoferClient {
     if (patience === Infinity) return this.callNow();
     const n = this.#ask(patience);
     if (n === -ETIMEDOUT) return late.park(this, connection.channel.slot);
-    this.isSlow = false;
+    this.lateInARow = 0;
     return this.#read(n);
   }
 

@@ -38,6 +38,7 @@ import { attach } from "../kernel/vfs/mounting.ts";
 import { openByName } from "../kernel/vfs/open.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import { removeDirectory, removeFile, renamePath } from "../kernel/vfs/remove.ts";
+import { NativeHost } from "../native/host.ts";
 import type { GoferChannel } from "../platform/platform.ts";
 import { TestGofer } from "./support/gofer.ts";
 import { VfsTask } from "./support/vfs_task.ts";
@@ -46,12 +47,25 @@ import { VfsTask } from "./support/vfs_task.ts";
 const FORGOTTEN_MILLIS = 60;
 const NAMES = new Map<number, string>(Object.entries(REQUEST).map(([name, id]) => [id, name]));
 
+/** A host whose time can be stopped, for tests of what holds for a while: the machine may be slow. */
+class StoppableHost extends NativeHost {
+  stoppedAt = 0;
+  override clockNanos(clock: number): number {
+    return this.stoppedAt > 0 ? this.stoppedAt : super.clockNanos(clock);
+  }
+  stop(): void {
+    this.stoppedAt = super.clockNanos(1);
+  }
+}
+
 /** The channel, with what is asked on it. */
 class CountingChannel implements GoferChannel {
   readonly asked: string[] = [];
   readonly #channel: GoferChannel;
-  constructor(channel: GoferChannel) {
+  readonly #host: StoppableHost;
+  constructor(channel: GoferChannel, host: StoppableHost) {
     this.#channel = channel;
+    this.#host = host;
   }
   get slot() {
     return this.#channel.slot;
@@ -63,7 +77,7 @@ class CountingChannel implements GoferChannel {
     return this.#channel.donated;
   }
   get answeredAtNanos() {
-    return this.#channel.answeredAtNanos;
+    return this.#host.stoppedAt || this.#channel.answeredAtNanos;
   }
   ask(question: Uint8Array, length: number, answer: Uint8Array, micros: number): number {
     this.asked.push(NAMES.get(question[0] | question[1] << 8)!);
@@ -90,7 +104,8 @@ class Mounted implements AsyncDisposable {
   readonly directory = Deno.makeTempDirSync({ prefix: "tsvisor-gofer-" });
   // The same directory twice, for two mounts.
   readonly gofer = new TestGofer([this.directory, this.directory]);
-  readonly host = new CountingChannel(this.gofer.channel);
+  readonly clock = new StoppableHost();
+  readonly host = new CountingChannel(this.gofer.channel, this.clock);
   readonly #connection = new GoferConnection(this.host);
   #mounts = 0;
 
@@ -102,7 +117,7 @@ class Mounted implements AsyncDisposable {
   mount(at: string, isExclusive: boolean): GoferFilesystem {
     const { t } = this;
     const client = new GoferClient(this.#connection, this.#mounts++);
-    const fs = new GoferFilesystem(t.kernel, client, this.gofer.host, false, isExclusive);
+    const fs = new GoferFilesystem(t.kernel, client, this.clock, false, isExclusive);
     makeDirectory(t.task, AT_FDCWD, at, 0o755);
     const place = resolve(t.task, AT_FDCWD, at, FOLLOW);
     if (typeof place === "number") throw new Error(`No ${at}: ${place}`);
@@ -216,6 +231,7 @@ Deno.test("a tree is walked with one request a directory", async () => {
   for (const name of ["a", "a/x", "b"]) Deno.mkdirSync(`${m.directory}/${name}`);
   for (let i = 0; i < 700; i++) Deno.writeTextFileSync(`${m.directory}/a/file${i}`, "");
   Deno.writeTextFileSync(`${m.directory}/b/${"n".repeat(255)}`, "");
+  m.clock.stop();
   m.inode("/host");
   host.forget();
   deepEqual(m.names("/host"), [".", "..", "a", "b"]);
@@ -252,6 +268,52 @@ Deno.test("a tree is walked with one request a directory", async () => {
     deepEqual(seen.get(name)!.slice(0, 2), [ino, (isDirectory ? S_IFDIR : S_IFREG) >> 12]);
   }
   equal(file.seek(seen.get("file5")![2], 0), seen.get("file5")![2]);
+  file.drop();
+});
+
+Deno.test("many files of a directory are asked for in few requests, and one that is opened in one", async () => {
+  await using m = new Mounted();
+  const { host, t } = m;
+  const COUNT = 1500;
+  for (let i = 0; i < COUNT; i++) Deno.writeTextFileSync(`${m.directory}/${i}`, "x".repeat(i % 7));
+  m.inode("/host");
+  host.forget();
+  const open = (i: number) => {
+    const file = m.open(`/host/${i}`, O_RDONLY), into = new Uint8Array(10);
+    equal(file.read(t.task, into, 0, 10, 0), i % 7);
+    file.drop();
+  };
+  for (let i = 0; i < 3; i++) open(i);
+  deepEqual(host.forget(), ["WALK", "WALK", "WALK"]);
+  m.clock.stop();
+  for (let i = 3; i < COUNT; i++) {
+    const inode = m.inode(`/host/${i}`);
+    equal(typeof inode === "number" ? inode : inode.size, i % 7, String(i));
+  }
+  const asked = host.forget();
+  ok(asked.length < COUNT / 10, `${asked.length} requests`);
+  open(COUNT - 1);
+  deepEqual(host.forget(), ["WALK"]);
+  // What is changed here is not as it was read ahead, what is not changed still is.
+  const next = (i: number) => m.inode(`/host/${i}`);
+  const file = m.open("/host/20", O_WRONLY);
+  equal(file.write(t.task, new Uint8Array(100), 0, 100, 0), 100);
+  const changed = next(20);
+  equal(typeof changed === "number" ? changed : changed.size, 100);
+  file.drop();
+  equal(removeFile(t.task, AT_FDCWD, "/host/21"), 0);
+  equal(next(21), -ENOENT);
+});
+
+Deno.test("a file that the host replaces after it was read ahead is opened as what it is now", async () => {
+  await using m = new Mounted();
+  for (let i = 0; i < 30; i++) Deno.writeTextFileSync(`${m.directory}/${i}`, "old");
+  m.clock.stop();
+  for (let i = 0; i < 20; i++) m.inode(`/host/${i}`);
+  Deno.writeTextFileSync(`${m.directory}/new`, "newer");
+  Deno.renameSync(`${m.directory}/new`, `${m.directory}/25`);
+  const file = m.open("/host/25", O_RDONLY), into = new Uint8Array(10);
+  equal(file.read(m.t.task, into, 0, 10, 0), 5);
   file.drop();
 });
 

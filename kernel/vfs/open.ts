@@ -64,7 +64,10 @@ export function openByName(
     if ((flags & O_DIRECTORY) !== 0) return -EINVAL;
     return openOrCreate(task, dirfd, name, flags, mode, how);
   }
+  const { vfs } = task.kernel;
+  vfs.opensNext = (flags & (O_ACCMODE | O_TRUNC | O_DIRECTORY)) === O_RDONLY;
   const path = resolve(task, dirfd, name, walkFlags(flags), how);
+  vfs.opensNext = false;
   return typeof path === "number" ? path : openPath(task, path, flags);
 }
 

@@ -43,6 +43,9 @@ export class Vfs {
   /** Ids of DirectTransfers. */
   readonly transferIds = new Sequence(1);
 
+  /** What the path walk under way leads to is opened for reading next: LOOKUP_OPEN. A file system may open it at once. */
+  opensNext = false;
+
   constructor(memory: KernelMemory, registry: FileRegistry) {
     this.memory = memory;
     this.registry = registry;

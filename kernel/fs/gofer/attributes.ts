@@ -1,8 +1,9 @@
-// Attributes as the gofer's protocol lays them out, into an inode.
+// Attributes as the gofer's protocol lays them out, into an inode, and back.
 
-import { ATTRIBUTE, ATTRIBUTES_BYTES } from "../../../gofer/protocol.ts";
+import type { GoferClient } from "../../../gofer/client.ts";
+import { ATTRIBUTE, ATTRIBUTES_BYTES, REQUEST } from "../../../gofer/protocol.ts";
 import { put32, u32 } from "../../abi/struct.ts";
-import type { Inode } from "../../vfs/inode.ts";
+import type { AttributeChange, Inode } from "../../vfs/inode.ts";
 
 /** /proc/sys/kernel/overflowuid. */
 const OVERFLOW_ID = 65534;
@@ -54,4 +55,26 @@ export function keepOwner(inode: Inode, bytes: Uint8Array): boolean {
   put32(bytes, ATTRIBUTE.UID, inode.uid);
   put32(bytes, ATTRIBUTE.GID, inode.gid);
   return true;
+}
+
+/** Asks for the change of those attributes of `node` that `mask` names. */
+export function askToChange(
+  client: GoferClient,
+  node: number,
+  mask: number,
+  change: AttributeChange,
+): number {
+  const { request } = client;
+  request.start(REQUEST.SET_ATTRIBUTES);
+  request.u32(node);
+  request.u32(mask);
+  request.u32(change.mode);
+  request.u32(change.uid);
+  request.u32(change.gid);
+  request.u64(change.size);
+  request.u64(change.atimeSec);
+  request.u64(change.atimeNsec);
+  request.u64(change.mtimeSec);
+  request.u64(change.mtimeNsec);
+  return client.call();
 }

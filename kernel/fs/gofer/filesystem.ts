@@ -105,15 +105,15 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
 
   /**
    * Asks for `name` in `directory`; `known` is the node it had, or NO_NODE. After 0 the answer goes on with its node and
-   * attributes.
+   * attributes; with `opens` the descriptor of a regular file comes along.
    */
-  walk(directory: number, name: string, known: number): number {
+  walk(directory: number, name: string, known: number, opens: boolean): number {
     this.closeNodes();
     const { request, answer } = this.client;
     request.start(REQUEST.WALK);
     request.u32(directory);
     request.u32(known);
-    request.u8(0);
+    request.u8(opens ? 1 : 0);
     request.u8(1);
     request.name(name);
     const result = this.client.call();

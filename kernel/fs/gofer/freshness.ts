@@ -10,6 +10,11 @@ import type { Host } from "../../../platform/platform.ts";
  * directories that were looked at just before; what is read, written or asked of an open file is always the host's.
  */
 const RECENT_NANOS = 50e6;
+/**
+ * What a call has learnt so long before it first waited holds for all of it: it was recent when the call used it, and must be
+ * again when the call is made again. A host that is busy may take us off the CPU in between.
+ */
+const BEFORE_WAIT_NANOS = RECENT_NANOS + 200e6;
 const CLOCK_MONOTONIC = 1;
 
 /** When something was learnt of a shared mount. */
@@ -29,6 +34,6 @@ export class Freshness {
   /** It is no older than an answer may be, or than the call that is being served is by now. */
   isRecent(host: Host, late: LateAnswers | null): boolean {
     const now = host.clockNanos(CLOCK_MONOTONIC);
-    return this.#at > now - RECENT_NANOS || (late !== null && this.#at > late.beganAt - RECENT_NANOS);
+    return this.#at > now - RECENT_NANOS || (late !== null && this.#at > late.beganAt - BEFORE_WAIT_NANOS);
   }
 }

@@ -6,6 +6,9 @@ import { u32, u64 } from "../../abi/struct.ts";
 /** What makes two names one file of the host: device and inode number. */
 export type FileKey = number | string;
 
+/** Changed files that are remembered. */
+const CHANGED_MAX = 8192;
+
 /** A mount that may show files which are changed through another one. */
 export interface SharedFiles {
   /** The host file `key` was changed elsewhere: what is known of it is old. */
@@ -15,11 +18,14 @@ export interface SharedFiles {
 export class HostFiles {
   readonly #shared: SharedFiles[] = [];
   #changes = 0;
+  /** What `changes` became when a file was changed last; of changes before #unknownBefore that is forgotten. */
+  readonly #changedAt = new Map<FileKey, number>();
+  #unknownBefore = 0;
   /** The device of the first file seen, high word and low: most files are there, and are known by their number alone. */
   #commonHigh = -1;
   #commonLow = 0;
 
-  /** How often this kernel has changed host files: what was read along with a directory holds until the next change. */
+  /** How often this kernel has changed host files. */
   get changes(): number {
     return this.#changes;
   }
@@ -29,9 +35,19 @@ export class HostFiles {
     this.#shared.push(files);
   }
 
+  /** The host file `key` may have been changed by this kernel since `changes` was `count`. */
+  isChangedSince(key: FileKey, count: number): boolean {
+    return count < this.#unknownBefore || (this.#changedAt.get(key) ?? 0) > count;
+  }
+
   /** We are changing the host file `key`, through the mount `by`, which looks after what it knows itself. */
   noteChange(by: SharedFiles, key: FileKey): void {
     this.#changes++;
+    if (this.#changedAt.size >= CHANGED_MAX) {
+      this.#changedAt.clear();
+      this.#unknownBefore = this.#changes;
+    }
+    this.#changedAt.set(key, this.#changes);
     const shared = this.#shared;
     for (let i = 0; i < shared.length; i++) if (shared[i] !== by) shared[i].forget(key);
   }

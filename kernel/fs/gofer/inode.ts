@@ -40,7 +40,7 @@ import type { Task } from "../../task/task.ts";
 import { type AttributeChange, Inode, type NewNode } from "../../vfs/inode.ts";
 import type { File } from "../../vfs/file.ts";
 import { openSpecial } from "../../vfs/special.ts";
-import { keepOwner, loadAttributes } from "./attributes.ts";
+import { askToChange, keepOwner, loadAttributes } from "./attributes.ts";
 import { GoferDirectoryFile, GoferRegularFile } from "./files.ts";
 import type { GoferFilesystem } from "./filesystem.ts";
 import { Freshness } from "./freshness.ts";
@@ -120,7 +120,7 @@ export class GoferInode extends Inode {
     if (this.#node >= 0) return this.#node;
     const parent = this.#parent?.node() ?? -ENOENT;
     if (parent < 0) return parent;
-    const result = this.fs.walk(parent, this.#name, NO_NODE);
+    const result = this.fs.walk(parent, this.#name, NO_NODE, false);
     if (result < 0) return result;
     const taken = this.#takeNode(this.fs.client.answer.u32());
     return taken < 0 ? taken : this.#node;
@@ -208,20 +208,47 @@ export class GoferInode extends Inode {
 
   override lookup(name: string): Inode | number {
     if (!this.isDirectory) return -ENOTDIR;
-    const known = this.#names().lookup(name);
-    if (known !== null) return known;
+    const names = this.#names();
+    const { opensNext } = this.fs.vfs;
+    let known = names.lookup(name);
+    // What is opened next is asked for with its descriptor.
+    if (known !== null && !(opensNext && typeof known !== "number" && known.wantsDescriptor)) return known;
     const node = this.node();
     if (node < 0) return node;
-    const result = this.fs.walk(node, name, this.#names().nodeOf(name));
+    if (!opensNext) {
+      known = names.readAhead(name);
+      if (known !== null) return known;
+    }
+    const last = names.lastOf(name);
+    const opens = opensNext && (last === null || !last.hasDescriptor);
+    const result = this.fs.walk(node, name, last === null ? NO_NODE : last.knownNode, opens);
     if (result < 0) {
-      if (result === -ENOENT) this.#names().note(name, null);
+      if (result === -ENOENT) names.note(name, null);
       return result;
     }
-    const child = this.fs.client.answer.u32();
-    const inode = this.fs.take(child);
-    if (inode === null) return -EINVAL;
-    this.#names().note(name, inode);
+    const fd = this.fs.client.donated;
+    const inode = this.fs.take(this.fs.client.answer.u32());
+    if (inode === null) {
+      if (fd >= 0) this.fs.host.close(fd);
+      return -EINVAL;
+    }
+    if (fd >= 0) inode.#keepReadFd(fd);
+    names.note(name, inode);
     return inode;
+  }
+
+  get hasDescriptor(): boolean {
+    return this.#readFd >= 0 || this.#writeFd >= 0;
+  }
+  /** A regular file that opening would ask the gofer for twice: it has neither node nor descriptor. */
+  get wantsDescriptor(): boolean {
+    return this.#node < 0 && this.type === S_IFREG && !this.hasDescriptor;
+  }
+
+  #keepReadFd(fd: number): void {
+    if (this.hasDescriptor) this.fs.host.close(fd);
+    else this.#readFd = fd;
+    if (this.#openFiles === 0) this.fs.noteIdle(this);
   }
 
   /** What the directory holds, in the host's order; read whole from the server unless that is known. -ERRNO. */
@@ -552,19 +579,7 @@ export class GoferInode extends Inode {
     const node = this.node();
     if (node < 0) return node;
     this.noteChange();
-    const request = this.fs.client.request;
-    request.start(REQUEST.SET_ATTRIBUTES);
-    request.u32(node);
-    request.u32(mask);
-    request.u32(change.mode);
-    request.u32(change.uid);
-    request.u32(change.gid);
-    request.u64(change.size);
-    request.u64(change.atimeSec);
-    request.u64(change.atimeNsec);
-    request.u64(change.mtimeSec);
-    request.u64(change.mtimeNsec);
-    const result = this.fs.client.call();
+    const result = askToChange(this.fs.client, node, mask, change);
     if (result === 0) this.#loadAnswer();
     return result;
   }

@@ -23,7 +23,7 @@ import { WaitQueue } from "../../util/wait_queue.ts";
 
 /** How long the whole sandbox waits for one answer, microseconds: a disk that has it in memory answers in a tenth of it. */
 const PATIENCE_MICROS = 1000;
-/** The same where the last answer of the mount was late. */
+/** The same on a mount that is slow. */
 const PATIENCE_AFTER_LATE_MICROS = 100;
 /** Late requests of one mount, and of all: the channel has slots left for those that cannot wait. */
 const LATE_OF_MOUNT_MAX = 12;
@@ -35,37 +35,40 @@ const CLOCK_MONOTONIC = 1;
 const NODE_STRIDE = 4 + 96;
 
 class LateRequest {
-  readonly token: number;
   readonly client: GoferClient;
-  readonly task: Task;
   /** -1: it has not been sent, as there was no slot. */
   readonly slot: number;
   readonly request: Uint8Array;
-  /** When the call first waited, monotonic. */
-  readonly beganAt: number;
-  readonly queue = new WaitQueue();
+  readonly call: LateCall;
   answer: Uint8Array | null = null;
   donated = -1;
   answeredAtNanos = 0;
 
-  constructor(
-    token: number,
-    client: GoferClient,
-    task: Task,
-    slot: number,
-    request: Uint8Array,
-    beganAt: number,
-  ) {
-    this.token = token;
+  constructor(call: LateCall, client: GoferClient, slot: number, request: Uint8Array) {
+    this.call = call;
     this.client = client;
-    this.task = task;
     this.slot = slot;
     this.request = request;
+  }
+}
+
+/** A system call that has waited for late answers, until it ends. */
+class LateCall {
+  readonly token: number;
+  readonly task: Task;
+  /** When it first waited, monotonic. */
+  readonly beganAt: number;
+  readonly queue = new WaitQueue();
+  /** Those that it has not come back to yet. */
+  readonly requests: LateRequest[] = [];
+
+  constructor(token: number, task: Task, beganAt: number) {
+    this.token = token;
+    this.task = task;
     this.beganAt = beganAt;
   }
 
-  /** Its call still waits for it, or has been woken by it and has not asked again yet. */
-  get isWanted(): boolean {
+  get isUnderWay(): boolean {
     const { state } = this.task.call;
     return state.kind === "host file" && state.token === this.token;
   }
@@ -75,8 +78,7 @@ export class LateRequests implements LateAnswers {
   readonly #kernel: Kernel;
   readonly #connection: GoferConnection;
   readonly #bySlot = new Map<number, LateRequest | null>();
-  /** The last one of each task. */
-  readonly #ofTask = new Map<Task, LateRequest>();
+  readonly #calls = new Map<Task, LateCall>();
   /** Late requests under way by mount. */
   readonly #counts = new Map<GoferClient, number>();
   readonly #answer = new Uint8Array(FRAME_BYTES_MAX);
@@ -94,69 +96,68 @@ export class LateRequests implements LateAnswers {
     return task.call.number < 0 ? null : task;
   }
 
-  /** Since when answers hold for the call that is being served; Infinity = it has not waited for any. */
-  get beganAt(): number {
+  /** The call that is being served, if it has waited here before. */
+  #call(): LateCall | null {
     const task = this.#kernel.currentTask;
-    if (task === null || task.call.state.kind !== "host file") return Infinity;
-    const late = this.#ofTask.get(task);
-    return late !== undefined && late.isWanted ? late.beganAt : Infinity;
+    if (task === null || task.call.state.kind !== "host file") return null;
+    const call = this.#calls.get(task);
+    return call !== undefined && call.isUnderWay ? call : null;
   }
 
-  /** How long `client` waits for an answer now, microseconds; -1 = the request is to be made later. */
+  get beganAt(): number {
+    return this.#call()?.beganAt ?? Infinity;
+  }
+
   patience(client: GoferClient): number {
-    const task = this.#task();
-    if (task === null) return Infinity;
+    if (this.#task() === null) return Infinity;
     if (this.#bySlot.size >= LATE_MAX || (this.#counts.get(client) ?? 0) >= LATE_OF_MOUNT_MAX) return -1;
     return client.isSlow ? PATIENCE_AFTER_LATE_MICROS : PATIENCE_MICROS;
   }
 
-  /** The answer to the request that `client` is about to send, if it is the one that the call has waited for. */
   take(client: GoferClient, into: Uint8Array): number {
-    const task = this.#kernel.currentTask;
-    const late = task === null ? undefined : this.#ofTask.get(task);
-    if (late === undefined) return -1;
-    if (!late.isWanted || late.client !== client || !isSame(late.request, client.request)) return -1;
-    if (late.slot < 0) return -1;
-    if (late.answer === null) return this.#wait(late);
-    const { answer } = late;
-    into.set(answer);
-    client.donated = late.donated;
-    client.answeredAtNanos = late.answeredAtNanos;
-    // Its place is kept: what the call has learnt since beganAt holds.
-    late.answer = null;
-    this.#ofTask.set(
-      late.task,
-      new LateRequest(late.token, client, late.task, -1, new Uint8Array(0), late.beganAt),
-    );
-    return answer.length;
+    const call = this.#call();
+    if (call === null) return -1;
+    const { requests } = call;
+    for (let i = 0; i < requests.length; i++) {
+      const late = requests[i];
+      if (late.client !== client || !isSame(late.request, client.request)) continue;
+      if (late.slot >= 0 && late.answer === null) return this.#wait(call);
+      requests.splice(i, 1);
+      if (late.answer === null) return -1;
+      into.set(late.answer);
+      client.donated = late.donated;
+      client.answeredAtNanos = late.answeredAtNanos;
+      return late.answer.length;
+    }
+    return -1;
   }
 
-  /** The request of `client` is late, in `slot`, or has not been sent (-1): what its operation answers. */
   park(client: GoferClient, slot: number): number {
     const task = this.#kernel.currentTask!;
+    let call = this.#call();
+    if (call === null) {
+      this.#end(this.#calls.get(task));
+      call = new LateCall(this.#nextToken++, task, this.#kernel.host.clockNanos(CLOCK_MONOTONIC));
+      this.#calls.set(task, call);
+    }
     const { bytes, at } = client.request;
-    const began = Math.min(this.beganAt, this.#kernel.host.clockNanos(CLOCK_MONOTONIC));
-    const late = new LateRequest(this.#nextToken++, client, task, slot, bytes.slice(0, at), began);
-    this.#drop(this.#ofTask.get(task));
-    this.#ofTask.set(task, late);
-    if (slot >= 0) this.#enter(slot, late, client);
-    return this.#wait(late);
+    const late = new LateRequest(call, client, slot, bytes.slice(0, at));
+    call.requests.push(late);
+    if (slot >= 0) {
+      this.#bySlot.set(slot, late);
+      this.#counts.set(client, (this.#counts.get(client) ?? 0) + 1);
+      client.lateInARow++;
+    }
+    return this.#wait(call);
   }
 
-  /** Nobody waits for the answer in `slot`. */
   ignore(slot: number): void {
     this.#bySlot.set(slot, null);
   }
 
-  #enter(slot: number, late: LateRequest, client: GoferClient): void {
-    this.#bySlot.set(slot, late);
-    this.#counts.set(client, (this.#counts.get(client) ?? 0) + 1);
-    client.isSlow = true;
-  }
-
-  #wait(late: LateRequest): number {
-    late.task.call.setState({ kind: "host file", token: late.token });
-    late.task.call.waitOn(late.queue, POLLIN);
+  #wait(call: LateCall): number {
+    call.task.call.setState({ kind: "host file", token: call.token });
+    call.task.call.waitOn(call.queue, POLLIN);
     return MUST_WAIT;
   }
 
@@ -174,11 +175,9 @@ export class LateRequests implements LateAnswers {
       if (late !== undefined) this.#take(slot, late);
     }
     if (answered === 0) return;
-    for (const [task, late] of this.#ofTask) {
-      if (!late.isWanted) {
-        this.#ofTask.delete(task);
-        this.#drop(late);
-      } else if (late.slot < 0) late.queue.notify(POLLIN);
+    for (const call of this.#calls.values()) {
+      if (!call.isUnderWay) this.#end(call);
+      else if (call.requests.some((late) => late.slot < 0)) call.queue.notify(POLLIN);
     }
   }
 
@@ -198,14 +197,22 @@ export class LateRequests implements LateAnswers {
     late.answer = this.#answer.slice(0, n);
     late.donated = channel.donated;
     late.answeredAtNanos = channel.answeredAtNanos;
-    if (late.isWanted) late.queue.notify(POLLIN);
+    const { call } = late;
+    if (call.isUnderWay) call.queue.notify(POLLIN);
     else this.#drop(late);
   }
 
+  /** `call` is over, whatever it had asked for. */
+  #end(call: LateCall | undefined): void {
+    if (call === undefined) return;
+    if (this.#calls.get(call.task) === call) this.#calls.delete(call.task);
+    for (const late of call.requests) this.#drop(late);
+  }
+
   /** Its answer is of no use: what it has opened is closed. */
-  #drop(late: LateRequest | undefined): void {
-    if (late === undefined || late.answer === null) return;
+  #drop(late: LateRequest): void {
     const { answer, client } = late;
+    if (answer === null) return;
     late.answer = null;
     if (late.donated >= 0) this.#kernel.host.close(late.donated);
     if ((u32(answer, 0) | 0) < 0) return;

@@ -28,20 +28,45 @@ class RecentName {
   }
 }
 
+/** An answer with attributes of files in the directory, and when it came. */
+class Frame {
+  readonly bytes: Uint8Array;
+  readonly freshness = new Freshness();
+  /** HostFiles.changes of the moment when it was asked for: what has been changed since is not as it says. */
+  readonly changes: number;
+  constructor(bytes: Uint8Array, answeredAtNanos: number, changes: number) {
+    this.bytes = bytes;
+    this.freshness.note(answeredAtNanos);
+    this.changes = changes;
+  }
+}
+
+/** Look-ups in a directory that the gofer has been asked for, one by one, before a frame of attributes is read ahead. */
+const ASKED_FIRST = 8;
+/** The same until the next frame, and after frames that were of little use. */
+const ASKED_BETWEEN = 4;
+const ASKED_AGAIN = 64;
+/** Look-ups that a reading ahead must have answered to have been of use. */
+const USES_MIN = 32;
+
 export class KnownNames {
   readonly #fs: GoferFilesystem;
   readonly #directory: GoferInode;
   /**
-   * From the last time the directory was read: in an exclusive mount all it holds, in a shared one the directories in it.
-   * Inodes, or, of those nobody has looked up yet, where their attributes stand in #frames.
+   * What has been read of the directory: in an exclusive mount all it holds, in a shared one the directories in it, and what
+   * was read ahead. Inodes, or, of those nobody has looked up yet, where their attributes are in #frames.
    */
   #entries: Map<string, GoferInode | number> | null = null;
-  /** Answers with attributes, and HostFiles.changes when they came: they hold until the next change. */
-  #frames: readonly Uint8Array[] = [];
-  #framesAt = 0;
-  /** In shared mounts: how old those are, and the last answers to look-ups. */
-  #readAt = new Freshness();
+  #frames: Frame[] = [];
+  /** In shared mounts: the last answers to look-ups. */
   #recent: Map<string, RecentName> | null = null;
+  /** Look-ups that were asked for since the last frame was read ahead, and how many there must be for the next. */
+  #asked = 0;
+  #askedForAhead = ASKED_FIRST;
+  /** Look-ups answered by what was read ahead. */
+  #uses = 0;
+  /** The next frame goes on where the last one ended. */
+  #isAhead = false;
 
   constructor(fs: GoferFilesystem, directory: GoferInode) {
     this.#fs = fs;
@@ -57,13 +82,12 @@ export class KnownNames {
       if (inode === null) return -ENOENT;
       if (!inode.isOld && this.#fs.inodes.get(inode.key) === inode) return inode;
     }
-    if (this.#entries === null || !this.#readAt.isRecent(this.#fs.host, this.#fs.late)) return null;
-    return this.#entry(name, null);
+    return this.#entries === null ? null : this.#entry(name, null);
   }
 
-  /** The node that `name` had when it was looked up last: it most often still has. */
-  nodeOf(name: string): number {
-    return this.#recent?.get(name)?.inode?.knownNode ?? NO_NODE;
+  /** The inode that `name` had when it was looked up last: it most often still has. */
+  lastOf(name: string): GoferInode | null {
+    return this.#recent?.get(name)?.inode ?? null;
   }
 
   #entry(name: string, missing: number | null): GoferInode | number | null {
@@ -73,14 +97,41 @@ export class KnownNames {
     if (typeof entry !== "number") {
       inode = entry;
     } else {
-      if (this.#framesAt !== this.#fs.hostFiles.changes) return null;
-      const frame = this.#frames[Math.floor(entry / FRAME_BYTES_MAX)];
-      inode = this.#fs.takeEntry(frame, entry % FRAME_BYTES_MAX, this.#directory, name, this.#readAt);
-      if (this.#fs.isExclusive) this.#entries!.set(name, inode);
-      else this.#setRecent(name, inode, this.#readAt);
+      const { isExclusive, host, late, hostFiles } = this.#fs;
+      const frame = this.#frames[Math.floor(entry / FRAME_BYTES_MAX)], at = entry % FRAME_BYTES_MAX;
+      if (!isExclusive && !frame.freshness.isRecent(host, late)) return null;
+      if (hostFiles.isChangedSince(hostFiles.keyOf(frame.bytes, at), frame.changes)) return null;
+      inode = this.#fs.takeEntry(frame.bytes, at, this.#directory, name, frame.freshness);
+      if (isExclusive) this.#entries!.set(name, inode);
+      else {
+        this.#uses++;
+        this.#setRecent(name, inode, frame.freshness);
+      }
     }
     inode.revive(this.#directory, name);
     return inode;
+  }
+
+  /**
+   * `name` is about to be asked for. Where many have been, one after the other, attributes of others in the directory are read
+   * ahead; what stands at `name` if it was among them, else null.
+   */
+  readAhead(name: string): GoferInode | number | null {
+    if (this.#fs.isExclusive || this.#fs.client.isSlow) return null;
+    const isWanted = this.#isAhead || this.#uses < USES_MIN ? this.#askedForAhead : ASKED_FIRST;
+    if (++this.#asked < isWanted) return null;
+    this.#asked = 0;
+    const node = this.#directory.knownNode;
+    if (node === NO_NODE) return null;
+    if (!this.#isAhead || this.#entries === null) {
+      this.#uses = 0;
+      this.#entries = new Map();
+      this.#frames = [];
+    }
+    const isDone = this.#readFrame(node, !this.#isAhead, this.#entries, null);
+    this.#isAhead = isDone === 0;
+    this.#askedForAhead = isDone === 0 ? ASKED_BETWEEN : ASKED_AGAIN;
+    return isDone < 0 ? null : this.lookup(name);
   }
 
   /** `name` stands for `inode` (null = for nothing): the gofer has just said so, or we have just made it so. */
@@ -105,30 +156,47 @@ export class KnownNames {
   readAttributes(): Listing | number {
     const node = this.#directory.node();
     if (node < 0) return node;
-    const { client } = this.#fs, { request, answer } = client;
     const listing = new AttributeListing();
     const entries = new Map<string, GoferInode | number>();
-    const frames: Uint8Array[] = [];
-    const before = this.#fs.hostFiles.changes;
-    for (let isFirst = true, isDone = false; !isDone; isFirst = false) {
-      request.start(REQUEST.READ_ATTRIBUTES);
-      request.u32(node);
-      request.u8(isFirst ? 1 : 0);
-      const result = isFirst ? client.call() : client.callNow();
-      if (result < 0) return result;
-      const count = answer.u16();
-      isDone = answer.u8() !== 0;
-      for (let i = 0; i < count; i++) {
-        const at = answer.raw(ATTRIBUTES_BYTES);
-        const name = answer.name(NAME_BYTES_MAX);
-        if (at < 0 || answer.isBad) return -EINVAL;
-        listing.addAttributes(name, answer.bytes, at);
-        entries.set(name, frames.length * FRAME_BYTES_MAX + at);
-      }
-      if (count > 0) frames.push(answer.bytes.slice(0, answer.end));
+    this.#frames = [];
+    for (let isFirst = true;; isFirst = false) {
+      const isDone = this.#readFrame(node, isFirst, entries, listing);
+      if (isDone < 0) return isDone;
+      if (isDone > 0) break;
     }
-    this.#noteRead(entries, frames, before);
+    this.#entries = entries;
     return listing;
+  }
+
+  /** One more frame of attributes, into `entries` and `listing`: 1 when it was the last one, 0, or -ERRNO. */
+  #readFrame(
+    node: number,
+    isFirst: boolean,
+    entries: Map<string, GoferInode | number>,
+    listing: AttributeListing | null,
+  ): number {
+    const { client } = this.#fs, { request, answer } = client;
+    const before = this.#fs.hostFiles.changes;
+    request.start(REQUEST.READ_ATTRIBUTES);
+    request.u32(node);
+    request.u8(isFirst ? 1 : 0);
+    // What frames before have told a listing would be asked for again: the others are waited for.
+    const result = isFirst || listing === null ? client.call() : client.callNow();
+    if (result < 0) return result;
+    const count = answer.u16();
+    const isDone = answer.u8() !== 0;
+    const from = this.#frames.length * FRAME_BYTES_MAX;
+    for (let i = 0; i < count; i++) {
+      const at = answer.raw(ATTRIBUTES_BYTES);
+      const name = answer.name(NAME_BYTES_MAX);
+      if (at < 0 || answer.isBad) return -EINVAL;
+      listing?.addAttributes(name, answer.bytes, at);
+      if (typeof entries.get(name) !== "object") entries.set(name, from + at);
+    }
+    if (count > 0) {
+      this.#frames.push(new Frame(answer.bytes.slice(0, answer.end), client.answeredAtNanos, before));
+    }
+    return isDone ? 1 : 0;
   }
 
   /** Reads the directory as it is now, with the attributes of directories: who walks a tree goes into them next. -ERRNO. */
@@ -136,7 +204,7 @@ export class KnownNames {
     const { answer } = this.#fs.client;
     const listing = new RecordListing();
     const entries = new Map<string, number>();
-    const frames: Uint8Array[] = [];
+    const frames: Frame[] = [];
     const directories: string[] = [];
     const before = this.#fs.hostFiles.changes;
     for (let isFirst = true, isDone = false; !isDone; isFirst = false) {
@@ -153,19 +221,15 @@ export class KnownNames {
         if (u32(answer.bytes, from + i * ATTRIBUTES_BYTES + ATTRIBUTE.MODE) === 0) continue;
         entries.set(directories[i], frames.length * FRAME_BYTES_MAX + i * ATTRIBUTES_BYTES);
       }
-      if (directories.length > 0) frames.push(answer.bytes.slice(from, answer.at));
+      if (directories.length > 0) {
+        const { answeredAtNanos } = this.#fs.client;
+        frames.push(new Frame(answer.bytes.slice(from, answer.at), answeredAtNanos, before));
+      }
     }
-    this.#noteRead(entries, frames, before);
-    return listing;
-  }
-
-  /** The directory has been read; `before` is HostFiles.changes of the moment when that began. */
-  #noteRead(entries: Map<string, GoferInode | number>, frames: readonly Uint8Array[], before: number): void {
     this.#entries = entries;
     this.#frames = frames;
-    this.#framesAt = before;
-    this.#readAt = new Freshness();
-    this.#readAt.note(this.#fs.client.answeredAtNanos);
+    this.#isAhead = false;
+    return listing;
   }
 
   /** All entries, where they are known. */
@@ -176,7 +240,7 @@ export class KnownNames {
       if (typeof entry === "number") {
         listing.addAttributes(
           name,
-          this.#frames[Math.floor(entry / FRAME_BYTES_MAX)],
+          this.#frames[Math.floor(entry / FRAME_BYTES_MAX)].bytes,
           entry % FRAME_BYTES_MAX,
         );
       } else listing.add(name, entry.ino, entry.mode);
@@ -188,5 +252,6 @@ export class KnownNames {
     this.#entries = null;
     this.#frames = [];
     this.#recent = null;
+    this.#isAhead = false;
   }
 }

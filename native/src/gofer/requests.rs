@@ -140,7 +140,7 @@ impl Request<'_> {
         let mut walked = 0;
         for (i, name) in names.iter().enumerate() {
             let is_last = i + 1 == names.len();
-            match self.step(&at, name, if is_last && !opens { known } else { NO_NODE }) {
+            match self.step(&at, name, if is_last { known } else { NO_NODE }) {
                 Ok((number, stat)) => {
                     self.put_node(number, &stat);
                     walked += 1;

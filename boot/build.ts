@@ -1,7 +1,9 @@
-// Makes dist/: the launcher `tsvisor`, and in lib/ a bundle per role, the native library and the runtime. It works wherever
+// Makes dist/: the launcher `tsvisor`, and in lib/ a bundle per role, the native library, the runtime and a list of what is
+// built in (sbom.cdx.json). It works wherever
 // dist/ is moved to as a whole. `deno task build`.
 
 import { buildNative, modified } from "../native/build.ts";
+import { checkedComponents } from "./components.ts";
 import { roleArguments, roleEnvironment, RUN } from "./roles.ts";
 
 const ROOT = import.meta.dirname!.replace(/[^/]+$/, "");
@@ -44,6 +46,7 @@ export async function build(): Promise<string> {
       Deno.writeTextFileSync(`${fresh}/${name}`, lines.map((line) => `${line}\n`).join(""));
     }
     placeRuntime(`${fresh}/deno`);
+    Deno.writeTextFileSync(`${fresh}/sbom.cdx.json`, await checkedComponents());
     if (modified(LIB) > 0) Deno.renameSync(LIB, `${fresh}/old`);
     Deno.renameSync(fresh, LIB);
     remove(`${LIB}/old`);

@@ -76,7 +76,17 @@ const RUNTIME: readonly AllowedCall[] = [
   call(231, "exit_group", "the end"),
   call(219, "restart_syscall", "after a stop"),
   call(7, "poll", "waiting for one descriptor"),
-  call(72, "fcntl", "descriptor flags"),
+  ...[
+    [1, "F_GETFD"],
+    [2, "F_SETFD"],
+    [3, "F_GETFL"],
+    [4, "F_SETFL: nonblocking"],
+    [1030, "F_DUPFD_CLOEXEC"],
+    [1033, "F_ADD_SEALS: copies of code that nobody changes"],
+    [1034, "F_GET_SEALS"],
+  ].map(([command, reason]) =>
+    call(72, "fcntl", String(reason), { argument: 1, mask: WHOLE, value: Number(command) })
+  ),
   call(5, "fstat", "descriptors we hold"),
   call(8, "lseek", "descriptors we hold"),
   call(157, "prctl", "thread and VMA names", { argument: 0, mask: WHOLE, value: 15 }),

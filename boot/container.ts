@@ -178,7 +178,7 @@ function newInit(container: Container, config: ContainerConfig, thread: GuestThr
   const namespaces = new TaskNamespaces(
     new UtsNamespace(inodes.next(), utf8ToByteString(config.hostname), utf8ToByteString(config.domainname)),
     new IpcNamespace(inodes.next()),
-    new NetNamespace(inodes.next()),
+    new NetNamespace(inodes.next(), { isLoopbackUp: true }),
     container.mounts,
     container.pids,
   );

@@ -15,6 +15,7 @@ import { HostWatches } from "./host/host_watch.ts";
 import { LoopServices } from "./host/loop_service.ts";
 import { CallHooks } from "./task/call_hooks.ts";
 import { MemoryPressure } from "./mm/pressure.ts";
+import { InetRoom } from "./socket/inet/room.ts";
 import { UnixRoom } from "./socket/unix/room.ts";
 import { FutexRoom } from "./task/futex_queue.ts";
 import { NAMESPACE_INODE_FIRST, PidNamespace } from "./task/namespaces.ts";
@@ -46,6 +47,7 @@ export class Kernel {
   readonly hostFiles = new HostFiles();
   readonly unix: UnixRoom;
   readonly futexes = new FutexRoom();
+  readonly inet = new InetRoom();
   /** SO_COOKIE of sockets. */
   readonly socketCookies = new Sequence(1);
   readonly namespaceInodes = new Sequence(NAMESPACE_INODE_FIRST);

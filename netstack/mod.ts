@@ -5,6 +5,7 @@ export {
   Endpoint,
   EndpointAddress,
   IncomingControl,
+  MSG_DONTROUTE,
   MSG_ERRQUEUE,
   MSG_MORE,
   MSG_OOB,
@@ -15,9 +16,11 @@ export {
   SHUTDOWN_WRITE,
 } from "./endpoint.ts";
 export { OptionKind, type OptionSpec } from "./option_spec.ts";
-export { OPTIONS } from "./options.ts";
+export { optionNumber, OPTIONS } from "./options.ts";
 export { type Packet, PacketPool } from "./packet.ts";
 export { type RandomSource, SeededRandom } from "./random.ts";
+export { TcpEndpoint } from "./tcp/endpoint.ts";
+export { TcpState } from "./tcp/state.ts";
 export { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, type ReadinessQueue } from "./readiness.ts";
 export { type PendingSyn, type TcpForwarder } from "./tcp/forwarder.ts";
 export { Stack, type StackEnvironment } from "./stack.ts";

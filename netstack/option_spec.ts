@@ -26,6 +26,8 @@ export interface OptionSpec {
   readonly min: number;
   readonly max: number;
   readonly isClamped?: boolean;
+  /** A number within the range that is -EINVAL all the same. */
+  readonly gap?: number;
   readonly default: number;
   readonly access: "rw" | "ro" | "wo";
   /** "full", or what a program would notice. "none" answers -ENOPROTOOPT and stands here to say so. */

@@ -68,7 +68,7 @@ export class OptionValues {
     if (row.access === "ro") return -ENOPROTOOPT;
     if (row.kind === OptionKind.Other) return this.#endpoint.setOtherOption(option, from, at, length);
     let value: number;
-    if (row.kind === OptionKind.Byte && length >= 1 && length < 4) value = from[at];
+    if (takesByte(row) && length >= 1 && length < 4) value = from[at];
     else if (length < 4) return -EINVAL;
     else value = int(from, at);
     if (row.kind === OptionKind.Flag) value = value === 0 ? 0 : 1;
@@ -77,7 +77,7 @@ export class OptionValues {
       value = value === 0 ? -1 : Math.min(Math.max(int(from, at + 4), 0), row.max);
     }
     if (row.isClamped === true) value = Math.min(Math.max(value, row.min), row.max);
-    if (value < row.min || value > row.max) return -EINVAL;
+    if (value < row.min || value > row.max || value === row.gap) return -EINVAL;
     const verdict = this.#endpoint.onOption(option, value);
     if (verdict < 0) return verdict;
     this.store(option, value);
@@ -105,13 +105,18 @@ export class OptionValues {
       putInt(into, at + 4, value < 0 ? 0 : value);
       return 8;
     }
-    if (row.kind === OptionKind.Byte && length >= 1 && length < 4 && value >= 0 && value <= 255) {
+    if (takesByte(row) && length >= 1 && length < 4 && value >= 0 && value <= 255) {
       into[at] = value;
       return 1;
     }
     for (let i = 0; i < length && i < 4; i++) into[at + i] = value >> 8 * i;
     return Math.min(length, 4);
   }
+}
+
+/** do_ip_setsockopt(): a number of IPv4's level may be one byte too. */
+function takesByte(row: OptionSpec): boolean {
+  return row.kind === OptionKind.Byte || row.level === SOL_IP && row.kind !== OptionKind.Linger;
 }
 
 function int(bytes: Uint8Array, at: number): number {

@@ -176,8 +176,7 @@ export class PortTable {
       if (other === wanted) continue;
       if (wanted.nicId !== 0 && other.nicId !== 0 && wanted.nicId !== other.nicId) continue;
       if (!overlap(wanted, other)) continue;
-      const sharesAddress = wanted.reuseAddress && other.reuseAddress && !wanted.isListening &&
-        !other.isListening;
+      const sharesAddress = wanted.reuseAddress && other.reuseAddress && !other.isListening;
       const sharesPort = wanted.reusePort && other.reusePort && wanted.uid === other.uid;
       if (!sharesAddress && !sharesPort) return true;
     }

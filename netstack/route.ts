@@ -243,8 +243,15 @@ export class RouteTable {
     into.nic = nic;
     into.isLocal = true;
     into.mtu = nic.mtu;
-    into.source.copy(source.isUnspecified ? into.destination : source);
+    into.source.copy(source.isUnspecified ? this.#ownSource(nic, into.destination) : source);
     return 0;
+  }
+  /** An address that is only one of 127.0.0.0/8 is answered from the first: its route in Linux' table "local" says so. */
+  #ownSource(loopback: Nic, destination: Address): Address {
+    if (!destination.isV4 || !destination.isLoopback || loopback.find(destination) !== null) {
+      return destination;
+    }
+    return loopback.addresses.find((entry) => entry.address.isV4)?.address ?? destination;
   }
 
   /** Goes over the rules to the first table that has an answer. */

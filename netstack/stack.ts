@@ -265,7 +265,8 @@ export class Stack {
     for (let entry = this.#own.get(address); entry !== null; entry = entry.also) {
       if (entry.isUsable) return entry.nic;
     }
-    return this.loopback !== null && address.isV4 && address.isLoopback ? this.loopback : null;
+    const { loopback } = this;
+    return loopback !== null && loopback.isUp && address.isV4 && address.isLoopback ? loopback : null;
   }
 
   newTcpEndpoint(isV4: boolean): TcpEndpoint {

@@ -1,4 +1,5 @@
-// Control messages of sendmsg(2) and recvmsg(2): SCM_RIGHTS and SCM_CREDENTIALS. Linux: net/core/scm.c, cmsg(3).
+// Control messages of sendmsg(2) and recvmsg(2): their form, and those of Unix sockets (SCM_RIGHTS and SCM_CREDENTIALS).
+// Linux: net/core/scm.c, cmsg(3). Families with others read and write them by Socket.takeControl() and putControl().
 
 import { EBADF, EINVAL, EPERM, ESRCH, ETOOMANYREFS } from "../abi/errno.ts";
 import { AF_UNIX, MSG_CTRUNC, SCM_CREDENTIALS, SCM_PIDFD, SCM_RIGHTS, SOL_SOCKET } from "../abi/socket.ts";
@@ -34,10 +35,16 @@ export function readControl(
   while (at + HEADER_BYTES <= length) {
     const size = u64(bytes, at);
     if (size < HEADER_BYTES || size > length - at) return -EINVAL;
-    if (i32(bytes, at + 8) === SOL_SOCKET) {
-      const result = readOne(task, socket, bytes, at, size, message);
-      if (result < 0) return result;
+    const level = i32(bytes, at + 8);
+    let result = 0;
+    if (socket.hasOwnControl) {
+      const data = at + HEADER_BYTES;
+      result = socket.takeControl(task, level, i32(bytes, at + 12), bytes, data, size - HEADER_BYTES);
+      message.hasControl = true;
+    } else if (level === SOL_SOCKET) {
+      result = readOne(task, socket, bytes, at, size, message);
     }
+    if (result < 0) return result;
     at += align(size);
   }
   return 0;
@@ -110,11 +117,13 @@ function readCredentials(task: Task, bytes: Uint8Array, at: number, message: Out
  */
 export function writeControl(
   task: Task,
+  socket: Socket,
   bytes: Uint8Array,
   length: number,
   message: IncomingMessage,
   closesOnExec: boolean,
 ): number {
+  if (socket.hasOwnControl) return cut(bytes, socket.putControl(task, bytes), length, message);
   let at = 0;
   if (message.credentials !== null && message.wantsCredentials) {
     at = writeCredentials(task, bytes, length, message);
@@ -122,6 +131,44 @@ export function writeControl(
   if (message.files !== null) at += writeRights(task, bytes, at, length, message, closesOnExec);
   if (message.credentials !== null && message.wantsPidfd) at += writePidfd(task, bytes, at, length, message);
   return Math.min(at, length);
+}
+
+/** Cuts messages that end at `end` to `length` bytes, as put_cmsg() does: one that is cut says the length it has. */
+function cut(bytes: Uint8Array, end: number, length: number, message: IncomingMessage): number {
+  if (end <= length) return end;
+  message.flags |= MSG_CTRUNC;
+  let at = 0;
+  while (at + HEADER_BYTES <= length) {
+    const size = u64(bytes, at);
+    if (size > length - at) {
+      put64(bytes, at, length - at);
+      return length;
+    }
+    at += align(size);
+  }
+  return Math.min(at, length);
+}
+
+/** Begins a control message with `size` bytes of data at `at` of a large enough buffer; where the data go. */
+export function beginControl(
+  bytes: Uint8Array,
+  at: number,
+  level: number,
+  type: number,
+  size: number,
+): number {
+  put64(bytes, at, HEADER_BYTES + size);
+  put32(bytes, at + 8, level);
+  put32(bytes, at + 12, type);
+  return at + HEADER_BYTES;
+}
+
+/** Where the message after that one begins; the bytes between are zeroed. */
+export function endControl(bytes: Uint8Array, at: number, size: number): number {
+  const end = at + HEADER_BYTES + size;
+  const next = align(end);
+  for (let i = end; i < next; i++) bytes[i] = 0;
+  return next;
 }
 
 function writeCredentials(task: Task, bytes: Uint8Array, length: number, message: IncomingMessage): number {
@@ -198,9 +245,7 @@ export function openPidfd(task: Task, group: ThreadGroup): number {
 }
 
 function putHeader(bytes: Uint8Array, at: number, size: number, type: number): void {
-  put64(bytes, at, size);
-  put32(bytes, at + 8, SOL_SOCKET);
-  put32(bytes, at + 12, type);
+  beginControl(bytes, at, SOL_SOCKET, type, size - HEADER_BYTES);
 }
 
 function align(size: number): number {

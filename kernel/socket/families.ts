@@ -1,10 +1,13 @@
 // The written list of address families.
 
-import { AF_UNIX } from "../abi/socket.ts";
+import { AF_INET, AF_INET6, AF_UNIX } from "../abi/socket.ts";
+import { INET6_FAMILY, INET_FAMILY } from "./inet/family.ts";
 import type { SocketFamily } from "./socket.ts";
 import { UNIX_FAMILY } from "./unix/family.ts";
 
 /** By AF_ number. What is missing answers EAFNOSUPPORT. */
 export const SOCKET_FAMILIES: ReadonlyMap<number, SocketFamily> = new Map([
   [AF_UNIX, UNIX_FAMILY],
+  [AF_INET, INET_FAMILY],
+  [AF_INET6, INET6_FAMILY],
 ]);

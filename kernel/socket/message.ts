@@ -67,11 +67,14 @@ export class OutgoingMessage {
   files: File[] | null = null;
   /** SCM_CREDENTIALS, checked. */
   credentials: SocketCredentials | null = null;
+  /** The socket has taken control messages of its own (Socket.takeControl). */
+  hasControl = false;
 
   clear(): void {
     this.address.length = 0;
     this.dropFiles();
     this.credentials = null;
+    this.hasControl = false;
   }
 
   /** Gives back files that nobody has taken. */
@@ -94,10 +97,13 @@ export class IncomingMessage {
   credentials: SocketCredentials | null = null;
   wantsCredentials = false;
   wantsPidfd = false;
+  /** The socket has control messages of its own to tell (Socket.putControl). */
+  hasControl = false;
 
   clear(): void {
     this.address.length = 0;
     this.flags = 0;
+    this.hasControl = false;
     this.wantsCredentials = false;
     this.wantsPidfd = false;
     this.dropFiles();

@@ -4,6 +4,7 @@ import { EDOM, EINVAL, ENOPROTOOPT, EOPNOTSUPP, EPERM } from "../abi/errno.ts";
 import {
   AF_UNIX,
   SO_ACCEPTCONN,
+  SO_BINDTODEVICE,
   SO_BROADCAST,
   SO_BSDCOMPAT,
   SO_COOKIE,
@@ -99,6 +100,9 @@ export class SocketOptions {
     const bit = 1 << FLAG_OPTIONS.indexOf(name);
     if (value) this.#flags |= bit;
     else this.#flags &= ~bit;
+    // sock_set_timestamp(): the one takes the place of the other.
+    if (value && name === SO_TIMESTAMP_OLD) this.setFlag(SO_TIMESTAMPNS_OLD, false);
+    if (value && name === SO_TIMESTAMPNS_OLD) this.setFlag(SO_TIMESTAMP_OLD, false);
     if (name === SO_PASSCRED || name === SO_PASSPIDFD) {
       this.passesCredentials = this.flag(SO_PASSCRED) || this.flag(SO_PASSPIDFD);
     }
@@ -109,6 +113,15 @@ export class SocketOptions {
     this.passesCredentials = other.passesCredentials;
     this.sendBytes = other.sendBytes;
     this.receiveBytes = other.receiveBytes;
+  }
+  /** The same where it is a copy of the one that listens: TCP's. */
+  inheritAll(other: SocketOptions): void {
+    this.inherit(other);
+    this.receiveLow = other.receiveLow;
+    this.isLingering = other.isLingering;
+    this.lingerSeconds = other.lingerSeconds;
+    this.priority = other.priority;
+    this.mark = other.mark;
   }
 }
 
@@ -121,11 +134,15 @@ export function setSocketOption(
   at: number,
   length: number,
 ): number {
+  // A name of any length: the protocol's.
+  if (name === SO_BINDTODEVICE) return -ENOPROTOOPT;
   if (length < 4) return -EINVAL;
   const options = socket.options;
   const value = i32(from, at);
   if (FLAG_OPTIONS.includes(name)) {
     if (UNIX_OPTIONS.includes(name) && socket.domain !== AF_UNIX) return -EOPNOTSUPP;
+    const refused = socket.onOption(name, value !== 0 ? 1 : 0);
+    if (refused < 0) return refused;
     options.setFlag(name, value !== 0);
     return 0;
   }
@@ -133,21 +150,25 @@ export function setSocketOption(
     case SO_SNDBUF:
     case SO_SNDBUFFORCE:
       if (name === SO_SNDBUFFORCE && !task.credentials.has(CAP_NET_ADMIN)) return -EPERM;
+      socket.onOption(name, value);
       options.sendBytes = bufferBytes(value, SEND_BYTES_MIN, name === SO_SNDBUFFORCE);
       socket.onSendBufferChange();
       return 0;
     case SO_RCVBUF:
     case SO_RCVBUFFORCE:
       if (name === SO_RCVBUFFORCE && !task.credentials.has(CAP_NET_ADMIN)) return -EPERM;
+      socket.onOption(name, value);
       options.receiveBytes = bufferBytes(value, RECEIVE_BYTES_MIN, name === SO_RCVBUFFORCE);
       return 0;
     case SO_RCVLOWAT:
       options.receiveLow = value < 0 ? INT_MAX : value === 0 ? 1 : value;
+      socket.onOption(name, options.receiveLow);
       return 0;
     case SO_LINGER:
       if (length < 8) return -EINVAL;
       options.isLingering = value !== 0;
       options.lingerSeconds = i32(from, at + 4);
+      socket.onOption(name, options.isLingering ? Math.max(0, options.lingerSeconds) : -1);
       return 0;
     case SO_RCVTIMEO_OLD:
     case SO_RCVTIMEO_NEW:
@@ -166,7 +187,7 @@ export function setSocketOption(
     case SO_MARK:
       if (!task.credentials.has(CAP_NET_ADMIN)) return -EPERM;
       options.mark = value;
-      return 0;
+      return socket.onOption(name, value);
     default:
       return -ENOPROTOOPT;
   }
@@ -209,9 +230,9 @@ export function getSocketOption(
     case SO_ACCEPTCONN:
       return putInt(into, at, socket.isListening ? 1 : 0);
     case SO_SNDBUF:
-      return putInt(into, at, options.sendBytes);
+      return putInt(into, at, socket.optionValue(name, options.sendBytes));
     case SO_RCVBUF:
-      return putInt(into, at, options.receiveBytes);
+      return putInt(into, at, socket.optionValue(name, options.receiveBytes));
     case SO_RCVLOWAT:
       return putInt(into, at, options.receiveLow);
     case SO_SNDLOWAT:

@@ -1,7 +1,7 @@
 // Sockets as files: what all protocols share, and what a protocol has to bring. Linux: struct socket, struct proto_ops,
 // net/core/sock.c. Methods never wait: they answer -EAGAIN, and the system calls wait on `queue`.
 
-import { EOPNOTSUPP } from "../abi/errno.ts";
+import { EAGAIN, EOPNOTSUPP } from "../abi/errno.ts";
 import { POLLOUT } from "../abi/file.ts";
 import { SOCK_STREAM } from "../abi/socket.ts";
 import { newSocketInode } from "../fs/anonymous/filesystem.ts";
@@ -9,6 +9,8 @@ import type { Task } from "../task/task.ts";
 import type { WaitQueue } from "../util/wait_queue.ts";
 import { File } from "../vfs/file.ts";
 import type { SocketFile } from "../vfs/file_kinds.ts";
+import { interfaceIoctl, isInterfaceIoctl } from "./inet/interface_ioctl.ts";
+import { type Network, networkOf } from "./inet/network.ts";
 import type { IncomingMessage, OutgoingMessage, SocketAddress } from "./message.ts";
 import { SocketOptions } from "./options.ts";
 
@@ -88,6 +90,36 @@ export abstract class Socket extends File implements SocketFile {
     flags: number,
     message: IncomingMessage | null,
   ): number;
+  /** MSG_ERRQUEUE: as receive(), of what went wrong with earlier sends. */
+  receiveError(
+    _task: Task,
+    _into: Uint8Array,
+    _at: number,
+    _length: number,
+    _flags: number,
+    _message: IncomingMessage | null,
+  ): number {
+    return -EAGAIN;
+  }
+  /** Its control messages are its own: takeControl() and putControl(), not those of Unix sockets. */
+  get hasOwnControl(): boolean {
+    return false;
+  }
+  /** A control message of the send that follows, `length` bytes of data at `at`. 0 or -ERRNO. */
+  takeControl(
+    _task: Task,
+    _level: number,
+    _type: number,
+    _bytes: Uint8Array,
+    _at: number,
+    _length: number,
+  ): number {
+    return 0;
+  }
+  /** Writes the control messages of the last receive to the beginning of `bytes`; where they end. */
+  putControl(_task: Task, _bytes: Uint8Array): number {
+    return 0;
+  }
   /** Largest datagram that can be sent; Infinity for streams. */
   get messageBytesMax(): number {
     return Infinity;
@@ -114,6 +146,14 @@ export abstract class Socket extends File implements SocketFile {
   ): number {
     return -EOPNOTSUPP;
   }
+  /** A number of SOL_SOCKET is about to change to `value`, which has been checked: 0 to take it over, or -ERRNO. */
+  onOption(_name: number, _value: number): number {
+    return 0;
+  }
+  /** What an option of SOL_SOCKET reads as, where the protocol knows better than what was set. */
+  optionValue(_name: number, stored: number): number {
+    return stored;
+  }
   /** SO_SNDBUF has changed. */
   onSendBufferChange(): void {
     this.queue.notify(POLLOUT);
@@ -124,6 +164,14 @@ export abstract class Socket extends File implements SocketFile {
     const error = this.error;
     this.error = 0;
     return -error;
+  }
+  /** The next call is to be told of `errno`. */
+  noteError(errno: number): void {
+    this.error = errno;
+  }
+  /** How a connect() that answered -EINPROGRESS has ended, once it has. */
+  connectResult(): number {
+    return this.takeError();
   }
 
   /** Data comes in messages, each of which is one call. */
@@ -137,6 +185,16 @@ export abstract class Socket extends File implements SocketFile {
   }
   override write(task: Task, from: Uint8Array, at: number, length: number): number {
     return this.send(task, from, at, length, 0, null);
+  }
+  /** Any socket may ask about interfaces: sock_ioctl(). */
+  override ioctl(task: Task, request: number, argument: number): number {
+    return isInterfaceIoctl(request)
+      ? interfaceIoctl(task, this.networkFor(task), request, argument)
+      : super.ioctl(task, request, argument);
+  }
+  /** Whose interfaces those are. */
+  protected networkFor(task: Task): Network {
+    return networkOf(task.kernel, task.namespaces.net);
   }
   override get linkText(): string {
     return `socket:[${this.inode.ino}]`;

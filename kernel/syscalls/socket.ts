@@ -12,6 +12,7 @@ import {
   ERANGE,
 } from "../abi/errno.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT } from "../abi/file.ts";
+import { SOL_IP, SOL_IPV6, SOL_TCP, SOL_UDP } from "../abi/inet.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -89,14 +90,14 @@ const TYPE_MASK = 0xf;
 /** Longest option value that is read or written. */
 const OPTION_BYTES_MAX = 256;
 
-const unixOnly = partial("of the families only AF_UNIX");
+const families = partial("of the families AF_UNIX, AF_INET and AF_INET6");
 
 export const SOCKET_CALLS: SyscallFamily = {
   socket: {
     nr: { x64: 41, arm64: 198 },
     args: { domain: { values: ADDRESS_FAMILIES }, type: { flags: SOCKET_TYPES }, protocol: "int" },
     returns: "fd",
-    support: unixOnly,
+    support: families,
     run: socket,
   },
   socketpair: {
@@ -176,7 +177,7 @@ export const SOCKET_CALLS: SyscallFamily = {
     nr: { x64: 54, arm64: 208 },
     args: {
       sockfd: "fd",
-      level: { values: { SOL_SOCKET } },
+      level: { values: { SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6 } },
       optname: { values: SOCKET_OPTIONS },
       optval: { inBuffer: "optlen" },
       optlen: "int",
@@ -189,7 +190,7 @@ export const SOCKET_CALLS: SyscallFamily = {
     nr: { x64: 55, arm64: 209 },
     args: {
       sockfd: "fd",
-      level: { values: { SOL_SOCKET } },
+      level: { values: { SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6 } },
       optname: { values: SOCKET_OPTIONS },
       optval: "word",
       optlen: { inOut: 4 },
@@ -329,7 +330,7 @@ function connect(task: Task, args: Args): number {
 
 /** Waits until a connection that is under way is there or has failed. */
 function finishConnect(task: Task, found: Socket): number {
-  if ((found.readiness() & (POLLOUT | POLLERR | POLLHUP)) !== 0) return found.takeError();
+  if ((found.readiness() & (POLLOUT | POLLERR | POLLHUP)) !== 0) return found.connectResult();
   const { queue, writeTimeoutNanos } = found;
   const result = waitForFile(task, found, queue, POLLOUT, writeTimeoutNanos, 0, CONNECTION);
   return result === -EAGAIN ? -EINPROGRESS : result;
@@ -384,7 +385,7 @@ function getsockopt(task: Task, args: Args): number {
     if (option === SO_PEERGROUPS) return getPeerGroups(task, found, args.word(3), args.word(4), room);
     if (option === SO_PEERPIDFD) return getPeerPidfd(task, found, args.word(3), args.word(4), room);
   }
-  const size = readOption(task, found, args.i32(1), args.i32(2));
+  const size = readOption(task, found, level, option, Math.min(room, OPTION_BYTES_MAX));
   if (size < 0) return size;
   const length = Math.min(room, size);
   if (length > 0 && task.memory.copyOut(args.word(3), bytes, 0, length) < 0) return -EFAULT;
@@ -431,11 +432,11 @@ function getPeerPidfd(
   return isRefused ? -EFAULT : 0;
 }
 
-/** Puts an option's value into `bytes`; its size or -ERRNO. */
-function readOption(task: Task, found: Socket, level: number, name: number): number {
-  if (level !== SOL_SOCKET) return found.getOption(task, level, name, bytes, 0, OPTION_BYTES_MAX);
+/** Puts an option's value into `bytes`, for a caller with `room` bytes; its size or -ERRNO. */
+function readOption(task: Task, found: Socket, level: number, name: number, room: number): number {
+  if (level !== SOL_SOCKET) return found.getOption(task, level, name, bytes, 0, room);
   const size = getSocketOption(task, found, name, bytes, 0);
   if (size !== -ENOPROTOOPT) return size;
-  const own = found.getOption(task, level, name, bytes, 0, OPTION_BYTES_MAX);
+  const own = found.getOption(task, level, name, bytes, 0, room);
   return own === -EOPNOTSUPP ? -ENOPROTOOPT : own;
 }

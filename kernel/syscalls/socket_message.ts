@@ -35,7 +35,7 @@ import type { Args } from "./args.ts";
 import { readTimespec, relativeDeadline } from "./guest_time.ts";
 import { COUNT_MAX } from "./io.ts";
 import { readAddress, socketOf, waitToReceive, waitToSend, writeAddress } from "./socket_call.ts";
-import { partial, type SyscallFamily } from "./table.ts";
+import { FULL, partial, type SyscallFamily } from "./table.ts";
 import { buffer, gather, IOVECS_MAX, readVector, scatter, vectorBase, vectorRoom } from "./iovec.ts";
 
 const SEND_FLAGS = { MSG_OOB, MSG_DONTROUTE, MSG_DONTWAIT, MSG_EOR, MSG_MORE, MSG_NOSIGNAL };
@@ -85,7 +85,7 @@ export const SOCKET_MESSAGE_CALLS: SyscallFamily = {
       addrlen: { inOut: 4 },
     },
     returns: "size",
-    support: partial("no MSG_ERRQUEUE"),
+    support: FULL,
     run: recvfrom,
   },
   sendmsg: {
@@ -99,7 +99,7 @@ export const SOCKET_MESSAGE_CALLS: SyscallFamily = {
     nr: { x64: 47, arm64: 212 },
     args: { sockfd: "fd", msg: { message: "out" }, flags: { flags: RECEIVE_FLAGS } },
     returns: "size",
-    support: partial("no MSG_ERRQUEUE"),
+    support: FULL,
     run: recvmsg,
   },
   sendmmsg: {
@@ -124,7 +124,7 @@ export const SOCKET_MESSAGE_CALLS: SyscallFamily = {
       timeout: { inOut: 16 },
     },
     returns: "int",
-    support: partial("no MSG_ERRQUEUE"),
+    support: FULL,
     run: recvmmsg,
   },
 };
@@ -242,7 +242,8 @@ function fillOutgoing(task: Task, socket: Socket): number {
 }
 
 function sendVector(task: Task, socket: Socket, total: number, flags: number): number {
-  const isPlain = outgoing.address.length === 0 && outgoing.files === null && outgoing.credentials === null;
+  const isPlain = outgoing.address.length === 0 && outgoing.files === null && outgoing.credentials === null &&
+    !outgoing.hasControl;
   const message = isPlain ? null : outgoing;
   const count = header.iovCount;
   if (count === 1) return sendOne(task, socket, vectorBase(0), total, flags, message);
@@ -325,7 +326,7 @@ function receiveOne(
   flags: number,
   message: IncomingMessage | null,
 ): number {
-  if ((flags & MSG_ERRQUEUE) !== 0) return -EAGAIN;
+  if ((flags & MSG_ERRQUEUE) !== 0) return receiveError(task, socket, address, length, flags, message);
   for (;;) {
     const done = task.call.done;
     const step = Math.min(length - done, VIEW_MAX);
@@ -339,12 +340,34 @@ function receiveOne(
     if (n === -EAGAIN) return BLOCKED_RECEIVE;
     if (n < 0) return done > 0 ? done : n;
     // With MSG_TRUNC the length of the message may be more than what was copied.
-    if (task.memory.outCommit(Math.min(n, step)) < 0) return -EFAULT;
+    if (task.memory.outCommit(discards(socket, flags) ? 0 : Math.min(n, step)) < 0) return -EFAULT;
     const all = done + n;
     if (n === 0 || all >= length || !waitsForAll(socket, flags)) return all;
     task.call.setDone(all);
     if (message !== null && message.files !== null) return all;
   }
+}
+
+/** tcp(7): with MSG_TRUNC the bytes of a stream are thrown away, the buffer stays as it is. */
+function discards(socket: Socket, flags: number): boolean {
+  return (flags & MSG_TRUNC) !== 0 && !socket.isMessageBased;
+}
+
+/** One entry of the error queue. Never waits. */
+function receiveError(
+  task: Task,
+  socket: Socket,
+  address: number,
+  length: number,
+  flags: number,
+  message: IncomingMessage | null,
+): number {
+  const step = Math.min(length, VIEW_MAX);
+  const at = task.memory.outView(address, step);
+  if (at < 0) return -EFAULT;
+  const n = socket.receiveError(task, task.memory.view, at, step, flags, message);
+  if (n < 0) return n;
+  return task.memory.outCommit(Math.min(n, step)) < 0 ? -EFAULT : n;
 }
 
 function recvmsg(task: Task, args: Args): number {
@@ -377,7 +400,14 @@ function receiveHeader(task: Task, socket: Socket, address: number, flags: numbe
 }
 
 function receiveVector(task: Task, socket: Socket, count: number, total: number, flags: number): number {
-  if ((flags & MSG_ERRQUEUE) !== 0) return -EAGAIN;
+  if ((flags & MSG_ERRQUEUE) !== 0) {
+    const step = Math.min(total, SCATTER_BYTES_MAX);
+    buffer.reserve(step, VIEW_MAX);
+    const n = socket.receiveError(task, buffer.bytes, 0, step, flags, incoming);
+    if (n <= 0) return n;
+    const copied = Math.min(n, step);
+    return scatter(task, count, 0, copied) < copied ? -EFAULT : n;
+  }
   for (;;) {
     const done = task.call.done;
     const step = Math.min(total - done, SCATTER_BYTES_MAX);
@@ -387,7 +417,7 @@ function receiveVector(task: Task, socket: Socket, count: number, total: number,
     const n = socket.receive(task, buffer.bytes, 0, step, flags, incoming);
     if (n === -EAGAIN) return BLOCKED_RECEIVE;
     if (n < 0) return done > 0 ? done : n;
-    const copied = Math.min(n, step);
+    const copied = discards(socket, flags) ? 0 : Math.min(n, step);
     if (scatter(task, count, done, copied) < copied) return -EFAULT;
     const all = done + n;
     if (n === 0 || all >= total || !waitsForAll(socket, flags)) return all;
@@ -407,11 +437,11 @@ function putHeader(task: Task, socket: Socket, address: number, flags: number): 
     if (task.memory.copyOut(address + 8, fields, 0, 4) < 0) return -EFAULT;
   }
   let used = 0;
-  if (incoming.files !== null || incoming.credentials !== null) {
+  if (incoming.files !== null || incoming.credentials !== null || incoming.hasControl) {
     incoming.wantsCredentials = socket.options.flag(SO_PASSCRED);
     incoming.wantsPidfd = socket.options.flag(SO_PASSPIDFD);
     const room = header.control === 0 ? 0 : Math.min(header.controlLength, CONTROL_BYTES_MAX);
-    used = writeControl(task, control, room, incoming, (flags & MSG_CMSG_CLOEXEC) !== 0);
+    used = writeControl(task, socket, control, room, incoming, (flags & MSG_CMSG_CLOEXEC) !== 0);
     if (used > 0 && task.memory.copyOut(header.control, control, 0, used) < 0) return -EFAULT;
   }
   put64(fields, 0, used);
@@ -445,7 +475,7 @@ function recvmmsg(task: Task, args: Args): number {
     if (result < 0) {
       if (received === 0) return result;
       // The next call is told.
-      if (result !== -EAGAIN) socket.error = -result;
+      if (result !== -EAGAIN) socket.noteError(-result);
       return received;
     }
     put32(fields, 0, result);

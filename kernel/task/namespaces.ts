@@ -3,6 +3,7 @@
 
 import type { MqueueFilesystem } from "../fs/mqueue.ts";
 import type { SystemVTables } from "../ipc/system_v/tables.ts";
+import type { Network } from "../socket/inet/network.ts";
 import type { UnixSocket } from "../socket/unix/unix_socket.ts";
 import type { Pid } from "./pid.ts";
 import type { Task } from "./task.ts";
@@ -61,14 +62,31 @@ export class IpcNamespace {
   }
 }
 
-/** Network of a namespace. */
+/** Network of a namespace: abstract Unix names, interfaces, addresses, routes. */
 export class NetNamespace {
   readonly ino: number;
   /** Bound Unix sockets by type and abstract name; kept by socket/unix. */
   readonly abstractNames = new Map<string, UnixSocket>();
+  /** Its stack; made on first use by socket/inet. */
+  network: Network | null = null;
+  /** Its loopback begins up with its addresses, as boot sets it up for a container; that of unshare(2) is down. */
+  readonly isLoopbackUp: boolean;
+  /** Tasks that are in it, open files of nsfs, and sockets. */
+  #users = 0;
 
-  constructor(ino: number) {
+  constructor(ino: number, start: { readonly isLoopbackUp: boolean } = { isLoopbackUp: false }) {
     this.ino = ino;
+    this.isLoopbackUp = start.isLoopbackUp;
+  }
+
+  hold(): void {
+    this.#users++;
+  }
+  /** With the last one its interfaces go. */
+  drop(): void {
+    if (--this.#users > 0) return;
+    this.network?.release();
+    this.network = null;
   }
 }
 
@@ -152,10 +170,12 @@ export class TaskNamespaces {
   /** One more task has these. */
   hold(): void {
     this.ipc.hold();
+    this.net.hold();
     this.mount.hold();
   }
   drop(): void {
     this.ipc.drop();
+    this.net.drop();
     this.mount.drop();
   }
   /** New ones that no task was given after all: what was made for them goes. */

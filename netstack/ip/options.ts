@@ -129,7 +129,7 @@ function none(row: ReturnType<typeof rowOf>, name: number, label: string): Optio
 export const IP_OPTIONS: readonly OptionSpec[] = [
   ip(IP_TOS, "IP_TOS", Byte, ALL, [0, 255], 0),
   // -1 asks for the default again.
-  ip(IP_TTL, "IP_TTL", Byte, ALL, [-1, 255], -1),
+  { ...ip(IP_TTL, "IP_TTL", Byte, ALL, [-1, 255], -1), gap: 0 },
   ip(IP_HDRINCL, "IP_HDRINCL", Flag, ENDPOINT_RAW, FLAG, 0),
   // Options in packets that we send: routers drop such packets (RFC 7126), programs set none.
   none(ip, IP_OPTIONS_OPTION, "IP_OPTIONS"),

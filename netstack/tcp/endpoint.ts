@@ -159,7 +159,11 @@ export class TcpEndpoint extends ConfiguredEndpoint {
         return 0;
       }
       const pending = this.takeError();
-      if (pending < 0) return pending;
+      if (pending < 0) {
+        // The attempt is over and was told: the endpoint is as new (tcp_disconnect()).
+        if (this.#isConnecting) this.#forgetConnection();
+        return pending;
+      }
       if (!this.#isConnecting) return -EISCONN;
     }
     this.#isConnecting = false;
@@ -172,7 +176,6 @@ export class TcpEndpoint extends ConfiguredEndpoint {
     if (this.isV4 && !address.isV4) return -EAFNOSUPPORT;
     if (!this.isV4 && address.isV4 && this.isV6Only) return -ENETUNREACH;
     if (address.isMulticast || address.isLimitedBroadcast) return -ENETUNREACH;
-    if (to.port === 0) return -EADDRNOTAVAIL;
     const connection = new Connection(stack.tcp, address.isV4);
     const bound = this.#binding !== null && !this.local.isUnspecified
       ? this.local
@@ -226,13 +229,32 @@ export class TcpEndpoint extends ConfiguredEndpoint {
 
   /** connect(2) with AF_UNSPEC: the connection is reset, the endpoint may connect anew. */
   override disconnect(): number {
-    this.connection?.abort(ECONNRESET);
-    this.connection = null;
-    this.error = 0;
-    this.#isConnecting = false;
+    const { connection } = this;
+    const isCut = connection !== null && connection.state !== TcpState.Closed;
+    connection?.abort(ECONNRESET);
     if (this.listener !== null) this.#stopListening();
-    if (this.#binding === null) this.localPort = 0;
+    this.#forgetConnection();
+    // tcp_disconnect(): who still waits on the connection hears that it is gone.
+    this.error = isCut ? ECONNRESET : 0;
     return 0;
+  }
+  #forgetConnection(): void {
+    this.connection?.receiveBuffer.clear();
+    this.connection = null;
+    this.#isConnecting = false;
+    if (this.#binding === null) {
+      this.localPort = 0;
+      this.local.setUnspecified(this.isV4);
+    } else this.local.copy(this.#binding.address);
+  }
+
+  override onOption(option: number, value: number): number {
+    const verdict = super.onOption(option, value);
+    if (verdict < 0 || this.#binding === null) return verdict;
+    // Of who is bound, what it says now counts (inet_csk_bind_conflict()).
+    if (option === OPT.REUSEADDR) this.#binding.reuseAddress = value !== 0;
+    else if (option === OPT.REUSEPORT) this.#binding.reusePort = value !== 0;
+    return verdict;
   }
 
   read(into: Uint8Array, at: number, length: number, flags: number, control: IncomingControl | null): number {
@@ -471,6 +493,10 @@ export class TcpEndpoint extends ConfiguredEndpoint {
   }
   get unsentBytes(): number {
     return this.connection === null ? 0 : this.connection.sendBuffer.used;
+  }
+  /** Of those, the ones that were never sent: SIOCOUTQNSD. */
+  get notSentBytes(): number {
+    return this.connection === null ? 0 : this.connection.unsentBytes;
   }
   /** The next byte to read is the urgent one: SIOCATMARK. */
   get isAtMark(): boolean {

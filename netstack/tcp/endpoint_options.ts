@@ -110,7 +110,9 @@ export const OPT = {
 
 /** rmem_max and wmem_max of net.core: what SO_RCVBUF and SO_SNDBUF may ask for. */
 const CORE_BYTES_MAX = 212_992;
-const BUFFER_BYTES_MIN = 4608;
+/** Least of SO_SNDBUF and of SO_RCVBUF: SOCK_MIN_SNDBUF, SOCK_MIN_RCVBUF. */
+const SEND_BYTES_MIN = 4608;
+const RECEIVE_BYTES_MIN = 2304;
 const TTL_DEFAULT = 64;
 /** No limit. */
 const WINDOW_CLAMP_NONE = 0x7fff_ffff;
@@ -221,7 +223,7 @@ export abstract class ConfiguredEndpoint extends Endpoint {
         return 0;
       case OPT.RCVBUF:
       case OPT.RCVBUFFORCE:
-        this.receiveBytes = bufferBytes(value, option === OPT.RCVBUFFORCE);
+        this.receiveBytes = bufferBytes(value, RECEIVE_BYTES_MIN, option === OPT.RCVBUFFORCE);
         if (connection !== null) {
           connection.receiveBytesMax = this.receiveBytes;
           connection.isReceiveFixed = true;
@@ -229,7 +231,7 @@ export abstract class ConfiguredEndpoint extends Endpoint {
         return 0;
       case OPT.SNDBUF:
       case OPT.SNDBUFFORCE:
-        this.sendBytes = bufferBytes(value, option === OPT.SNDBUFFORCE);
+        this.sendBytes = bufferBytes(value, SEND_BYTES_MIN, option === OPT.SNDBUFFORCE);
         if (connection !== null) {
           connection.sendBytesMax = this.sendBytes;
           connection.isSendFixed = true;
@@ -241,7 +243,7 @@ export abstract class ConfiguredEndpoint extends Endpoint {
         return 0;
       case OPT.WINDOW_CLAMP:
         // Linux: not below half of the least receive buffer.
-        if (value !== 0 && value < BUFFER_BYTES_MIN / 4) return -EINVAL;
+        if (value !== 0 && value < RECEIVE_BYTES_MIN / 2) return -EINVAL;
         if (connection !== null) connection.windowClamp = value || WINDOW_CLAMP_NONE;
         return 0;
       case OPT.NOTSENT_LOWAT:
@@ -370,9 +372,9 @@ function notSentMax(value: number): number {
 }
 
 /** What is asked for is doubled and kept in bounds, socket(7). */
-function bufferBytes(value: number, isForced: boolean): number {
+function bufferBytes(value: number, least: number, isForced: boolean): number {
   const asked = isForced ? Math.max(value, 0) : Math.min(Math.max(value, 0), CORE_BYTES_MAX);
-  return Math.max(BUFFER_BYTES_MIN, Math.min(asked * 2, 0x3fff_ffff));
+  return Math.max(least, Math.min(asked * 2, 0x3fff_ffff));
 }
 
 /** TCP_DEFER_ACCEPT's seconds as a number of SYN-ACKs, each after twice the time (Linux: secs_to_retrans()). */

@@ -46,6 +46,8 @@ interface Corked {
 
 export class UdpEndpoint extends DatagramEndpoint {
   #binding: PortBinding | null = null;
+  /** bind() has named the port. */
+  #isPortAsked = false;
   /** Taken over from a forwarder: it has no port of its own. */
   #isAdopted = false;
   /** Datagram under construction by UDP_CORK or MSG_MORE, and where it goes; null = none. */
@@ -67,6 +69,7 @@ export class UdpEndpoint extends DatagramEndpoint {
     if (this.#binding !== null) return -EINVAL;
     const allowed = this.checkBind(to);
     if (allowed < 0) return allowed;
+    this.#isPortAsked = to.port !== 0;
     return this.#take(to.address.isUnspecified ? null : to, to.port, to);
   }
 
@@ -115,7 +118,11 @@ export class UdpEndpoint extends DatagramEndpoint {
     this.isConnected = false;
     this.remote.setUnspecified(this.isV4);
     this.remotePort = 0;
-    if (this.#binding !== null) this.setLocal(this.#binding.address);
+    const binding = this.#binding;
+    if (binding === null) return 0;
+    this.setLocal(binding.address);
+    // A port that nobody has asked for by number goes with the peer (__udp_disconnect()).
+    if (!this.#isPortAsked) this.#leavePort();
     return 0;
   }
 
@@ -194,7 +201,12 @@ export class UdpEndpoint extends DatagramEndpoint {
       this.#uncork();
       return 0;
     }
-    return super.onOption(option, value);
+    const verdict = super.onOption(option, value);
+    if (verdict < 0 || this.#binding === null) return verdict;
+    // Of who is bound, what it says now counts (inet_rcv_saddr_equal() and its callers).
+    if (option === REUSEADDR) this.#binding.reuseAddress = value !== 0;
+    else if (option === REUSEPORT) this.#binding.reusePort = value !== 0;
+    return verdict;
   }
 
   #send(
@@ -296,10 +308,17 @@ export class UdpEndpoint extends DatagramEndpoint {
     return true;
   }
 
-  close(): boolean {
+  #leavePort(): void {
     if (this.#binding !== null || this.#isAdopted) this.stack.udp.remove(this);
     if (this.#binding !== null) this.stack.udp.ports.release(this.#binding);
-    this.#binding = this.#corked = this.#corkedBytes = null;
+    this.#binding = null;
+    this.#isPortAsked = false;
+    this.localPort = 0;
+  }
+
+  close(): boolean {
+    this.#leavePort();
+    this.#corked = this.#corkedBytes = null;
     this.#isAdopted = false;
     this.releaseQueues();
     return true;

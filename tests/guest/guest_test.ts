@@ -14,7 +14,16 @@ const HOST_RUNS_MAX = 3;
 const STATIC = new Set(["memory", "process", "signal", "thread"]);
 
 /** Programs that run as a user without rights too. */
-const UNPRIVILEGED = new Set(["control", "file", "limits", "peers", "pointers", "proc_inspect", "sockets"]);
+const UNPRIVILEGED = new Set([
+  "control",
+  "datagrams",
+  "file",
+  "limits",
+  "peers",
+  "pointers",
+  "proc_inspect",
+  "sockets",
+]);
 const AS_USER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"];
 
 /**
@@ -24,6 +33,8 @@ const AS_USER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"];
 const FLOORS: Readonly<Record<string, number>> = {
   "control": 163,
   "control, as a user": 129,
+  "datagrams": 374,
+  "datagrams, as a user": 340,
   "elf": 2700,
   "exec": 34,
   "faults": 127,
@@ -32,6 +43,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "futex": 90,
   "futex_pi": 64,
   "held": 168,
+  "inet": 645,
   "ipc": 303,
   "kinds": 2760,
   "limits": 42,

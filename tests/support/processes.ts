@@ -81,7 +81,7 @@ export class Processes {
       namespaces: new TaskNamespaces(
         new UtsNamespace(2, "test", ""),
         new IpcNamespace(3),
-        new NetNamespace(4),
+        new NetNamespace(4, { isLoopbackUp: true }),
         mounts,
         pids,
       ),

@@ -1,0 +1,110 @@
+// The network of one namespace: its stack, and its place in the kernel's loop. Linux: struct net. It is made at first use,
+// so that a sandbox without network sockets neither waits for it nor keeps its memory.
+
+import {
+  type Address,
+  LoopbackLink,
+  type Nic,
+  parseAddress,
+  prefixBits,
+  Stack,
+} from "../../../netstack/mod.ts";
+import type { LoopService } from "../../host/loop_service.ts";
+import type { Kernel } from "../../kernel.ts";
+import type { NetNamespace } from "../../task/namespaces.ts";
+
+/** Turns of the stack within one call: a handshake over loopback takes three, more is left to the loop. */
+const TURNS_MAX = 8;
+/** ip_unprivileged_port_start as Linux boots. */
+const UNPRIVILEGED_PORT_FIRST = 1024;
+/** ping_group_range as Linux boots: nobody. */
+const PING_GROUPS_NONE = [1, 0] as const;
+
+const LOOPBACK_V4 = parseAddress("127.0.0.1")!;
+const LOOPBACK_V6 = parseAddress("::1")!;
+
+export class Network implements LoopService {
+  readonly name = "network stack";
+  readonly stack: Stack;
+  readonly namespace: NetNamespace;
+  readonly #kernel: Kernel;
+  /** The last turn has left something to do at once. */
+  #isBusy = false;
+  /** net.ipv4.ip_unprivileged_port_start: ports below want CAP_NET_BIND_SERVICE. */
+  unprivilegedPortFirst = UNPRIVILEGED_PORT_FIRST;
+  /** net.ipv4.ping_group_range: groups that may have ping sockets. */
+  pingGroupFirst: number = PING_GROUPS_NONE[0];
+  pingGroupLast: number = PING_GROUPS_NONE[1];
+
+  constructor(kernel: Kernel, namespace: NetNamespace) {
+    this.#kernel = kernel;
+    this.namespace = namespace;
+    const { host } = kernel;
+    this.stack = new Stack({
+      pool: kernel.inet.packets,
+      random: { fill: (bytes) => host.random(bytes, 0, bytes.length) },
+      log: (text) => kernel.log(`Network: ${text}`),
+    });
+    this.touch();
+    const loopback = this.stack.addNic("lo", new LoopbackLink());
+    if (namespace.isLoopbackUp) setInterfaceUp(this.stack, loopback, true);
+  }
+
+  pollAt(): number {
+    return this.#isBusy ? 0 : this.stack.pollAt();
+  }
+  poll(now: number): void {
+    this.#isBusy = this.stack.poll(now);
+  }
+
+  /** Tells the stack the time: before every call that may start a timer. */
+  touch(): void {
+    this.stack.now = this.#kernel.clock.monotonic();
+  }
+
+  /**
+   * Does what a call has caused, as Linux does on the way out of it (softirq): over loopback a datagram is there when
+   * send(2) returns, and a connection is made when connect(2) does.
+   */
+  settle(): void {
+    if (this.stack.pollAt() > 0) return;
+    const now = this.#kernel.clock.monotonic();
+    for (let turn = 0; turn < TURNS_MAX; turn++) {
+      this.#isBusy = this.stack.poll(now);
+      if (!this.#isBusy && this.stack.pollAt() > 0) return;
+    }
+  }
+
+  /** The namespace has gone. */
+  release(): void {
+    this.#kernel.services.remove(this);
+    this.stack.close();
+  }
+}
+
+/** The network of `namespace`, made when it is first asked for. */
+export function networkOf(kernel: Kernel, namespace: NetNamespace): Network {
+  const found = namespace.network;
+  if (found !== null) return found;
+  const made = new Network(kernel, namespace);
+  namespace.network = made;
+  kernel.services.add(made);
+  return made;
+}
+
+/** `ip link set NAME up` or down. Loopback gets and loses its addresses by that: inetdev_event(), addrconf_notify(). */
+export function setInterfaceUp(stack: Stack, nic: Nic, isUp: boolean): void {
+  if (nic.isUp === isUp) return;
+  stack.setUp(nic, isUp);
+  if (!nic.isLoopback) return;
+  if (!isUp) {
+    stack.removeAddress(nic, LOOPBACK_V6);
+    return;
+  }
+  if (!nic.addresses.some((entry) => entry.address.isV4)) addLoopbackAddress(stack, nic, LOOPBACK_V4, 8);
+  addLoopbackAddress(stack, nic, LOOPBACK_V6, 128);
+}
+
+function addLoopbackAddress(stack: Stack, nic: Nic, address: Address, length: number): void {
+  stack.addAddress(nic, address, prefixBits(length, address.isV4));
+}

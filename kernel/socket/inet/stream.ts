@@ -1,0 +1,156 @@
+// SOCK_STREAM of AF_INET and AF_INET6: TCP. Linux: inet_stream_ops, tcp_sendmsg(), tcp_recvmsg(); tcp(7).
+
+import {
+  MSG_MORE,
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_TRUNC,
+  OutgoingControl,
+  type TcpEndpoint,
+  TcpState,
+} from "../../../netstack/mod.ts";
+import { EAGAIN, EINVAL, ENOBUFS } from "../../abi/errno.ts";
+import { O_NONBLOCK, O_RDWR } from "../../abi/file.ts";
+import { IPPROTO_TCP, SIOCOUTQNSD, SOL_TCP } from "../../abi/inet.ts";
+import { MSG_DONTWAIT, SIOCATMARK, SOCK_STREAM, SOL_SOCKET, SOMAXCONN } from "../../abi/socket.ts";
+import { putIntResult } from "../../fs/anonymous/filesystem.ts";
+import type { Task } from "../../task/task.ts";
+import type { IncomingMessage, OutgoingMessage, SocketAddress } from "../message.ts";
+import { isUnspecifiedFamily, readPeerAddress } from "./address.ts";
+import { putStreamControl, readInetControl } from "./control.ts";
+import { callEndpointAddress, InetSocket } from "./inet_socket.ts";
+import type { Network } from "./network.ts";
+
+/** Flags that the stack knows. */
+const SEND_FLAGS = MSG_OOB | MSG_MORE;
+const RECEIVE_FLAGS = MSG_OOB | MSG_PEEK | MSG_TRUNC;
+/** Control messages of a stream are checked and have no effect, but for those of SOL_SOCKET. */
+const ignored = new OutgoingControl();
+
+export class InetStream extends InetSocket {
+  declare readonly endpoint: TcpEndpoint;
+
+  constructor(task: Task, network: Network, domain: number, flags: number, endpoint: TcpEndpoint) {
+    super(task, network, SOCK_STREAM, IPPROTO_TCP, flags, domain, endpoint);
+  }
+
+  protected override get ownLevel(): number {
+    return SOL_TCP;
+  }
+
+  override listen(_task: Task, backlog: number): number {
+    // __sys_listen(): an unsigned number, at most net.core.somaxconn.
+    return this.endpoint.listen(backlog < 0 ? SOMAXCONN : backlog);
+  }
+  override get isListening(): boolean {
+    return this.endpoint.state === TcpState.Listen;
+  }
+
+  override accept(task: Task, flags: number): InetStream | number {
+    const accepted = this.endpoint.accept();
+    if (typeof accepted === "number") return accepted;
+    const socket = new InetStream(task, this.network, this.domain, O_RDWR | flags, accepted);
+    socket.options.inheritAll(this.options);
+    socket.readTimeoutNanos = this.readTimeoutNanos;
+    socket.writeTimeoutNanos = this.writeTimeoutNanos;
+    return socket;
+  }
+
+  override connect(_task: Task, address: SocketAddress): number {
+    const { endpoint, network } = this;
+    if (address.length < 2) return -EINVAL;
+    network.touch();
+    if (isUnspecifiedFamily(address)) {
+      const result = endpoint.disconnect();
+      network.settle();
+      return result;
+    }
+    const read = readPeerAddress(address, this.isV4, false, callEndpointAddress);
+    // Only a socket that is to begin looks at the address.
+    if (read < 0 && endpoint.state === TcpState.Closed && endpoint.connection === null) return read;
+    const result = endpoint.connect(callEndpointAddress);
+    network.settle();
+    return result;
+  }
+  override connectResult(): number {
+    // Asked once more, the stack says how it went and knows that this was told.
+    return this.endpoint.connect(callEndpointAddress);
+  }
+
+  override takeControl(
+    task: Task,
+    level: number,
+    type: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+  ): number {
+    if (level !== SOL_SOCKET) return 0;
+    return readInetControl(task, this.endpoint, level, type, bytes, at, length, ignored);
+  }
+  override putControl(_task: Task, bytes: Uint8Array): number {
+    return putStreamControl(this.endpoint, bytes);
+  }
+
+  override send(
+    task: Task,
+    from: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    _message: OutgoingMessage | null,
+  ): number {
+    if (task.kernel.account.heap.isFull) return -ENOBUFS;
+    const { network } = this;
+    network.touch();
+    const n = this.endpoint.write(from, at, length, flags & SEND_FLAGS, null);
+    network.settle();
+    return n;
+  }
+
+  override bytesAtStake(length: number): number {
+    return Math.min(length, this.endpoint.readableBytes);
+  }
+
+  override receive(
+    _task: Task,
+    into: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    message: IncomingMessage | null,
+  ): number {
+    if (this.#waitsForMore(length, flags)) return -EAGAIN;
+    const { network } = this;
+    network.touch();
+    const n = this.endpoint.read(into, at, length, flags & RECEIVE_FLAGS, null);
+    network.settle();
+    // What was received in between may be urgent: MSG_OOB answers with its flag (tcp_recv_urg()).
+    if (message !== null) {
+      message.hasControl = true;
+      if ((flags & MSG_OOB) !== 0 && n >= 0) message.flags |= MSG_OOB;
+    }
+    return n;
+  }
+
+  /** SO_RCVLOWAT: a call that may wait does so for that many bytes (sock_rcvlowat()). */
+  #waitsForMore(length: number, flags: number): boolean {
+    const { receiveLow } = this.options;
+    if (receiveLow <= 1 || (flags & (MSG_DONTWAIT | MSG_OOB)) !== 0) return false;
+    if ((this.flags & O_NONBLOCK) !== 0) return false;
+    const available = this.endpoint.readableBytes;
+    const { state } = this.endpoint;
+    return available > 0 && available < Math.min(receiveLow, length) && state === TcpState.Established;
+  }
+
+  override ioctl(task: Task, request: number, argument: number): number {
+    switch (request) {
+      case SIOCATMARK:
+        return putIntResult(task, argument, this.endpoint.isAtMark ? 1 : 0);
+      case SIOCOUTQNSD:
+        return this.isListening ? -EINVAL : putIntResult(task, argument, this.endpoint.notSentBytes);
+      default:
+        return super.ioctl(task, request, argument);
+    }
+  }
+}

@@ -139,7 +139,7 @@ export function connectToGofer(kernel: Kernel, config: ContainerConfig, socketFd
   // A container that asks for no files would not notice its loss.
   const watch = kernel.watches.add(socket, POLLIN | POLLRDHUP, { onHostEvents: () => late.collect() });
   const mounts = config.gofers.map(({ isReadOnly, isExclusive }, i) =>
-    new GoferFilesystem(kernel, new GoferClient(connection, i), kernel.host, isReadOnly, isExclusive)
+    new GoferFilesystem(kernel, new GoferClient(connection, i), kernel.descriptors, isReadOnly, isExclusive)
   );
   const release = () => {
     watch.end();

@@ -64,7 +64,7 @@ export class GoferClient {
   readonly request: FrameWriter;
   /** The answer's body after a call that gave 0. */
   readonly answer: FrameReader = new FrameReader(this.#in);
-  /** Descriptor donated with the last answer, -1 = none. Whoever asked for it takes it over. */
+  /** Descriptor donated with the last answer, -1 = none or taken. */
   donated = -1;
   /** When the last answer came, monotonic. */
   answeredAtNanos = 0;
@@ -115,6 +115,13 @@ export class GoferClient {
       const n = this.#ask(0);
       if (n === -ETIMEDOUT) late.ignore(this.connection.channel.slot);
     }
+  }
+
+  /** The descriptor of the last answer, -1 = none; the caller takes it over. */
+  takeDonated(): number {
+    const fd = this.donated;
+    this.donated = -1;
+    return fd;
   }
 
   #ask(micros: number): number {

@@ -28,6 +28,7 @@ import {
   S_IFDIR,
   S_IFREG,
 } from "../kernel/abi/file.ts";
+import { HostDescriptors } from "../kernel/host/host_descriptor.ts";
 import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
 import { RecordListing } from "../kernel/fs/gofer/listing.ts";
 import { makeDirectory, makeLink, makeSymlink } from "../kernel/vfs/create.ts";
@@ -105,6 +106,7 @@ class Mounted implements AsyncDisposable {
   // The same directory twice, for two mounts.
   readonly gofer = new TestGofer([this.directory, this.directory]);
   readonly clock = new StoppableHost();
+  readonly #descriptors = new HostDescriptors(this.clock);
   readonly host = new CountingChannel(this.gofer.channel, this.clock);
   readonly #connection = new GoferConnection(this.host);
   #mounts = 0;
@@ -117,7 +119,7 @@ class Mounted implements AsyncDisposable {
   mount(at: string, isExclusive: boolean): GoferFilesystem {
     const { t } = this;
     const client = new GoferClient(this.#connection, this.#mounts++);
-    const fs = new GoferFilesystem(t.kernel, client, this.clock, false, isExclusive);
+    const fs = new GoferFilesystem(t.kernel, client, this.#descriptors, false, isExclusive);
     makeDirectory(t.task, AT_FDCWD, at, 0o755);
     const place = resolve(t.task, AT_FDCWD, at, FOLLOW);
     if (typeof place === "number") throw new Error(`No ${at}: ${place}`);

@@ -10,7 +10,7 @@ import { MFD_CLOEXEC } from "../abi/memory.ts";
 export const HOST_READ = 1;
 export const HOST_WRITE = 2;
 /** Passed to a stub, to be mapped or to be read and written there. */
-const HOST_MAP = 4;
+export const HOST_MAP = 4;
 
 /** Where it comes from: given by whoever started the sandbox, made by the kernel, or opened by the gofer. */
 export type HostDescriptorOrigin = "donated" | "made" | "gofer";
@@ -167,6 +167,10 @@ export class HostDescriptor {
   }
   fstat(into: Uint8Array, at: number): number {
     return this.#host.fstat(this.fd, into, at);
+  }
+  /** As Host.attributes(). */
+  attributes(into: Uint8Array, at: number): number {
+    return this.#host.attributes(this.fd, into, at);
   }
   /** Poll events of `events` that hold now, and POLLERR, POLLHUP. */
   poll(events: number): number {

@@ -35,19 +35,19 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
   }
 
   override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
-    const fd = this.inode.fdFor(false);
-    return fd < 0 ? fd : this.inode.fs.host.pread(fd, into, at, length, offset);
+    const file = this.inode.descriptorFor(false);
+    return typeof file === "number" ? file : file.pread(into, at, length, offset);
   }
 
   override write(_task: Task, from: Uint8Array, at: number, length: number, offset: number): number {
     const inode = this.inode;
-    const fd = inode.fdFor(true);
-    if (fd < 0) return fd;
+    const file = inode.descriptorFor(true);
+    if (typeof file === "number") return file;
     if ((this.flags & O_APPEND) !== 0) {
       if (!inode.fs.isExclusive) inode.refreshNow();
       offset = inode.size;
     }
-    const n = inode.fs.host.pwrite(fd, from, at, length, offset);
+    const n = file.pwrite(from, at, length, offset);
     if (n > 0) this.#noteWritten(offset + n);
     return n;
   }
@@ -104,14 +104,17 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
       inode.size,
       offset,
       whence,
-      (at, kind) => inode.fs.host.lseek(inode.fdFor(false), at, kind),
+      (at, kind) => {
+        const file = inode.descriptorFor(false);
+        return typeof file === "number" ? file : file.lseek(at, kind);
+      },
     );
   }
 
   override truncate(size: number): number {
-    const fd = this.inode.fdFor(true);
-    if (fd < 0) return fd;
-    const result = this.inode.fs.host.ftruncate(fd, size);
+    const file = this.inode.descriptorFor(true);
+    if (typeof file === "number") return file;
+    const result = file.ftruncate(size);
     if (result === 0) {
       this.inode.size = size;
       this.#noteWritten(size);
@@ -120,17 +123,16 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
   }
 
   override allocate(mode: number, offset: number, length: number): number {
-    const fd = this.inode.fdFor(true);
-    if (fd < 0) return fd;
-    const result = this.inode.fs.host.fallocate(fd, mode, offset, length);
+    const file = this.inode.descriptorFor(true);
+    if (typeof file === "number") return file;
+    const result = file.fallocate(mode, offset, length);
     if (result === 0 && (mode & 1) === 0) this.#noteWritten(offset + length);
     return result;
   }
 
   override sync(isDataOnly: boolean): number {
-    const fd = this.inode.fdFor(this.isWritable);
-    if (fd < 0) return fd;
-    return isDataOnly ? this.inode.fs.host.fdatasync(fd) : this.inode.fs.host.fsync(fd);
+    const file = this.inode.descriptorFor(this.isWritable);
+    return typeof file === "number" ? file : file.fsync(isDataOnly);
   }
 
   override syncCall(isDataOnly: boolean): number {
@@ -140,12 +142,13 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
   }
 
   mappable(isShared: boolean, _prot: number): Mappable | number {
-    const fd = this.inode.fdWithin(isShared && this.isWritable, true);
-    return fd < 0 ? fd : this;
+    const file = this.inode.descriptorWithin(isShared && this.isWritable, true);
+    return typeof file === "number" ? file : this;
   }
 
   hostFd(): number {
-    return this.inode.fdWithin(this.isWritable, true);
+    const file = this.inode.descriptorWithin(this.isWritable, true);
+    return typeof file === "number" ? file : file.fdForMapping(this.isWritable);
   }
 
   override release(): void {

@@ -13,18 +13,26 @@ import {
 } from "../../../gofer/protocol.ts";
 import type { Host } from "../../../platform/platform.ts";
 import type { Kernel } from "../../kernel.ts";
+import {
+  HOST_MAP,
+  HOST_READ,
+  HOST_WRITE,
+  type HostDescriptor,
+  type HostDescriptors,
+} from "../../host/host_descriptor.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
 import { Freshness } from "./freshness.ts";
 import type { FileKey, HostFiles, SharedFiles } from "./host_files.ts";
 import { GoferInode } from "./inode.ts";
 
 /** Donated descriptors kept open although no guest has the file open: libraries are opened again and again. */
-const IDLE_FDS_MAX = 256;
+const IDLE_MAX = 256;
 
 export class GoferFilesystem extends Filesystem implements SharedFiles {
   readonly hostFiles: HostFiles;
   readonly client: GoferClient;
   readonly host: Host;
+  readonly #descriptors: HostDescriptors;
   readonly isReadOnly: boolean;
   /** Files change only through us: what is known stays true. */
   readonly isExclusive: boolean;
@@ -40,11 +48,18 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   #statusChanges = 0;
 
   /** Connects: asks for the root. Throws with a clear text when the gofer refuses; boot reports it. */
-  constructor(kernel: Kernel, client: GoferClient, host: Host, isReadOnly: boolean, isExclusive: boolean) {
+  constructor(
+    kernel: Kernel,
+    client: GoferClient,
+    descriptors: HostDescriptors,
+    isReadOnly: boolean,
+    isExclusive: boolean,
+  ) {
     super(kernel.vfs, "9p");
     this.hostFiles = kernel.hostFiles;
     this.client = client;
-    this.host = host;
+    this.host = descriptors.host;
+    this.#descriptors = descriptors;
     this.isReadOnly = isReadOnly;
     this.isExclusive = isExclusive;
     if (!isExclusive) this.hostFiles.share(this);
@@ -59,6 +74,19 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
 
   get late(): LateAnswers | null {
     return this.client.connection.late;
+  }
+
+  /** The descriptor that came with the last answer, or null; the caller owns it. Whatever the gofer says, a stub may map it. */
+  takeDescriptor(isForWriting: boolean): HostDescriptor | null {
+    const fd = this.client.takeDonated();
+    if (fd < 0) return null;
+    const rights = HOST_READ | HOST_MAP | (isForWriting ? HOST_WRITE : 0);
+    return this.#descriptors.own(fd, "gofer", rights, "a host file");
+  }
+
+  /** No file is open any more: what was kept for the next open goes. */
+  override release(): void {
+    for (const inode of [...this.#idle]) inode.dropDescriptors();
   }
 
   override get root(): GoferInode {
@@ -149,10 +177,10 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   noteIdle(inode: GoferInode): void {
     this.#idle.delete(inode);
     this.#idle.add(inode);
-    if (this.#idle.size <= IDLE_FDS_MAX) return;
+    if (this.#idle.size <= IDLE_MAX) return;
     for (const oldest of this.#idle) {
       this.#idle.delete(oldest);
-      oldest.closeFds();
+      oldest.dropDescriptors();
       return;
     }
   }

@@ -36,6 +36,7 @@ import {
   SET_UID,
 } from "../../../gofer/protocol.ts";
 import { MUST_WAIT } from "../../task/call_in_flight.ts";
+import type { HostDescriptor } from "../../host/host_descriptor.ts";
 import type { Task } from "../../task/task.ts";
 import { type AttributeChange, Inode, type NewNode } from "../../vfs/inode.ts";
 import type { File } from "../../vfs/file.ts";
@@ -70,9 +71,9 @@ export class GoferInode extends Inode {
   #name = "";
   #target: string | null = null;
   #holders = 0;
-  /** Donated descriptors by access: reading, and reading with writing. */
-  #readFd = -1;
-  #writeFd = -1;
+  /** Descriptors from the gofer, kept for the next open: for reading, and for reading and writing. */
+  #reading: HostDescriptor | null = null;
+  #writing: HostDescriptor | null = null;
   #openFiles = 0;
   /** What is known of a directory's names; made when something is. */
   #known: KnownNames | null = null;
@@ -150,7 +151,7 @@ export class GoferInode extends Inode {
   }
   override drop(): void {
     if (--this.#holders > 0 || this.#openFiles > 0) return;
-    this.closeFds();
+    this.dropDescriptors();
     if (this.#node >= 0) this.fs.closeNode(this.#node);
     this.#node = -1;
     if (this.nlink === 0 && this.size >= DELETED_BYTES_MAX) this.fs.closeNodesNow();
@@ -189,9 +190,9 @@ export class GoferInode extends Inode {
 
   /** Asks the host, by a descriptor if there is one. */
   refreshNow(): number {
-    const fd = this.#writeFd >= 0 ? this.#writeFd : this.#readFd;
-    if (fd >= 0) {
-      const result = this.fs.host.attributes(fd, status, 0);
+    const descriptor = this.#writing ?? this.#reading;
+    if (descriptor !== null) {
+      const result = descriptor.attributes(status, 0);
       if (result < 0) return result;
       const isOwner = keepOwner(this, status);
       this.#load(status, 0, this.fs.host.clockNanos(CLOCK_MONOTONIC));
@@ -226,28 +227,28 @@ export class GoferInode extends Inode {
       if (result === -ENOENT) names.note(name, null);
       return result;
     }
-    const fd = this.fs.client.donated;
+    const opened = this.fs.takeDescriptor(false);
     const inode = this.fs.take(this.fs.client.answer.u32());
     if (inode === null) {
-      if (fd >= 0) this.fs.host.close(fd);
+      opened?.drop();
       return -EINVAL;
     }
-    if (fd >= 0) inode.#keepReadFd(fd);
+    if (opened !== null) inode.#keepForReading(opened);
     names.note(name, inode);
     return inode;
   }
 
   get hasDescriptor(): boolean {
-    return this.#readFd >= 0 || this.#writeFd >= 0;
+    return this.#reading !== null || this.#writing !== null;
   }
   /** A regular file that opening would ask the gofer for twice: it has neither node nor descriptor. */
   get wantsDescriptor(): boolean {
     return this.#node < 0 && this.type === S_IFREG && !this.hasDescriptor;
   }
 
-  #keepReadFd(fd: number): void {
-    if (this.hasDescriptor) this.fs.host.close(fd);
-    else this.#readFd = fd;
+  #keepForReading(opened: HostDescriptor): void {
+    if (this.hasDescriptor) opened.drop();
+    else this.#reading = opened;
     if (this.#openFiles === 0) this.fs.noteIdle(this);
   }
 
@@ -322,8 +323,8 @@ export class GoferInode extends Inode {
     if (started < 0) return started;
     this.fs.client.request.name(name);
     const result = this.fs.client.call();
-    const fd = this.fs.client.donated;
-    if (result === 0 && fd < 0) {
+    const made = result === 0 ? this.fs.takeDescriptor(true) : null;
+    if (result === 0 && made === null) {
       // It comes without a descriptor: this is what stands there already.
       const found = this.fs.take(this.fs.client.answer.u32());
       if (found !== null) this.#names().note(name, found);
@@ -332,8 +333,8 @@ export class GoferInode extends Inode {
     this.fs.hostFiles.noteChange(this.fs, this.key);
     if (result < 0) return result;
     const inode = this.#takeMade(name);
-    if (typeof inode === "number") this.fs.host.close(fd);
-    else inode.#keepWriteFd(fd);
+    if (typeof inode === "number") made?.drop();
+    else inode.#keepForWriting(made!);
     return inode;
   }
 
@@ -342,11 +343,11 @@ export class GoferInode extends Inode {
     if (started < 0) return started;
     const result = this.fs.client.call();
     if (result < 0) return result;
-    const fd = this.fs.client.donated;
-    if (fd < 0) return -EOPNOTSUPP;
+    const made = this.fs.takeDescriptor(true);
+    if (made === null) return -EOPNOTSUPP;
     const inode = this.fs.take(this.fs.client.answer.u32());
-    if (inode === null) this.fs.host.close(fd);
-    else inode.#keepWriteFd(fd);
+    if (inode === null) made.drop();
+    else inode.#keepForWriting(made);
     return inode ?? -EINVAL;
   }
 
@@ -356,9 +357,9 @@ export class GoferInode extends Inode {
     return typeof known === "number" || known === null;
   }
 
-  #keepWriteFd(fd: number): void {
-    if (this.#writeFd >= 0) this.fs.host.close(fd);
-    else this.#writeFd = fd;
+  #keepForWriting(made: HostDescriptor): void {
+    if (this.#writing !== null) made.drop();
+    else this.#writing = made;
     this.fs.noteIdle(this);
   }
 
@@ -506,8 +507,8 @@ export class GoferInode extends Inode {
     switch (this.mode & S_IFMT) {
       case S_IFREG: {
         const access = flags & O_ACCMODE;
-        const fd = this.fdFor(access === O_WRONLY || access === O_RDWR);
-        return fd < 0 ? fd : new GoferRegularFile(this, flags);
+        const opened = this.descriptorFor(access === O_WRONLY || access === O_RDWR);
+        return typeof opened === "number" ? opened : new GoferRegularFile(this, flags);
       }
       case S_IFDIR:
         return new GoferDirectoryFile(this, flags);
@@ -519,17 +520,17 @@ export class GoferInode extends Inode {
   }
 
   /** A descriptor for reading, or for writing too; asked of the gofer once. -ERRNO. */
-  fdFor(isForWriting: boolean): number {
-    return this.#writeFd >= 0 ? this.#writeFd : this.fdWithin(isForWriting, false);
+  descriptorFor(isForWriting: boolean): HostDescriptor | number {
+    return this.#writing ?? this.descriptorWithin(isForWriting, false);
   }
 
   /**
-   * As fdFor, but with no more access than asked for: what a stub gets, its guest may get hold of. `isNow`: who asks cannot
+   * As descriptorFor, but with no more access than asked for: what a stub gets, its guest may get hold of. `isNow`: who asks cannot
    * wait.
    */
-  fdWithin(isForWriting: boolean, isNow: boolean): number {
-    const known = isForWriting ? this.#writeFd : this.#readFd;
-    if (known >= 0) return known;
+  descriptorWithin(isForWriting: boolean, isNow: boolean): HostDescriptor | number {
+    const known = isForWriting ? this.#writing : this.#reading;
+    if (known !== null) return known;
     const node = this.node();
     if (node < 0) return node;
     this.fs.client.request.start(REQUEST.OPEN);
@@ -537,11 +538,11 @@ export class GoferInode extends Inode {
     this.fs.client.request.u32(isForWriting ? O_RDWR : O_RDONLY);
     const result = isNow ? this.fs.client.callNow() : this.fs.client.call();
     if (result < 0) return result;
-    const fd = this.fs.client.donated;
-    if (fd < 0) return -EOPNOTSUPP;
-    if (isForWriting) this.#writeFd = fd;
-    else this.#readFd = fd;
-    return fd;
+    const opened = this.fs.takeDescriptor(isForWriting);
+    if (opened === null) return -EOPNOTSUPP;
+    if (isForWriting) this.#writing = opened;
+    else this.#reading = opened;
+    return opened;
   }
 
   /** fsync(2), by the gofer: a disk may take seconds. */
@@ -564,11 +565,11 @@ export class GoferInode extends Inode {
     if (this.#openFiles === 0 && this.nlink > 0) this.fs.noteIdle(this);
     this.drop();
   }
-  closeFds(): void {
+  dropDescriptors(): void {
     if (this.#openFiles > 0) return;
-    if (this.#readFd >= 0) this.fs.host.close(this.#readFd);
-    if (this.#writeFd >= 0) this.fs.host.close(this.#writeFd);
-    this.#readFd = this.#writeFd = -1;
+    this.#reading?.drop();
+    this.#writing?.drop();
+    this.#reading = this.#writing = null;
     this.fs.noteUsed(this);
   }
 

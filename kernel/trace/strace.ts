@@ -98,7 +98,7 @@ function argumentText(task: Task, kind: ArgKind, n: number): string {
     case "dirfd":
       return args.i32(n) === -100 ? "AT_FDCWD" : String(args.i32(n));
     case "mode":
-      return `0${args.u32(n).toString(8)}`;
+      return `0${args.u32(n).toString(8)}`.padStart(3, "0");
     case "strings":
     case "word":
       return `0x${args.word(n).toString(16)}`;

@@ -51,14 +51,14 @@ export class Processes {
   readonly host = new FakeHost();
   /** Process 1, which ignores what it has no handler for; most tests work with a child of it. */
   readonly init: Task;
-  readonly #table: SyscallTable;
+  readonly table: SyscallTable;
 
   constructor(families: readonly SyscallFamily[]) {
-    this.#table = new SyscallTable(families);
+    this.table = new SyscallTable(families);
     const clock = new HostClock(this.host);
     const limits = { tasksMax: 64, memoryBytesMax: Infinity };
     this.kernel = new Kernel(this.host, this.platform, clock, limits, NO_FILES, 2, 2 ** 30);
-    new UnsupportedCalls(this.kernel.callHooks, this.#table);
+    new UnsupportedCalls(this.kernel.callHooks, this.table);
     this.kernel.log = (text) => {
       throw new Error(text);
     };
@@ -95,7 +95,7 @@ export class Processes {
 
   /** Lets everything happen that can without new calls. */
   run(): void {
-    for (let i = 0; i < 8; i++) turn(this.kernel, this.#table, false);
+    for (let i = 0; i < 8; i++) turn(this.kernel, this.table, false);
   }
 
   /** Monotonic nanoseconds. */

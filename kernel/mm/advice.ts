@@ -128,7 +128,8 @@ function refusal(area: Vma, advice: number): number {
       return isAnonymous ? 0 : -EINVAL;
     case MADV_REMOVE:
       if (isAnonymous || area.isLocked) return -EINVAL;
-      return area.isShared && (area.prot & PROT_WRITE) !== 0 ? 0 : -EACCES;
+      // What it might be made writable is enough: vma_is_shared_maywrite().
+      return area.isShared && (area.protMax & PROT_WRITE) !== 0 ? 0 : -EACCES;
     default:
       return 0;
   }

@@ -38,12 +38,12 @@ export function remapMemory(
   oldLength = pageUp(oldLength);
   newLength = pageUp(newLength);
   if (newLength === 0) return -EINVAL;
-  const { areas } = task.mm;
-  const area = areas.find(address);
-  if (area === null) return -EFAULT;
   if (isFixed || keepsOld) {
     return moveTo(task, address, oldLength, newLength, target, isFixed, keepsOld);
   }
+  const { areas } = task.mm;
+  const area = areas.find(address);
+  if (area === null) return -EFAULT;
 
   if (newLength <= oldLength) {
     const cut = newLength < oldLength ? unmapMemory(task, address + newLength, oldLength - newLength) : 0;
@@ -83,6 +83,9 @@ function moveTo(
   const { areas } = task.mm;
   if (areas.count >= MAPPINGS_MAX - SPARE_MAPPINGS) return -ENOMEM;
   if (isFixed && isReserved(target, target + newLength)) return -EINVAL;
+  // What is refused anyway takes nothing away from the target: check_prep_vma(), since Linux 6.17.
+  const whole = areas.find(address);
+  if (whole === null || Math.min(oldLength, newLength) > whole.end - address) return -EFAULT;
   if (isFixed) {
     const cleared = unmapMemory(task, target, newLength);
     if (cleared < 0) return cleared;

@@ -173,18 +173,16 @@ export function endControl(bytes: Uint8Array, at: number, size: number): number 
 
 function writeCredentials(task: Task, bytes: Uint8Array, length: number, message: IncomingMessage): number {
   const size = HEADER_BYTES + UCRED_BYTES;
-  if (length < size) {
-    // Linux would give as much as fits; half of a ucred helps nobody.
-    message.flags |= MSG_CTRUNC;
-    return 0;
-  }
+  if (length < size) message.flags |= MSG_CTRUNC;
+  if (length < HEADER_BYTES) return 0;
   const who = message.credentials!;
-  putHeader(bytes, 0, size, SCM_CREDENTIALS);
+  // As much as fits: put_cmsg().
+  putHeader(bytes, 0, Math.min(size, length), SCM_CREDENTIALS);
   put32(bytes, HEADER_BYTES, who.pid === null ? 0 : who.pid.in(task.pid.namespace));
   put32(bytes, HEADER_BYTES + 4, who.pid === null ? UNKNOWN_ID : who.uid);
   put32(bytes, HEADER_BYTES + 8, who.pid === null ? UNKNOWN_ID : who.gid);
   put32(bytes, size, 0);
-  return align(size);
+  return Math.min(align(size), length);
 }
 
 function writeRights(

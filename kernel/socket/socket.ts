@@ -90,6 +90,10 @@ export abstract class Socket extends File implements SocketFile {
     flags: number,
     message: IncomingMessage | null,
   ): number;
+  /** Whether MSG_ERRQUEUE means anything to it; Unix sockets receive as without. */
+  get hasErrorQueue(): boolean {
+    return true;
+  }
   /** MSG_ERRQUEUE: as receive(), of what went wrong with earlier sends. */
   receiveError(
     _task: Task,

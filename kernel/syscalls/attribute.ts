@@ -237,6 +237,14 @@ function readTimevals(task: Task, address: number): number {
 
 function utimensat(task: Task, args: Args): number {
   const read = readTimespecs(task, args.word(2));
+  if (read === -EINVAL) {
+    // The file is looked up first: vfs_utimes().
+    const named = args.word(1) !== 0;
+    const found = named
+      ? resolveAt(task, args.i32(0), args.word(1), args.u32(3))
+      : targetOf(task, args.i32(0));
+    return typeof found === "number" ? found : read;
+  }
   if (read < 0) return read;
   // Both UTIME_OMIT: nothing to do, and nothing is looked up.
   if (times.mask === 0) return 0;

@@ -43,6 +43,8 @@ import {
   F_SETOWN_EX,
   F_SETPIPE_SZ,
   F_SETSIG,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
   FD_CLOEXEC,
   FICLONE,
   FIOASYNC,
@@ -459,6 +461,7 @@ function fallocate(task: Task, args: Args): number {
 function mayAllocate(task: Task, file: File, mode: number, offset: number, length: number): number {
   if (offset < 0 || length <= 0) return -EINVAL;
   if ((mode & ~FALLOC_FL_KNOWN) !== 0) return -EOPNOTSUPP;
+  if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0 && (mode & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP;
   if (!file.isWritable) return -EBADF;
   const { type } = file.inode;
   if (type === S_IFIFO) return -ESPIPE;

@@ -326,7 +326,7 @@ function receiveOne(
   flags: number,
   message: IncomingMessage | null,
 ): number {
-  if ((flags & MSG_ERRQUEUE) !== 0) return receiveError(task, socket, address, length, flags, message);
+  if ((flags & MSG_ERRQUEUE) !== 0 && socket.hasErrorQueue) return receiveError(task, socket, address, length, flags, message);
   for (;;) {
     const done = task.call.done;
     const step = Math.min(length - done, VIEW_MAX);
@@ -400,7 +400,7 @@ function receiveHeader(task: Task, socket: Socket, address: number, flags: numbe
 }
 
 function receiveVector(task: Task, socket: Socket, count: number, total: number, flags: number): number {
-  if ((flags & MSG_ERRQUEUE) !== 0) {
+  if ((flags & MSG_ERRQUEUE) !== 0 && socket.hasErrorQueue) {
     const step = Math.min(total, SCATTER_BYTES_MAX);
     buffer.reserve(step, VIEW_MAX);
     const n = socket.receiveError(task, buffer.bytes, 0, step, flags, incoming);

@@ -288,10 +288,10 @@ function timerSettime(task: Task, args: Args): number {
   const timer = found.timer;
   const interval = timer.interval, left = timer.remaining();
   const isAbsolute = (args.u32(1) & TIMER_ABSTIME) !== 0;
-  found.set(
-    targetOf(task, timer, found.settings.clock, isAbsolute),
-    spanNanos(wanted.intervalSeconds, wanted.intervalParts),
-  );
+  const target = targetOf(task, timer, found.settings.clock, isAbsolute);
+  // A timer that is disarmed forgets its interval: common_timer_set().
+  const isDisarmed = wanted.valueSeconds === 0 && wanted.valueParts === 0;
+  found.set(target, isDisarmed ? 0 : spanNanos(wanted.intervalSeconds, wanted.intervalParts));
   return args.word(3) === 0 ? 0 : putSetting(task, args.word(3), interval, left, 1);
 }
 

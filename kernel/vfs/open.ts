@@ -75,8 +75,8 @@ export function openByName(
 export function openPath(task: Task, path: Path, flags: number): File | number {
   const inode = path.inode, type = inode.mode & S_IFMT;
   const access = flags & O_ACCMODE;
-  const truncates = (flags & O_TRUNC) !== 0 && type === S_IFREG;
-  const wantsWrite = access !== O_RDONLY || truncates;
+  // O_TRUNC asks for the right to write, whatever there is to truncate: build_open_flags().
+  const wantsWrite = access !== O_RDONLY || (flags & O_TRUNC) !== 0;
   switch (type) {
     case S_IFLNK:
       return -ELOOP;
@@ -165,7 +165,6 @@ function openOrCreate(
   const follow = (flags & (O_NOFOLLOW | O_EXCL)) !== 0 ? 0 : FOLLOW;
   let place = resolvePlace(task, dirfd, name, follow | PRESUME, how);
   if (typeof place === "number") return place;
-  if (place.hasSlash) return -EISDIR;
   if (place.isPresumed) {
     const path = createAt(task, place, mode);
     if (typeof path !== "number") return openInode(task, path, flags & ~O_TRUNC);

@@ -1,6 +1,6 @@
 // Path resolution: from text to a Path. Linux: fs/namei.c, path_resolution(7), openat2(2), symlink(7).
 
-import { EACCES, EBADF, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from "../abi/errno.ts";
+import { EACCES, EBADF, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from "../abi/errno.ts";
 import {
   AT_FDCWD,
   MS_NOSYMFOLLOW,
@@ -96,6 +96,7 @@ export function resolvePlace(
   const walk = startWalk(task, dirfd, name, how);
   if (typeof walk === "number") return walk;
   walk.wantsPresuming = (flags & PRESUME) !== 0;
+  walk.isForFile = true;
   const result = walk.run(name, (flags & FOLLOW) !== 0 ? TO_TARGET : TO_NAME);
   if (result < 0) return result;
   return {
@@ -169,6 +170,8 @@ class Walk {
   #lastStop = 1;
   /** A slash follows the last component. */
   hasSlash = false;
+  /** The last component is, or becomes, a file: a slash behind it is refused. */
+  isForFile = false;
   /** The last component is not looked up where the file system would rather try to make it; and that was so. */
   wantsPresuming = false;
   isPresumed = false;
@@ -239,6 +242,8 @@ class Walk {
         }
       }
       if (stop - start > NAME_MAX) return -ENAMETOOLONG;
+      // O_CREAT makes no directory, whatever has that name: open_last_lookups().
+      if (isLast && this.hasSlash && this.isForFile) return -EISDIR;
       if (isLast && this.wantsPresuming) {
         const missing = this.dentry.presumeMissing(name, start, stop, hash & HASH_MASK);
         if (missing !== null) {

@@ -188,6 +188,8 @@ static void remapping(void) {
   READS("leaves the place", "no fault", p);
   EQUALS("empty", 0, p[0]);
   FAILS("MREMAP_DONTUNMAP with another size", EINVAL, mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP) == MAP_FAILED ? (long)-1 : 0);
+  FAILS("a hole onto itself", EINVAL, mremap((void *)0x700000000000, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)0x700000000000 + PAGE) == MAP_FAILED ? (long)-1 : 0);
+  FAILS("a hole onto memory", EFAULT, mremap((void *)0x700000000000, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, p) == MAP_FAILED ? (long)-1 : 0);
   FAILS("MREMAP_DONTUNMAP alone", EINVAL, mremap(p, PAGE, PAGE, MREMAP_DONTUNMAP) == MAP_FAILED ? (long)-1 : 0);
   char *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   shared[0] = 's';
@@ -247,6 +249,9 @@ static void advice(void) {
   SAYS("keeps it", "s", "%c", shared[0]);
   EQUALS("REMOVE", 0, madvise(shared, PAGE, MADV_REMOVE));
   SAYS("does not", "0 s", "%d %c", shared[0], shared[PAGE]);
+  mprotect(shared, PAGE, PROT_READ);
+  EQUALS("REMOVE of what might be written", 0, madvise(shared, PAGE, MADV_REMOVE));
+  mprotect(shared, PAGE, PROT_READ | PROT_WRITE);
   FAILS("FREE of shared memory", EINVAL, madvise(shared, PAGE, MADV_FREE));
   FAILS("WIPEONFORK of shared memory", EINVAL, madvise(shared, PAGE, MADV_WIPEONFORK));
   ANSWERS("HWPOISON", geteuid() == 0 ? 0 : -EPERM, geteuid() == 0 ? 0 : madvise(p, PAGE, MADV_HWPOISON));

@@ -65,6 +65,8 @@ static void opening(void) {
   FAILS("O_CREAT with a slash", EISDIR, open("g/", O_CREAT | O_RDWR, 0644));
   FAILS("O_DIRECTORY on a file", ENOTDIR, open("f", O_RDONLY | O_DIRECTORY));
   FAILS("a directory for writing", EISDIR, open(".", O_WRONLY));
+  FAILS("a directory to be truncated", EISDIR, open(".", O_RDONLY | O_TRUNC));
+  FAILS("O_CREAT with a slash of a file", EISDIR, open("f/", O_CREAT | O_RDWR, 0644));
   FAILS("O_CREAT on a directory", EISDIR, open(".", O_CREAT | O_RDONLY, 0644));
   FAILS("an empty name", ENOENT, open("", O_RDONLY));
   FAILS("a bad address", EFAULT, syscall(SYS_openat, AT_FDCWD, BAD, O_RDONLY));
@@ -238,6 +240,7 @@ static void content(void) {
   EQUALS("punches a hole", 0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, 8192));
   EQUALS("that is zero", 1, pread(fd, text, 1, 5000) == 1 && text[0] == 0);
   FAILS("fallocate of nothing", EINVAL, fallocate(fd, 0, 0, 0));
+  FAILS("a hole that changes the size", EOPNOTSUPP, fallocate(open("c", O_RDONLY), FALLOC_FL_PUNCH_HOLE, 0, 1));
   EQUALS("fsync", 0, fsync(fd));
   EQUALS("fdatasync", 0, fdatasync(fd));
   EQUALS("fadvise", 0, posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
@@ -393,6 +396,7 @@ static void attributes(void) {
   EQUALS("atime stays", 1000, status.st_atim.tv_sec);
   times[0].tv_nsec = 2000000000;
   FAILS("bad nanoseconds", EINVAL, utimensat(AT_FDCWD, "a", times, 0));
+  FAILS("bad nanoseconds for nothing", ENOENT, utimensat(AT_FDCWD, "none", times, 0));
   struct statx extended;
   EQUALS("statx", 0, statx(AT_FDCWD, "a", 0, STATX_ALL, &extended));
   TRUE("statx agrees", extended.stx_size == 4 && extended.stx_mode == status.st_mode && extended.stx_ino == status.st_ino);

@@ -21,6 +21,29 @@ static int bound(int type, const char *path) {
   bind(s, (void *)&address, name_of(&address, path));
   return s;
 }
+/* What datagram sockets do that is known to few. */
+static void datagrams(void) {
+  int p[2], on = 1;
+  char control[24];
+  struct iovec part = {buffer, 10};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  struct sockaddr_un address, from = {0};
+  socklen_t size = sizeof from;
+  socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, p);
+  send(p[0], "named later", 11, 0);
+  bind(p[0], (void *)&address, name_of(&address, "later"));
+  EQUALS("MSG_ERRQUEUE has no meaning", 11, recvfrom(p[1], buffer, 20, MSG_ERRQUEUE, (void *)&from, &size));
+  SAYS("the name that the sender has by now", "later", "%s", from.sun_path);
+  setsockopt(p[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  send(p[0], "x", 1, 0);
+  EQUALS("credentials without room", 1, recvmsg(p[1], &message, 0));
+  SAYS("are cut", "8 24 24", "%x %ld %ld", message.msg_flags, (long)message.msg_controllen, (long)CMSG_FIRSTHDR(&message)->cmsg_len);
+  shutdown(p[1], SHUT_RD);
+  FAILS("nobody who does not wait is told of a shutdown", EAGAIN, recv(p[1], buffer, 10, 0));
+  fcntl(p[1], F_SETFL, 0);
+  EQUALS("who waits is", 0, recv(p[1], buffer, 10, 0));
+  close(p[0]), close(p[1]);
+}
 static int connect_to(int s, const char *path) { struct sockaddr_un address; return connect(s, (void *)&address, name_of(&address, path)); }
 
 static const struct { const char *name; int type; } KINDS[] = {{"stream", SOCK_STREAM}, {"seqpacket", SOCK_SEQPACKET}, {"dgram", SOCK_DGRAM}};
@@ -435,6 +458,7 @@ int main(void) {
   if (!mkdtemp(base) || chdir(base) < 0) return 1;
   signal(SIGPIPE, SIG_IGN);
   ends();
+  datagrams();
   names();
   credentials();
   edges();

@@ -189,6 +189,11 @@ static void posix_timers(void) {
   EQUALS("disarm", 0, timer_settime(timer, 0, &value, &old));
   TRUE("it was armed", old.it_interval.tv_nsec == 5000000);
   value.it_value.tv_nsec = 1000000000;
+  value = (struct itimerspec){{0, 500000000}, {0, 0}};
+  timer_settime(timer, 0, &value, NULL);
+  timer_gettime(timer, &old);
+  EQUALS("disarmed it has no interval", 0, old.it_interval.tv_nsec);
+  value.it_value.tv_nsec = 1000000000;
   FAILS("a bad time", EINVAL, timer_settime(timer, 0, &value, NULL));
   EQUALS("timer_delete", 0, timer_delete(timer));
   FAILS("timer_delete again", EINVAL, syscall(SYS_timer_delete, timer));

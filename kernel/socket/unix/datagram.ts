@@ -12,6 +12,7 @@ import {
   EPIPE,
 } from "../../abi/errno.ts";
 import {
+  O_NONBLOCK,
   POLLERR,
   POLLHUP,
   POLLIN,
@@ -23,6 +24,7 @@ import {
 } from "../../abi/file.ts";
 import {
   AF_UNSPEC,
+  MSG_DONTWAIT,
   MSG_OOB,
   SHUT_RD,
   SHUT_RDWR,
@@ -106,8 +108,10 @@ export class UnixDatagram extends UnixSocket implements MessageSender, WaitListe
     if (peer === null) return;
     this.peer = null;
     this.#roomWaiter.queue?.remove(this.#roomWaiter);
+    // Linux reports it only to a peer whose messages are lost: unix_dgram_disconnected().
+    const isLost = this.#messages.count > 0;
     this.#messages.clear();
-    if (peer.peer === this && !peer.isReleased) {
+    if (isLost && peer.peer === this && !peer.isReleased) {
       peer.error = ECONNRESET;
       peer.notifyChange();
     }
@@ -190,7 +194,9 @@ export class UnixDatagram extends UnixSocket implements MessageSender, WaitListe
     if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
     if (this.#messages.count === 0) {
       if (this.error !== 0) return this.takeError();
-      return this.isReadShut ? 0 : -EAGAIN;
+      // A wait ends at a shutdown, but who does not wait is not told of it: __skb_wait_for_more_packets().
+      const waits = ((flags & MSG_DONTWAIT) | (this.flags & O_NONBLOCK)) === 0;
+      return this.isReadShut && waits ? 0 : -EAGAIN;
     }
     const n = this.#messages.receive(into, at, length, flags, this.options.passesCredentials, message);
     if (this.#senders !== null && this.#messages.count <= DATAGRAMS_MAX) this.#senders.notify(POLLOUT);

@@ -11,6 +11,7 @@ import { putUnixName } from "./unix_socket.ts";
 
 /** Who pays for messages on their way. */
 export interface MessageSender {
+  readonly name: string;
   /** `bytes` of what it had on the way have arrived or are lost. */
   onDelivered(bytes: number): void;
 }
@@ -142,7 +143,9 @@ export class MessageQueue {
     copyBytes(into, at, message.bytes, 0, n);
     const isPeek = (flags & MSG_PEEK) !== 0;
     if (incoming !== null) {
-      if (message.name !== "") putUnixName(incoming.address, message.name);
+      // The name that the sender has by now; unix_copy_addr().
+      const name = message.sender?.name || message.name;
+      if (name !== "") putUnixName(incoming.address, name);
       if (n < size) incoming.flags |= MSG_TRUNC;
       if (passesCredentials) incoming.credentials = message.credentials ?? NO_CREDENTIALS;
       this.#giveFiles(message, isPeek, incoming);

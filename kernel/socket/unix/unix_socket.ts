@@ -116,6 +116,9 @@ export abstract class UnixSocket extends Socket {
   }
 
   /** The protocol has one option of its own at SOL_SOCKET: SO_PEERCRED. */
+  override get hasErrorQueue(): boolean {
+    return false;
+  }
   override getOption(
     task: Task,
     level: number,

@@ -326,7 +326,9 @@ function receiveOne(
   flags: number,
   message: IncomingMessage | null,
 ): number {
-  if ((flags & MSG_ERRQUEUE) !== 0 && socket.hasErrorQueue) return receiveError(task, socket, address, length, flags, message);
+  if ((flags & MSG_ERRQUEUE) !== 0 && socket.hasErrorQueue) {
+    return receiveError(task, socket, address, length, flags, message);
+  }
   for (;;) {
     const done = task.call.done;
     const step = Math.min(length - done, VIEW_MAX);

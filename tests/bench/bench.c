@@ -1,5 +1,6 @@
 // The benchmarks that run inside: `bench micro [NAME...]` and `bench programs [NAME...]`, each line "NAME MICROSECONDS" with
-// the best of several samples, or "NAME failed REASON". `bench idle` sleeps until its standard input ends.
+// the best of several samples, or "NAME failed REASON". `bench first` looks at files of the tree
+// that run.ts has made in FILES/many, once each. `bench idle` sleeps until its standard input ends.
 // TMPFS and FILES name a directory on a tmpfs and one on a disk (in a sandbox: behind the gofer).
 // Build: gcc -O2 -pthread bench.c -o bench
 
@@ -374,7 +375,40 @@ static const struct program program_table[] = {
      "git init -q . && git config user.email a@b && git config user.name a && for d in 0 1 2 3 4; do mkdir d$d; for f in $(seq "
      "100); do echo \"file $d $f\" >d$d/$f; done; done",
      "git add -A && git commit -q -m all"},
+    // A tree of 10,000 small files that the host has made: run.ts.
+    {"find-10k", "", "exec find \"$FILES/many\" -newer /proc/self/exe >/dev/null"},
+    {"grep-10k", "", "grep -rc word \"$FILES/many/tree\" >/dev/null; test $? -lt 2"},
+    {"git-status-10k", "", "cd \"$FILES/many\" && exec git -c safe.directory=* -c core.trustctime=false status >/dev/null"},
+    {"cp-10k", "", "exec cp -r \"$FILES/many/tree\" \"$FILES/copy\""},
 };
+
+// --- files that nobody has asked for before ---------------------------------------------------------------------------
+
+#define FIRST_FILES 1000
+
+// Microseconds a file, of the files in directories `from` and on of the tree that run.ts has made.
+static void run_first(const char *name, int from, int opens) {
+  const char *files = getenv("FILES") ? getenv("FILES") : "/tmp";
+  double begin = micros();
+  for (int i = 0; i < FIRST_FILES; i++) {
+    char path[700];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/many/tree/%d/%d", files, from + i / 100, i % 100);
+    int fd = opens ? open(path, O_RDONLY) : stat(path, &st);
+    if (fd < 0) {
+      printf("%s failed %s\n", name, strerror(errno));
+      return;
+    }
+    if (opens) close(fd);
+  }
+  printf("%s %.3f\n", name, (micros() - begin) / FIRST_FILES);
+  fflush(stdout);
+}
+
+static void run_firsts(int argc, char **argv) {
+  if (is_wanted("first-stat-files", argc, argv)) run_first("first-stat-files", 0, 0);
+  if (is_wanted("first-open-files", argc, argv)) run_first("first-open-files", 10, 1);
+}
 
 static int shell(const char *text) {
   pid_t child = fork();
@@ -448,12 +482,13 @@ int main(int argc, char **argv) {
   snprintf(tmpfs_path, sizeof tmpfs_path, "%s/bench.%d", tmpfs, (int)getpid());
   snprintf(files_path, sizeof files_path, "%s/bench.%d", files, (int)getpid());
   const char *what = argc > 1 ? argv[1] : "";
-  if (strcmp(what, "micro") == 0) run_micro(argc, argv);
+  if (strcmp(what, "first") == 0) run_firsts(argc, argv);
+  else if (strcmp(what, "micro") == 0) run_micro(argc, argv);
   else if (strcmp(what, "programs") == 0) run_programs(argc, argv, tmpfs);
   else if (strcmp(what, "idle") == 0) {
     puts("idle");
     fflush(stdout);
     while (read(0, buffer, 1) > 0) continue;
-  } else return fprintf(stderr, "usage: bench micro|programs|idle [NAME...]\n"), 2;
+  } else return fprintf(stderr, "usage: bench first|micro|programs|idle [NAME...]\n"), 2;
   return 0;
 }

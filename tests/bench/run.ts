@@ -22,6 +22,8 @@ export interface Row {
   readonly values: Map<string, number>;
 }
 
+/** Files of a directory of the host that the sandbox has not seen yet. */
+const FIRST = ["first-stat-files", "first-open-files"];
 const MICRO = [
   "getpid",
   "clock_gettime",
@@ -59,6 +61,10 @@ const PROGRAMS = [
   "python-imports",
   "gcc-compile",
   "git-commit-500",
+  "find-10k",
+  "grep-10k",
+  "git-status-10k",
+  "cp-10k",
   "redis-unix",
 ];
 const WHOLE = ["start-true", "idle-memory", "idle-cpu"];
@@ -73,9 +79,11 @@ const flags = new Map(Deno.args.map((word) => {
 }));
 const only = flags.get("only")?.split(",") ?? [];
 const isWanted = (name: string) => only.length === 0 || only.some((word) => name.startsWith(word));
-const names = [...MICRO, ...PROGRAMS, ...WHOLE].filter(isWanted);
+const names = [...FIRST, ...MICRO, ...PROGRAMS, ...WHOLE].filter(isWanted);
 if (names.length === 0) {
-  console.error(`Nothing is named ${only.join(",")}: ${[...MICRO, ...PROGRAMS, ...WHOLE].join(" ")}`);
+  console.error(
+    `Nothing is named ${only.join(",")}: ${[...FIRST, ...MICRO, ...PROGRAMS, ...WHOLE].join(" ")}`,
+  );
   Deno.exit(2);
 }
 const rounds = Number(flags.get("rounds") || ROUNDS);
@@ -86,6 +94,7 @@ const rows = new Map<string, Row>(
 const bundles = new Bundles();
 try {
   await compile();
+  if (names.some((name) => name.startsWith("first-") || name.endsWith("-10k"))) await bundles.makeTree();
   const missing: string[] = [];
   const without = flags.get("without")?.split(",") ?? [];
   const found = (await runtimes(bundles, await tsvisorPath(), missing)).filter(({ name }) =>
@@ -93,8 +102,8 @@ try {
   );
   for (const line of missing) console.log(`missing: ${line}`);
   for (let round = 0; round < rounds; round++) {
-    for (const kind of ["micro", "programs"]) {
-      const wanted = (kind === "micro" ? MICRO : PROGRAMS).filter(isWanted);
+    for (const [kind, all] of Object.entries({ first: FIRST, micro: MICRO, programs: PROGRAMS })) {
+      const wanted = all.filter(isWanted);
       for (const runtime of wanted.length === 0 ? [] : found) await inside(runtime, kind, wanted);
     }
     if (isWanted("start-true")) await starts(found);

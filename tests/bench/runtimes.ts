@@ -39,10 +39,21 @@ export class Bundles {
     // The name decides which group.
     const path = Deno.makeTempDirSync({ dir: this.#directory, prefix: "files-" });
     Deno.chmodSync(path, 0o755);
-    for (const { name } of Deno.readDirSync(this.files)) {
-      Deno.linkSync(`${this.files}/${name}`, `${path}/${name}`);
-    }
+    new Deno.Command("cp", { args: ["-al", `${this.files}/.`, path] }).outputSync();
     return path;
+  }
+
+  /** What each newFiles() has from now on: many/, a work tree of git with tree/N/M, 10,000 files of a line. */
+  async makeTree(): Promise<void> {
+    const tree = `${this.files}/many/tree`;
+    for (let i = 0; i < 100; i++) {
+      Deno.mkdirSync(`${tree}/${i}`, { recursive: true });
+      for (let j = 0; j < 100; j++) Deno.writeTextFileSync(`${tree}/${i}/${j}`, `line ${j} of ${i}\n`);
+    }
+    const git = "git init -q && git -c user.name=a -c user.email=a@b add -A && " +
+      "git -c user.name=a -c user.email=a@b commit -q -m all && git gc -q";
+    const made = await new Deno.Command("sh", { args: ["-c", git], cwd: `${this.files}/many` }).output();
+    if (!made.success) throw new Error(`Cannot make a work tree: ${new TextDecoder().decode(made.stderr)}`);
   }
 
   /** A new bundle and id for one container that runs `argv`. */

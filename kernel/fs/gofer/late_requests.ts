@@ -33,6 +33,8 @@ const WALKED_BYTES = 5;
 const ERRNO_BYTES = 4;
 const CLOCK_MONOTONIC = 1;
 const NODE_STRIDE = 4 + 96;
+/** Where a WALK says which node the name had. */
+const KNOWN_AT = 8;
 
 class LateRequest {
   readonly client: GoferClient;
@@ -218,13 +220,12 @@ export class LateRequests implements LateAnswers {
     if ((u32(answer, 0) | 0) < 0) return;
     const kind = u16(late.request, 0);
     if (kind === REQUEST.WALK && answer.length >= ERRNO_BYTES + WALKED_BYTES) {
-      const first = ERRNO_BYTES + WALKED_BYTES;
-      for (
-        let i = 0, at = first;
-        i < answer[ERRNO_BYTES] && at + 4 <= answer.length;
-        i++, at += NODE_STRIDE
-      ) {
-        client.onUnwanted(u32(answer, at));
+      const known = u32(late.request, KNOWN_AT);
+      let at = ERRNO_BYTES + WALKED_BYTES;
+      for (let i = 0; i < answer[ERRNO_BYTES] && at + 4 <= answer.length; i++, at += NODE_STRIDE) {
+        const node = u32(answer, at);
+        // That one is not new: its inode has it.
+        if (node !== known) client.onUnwanted(node);
       }
     } else if (NODE_MAKERS.has(kind) && answer.length >= ERRNO_BYTES + 4) {
       client.onUnwanted(u32(answer, ERRNO_BYTES));

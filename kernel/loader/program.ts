@@ -2,10 +2,11 @@
 // Linux: open_exec(), search_binary_handler(), fs/binfmt_script.c, the first half of load_elf_binary().
 
 import { EACCES, ELIBBAD, ELOOP, ENOENT, ENOEXEC } from "../abi/errno.ts";
-import { AT_FDCWD, MS_NOEXEC, O_RDONLY, S_IFLNK, S_IFMT, S_IFREG } from "../abi/file.ts";
+import { AT_FDCWD, IN_ACCESS, IN_OPEN, MS_NOEXEC, O_RDONLY, S_IFLNK, S_IFMT, S_IFREG } from "../abi/file.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import type { Inode } from "../vfs/inode.ts";
+import { notifyPath } from "../vfs/notify.ts";
 import type { Path } from "../vfs/path.ts";
 import { MAY_EXEC, mayAccess } from "../vfs/permission.ts";
 import { FOLLOW, resolve } from "../vfs/path_walk.ts";
@@ -48,7 +49,7 @@ export function findProgram(task: Task, target: Target, argv: readonly string[])
   let file = openExecutable(task, target.inode, path);
   for (let depth = 0;; depth++) {
     if (typeof file === "number") return file;
-    const n = readFully(task, file, head, 0, HEAD_BYTES, 0);
+    const n = readHead(task, file);
     if (n < 0 || !isScript(head, n)) {
       const program = n < 0 ? n : openProgram(task, target, file, path, argv, n);
       if (typeof program === "number") closeExecutable(file);
@@ -87,7 +88,7 @@ function openProgram(
   if (typeof found === "number") return found;
   const loader = openExecutable(task, found.inode, found);
   if (typeof loader === "number") return loader;
-  const n = readFully(task, loader, head, 0, HEAD_BYTES, 0);
+  const n = readHead(task, loader);
   const interpreter = n < 0 ? n : readElf(task, loader, head, n);
   if (typeof interpreter === "number") {
     closeExecutable(loader);
@@ -128,7 +129,15 @@ function openExecutable(task: Task, inode: Inode, path: Path | null): File | num
     path.hold();
     file.path = path;
   }
+  notifyPath(file.path, IN_OPEN);
   return file;
+}
+
+/** Reads what says how `file` is run, into `head`: bytes, or -ERRNO. */
+function readHead(task: Task, file: File): number {
+  const n = readFully(task, file, head, 0, HEAD_BYTES, 0);
+  if (n > 0) notifyPath(file.path, IN_ACCESS);
+  return n;
 }
 
 function closeExecutable(file: File): void {

@@ -452,7 +452,11 @@ function fallocate(task: Task, args: Args): number {
   const at = offset + done;
   const piece = Math.min(length - done, ALLOCATION_BYTES_MAX - at % ALLOCATION_BYTES_MAX);
   const result = file.asContent()?.allocate(mode, at, piece) ?? -EOPNOTSUPP;
-  if (result < 0 || done + piece === length) return result;
+  if (result < 0) return result;
+  if (done + piece === length) {
+    notifyPath(file.path, IN_MODIFY);
+    return result;
+  }
   task.call.advance(piece);
   task.call.hold(FILE, file);
   return giveTurn(task, -EINTR);

@@ -7,6 +7,7 @@ import {
   AT_FDCWD,
   AT_REMOVEDIR,
   AT_SYMLINK_FOLLOW,
+  IN_ACCESS,
   PATH_MAX,
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
@@ -24,6 +25,7 @@ import { CAP_DAC_READ_SEARCH, CAP_SYS_CHROOT } from "../abi/task.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import { bytesToLatin1, putLatin1 } from "../util/bytes.ts";
+import { notifyPath } from "../vfs/notify.ts";
 import { makeDirectory, makeLink, makeNode, makeSymlink } from "../vfs/create.ts";
 import type { File } from "../vfs/file.ts";
 import type { DirectorySink } from "../vfs/file_kinds.ts";
@@ -385,6 +387,7 @@ function readEntries(task: Task, args: Args, isOld: boolean): number {
   if (at < 0) return at;
   entries.begin(task.memory.view, at, size, isOld);
   const result = directory.readDirectory(task, entries);
+  if (result >= 0) notifyPath(file.path, IN_ACCESS);
   const length = entries.at - at;
   if (result < 0 && length === 0) return result;
   if (length === 0 && entries.isTooSmall) return -EINVAL;

@@ -1,5 +1,6 @@
 // Directories that tell by signal what happens in them (F_NOTIFY of fcntl(2)), and namespaces that are kept by a mount.
 #include "check.h"
+#include <sys/inotify.h>
 #include <sys/mount.h>
 
 static volatile int count, code, band, descriptor;
@@ -116,7 +117,53 @@ static void namespaces(void) {
   unlink(path);
 }
 
+/* Events of calls that read and write in other ways than read(2) and write(2). */
+static unsigned events_of(int fd) {
+  char bytes[4096];
+  unsigned mask = 0;
+  ssize_t n = read(fd, bytes, sizeof bytes);
+  for (char *at = bytes; n > 0 && at < bytes + n;) {
+    struct inotify_event *event = (void *)at;
+    mask |= event->mask;
+    at += sizeof *event + event->len;
+  }
+  return mask;
+}
+static void watched_calls(void) {
+  char place[64], name[80];
+  snprintf(place, sizeof place, "/tmp/watched.%d", getpid());
+  snprintf(name, sizeof name, "%s/file", place);
+  mkdir(place, 0700);
+  int file = open(name, O_CREAT | O_RDWR, 0600), watch = inotify_init1(IN_NONBLOCK);
+  int at = inotify_add_watch(watch, "/bin/true", IN_ALL_EVENTS);
+  pid_t child = fork();
+  if (child == 0) {
+    execl("/bin/true", "true", NULL);
+    _exit(1);
+  }
+  wait_code(child);
+  EQUALS("exec of a watched program", IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE, events_of(watch));
+  inotify_rm_watch(watch, at);
+  events_of(watch);
+  at = inotify_add_watch(watch, place, IN_ALL_EVENTS);
+  int directory = open(place, O_RDONLY | O_DIRECTORY);
+  char entries[1024];
+  while (syscall(SYS_getdents64, directory, entries, sizeof entries) > 0) continue;
+  close(directory);
+  EQUALS("listing of a watched directory", IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE | IN_ISDIR, events_of(watch));
+  inotify_rm_watch(watch, at);
+  events_of(watch);
+  inotify_add_watch(watch, name, IN_ALL_EVENTS);
+  EQUALS("fallocate", 0, fallocate(file, 0, 0, 100));
+  EQUALS("of a watched file", IN_MODIFY, events_of(watch));
+  close(file);
+  close(watch);
+  unlink(name);
+  rmdir(place);
+}
+
 int main(void) {
+  watched_calls();
   directories();
   if (geteuid() == 0) namespaces();
   return 0;

@@ -1,6 +1,7 @@
 // /proc and /sys: what programs read there about themselves, their children and the system. Formats are compared, numbers
 // as relations.
 #include "check.h"
+#include <semaphore.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <grp.h>
@@ -594,8 +595,29 @@ static void sys(void) {
   }
 }
 
+static void *sleeper(void *argument) {
+  sem_wait(argument);
+  return NULL;
+}
+/* Link counts: what programs take for the number of threads, or of directories. proc_task_getattr(), proc_sys_make_inode(). */
+static void links(void) {
+  struct stat s;
+  EQUALS("links of task with one thread", 3, stat("/proc/self/task", &s) ? -1 : (long)s.st_nlink);
+  pthread_t list[3];
+  sem_t end;
+  sem_init(&end, 0, 0);
+  for (int i = 0; i < 3; i++) pthread_create(&list[i], NULL, sleeper, &end);
+  EQUALS("with four threads", 6, stat("/proc/self/task/", &s) ? -1 : (long)s.st_nlink);
+  for (int i = 0; i < 3; i++) sem_post(&end);
+  for (int i = 0; i < 3; i++) pthread_join(list[i], NULL);
+  EQUALS("of /proc/sys", 1, stat("/proc/sys", &s) ? -1 : (long)s.st_nlink);
+  EQUALS("of /proc/sys/kernel", 1, stat("/proc/sys/kernel", &s) ? -1 : (long)s.st_nlink);
+  EQUALS("of /proc/self/fd", 2, stat("/proc/self/fd", &s) ? -1 : (long)s.st_nlink);
+}
+
 int main(int argc, char **argv) {
   (void)argc;
+  links();
   stat_file();
   status_file();
   memory();

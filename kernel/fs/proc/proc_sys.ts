@@ -155,9 +155,17 @@ const VALUES: Readonly<Record<string, string | number>> = {
   "net/unix/max_dgram_qlen": 512,
 };
 
+/** Linux counts no links of these: proc_sys_make_inode() of fs/proc/proc_sysctl.c. */
+class SysctlDirectory extends StaticDirectory {
+  override refresh(): number {
+    this.nlink = 1;
+    return 0;
+  }
+}
+
 /** Adds /proc/sys to /proc. */
 export function addSysctls(fs: ProcFilesystem, root: StaticDirectory): void {
-  const sys = root.add("sys", new StaticDirectory(fs));
+  const sys = root.add("sys", new SysctlDirectory(fs));
   const add = (path: string, text: Generate, accept: Accept | null = null) => {
     const parts = path.split("/");
     const name = parts.pop()!;
@@ -180,7 +188,7 @@ export function addSysctls(fs: ProcFilesystem, root: StaticDirectory): void {
 
 function childDirectory(fs: ProcFilesystem, parent: StaticDirectory, name: string): StaticDirectory {
   const found = parent.lookup(name);
-  return found instanceof StaticDirectory ? found : parent.add(name, new StaticDirectory(fs));
+  return found instanceof StaticDirectory ? found : parent.add(name, new SysctlDirectory(fs));
 }
 
 /** Pseudo-terminals of the instances one can see. */

@@ -277,7 +277,26 @@ function taskDirectory(fs: ProcFilesystem, leader: Task): Inode {
       const number = task.pid.in(fs.pids);
       return { name: String(number), ino: 3_000_000 + number, type: S_IFDIR };
     });
-  return new DynamicDirectory(fs, 0o555, find, list, ...ownerOf(leader));
+  return new TaskDirectory(fs, leader, find, list);
+}
+
+/** Its link count tells how many threads there are: proc_task_getattr() of fs/proc/base.c. */
+class TaskDirectory extends DynamicDirectory {
+  readonly #list: () => VirtualEntry[];
+
+  constructor(
+    fs: ProcFilesystem,
+    leader: Task,
+    find: (name: string) => Inode | number,
+    list: () => VirtualEntry[],
+  ) {
+    super(fs, 0o555, find, list, ...ownerOf(leader));
+    this.#list = list;
+  }
+  override refresh(): number {
+    this.nlink = 2 + this.#list().length;
+    return 0;
+  }
 }
 
 // --- texts --------------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ export class Bundles {
       Deno.mkdirSync(`${tree}/${i}`, { recursive: true });
       for (let j = 0; j < 100; j++) Deno.writeTextFileSync(`${tree}/${i}/${j}`, `line ${j} of ${i}\n`);
     }
-    const git = "git init -q && git -c user.name=a -c user.email=a@b add -A && " +
+    const git = "git init -q && git config gc.auto 0 && git -c user.name=a -c user.email=a@b add -A && " +
       "git -c user.name=a -c user.email=a@b commit -q -m all && git gc -q";
     const made = await new Deno.Command("sh", { args: ["-c", git], cwd: `${this.files}/many` }).output();
     if (!made.success) throw new Error(`Cannot make a work tree: ${new TextDecoder().decode(made.stderr)}`);

@@ -9,6 +9,7 @@ export {
   _default,
   array,
   boolean,
+  custom,
   enum,
   gte,
   type infer,
@@ -17,13 +18,17 @@ export {
   maxLength,
   minLength,
   nonnegative,
+  nullish,
   number,
   object,
   optional,
+  pipe,
   record,
   regex,
   startsWith,
   string,
+  transform,
+  type ZodMiniType as Schema,
 } from "zod/mini";
 
 config(en());

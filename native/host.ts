@@ -44,7 +44,7 @@ const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
 /** As FDS_MAX in host.rs. */
-const FDS_MAX = 64;
+const FDS_MAX = 136;
 /** Polls of a message before the wait sleeps. */
 const RECEIVE_SPINS = 0;
 

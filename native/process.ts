@@ -152,7 +152,7 @@ function check(what: string, result: number): void {
 }
 
 /** Descriptors that one message brings at most; as FDS_MAX in host.rs. */
-const FDS_MAX = 64;
+const FDS_MAX = 136;
 
 export interface ReceivedLater {
   /** Bytes, 0 at the end, -errno. */

@@ -188,7 +188,9 @@ pub extern "C" fn tsv_host_random(buffer: *mut u8, at: u32, length: u32) -> i32 
 }
 
 /// Descriptors in one message at most (SCM_MAX_FD is 253).
-const FDS_MAX: usize = 64;
+const FDS_MAX: usize = 136;
+/// Words of a control buffer for FDS_MAX descriptors and its header.
+const CONTROL_WORDS: usize = FDS_MAX / 2 + 4;
 
 /// Sends one message with `count` descriptors of `fds`; bytes sent.
 #[unsafe(no_mangle)]
@@ -196,7 +198,7 @@ pub extern "C" fn tsv_host_send(fd: i32, buffer: *const u8, at: u32, length: u32
     if count as usize > FDS_MAX {
         return -libc::EINVAL;
     }
-    let mut control = [0u64; 40];
+    let mut control = [0u64; CONTROL_WORDS];
     // SAFETY: the control buffer holds a header and FDS_MAX descriptors; the arrays are the caller's.
     unsafe {
         let mut iovec = libc::iovec { iov_base: buffer.add(at as usize) as *mut c_void, iov_len: length as usize };
@@ -220,7 +222,7 @@ pub extern "C" fn tsv_host_send(fd: i32, buffer: *const u8, at: u32, length: u32
 /// -ETIMEDOUT. Descriptors go to `fds` (FDS_MAX), their count to fds[FDS_MAX].
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_host_receive(fd: i32, buffer: *mut u8, at: u32, length: u32, fds: *mut i32, millis: i32, spins: u32) -> i32 {
-    let mut control = [0u64; 40];
+    let mut control = [0u64; CONTROL_WORDS];
     let mut left = spins;
     let mut is_early = spins == 0 && millis != 0;
     // SAFETY: as tsv_host_send; `fds` has FDS_MAX + 1 entries (host.ts).

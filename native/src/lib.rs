@@ -16,6 +16,7 @@ mod process;
 mod roles;
 mod image;
 mod spawn;
+mod stream;
 mod stub_filter;
 mod terminal;
 mod capabilities;

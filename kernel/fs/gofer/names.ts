@@ -43,11 +43,13 @@ class Frame {
 
 /** Look-ups in a directory that the gofer has been asked for, one by one, before a frame of attributes is read ahead. */
 const ASKED_FIRST = 8;
-/** The same until the next frame, and after frames that were of little use. */
+/** The same until the next frame. */
 const ASKED_BETWEEN = 4;
-const ASKED_AGAIN = 64;
-/** Look-ups that a reading ahead must have answered to have been of use. */
-const USES_MIN = 32;
+/** The same after a directory whose frames were of little use: so many times as before, up to a bound. */
+const ASKED_GROWTH = 4;
+const ASKED_MAX = 4096;
+/** Look-ups that a frame must answer to be worth the host's looking at all its files. */
+const USES_OF_FRAME_MIN = 60;
 
 export class KnownNames {
   readonly #fs: GoferFilesystem;
@@ -60,11 +62,12 @@ export class KnownNames {
   #frames: Frame[] = [];
   /** In shared mounts: the last answers to look-ups. */
   #recent: Map<string, RecentName> | null = null;
-  /** Look-ups that were asked for since the last frame was read ahead, and how many there must be for the next. */
+  /** Look-ups that were asked for since the last frame was read ahead, and how many there must be for the first one. */
   #asked = 0;
-  #askedForAhead = ASKED_FIRST;
+  #askedForFirst = ASKED_FIRST;
   /** Look-ups answered by what was read ahead. */
   #uses = 0;
+  #framesAhead = 0;
   /** The next frame goes on where the last one ended. */
   #isAhead = false;
 
@@ -118,19 +121,20 @@ export class KnownNames {
    */
   readAhead(name: string): GoferInode | number | null {
     if (this.#fs.isExclusive || this.#fs.client.isSlow) return null;
-    const isWanted = this.#isAhead || this.#uses < USES_MIN ? this.#askedForAhead : ASKED_FIRST;
-    if (++this.#asked < isWanted) return null;
+    if (++this.#asked < (this.#isAhead ? ASKED_BETWEEN : this.#askedForFirst)) return null;
     this.#asked = 0;
     const node = this.#directory.knownNode;
     if (node === NO_NODE) return null;
     if (!this.#isAhead || this.#entries === null) {
-      this.#uses = 0;
+      const wasOfUse = this.#uses >= this.#framesAhead * USES_OF_FRAME_MIN;
+      this.#askedForFirst = wasOfUse ? ASKED_FIRST : Math.min(this.#askedForFirst * ASKED_GROWTH, ASKED_MAX);
+      this.#uses = this.#framesAhead = 0;
       this.#entries = new Map();
       this.#frames = [];
     }
+    this.#framesAhead++;
     const isDone = this.#readFrame(node, !this.#isAhead, this.#entries, null);
     this.#isAhead = isDone === 0;
-    this.#askedForAhead = isDone === 0 ? ASKED_BETWEEN : ASKED_AGAIN;
     return isDone < 0 ? null : this.lookup(name);
   }
 

@@ -33,6 +33,7 @@ const symbols = {
   tsv_systrap_forget: { parameters: ["u32"], result: "u32" },
   tsv_systrap_interrupt: { parameters: ["i32", "i32"], result: "i32" },
   tsv_systrap_kill: { parameters: ["i32"], result: "i32" },
+  tsv_stub_halt: { parameters: ["i32", "u32"], result: "i32" },
   tsv_systrap_reap: { parameters: ["i32"], result: "i32" },
   tsv_systrap_memory: { parameters: ["i32", "u32", "u32", "u32", "buffer", "u32", "u32"], result: "i32" },
   tsv_image_identify: { parameters: ["i32", "buffer"], result: "i32" },

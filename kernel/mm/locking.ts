@@ -6,7 +6,7 @@ import { MADV_POPULATE_READ, MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, pageDown, pag
 import { CAP_IPC_LOCK, RLIMIT_MEMLOCK } from "../abi/task.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
-import { mayLock } from "./limits.ts";
+import { mayLock, POPULATE_PIECE_BYTES } from "./limits.ts";
 import type { Vma } from "./vma.ts";
 
 /** mlock(2) and mlock2(2); with `isOnFault` pages are not brought in now. */
@@ -24,7 +24,10 @@ export function lockMemory(task: Task, address: number, length: number, isOnFaul
   if (!areas.isCovered(start, start + bytes)) return -ENOMEM;
   areas.update(start, start + bytes, lock);
   // Memory without access cannot be brought in; it is locked all the same.
-  if (!isOnFault) task.mm.space.advise(task.thread, start, bytes, MADV_POPULATE_READ);
+  // Of much memory the call takes care (syscalls/paging.ts).
+  if (!isOnFault && bytes <= POPULATE_PIECE_BYTES) {
+    task.mm.space.advise(task.thread, start, bytes, MADV_POPULATE_READ);
+  }
   return 0;
 }
 

@@ -50,7 +50,7 @@ import type { File } from "../vfs/file.ts";
 import { type MemoryMap, MMAP_BOTTOM } from "./address_space.ts";
 import { AREA_COST } from "../util/kernel_memory.ts";
 import { FileBacking, newSharedMemory } from "./backing.ts";
-import { isReserved, MAPPINGS_MAX, mayCommit, mayExpand, mayLock } from "./limits.ts";
+import { isReserved, MAPPINGS_MAX, mayCommit, mayExpand, mayLock, POPULATE_PIECE_BYTES } from "./limits.ts";
 import { type Backing, Vma } from "./vma.ts";
 
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
@@ -102,7 +102,9 @@ export function mapMemory(
   if (typeof backing === "number") return backing;
   area.backing = backing;
   if (file !== null) area.protMax = protMaxOf(file, isShared);
-  const populate = isLocked ? MAP_POPULATE : flags & MAP_POPULATE;
+  // Of much memory the call takes care (syscalls/paging.ts).
+  const isAtOnce = length <= POPULATE_PIECE_BYTES;
+  const populate = !isAtOnce ? 0 : isLocked ? MAP_POPULATE : flags & MAP_POPULATE;
   const isCode = file !== null && (prot & PROT_EXEC) !== 0;
   const result = carryOut(
     task,

@@ -7,6 +7,7 @@ import { FUTEX_LOCK_CONTINUATIONS } from "../task/futex_pi.ts";
 import { FUTEX_REQUEUE_CONTINUATIONS } from "../task/futex_requeue_pi.ts";
 import type { Continuation } from "../task/call_in_flight.ts";
 import { LOCK_CONTINUATIONS } from "./lock.ts";
+import { PAGING_CONTINUATIONS } from "./paging.ts";
 import { POLL_CONTINUATIONS } from "./poll.ts";
 import { SIGNAL_CONTINUATIONS } from "./signal.ts";
 import { SLEEP_CONTINUATIONS } from "./time.ts";
@@ -17,6 +18,7 @@ export const CONTINUATIONS: readonly Continuation[] = [
   ...FUTEX_LOCK_CONTINUATIONS,
   ...FUTEX_REQUEUE_CONTINUATIONS,
   ...LOCK_CONTINUATIONS,
+  ...PAGING_CONTINUATIONS,
   ...POLL_CONTINUATIONS,
   ...SIGNAL_CONTINUATIONS,
   ...SLEEP_CONTINUATIONS,

@@ -5,12 +5,13 @@ import { O_PATH } from "../abi/file.ts";
 import * as M from "../abi/memory.ts";
 import { isPageAligned, MAP_ANONYMOUS, MAP_HUGETLB, PAGE_SIZE, pageUp } from "../abi/memory.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
-import { adviseMemory } from "../mm/advice.ts";
 import { lockAllMemory, lockMemory, unlockAllMemory, unlockMemory } from "../mm/locking.ts";
 import { changeBreak, mapMemory, protectMemory, unmapMemory } from "../mm/mapping.ts";
 import { remapMemory } from "../mm/remap.ts";
 import type { Task } from "../task/task.ts";
+import type { File } from "../vfs/file.ts";
 import type { Args } from "./args.ts";
+import { advise, populateLocked, populateMapping } from "./paging.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 const PROT_FLAGS = {
@@ -147,14 +148,14 @@ export const MEMORY_CALLS: SyscallFamily = {
     args: { addr: "word", length: "size", advice: { values: ADVICE } },
     returns: "int",
     support: partial("MERGEABLE has no effect; no COLLAPSE, HWPOISON, GUARD_INSTALL"),
-    run: (task, args) => adviseMemory(task, args.word(0), args.word(1), args.i32(2)),
+    run: (task, args) => advise(task, args.word(0), args.word(1), args.i32(2)),
   },
   mlock: {
     nr: { x64: 149, arm64: 228 },
     args: { addr: "word", length: "size" },
     returns: "int",
     support: LOCKING,
-    run: (task, args) => lockMemory(task, args.word(0), args.word(1), false),
+    run: (task, args) => lock(task, args.word(0), args.word(1), false),
   },
   munlock: {
     nr: { x64: 150, arm64: 229 },
@@ -225,18 +226,29 @@ function mmap(task: Task, args: Args): number {
   if ((flags & MAP_ANONYMOUS) !== 0) {
     // As on a machine without reserved huge pages.
     if ((flags & MAP_HUGETLB) !== 0) return -ENOMEM;
-    return mapMemory(task, args.word(0), args.word(1), args.u32(2), flags, null, 0);
+    return map(task, args, flags, null, 0);
   }
   const file = task.files.get(args.i32(4));
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
   if ((flags & MAP_HUGETLB) !== 0) return -EINVAL;
-  return mapMemory(task, args.word(0), args.word(1), args.u32(2), flags, file, offset);
+  return map(task, args, flags, file, offset);
+}
+
+function map(task: Task, args: Args, flags: number, file: File | null, offset: number): number {
+  const length = args.word(1);
+  const address = mapMemory(task, args.word(0), length, args.u32(2), flags, file, offset);
+  return populateMapping(task, address, length, flags);
 }
 
 function mlock2(task: Task, args: Args): number {
   const flags = args.i32(2);
   if ((flags & ~M.MLOCK_ONFAULT) !== 0) return -EINVAL;
-  return lockMemory(task, args.word(0), args.word(1), flags !== 0);
+  return lock(task, args.word(0), args.word(1), flags !== 0);
+}
+
+function lock(task: Task, address: number, length: number, isOnFault: boolean): number {
+  const result = lockMemory(task, address, length, isOnFault);
+  return isOnFault ? result : populateLocked(task, address, length, result);
 }
 
 function msync(task: Task, args: Args): number {

@@ -337,6 +337,7 @@ function openFile(t: VfsTask): number {
 const ELSEWHERE: Readonly<Partial<Record<WaitState["kind"], string>>> = {
   "none": "no wait",
   "connection": "no socket family of ours takes time to connect but host sockets",
+  "populate": "kernel/syscalls/paging_test.ts: the fake process has no memory map",
   "terminal": "tests/guest/tty.c",
   "message queue": "tests/guest/held.c: the fake process has no file system to name a queue in",
   "external": "of file systems that ask the gofer",
@@ -390,6 +391,7 @@ Deno.test("each kind of wait is described", () => {
     "none": true,
     "transfer": true,
     "slice": true,
+    "populate": true,
     "sendfile": true,
     "messages": true,
     "terminal": true,

@@ -8,6 +8,8 @@ export type WaitState =
   | { readonly kind: "transfer" }
   /** A long transfer that lets others have their turn. */
   | { readonly kind: "slice" }
+  /** mmap(2), mlock(2): what is still to be brought in, and what the call will answer. */
+  | { readonly kind: "populate"; readonly start: number; readonly end: number; readonly answer: number }
   /** sendfile(2): the offset it began at, as the one at its pointer changes meanwhile. */
   | { readonly kind: "sendfile"; readonly start: number }
   /** sendmmsg(2), recvmmsg(2): messages done, and the end of recvmmsg's own time, looked at after each message. */

@@ -86,6 +86,7 @@ fn stub_calls() -> Vec<(i64, Vec<Check>)> {
         // Wait for the sentry on the own slot; and the guest's own private futexes, which reach its own memory alone.
         (libc::SYS_futex, vec![Is(1, vec![libc::FUTEX_WAIT as u32, 128, 129, 131, 132, 133, 137, 138, 137 | 256])]),
         (libc::SYS_rt_sigreturn, vec![]),                              // end of the trap handler
+        (libc::SYS_restart_syscall, vec![]), // how the host goes on with a timed futex(2) after it has halted the process
         (libc::SYS_write, vec![Is(0, vec![DOORBELL]), Is(2, vec![8])]), // ring
         // Commands: the guest's memory. No descriptor in a stub can be mapped but one sent for that moment.
         (libc::SYS_mmap, vec![Within(3, mappings as u32), Is(4, vec![u32::MAX, RECEIVED])]),

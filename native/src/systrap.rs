@@ -117,8 +117,7 @@ impl Sentry {
             let slot = self.running[at];
             self.claim(slot);
             let state = self.state(slot).load(SeqCst);
-            // A value that no stub writes is an event too: what the guest says in it is its own affair.
-            if state != STATE_RUN && state != STATE_RUN_SENTRY_ASLEEP {
+            if !is_running(state) {
                 self.running.swap_remove(at);
                 self.put(C_EVENT_LIST + found, slot);
                 found += 1;
@@ -699,8 +698,8 @@ pub extern "C" fn tsv_systrap_listen(pid: i32, fd: i32) -> i32 {
     }
 }
 
-/// Lets `slot` carry out commands of which one is clone(2) by thread `tid` with `flags`, for the child whose slot stands at
-/// `child`, and waits as tsv_systrap_await().
+/// As tsv_systrap_await() where one of the commands is clone(2) by thread `tid` with `flags`, for the child whose slot stands
+/// at `child`: answers the host's question for it. -EAGAIN when that has not come in `millis`.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_systrap_clone(
     slot: u32,
@@ -715,9 +714,8 @@ pub extern "C" fn tsv_systrap_clone(
     let sentry = sentry();
     let child = child_low as u64 | (child_high as u64) << 32;
     let clone = CommandedClone { tid, flags: flags as u64, stack: child + STACK_END, tid_address: child + TID };
-    sentry.run(slot, STATE_RUN);
     if sentry.listener >= 0 {
-        let is_done = || matches!(sentry.state(slot).load(SeqCst), STATE_EVENT | STATE_EVENT_ASLEEP);
+        let is_done = || !is_running(sentry.state(slot).load(SeqCst));
         let end = monotonic_nanos() + millis as f64 * 1e6;
         let spun = monotonic_nanos() + if spins > 0 { CLONE_SPIN_NANOS } else { 0.0 };
         // A command before it may fail: then there is no question.
@@ -736,11 +734,16 @@ pub extern "C" fn tsv_systrap_clone(
                 return -libc::EPIPE;
             }
             if now > end {
-                return -libc::ETIMEDOUT;
+                return -libc::EAGAIN;
             }
         }
     }
     tsv_systrap_await(slot, socket, spins, millis)
+}
+
+/// A value that no stub writes is a report too: what the guest says in it is its own affair.
+fn is_running(state: u32) -> bool {
+    state == STATE_RUN || state == STATE_RUN_SENTRY_ASLEEP
 }
 
 /// How long the sentry looks for the question of a clone before it sleeps.
@@ -752,14 +755,14 @@ const CLONE_SPIN_NANOS: f64 = 100_000.0;
 pub extern "C" fn tsv_systrap_await(slot: u32, socket: i32, spins: u32, millis: u32) -> i32 {
     let sentry = sentry();
     let state = sentry.state(slot);
-    let done = |value: u32| value == STATE_EVENT || value == STATE_EVENT_ASLEEP;
     for _ in 0..spins {
-        if done(state.load(SeqCst)) {
+        if !is_running(state.load(SeqCst)) {
             return 0;
         }
         std::hint::spin_loop();
     }
-    if state.compare_exchange(STATE_RUN, STATE_RUN_SENTRY_ASLEEP, SeqCst, SeqCst).is_err() {
+    let asleep = state.compare_exchange(STATE_RUN, STATE_RUN_SENTRY_ASLEEP, SeqCst, SeqCst);
+    if !matches!(asleep, Ok(_) | Err(STATE_RUN_SENTRY_ASLEEP)) {
         return 0;
     }
     let end = monotonic_nanos() + millis as f64 * 1e6;
@@ -770,11 +773,11 @@ pub extern "C" fn tsv_systrap_await(slot: u32, socket: i32, spins: u32, millis: 
         ];
         // SAFETY: polls two descriptors; reads the eventfd's 8 bytes.
         unsafe {
-            libc::poll(fds.as_mut_ptr(), 2, 100);
+            libc::poll(fds.as_mut_ptr(), 2, millis.min(100) as i32);
             let mut count = 0u64;
             libc::read(sentry.doorbell, &mut count as *mut u64 as *mut c_void, 8);
         }
-        if done(state.load(SeqCst)) {
+        if !is_running(state.load(SeqCst)) {
             return 0;
         }
         if fds[1].revents != 0 {
@@ -821,6 +824,36 @@ pub extern "C" fn tsv_systrap_interrupt(pid: i32, tid: i32) -> i32 {
 pub extern "C" fn tsv_systrap_kill(pid: i32) -> i32 {
     // SAFETY: kill passes no memory.
     if unsafe { libc::kill(pid, libc::SIGKILL) } < 0 { errno() } else { 0 }
+}
+
+/// Stops all threads of stub process `pid` for a moment and lets them go on. 1 when all have stopped within `millis`: none of
+/// them is in a call that the host cannot break off, so each has come to the end of the call it was in, or sleeps in one that
+/// any signal ends. 0 when they have not, -ESRCH when the process is gone.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stub_halt(pid: i32, millis: u32) -> i32 {
+    // SAFETY: signals and waitpid pass no memory but a status; poll sleeps.
+    unsafe {
+        if libc::kill(pid, libc::SIGSTOP) < 0 {
+            return errno();
+        }
+        let end = monotonic_nanos() + millis as f64 * 1e6;
+        let result = loop {
+            let mut status = 0;
+            let waited = libc::waitpid(pid, &mut status, libc::__WALL | libc::WUNTRACED | libc::WNOHANG);
+            if waited < 0 || (waited == pid && !libc::WIFSTOPPED(status)) {
+                break -libc::ESRCH;
+            }
+            if waited == pid {
+                break 1;
+            }
+            if monotonic_nanos() > end {
+                break 0;
+            }
+            libc::poll(null_mut(), 0, 1);
+        };
+        libc::kill(pid, libc::SIGCONT);
+        result
+    }
 }
 
 /// Reaps `pid`: 1 when it is gone, 0 when it still lives.

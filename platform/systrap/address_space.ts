@@ -71,6 +71,8 @@ const MAP_PASSED = MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_POPULATE | MAP
 /** Descriptor number the first received descriptor takes in a stub (0 is the socket, 1 the doorbell). */
 export const RECEIVED_FD = 2;
 const PROT_RW = 3;
+/** Most bytes of one munmap(2) or mprotect(2): a stub that is busy for very long is given up (patience.ts). */
+const PIECE_BYTES = 1 << 30;
 /** Commands one mapping may add to a batch: close, receive, map, and the close at the end. */
 const BATCH_COMMANDS_MAX = 4;
 /** Bytes one command of a batch writes: a result that says how many are missing is no larger than an errno. */
@@ -289,15 +291,24 @@ export class SystrapAddressSpace implements AddressSpace {
   }
 
   unmap(thread: GuestThread, address: number, length: number): number {
-    this.patches.release(thread as SystrapThread, address, length, false);
-    return (thread as SystrapThread).callNow(SYS_munmap, address, length);
+    const by = thread as SystrapThread;
+    this.patches.release(by, address, length, false);
+    for (let done = 0; done < length; done += PIECE_BYTES) {
+      const result = by.callNow(SYS_munmap, address + done, Math.min(length - done, PIECE_BYTES));
+      if (result < 0) return result;
+    }
+    return 0;
   }
 
   protect(thread: GuestThread, address: number, length: number, prot: number): number {
     const by = thread as SystrapThread;
     // Code that may be written now, or is not code any more, is the guest's to read: it sees what it has put there.
     if ((prot & (PROT_WRITE | PROT_EXEC)) !== PROT_EXEC) this.patches.release(by, address, length, true);
-    return by.callNow(SYS_mprotect, address, length, prot);
+    for (let done = 0; done < length; done += PIECE_BYTES) {
+      const result = by.callNow(SYS_mprotect, address + done, Math.min(length - done, PIECE_BYTES), prot);
+      if (result < 0) return result;
+    }
+    return 0;
   }
 
   remap(

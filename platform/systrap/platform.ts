@@ -1,7 +1,7 @@
 // Platform systrap: guests run in stub processes; their calls come through shared-memory slots. This file holds the
 // whole: start, arenas and stubs, the wait for events. DESIGN.md section 2 has the measurements behind it.
 
-import { EAGAIN } from "../../kernel/abi/errno.ts";
+import { EAGAIN, EPIPE, ETIMEDOUT } from "../../kernel/abi/errno.ts";
 import { u32 } from "../../kernel/abi/struct.ts";
 import { startSystrap, type SystrapMemory } from "../../native/systrap.ts";
 import { EVENT, type Platform, type PlatformEvents } from "../platform.ts";
@@ -22,6 +22,7 @@ import {
 } from "../slot.ts";
 import { isHostId, SystrapAddressSpace } from "./address_space.ts";
 import { Images } from "./images.ts";
+import { Patience, Stall } from "./patience.ts";
 import { PLACE, Placement } from "./placement.ts";
 import { SystrapThread } from "./thread.ts";
 
@@ -55,8 +56,11 @@ const COOKIE_STUB = 1;
 
 /** How long the sentry spins for the next event where it has a CPU of its own. */
 const SENTRY_SPIN_NANOS = 100_000;
-/** Longest a stub may take over commands before it is given up, milliseconds. Host mmap under memory pressure is slow. */
-const COMMAND_MILLIS_MAX = 20_000;
+/** How long a stub may take over commands, milliseconds, before it is looked into. */
+const PROMPT_MILLIS = 20;
+/** How long it is left alone between two looks, and may take to halt. */
+const SLICE_MILLIS = 10;
+const HALT_MILLIS_MAX = 100;
 /** As deadline of tsv_systrap_wait: spin, and do not sleep. */
 const SPIN_ONLY = -1;
 /** Guests that have not called for this long are likely to compute for longer: time for a chore. */
@@ -94,6 +98,7 @@ export class SystrapPlatform implements Platform {
   /** Longest sleep while guests may run, before the placement is thought over. */
   #sleepNanos = Infinity;
   readonly #placement: Placement;
+  readonly #patience = new Patience();
   readonly #controlF64: Float64Array;
   /** The stub's end of the socket pair of the address space that is being made. */
   childSocket = -1;
@@ -321,25 +326,64 @@ export class SystrapPlatform implements Platform {
     return this.#dying.length < before;
   }
 
-  /** Waits for the report of a slot that carries out commands; `socket` is its process's. 0 or -ERRNO. */
-  awaitReport(slot: number, socket: number): number {
-    return this.memory.calls.tsv_systrap_await(slot, socket, this.commandSpins, COMMAND_MILLIS_MAX);
+  /**
+   * Waits for the report of `by`, which carries out `count` commands, `isWhole`: all its memory at once. 0 or -ERRNO: it is
+   * not to be trusted any more.
+   */
+  awaitReport(by: SystrapThread, count: number, isWhole: boolean): number {
+    const { slot, addressSpace: { socket } } = by;
+    const result = this.memory.calls.tsv_systrap_await(slot, socket, this.commandSpins, PROMPT_MILLIS);
+    return result === -ETIMEDOUT ? this.#insist(by, count, isWhole, null, 0) : result;
   }
 
-  /** Has `by` carry out its commands, of which one makes `child`, and waits for the report. 0 or -ERRNO. */
-  awaitClone(by: SystrapThread, child: SystrapThread, flags: number): number {
+  /** As awaitReport(), where one of the commands makes `child`. */
+  awaitClone(by: SystrapThread, count: number, child: SystrapThread, flags: number): number {
+    const result = this.#cloneBy(by, child, flags, this.commandSpins, PROMPT_MILLIS);
+    return result === -ETIMEDOUT || result === -EAGAIN ? this.#insist(by, count, true, child, flags) : result;
+  }
+
+  #cloneBy(by: SystrapThread, child: SystrapThread, flags: number, spins: number, millis: number): number {
     const { slot, tid, addressSpace: { socket } } = by;
     const low = child.address % TWO_32, high = Math.floor(child.address / TWO_32);
-    return this.memory.calls.tsv_systrap_clone(
-      slot,
-      socket,
-      this.commandSpins,
-      COMMAND_MILLIS_MAX,
-      tid,
-      flags,
-      low,
-      high,
-    );
+    return this.memory.calls.tsv_systrap_clone(slot, socket, spins, millis, tid, flags, low, high);
+  }
+
+  /** Goes on waiting for a stub that does not answer, and finds out whether it ever will. */
+  #insist(
+    by: SystrapThread,
+    count: number,
+    isWhole: boolean,
+    child: SystrapThread | null,
+    flags: number,
+  ): number {
+    const calls = this.memory.calls;
+    const { slot, addressSpace: { socket, pid } } = by;
+    const start = performance.now();
+    const stall = new Stall(count, isWhole, this.#patience.left(start), calls.tsv_systrap_cpu_nanos(pid));
+    let slice = SLICE_MILLIS;
+    for (let last = start;;) {
+      const result = child === null
+        ? calls.tsv_systrap_await(slot, socket, 0, slice)
+        : this.#cloneBy(by, child, flags, 0, slice);
+      if (result !== -ETIMEDOUT && result !== -EAGAIN) {
+        if (child !== null) this.#patience.spend(last, last - start);
+        return result;
+      }
+      const mayHalt = child === null || result === -EAGAIN || stall.isCloneOver;
+      const from = performance.now();
+      const halted = mayHalt ? calls.tsv_stub_halt(pid, HALT_MILLIS_MAX) : 0;
+      if (halted < 0) return -EPIPE;
+      const now = performance.now();
+      // Where the host is so busy that it halts late, it goes on late.
+      slice = Math.max(SLICE_MILLIS, Math.ceil(2 * (now - from)));
+      const reason = stall.note(now - last, halted > 0, calls.tsv_systrap_cpu_nanos(pid));
+      last = now;
+      // The first stub runs no guest code: it is late, and nothing else.
+      if (reason === "" || by === this.#zygote) continue;
+      if (child !== null) this.#patience.spend(now, now - start);
+      this.onStubDeath(`Stub process ${pid} does not answer: ${reason}`);
+      return -ETIMEDOUT;
+    }
   }
 
   queueResume(thread: SystrapThread): void {

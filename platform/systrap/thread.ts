@@ -358,7 +358,7 @@ export class SystrapThread implements GuestThread {
   #settle(): void {
     this.#isStarted = false;
     this.#commandWords = this.words;
-    const result = this.platform.awaitReport(this.slot, this.addressSpace.socket);
+    const result = this.platform.awaitReport(this, COMMANDS_MAX, true);
     if (this.#reported(COMMANDS_MAX, result) < 0) this.addressSpace.fail("started commands");
     copyCommands(started, this.words, this.#commands);
   }
@@ -371,7 +371,7 @@ export class SystrapThread implements GuestThread {
     if (this.#spins !== this.platform.stubSpins) this.#setSpins();
     if (this.addressSpace.isDead) return -EIO;
     this.platform.memory.calls.tsv_systrap_let_go(this.slot);
-    return this.#reported(count, this.platform.awaitReport(this.slot, this.addressSpace.socket));
+    return this.#reported(count, this.platform.awaitReport(this, count, false));
   }
 
   /** As run(), where one of the commands makes `child`: the host asks us before it carries that one out. */
@@ -379,7 +379,8 @@ export class SystrapThread implements GuestThread {
     if (this.#isStarted) this.#settle();
     const count = this.#handOver(THEN_REPORT);
     if (this.addressSpace.isDead) return -EIO;
-    return this.#reported(count, this.platform.awaitClone(this, child, flags));
+    this.platform.memory.calls.tsv_systrap_let_go(this.slot);
+    return this.#reported(count, this.platform.awaitClone(this, count, child, flags));
   }
 
   #reported(count: number, result: number): number {

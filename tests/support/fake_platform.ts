@@ -239,7 +239,7 @@ export class FakeAddressSpace implements AddressSpace {
     moved.forEach((page, i) => i * PAGE_SIZE < newLength && this.pages.set(to + i * PAGE_SIZE, page));
     return 0;
   }
-  advise(): number {
+  advise(_thread: GuestThread, _address: number, _length: number, _advice: number): number {
     this.commands++;
     return 0;
   }

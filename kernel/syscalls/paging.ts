@@ -1,0 +1,106 @@
+// Calls that bring in or give back much memory at once. The host does the work while the sentry waits, so they go in pieces,
+// between which others have their turn; only SIGKILL makes them short, as on Linux. Linux: mm_populate() of mm/gup.c,
+// mm/madvise.c.
+
+import { ENOMEM } from "../abi/errno.ts";
+import {
+  isPageAligned,
+  MADV_COLD,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_REMOVE,
+  MADV_WILLNEED,
+  MAP_NONBLOCK,
+  MAP_POPULATE,
+  pageDown,
+  pageUp,
+  PROT_READ,
+  PROT_WRITE,
+} from "../abi/memory.ts";
+import { USER_ADDRESS_END } from "../../platform/platform.ts";
+import { adviseMemory } from "../mm/advice.ts";
+import { POPULATE_PIECE_BYTES } from "../mm/limits.ts";
+import { type Continuation, continuation } from "../task/call_in_flight.ts";
+import type { Task } from "../task/task.ts";
+import { giveTurnKillable, suspendKillable } from "../task/wait_engine.ts";
+
+/** What pages given back at once may come to: some 10 ms of the host's time, on a slow one 300. */
+const GIVE_BACK_PIECE_BYTES = 1 << 30;
+
+/** Most bytes of one piece, by advice. Others change the areas alone. */
+const PIECE_BYTES: ReadonlyMap<number, number> = new Map([
+  [MADV_POPULATE_READ, POPULATE_PIECE_BYTES],
+  [MADV_POPULATE_WRITE, POPULATE_PIECE_BYTES],
+  [MADV_WILLNEED, GIVE_BACK_PIECE_BYTES],
+  [MADV_DONTNEED, GIVE_BACK_PIECE_BYTES],
+  [MADV_DONTNEED_LOCKED, GIVE_BACK_PIECE_BYTES],
+  [MADV_FREE, GIVE_BACK_PIECE_BYTES],
+  [MADV_REMOVE, GIVE_BACK_PIECE_BYTES],
+  [MADV_COLD, GIVE_BACK_PIECE_BYTES],
+  [MADV_PAGEOUT, GIVE_BACK_PIECE_BYTES],
+]);
+
+/** madvise(2). */
+export function advise(task: Task, start: number, length: number, advice: number): number {
+  const piece = PIECE_BYTES.get(advice) ?? Infinity;
+  if (length <= piece || length > USER_ADDRESS_END || start + pageUp(length) > USER_ADDRESS_END) {
+    return adviseMemory(task, start, length, advice);
+  }
+  if (!isPageAligned(start)) return adviseMemory(task, start, length, advice);
+  const { call } = task;
+  const count = Math.min(length - call.done, piece);
+  const result = adviseMemory(task, start + call.done, count, advice);
+  // A hole is reported when the rest is done, but ends populating.
+  const isPopulate = advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE;
+  if (result < 0 && (result !== -ENOMEM || isPopulate)) return result;
+  call.done += count;
+  if (call.done < length) return giveTurnKillable(task);
+  return task.mm.areas.isCovered(start, start + pageUp(length)) ? 0 : -ENOMEM;
+}
+
+/** mmap(2) has answered `address`: brings in what mapMemory() has left out, as there is too much of it. */
+export function populateMapping(task: Task, address: number, length: number, flags: number): number {
+  if (address < 0 || length <= POPULATE_PIECE_BYTES) return address;
+  const isWanted = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE;
+  const { areas } = task.mm;
+  if (!isWanted && !areas.at(areas.indexAfter(address)).isLocked) return address;
+  return populate(task, address, address + pageUp(length), address);
+}
+
+/** mlock(2) has answered `result`: as above. */
+export function populateLocked(task: Task, start: number, length: number, result: number): number {
+  const from = pageDown(start), to = pageUp(start + length);
+  return result < 0 || to - from <= POPULATE_PIECE_BYTES ? result : populate(task, from, to, result);
+}
+
+/** Brings in what is mapped in [start, end), as far as it can be; then the call answers `answer`. */
+function populate(task: Task, start: number, end: number, answer: number): number {
+  const { areas } = task.mm;
+  const index = areas.indexAfter(start);
+  if (index >= areas.count || areas.at(index).start >= end) return answer;
+  const area = areas.at(index);
+  const from = Math.max(start, area.start);
+  const to = Math.min(end, area.end, from + POPULATE_PIECE_BYTES);
+  // Private memory that may be written gets pages of its own; what has no access none.
+  const isOwn = !area.isShared && (area.prot & PROT_WRITE) !== 0;
+  if (isOwn || (area.prot & PROT_READ) !== 0) {
+    task.mm.space.advise(task.thread, from, to - from, isOwn ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+  }
+  if (to >= end) return answer;
+  const result = suspendKillable(task, { kind: "populate", start: to, end, answer }, POPULATE_ON);
+  task.call.wake();
+  return result;
+}
+
+function populateOn(task: Task): number {
+  const { state } = task.call;
+  if (state.kind !== "populate") throw new Error(`populate goes on in a wait of kind ${state.kind}`);
+  return populate(task, state.start, state.end, state.answer);
+}
+
+const POPULATE_ON = continuation("populate", populateOn);
+export const PAGING_CONTINUATIONS: readonly Continuation[] = [POPULATE_ON];

@@ -1,0 +1,100 @@
+import { deepEqual, equal } from "node:assert/strict";
+import { newMemoryTask } from "../../tests/support/memory_task.ts";
+import { EINVAL, ENOMEM, ERESTARTSYS } from "../abi/errno.ts";
+import {
+  MADV_DONTNEED,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_NONBLOCK,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+} from "../abi/memory.ts";
+import { mapMemory, unmapMemory } from "../mm/mapping.ts";
+import { BLOCKED } from "../task/call_in_flight.ts";
+import type { Task } from "../task/task.ts";
+import { advise, populateLocked, populateMapping } from "./paging.ts";
+
+const MIB = 2 ** 20, GIB = 2 ** 30;
+const BASE = 0x1_0000_0000;
+const NO_ACCESS = 0;
+const RW = PROT_READ | PROT_WRITE;
+const FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+
+/** What a call needs to be made in turns, and the host's madvise calls as [advice, start, bytes]. */
+class PagingTask {
+  readonly told: [number, number, number][] = [];
+  isKilled = false;
+  readonly task: Task;
+
+  constructor() {
+    const { task, space } = newMemoryTask();
+    space.advise = (_thread, address, length, advice) => {
+      this.told.push([advice, (address - BASE) / MIB, length / MIB]);
+      return 0;
+    };
+    const call = { done: 0, deadline: Infinity, then: null, wake() {}, leaveQueues() {} };
+    const signals = Object.defineProperty({}, "isKilled", { get: () => this.isKilled });
+    this.task = Object.assign(task, { call, signals, blockCount: 0 });
+  }
+
+  map(at: number, bytes: number, prot = RW): void {
+    equal(mapMemory(this.task, BASE + at, bytes, prot, FLAGS, null, 0), BASE + at);
+  }
+
+  /** Goes on with a call that has answered `result`, until it has another answer; `between` runs between the turns. */
+  finish(result: number, again: () => number, between: () => void = () => {}): number {
+    const { call } = this.task;
+    while (result === BLOCKED) {
+      between();
+      result = call.then === null ? again() : call.then.run(this.task, undefined as never);
+    }
+    return result;
+  }
+}
+
+Deno.test("paging: a large mapping is brought in by pieces, as its areas are when their turn comes", () => {
+  const t = new PagingTask();
+  t.map(0, 20 * MIB);
+  t.map(20 * MIB, 8 * MIB, NO_ACCESS);
+  t.map(28 * MIB, 8 * MIB, PROT_READ);
+  const first = populateMapping(t.task, BASE, 36 * MIB, MAP_POPULATE);
+  const result = t.finish(first, () => -EINVAL, () => unmapMemory(t.task, BASE + 18 * MIB, MIB));
+  equal(result, BASE);
+  deepEqual(t.told, [
+    [MADV_POPULATE_WRITE, 0, 16],
+    [MADV_POPULATE_WRITE, 16, 2],
+    [MADV_POPULATE_WRITE, 19, 1],
+    [MADV_POPULATE_READ, 28, 8],
+  ]);
+});
+
+Deno.test("paging: only what is wanted is brought in, and small mappings by the mmap of the host", () => {
+  const t = new PagingTask();
+  t.map(0, 32 * MIB);
+  equal(populateMapping(t.task, BASE, 32 * MIB, 0), BASE);
+  equal(populateMapping(t.task, BASE, 32 * MIB, MAP_POPULATE | MAP_NONBLOCK), BASE);
+  equal(populateMapping(t.task, BASE, 16 * MIB, MAP_POPULATE), BASE);
+  equal(populateMapping(t.task, -ENOMEM, 32 * MIB, MAP_POPULATE), -ENOMEM);
+  equal(populateLocked(t.task, BASE, 32 * MIB, -ENOMEM), -ENOMEM);
+  deepEqual(t.told, []);
+  equal(t.finish(populateLocked(t.task, BASE + 1, 16 * MIB, 0), () => -EINVAL), 0);
+  deepEqual(t.told, [[MADV_POPULATE_WRITE, 0, 16], [MADV_POPULATE_WRITE, 16, PAGE_SIZE / MIB]]);
+});
+
+Deno.test("paging: much advice goes in pieces, a hole is reported when the rest is done, SIGKILL makes it short", () => {
+  const t = new PagingTask();
+  t.map(0, GIB / 2);
+  t.map(GIB, GIB);
+  const again = () => advise(t.task, BASE, 2 * GIB, MADV_DONTNEED);
+  equal(t.finish(again(), again), -ENOMEM);
+  deepEqual(t.told, [[MADV_DONTNEED, 0, 512], [MADV_DONTNEED, 1024, 1024]]);
+  t.task.call.done = 0;
+  t.isKilled = true;
+  equal(again(), -ERESTARTSYS);
+  equal(advise(t.task, BASE + 1, 2 * GIB, MADV_DONTNEED), -EINVAL);
+});

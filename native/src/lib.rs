@@ -18,6 +18,7 @@ mod image;
 mod spawn;
 mod stream;
 mod stub_filter;
+mod stub_process;
 mod terminal;
 mod capabilities;
 mod clone_question;

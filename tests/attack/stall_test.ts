@@ -22,7 +22,7 @@ const MODES: Readonly<Record<string, Expected>> = {
   fork: { waitMillisMax: 2500, left: 0 },
   page_beside: { waitMillisMax: 8000, left: 0 },
   forge: { waitMillisMax: 500, left: 1 },
-  honest: { waitMillisMax: 500, left: 1 },
+  honest: { waitMillisMax: 700, left: 1 },
 };
 
 async function compile(): Promise<string> {

@@ -396,6 +396,10 @@ export abstract class DatagramEndpoint extends Endpoint {
   get readableBytes(): number {
     return this.incoming.isEmpty ? 0 : this.incoming.first.length;
   }
+  /** Of all datagrams that wait: the rx_queue of /proc/net/udp. */
+  get queuedBytes(): number {
+    return this.incoming.usedBytes;
+  }
   get unsentBytes(): number {
     return 0;
   }

@@ -63,6 +63,10 @@ export class DatagramQueue {
   get isEmpty(): boolean {
     return this.#first === null;
   }
+  /** Bytes of all messages. */
+  get usedBytes(): number {
+    return this.#used;
+  }
   /** The next message's record; there must be one. */
   get first(): DatagramRecord {
     return this.#first!;

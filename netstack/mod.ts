@@ -24,7 +24,8 @@ export { TcpState } from "./tcp/state.ts";
 export { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, type ReadinessQueue } from "./readiness.ts";
 export { type PendingSyn, type TcpForwarder } from "./tcp/forwarder.ts";
 export { Stack, type StackEnvironment } from "./stack.ts";
-export { type Nic } from "./nic.ts";
+export { type InterfaceAddress, type Nic } from "./nic.ts";
+export { Route } from "./route.ts";
 export { NEVER } from "./timer.ts";
 export type { Link, PacketDevice } from "./link/link.ts";
 export { BridgeLink } from "./link/bridge.ts";
@@ -45,6 +46,20 @@ export {
   snmpGroups,
   statisticsText,
 } from "./statistics_text.ts";
+export {
+  formatArp,
+  formatIpv6Addresses,
+  formatIpv6Routes,
+  formatRaw,
+  formatRoutes,
+  formatSockstat,
+  formatTcp,
+  formatUdp,
+} from "./socket_text.ts";
+export type { IpSettingName } from "./ip/settings.ts";
+export type { Settings } from "./settings.ts";
+export { TCP_SETTINGS, type TcpSettingName } from "./tcp/settings.ts";
+export { tcpExtGroup, tcpGroup } from "./tcp/statistics.ts";
 export type { RouterListener } from "./ip/router_discovery.ts";
 export { type RouteEntry, type RouteRule, RouteType, TABLE_DEFAULT, TABLE_MAIN } from "./route.ts";
 export { type NeighbourEntry, NeighbourState } from "./neighbour.ts";

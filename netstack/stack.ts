@@ -144,6 +144,11 @@ export class Stack {
     return nic;
   }
   removeNic(nic: Nic): void {
+    this.detachNic(nic);
+    nic.link.close();
+  }
+  /** As removeNic(), and its link may go to another stack. */
+  detachNic(nic: Nic): void {
     this.setUp(nic, false);
     this.routes.remove((route) => route.nic === nic);
     for (const tap of [...nic.taps, ...this.taps]) tap.onNicGone?.(nic, true);
@@ -154,7 +159,6 @@ export class Stack {
     nic.neighbours.clear();
     this.nics[nic.id] = undefined;
     if (this.loopback === nic) this.loopback = null;
-    nic.link.close();
   }
   setUp(nic: Nic, isUp: boolean): void {
     if (nic.isUp === isUp) return;

@@ -59,6 +59,7 @@ export const IFF_LOOPBACK = 0x8;
 export const IFF_RUNNING = 0x40;
 export const IFF_PROMISC = 0x100;
 export const IFF_MULTICAST = 0x1000;
+export const IFF_LOWER_UP = 0x10000;
 
 // ioctls of sockets
 export const SIOCOUTQNSD = 0x894b;

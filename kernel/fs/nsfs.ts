@@ -72,7 +72,7 @@ class NamespaceInode extends Inode {
   }
 }
 
-class NamespaceFile extends File {
+export class NamespaceFile extends File {
   declare readonly inode: NamespaceInode;
   /** What setns(2) joins; undefined where that cannot be. */
   readonly namespace: NumberedNamespace | undefined;

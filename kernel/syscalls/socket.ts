@@ -90,7 +90,7 @@ const TYPE_MASK = 0xf;
 /** Longest option value that is read or written. */
 const OPTION_BYTES_MAX = 256;
 
-const families = partial("of the families AF_UNIX, AF_INET and AF_INET6");
+const families = partial("of the families AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK");
 
 export const SOCKET_CALLS: SyscallFamily = {
   socket: {

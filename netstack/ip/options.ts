@@ -134,8 +134,9 @@ export const IP_OPTIONS: readonly OptionSpec[] = [
   // Options in packets that we send: routers drop such packets (RFC 7126), programs set none.
   none(ip, IP_OPTIONS_OPTION, "IP_OPTIONS"),
   none(ip, IP_ROUTER_ALERT, "IP_ROUTER_ALERT"),
-  none(ip, IP_RECVOPTS, "IP_RECVOPTS"),
-  none(ip, IP_RETOPTS, "IP_RETOPTS"),
+  // ping(8) asks for them; packets with options that matter to a program do not come.
+  ip(IP_RECVOPTS, "IP_RECVOPTS", Flag, DATAGRAM, FLAG, 0, "stored; options of packets are not told"),
+  ip(IP_RETOPTS, "IP_RETOPTS", Flag, DATAGRAM, FLAG, 0, "stored; options of packets are not told"),
   ip(IP_PKTINFO, "IP_PKTINFO", Flag, DATAGRAM, FLAG, 0),
   none(ip, IP_PKTOPTIONS, "IP_PKTOPTIONS"),
   ip(IP_MTU_DISCOVER, "IP_MTU_DISCOVER", Int, ALL, [0, IP_PMTUDISC_OMIT], IP_PMTUDISC_WANT),

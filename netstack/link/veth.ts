@@ -38,6 +38,11 @@ export class VethLink implements Link {
     return [a, b];
   }
 
+  /** The other end; null once either is closed. */
+  get peer(): VethLink | null {
+    return this.#peer;
+  }
+
   attach(receiver: LinkReceiver): void {
     this.#receiver = receiver;
   }

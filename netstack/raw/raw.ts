@@ -44,6 +44,10 @@ const PAYLOAD_MAX = 65_535 - IPV4_BYTES;
 export class Raw {
   readonly #endpoints: RawEndpoint[] = [];
 
+  get endpoints(): readonly RawEndpoint[] {
+    return this.#endpoints;
+  }
+
   enter(endpoint: RawEndpoint): void {
     this.#endpoints.push(endpoint);
   }

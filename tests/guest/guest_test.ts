@@ -51,6 +51,8 @@ const FLOORS: Readonly<Record<string, number>> = {
   "made_files": 61,
   "memory": 97,
   "memory, static-pie": 97,
+  "netlink": 88,
+  "netlink, as a user": 67,
   "notify": 45,
   "patching": 116,
   "peers": 106,

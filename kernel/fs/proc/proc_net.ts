@@ -1,52 +1,99 @@
-// /proc/PID/net: sockets and the network of a process' namespace. Linux: proc_pid_net(5). Here is what belongs to no
-// protocol of the network stack: Unix sockets; and the heads of the tables that have no entries without one.
+// /proc/PID/net: sockets and the network of a process' namespace. Linux: proc_pid_net(5). The text of most files is the
+// network stack's; here are Unix and netlink sockets.
 
+import {
+  formatArp,
+  formatDev,
+  formatGroups,
+  formatIpv6Addresses,
+  formatIpv6Routes,
+  formatRaw,
+  formatRoutes,
+  formatSnmp6,
+  formatSockstat,
+  formatTcp,
+  formatUdp,
+  ipExtGroup,
+  snmpGroups,
+  tcpExtGroup,
+  tcpGroup,
+} from "../../../netstack/mod.ts";
 import { AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../abi/socket.ts";
 import type { Task } from "../../task/task.ts";
+import { type Network, networkOf } from "../../socket/inet/network.ts";
 import { Socket } from "../../socket/socket.ts";
 import { UnixSocket } from "../../socket/unix/unix_socket.ts";
 import type { Inode } from "../../vfs/inode.ts";
 import { GeneratedFile, StaticDirectory } from "../virtual.ts";
 import type { ProcFilesystem } from "./proc.ts";
 
-const SOCKET_HEAD =
-  "sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
-const SOCKET6_HEAD = "  sl  local_address                         remote_address                        " +
-  "st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
+type Text = (network: Network, task: Task) => string;
 
-/** Lines that stand above entries. */
-const HEADS: Readonly<Record<string, string>> = {
-  arp: "IP address       HW type     Flags       HW address            Mask     Device\n",
-  dev: "Inter-|   Receive                                                |  Transmit\n" +
-    " face |bytes    packets errs drop fifo frame compressed multicast|" +
-    "bytes    packets errs drop fifo colls carrier compressed\n",
-  if_inet6: "",
-  ipv6_route: "",
-  netlink: "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n",
-  packet: "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n",
-  ptype: "Type Device      Function\n",
-  raw: `  ${SOCKET_HEAD} ref pointer drops\n`,
-  raw6: `${SOCKET6_HEAD} ref pointer drops\n`,
-  route: `${
-    "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT".padEnd(127)
-  }\n`,
-  tcp: `  ${`${SOCKET_HEAD}`.padEnd(147)}\n`,
-  tcp6: `${SOCKET6_HEAD}\n`,
-  udp: `   ${SOCKET_HEAD} ref pointer drops             \n`,
-  udp6: `${SOCKET6_HEAD} ref pointer drops\n`,
+/** Files by name: what the stack tells of itself, and heads of tables that have no entries here. */
+const FILES: Readonly<Record<string, Text>> = {
+  arp: ({ stack }) => formatArp(stack),
+  dev: ({ stack }) => formatDev(stack),
+  if_inet6: ({ stack }) => formatIpv6Addresses(stack),
+  ipv6_route: ({ stack }) => formatIpv6Routes(stack),
+  netlink: netlinkText,
+  netstat: ({ stack }) => formatGroups([tcpExtGroup(stack.tcp.statistics), ipExtGroup(stack)]),
+  packet: () => "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n",
+  ptype: () => "Type Device      Function\n",
+  raw: ({ stack }) => formatRaw(stack, true),
+  raw6: ({ stack }) => formatRaw(stack, false),
+  route: ({ stack }) => formatRoutes(stack),
+  snmp: snmpText,
+  snmp6: ({ stack }) => formatSnmp6(stack),
+  sockstat: ({ stack }, task) => formatSockstat(stack, true, sockets(task).size),
+  sockstat6: ({ stack }) => formatSockstat(stack, false, 0),
+  tcp: ({ stack }) => formatTcp(stack, true),
+  tcp6: ({ stack }) => formatTcp(stack, false),
+  udp: ({ stack }) => formatUdp(stack, true),
+  udp6: ({ stack }) => formatUdp(stack, false),
+  unix: (_network, task) => unixText(task),
 };
 
 export function netDirectory(fs: ProcFilesystem, task: Task): Inode {
   const directory = new StaticDirectory(fs);
-  for (const [name, head] of Object.entries(HEADS)) {
-    directory.add(
-      name,
-      new GeneratedFile(fs, 0o444, () => head),
-    );
+  for (const [name, text] of Object.entries(FILES)) {
+    const generate = () => {
+      const network = networkOf(task.kernel, task.namespaces.net);
+      // Times that are left count from now.
+      network.touch();
+      return text(network, task);
+    };
+    directory.add(name, new GeneratedFile(fs, 0o444, generate));
   }
-  directory.add("sockstat", new GeneratedFile(fs, 0o444, () => `sockets: used ${sockets(task).size}\n`));
-  directory.add("unix", new GeneratedFile(fs, 0o444, () => unixText(task)));
   return directory;
+}
+
+/** TCP stands between ICMP and UDP. */
+function snmpText({ stack }: Network): string {
+  const groups = snmpGroups(stack);
+  const at = groups.findIndex(([name]) => name === "Udp");
+  return formatGroups(groups.toSpliced(at < 0 ? groups.length : at, 0, tcpGroup(stack.tcp.statistics)));
+}
+
+function netlinkText({ netlink }: Network): string {
+  let text = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n";
+  for (const socket of netlink.sockets) {
+    let groups = 0;
+    for (const group of socket.groups) if (group <= 32) groups |= 1 << group - 1;
+    const cells = [
+      "0000000000000000",
+      String(socket.protocol).padEnd(3),
+      String(socket.port).padEnd(10),
+      (groups >>> 0).toString(16).padStart(8, "0"),
+      String(socket.queuedBytes).padEnd(8),
+      "0".padEnd(8),
+      "0".padEnd(5),
+      String(socket.references).padEnd(8),
+      "0".padEnd(8),
+      String(socket.inode.ino).padEnd(8),
+    ];
+    text += `${cells.join(" ")}\n`;
+  }
+  return text;
 }
 
 /** Sockets that processes of the same network namespace have open. */

@@ -21,6 +21,7 @@ import { INSTANCES_MAX, QUEUED_EVENTS_MAX, WATCHES_MAX } from "../anonymous/inot
 import { DevptsFilesystem, TERMINALS_MAX } from "../devpts.ts";
 import { type Accept, type Generate, GeneratedFile, StaticDirectory } from "../virtual.ts";
 import type { ProcFilesystem } from "./proc.ts";
+import { addNetSysctls } from "./proc_sys_net.ts";
 
 /**
  * Values that only show how this kernel is. Linux: most can be changed there; here they are read-only, so that a change
@@ -152,6 +153,12 @@ const VALUES: Readonly<Record<string, string | number>> = {
   "net/core/somaxconn": 4096,
   "net/core/wmem_default": 212992,
   "net/core/wmem_max": 212992,
+  "net/ipv4/tcp_allowed_congestion_control": "reno cubic",
+  "net/ipv4/tcp_available_congestion_control": "reno cubic",
+  "net/ipv6/bindv6only": 0,
+  "net/ipv6/conf/all/disable_ipv6": 0,
+  "net/ipv6/conf/default/disable_ipv6": 0,
+  "net/ipv6/conf/lo/disable_ipv6": 0,
   "net/unix/max_dgram_qlen": 512,
 };
 
@@ -183,6 +190,7 @@ export function addSysctls(fs: ProcFilesystem, root: StaticDirectory): void {
   const bootId = uuid(fs);
   add("kernel/random/boot_id", () => `${bootId}\n`);
   add("kernel/random/uuid", () => `${uuid(fs)}\n`);
+  addNetSysctls(add);
   add("fs/file-nr", () => `${fs.kernel.vfs.openFiles}\t0\t${FILES_MAX}\n`);
 }
 

@@ -40,7 +40,7 @@ import { type Network, setInterfaceUp } from "./network.ts";
 /** Where the union of struct ifreq begins. */
 const VALUE_AT = IFNAMSIZ;
 /** tx_queue_len of a device, and of loopback. */
-const QUEUE_LENGTH = 1000;
+export const QUEUE_LENGTH = 1000;
 /** Interfaces that one SIOCGIFCONF lists at most. */
 const LISTED_MAX = 1024;
 
@@ -152,7 +152,7 @@ function putInterfaceAddress(nic: Nic, code: number): number {
 }
 
 /** IFF_ flags; those beyond 16 bits are netlink's alone. */
-function interfaceFlags(nic: Nic): number {
+export function interfaceFlags(nic: Nic): number {
   let flags = nic.isLoopback ? IFF_LOOPBACK : IFF_BROADCAST | IFF_MULTICAST;
   if (nic.isUp) flags |= IFF_UP | IFF_RUNNING;
   if (nic.isPromiscuous) flags |= IFF_PROMISC;

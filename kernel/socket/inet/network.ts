@@ -1,18 +1,14 @@
 // The network of one namespace: its stack, and its place in the kernel's loop. Linux: struct net. It is made at first use,
 // so that a sandbox without network sockets neither waits for it nor keeps its memory.
 
-import {
-  type Address,
-  LoopbackLink,
-  type Nic,
-  parseAddress,
-  prefixBits,
-  Stack,
-} from "../../../netstack/mod.ts";
+import { Address, LoopbackLink, type Nic, parseAddress, prefixBits, Stack } from "../../../netstack/mod.ts";
 import type { LoopService } from "../../host/loop_service.ts";
 import type { Kernel } from "../../kernel.ts";
 import type { NetNamespace } from "../../task/namespaces.ts";
+import { NetlinkRoom } from "../netlink/room.ts";
 
+/** What a network counts in the kernel's account, with its tables and its loopback. */
+const NETWORK_COST = 64 * 1024;
 /** Turns of the stack within one call: a handshake over loopback takes three, more is left to the loop. */
 const TURNS_MAX = 8;
 /** ip_unprivileged_port_start as Linux boots. */
@@ -27,6 +23,7 @@ export class Network implements LoopService {
   readonly name = "network stack";
   readonly stack: Stack;
   readonly namespace: NetNamespace;
+  readonly netlink = new NetlinkRoom();
   readonly #kernel: Kernel;
   /** The last turn has left something to do at once. */
   #isBusy = false;
@@ -40,6 +37,7 @@ export class Network implements LoopService {
     this.#kernel = kernel;
     this.namespace = namespace;
     const { host } = kernel;
+    kernel.account.heap.force(NETWORK_COST);
     this.stack = new Stack({
       pool: kernel.inet.packets,
       random: { fill: (bytes) => host.random(bytes, 0, bytes.length) },
@@ -78,7 +76,9 @@ export class Network implements LoopService {
   /** The namespace has gone. */
   release(): void {
     this.#kernel.services.remove(this);
+    this.#kernel.inet.networks.delete(this);
     this.stack.close();
+    this.#kernel.account.heap.give(NETWORK_COST);
   }
 }
 
@@ -89,6 +89,7 @@ export function networkOf(kernel: Kernel, namespace: NetNamespace): Network {
   const made = new Network(kernel, namespace);
   namespace.network = made;
   kernel.services.add(made);
+  kernel.inet.networks.add(made);
   return made;
 }
 
@@ -96,13 +97,25 @@ export function networkOf(kernel: Kernel, namespace: NetNamespace): Network {
 export function setInterfaceUp(stack: Stack, nic: Nic, isUp: boolean): void {
   if (nic.isUp === isUp) return;
   stack.setUp(nic, isUp);
-  if (!nic.isLoopback) return;
+  if (!nic.isLoopback) {
+    if (isUp) addLinkLocal(stack, nic);
+    return;
+  }
   if (!isUp) {
     stack.removeAddress(nic, LOOPBACK_V6);
     return;
   }
   if (!nic.addresses.some((entry) => entry.address.isV4)) addLoopbackAddress(stack, nic, LOOPBACK_V4, 8);
   addLoopbackAddress(stack, nic, LOOPBACK_V6, 128);
+}
+
+/** The link-local address of the hardware's (RFC 4291 appendix A), as addr_gen_mode 0 makes it. */
+function addLinkLocal(stack: Stack, nic: Nic): void {
+  const hardware = nic.link.address;
+  if (!nic.hasNeighbours || nic.addresses.some((entry) => !entry.address.isV4)) return;
+  const high = (hardware[0] ^ 0x02) << 24 | hardware[1] << 16 | hardware[2] << 8 | 0xff;
+  const low = 0xfe << 24 | hardware[3] << 16 | hardware[4] << 8 | hardware[5];
+  stack.addAddress(nic, new Address().setWords(0xfe80_0000, 0, high, low), prefixBits(64, false));
 }
 
 function addLoopbackAddress(stack: Stack, nic: Nic, address: Address, length: number): void {

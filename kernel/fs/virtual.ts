@@ -6,6 +6,7 @@ import { PATH_MAX, S_IFDIR, S_IFLNK, S_IFREG } from "../abi/file.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
+import { giveTurnBelow } from "../task/wait_engine.ts";
 import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
 import { File, seekWithin } from "../vfs/file.ts";
 import { ContentFile, type DirectoryFile, type DirectorySink } from "../vfs/file_kinds.ts";
@@ -165,8 +166,13 @@ export class DynamicDirectory extends VirtualInode {
   }
 }
 
+/** Text of a generated file that may be long. */
+export interface TextSource {
+  /** The next piece, which takes about a millisecond to make at most; null at the end. */
+  next(): string | null;
+}
 /** Text of a generated file; a number is -ERRNO. */
-export type Generate = (task: Task) => string | number;
+export type Generate = (task: Task) => string | number | TextSource;
 /** What a write does; the whole text of one write. 0 or -ERRNO. */
 export type Accept = (task: Task, text: string) => number;
 
@@ -194,16 +200,24 @@ export class GeneratedFile extends VirtualInode {
 class GeneratedOpenFile extends ContentFile {
   declare readonly inode: GeneratedFile;
   #bytes: Uint8Array | null = null;
+  /** Text that is being made, a piece a turn, and the pieces so far. */
+  #source: TextSource | null = null;
+  #pieces: string[] = [];
 
   override read(task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
     if (this.#bytes === null || offset === 0) {
-      const text = this.inode.generate(task);
+      const text = this.#source === null ? this.inode.generate(task) : this.#source;
       if (typeof text === "number") return text;
-      this.#forget();
-      if (!this.inode.fs.vfs.memory.heap.take(text.length)) return -ENOMEM;
-      this.#bytes = latin1ToBytes(text);
+      if (typeof text === "string") {
+        this.#forget();
+        if (!this.inode.fs.vfs.memory.heap.take(text.length)) return -ENOMEM;
+        this.#bytes = latin1ToBytes(text);
+      } else {
+        const result = this.#gather(task, text);
+        if (result < 0) return result;
+      }
     }
-    const bytes = this.#bytes;
+    const bytes = this.#bytes!;
     if (offset >= bytes.length) return 0;
     const n = Math.min(length, bytes.length - offset);
     into.set(bytes.subarray(offset, offset + n), at);
@@ -227,9 +241,35 @@ class GeneratedOpenFile extends ContentFile {
     super.release();
   }
 
+  /** Takes one piece of `source`. 0 when the text is complete. */
+  #gather(task: Task, source: TextSource): number {
+    const { heap } = this.inode.fs.vfs.memory;
+    if (this.#source === null) {
+      this.#forget();
+      this.#source = source;
+    }
+    const piece = source.next();
+    if (piece !== null) {
+      if (!heap.take(piece.length)) {
+        this.#forget();
+        return -ENOMEM;
+      }
+      this.#pieces.push(piece);
+      return giveTurnBelow(task);
+    }
+    this.#bytes = latin1ToBytes(this.#pieces.join(""));
+    this.#pieces = [];
+    this.#source = null;
+    return 0;
+  }
+
   #forget(): void {
-    if (this.#bytes !== null) this.inode.fs.vfs.memory.heap.give(this.#bytes.length);
+    const { heap } = this.inode.fs.vfs.memory;
+    if (this.#bytes !== null) heap.give(this.#bytes.length);
+    for (const piece of this.#pieces) heap.give(piece.length);
     this.#bytes = null;
+    this.#pieces = [];
+    this.#source = null;
   }
 }
 

@@ -14,7 +14,7 @@ import {
 } from "../../platform/platform.ts";
 import { SIGSEGV } from "../abi/signal.ts";
 import type { FutexHome, FutexTable } from "../task/futex_queue.ts";
-import { FIXED_MAPPINGS, isUnmappedAccess } from "../arch/arch.ts";
+import { isUnmappedAccess } from "../arch/arch.ts";
 import type { Task } from "../task/task.ts";
 import type { Budget } from "../util/kernel_memory.ts";
 import type { File } from "../vfs/file.ts";
@@ -224,13 +224,6 @@ export class MemoryMap {
   /** Adds an area that the platform has mapped already. */
   enter(area: Vma): void {
     this.areas.insert(area);
-  }
-
-  /** Text of /proc/PID/maps; `pathOf` names a mapped file as the reader sees it. */
-  mapsText(pathOf: (file: File) => string): string {
-    let text = "";
-    for (const area of this.areas) text += mapsLine(area, pathOf);
-    return text + FIXED_MAPPINGS;
   }
 }
 

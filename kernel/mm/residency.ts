@@ -5,12 +5,16 @@
 import { PAGE_SIZE } from "../abi/memory.ts";
 import type { GuestThread } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
+import type { MemoryMap } from "./address_space.ts";
 import type { Vma } from "./vma.ts";
 
 /** Pages asked for at a time. */
 const CHUNK_PAGES = 8192;
 /** Pages looked at in one area: what is beyond counts as if it were not there. */
 const AREA_PAGES_MAX = 1024 * 1024;
+/** Areas and pages of one look: the next goes on from there, as the host answers while nobody else is served. */
+const LOOK_AREAS = 256;
+const LOOK_PAGES = 1024 * 1024;
 /** An answer this old is given again. */
 const FRESH_NANOS = 20_000_000;
 
@@ -26,12 +30,32 @@ export class ResidentMemory {
   /** Monotonic time of the last look; -Infinity = never. */
   atNanos = -Infinity;
 
+  // The look under way: where it goes on, 0 = none is; and what it has found so far.
+  nextAddress = 0;
+  nextAnonymous = 0;
+  nextFile = 0;
+  nextShared = 0;
+
+  /** A look is complete, or the first goes on for long: better half of it than nothing. */
+  publish(): void {
+    this.anonymousPages = this.nextAnonymous;
+    this.filePages = this.nextFile;
+    this.sharedPages = this.nextShared;
+    this.peakPages = Math.max(this.peakPages, this.pages);
+  }
+
+  get nextPages(): number {
+    return this.nextAnonymous + this.nextFile + this.nextShared;
+  }
   get pages(): number {
     return this.anonymousPages + this.filePages + this.sharedPages;
   }
 }
 
-/** What `task` has in RAM; as of the last look where all its threads are running. */
+/**
+ * What `task` has in RAM; as of the last look where all its threads are running. Linux: of very many areas or pages several
+ * calls make one look.
+ */
 export function residentMemory(task: Task): ResidentMemory {
   const { mm } = task;
   const { resident } = mm;
@@ -40,15 +64,28 @@ export function residentMemory(task: Task): ResidentMemory {
   const thread = stoppedThread(task);
   if (thread === null) return resident;
   resident.atNanos = now;
-  resident.anonymousPages = resident.filePages = resident.sharedPages = 0;
-  for (const area of mm.areas) {
-    const pages = residentPages(thread, area);
-    if (area.backing === null) resident.anonymousPages += pages;
-    else if (area.backing.file === null) resident.sharedPages += pages;
-    else resident.filePages += pages;
-  }
-  resident.peakPages = Math.max(resident.peakPages, resident.pages);
+  if (resident.nextAddress === 0) resident.nextAnonymous = resident.nextFile = resident.nextShared = 0;
+  const isComplete = look(thread, mm, resident);
+  if (isComplete || resident.peakPages === 0 || resident.pages < resident.nextPages) resident.publish();
   return resident;
+}
+
+/** Counts on from where the last look ended; false when it has to end as well. */
+function look(thread: GuestThread, mm: MemoryMap, resident: ResidentMemory): boolean {
+  const { areas } = mm;
+  let areasLeft = LOOK_AREAS, pagesLeft = LOOK_PAGES;
+  for (let i = areas.indexAfter(resident.nextAddress); i < areas.count; i++) {
+    if (areasLeft-- === 0 || pagesLeft <= 0) return false;
+    const area = areas.at(i);
+    const pages = residentPages(thread, area);
+    pagesLeft -= area.prot === 0 ? 0 : area.length / PAGE_SIZE;
+    if (area.backing === null) resident.nextAnonymous += pages;
+    else if (area.backing.file === null) resident.nextShared += pages;
+    else resident.nextFile += pages;
+    resident.nextAddress = area.end;
+  }
+  resident.nextAddress = 0;
+  return true;
 }
 
 /** Resident pages of one area; `thread` is stopped and of that address space. */

@@ -41,7 +41,7 @@ export const COUNT_MAX = 0x7fff_f000;
  * Most bytes of a file that a call moves before others have their turn. Linux: a file is locked meanwhile; here another
  * thread's transfer of the same file may come in between.
  */
-const SLICE_BYTES = 4 * 2 ** 20;
+export const SLICE_BYTES = 4 * 2 ** 20;
 /** The same for terminals, which look at each byte. */
 const TERMINAL_SLICE_BYTES = 64 * 1024;
 /** Sizes from here on are negative for the guest. */
@@ -92,7 +92,9 @@ export const IO_CALLS: SyscallFamily = {
 function read(task: Task, args: Args): number {
   const file = fileForRead(task, args.i32(0));
   if (file === null) return -EBADF;
-  if (args.word(2) > SLICE_BYTES && file.isSeekable) return moveSlice(task, file, args, -1, readInto);
+  if (args.word(2) > SLICE_BYTES && file.isSeekable) {
+    return moveSlice(task, file, args.word(1), args.word(2), -1, readInto);
+  }
   const result = readInto(task, file, args.word(1), args.word(2), -1);
   return result === -EAGAIN ? waitToRead(task, file) : result;
 }
@@ -104,14 +106,16 @@ function pread64(task: Task, args: Args): number {
   if (file === null) return -EBADF;
   if (!file.isSeekable) return -ESPIPE;
   if (!file.isReadable) return -EBADF;
-  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args, offset, readInto);
+  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args.word(1), args.word(2), offset, readInto);
   return readInto(task, file, args.word(1), args.word(2), offset);
 }
 
 function write(task: Task, args: Args): number {
   const file = fileForWrite(task, args.i32(0));
   if (file === null) return -EBADF;
-  if (args.word(2) > SLICE_BYTES && file.isSeekable) return moveSlice(task, file, args, -1, writeFrom);
+  if (args.word(2) > SLICE_BYTES && file.isSeekable) {
+    return moveSlice(task, file, args.word(1), args.word(2), -1, writeFrom);
+  }
   return writeOrWait(task, file, args.word(1), args.word(2));
 }
 
@@ -122,7 +126,7 @@ function pwrite64(task: Task, args: Args): number {
   if (file === null) return -EBADF;
   if (!file.isSeekable) return -ESPIPE;
   if (!file.isWritable) return -EBADF;
-  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args, offset, writeFrom);
+  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args.word(1), args.word(2), offset, writeFrom);
   return writeFrom(task, file, args.word(1), args.word(2), offset);
 }
 
@@ -136,12 +140,18 @@ function openFile(task: Task, fd: number): File | null {
  * A slice of a long transfer by `move`; others have their turn before the rest. Signals do not make it short, but for
  * devices': Linux has it so too.
  */
-function moveSlice(task: Task, file: File, args: Args, offset: number, move: typeof readInto): number {
-  const size = args.word(2);
+export function moveSlice(
+  task: Task,
+  file: File,
+  address: number,
+  size: number,
+  offset: number,
+  move: typeof readInto,
+): number {
   if (size >= SIZE_END) return -EINVAL;
   const { done } = task.call;
   const left = Math.min(size, COUNT_MAX) - done, count = Math.min(left, SLICE_BYTES);
-  const n = move(task, file, args.word(1) + done, count, offset < 0 ? -1 : offset + done);
+  const n = move(task, file, address + done, count, offset < 0 ? -1 : offset + done);
   if (n < 0) return done > 0 ? done : n;
   if (n < count || n === left) return done + n;
   task.call.advance(n);
@@ -149,7 +159,7 @@ function moveSlice(task: Task, file: File, args: Args, offset: number, move: typ
 }
 
 /** Lets others have their turn before the call goes on. */
-function letOthers(task: Task, file: File): number {
+export function letOthers(task: Task, file: File): number {
   task.call.hold(FILE, file);
   return file.inode.type === S_IFREG ? giveTurnKillable(task) : giveTurn(task, task.call.done);
 }

@@ -9,6 +9,7 @@ import { lockAllMemory, lockMemory, unlockAllMemory, unlockMemory } from "../mm/
 import { changeBreak, mapMemory, protectMemory, unmapMemory } from "../mm/mapping.ts";
 import { remapMemory } from "../mm/remap.ts";
 import type { Task } from "../task/task.ts";
+import { giveTurnKillable } from "../task/wait_engine.ts";
 import type { File } from "../vfs/file.ts";
 import type { Args } from "./args.ts";
 import { advise, populateLocked, populateMapping } from "./paging.ts";
@@ -76,6 +77,8 @@ const ADVICE = {
 };
 /** Pages mincore answers at once. */
 const RESIDENCY_PAGES_MAX = 4096;
+/** Pages mincore answers before others have their turn. */
+const RESIDENCY_SLICE_PAGES = 4 * RESIDENCY_PAGES_MAX;
 /** How memory that is locked is: counted, not pinned. */
 const LOCKING = partial("counts against RLIMIT_MEMLOCK and brings pages in; they are not pinned");
 
@@ -278,8 +281,9 @@ function mincore(task: Task, args: Args): number {
   const pages = pageUp(args.word(1)) / PAGE_SIZE;
   if (into + pages > USER_ADDRESS_END) return -EFAULT;
   const { areas, space } = task.mm;
-  for (let done = 0; done < pages;) {
-    const count = Math.min(RESIDENCY_PAGES_MAX, pages - done);
+  const sliceEnd = Math.min(pages, task.call.done + RESIDENCY_SLICE_PAGES);
+  for (let { done } = task.call; done < sliceEnd;) {
+    const count = Math.min(RESIDENCY_PAGES_MAX, sliceEnd - done);
     const from = start + done * PAGE_SIZE;
     if (!areas.isCovered(from, from + count * PAGE_SIZE)) return -ENOMEM;
     const result = space.residency(task.thread, from, count * PAGE_SIZE, residency, 0);
@@ -287,5 +291,7 @@ function mincore(task: Task, args: Args): number {
     if (task.memory.copyOut(into + done, residency, 0, count) < 0) return -EFAULT;
     done += count;
   }
-  return 0;
+  if (sliceEnd === pages) return 0;
+  task.call.setDone(sliceEnd);
+  return giveTurnKillable(task);
 }

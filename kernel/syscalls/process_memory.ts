@@ -2,8 +2,10 @@
 
 import { EFAULT, EINVAL, ESRCH } from "../abi/errno.ts";
 import { u64 } from "../abi/struct.ts";
+import { LAST_SPECIAL_RESULT } from "../task/call_in_flight.ts";
 import { mayTrace, REALCREDS } from "../task/trace_access.ts";
 import type { Task } from "../task/task.ts";
+import { giveTurnKillable } from "../task/wait_engine.ts";
 import type { Args } from "./args.ts";
 import { partial, type SyscallFamily } from "./table.ts";
 
@@ -12,6 +14,8 @@ const IOVEC_BYTES = 16;
 const IOVECS_MAX = 1024;
 /** Bytes moved at once. */
 const STEP_BYTES = 64 * 1024;
+/** Bytes moved before others have their turn. */
+const SLICE_BYTES = 1024 * 1024;
 /** Bytes of one call (MAX_RW_COUNT). */
 const CALL_BYTES_MAX = 0x7fff_f000;
 
@@ -54,6 +58,12 @@ interface Ranges {
 
 function transferMemory(task: Task, args: Args, isRead: boolean): number {
   if (args.word(5) !== 0) return -EINVAL;
+  const result = transferSlice(task, args, isRead);
+  // What has been moved in turns before is the answer of a call that cannot go on.
+  return result < 0 && result > LAST_SPECIAL_RESULT && task.call.done > 0 ? task.call.done : result;
+}
+
+function transferSlice(task: Task, args: Args, isRead: boolean): number {
   const local = readRanges(task, args.word(1), args.word(2));
   if (typeof local === "number") return local;
   if (isEmpty(local)) return 0;
@@ -65,8 +75,17 @@ function transferMemory(task: Task, args: Args, isRead: boolean): number {
   if (access < 0) return access;
   const from = isRead ? other : task, to = isRead ? task : other;
   const sources = isRead ? remote : local, targets = isRead ? local : remote;
-  let done = 0, s = 0, sAt = 0, t = 0, tAt = 0;
+  const { done: before } = task.call;
+  // Where the last turn ended.
+  let s = 0, sAt = before, t = 0, tAt = before;
+  for (; s < sources.count && sAt > sources.lengths[s]; s++) sAt -= sources.lengths[s];
+  for (; t < targets.count && tAt > targets.lengths[t]; t++) tAt -= targets.lengths[t];
+  let done = before;
   while (done < CALL_BYTES_MAX) {
+    if (done - before >= SLICE_BYTES) {
+      task.call.setDone(done);
+      return giveTurnKillable(task);
+    }
     while (s < sources.count && sAt === sources.lengths[s]) {
       s++;
       sAt = 0;

@@ -18,6 +18,7 @@ import { loadAverages } from "../fs/proc/load.ts";
 import { memoryUse } from "../fs/proc/proc_system.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
+import { giveTurn } from "../task/wait_engine.ts";
 import { hangUp, terminalOf } from "../tty/job_control.ts";
 import { exitGroup } from "../task/exit.ts";
 import { NO_RESULT } from "../task/call_in_flight.ts";
@@ -139,20 +140,24 @@ function vhangup(task: Task): number {
   return 0;
 }
 
+/** Random bytes made before others have their turn. */
+const RANDOM_SLICE_BYTES = 256 * 1024;
+
 function getrandom(task: Task, args: Args): number {
   const flags = args.u32(2);
   if ((flags & ~(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE)) !== 0) return -EINVAL;
   if ((flags & GRND_RANDOM) !== 0 && (flags & GRND_INSECURE) !== 0) return -EINVAL;
-  const length = Math.min(args.word(1), 0x1ff_ffff);
-  for (let done = 0; done < length;) {
-    const step = Math.min(VIEW_MAX, length - done);
-    const at = task.memory.outView(args.word(0) + done, step);
-    if (at < 0) return done > 0 ? done : at;
-    task.kernel.host.random(task.memory.view, at, step);
-    if (task.memory.outCommit(step) < 0) return done > 0 ? done : -EFAULT;
-    done += step;
-  }
-  return length;
+  const { done } = task.call;
+  const left = Math.min(args.word(1), 0x1ff_ffff) - done;
+  if (left === 0) return done;
+  const step = Math.min(RANDOM_SLICE_BYTES, VIEW_MAX, left);
+  const at = task.memory.outView(args.word(0) + done, step);
+  if (at < 0) return done > 0 ? done : at;
+  task.kernel.host.random(task.memory.view, at, step);
+  if (task.memory.outCommit(step) < 0) return done > 0 ? done : -EFAULT;
+  if (step === left) return done + step;
+  task.call.advance(step);
+  return giveTurn(task, done + step);
 }
 
 function syslog(task: Task, args: Args): number {

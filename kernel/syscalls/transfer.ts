@@ -2,10 +2,20 @@
 // between them; bytes are taken out of a pipe only once the other side has them.
 
 import { EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ERESTARTSYS, ESPIPE, EXDEV } from "../abi/errno.ts";
-import { IN_MODIFY, O_APPEND, O_NONBLOCK, POLLIN, POLLOUT, POLLRDHUP, S_IFMT, S_IFREG } from "../abi/file.ts";
+import {
+  IN_MODIFY,
+  O_APPEND,
+  O_NONBLOCK,
+  O_PATH,
+  POLLIN,
+  POLLOUT,
+  POLLRDHUP,
+  S_IFMT,
+  S_IFREG,
+} from "../abi/file.ts";
 import { i64, put64 } from "../abi/struct.ts";
 import type { Task } from "../task/task.ts";
-import { suspend } from "../task/wait_engine.ts";
+import { giveTurn, suspend } from "../task/wait_engine.ts";
 import type { File } from "../vfs/file.ts";
 import type { PipeEnd } from "../vfs/file_kinds.ts";
 import { notifyPath } from "../vfs/notify.ts";
@@ -15,8 +25,9 @@ import { beginWrite, COUNT_MAX, writeError } from "./io.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 import { SPLICE_FLAGS } from "./vector.ts";
 
-/** Bytes moved in one step. */
+/** Bytes moved in one step, and before others have their turn. */
 const STEP_BYTES = 64 * 1024;
+const SLICE_BYTES = 1024 * 1024;
 const SPLICE_KNOWN = 0xf;
 
 export const TRANSFER_CALLS: SyscallFamily = {
@@ -133,12 +144,13 @@ function sendfile(task: Task, args: Args): number {
   const { state, done: before } = task.call;
   const start = state.kind === "sendfile" ? state.start : readOffset(task, pointer, from);
   if (start < 0) return start;
-  let count = Math.min(args.word(3), COUNT_MAX) - before;
+  let left = Math.min(args.word(3), COUNT_MAX) - before;
   const toOffset = to.isSeekable ? to.position : -1;
   if (toOffset >= 0) {
-    count = beginWrite(task, to, toOffset, count);
-    if (count < 0) return count;
+    left = beginWrite(task, to, toOffset, left);
+    if (left < 0) return left;
   }
+  const count = Math.min(left, SLICE_BYTES);
   const n = pump(task, from, start + before, to, toOffset, count, end);
   if (to.isSeekable) to.position += n;
   const done = before + n;
@@ -147,15 +159,21 @@ function sendfile(task: Task, args: Args): number {
   if (end.result === -EPIPE) writeError(task, end.result, done);
   const written = writeOffset(task, pointer, from, start + done);
   if (written < 0) return written;
-  if (!isWaiting) return done;
+  const isSlice = n === count && count < left;
+  if (!isWaiting && !isSlice) return done;
+  const next = state.kind === "sendfile" ? state : { kind: "sendfile", start } as const;
   task.call.setDone(done);
   task.call.hold(SECOND_FILE, from);
-  return waitToWrite(task, to, state.kind === "sendfile" ? state : { kind: "sendfile", start });
+  if (isWaiting) return waitToWrite(task, to, next);
+  task.call.hold(FILE, to);
+  return giveTurn(task, done, next);
 }
 
+/** Linux: the offsets move with each turn, not at the end. */
 function copyFileRange(task: Task, args: Args): number {
-  const from = task.files.getOpen(args.i32(0)), to = task.files.getOpen(args.i32(2));
-  if (from === null || to === null) return -EBADF;
+  const { call } = task;
+  const from = call.file(FILE, args.i32(0)), to = call.file(SECOND_FILE, args.i32(2));
+  if (from === null || to === null || ((from.flags | to.flags) & O_PATH) !== 0) return -EBADF;
   if (args.u32(5) !== 0) return -EINVAL;
   if (from.inode.isDirectory || to.inode.isDirectory) return -EISDIR;
   if (!isRegular(from) || !isRegular(to)) return -EINVAL;
@@ -165,25 +183,33 @@ function copyFileRange(task: Task, args: Args): number {
   const fromAt = readOffset(task, fromPointer, from), toAt = readOffset(task, toPointer, to);
   if (fromAt < 0) return fromAt;
   if (toAt < 0) return toAt;
-  let count = Math.min(args.word(4), COUNT_MAX);
+  const { done } = call;
+  let count = Math.min(args.word(4), COUNT_MAX) - done;
   if (from.inode === to.inode && fromAt < toAt + count && toAt < fromAt + count) return -EINVAL;
   count = beginWrite(task, to, toAt, Math.min(count, Math.max(0, from.inode.size - fromAt)));
-  if (count <= 0) return count;
-  const n = pump(task, from, fromAt, to, toAt, count, end);
-  if (n === 0) return end.result;
+  if (count <= 0) return done > 0 ? done : count;
+  const slice = Math.min(count, SLICE_BYTES);
+  const n = pump(task, from, fromAt, to, toAt, slice, end);
+  if (n === 0) return done > 0 ? done : end.result;
   const first = writeOffset(task, fromPointer, from, fromAt + n);
   const second = writeOffset(task, toPointer, to, toAt + n);
-  return first < 0 ? first : second < 0 ? second : n;
+  if (first < 0 || second < 0) return first < 0 ? first : second;
+  if (n < slice || slice === count) return done + n;
+  call.advance(n);
+  call.hold(FILE, from);
+  call.hold(SECOND_FILE, to);
+  return giveTurn(task, done + n);
 }
 
 function isRegular(file: File): boolean {
   return (file.inode.mode & S_IFMT) === S_IFREG && file.isSeekable;
 }
 
+/** Linux: moves no more than SLICE_BYTES at a time; a pipe holds no more unless it was made larger than pipe-max-size. */
 function splice(task: Task, args: Args): number {
   const flags = args.u32(5);
   if ((flags & ~SPLICE_KNOWN) !== 0) return -EINVAL;
-  const count = Math.min(args.word(4), COUNT_MAX);
+  const count = Math.min(args.word(4), SLICE_BYTES);
   if (count === 0) return 0;
   const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(2), SECOND_FILE);
   if (from === null || to === null) return -EBADF;
@@ -203,7 +229,7 @@ function splice(task: Task, args: Args): number {
 function tee(task: Task, args: Args): number {
   const flags = args.u32(3);
   if ((flags & ~SPLICE_KNOWN) !== 0) return -EINVAL;
-  const count = Math.min(args.word(2), COUNT_MAX);
+  const count = Math.min(args.word(2), SLICE_BYTES);
   if (count === 0) return 0;
   const from = fileForRead(task, args.i32(0)), to = fileForWrite(task, args.i32(1), SECOND_FILE);
   if (from === null || to === null) return -EBADF;

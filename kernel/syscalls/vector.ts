@@ -25,8 +25,11 @@ import {
   beginWrite,
   endWrite,
   lengthToTake,
+  letOthers,
+  moveSlice,
   readError,
   readInto,
+  SLICE_BYTES,
   writeError,
   writeFrom,
   writeOrWait,
@@ -121,11 +124,16 @@ function readVectorFrom(task: Task, file: File, args: Args, offset: number): num
   const count = args.i32(2);
   const total = readVector(task, args.word(1), count);
   if (total < 0) return total;
-  if (count === 1) return readInto(task, file, vectorBase(0), vectorLength(0), offset);
   const isSeekable = file.isSeekable;
-  let done = 0;
+  if (count === 1) {
+    return isSeekable && total > SLICE_BYTES
+      ? moveSlice(task, file, vectorBase(0), total, offset, readInto)
+      : readInto(task, file, vectorBase(0), total, offset);
+  }
+  let { done } = task.call;
+  const sliceEnd = Math.min(total, done + SLICE_BYTES);
   for (;;) {
-    let length = Math.min(total - done, VIEW_MAX);
+    let length = Math.min(sliceEnd - done, VIEW_MAX);
     if (!isSeekable) {
       length = lengthToTake(file, length, vectorRoom(task, count, done, file.bytesAtStake(length)));
       if (length < 0) return length;
@@ -143,6 +151,10 @@ function readVectorFrom(task: Task, file: File, args: Args, offset: number): num
     done += put;
     if (isSeekable && offset < 0) file.position += put;
     if (put < length || done === total || !isSeekable) break;
+    if (done === sliceEnd) {
+      task.call.setDone(done);
+      return letOthers(task, file);
+    }
   }
   notifyPath(file.path, IN_ACCESS);
   return done;
@@ -197,7 +209,13 @@ function writeVectorOrWait(
 ): number {
   if (file.isSeekable) return writeVectorAt(task, file, count, total, -1);
   if (count === 1 && mayWait) return writeOrWait(task, file, vectorBase(0), vectorLength(0));
-  for (let { done } = task.call;;) {
+  let { done } = task.call;
+  const sliceEnd = done + SLICE_BYTES;
+  for (;;) {
+    if (done >= sliceEnd && mayWait) {
+      task.call.setDone(done);
+      return letOthers(task, file);
+    }
     const length = gather(task, count, done, Math.min(total - done, VIEW_MAX));
     if (length < 0) return done > 0 ? done : length;
     const n = file.write(task, buffer.bytes, 0, length, -1);
@@ -216,12 +234,19 @@ function writeVectorOrWait(
 }
 
 function writeVectorAt(task: Task, file: File, count: number, total: number, offset: number): number {
-  if (count === 1) return writeFrom(task, file, vectorBase(0), vectorLength(0), offset);
-  total = beginWrite(task, file, offset < 0 ? file.position : offset, total);
-  if (total <= 0) return total;
-  let done = 0;
-  while (done < total) {
-    const length = gather(task, count, done, Math.min(total - done, VIEW_MAX));
+  if (count === 1) {
+    return total > SLICE_BYTES
+      ? moveSlice(task, file, vectorBase(0), total, offset, writeFrom)
+      : writeFrom(task, file, vectorBase(0), vectorLength(0), offset);
+  }
+  const { done: before } = task.call;
+  const place = offset < 0 ? file.position : offset + before;
+  total = before + beginWrite(task, file, place, total - before);
+  if (total <= before) return before > 0 ? before : total;
+  let done = before;
+  const sliceEnd = Math.min(total, done + SLICE_BYTES);
+  while (done < sliceEnd) {
+    const length = gather(task, count, done, Math.min(sliceEnd - done, VIEW_MAX));
     if (length < 0) {
       if (done === 0) return length;
       break;
@@ -234,9 +259,11 @@ function writeVectorAt(task: Task, file: File, count: number, total: number, off
     }
     if (offset < 0) file.position = (file.flags & O_APPEND) !== 0 ? file.inode.size : place + n;
     done += n;
-    if (n < length) break;
+    if (n < length) return endWrite(file, done);
   }
-  return endWrite(file, done);
+  if (done < sliceEnd || done === total) return endWrite(file, done);
+  task.call.setDone(done);
+  return letOthers(task, file);
 }
 
 function vmsplice(task: Task, args: Args): number {

@@ -22,7 +22,7 @@
 // and its state is cleared: a file system that must know sees at the answer that no call has that token any more.
 
 import { ERESTARTSYS } from "../abi/errno.ts";
-import { BLOCKED, CallPhase, type Continuation } from "./call_in_flight.ts";
+import { BLOCKED, CallPhase, type Continuation, MUST_WAIT } from "./call_in_flight.ts";
 import { type Task, TaskState } from "./task.ts";
 import type { WaitState } from "./wait_state.ts";
 
@@ -47,6 +47,7 @@ export function suspendThen(
 export function suspendOperation(task: Task): number {
   const { state } = task.call;
   if (state.kind === "host file") return suspendKillable(task, state, null);
+  if (state.kind === "slice") return giveTurnKillable(task);
   return sleep(task, null, -ERESTARTSYS);
 }
 
@@ -65,8 +66,8 @@ export function suspendKillable(task: Task, state: WaitState, then: Continuation
 }
 
 /** Lets other tasks have their turn before the call goes on; else as suspend(). */
-export function giveTurn(task: Task, interrupted: number): number {
-  const result = suspend(task, SLICE, interrupted);
+export function giveTurn(task: Task, interrupted: number, state: WaitState = SLICE): number {
+  const result = suspend(task, state, interrupted);
   if (result === BLOCKED) task.call.wake();
   return result;
 }
@@ -76,6 +77,12 @@ export function giveTurnKillable(task: Task): number {
   const result = suspendKillable(task, SLICE, null);
   if (result === BLOCKED) task.call.wake();
   return result;
+}
+
+/** As giveTurnKillable(), for an operation below the call: it keeps its progress itself and is asked again next turn. */
+export function giveTurnBelow(task: Task): number {
+  task.call.setState(SLICE);
+  return MUST_WAIT;
 }
 
 const SLICE: WaitState = { kind: "slice" };

@@ -184,7 +184,7 @@ export abstract class File {
     const vfs = this.inode.fs.vfs;
     vfs.openFiles--;
     vfs.memory.heap.give(FILE_COST);
-    this.release();
+    vfs.releases.release(this);
   }
   /** The last reference went: give back what it holds. Called once. Subclasses call super.release() last. */
   release(): void {

@@ -21,6 +21,40 @@ export interface FileRegistry {
   readonly openers: ReadonlyMap<number, SpecialOpener>;
 }
 
+/**
+ * Files that close, one after the other: a file in a message in a socket in a message, and so on, is as deep as a guest likes,
+ * and our stack is not. Linux: delayed_fput_list, and unix_gc() for sockets.
+ */
+class FileReleases {
+  readonly #waiting: File[] = [];
+  #isAtWork = false;
+
+  /** The last reference to `file` went. Returns when it has been released; within another's release, before. */
+  release(file: File): void {
+    if (this.#isAtWork) {
+      this.#waiting.push(file);
+      return;
+    }
+    this.#isAtWork = true;
+    try {
+      file.release();
+    } finally {
+      // An error of ours in one leaves the others their end.
+      this.#finish();
+    }
+  }
+
+  #finish(): void {
+    const waiting = this.#waiting;
+    try {
+      for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) file.release();
+      this.#isAtWork = false;
+    } finally {
+      if (this.#isAtWork) this.#finish();
+    }
+  }
+}
+
 export class Vfs {
   readonly registry: FileRegistry;
   /** The kernel's account: files, inodes, mounts and locks count there. */
@@ -28,6 +62,7 @@ export class Vfs {
   readonly dentries = new DentryCache();
   /** Who waits for whose record lock. */
   readonly lockWaits = new LockWaits();
+  readonly releases = new FileReleases();
   /** Open file descriptions: fs.file-nr. */
   openFiles = 0;
   /** Watches on inodes (notify.ts); with none, notifying costs next to nothing. */

@@ -10,6 +10,7 @@ export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
   "fs/gofer/inode.ts": "status",
   "fs/memory_file.ts": "status",
   "fs/overlay/copy_up.ts": "buffer change",
+  "fs/proc/proc_memory.ts": "states",
   "loader/load.ts": "zeros page",
   "loader/program.ts": "head",
   "mm/address_space.ts": "randomWords randomBytes",

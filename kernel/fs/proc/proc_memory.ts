@@ -6,13 +6,14 @@ import { O_ACCMODE, O_RDONLY, O_WRONLY, S_IFREG } from "../../abi/file.ts";
 import { PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from "../../abi/memory.ts";
 import { MAP_GROWSDOWN, MAP_NORESERVE } from "../../abi/memory.ts";
 import { put32, zero } from "../../abi/struct.ts";
+import { FIXED_MAPPINGS } from "../../arch/arch.ts";
 import { mapsLine } from "../../mm/address_space.ts";
 import { residentPages, stoppedThread } from "../../mm/residency.ts";
 import type { Vma } from "../../mm/vma.ts";
 import type { Task } from "../../task/task.ts";
 import { File, seekWithin } from "../../vfs/file.ts";
 import type { Inode } from "../../vfs/inode.ts";
-import { VirtualInode } from "../virtual.ts";
+import { type TextSource, VirtualInode } from "../virtual.ts";
 import type { ProcFilesystem } from "./proc.ts";
 import { mayInspect, ownerOf } from "./proc_access.ts";
 
@@ -47,29 +48,93 @@ function residentKib(task: Task, area: Vma): number {
   return thread === null ? 0 : residentPages(thread, area) * PAGE_KIB;
 }
 
-export function smapsText(task: Task, nameOf: NameOf): string {
-  let text = "";
-  for (const area of task.mm.areas) {
+/** Areas and pages that one piece of a text is about. */
+const PIECE_AREAS = 64;
+const PIECE_PAGES = 128 * 1024;
+
+/** Text about each area of a process in order, a piece a turn; areas that come and go meanwhile are met or not. */
+abstract class AreaText implements TextSource {
+  protected readonly task: Task;
+  #from = 0;
+  #isAtEnd = false;
+
+  constructor(task: Task) {
+    this.task = task;
+  }
+
+  protected abstract textOf(area: Vma): string;
+
+  /** What follows the last area. */
+  protected get end(): string {
+    return "";
+  }
+
+  next(): string | null {
+    if (this.#isAtEnd) return null;
+    const { areas } = this.task.mm;
+    let text = "", areasLeft = PIECE_AREAS, pagesLeft = PIECE_PAGES;
+    if (!this.task.hasExited) {
+      for (let i = areas.indexAfter(this.#from); i < areas.count; i++) {
+        if (areasLeft-- === 0 || pagesLeft <= 0) return text;
+        const area = areas.at(i);
+        pagesLeft -= area.length / PAGE_SIZE;
+        text += this.textOf(area);
+        this.#from = area.end;
+      }
+    }
+    this.#isAtEnd = true;
+    return text + this.end;
+  }
+}
+
+/** /proc/PID/maps. */
+export class MapsText extends AreaText {
+  readonly #nameOf: NameOf;
+
+  constructor(task: Task, nameOf: NameOf) {
+    super(task);
+    this.#nameOf = nameOf;
+  }
+  protected override textOf(area: Vma): string {
+    return mapsLine(area, this.#nameOf);
+  }
+  protected override get end(): string {
+    return FIXED_MAPPINGS;
+  }
+}
+
+export class SmapsText extends AreaText {
+  readonly #nameOf: NameOf;
+
+  constructor(task: Task, nameOf: NameOf) {
+    super(task);
+    this.#nameOf = nameOf;
+  }
+  protected override textOf(area: Vma): string {
     const sizes = new Sizes();
-    sizes.add(area, residentKib(task, area));
-    text += mapsLine(area, nameOf) + line("Size", area.length / 1024) +
+    sizes.add(area, residentKib(this.task, area));
+    return mapsLine(area, this.#nameOf) + line("Size", area.length / 1024) +
       line("KernelPageSize", PAGE_SIZE / 1024) +
       line("MMUPageSize", PAGE_SIZE / 1024) + counters(sizes, false) +
       `THPeligible:           0\nVmFlags: ${flagNames(area)}\n`;
   }
-  return text;
 }
 
-export function smapsRollupText(task: Task): string {
-  const sizes = new Sizes();
-  let start = 0, end = 0;
-  for (const area of task.mm.areas) {
-    sizes.add(area, residentKib(task, area));
-    if (end === 0) start = area.start;
-    end = area.end;
+export class SmapsRollupText extends AreaText {
+  readonly #sizes = new Sizes();
+  #start = -1;
+  #end = 0;
+
+  protected override textOf(area: Vma): string {
+    this.#sizes.add(area, residentKib(this.task, area));
+    if (this.#start < 0) this.#start = area.start;
+    this.#end = area.end;
+    return "";
   }
-  const head = `${hex(start)}-${hex(end)} ---p 00000000 00:00 0 `;
-  return `${head.padEnd(73)}[rollup]\n${counters(sizes, true)}`;
+  protected override get end(): string {
+    const head = `${hex(Math.max(0, this.#start))}-${hex(this.#end)} ---p 00000000 00:00 0 `;
+    return `${head.padEnd(73)}[rollup]\n${counters(this.#sizes, true)}`;
+  }
 }
 
 function counters(sizes: Sizes, isRollup: boolean): string {
@@ -118,13 +183,18 @@ function flagNames(area: Vma): string {
 }
 
 /** One memory node has everything: proc_pid_numa_maps(5). */
-export function numaMapsText(task: Task, nameOf: NameOf): string {
-  let text = "";
-  for (const area of task.mm.areas) {
-    const pages = residentKib(task, area) / PAGE_KIB;
+export class NumaMapsText extends AreaText {
+  readonly #nameOf: NameOf;
+
+  constructor(task: Task, nameOf: NameOf) {
+    super(task);
+    this.#nameOf = nameOf;
+  }
+  protected override textOf(area: Vma): string {
+    const pages = residentKib(this.task, area) / PAGE_KIB;
     const file = area.backing?.file ?? null;
     const what = file !== null
-      ? ` file=${nameOf(file)}`
+      ? ` file=${this.#nameOf(file)}`
       : area.name === "[heap]"
       ? " heap"
       : area.name === "[stack]"
@@ -133,9 +203,8 @@ export function numaMapsText(task: Task, nameOf: NameOf): string {
     const count = pages === 0
       ? ""
       : ` ${isAnonymous(area) ? `anon=${pages} dirty=${pages}` : `mapped=${pages}`} N0=${pages}`;
-    text += `${hex(area.start)} default${what}${count}${pages === 0 ? "" : " kernelpagesize_kB=4"}\n`;
+    return `${hex(area.start)} default${what}${count}${pages === 0 ? "" : " kernelpagesize_kB=4"}\n`;
   }
-  return text;
 }
 
 // --- mem and pagemap ----------------------------------------------------------------------------------------------------
@@ -220,6 +289,10 @@ const ENTRY_BYTES = 8;
 const PRESENT = 1 << 31;
 const IS_FILE = 1 << 29;
 
+/** Pages the host is asked about at once. */
+const PAGES_AT_ONCE = 4096;
+const states = new Uint8Array(PAGES_AT_ONCE);
+
 class PagemapFile extends AddressFile {
   override read(task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
     if ((this.flags & O_ACCMODE) === O_WRONLY || offset % ENTRY_BYTES !== 0 || length % ENTRY_BYTES !== 0) {
@@ -228,15 +301,20 @@ class PagemapFile extends AddressFile {
     if (this.isGone) return 0;
     if (task.mm !== this.mm) return -ENOMEM;
     zero(into, at, length);
-    const state = new Uint8Array(1);
-    for (let done = 0; done < length; done += ENTRY_BYTES) {
-      const address = (offset + done) / ENTRY_BYTES * PAGE_SIZE;
-      const area = this.mm.areas.find(address);
-      if (area === null || address < area.start) continue;
-      if (this.mm.space.residency(task.thread, address, PAGE_SIZE, state, 0) < 0 || (state[0] & 1) === 0) {
-        continue;
+    const { areas, space } = this.mm;
+    const start = offset / ENTRY_BYTES * PAGE_SIZE;
+    const end = start + length / ENTRY_BYTES * PAGE_SIZE;
+    for (let i = areas.indexAfter(start); i < areas.count && areas.at(i).start < end; i++) {
+      const area = areas.at(i), to = Math.min(end, area.end);
+      const high = PRESENT | (area.backing === null ? 0 : IS_FILE);
+      for (let from = Math.max(start, area.start); from < to; from += PAGES_AT_ONCE * PAGE_SIZE) {
+        const pages = Math.min(PAGES_AT_ONCE, (to - from) / PAGE_SIZE);
+        if (space.residency(task.thread, from, pages * PAGE_SIZE, states, 0) < 0) continue;
+        const first = at + (from - start) / PAGE_SIZE * ENTRY_BYTES;
+        for (let n = 0; n < pages; n++) {
+          if ((states[n] & 1) !== 0) put32(into, first + n * ENTRY_BYTES + 4, high);
+        }
       }
-      put32(into, at + done + 4, PRESENT | (area.backing === null ? 0 : IS_FILE));
     }
     return length;
   }

@@ -14,8 +14,10 @@ import { CGROUP_NAMESPACE, namespaceText, type NumberedNamespace, USER_NAMESPACE
 import {
   type Accept,
   DynamicDirectory,
+  type Generate,
   GeneratedFile,
   StaticDirectory,
+  type TextSource,
   VirtualDirectoryFile,
   type VirtualEntry,
   VirtualInode,
@@ -33,7 +35,14 @@ import {
   stackText,
   timersText,
 } from "./proc_inspect.ts";
-import { memoryFile, numaMapsText, pagemapFile, smapsRollupText, smapsText } from "./proc_memory.ts";
+import {
+  MapsText,
+  memoryFile,
+  NumaMapsText,
+  pagemapFile,
+  SmapsRollupText,
+  SmapsText,
+} from "./proc_memory.ts";
 import { mountinfoText, mountstatsText, mountsText } from "./proc_mounts.ts";
 import { netDirectory } from "./proc_net.ts";
 import { limitsText, statmText, statText, statusText } from "./proc_status.ts";
@@ -57,7 +66,7 @@ interface Reading {
   /** Who reads. */
   readonly reader: Task;
 }
-type Text = (reading: Reading) => string | number;
+type Text = (reading: Reading) => string | number | TextSource;
 type Make = (fs: ProcFilesystem, task: Task, isThread: boolean) => Inode;
 
 interface Entry {
@@ -87,14 +96,14 @@ const ENTRIES: readonly Entry[] = [
   file("limits", 0o444, ({ task }) => limitsText(task)),
   file("loginuid", 0o444, () => "4294967295"),
   { name: "map_files", type: S_IFDIR, make: mapFilesDirectory },
-  memory("maps", 0o444, (reading) => reading.task.mm.mapsText(mappedNames(reading))),
+  memory("maps", 0o444, (reading) => new MapsText(reading.task, mappedNames(reading))),
   { name: "mem", type: S_IFREG, make: memoryFile },
   file("mountinfo", 0o444, ({ task, reader }) => mountinfoText(task, reader)),
   file("mounts", 0o444, ({ task, reader }) => mountsText(task, reader)),
   file("mountstats", 0o400, ({ task, reader }) => mountstatsText(task, reader)),
   { name: "net", type: S_IFDIR, make: netDirectory },
   { name: "ns", type: S_IFDIR, make: namespaceDirectory },
-  memory("numa_maps", 0o444, (reading) => numaMapsText(reading.task, mappedNames(reading))),
+  memory("numa_maps", 0o444, (reading) => new NumaMapsText(reading.task, mappedNames(reading))),
   file("oom_adj", 0o644, ({ task }) => `${oldAdjust(task)}\n`, setOldAdjust),
   file("oom_score", 0o444, ({ task }) => `${oomScore(task)}\n`),
   file("oom_score_adj", 0o644, ({ task }) => `${task.threadGroup.oomScoreAdjust}\n`, setAdjust),
@@ -106,8 +115,8 @@ const ENTRIES: readonly Entry[] = [
   file("schedstat", 0o444, schedstatText),
   file("sessionid", 0o444, () => "4294967295"),
   file("setgroups", 0o444, () => "allow\n"),
-  memory("smaps", 0o444, (reading) => smapsText(reading.task, mappedNames(reading))),
-  memory("smaps_rollup", 0o444, ({ task }) => smapsRollupText(task)),
+  memory("smaps", 0o444, (reading) => new SmapsText(reading.task, mappedNames(reading))),
+  memory("smaps_rollup", 0o444, ({ task }) => new SmapsRollupText(task)),
   file("stack", 0o400, guarded(({ reader }) => stackText(reader))),
   file("stat", 0o444, ({ fs, task, isThread }) => statText(fs, task, isThread)),
   file("statm", 0o444, ({ task }) => statmText(task)),
@@ -213,7 +222,7 @@ function memory(name: string, mode: number, text: Text): Entry {
 class GuardedFile extends GeneratedFile {
   readonly #task: Task;
 
-  constructor(fs: ProcFilesystem, mode: number, task: Task, generate: (reader: Task) => string | number) {
+  constructor(fs: ProcFilesystem, mode: number, task: Task, generate: Generate) {
     super(fs, mode, generate, null, ...ownerOf(task));
     this.#task = task;
   }

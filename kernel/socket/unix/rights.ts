@@ -5,11 +5,16 @@
 import type { File } from "../../vfs/file.ts";
 import { UnixSocket } from "./unix_socket.ts";
 
+/** Sockets that each call of collectRings() pays the look at. */
+const SOCKETS_PER_CALL = 64;
+
 /** Descriptors in the messages of one kernel. */
 export class RightsInFlight {
   /** Unix sockets that stand in some message at this moment. */
   readonly #sockets = new Set<UnixSocket>();
   #isCollecting = false;
+  /** Calls of collectRings() since it last looked. */
+  #callsSince = 0;
   /** Files of all kinds in all messages. */
   #files = 0;
 
@@ -41,9 +46,15 @@ export class RightsInFlight {
     for (const file of files) file.drop();
   }
 
-  /** Frees rings of sockets that nobody can reach. Called when a Unix socket closes or descriptors are sent. */
+  /**
+   * Frees rings of sockets that nobody can reach. Called when a Unix socket closes or descriptors are sent; looks at all sockets
+   * on their way, and so, where they are many, not at each call.
+   */
   collectRings(): void {
     if (this.#sockets.size === 0 || this.#isCollecting) return;
+    this.#callsSince++;
+    if (this.#callsSince * SOCKETS_PER_CALL < this.#sockets.size) return;
+    this.#callsSince = 0;
     this.#isCollecting = true;
     const garbage = findGarbage(this.#sockets);
     for (const socket of garbage) socket.hold();

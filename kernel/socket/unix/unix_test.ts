@@ -331,6 +331,26 @@ Deno.test("sockets that only their own messages hold are collected", () => {
   equal(`${s.inFlight} ${file.references}`, "0 0");
 });
 
+Deno.test("sockets in messages in sockets, deeper than our stack, are released", () => {
+  const s = new Scene();
+  let [end, inner] = s.pair(SOCK_STREAM);
+  s.call(SYS.close, end);
+  const event = s.call(SYS.eventfd2, 0, 0) as number;
+  const file = s.a.files.get(event)!;
+  for (let depth = 0; depth < 20_000; depth++) {
+    const [to, next] = s.pair(SOCK_STREAM);
+    if (depth === 0) s.sendFiles(to, "x", inner, event);
+    else s.sendFiles(to, "x", inner);
+    s.call(SYS.close, inner);
+    s.call(SYS.close, to);
+    inner = next;
+  }
+  s.call(SYS.close, event);
+  equal(`${s.inFlight} ${file.references}`, "20001 1");
+  s.call(SYS.close, inner);
+  equal(`${s.inFlight} ${file.references}`, "0 0");
+});
+
 Deno.test("credentials say who made the peer and who wrote which bytes", () => {
   const s = new Scene();
   const [a, b] = s.pair(SOCK_STREAM);

@@ -80,7 +80,7 @@ export abstract class DatagramEndpoint extends Endpoint {
 
   constructor(stack: Stack, kind: number, isV4: boolean) {
     super(stack, kind, isV4);
-    this.incoming = new DatagramQueue(stack.ipSettings.get("rmem_default"));
+    this.incoming = new DatagramQueue(stack.ipSettings.get("rmem_default"), stack.rings);
     this.local.setUnspecified(isV4);
     this.remote.setUnspecified(isV4);
   }
@@ -282,7 +282,7 @@ export abstract class DatagramEndpoint extends Endpoint {
     return this.options.value(isV4 ? OPT.RECVERR : OPT.V6_RECVERR) !== 0;
   }
   #queueError(error: NetworkError, destinationPort: number, skipped: number): boolean {
-    this.#errors ??= new DatagramQueue(ERROR_QUEUE_BYTES);
+    this.#errors ??= new DatagramQueue(ERROR_QUEUE_BYTES, this.stack.rings);
     const from = Math.min(skipped, error.length);
     const record = this.#errors.push(
       error.bytes,
@@ -421,6 +421,7 @@ export abstract class DatagramEndpoint extends Endpoint {
   /** Gives back queues and memberships: part of close(). */
   protected releaseQueues(): void {
     this.incoming.clear();
+    this.#errors?.clear();
     this.#errors = null;
     this.#groups?.close();
     this.#groups = null;

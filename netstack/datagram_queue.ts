@@ -2,7 +2,7 @@
 // kept. Memory is taken as it is needed and given back when all is read.
 
 import { Address } from "./address.ts";
-import { newRing, releaseRing, ringSize } from "./tcp/ring.ts";
+import { type RingMemory, ringSize } from "./tcp/ring.ts";
 import { copyBytes } from "./wire/bytes.ts";
 
 /** What each message counts besides its bytes, so that many small ones are bounded too (Linux: sk_buff truesize). */
@@ -45,6 +45,7 @@ export class DatagramRecord {
 const freeRecords: DatagramRecord[] = [];
 
 export class DatagramQueue {
+  readonly #memory: RingMemory;
   /** Memory while there is a message; shared with all queues, so that an idle endpoint has none. */
   #ring: Uint8Array | null = null;
   /** Where the first message begins, and how many bytes are in use. */
@@ -56,8 +57,9 @@ export class DatagramQueue {
   /** Bytes of messages and records at most. */
   bytesMax: number;
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, memory: RingMemory) {
     this.bytesMax = bytesMax;
+    this.#memory = memory;
   }
 
   get isEmpty(): boolean {
@@ -121,7 +123,7 @@ export class DatagramQueue {
   }
 
   #giveBack(): void {
-    if (this.#ring !== null) releaseRing(this.#ring);
+    if (this.#ring !== null) this.#memory.give(this.#ring);
     this.#ring = this.#first = this.#last = null;
     this.#start = this.#used = this.count = 0;
   }
@@ -130,12 +132,12 @@ export class DatagramQueue {
     const ring = this.#ring;
     const needed = this.#used + length;
     if (ring !== null && needed <= ring.length) return ring;
-    const larger = newRing(ringSize(needed, ring === null ? 0 : ring.length));
+    const larger = this.#memory.take(ringSize(needed, ring === null ? 0 : ring.length));
     if (ring !== null) {
       const head = Math.min(this.#used, ring.length - this.#start);
       copyBytes(larger, 0, ring, this.#start, head);
       copyBytes(larger, head, ring, 0, this.#used - head);
-      releaseRing(ring);
+      this.#memory.give(ring);
     }
     this.#ring = larger;
     this.#start = 0;

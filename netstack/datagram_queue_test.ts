@@ -3,12 +3,12 @@
 import { deepEqual as equal, ok } from "node:assert/strict";
 import { DatagramQueue } from "./datagram_queue.ts";
 import { SeededRandom } from "./random.ts";
-import { ringBytes } from "./tcp/ring.ts";
+import { RingMemory } from "./tcp/ring.ts";
 
 Deno.test("DatagramQueue gives back what was put in, in order, within its limit, and all memory at the end", () => {
-  const before = ringBytes.held;
+  const memory = new RingMemory();
   const random = new SeededRandom(3);
-  const queue = new DatagramQueue(50_000);
+  const queue = new DatagramQueue(50_000, memory);
   const plain: Uint8Array[] = [];
   const source = new Uint8Array(9000);
   random.fill(source);
@@ -38,14 +38,14 @@ Deno.test("DatagramQueue gives back what was put in, in order, within its limit,
   }
   ok(refused > 0);
   while (!queue.isEmpty) queue.shift();
-  equal(ringBytes.held, before);
+  equal(memory.held, 0);
   queue.push(source, 0, 100);
   queue.clear();
-  equal([queue.count, ringBytes.held], [0, before]);
+  equal([queue.count, memory.held], [0, 0]);
 });
 
 Deno.test("one message always fits, however small the limit", () => {
-  const queue = new DatagramQueue(10);
+  const queue = new DatagramQueue(10, new RingMemory());
   ok(queue.push(new Uint8Array(5000), 0, 5000) !== null);
   equal(queue.push(new Uint8Array(1), 0, 1), null);
   queue.clear();

@@ -28,6 +28,7 @@ import { Raw, RawEndpoint } from "./raw/raw.ts";
 import { RouteTable } from "./route.ts";
 import { EHOSTUNREACH, ENODEV } from "./errno.ts";
 import { statisticsText } from "./statistics_text.ts";
+import { type MemoryAccount, RingMemory } from "./tcp/ring.ts";
 import { TcpEndpoint } from "./tcp/endpoint.ts";
 import { Tcp } from "./tcp/protocol.ts";
 import { tcpExtGroup, tcpGroup } from "./tcp/statistics.ts";
@@ -59,6 +60,8 @@ const ORIGIN_ICMP6 = 3;
 export interface StackEnvironment {
   readonly pool: PacketPool;
   readonly random: RandomSource;
+  /** Counts what buffers hold; absent = nobody does. */
+  readonly memory?: MemoryAccount;
   /** One line for the operator: refused martians, full tables. Rate-limited by whoever calls it. */
   log(text: string): void;
   /** Questions that duplicate address detection asks for a new IPv6 address (dad_transmits); 0 = none, default 1. */
@@ -77,6 +80,8 @@ export class Stack {
   readonly random: RandomWords;
   readonly log: (text: string) => void;
   readonly timers = new TimerQueue();
+  /** Memory of all buffers. */
+  readonly rings: RingMemory;
   /** By interface index; index 0 is never used. Removed ones leave undefined. */
   readonly nics: (Nic | undefined)[] = [undefined];
   loopback: Nic | null = null;
@@ -112,6 +117,7 @@ export class Stack {
 
   constructor(environment: StackEnvironment) {
     this.pool = environment.pool;
+    this.rings = new RingMemory(environment.memory);
     this.random = new RandomWords(environment.random);
     this.log = environment.log;
     this.#duplicateProbes = environment.duplicateProbes ?? 1;

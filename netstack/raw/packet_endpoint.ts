@@ -69,7 +69,7 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
   #etherType: number;
   /** Interface it is bound to, null = all. */
   #nic: Nic | null = null;
-  readonly #incoming = new DatagramQueue(QUEUE_BYTES);
+  readonly #incoming = new DatagramQueue(QUEUE_BYTES, this.stack.rings);
   #promiscuous: Nic[] = [];
   /** It hears no frame that it sends itself. */
   #isSending = false;

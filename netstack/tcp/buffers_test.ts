@@ -3,6 +3,7 @@
 import { deepEqual as equal } from "node:assert/strict";
 import { SeededRandom } from "../random.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
+import { RingMemory } from "./ring.ts";
 import { SendBuffer } from "./send_buffer.ts";
 
 const SIZE = 300_000;
@@ -11,7 +12,7 @@ new SeededRandom(5).fill(source);
 
 Deno.test("SendBuffer gives back what was pushed, from any place", () => {
   const random = new SeededRandom(11);
-  const buffer = new SendBuffer();
+  const buffer = new SendBuffer(new RingMemory());
   const into = new Uint8Array(SIZE);
   while (buffer.start < SIZE) {
     const n = Math.min(random.below(9000), SIZE - buffer.end);
@@ -29,7 +30,7 @@ Deno.test("SendBuffer gives back what was pushed, from any place", () => {
 Deno.test("ReceiveBuffer puts segments together in any order, with overlaps", () => {
   for (let seed = 1; seed < 60; seed++) {
     const random = new SeededRandom(seed);
-    const buffer = new ReceiveBuffer();
+    const buffer = new ReceiveBuffer(new RingMemory());
     const got = new Uint8Array(SIZE);
     let at = 0;
     const total = 60_000;

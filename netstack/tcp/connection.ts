@@ -74,7 +74,7 @@ export class Connection implements Deferred, TimerOwner, Window {
   sendWl1 = 0;
   sendWl2 = 0;
   sendScale = 0;
-  readonly sendBuffer = new SendBuffer();
+  readonly sendBuffer: SendBuffer;
   /** Bytes the send buffer may hold. */
   sendBytesMax: number;
   /** SO_SNDBUF was set: no tuning. */
@@ -91,7 +91,7 @@ export class Connection implements Deferred, TimerOwner, Window {
   /** Right edge that was advertised. */
   receiveEdge = 0;
   receiveScale = 0;
-  readonly receiveBuffer = new ReceiveBuffer();
+  readonly receiveBuffer: ReceiveBuffer;
   receiveBytesMax: number;
   isReceiveFixed = false;
   /** Sequence number of the peer's FIN where it came ahead of data; meaningful while hasEarlyFin. */
@@ -209,6 +209,9 @@ export class Connection implements Deferred, TimerOwner, Window {
     this.tcp = tcp;
     this.isV4 = isV4;
     const { settings } = tcp;
+    const { rings } = tcp.stack;
+    this.sendBuffer = new SendBuffer(rings);
+    this.receiveBuffer = new ReceiveBuffer(rings);
     this.sendBytesMax = settings.get("wmem_default");
     this.receiveBytesMax = settings.get("rmem_default");
     this.synRetries = settings.get("syn_retries");

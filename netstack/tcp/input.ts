@@ -12,8 +12,7 @@ import { armFinWait, armKeepAlive } from "./keepalive.ts";
 import { joinLocalPeer } from "./local.ts";
 import { scheduleAck, sendAck, sendSyn } from "./output.ts";
 import { RTO_INITIAL_NANOS } from "./rtt.ts";
-import type { ReceiveBuffer } from "./receive_buffer.ts";
-import { RING_BYTES_MAX, ringBytes } from "./ring.ts";
+import { RING_BYTES_MAX } from "./ring.ts";
 import type { Segment } from "./segment.ts";
 import { canReceive, TcpState } from "./state.ts";
 
@@ -362,7 +361,7 @@ function takeData(connection: Connection, segment: Segment, packet: Packet, now:
   const distance = sequence - connection.receiveNext | 0;
   const place = receiveBuffer.next + distance;
   if (distance > 0) noteOverlap(connection, place, sequence, length);
-  const moved = distance > 0 && isMemoryShort(receiveBuffer, place + length)
+  const moved = distance > 0 && isMemoryShort(connection, place + length)
     ? -1
     : receiveBuffer.write(place, packet.bytes, at, length);
   if (moved < 0) {
@@ -400,8 +399,9 @@ function takeData(connection: Connection, segment: Segment, packet: Packet, now:
 }
 
 /** What came out of order may not grow the ring when all rings together hold too much: it comes again. */
-function isMemoryShort(buffer: ReceiveBuffer, to: number): boolean {
-  return ringBytes.held > RING_BYTES_MAX && to - buffer.start > buffer.ringBytes;
+function isMemoryShort(connection: Connection, to: number): boolean {
+  const buffer = connection.receiveBuffer;
+  return connection.tcp.stack.rings.held > RING_BYTES_MAX && to - buffer.start > buffer.ringBytes;
 }
 
 /** RFC 2883: a report of data that came twice. */

@@ -8,6 +8,7 @@ import { CONGESTION_CONTROLS, THRESHOLD_NONE, type Window } from "./congestion/c
 import { RANGES_MAX, ReceiveBuffer } from "./receive_buffer.ts";
 import { RoundTrip, RTO_MAX_NANOS } from "./rtt.ts";
 import { LOST, RETRANSMITTED, SACKED, SENT_MAX, SentList } from "./sent_list.ts";
+import { RingMemory } from "./ring.ts";
 import { SendBuffer } from "./send_buffer.ts";
 import { SynCookies } from "./syn_cookie.ts";
 import { mayMove, STATE_NAMES, TcpState } from "./state.ts";
@@ -171,7 +172,7 @@ Deno.test("HalfSipHash is keyed, and each bit of the input counts", () => {
 });
 
 Deno.test("ReceiveBuffer keeps a bounded number of ranges", () => {
-  const buffer = new ReceiveBuffer();
+  const buffer = new ReceiveBuffer(new RingMemory());
   const byte = Uint8Array.of(1);
   for (let i = 0; i < RANGES_MAX; i++) equal(buffer.write(2 + 2 * i, byte, 0, 1), 0);
   equal(buffer.write(2 + 2 * RANGES_MAX, byte, 0, 1), -1);
@@ -181,8 +182,8 @@ Deno.test("ReceiveBuffer keeps a bounded number of ranges", () => {
 });
 
 Deno.test("Buffers refuse a number of bytes that is none", () => {
-  throws(() => new SendBuffer().push(new Uint8Array(10), 0, 1.5), /1\.5/);
-  throws(() => new ReceiveBuffer().write(0.5, new Uint8Array(10), 0, 2), /0\.5/);
+  throws(() => new SendBuffer(new RingMemory()).push(new Uint8Array(10), 0, 1.5), /1\.5/);
+  throws(() => new ReceiveBuffer(new RingMemory()).write(0.5, new Uint8Array(10), 0, 2), /0\.5/);
 });
 
 Deno.test("states: every move of RFC 9293 figure 5, and no other", () => {

@@ -2,18 +2,23 @@
 // (smoltcp's assembler is the model). A segment is copied straight to its place, in order or not; no packet is kept.
 
 import { copyBytes } from "../wire/bytes.ts";
-import { moveRing, newRing, releaseRing, ringSize } from "./ring.ts";
+import { moveRing, type RingMemory, ringSize } from "./ring.ts";
 
 /** Separate ranges beyond the first gap at most; what would be one more is dropped and comes again. */
 export const RANGES_MAX = 256;
 
 export class ReceiveBuffer {
+  readonly #memory: RingMemory;
   #ring: Uint8Array | null = null;
   /** Places in the stream: first unread byte, and the end of what is there without a gap. */
   start = 0;
   next = 0;
   /** Start and end of each range beyond `next`, sorted, disjoint, not touching. */
   readonly ranges: number[] = [];
+
+  constructor(memory: RingMemory) {
+    this.#memory = memory;
+  }
 
   /** Bytes of memory it holds. */
   get ringBytes(): number {
@@ -94,7 +99,7 @@ export class ReceiveBuffer {
   skip(length: number): void {
     this.start += length;
     if (this.start < this.next || this.ranges.length > 0 || this.#ring === null) return;
-    releaseRing(this.#ring);
+    this.#memory.give(this.#ring);
     this.#ring = null;
   }
 
@@ -117,10 +122,10 @@ export class ReceiveBuffer {
     const ring = this.#ring;
     const needed = to - this.start;
     if (ring !== null && needed <= ring.length) return ring;
-    const larger = newRing(ringSize(needed, ring === null ? 0 : ring.length));
+    const larger = this.#memory.take(ringSize(needed, ring === null ? 0 : ring.length));
     if (ring !== null) {
       moveRing(ring, larger, this.start, Math.min(this.end, this.start + ring.length));
-      releaseRing(ring);
+      this.#memory.give(ring);
     }
     return this.#ring = larger;
   }

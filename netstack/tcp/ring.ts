@@ -8,27 +8,43 @@ const RING_BYTES_MIN = 4 * 1024;
 const SPARE_BYTES_MAX = 48 * 1024 * 1024;
 /** Bytes of all rings in use beyond which what comes out of order finds no new memory (Linux: tcp_mem). */
 export const RING_BYTES_MAX = 512 * 1024 * 1024;
-/** Bytes of all rings in use. */
-export const ringBytes = { held: 0 };
 
 const spares: Uint8Array[][] = Array.from({ length: 32 }, () => []);
 let spareBytes = 0;
 
-/** A ring of `bytes`, a power of two; contents undefined. */
-export function newRing(bytes: number): Uint8Array {
-  ringBytes.held += bytes;
-  const ring = spares[31 - Math.clz32(bytes)].pop();
-  if (ring === undefined) return new Uint8Array(bytes);
-  spareBytes -= bytes;
-  return ring;
+/** Where an embedder counts memory that the stack holds for others' data. */
+export interface MemoryAccount {
+  force(bytes: number): void;
+  give(bytes: number): void;
 }
 
-/** Gives a ring back. */
-export function releaseRing(ring: Uint8Array): void {
-  ringBytes.held -= ring.length;
-  if (spareBytes + ring.length > SPARE_BYTES_MAX) return;
-  spareBytes += ring.length;
-  spares[31 - Math.clz32(ring.length)].push(ring);
+/** The rings of one stack. */
+export class RingMemory {
+  readonly #account: MemoryAccount | null;
+  /** Bytes in use. */
+  held = 0;
+
+  constructor(account: MemoryAccount | null = null) {
+    this.#account = account;
+  }
+
+  /** A ring of `bytes`, a power of two; contents undefined. */
+  take(bytes: number): Uint8Array {
+    this.held += bytes;
+    this.#account?.force(bytes);
+    const ring = spares[31 - Math.clz32(bytes)].pop();
+    if (ring === undefined) return new Uint8Array(bytes);
+    spareBytes -= bytes;
+    return ring;
+  }
+
+  give(ring: Uint8Array): void {
+    this.held -= ring.length;
+    this.#account?.give(ring.length);
+    if (spareBytes + ring.length > SPARE_BYTES_MAX) return;
+    spareBytes += ring.length;
+    spares[31 - Math.clz32(ring.length)].push(ring);
+  }
 }
 
 /** A ring that has room for `needed` bytes and is not smaller than `current`. */

@@ -2,13 +2,18 @@
 // goes with the last, so that an idle connection holds none.
 
 import { copyBytes } from "../wire/bytes.ts";
-import { moveRing, newRing, releaseRing, ringSize } from "./ring.ts";
+import { moveRing, type RingMemory, ringSize } from "./ring.ts";
 
 export class SendBuffer {
+  readonly #memory: RingMemory;
   #ring: Uint8Array | null = null;
   /** Places in the stream: first byte kept, one past the last. */
   start = 0;
   end = 0;
+
+  constructor(memory: RingMemory) {
+    this.#memory = memory;
+  }
 
   get used(): number {
     return this.end - this.start;
@@ -38,7 +43,7 @@ export class SendBuffer {
   drop(to: number): void {
     this.start = to;
     if (this.start < this.end || this.#ring === null) return;
-    releaseRing(this.#ring);
+    this.#memory.give(this.#ring);
     this.#ring = null;
   }
 
@@ -50,10 +55,10 @@ export class SendBuffer {
     const ring = this.#ring;
     const needed = this.used + length;
     if (ring !== null && needed <= ring.length) return ring;
-    const larger = newRing(ringSize(needed, ring === null ? 0 : ring.length));
+    const larger = this.#memory.take(ringSize(needed, ring === null ? 0 : ring.length));
     if (ring !== null) {
       moveRing(ring, larger, this.start, this.end);
-      releaseRing(ring);
+      this.#memory.give(ring);
     }
     return this.#ring = larger;
   }

@@ -40,6 +40,7 @@ export class Network implements LoopService {
     kernel.account.heap.force(NETWORK_COST);
     this.stack = new Stack({
       pool: kernel.inet.packets,
+      memory: kernel.account.heap,
       random: { fill: (bytes) => host.random(bytes, 0, bytes.length) },
       log: (text) => kernel.log(`Network: ${text}`),
     });

@@ -7,6 +7,9 @@ if (role === "--role=sentry") {
 } else if (role === "--role=gofer") {
   const { runGofer } = await import("./boot/gofer.ts");
   runGofer();
+} else if (role === "--role=controller") {
+  const { runController } = await import("./boot/controller.ts");
+  runController();
 } else {
   const { runCommandLine } = await import("./boot/cli/main.ts");
   Deno.exit(await runCommandLine(Deno.args));

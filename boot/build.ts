@@ -16,6 +16,7 @@ const ROLES: Readonly<Record<string, string>> = {
     `import { runCommandLine } from "${ROOT}boot/cli/main.ts"; Deno.exit(await runCommandLine(Deno.args, "${commit()}"));`,
   sentry: role("sentry", "runSentry"),
   gofer: role("gofer", "runGofer"),
+  controller: role("controller", "runController"),
   syscall_rows: `export { syscallRows } from "${ROOT}boot/syscall_rows.ts";`,
 };
 
@@ -24,6 +25,7 @@ const COMMANDS: Readonly<Record<string, readonly string[]>> = {
   "cli.argv": ["{lib}/deno", ...RUN, "-A", "--v8-flags=--no-lazy", "{lib}/cli.js"],
   "sentry.argv": roleArguments("{lib}/deno", "{lib}/sentry.js", true),
   "gofer.argv": roleArguments("{lib}/deno", "{lib}/gofer.js", true),
+  "controller.argv": roleArguments("{lib}/deno", "{lib}/controller.js", true),
   "roles.envp": roleEnvironment("{lib}/libtsvisor_native.so", "{lib}/cache"),
 };
 

@@ -17,7 +17,7 @@ import {
 } from "../native/process.ts";
 import type { Platform } from "../platform/platform.ts";
 import { HELLO } from "./control/protocol.ts";
-import { GOFER_CALLS, packRules, PTRACE_CALLS, SENTRY_CALLS } from "./seccomp_lists.ts";
+import { CONTROLLER_CALLS, GOFER_CALLS, packRules, PTRACE_CALLS, SENTRY_CALLS } from "./seccomp_lists.ts";
 import type { SentryConfig } from "./sentry_config.ts";
 import { ROLE_FDS } from "./setup.ts";
 
@@ -73,6 +73,16 @@ export function confineGofer(isLenient: boolean, startWorkers: () => void): void
   confineDumps();
   startWorkers();
   confineCalls(packRules(GOFER_CALLS), isLenient);
+}
+
+/** The controller, which has all it needs: `first` is the number after its last descriptor. */
+export function confineController(first: number): void {
+  settleSignals();
+  confineFiles(first);
+  confineRoot(false);
+  confineCapabilities(0, 0);
+  confineDumps();
+  confineCalls(packRules(CONTROLLER_CALLS), false);
 }
 
 /** Deno sets up its signal handling half a second after its start with calls we are about to forbid: have it done now. */

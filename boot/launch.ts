@@ -250,11 +250,20 @@ function hasOwnTerminal(options: Launch): boolean {
   return options.sentry.process.terminal?.isOwn === true;
 }
 
+/** How a controller is started. */
+export function controllerProgram(): { readonly argv: string[]; readonly environment: string[] } {
+  return { argv: roleCommand("controller"), environment: environmentOfRoles() };
+}
+
+function environmentOfRoles(): string[] {
+  return roleEnvironment(nativeLibraryPath(), denoDirectory());
+}
+
 function start(options: Launch): StartedRoles {
   const roles = startRoles({
     sentry: roleCommand("sentry"),
     gofer: roleCommand("gofer"),
-    environment: roleEnvironment(nativeLibraryPath(), denoDirectory()),
+    environment: environmentOfRoles(),
     isRootInside: options.isRootInside,
     terminal: hasOwnTerminal(options) ? options.stdio[0] : -1,
   });

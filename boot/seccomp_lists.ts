@@ -194,6 +194,18 @@ export const GOFER_CALLS: readonly AllowedCall[] = [
   call(203, "sched_setaffinity", "the CPU of the sentry that waits for it"),
 ];
 
+/** The controller: its clients, and its connection to the sentry. It opens nothing, and connects to nobody. */
+export const CONTROLLER_CALLS: readonly AllowedCall[] = [
+  ...RUNTIME,
+  ...TRIED,
+  call(288, "accept4", "clients"),
+  call(46, "sendmsg", "answers, queries"),
+  call(47, "recvmsg", "calls, the sentry's answers"),
+  call(319, "memfd_create", "arguments of calls"),
+  call(17, "pread64", "the sentry's answers"),
+  call(18, "pwrite64", "arguments of calls"),
+];
+
 /** As in native/src/confine.rs. */
 const REFUSED = 0xff;
 

@@ -6,7 +6,6 @@ import { FAMILIES } from "../kernel/syscalls/families.ts";
 import { SYSCALLS_MAX } from "../kernel/syscalls/table.ts";
 import { SyscallTable } from "../kernel/syscalls/dispatch.ts";
 import { marshallingOf } from "../kernel/syscalls/marshalling.ts";
-import { Strace } from "../kernel/trace/strace.ts";
 import { UnsupportedCalls } from "../kernel/trace/unsupported_calls.ts";
 import type { Container } from "../kernel/container.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -27,6 +26,7 @@ import { printable } from "./control/printable.ts";
 import { HELLO, type MessageFrom, SENTRY_PREFERENCE } from "./control/protocol.ts";
 import { ControlServer } from "./control/server.ts";
 import { bootKernel, endKernel } from "./kernel.ts";
+import { LOG_LEVEL, SandboxLog } from "./sandbox_log.ts";
 import { SENTRY_GOFER, SENTRY_LOG, type SentryConfig } from "./sentry_config.ts";
 import { Stages } from "./stages.ts";
 import { awaitHello, awaitSetup, ROLE_FDS } from "./setup.ts";
@@ -88,11 +88,15 @@ export function runSentry(): never {
     }
     const kernel = bootKernel(config, host, platform, log);
     new UnsupportedCalls(kernel.callHooks, table);
-    if (config.strace) {
-      const names = config.straceCalls.length === 0 ? null : new Set(config.straceCalls);
-      new Strace(kernel.callHooks, table, names, log);
-    }
+    const sandboxLog = new SandboxLog(
+      kernel.callHooks,
+      table,
+      config.isDebug ? LOG_LEVEL.DEBUG : LOG_LEVEL.INFO,
+      log,
+    );
+    if (config.strace) sandboxLog.trace(config.straceCalls);
     const control = serveControl(kernel, host);
+    control.serveQueries({ kernel, host, table, log: sandboxLog });
     reportLimits(kernel, control);
     const container = startContainer(kernel, config, {
       thread: first,

@@ -3,12 +3,13 @@
 import { openLibrary } from "./library.ts";
 
 const symbols = {
-  tsv_stream_listen: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_stream_accept: { parameters: ["i32"], result: "i32" },
   tsv_stream_receive: { parameters: ["i32", "buffer", "u32", "u32", "buffer"], result: "i32" },
   tsv_stream_send: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "u32"], result: "i32" },
   tsv_stream_poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
 } as const;
+
+const listenSymbols = { tsv_stream_listen: { parameters: ["buffer", "u32"], result: "i32" } } as const;
 
 /** What a process needs once its calls are limited is bound before. */
 const HOT = ["tsv_stream_accept", "tsv_stream_receive", "tsv_stream_send", "tsv_stream_poll"] as const;
@@ -17,17 +18,17 @@ const EFAULT = 14;
 /** As FDS_MAX in stream.rs. */
 export const STREAM_FDS_MAX = 128;
 
+/** A socket that listens at `path`, for its owner alone; -errno. */
+export function listenAtPath(path: string): number {
+  const bytes = new TextEncoder().encode(path);
+  return openLibrary(listenSymbols).tsv_stream_listen(bytes, bytes.length);
+}
+
 export class NativeStreams {
   /** Descriptors of the last receive(); -1 = more than STREAM_FDS_MAX have come, and all are closed. */
   receivedFds = 0;
   readonly #calls = openLibrary(symbols, HOT);
   readonly #fds = new Int32Array(STREAM_FDS_MAX + 1);
-
-  /** A socket that listens at `path`, for its owner alone; -errno. */
-  listen(path: string): number {
-    const bytes = new TextEncoder().encode(path);
-    return this.#calls.tsv_stream_listen(bytes, bytes.length);
-  }
 
   /** A connection, -EAGAIN where there is none, -errno. */
   accept(fd: number): number {

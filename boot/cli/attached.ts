@@ -4,9 +4,10 @@
 import { errnoName } from "../../kernel/abi/errno.ts";
 import { commandLineHost } from "../../native/host.ts";
 import { becomeProgram, divertSignals, receiveSignals, waitProcess } from "../../native/process.ts";
+import { finishController, serveController } from "../../native/controller.ts";
 import { handOver, takeOver } from "../control/channel.ts";
 import type { MessageFrom } from "../control/protocol.ts";
-import { type Launch, launch, RunningSandbox } from "../launch.ts";
+import { controllerProgram, type Launch, launch, RunningSandbox } from "../launch.ts";
 import { Stages } from "../stages.ts";
 import type { ContainerTerminal } from "../terminal.ts";
 import type { GlobalFlags } from "./flags.ts";
@@ -32,6 +33,8 @@ export interface Attachment {
   /** The record in the state directory that goes with the container; null = none. */
   readonly record: { readonly root: string; readonly id: string } | null;
   readonly flags: Pick<GlobalFlags, "log" | "logFormat">;
+  /** Where clients of the control API connect; -1 = nowhere. */
+  readonly listener?: number;
   /** Called when the container runs. */
   readonly onStart?: (pid: number, controlFd: number) => void;
 }
@@ -53,11 +56,13 @@ export async function runAttached(options: Launch, attachment: Attachment): Prom
     stages.reach("the container runs");
     attachment.onStart?.(sandbox.sentryPid, sandbox.controlFd);
     if (diverted >= 0) becomeLauncher(launcher!, diverted, sandbox, options, attachment);
+    serveControlApi(attachment.listener ?? -1, sandbox);
     const status = await sandbox.exited();
     stages.reach("sentry and gofer have ended");
     return exitCode(status);
   } finally {
     sandbox.kill();
+    finishController();
     logStages(options);
     terminal?.caller?.restore();
     stopListening();
@@ -77,10 +82,12 @@ export async function resumeAttached(attendance: Attendance): Promise<number> {
   const sandbox = new RunningSandbox(commandLineHost(), { sentry, gofer, control, goferControl: -1 });
   const stopListening = passSignalsOn(sandbox, hasTerminal);
   receiveSignals();
+  serveControlApi(attendance.listener, sandbox);
   try {
     return exitCode(await sandbox.exited());
   } finally {
     sandbox.kill();
+    finishController();
     stopListening();
     if (guard > 0) {
       commandLineHost().close(release);
@@ -94,6 +101,13 @@ export async function resumeAttached(attendance: Attendance): Promise<number> {
 async function removeRecord(root: string, id: string): Promise<void> {
   const { StateDirectory } = await import("../oci/state.ts");
   new StateDirectory(root).remove(id);
+}
+
+/** A thread of ours starts a controller when somebody connects. */
+function serveControlApi(listener: number, sandbox: RunningSandbox): void {
+  if (listener < 0) return;
+  const { argv, environment } = controllerProgram();
+  serveController(listener, sandbox.controlFd, argv, environment);
 }
 
 function exitCode(status: number): number {
@@ -118,14 +132,16 @@ function becomeLauncher(
   diverted: number,
   sandbox: RunningSandbox,
   options: Launch,
-  { terminal, record, flags }: Attachment,
+  attachment: Attachment,
 ): never {
+  const { terminal, record, flags, listener = -1 } = attachment;
   logStages(options);
   const guard = terminal?.caller?.guard ?? null;
   const fd = handOver(commandLineHost(), {
     kind: "attend",
     control: sandbox.controlFd,
     diverted,
+    listener,
     sentry: sandbox.sentryPid,
     gofer: sandbox.goferPid,
     guard: guard?.pid ?? 0,
@@ -136,7 +152,9 @@ function becomeLauncher(
     log: flags.log,
     logFormat: flags.logFormat,
   });
-  const kept = [sandbox.controlFd, fd, ...(guard === null ? [] : [guard.release])];
+  const kept = [sandbox.controlFd, fd];
+  if (guard !== null) kept.push(guard.release);
+  if (listener >= 0) kept.push(listener);
   const failure = becomeProgram([launcher, ATTEND, String(fd)], kept);
   throw new Error(`Cannot start ${launcher}: ${errnoName(-failure)}`);
 }

@@ -8,6 +8,7 @@ import { openDirectory, writeWhole } from "../oci/own_directory.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
 import { type ContainerState, startTicksOf, StateDirectory } from "../oci/state.ts";
 import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
+import { listenAt } from "../control/control_socket.ts";
 import { runAttached } from "./attached.ts";
 import { reportWarning } from "./report.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
@@ -81,7 +82,8 @@ export async function runCommand(args: string[], flags: GlobalFlags): Promise<nu
       if (pidFile !== undefined) writePid(pidFile, pid);
     };
     const record = values.keep === true ? null : { root: flags.root, id };
-    return await runAttached(launch, { terminal, record, flags, onStart });
+    const listener = listenAt(flags.root, id);
+    return await runAttached(launch, { terminal, record, flags, onStart, listener });
   } finally {
     if (values.keep !== true) states.remove(id);
   }

@@ -18,7 +18,15 @@ import {
 export const GENERATED = `${import.meta.dirname}/../../native/src/generated.rs`;
 
 /** Kinds that native code reads or writes. */
-const NATIVE_KINDS: readonly KindName[] = ["hello", "signal", "resized", "exit", "started", "attend"];
+const NATIVE_KINDS: readonly KindName[] = [
+  "hello",
+  "signal",
+  "resized",
+  "connect",
+  "exit",
+  "started",
+  "attend",
+];
 const SIGUSR1 = 10;
 
 /** The file's text. */

@@ -13,8 +13,8 @@ export const VERSION = 1;
 /** u16 version, u16 kind, u32 request id, u32 bytes of the fields, u32 flags. */
 export const HEADER_BYTES = 16;
 export const FRAME_BYTES_MAX = 16 * 1024;
-/** Descriptors beside one message. */
-export const FRAME_FDS_MAX = 32;
+/** Descriptors beside one message: those of a URPC call, and its argument. */
+export const FRAME_FDS_MAX = 129;
 /** The frame answers the request of its id. */
 const FLAG_REPLY = 1;
 
@@ -73,6 +73,23 @@ export const KINDS = {
   memory: { number: 5, from: "caller", fields: { bytes: { type: "amount" } }, fdsMax: 0 },
   /** The descriptor is one more connection, for requests. */
   connect: { number: 6, from: "caller", fields: {}, fdsMax: 1 },
+  /**
+   * A call of the control API by its name in URPC. The first descriptor is its argument, JSON in a memfd; the others are the
+   * call's own. Answer: `report` or `refusal`.
+   */
+  query: {
+    number: 40,
+    from: "caller",
+    fields: { method: { type: "text", bytesMax: 64 } },
+    fdsMax: FRAME_FDS_MAX,
+  },
+  /** Nobody waits for the answer to request `target` any more. */
+  forget: {
+    number: 41,
+    from: "caller",
+    fields: { target: { type: "integer", min: 1, max: 0x7fff_ffff } },
+    fdsMax: 0,
+  },
 
   /** Guest code runs from now on. The sentry is confined. */
   ready: { number: 16, from: "role", fields: {}, fdsMax: 0 },
@@ -103,6 +120,10 @@ export const KINDS = {
     fields: { errno: { type: "integer", min: 1, max: 4095 } },
     fdsMax: 0,
   },
+  /** Reply to `query`: its result, JSON in a memfd, and further descriptors. */
+  report: { number: 42, from: "role", fields: {}, fdsMax: FRAME_FDS_MAX },
+  /** Reply to `query`: why it is not carried out, in the words of the control API. */
+  refusal: { number: 43, from: "role", fields: { message: sentence }, fdsMax: 0 },
 
   /** Launcher to command line: what it has started. */
   started: {
@@ -113,7 +134,7 @@ export const KINDS = {
   },
   /**
    * Command line to launcher, which waits in its place: the control socket, the pipe of signals that have come meanwhile;
-   * `guard` puts the terminal back when `release` closes (0 = there is none); the record to be removed at the end ("" = none).
+   * where clients of the control API connect (-1 = nowhere); `guard` puts the terminal back when `release` closes (0 = there is none); the record to be removed at the end ("" = none).
    * The launcher hands the same to the command line when there is more to do than to wait.
    */
   attend: {
@@ -122,6 +143,7 @@ export const KINDS = {
     fields: {
       control: fd,
       diverted: fd,
+      listener: { type: "integer", min: -1, max: FD_MAX },
       sentry: pid,
       gofer: pid,
       guard: { type: "integer", min: 0, max: PID_MAX },

@@ -17,6 +17,8 @@ const MESSAGES: readonly Message[] = [
   { kind: "resized" },
   { kind: "memory", bytes: 2 ** 40 },
   { kind: "connect" },
+  { kind: "query", method: "debug.Stacks" },
+  { kind: "forget", target: 7 },
   { kind: "ready" },
   { kind: "failed", code: 127, message: "Cannot run x: command not found" },
   { kind: "notice", message: "Limit of tasks reached: 40 tasks" },
@@ -24,11 +26,14 @@ const MESSAGES: readonly Message[] = [
   { kind: "exit", status: 0x8b },
   { kind: "done" },
   { kind: "refused", errno: 3 },
+  { kind: "report" },
+  { kind: "refusal", message: 'container "x" not found' },
   { kind: "started", sentry: 7, gofer: 8, control: 3, goferControl: 4, isRootInside: false },
   {
     kind: "attend",
     control: 3,
     diverted: 9,
+    listener: -1,
     sentry: 7,
     gofer: 8,
     guard: 0,
@@ -147,5 +152,5 @@ Deno.test("text for a person has no control characters, is cut where it is too l
 Deno.test("a message of ours that does not fit the table is our bug", () => {
   throws(() => encode({ kind: "signal", signal: 0 }), RangeError);
   throws(() => encode({ kind: "exit", status: 1.5 }), RangeError);
-  throws(() => encode({ ...MESSAGES[14], id: "x".repeat(300) } as Message), RangeError);
+  throws(() => encode({ ...MESSAGES.at(-1)!, id: "x".repeat(300) } as Message), RangeError);
 });

@@ -9,6 +9,8 @@ import type { HostWatch } from "../../kernel/host/host_watch.ts";
 import type { NativeHost } from "../../native/host.ts";
 import { receive, send } from "./channel.ts";
 import type { Message, MessageFrom } from "./protocol.ts";
+import { Queries } from "./services/queries.ts";
+import type { Sandbox } from "./services/query.ts";
 
 const POLLIN = 1;
 /** Connections besides the first. */
@@ -24,6 +26,10 @@ export class ControlServer {
   readonly #serve: Serve;
   /** Connections besides the first. */
   readonly #others = new Map<HostDescriptor, HostWatch>();
+  /** What the control API's calls work on; null = there is none yet. */
+  #sandbox: Sandbox | null = null;
+  /** Of connections that have asked for one. */
+  readonly #queries = new Map<HostDescriptor, Queries>();
 
   /** Listens on socket `first` from now on; `onEnd` is called when it ends. */
   constructor(kernel: Kernel, host: NativeHost, first: number, serve: Serve, onEnd: () => void) {
@@ -42,6 +48,11 @@ export class ControlServer {
     return [this.#first, ...this.#others.keys()];
   }
 
+  /** Carries out calls of the control API from now on. */
+  serveQueries(sandbox: Sandbox): void {
+    this.#sandbox = sandbox;
+  }
+
   /** Tells the command line. */
   tell(message: MessageFrom<"role">): void {
     send(this.#host, this.#first.fd, message);
@@ -57,6 +68,14 @@ export class ControlServer {
       return socket === this.#first;
     }
     const { frame: { message, request }, fds } = received;
+    if (message.kind === "query") {
+      this.#query(socket, request, message.method, fds);
+      return true;
+    }
+    if (message.kind === "forget") {
+      this.#queries.get(socket)?.forget(message.target);
+      return true;
+    }
     const result = message.kind === "connect" ? this.#connect(socket, fds) : this.#serve(message);
     return request === 0 || this.#answer(socket, request, result);
   }
@@ -65,6 +84,23 @@ export class ControlServer {
   #answer(socket: HostDescriptor, request: number, result: number): boolean {
     const answer: Message = result < 0 ? { kind: "refused", errno: -result } : { kind: "done" };
     return send(this.#host, socket.fd, answer, { request, isReply: true }) || socket === this.#first;
+  }
+
+  #query(socket: HostDescriptor, request: number, method: string, fds: readonly number[]): void {
+    if (this.#sandbox === null) {
+      for (const fd of fds) this.#host.close(fd);
+      this.#answer(socket, request, -EINVAL);
+      return;
+    }
+    let queries = this.#queries.get(socket);
+    if (queries === undefined) this.#queries.set(socket, queries = new Queries(this.#sandbox));
+    queries.serve(request, method, fds, (message, own) => {
+      if (!socket.isOpen) return;
+      const options = { request, isReply: true, fds: Int32Array.from(own) };
+      const isSent = send(this.#host, socket.fd, message, options);
+      // Who asks and does not read what it is answered goes; the first connection is the sandbox itself.
+      if (!isSent && socket !== this.#first) this.#end(socket);
+    });
   }
 
   #connect(from: HostDescriptor, fds: readonly number[]): number {
@@ -85,8 +121,13 @@ export class ControlServer {
   }
 
   #end(socket: HostDescriptor): void {
-    this.#others.get(socket)!.end();
+    const watch = this.#others.get(socket);
+    if (watch === undefined) return;
+    watch.end();
     this.#others.delete(socket);
+    const queries = this.#queries.get(socket);
+    this.#queries.delete(socket);
     socket.drop();
+    queries?.end();
   }
 }

@@ -3,6 +3,7 @@
 import { ESRCH } from "../../kernel/abi/errno.ts";
 import { openProcess } from "../../native/directory.ts";
 import { commandLineHost } from "../../native/host.ts";
+import { controlSocketName } from "../control/control_socket.ts";
 import * as z from "../schema.ts";
 import { OwnDirectory } from "./own_directory.ts";
 
@@ -78,7 +79,10 @@ export class StateDirectory {
 
   remove(id: string): void {
     const name = fileOf(id);
-    this.#directory.change((writer) => writer.remove(name));
+    this.#directory.change((writer) => {
+      writer.remove(controlSocketName(id));
+      writer.remove(name);
+    });
   }
 
   /** The state as it is now: a container whose sentry is gone is stopped. Throws when there is none. */

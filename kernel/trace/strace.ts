@@ -36,14 +36,17 @@ export class Strace implements CallListener {
   }
 
   onWait(task: Task): void {
-    if (this.#waiting.has(task)) return;
+    if (this.#waiting.has(task) || !this.#texts.has(task)) return;
     this.#waiting.add(task);
     this.#line(task, `${this.#texts.get(task)} <unfinished ...>`);
     this.#texts.set(task, `<... ${callName(this.#table, task.call.number)} resumed>`);
   }
 
   onExit(task: Task, result: number): void {
-    this.#line(task, `${this.#texts.get(task)} = ${resultText(task, result)}`);
+    // A call that began before this listener is another's, whose place it has taken.
+    const text = this.#texts.get(task);
+    if (text === undefined) return;
+    this.#line(task, `${text} = ${resultText(task, result)}`);
     this.#texts.delete(task);
     this.#waiting.delete(task);
   }

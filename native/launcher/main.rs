@@ -8,18 +8,24 @@
 #[allow(dead_code)]
 #[path = "../src/attend.rs"]
 mod attend;
+#[allow(dead_code)]
+#[path = "../src/controller.rs"]
+mod controller;
 // The launcher reads what the library writes.
 #[allow(dead_code)]
 #[path = "../src/control.rs"]
 mod control;
 #[path = "../src/generated.rs"]
 mod generated;
+#[path = "../src/programs.rs"]
+mod programs;
 #[path = "../src/roles.rs"]
 mod roles;
 #[path = "../src/spawn.rs"]
 mod spawn;
 
 use generated::{ATTEND_WORD, COMMANDS, Flag, GLOBAL_FLAGS, HANDOVER, STARTED};
+use programs::{library_directory, lines, strings};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -29,8 +35,8 @@ const TAKEN: [&str; 2] = ["DENO_DIR", "DENO_NO_UPDATE_CHECK"];
 const OURS: [&str; 2] = [HANDOVER, "TSVISOR_LAUNCHER"];
 
 fn main() {
-    let lib = match std::env::current_exe() {
-        Ok(path) => path.with_file_name("lib").into_os_string().into_vec(),
+    let lib = match library_directory() {
+        Ok(path) => path,
         Err(error) => fail(&format!("Cannot find its own place: {error}")),
     };
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -210,10 +216,8 @@ fn flags_of(words: &[OsString], known: &[Flag]) -> (Vec<String>, usize) {
 }
 
 fn start_roles(lib: &[u8], options: &roles::Options) -> Option<roles::Roles> {
-    let joined = |name: &str| -> Option<Vec<u8>> {
-        Some(lines(lib, name)?.into_iter().flat_map(|line| [line, vec![0]].concat()).collect())
-    };
-    let (mut sentry, mut gofer, envp) = (joined("sentry.argv")?, joined("gofer.argv")?, joined("roles.envp")?);
+    let (mut sentry, mut gofer) = (strings(lib, "sentry.argv")?, strings(lib, "gofer.argv")?);
+    let envp = strings(lib, "roles.envp")?;
     // As boot/code_cache.ts: the roles' compiled code is kept for this very place.
     let marker = std::fs::read(OsString::from_vec([lib, b"/cache/compiled"].concat())).unwrap_or_default();
     if marker == [lib, b"/"].concat() {
@@ -222,17 +226,4 @@ fn start_roles(lib: &[u8], options: &roles::Options) -> Option<roles::Roles> {
     }
     let program = |argv| roles::Program { argv, envp: &envp };
     roles::start(&program(&sentry), &program(&gofer), options).ok()
-}
-
-/// Lines of a file of lib/, with this place for each `{lib}` in them.
-fn lines(lib: &[u8], name: &str) -> Option<Vec<Vec<u8>>> {
-    let text = std::fs::read_to_string(OsString::from_vec([lib, b"/", name.as_bytes()].concat())).ok()?;
-    Some(
-        text.lines()
-            .map(|line| {
-                let parts: Vec<&[u8]> = line.split("{lib}").map(str::as_bytes).collect();
-                parts.join(lib)
-            })
-            .collect(),
-    )
 }

@@ -5,7 +5,9 @@
 //! socket.
 
 use crate::control::{Reader, Writer, take_over};
+use crate::controller;
 use crate::generated::{ATTEND, EXIT, FORWARDED, FRAME_BYTES_MAX, RESIZED, SIGNAL};
+use crate::programs::{library_directory, strings};
 use core::ffi::c_void;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -107,6 +109,8 @@ fn execute(words: Vec<CString>) -> i32 {
 struct Attendance {
     control: i32,
     diverted: i32,
+    /// Where clients of the control API connect; -1 = nowhere.
+    listener: i32,
     sentry: i32,
     gofer: i32,
     /// Process that puts the terminal's settings back when `guard_release` closes; 0 = none.
@@ -124,6 +128,7 @@ fn parse(frame: &[u8]) -> Option<Attendance> {
     Some(Attendance {
         control: fields.integer()?,
         diverted: fields.integer()?,
+        listener: fields.integer()?,
         sentry: fields.integer()?,
         gofer: fields.integer()?,
         guard: fields.integer()?,
@@ -150,6 +155,7 @@ pub fn attend(handover: i32) -> Option<i32> {
         for &signal in early.iter().take(count.max(0) as usize) {
             pass_on(&attendance, signal as i32);
         }
+        serve_control_api(&attendance);
         loop {
             let watch = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
             let mut list = [watch(attendance.control), watch(signals)];
@@ -168,6 +174,12 @@ pub fn attend(handover: i32) -> Option<i32> {
             }
         }
     }
+}
+
+fn serve_control_api(attendance: &Attendance) {
+    let Some(lib) = library_directory().ok().filter(|_| attendance.listener >= 0) else { return };
+    let (Some(argv), Some(envp)) = (strings(&lib, "controller.argv"), strings(&lib, "roles.envp")) else { return };
+    controller::serve(attendance.listener, attendance.control, argv, envp);
 }
 
 fn pass_on(attendance: &Attendance, signal: i32) {
@@ -210,18 +222,22 @@ fn finish(attendance: &Attendance, status: i32) -> i32 {
         remove_record(&attendance.root, &attendance.id);
     }
     roles.into_iter().for_each(wait);
+    controller::finish();
     if status & 0x7f == 0 { status >> 8 & 0xff } else { 128 + (status & 0x7f) }
 }
 
 /// As StateDirectory.remove() in boot/oci/state.ts.
 fn remove_record(root: &OsString, id: &OsString) {
     let name = [id.as_encoded_bytes(), b".json"].concat();
-    let (Ok(root), Ok(name)) = (CString::new(root.as_encoded_bytes()), CString::new(name)) else { return };
+    let socket = [b"runsc-", id.as_encoded_bytes(), b".sock"].concat();
+    let root = CString::new(root.as_encoded_bytes());
+    let (Ok(root), Ok(name), Ok(socket)) = (root, CString::new(name), CString::new(socket)) else { return };
     // SAFETY: strings that live meanwhile; a descriptor that is closed here, and the lock with it.
     unsafe {
         let directory = libc::open(root.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC);
         if directory >= 0 {
             libc::flock(directory, libc::LOCK_EX);
+            libc::unlinkat(directory, socket.as_ptr(), 0);
             libc::unlinkat(directory, name.as_ptr(), 0);
             libc::close(directory);
         }

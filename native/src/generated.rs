@@ -12,6 +12,7 @@ pub const FRAME_BYTES_MAX: usize = 16384;
 pub const HELLO: u16 = 1;
 pub const SIGNAL: u16 = 3;
 pub const RESIZED: u16 = 4;
+pub const CONNECT: u16 = 6;
 pub const EXIT: u16 = 20;
 pub const STARTED: u16 = 32;
 pub const ATTEND: u16 = 33;

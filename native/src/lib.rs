@@ -10,9 +10,15 @@ mod attend;
 // The launcher uses the other half of these.
 #[allow(dead_code)]
 mod control;
+// The launcher uses the other half of it.
+#[allow(dead_code)]
+mod controller;
 mod generated;
 mod memory;
 mod process;
+// The launcher alone has a lib/ beside it.
+#[allow(dead_code)]
+mod programs;
 mod roles;
 mod image;
 mod spawn;

@@ -117,6 +117,28 @@ fn is_full_root() -> bool {
     })
 }
 
+/// Starts a controller: `link` is its connection to the sentry, `listener` the socket it accepts clients of. Its pid, or
+/// -errno. It does not die with us: who has asked is answered first.
+pub fn spawn_controller(program: &Program, link: i32, listener: i32) -> i32 {
+    // SAFETY: a constant path; the descriptor is closed here.
+    unsafe {
+        let nothing = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+        if nothing < 0 {
+            return errno();
+        }
+        let fds = [nothing, nothing, 2, link, listener];
+        let ids = if is_full_root() { ROOT_AND_NOBODY.to_vec() } else { caller_ids(true) };
+        let flags = FLAGS & !spawn::FLAG_DIE_WITH_PARENT | spawn::FLAG_AMBIENT;
+        let inner = (NAMESPACES | libc::CLONE_NEWUSER) as u32;
+        let mut pid = spawn::spawn(program.argv, program.envp, &fds, inner, flags, &ids);
+        if pid < 0 {
+            pid = spawn::spawn(program.argv, program.envp, &fds, NAMESPACES as u32, flags, &[]);
+        }
+        libc::close(nothing);
+        pid
+    }
+}
+
 fn spawn_role(program: &Program, fds: &[i32], ids: &[u8], more: u32) -> i32 {
     let in_user_namespace = !ids.is_empty();
     let namespaces = NAMESPACES | if in_user_namespace { libc::CLONE_NEWUSER } else { 0 };

@@ -7,7 +7,8 @@ use core::ffi::c_void;
 const FDS_MAX: usize = 128;
 /// Words of a control buffer for FDS_MAX descriptors and its header.
 const CONTROL_WORDS: usize = FDS_MAX / 2 + 8;
-const BACKLOG: i32 = 16;
+/// Clients that wait to be accepted: gVisor's server has 16, but it runs all the time, and ours is started by the first.
+const BACKLOG: i32 = 128;
 
 fn errno() -> i32 {
     -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)

@@ -3,7 +3,7 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { EAGAIN } from "../../../kernel/abi/errno.ts";
 import { NativeHost } from "../../../native/host.ts";
-import { NativeStreams, STREAM_FDS_MAX } from "../../../native/stream.ts";
+import { listenAtPath, NativeStreams, STREAM_FDS_MAX } from "../../../native/stream.ts";
 import { connectUnix } from "../../../native/terminal.ts";
 import { type Call, MESSAGE_BYTES_MAX, STALL_MILLIS_MAX } from "./connection.ts";
 import { CONNECTIONS_MAX, UrpcServer } from "./server.ts";
@@ -14,7 +14,7 @@ const NO_FDS = new Int32Array(0);
 /** A server that answers what `handle` says, in virtual time. */
 class Bench {
   readonly path = Deno.makeTempDirSync() + "/s";
-  readonly listener = streams.listen(this.path);
+  readonly listener = listenAtPath(this.path);
   now = 0;
   readonly server: UrpcServer;
   constructor(handle: (call: Call) => void) {

@@ -1,5 +1,5 @@
 //! The sentry's end of the ptrace platform: PTRACE_SYSEMU on stub processes, system calls injected into stopped stubs,
-//! and one wait for their stops together with host descriptors. It shares start, epoll and the first stub with systrap.
+//! and one wait for their stops together with host descriptors. The wait and the first stub are host_loop.rs and stub_process.rs.
 //! Results are >= 0 or -errno. Tracees belong to the one thread that calls in here.
 
 use core::ffi::c_void;
@@ -33,7 +33,7 @@ unsafe fn ptrace(request: u32, pid: i32, address: usize, data: usize) -> i64 {
 extern "C" fn on_child(_: i32) {
     let one = 1u64;
     // SAFETY: write(2) is async-signal-safe; the doorbell is a non-blocking eventfd that lives as long as the process.
-    unsafe { libc::write(crate::systrap::doorbell(), &one as *const u64 as *const c_void, 8) };
+    unsafe { libc::write(crate::host_loop::host_loop().doorbell, &one as *const u64 as *const c_void, 8) };
 }
 
 /// Takes over the first stub `pid`, which waits in its own text: seizes and stops it, and has SIGCHLD ring the doorbell.
@@ -147,12 +147,6 @@ pub extern "C" fn tsv_ptrace_next(out: *mut i32) -> i32 {
             return 1;
         }
     }
-}
-
-/// Waits until `deadline` for SIGCHLD or a host descriptor; host events stand in the control block, their count is returned.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_ptrace_sleep(deadline: f64) -> u32 {
-    crate::systrap::sleep_for_descriptors(deadline)
 }
 
 /// Makes a stopped `pid` execute `syscall` at `instruction` with `arguments` (7 x u64: number, six arguments) and stop

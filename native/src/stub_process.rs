@@ -1,25 +1,159 @@
-//! Stub processes from outside, whichever platform makes them: their memory, CPU time and limits, and how they are interrupted,
-//! halted, ended and reaped. Results are >= 0 or -errno. Pids are those of living or unreaped children of ours.
+//! Stub processes, whichever platform makes them: the first one's start, their sockets, memory, CPU time and limits, and how
+//! they are interrupted, halted, ended and reaped. Results are >= 0 or -errno. Pids are those of living or unreaped children.
 
+use crate::host_loop::{host_loop, monotonic_nanos};
 use crate::slot::INTERRUPT_SIGNAL;
-use crate::systrap::monotonic_nanos;
+use crate::stub_filter::{FORK_FLAGS, THREAD_FLAGS};
+use crate::stub_memory::stub_memory;
 use core::ffi::c_void;
 use std::ptr::null_mut;
+
+static STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub"));
 
 fn errno() -> i32 {
     -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stub_fork_flags() -> u32 {
+    FORK_FLAGS
+}
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stub_thread_flags() -> u32 {
+    THREAD_FLAGS
+}
+/// A connected pair of stream sockets into `pair`; the sentry's end is watched for hang-up under `cookie`.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stub_socketpair(pair: *mut i32, cookie: u32) -> i32 {
+    // SAFETY: `pair` holds two i32 (contract of bindings).
+    unsafe {
+        if libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0, pair) < 0 {
+            return errno();
+        }
+        host_loop().add_stub(*pair, cookie)
+    }
+}
+
+/// Sends arena `arena`'s descriptor (if not negative) and `fd` (if not negative) over `socket`, with one byte.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stub_send(socket: i32, arena: i32, fd: i32) -> i32 {
+    let mut fds = [0i32; 2];
+    let mut count = 0;
+    if arena >= 0 {
+        let Some(arena_fd) = stub_memory().arena_fd(arena) else {
+            return -libc::EINVAL;
+        };
+        fds[count] = arena_fd;
+        count += 1;
+    }
+    if fd >= 0 {
+        fds[count] = fd;
+        count += 1;
+    }
+    let mut byte = [0u8; 1];
+    let mut control = [0u64; 4];
+    // SAFETY: the control buffer holds a header and two descriptors.
+    unsafe {
+        let mut iovec = libc::iovec { iov_base: byte.as_mut_ptr() as *mut c_void, iov_len: 1 };
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &mut iovec;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr() as *mut c_void;
+        message.msg_controllen = libc::CMSG_SPACE((count * 4) as u32) as usize;
+        let header = libc::CMSG_FIRSTHDR(&message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN((count * 4) as u32) as usize;
+        std::ptr::copy_nonoverlapping(fds.as_ptr(), libc::CMSG_DATA(header) as *mut i32, count);
+        if libc::sendmsg(socket, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) < 0 { errno() } else { 0 }
+    }
+}
+
+struct StubStart {
+    stub: i32,
+    fds: [i32; 4],
+    preference: i32,
+}
+
+/// Starts the first stub in arena 0 with `socket` as its descriptor 0; its nice value is `preference` above ours. Gives back its
+/// pid.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stub_first(socket: i32, preference: i32) -> i32 {
+    let memory = stub_memory();
+    let Some(arena) = memory.arena_fd(0) else {
+        return -libc::EINVAL;
+    };
+    // SAFETY: the child shares our memory until it execs (CLONE_VM | CLONE_VFORK suspends us), runs on a stack of its
+    // own and makes raw system calls only.
+    unsafe {
+        let stub = libc::memfd_create(c"tsvisor-stub".as_ptr(), libc::MFD_CLOEXEC);
+        if stub < 0 {
+            return errno();
+        }
+        if libc::write(stub, STUB.as_ptr() as *const c_void, STUB.len()) != STUB.len() as isize {
+            return errno();
+        }
+        let mut start = StubStart { stub, fds: [socket, host_loop().doorbell, arena, memory.common_fd], preference };
+        let mut stack = vec![0u128; 4096];
+        let top = stack.as_mut_ptr().add(4096) as *mut c_void;
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK;
+        let pid = libc::clone(become_stub, top, flags, &mut start as *mut StubStart as *mut c_void);
+        let result = if pid < 0 { errno() } else { pid };
+        libc::close(stub);
+        result
+    }
+}
+
+extern "C" fn become_stub(start: *mut c_void) -> i32 {
+    // SAFETY: see tsv_stub_first.
+    unsafe {
+        let start = &*(start as *const StubStart);
+        libc::personality(0x0040000 /* ADDR_NO_RANDOMIZE: keeps the kernel's own mappings above the stub */);
+        libc::setsid();
+        let none: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_SETMASK, &none, null_mut());
+        let core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::setrlimit(libc::RLIMIT_CORE, &core);
+        // What the sentry was given over the others is not the guests'.
+        libc::setpriority(libc::PRIO_PROCESS, 0, libc::getpriority(libc::PRIO_PROCESS, 0) + start.preference);
+        let mut high = [0i32; 5];
+        for (n, fd) in start.fds.iter().chain([&start.stub]).enumerate() {
+            high[n] = libc::fcntl(*fd, libc::F_DUPFD, 100);
+            if high[n] < 0 {
+                libc::_exit(80);
+            }
+        }
+        for n in 0..4 {
+            if libc::dup2(high[n], n as i32) < 0 {
+                libc::_exit(81);
+            }
+        }
+        libc::syscall(libc::SYS_close_range, 4u32, (high[4] - 1) as u32, 0);
+        libc::syscall(libc::SYS_close_range, (high[4] + 1) as u32, u32::MAX, 0);
+        libc::fcntl(high[4], libc::F_SETFD, libc::FD_CLOEXEC);
+        let argv = [c"stub".as_ptr(), std::ptr::null()];
+        let envp = [std::ptr::null::<libc::c_char>()];
+        libc::syscall(libc::SYS_execveat, high[4], c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), libc::AT_EMPTY_PATH);
+        libc::_exit(82)
+    }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stub_close(fd: i32) -> i32 {
+    // SAFETY: closes a descriptor that TypeScript owns.
+    if unsafe { libc::close(fd) } < 0 { errno() } else { 0 }
+}
+
 /// Interrupts the host thread `tid` of process `pid`.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_interrupt(pid: i32, tid: i32) -> i32 {
+pub extern "C" fn tsv_stub_interrupt(pid: i32, tid: i32) -> i32 {
     // SAFETY: tgkill passes no memory.
     if unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, INTERRUPT_SIGNAL) } < 0 { errno() } else { 0 }
 }
 
-/// SIGKILLs stub process `pid`. It stays a zombie, so its number is not reused, until tsv_systrap_reap.
+/// SIGKILLs stub process `pid`. It stays a zombie, so its number is not reused, until tsv_stub_reap.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_kill(pid: i32) -> i32 {
+pub extern "C" fn tsv_stub_kill(pid: i32) -> i32 {
     // SAFETY: kill passes no memory.
     if unsafe { libc::kill(pid, libc::SIGKILL) } < 0 { errno() } else { 0 }
 }
@@ -56,7 +190,7 @@ pub extern "C" fn tsv_stub_halt(pid: i32, millis: u32) -> i32 {
 
 /// Reaps `pid`: 1 when it is gone, 0 when it still lives.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_reap(pid: i32) -> i32 {
+pub extern "C" fn tsv_stub_reap(pid: i32) -> i32 {
     // SAFETY: waitpid without a status.
     let result = unsafe { libc::waitpid(pid, null_mut(), libc::__WALL | libc::WNOHANG) };
     if result == 0 { 0 } else { 1 }
@@ -64,7 +198,7 @@ pub extern "C" fn tsv_systrap_reap(pid: i32) -> i32 {
 
 /// process_vm_readv (direction 0) or writev (1) between `buffer + at` and the guest; bytes or -errno.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_memory(
+pub extern "C" fn tsv_stub_memory(
     pid: i32,
     direction: u32,
     address_low: u32,
@@ -90,7 +224,7 @@ pub extern "C" fn tsv_systrap_memory(
 
 /// Processes and threads that the user of stub `pid` may have, as far as the stub itself may make any. 0 or -errno.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_limit(pid: i32, most: u32) -> i32 {
+pub extern "C" fn tsv_stub_limit(pid: i32, most: u32) -> i32 {
     let limit = libc::rlimit { rlim_cur: most as u64, rlim_max: most as u64 };
     // SAFETY: reads one rlimit.
     if unsafe { libc::prlimit(pid, libc::RLIMIT_NPROC, &limit, null_mut()) } < 0 { errno() } else { 0 }
@@ -98,7 +232,7 @@ pub extern "C" fn tsv_systrap_limit(pid: i32, most: u32) -> i32 {
 
 /// CPU nanoseconds of stub process `pid`, or 0 when it is gone.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_systrap_cpu_nanos(pid: i32) -> f64 {
+pub extern "C" fn tsv_stub_cpu_nanos(pid: i32) -> f64 {
     let clock = (!pid << 3) | 2;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: writes one timespec.

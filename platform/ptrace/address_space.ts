@@ -14,6 +14,7 @@ import {
 } from "../../kernel/abi/memory.ts";
 import { type AddressSpace, EVENT, type GuestThread, USER_ADDRESS_END } from "../platform.ts";
 import { STUB_SYSCALL, STUB_TEXT } from "../slot.ts";
+import { COPY_IN, COPY_OUT } from "../stub/stubs.ts";
 import type { PtracePlatform } from "./platform.ts";
 import { PtraceThread } from "./thread.ts";
 
@@ -103,7 +104,7 @@ export class PtraceAddressSpace implements AddressSpace {
 
   /** Passes `hostFd` to the stub; its number there. Nobody else of the process can run a host call meanwhile. */
   #receive(by: PtraceThread, hostFd: number): number {
-    const sent = this.platform.memory.calls.tsv_systrap_send(this.platform.socket, -1, hostFd);
+    const sent = this.platform.stubs.calls.tsv_stub_send(this.platform.socket, -1, hostFd);
     if (sent < 0) return sent;
     // struct msghdr at SCRATCH, iovec at +64, the byte at +96, control at +128.
     const message = new Uint32Array(64);
@@ -118,10 +119,10 @@ export class PtraceAddressSpace implements AddressSpace {
     word(64, SCRATCH + 96);
     word(72, 1);
     const bytes = new Uint8Array(message.buffer);
-    if (this.#copy(1, SCRATCH, bytes, 0, 256) !== 256) return -EFAULT;
+    if (this.platform.stubs.copy(this.pid, COPY_OUT, SCRATCH, bytes, 0, 256) !== 256) return -EFAULT;
     const received = this.inject(by, SYS_recvmsg, 0, SCRATCH, 0);
     if (received < 0) return received;
-    if (this.#copy(0, SCRATCH + 128, bytes, 0, 24) !== 24) return -EFAULT;
+    if (this.platform.stubs.copy(this.pid, COPY_IN, SCRATCH + 128, bytes, 0, 24) !== 24) return -EFAULT;
     return new DataView(bytes.buffer).getInt32(16, true);
   }
 
@@ -168,32 +169,20 @@ export class PtraceAddressSpace implements AddressSpace {
         SCRATCH,
       );
       if (result < 0) return result;
-      if (this.#copy(0, SCRATCH, into, at + done, count) !== count) return -EFAULT;
+      if (this.platform.stubs.copy(this.pid, COPY_IN, SCRATCH, into, at + done, count) !== count) {
+        return -EFAULT;
+      }
     }
     return 0;
   }
 
   read(address: number, into: Uint8Array, at: number, length: number): number {
     if (address < 0 || address + length > USER_ADDRESS_END || at + length > into.length) return -EFAULT;
-    return this.#copy(0, address, into, at, length);
+    return this.platform.stubs.copy(this.pid, COPY_IN, address, into, at, length);
   }
   write(address: number, from: Uint8Array, at: number, length: number): number {
     if (address < 0 || address + length > USER_ADDRESS_END || at + length > from.length) return -EFAULT;
-    return this.#copy(1, address, from, at, length);
-  }
-
-  #copy(direction: number, address: number, bytes: Uint8Array, at: number, length: number): number {
-    const high = Math.floor(address / TWO_32);
-    const n = this.platform.memory.calls.tsv_systrap_memory(
-      this.pid,
-      direction,
-      address % TWO_32,
-      high,
-      bytes as Uint8Array<ArrayBuffer>,
-      at,
-      length,
-    );
-    return n < 0 ? -EFAULT : n;
+    return this.platform.stubs.copy(this.pid, COPY_OUT, address, from, at, length);
   }
 
   forceWrite(address: number, from: Uint8Array, at: number, length: number): number {
@@ -213,7 +202,7 @@ export class PtraceAddressSpace implements AddressSpace {
 
   cpuNanos(): number {
     if (!this.isDead) {
-      this.#cpuNanos = Math.max(this.#cpuNanos, this.platform.memory.calls.tsv_systrap_cpu_nanos(this.pid));
+      this.#cpuNanos = Math.max(this.#cpuNanos, this.platform.stubs.calls.tsv_stub_cpu_nanos(this.pid));
     }
     return this.#cpuNanos;
   }
@@ -222,7 +211,7 @@ export class PtraceAddressSpace implements AddressSpace {
     const tid = this.inject(
       by,
       SYS_clone,
-      this.platform.threadFlags,
+      this.platform.stubs.threadFlags,
       SCRATCH + 2048,
       0,
       SCRATCH + PTRACE_O_PEEK_WORD,
@@ -231,7 +220,7 @@ export class PtraceAddressSpace implements AddressSpace {
   }
 
   fork(by: PtraceThread): PtraceThread | number {
-    const pid = this.inject(by, SYS_clone, this.platform.forkFlags, 0, 0, SCRATCH + PTRACE_O_PEEK_WORD);
+    const pid = this.inject(by, SYS_clone, this.platform.stubs.forkFlags, 0, 0, SCRATCH + PTRACE_O_PEEK_WORD);
     if (pid <= 0) return -EAGAIN;
     const thread = this.#enter(by, new PtraceAddressSpace(this.platform, pid), pid);
     thread.addressSpace.inject(thread, SYS_prctl, 1, 9);
@@ -257,7 +246,7 @@ export class PtraceAddressSpace implements AddressSpace {
     if (!this.isDead) this.cpuNanos();
     this.isDead = true;
     for (const thread of this.threads) this.platform.threadsByTid.delete(thread.tid);
-    this.platform.memory.calls.tsv_systrap_kill(this.pid);
+    this.platform.stubs.kill(this.pid);
   }
 
   /** The process is gone unasked: every thread has a DEAD event. */

@@ -2,11 +2,10 @@
 // seccomp TRAP is not allowed, and to tell platform bugs from kernel bugs.
 
 import { PROT_READ, PROT_WRITE } from "../../kernel/abi/memory.ts";
-import { startSystrap, type SystrapMemory } from "../../native/systrap.ts";
 import { loadPtrace, type PtraceCalls } from "../../native/ptrace.ts";
 import { EVENT, type Platform, type PlatformEvents, REG } from "../platform.ts";
-import { COMMON_BYTES, SLOT_BYTES, SLOT_VDSO } from "../slot.ts";
-import { C_HOST_LIST, C_WORDS, START_MILLIS_MAX } from "../systrap/platform.ts";
+import { HostLoop } from "../host/host_loop.ts";
+import { Stubs } from "../stub/stubs.ts";
 import { PtraceAddressSpace } from "./address_space.ts";
 import { PtraceThread } from "./thread.ts";
 
@@ -22,16 +21,16 @@ const FAULTS = new Set([4, 5, 7, 8, 11]);
 export class PtracePlatform implements Platform {
   readonly name = "ptrace";
   readonly ownCpu = -1;
-  readonly memory: SystrapMemory;
+  readonly stubs = new Stubs(false);
   readonly calls: PtraceCalls;
-  readonly forkFlags: number;
-  readonly threadFlags: number;
   readonly threadsByTid = new Map<number, PtraceThread>();
   /** Our end of the socket that descriptors go to stubs by; all stubs share the other, as only we can make them read. */
   readonly socket: number;
   vdsoAddress = 0;
   runningCount = 0;
   onStubDeath: (reason: string) => void = () => {};
+  /** Nobody is told of a hang-up: all stubs share the socket, and their ends are seen as stops. */
+  readonly #hostLoop = new HostLoop(() => {});
   readonly #zygote: PtraceThread;
   readonly #stop = new Int32Array(8);
   readonly #events: PlatformEvents = {
@@ -44,24 +43,10 @@ export class PtracePlatform implements Platform {
 
   /** `preference`: by how much the sentry's nice value is below that of guests. */
   constructor(preference: number) {
-    this.memory = startSystrap(SLOT_BYTES, C_WORDS, COMMON_BYTES, false, preference);
     this.calls = loadPtrace();
-    const native = this.memory.calls;
-    this.forkFlags = native.tsv_systrap_fork_flags();
-    this.threadFlags = native.tsv_systrap_thread_flags();
-    const pair = new Int32Array(2);
-    if (native.tsv_systrap_socketpair(pair, 0) < 0) {
-      throw new Error("Cannot make a socket pair for the first stub");
-    }
-    this.socket = pair[0];
-    const pid = native.tsv_systrap_zygote(pair[1]);
-    native.tsv_systrap_close(pair[1]);
-    if (pid < 0) throw new Error(`Cannot start the first stub: errno ${-pid}`);
-    if (native.tsv_systrap_await(0, this.socket, 0, START_MILLIS_MAX) < 0) {
-      throw new Error("The first stub ended or hung");
-    }
-    const words = new Uint32Array(this.memory.slot(0), 0, 1024);
-    this.vdsoAddress = words[SLOT_VDSO >> 2] + words[(SLOT_VDSO >> 2) + 1] * 4294967296;
+    const pid = this.stubs.startFirst(preference);
+    this.socket = this.stubs.ownSocket;
+    this.vdsoAddress = this.stubs.awaitFirst(this.socket, 0);
     const seized = this.calls.tsv_ptrace_start(pid);
     if (seized < 0) throw new Error(`Cannot trace the first stub: errno ${-seized}`);
     this.#zygote = new PtraceThread(this, new PtraceAddressSpace(this, pid), pid);
@@ -80,23 +65,11 @@ export class PtracePlatform implements Platform {
   wait(deadline: number): PlatformEvents {
     const events = this.#events;
     events.threadCount = 0;
-    events.hostFdCount = 0;
     this.#collect();
     const isIdle = events.threadCount === 0 && deadline !== 0;
-    this.#hostEvents(this.calls.tsv_ptrace_sleep(isIdle ? deadline : 0));
+    this.#hostLoop.take(this.#hostLoop.sleep(isIdle ? deadline : 0), events);
     if (isIdle) this.#collect();
     return events;
-  }
-
-  #hostEvents(count: number): void {
-    const control = this.memory.control;
-    const events = this.#events;
-    for (let i = 0; i < count; i++) {
-      const at = C_HOST_LIST + i * 3;
-      if (control[at + 1] !== 0) continue; // the stubs' shared socket
-      events.hostFdCookies[events.hostFdCount] = control[at];
-      events.hostFdEvents[events.hostFdCount++] = control[at + 2];
-    }
   }
 
   #collect(): void {
@@ -151,16 +124,16 @@ export class PtracePlatform implements Platform {
   }
 
   watch(hostFd: number, events: number, cookie: number): number {
-    return this.memory.calls.tsv_systrap_watch(hostFd, events, cookie);
+    return this.#hostLoop.watch(hostFd, events, cookie);
   }
 
   shutdown(): void {
     for (const thread of this.threadsByTid.values()) {
-      this.memory.calls.tsv_systrap_kill(thread.addressSpace.pid);
+      this.stubs.kill(thread.addressSpace.pid);
     }
-    this.memory.calls.tsv_systrap_kill(this.#zygote.tid);
+    this.stubs.kill(this.#zygote.tid);
     this.calls.tsv_ptrace_stop();
-    for (let tries = 0; tries < 1000 && this.memory.calls.tsv_systrap_reap(this.#zygote.tid) === 0; tries++);
+    for (let tries = 0; tries < 1000 && !this.stubs.reap(this.#zygote.tid); tries++);
   }
 }
 

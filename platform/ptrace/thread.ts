@@ -143,7 +143,7 @@ export class PtraceThread implements GuestThread {
   }
 
   interrupt(): void {
-    if (this.isRunning) this.platform.memory.calls.tsv_systrap_interrupt(this.addressSpace.pid, this.tid);
+    if (this.isRunning) this.platform.stubs.calls.tsv_stub_interrupt(this.addressSpace.pid, this.tid);
   }
 
   park(): void {}

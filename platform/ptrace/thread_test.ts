@@ -31,8 +31,6 @@ class Library {
   readonly fpu = new Uint8Array(FPU_BYTES);
   readonly threadsByTid = new Map<number, PtraceThread>();
   runningCount = 0;
-  readonly threadFlags = 0x111;
-  readonly forkFlags = 0x222;
   readonly vdsoAddress = 0;
   readonly socket = 5;
 
@@ -71,11 +69,13 @@ class Library {
       return 0;
     },
   };
-  readonly memory = {
+  readonly stubs = {
+    threadFlags: 0x111,
+    forkFlags: 0x222,
+    copy: () => -EFAULT,
     calls: {
-      tsv_systrap_memory: () => -EFAULT,
-      tsv_systrap_cpu_nanos: () => 0,
-      tsv_systrap_interrupt: (pid: number, tid: number) => {
+      tsv_stub_cpu_nanos: () => 0,
+      tsv_stub_interrupt: (pid: number, tid: number) => {
         this.notes.push(`interrupt ${pid} ${tid}`);
         return 0;
       },
@@ -200,8 +200,8 @@ Deno.test("new threads and forks: a copy of the registers, known by their id; EA
   deepEqual([child.tid, child.addressSpace.pid, child.addressSpace === space], [81, 81, false]);
   deepEqual([...library.threadsByTid.keys()], [78, 80, 81]);
   deepEqual(library.injected.map(([number, flags]) => [number, flags]).slice(0, 2), [
-    [SYS.clone, library.threadFlags],
-    [SYS.clone, library.forkFlags],
+    [SYS.clone, library.stubs.threadFlags],
+    [SYS.clone, library.stubs.forkFlags],
   ]);
   library.answers.push(-EAGAIN);
   equal(thread.cloneThread(), -EAGAIN);

@@ -47,13 +47,12 @@ import {
   STAGING_OUT,
   STAGING_OUT_BYTES,
 } from "../slot.ts";
+import { COPY_IN, COPY_OUT } from "../stub/stubs.ts";
 import { DirectFiles } from "./direct_files.ts";
 import type { Image } from "./images.ts";
 import { Patches } from "./patches.ts";
 import type { SystrapPlatform } from "./platform.ts";
 import type { SystrapThread } from "./thread.ts";
-
-const TWO_32 = 4294967296;
 
 const SYS_close = 3;
 const SYS_mmap = 9;
@@ -197,7 +196,7 @@ export class SystrapAddressSpace implements AddressSpace {
       const result = by.callNow(SYS_mmap, address, length, prot, passed | MAP_ANONYMOUS, -1, 0);
       return result < 0 ? result : 0;
     }
-    const sent = this.platform.memory.calls.tsv_systrap_send(this.socket, -1, hostFd);
+    const sent = this.platform.stubs.calls.tsv_stub_send(this.socket, -1, hostFd);
     if (sent < 0) return sent;
     by.command(OP_RECEIVE_FDS, true, 0);
     const mapped = by.call(SYS_mmap, false, address, length, prot, passed, RECEIVED_FD, offset);
@@ -281,7 +280,7 @@ export class SystrapAddressSpace implements AddressSpace {
     // Mappings of one file follow each other: it is passed once.
     if (hostFd !== this.#batchFd) {
       this.#closeBatchFd(by);
-      const sent = this.platform.memory.calls.tsv_systrap_send(this.socket, -1, hostFd);
+      const sent = this.platform.stubs.calls.tsv_stub_send(this.socket, -1, hostFd);
       if (sent < 0) return sent;
       by.command(OP_RECEIVE_FDS, true, 0);
       this.#batchFd = hostFd;
@@ -351,7 +350,8 @@ export class SystrapAddressSpace implements AddressSpace {
   }
 
   read(address: number, into: Uint8Array, at: number, length: number): number {
-    return this.#copy(0, address, into, at, length);
+    if (address < 0 || address + length > USER_ADDRESS_END) return -EFAULT;
+    return this.platform.stubs.copy(this.pid, COPY_IN, address, into, at, length);
   }
 
   write(address: number, from: Uint8Array, at: number, length: number): number {
@@ -362,23 +362,8 @@ export class SystrapAddressSpace implements AddressSpace {
     } else if (by !== null) {
       return length;
     }
-    return this.#copy(1, address, from, at, length);
-  }
-
-  #copy(direction: number, address: number, bytes: Uint8Array, at: number, length: number): number {
-    if (address < 0 || address + length > USER_ADDRESS_END || at + length > bytes.length) return -EFAULT;
-    const calls = this.platform.memory.calls;
-    const high = Math.floor(address / TWO_32);
-    const n = calls.tsv_systrap_memory(
-      this.pid,
-      direction,
-      address % TWO_32,
-      high,
-      bytes as Uint8Array<ArrayBuffer>,
-      at,
-      length,
-    );
-    return n < 0 ? -EFAULT : n;
+    if (address < 0 || address + length > USER_ADDRESS_END) return -EFAULT;
+    return this.platform.stubs.copy(this.pid, COPY_OUT, address, from, at, length);
   }
 
   forceWrite(address: number, from: Uint8Array, at: number, length: number): number {
@@ -456,7 +441,7 @@ export class SystrapAddressSpace implements AddressSpace {
 
   cpuNanos(): number {
     if (!this.isDead) {
-      this.#cpuNanos = Math.max(this.#cpuNanos, this.platform.memory.calls.tsv_systrap_cpu_nanos(this.pid));
+      this.#cpuNanos = Math.max(this.#cpuNanos, this.platform.stubs.calls.tsv_stub_cpu_nanos(this.pid));
     }
     return this.#cpuNanos;
   }
@@ -473,8 +458,8 @@ export class SystrapAddressSpace implements AddressSpace {
     if (thread === null) return -EAGAIN;
     thread.inherit(by);
     thread.words[SLOT_TID >> 2] = 1; // until the clone has answered; the host zeroes it at the end
-    const clone = by.command(OP_CLONE, true, 0, this.platform.threadFlags, thread.address);
-    const result = by.runClone(thread, this.platform.threadFlags);
+    const clone = by.command(OP_CLONE, true, 0, this.platform.stubs.threadFlags, thread.address);
+    const result = by.runClone(thread, this.platform.stubs.threadFlags);
     if (result < 0) {
       thread.words[SLOT_TID >> 2] = 0;
       this.threads.delete(thread);
@@ -508,8 +493,8 @@ export class SystrapAddressSpace implements AddressSpace {
     const thread = space.takeSlot()!;
     thread.inherit(by);
     thread.words[SLOT_TID >> 2] = 1;
-    const sent = platform.memory.calls.tsv_systrap_send(this.socket, space.arena, platform.childSocket);
-    platform.memory.calls.tsv_systrap_close(platform.childSocket);
+    const sent = platform.stubs.calls.tsv_stub_send(this.socket, space.arena, platform.childSocket);
+    platform.stubs.calls.tsv_stub_close(platform.childSocket);
     if (sent < 0) {
       platform.discard(space);
       return -EAGAIN;
@@ -517,11 +502,11 @@ export class SystrapAddressSpace implements AddressSpace {
     this.#direct.enterDrop(by);
     by.command(OP_RECEIVE_FDS, true, 0);
     by.call(SYS_mmap, true, space.base, ARENA_BYTES, PROT_RW, MAP_SHARED | MAP_FIXED, RECEIVED_FD, 0);
-    const fork = by.command(OP_FORK, false, 0, platform.forkFlags, thread.address);
+    const fork = by.command(OP_FORK, false, 0, platform.stubs.forkFlags, thread.address);
     by.call(SYS_munmap, false, space.base, ARENA_BYTES);
     by.call(SYS_close, false, RECEIVED_FD);
     by.call(SYS_close, false, RECEIVED_FD + 1);
-    const ran = by.runClone(thread, platform.forkFlags);
+    const ran = by.runClone(thread, platform.stubs.forkFlags);
     const pid = ran < 0 ? ran : by.result(fork);
     if (pid < 0 || !platform.adopt(space, pid)) {
       platform.discard(space);

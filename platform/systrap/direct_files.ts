@@ -163,7 +163,7 @@ export class DirectFiles {
 
   #send(by: SystrapThread, file: DirectFile): boolean {
     const fd = file.hostFd();
-    if (fd < 0 || by.addressSpace.platform.memory.calls.tsv_systrap_send(this.#socket, -1, fd) < 0) {
+    if (fd < 0 || by.addressSpace.platform.stubs.calls.tsv_stub_send(this.#socket, -1, fd) < 0) {
       return false;
     }
     by.command(OP_RECEIVE_FDS, true, 0);

@@ -10,7 +10,7 @@
 //                                forty times. What is the same on all CPUs is answered by constants.
 
 import { u32 } from "../../kernel/abi/struct.ts";
-import type { SystrapCalls } from "../../native/systrap.ts";
+import { type ImageCalls, loadImages } from "../../native/image.ts";
 import {
   isPartOfAnother,
   JUMP_BYTES,
@@ -104,13 +104,14 @@ export class CountedCode {
 }
 
 export class Images {
-  readonly #calls: SystrapCalls;
+  readonly #calls: ImageCalls = loadImages();
+  readonly #closeFd: (fd: number) => void;
   readonly #counted = new Map<string, CountedCode>();
   readonly #identity = new Float64Array(6);
   #images = 0;
 
-  constructor(calls: SystrapCalls) {
-    this.#calls = calls;
+  constructor(closeFd: (fd: number) => void) {
+    this.#closeFd = closeFd;
   }
 
   /**
@@ -157,7 +158,7 @@ export class Images {
   /** Processes that have it mapped keep it. */
   #drop(counted: CountedCode): void {
     if (counted.image === null) return;
-    this.#calls.tsv_systrap_close(counted.image.fd);
+    this.#closeFd(counted.image.fd);
     counted.image = null;
     this.#images--;
   }

@@ -1,9 +1,10 @@
 // Platform systrap: guests run in stub processes; their calls come through shared-memory slots. This file holds the
-// whole: start, arenas and stubs, the wait for events. DESIGN.md section 2 has the measurements behind it.
+// whole: arenas and their processes, the wait for events. DESIGN.md section 2 has the measurements behind it.
 
-import { EAGAIN, EPIPE, ETIMEDOUT } from "../../kernel/abi/errno.ts";
+import { EAGAIN } from "../../kernel/abi/errno.ts";
 import { u32 } from "../../kernel/abi/struct.ts";
-import { startSystrap, type SystrapMemory } from "../../native/systrap.ts";
+import { startSystrap, type SystrapCalls } from "../../native/systrap.ts";
+import { HostLoop } from "../host/host_loop.ts";
 import { EVENT, type Platform, type PlatformEvents } from "../platform.ts";
 import {
   ARENA_SLOTS,
@@ -14,26 +15,23 @@ import {
   COMMON_TABLE,
   COMMON_XSAVE_BYTES,
   COMMON_XSAVE_MASK,
-  SLOT_BYTES,
   SLOT_RESULT,
-  SLOT_VDSO,
   STACK_END,
   STAGING_IN,
 } from "../slot.ts";
+import { Reports } from "../stub/reports.ts";
+import { Stubs } from "../stub/stubs.ts";
 import { isHostId, SystrapAddressSpace } from "./address_space.ts";
 import { Images } from "./images.ts";
-import { Patience, Stall } from "./patience.ts";
 import { PLACE, Placement } from "./placement.ts";
 import { SystrapThread } from "./thread.ts";
 
-const TWO_32 = 4294967296;
 const SYS_close = 3;
 
-/** As ARENAS_MAX in native/src/systrap.rs. */
+/** As ARENAS_MAX in native/src/stub_memory.rs. */
 const ARENAS_MAX = 8192;
 // Control block words, as in native/src/systrap.rs.
 const EVENTS_MAX = 1024;
-const HOST_EVENTS_MAX = 256;
 const C_HOST_EVENTS = 1;
 const C_WAITED = 2;
 const C_RUNNING = 3;
@@ -49,18 +47,10 @@ const APART_SLEEP_NANOS = 10e6;
 const CPUS_ALL = 0, CPUS_SENTRY = 1, CPUS_GUESTS = 2;
 const C_RESUME = 16;
 const C_EVENT_LIST = C_RESUME + EVENTS_MAX;
-export const C_HOST_LIST = C_EVENT_LIST + EVENTS_MAX;
-export const C_WORDS = C_HOST_LIST + HOST_EVENTS_MAX * 3;
-/** High word of the cookie of a stub's socket. */
-const COOKIE_STUB = 1;
+const C_WORDS = C_EVENT_LIST + EVENTS_MAX;
 
 /** How long the sentry spins for the next event where it has a CPU of its own. */
 const SENTRY_SPIN_NANOS = 100_000;
-/** How long a stub may take over commands, milliseconds, before it is looked into. */
-const PROMPT_MILLIS = 20;
-/** How long it is left alone between two looks, and may take to halt. */
-const SLICE_MILLIS = 10;
-const HALT_MILLIS_MAX = 100;
 /** As deadline of tsv_systrap_wait: spin, and do not sleep. */
 const SPIN_ONLY = -1;
 /** Guests that have not called for this long are likely to compute for longer: time for a chore. */
@@ -74,16 +64,16 @@ const SLOT_PAGES_USED = [0, STACK_END - 4096, STAGING_IN - 8192, STAGING_IN - 40
 const STUB_SPINS_APART = 2000, STUB_SPINS_TOGETHER = 100;
 /** Pauses the sentry spins for commands it needs the result of. */
 const COMMAND_SPINS_APART = 20_000, COMMAND_SPINS_TOGETHER = 50;
-/** Milliseconds the first stub may take to start. */
-export const START_MILLIS_MAX = 10_000;
 
 export class SystrapPlatform implements Platform {
   readonly name = "systrap";
   readonly ownCpu: number;
-  readonly memory: SystrapMemory;
+  readonly stubs = new Stubs(true);
+  readonly reports: Reports;
+  readonly #hostLoop = new HostLoop((arena) => this.#hangUp(arena));
+  readonly #calls: SystrapCalls;
+  readonly #control: Uint32Array;
   readonly images: Images;
-  readonly forkFlags: number;
-  readonly threadFlags: number;
   /** Size of the XSAVE area for the features we carry. */
   readonly fpuBytes: number;
   /** Its components, as bits of XCR0. */
@@ -94,11 +84,9 @@ export class SystrapPlatform implements Platform {
   /** Spin lengths in force: zero on one CPU. */
   sentrySpinNanos = 0;
   stubSpins = 0;
-  commandSpins = 0;
   /** Longest sleep while guests may run, before the placement is thought over. */
   #sleepNanos = Infinity;
   readonly #placement: Placement;
-  readonly #patience = new Patience();
   readonly #controlF64: Float64Array;
   /** The stub's end of the socket pair of the address space that is being made. */
   childSocket = -1;
@@ -121,7 +109,6 @@ export class SystrapPlatform implements Platform {
   #wantsSpare = true;
   /** Turns since the oldest chore came up. */
   #choreTurns = 0;
-  readonly #pair = new Int32Array(2);
   #arenasMade = 1;
   #resumes = 0;
   readonly #deadSpaces: SystrapAddressSpace[] = [];
@@ -138,18 +125,19 @@ export class SystrapPlatform implements Platform {
 
   /** `preference`: by how much the sentry's nice value is below that of guests. */
   constructor(preference: number) {
-    this.memory = startSystrap(SLOT_BYTES, C_WORDS, COMMON_BYTES, true, preference);
-    this.#controlF64 = new Float64Array(this.memory.control.buffer, 0, C_RESUME / 2);
-    const calls = this.memory.calls;
-    this.images = new Images(calls);
-    this.forkFlags = calls.tsv_systrap_fork_flags();
-    this.threadFlags = calls.tsv_systrap_thread_flags();
-    this.fpuBytes = fpuBytes(this.memory.common);
-    this.fpuFeatures = u32(this.memory.common, COMMON_XSAVE_MASK);
-    this.mayPatch = (u32(this.memory.common, COMMON_FLAGS) & COMMON_CAN_PATCH) !== 0;
+    this.reports = new Reports(this.stubs.calls, (reason) => this.onStubDeath(reason));
+    const { calls, words } = startSystrap(C_WORDS);
+    this.#calls = calls;
+    this.#control = words;
+    this.#controlF64 = new Float64Array(this.#control.buffer, 0, C_RESUME / 2);
+    const { common } = this.stubs;
+    this.images = new Images((fd) => this.stubs.calls.tsv_stub_close(fd));
+    this.fpuBytes = fpuBytes(common);
+    this.fpuFeatures = u32(common, COMMON_XSAVE_MASK);
+    this.mayPatch = (u32(common, COMMON_FLAGS) & COMMON_CAN_PATCH) !== 0;
     this.#placement = new Placement(calls.tsv_systrap_cpus());
     this.ownCpu = this.#placement.cpuCount > 1 ? calls.tsv_systrap_own_cpu() : -1;
-    this.#zygote = this.#startZygote();
+    this.#zygote = this.#startZygote(preference);
     this.#place();
   }
 
@@ -160,8 +148,8 @@ export class SystrapPlatform implements Platform {
     this.sentrySpinNanos = isApart ? SENTRY_SPIN_NANOS : 0;
     this.#sleepNanos = isApart ? APART_SLEEP_NANOS : Infinity;
     this.stubSpins = isApart ? STUB_SPINS_APART : STUB_SPINS_TOGETHER;
-    this.commandSpins = isApart ? COMMAND_SPINS_APART : COMMAND_SPINS_TOGETHER;
-    const calls = this.memory.calls;
+    this.reports.spins = isApart ? COMMAND_SPINS_APART : COMMAND_SPINS_TOGETHER;
+    const calls = this.#calls;
     calls.tsv_systrap_place(0, isApart ? CPUS_SENTRY : CPUS_ALL);
     const guests = isApart ? CPUS_GUESTS : CPUS_ALL;
     // New threads and processes inherit it. A thread that has just ended is no matter.
@@ -171,18 +159,12 @@ export class SystrapPlatform implements Platform {
     }
   }
 
-  #startZygote(): SystrapThread {
-    const calls = this.memory.calls;
-    if (calls.tsv_systrap_socketpair(this.#pair, 0) < 0) {
-      throw new Error("Cannot make a socket pair for the first stub");
-    }
-    const space = new SystrapAddressSpace(this, 0, 0, this.#pair[0], null);
+  #startZygote(preference: number): SystrapThread {
+    const pid = this.stubs.startFirst(preference);
+    const space = new SystrapAddressSpace(this, 0, 0, this.stubs.ownSocket, null);
     this.#spaces[0] = space;
     const thread = space.takeSlot()!;
-    const pid = calls.tsv_systrap_zygote(this.#pair[1]);
-    calls.tsv_systrap_close(this.#pair[1]);
-    if (pid < 0) throw new Error(`Cannot start the first stub: errno ${-pid}`);
-    space.pid = pid;
+    space.pid = this.reports.firstPid = pid;
     this.#pids.add(pid);
     thread.tid = pid;
     return thread;
@@ -190,30 +172,26 @@ export class SystrapPlatform implements Platform {
 
   /** Waits until the first stub stands. It is not waited for where it is made: it starts while the kernel is built. */
   #awaitZygote(): void {
-    const { slot, words, addressSpace } = this.#zygote;
-    const { socket } = addressSpace;
-    const result = this.memory.calls.tsv_systrap_await(slot, socket, this.commandSpins, START_MILLIS_MAX);
-    if (result < 0) throw new Error(`Cannot start the first stub: it ended or hung (${result})`);
-    if ((u32(this.memory.common, COMMON_FLAGS) & COMMON_ASKS_CLONE) !== 0) this.#takeListener();
-    this.vdsoAddress = words[SLOT_VDSO >> 2] + words[(SLOT_VDSO >> 2) + 1] * 4294967296;
+    this.vdsoAddress = this.stubs.awaitFirst(this.#zygote.addressSpace.socket, this.reports.spins);
+    if ((u32(this.stubs.common, COMMON_FLAGS) & COMMON_ASKS_CLONE) !== 0) this.#takeListener();
   }
 
-  /** From now on a stub makes a clone(2) only where awaitClone() has commanded it. */
+  /** From now on a stub makes a clone(2) only where runClone() has commanded it. */
   #takeListener(): void {
     const { addressSpace, words } = this.#zygote;
     const fd = words[SLOT_RESULT >> 2];
-    const result = this.memory.calls.tsv_systrap_listen(addressSpace.pid, fd);
+    const result = this.stubs.calls.tsv_stub_listen(addressSpace.pid, fd);
     if (result < 0) throw new Error(`Cannot take the first stub's listener: errno ${-result}`);
     this.#zygote.callNow(SYS_close, fd);
   }
 
   limitProcesses(most: number): void {
-    for (const pid of this.#pids) this.memory.calls.tsv_systrap_limit(pid, most);
+    for (const pid of this.#pids) this.stubs.calls.tsv_stub_limit(pid, most);
   }
 
   setMarshalling(table: Uint32Array): void {
     const bytes = new Uint8Array(table.buffer, table.byteOffset, table.byteLength);
-    this.memory.common.set(bytes.subarray(0, COMMON_BYTES - COMMON_TABLE), COMMON_TABLE);
+    this.stubs.common.set(bytes.subarray(0, COMMON_BYTES - COMMON_TABLE), COMMON_TABLE);
   }
 
   createAddressSpace(): SystrapThread | number {
@@ -236,21 +214,21 @@ export class SystrapPlatform implements Platform {
   }
 
   #makeSpare(): number {
-    const calls = this.memory.calls;
+    const { calls } = this.stubs;
     if (this.#freeArenas.length === 0) this.#reap();
     let arena = this.#freeArenas.pop();
     if (arena === undefined) {
-      const made = this.#arenasMade >= ARENAS_MAX ? -EAGAIN : calls.tsv_systrap_arena(this.#arenasMade);
+      const made = this.#arenasMade >= ARENAS_MAX ? -EAGAIN : calls.tsv_stub_arena(this.#arenasMade);
       if (made < 0) return -EAGAIN;
       arena = this.#arenasMade++;
     }
-    if (calls.tsv_systrap_socketpair(this.#pair, arena) < 0) {
+    if (this.stubs.socketPair(arena) < 0) {
       this.#freeArenas.push(arena);
       return -EAGAIN;
     }
     this.#spareArena = arena;
-    this.#spareSocket = this.#pair[0];
-    this.#spareChildSocket = this.#pair[1];
+    this.#spareSocket = this.stubs.ownSocket;
+    this.#spareChildSocket = this.stubs.stubSocket;
     // Whoever touches one of them first waits for the host to find and zero the page.
     const thread = this.#threads[arena * ARENA_SLOTS];
     if (thread !== undefined && thread !== null) { for (const at of SLOT_PAGES_USED) thread.bytes[at] = 0; }
@@ -263,7 +241,7 @@ export class SystrapPlatform implements Platform {
    */
   adopt(space: SystrapAddressSpace, pid: number): boolean {
     if (!isHostId(pid) || this.#pids.has(pid)) return false;
-    if (this.memory.calls.tsv_systrap_reap(pid) !== 0) return false;
+    if (this.stubs.reap(pid)) return false;
     this.#pids.add(pid);
     space.pid = pid;
     return true;
@@ -295,14 +273,13 @@ export class SystrapPlatform implements Platform {
   }
 
   #kill(space: SystrapAddressSpace): void {
-    const calls = this.memory.calls;
-    calls.tsv_systrap_close(space.socket);
-    if (space.pid > 0) calls.tsv_systrap_kill(space.pid);
+    this.stubs.calls.tsv_stub_close(space.socket);
+    if (space.pid > 0) this.stubs.kill(space.pid);
     this.#dying.push(space);
   }
 
   forget(thread: SystrapThread): void {
-    this.memory.calls.tsv_systrap_forget(thread.slot);
+    this.#calls.tsv_systrap_forget(thread.slot);
     thread.isRunning = false;
   }
 
@@ -313,97 +290,36 @@ export class SystrapPlatform implements Platform {
 
   /** Takes back what has ended. False when nothing has. */
   #reap(): boolean {
-    const calls = this.memory.calls;
     const before = this.#dying.length;
     for (let i = this.#dying.length - 1; i >= 0; i--) {
       const space = this.#dying[i];
-      if (space.pid > 0 && calls.tsv_systrap_reap(space.pid) === 0) continue;
+      if (space.pid > 0 && !this.stubs.reap(space.pid)) continue;
       this.#dying[i] = this.#dying[this.#dying.length - 1];
       this.#dying.pop();
       this.#pids.delete(space.pid);
-      if (calls.tsv_systrap_arena_renew(space.arena) === 0) this.#freeArenas.push(space.arena);
+      if (this.stubs.calls.tsv_stub_arena_renew(space.arena) === 0) this.#freeArenas.push(space.arena);
     }
     return this.#dying.length < before;
   }
 
-  /**
-   * Waits for the report of `by`, which carries out `count` commands, `isWhole`: all its memory at once. 0 or -ERRNO: it is
-   * not to be trusted any more.
-   */
-  awaitReport(by: SystrapThread, count: number, isWhole: boolean): number {
-    const { slot, addressSpace: { socket } } = by;
-    const result = this.memory.calls.tsv_systrap_await(slot, socket, this.commandSpins, PROMPT_MILLIS);
-    return result === -ETIMEDOUT ? this.#insist(by, count, isWhole, null, 0) : result;
-  }
-
-  /** As awaitReport(), where one of the commands makes `child`. */
-  awaitClone(by: SystrapThread, count: number, child: SystrapThread, flags: number): number {
-    const result = this.#cloneBy(by, child, flags, this.commandSpins, PROMPT_MILLIS);
-    return result === -ETIMEDOUT || result === -EAGAIN ? this.#insist(by, count, true, child, flags) : result;
-  }
-
-  #cloneBy(by: SystrapThread, child: SystrapThread, flags: number, spins: number, millis: number): number {
-    const { slot, tid, addressSpace: { socket } } = by;
-    const low = child.address % TWO_32, high = Math.floor(child.address / TWO_32);
-    return this.memory.calls.tsv_systrap_clone(slot, socket, spins, millis, tid, flags, low, high);
-  }
-
-  /** Goes on waiting for a stub that does not answer, and finds out whether it ever will. */
-  #insist(
-    by: SystrapThread,
-    count: number,
-    isWhole: boolean,
-    child: SystrapThread | null,
-    flags: number,
-  ): number {
-    const calls = this.memory.calls;
-    const { slot, addressSpace: { socket, pid } } = by;
-    const start = performance.now();
-    const stall = new Stall(count, isWhole, this.#patience.left(start), calls.tsv_systrap_cpu_nanos(pid));
-    let slice = SLICE_MILLIS;
-    for (let last = start;;) {
-      const result = child === null
-        ? calls.tsv_systrap_await(slot, socket, 0, slice)
-        : this.#cloneBy(by, child, flags, 0, slice);
-      if (result !== -ETIMEDOUT && result !== -EAGAIN) {
-        if (child !== null) this.#patience.spend(last, last - start);
-        return result;
-      }
-      const mayHalt = child === null || result === -EAGAIN || stall.isCloneOver;
-      const from = performance.now();
-      const halted = mayHalt ? calls.tsv_stub_halt(pid, HALT_MILLIS_MAX) : 0;
-      if (halted < 0) return -EPIPE;
-      const now = performance.now();
-      // Where the host is so busy that it halts late, it goes on late.
-      slice = Math.max(SLICE_MILLIS, Math.ceil(2 * (now - from)));
-      const reason = stall.note(now - last, halted > 0, calls.tsv_systrap_cpu_nanos(pid));
-      last = now;
-      // The first stub runs no guest code: it is late, and nothing else.
-      if (reason === "" || by === this.#zygote) continue;
-      if (child !== null) this.#patience.spend(now, now - start);
-      this.onStubDeath(`Stub process ${pid} does not answer: ${reason}`);
-      return -ETIMEDOUT;
-    }
-  }
-
   queueResume(thread: SystrapThread): void {
     if (this.#resumes >= EVENTS_MAX) this.#flushResumes();
-    this.memory.control[C_RESUME + this.#resumes++] = thread.slot;
+    this.#control[C_RESUME + this.#resumes++] = thread.slot;
   }
 
   /** Hands resumes over without waiting; events that have come stay for the next wait. */
   #flushResumes(): void {
-    this.memory.calls.tsv_systrap_resume(this.#resumes);
+    this.#calls.tsv_systrap_resume(this.#resumes);
     this.#resumes = 0;
   }
 
   wait(deadline: number): PlatformEvents {
     const events = this.#events;
-    const control = this.memory.control;
+    const control = this.#control;
     const until = this.#deadSpaces.length > 0 ? 0 : deadline;
     const count = until !== 0 && this.#hasChores
       ? this.#waitBetweenChores(until)
-      : this.memory.calls.tsv_systrap_wait(this.#resumes, until, this.sentrySpinNanos, this.#sleepNanos);
+      : this.#calls.tsv_systrap_wait(this.#resumes, until, this.sentrySpinNanos, this.#sleepNanos);
     this.#resumes = 0;
     this.#placement.count(count);
     if (control[C_WAITED] !== 0) this.#afterWait();
@@ -418,19 +334,15 @@ export class SystrapPlatform implements Platform {
       }
       events.threads[events.threadCount++] = thread;
     }
-    events.hostFdCount = 0;
-    for (let i = 0; i < control[C_HOST_EVENTS]; i++) {
-      const at = C_HOST_LIST + i * 3;
-      if (control[at + 1] === COOKIE_STUB) {
-        if (control[at] === this.#zygote.addressSpace.arena) throw new Error("The first stub has ended");
-        this.#spaces[control[at]]?.fail("hang-up");
-      } else {
-        events.hostFdCookies[events.hostFdCount] = control[at];
-        events.hostFdEvents[events.hostFdCount++] = control[at + 2];
-      }
-    }
+    this.#hostLoop.take(control[C_HOST_EVENTS], events);
     while (this.#deadSpaces.length > 0) this.#buryDead(this.#deadSpaces.pop()!);
     return events;
+  }
+
+  /** The process of an arena has closed its socket: it has ended, or does not want to hear from us. */
+  #hangUp(arena: number): void {
+    if (arena === this.#zygote.addressSpace.arena) throw new Error("The first stub has ended");
+    this.#spaces[arena]?.fail("hang-up");
   }
 
   get #hasChores(): boolean {
@@ -439,7 +351,7 @@ export class SystrapPlatform implements Platform {
 
   /** What nobody waits for is done while guests run: ended processes are killed and reaped, a spare arena is made. */
   #waitBetweenChores(until: number): number {
-    const calls = this.memory.calls;
+    const calls = this.#calls;
     const spins = Math.min(CHORE_AFTER_NANOS, this.sentrySpinNanos);
     let count = calls.tsv_systrap_wait(this.#resumes, SPIN_ONLY, spins, 0);
     if (count > 0 && ++this.#choreTurns > CHORE_DELAY_TURNS_MAX) this.#doChore();
@@ -463,7 +375,7 @@ export class SystrapPlatform implements Platform {
   }
 
   #afterWait(): void {
-    const control = this.memory.control;
+    const control = this.#control;
     if (control[C_WAITED] === WAITED_IN_VAIN) {
       this.#placement.rest(this.#controlF64[C_NOW_F64]);
       this.#place();
@@ -487,17 +399,17 @@ export class SystrapPlatform implements Platform {
   }
 
   watch(hostFd: number, events: number, cookie: number): number {
-    return this.memory.calls.tsv_systrap_watch(hostFd, events, cookie);
+    return this.#hostLoop.watch(hostFd, events, cookie);
   }
 
   shutdown(): void {
     for (const space of this.#condemned) this.#kill(space);
     for (const space of this.#spaces) {
-      if (space !== null && space.pid > 0) this.memory.calls.tsv_systrap_kill(space.pid);
+      if (space !== null && space.pid > 0) this.stubs.kill(space.pid);
     }
     for (const space of this.#spaces) {
       if (space !== null && space.pid > 0) {
-        while (this.memory.calls.tsv_systrap_reap(space.pid) === 0);
+        while (!this.stubs.reap(space.pid));
       }
     }
   }

@@ -118,7 +118,7 @@ export class SystrapThread implements GuestThread {
     this.addressSpace = space;
     this.slot = slot;
     this.index = index;
-    const memory = platform.memory.slot(slot);
+    const memory = platform.stubs.slot(slot);
     this.words = new Uint32Array(memory, 0, 1024);
     this.#commandWords = this.words;
     this.bytes = new Uint8Array(memory);
@@ -262,7 +262,7 @@ export class SystrapThread implements GuestThread {
       Atomics.store(word, SLOT_PENDING >> 2, 1);
       if (Atomics.load(word, SLOT_READY >> 2) === 0) return;
     }
-    this.platform.memory.calls.tsv_systrap_interrupt(this.addressSpace.pid, this.tid);
+    this.platform.stubs.calls.tsv_stub_interrupt(this.addressSpace.pid, this.tid);
   }
 
   /** The call it is in will take long: a spinning stub sleeps now. */
@@ -336,7 +336,7 @@ export class SystrapThread implements GuestThread {
   resumeToEnd(): void {
     if (this.#isStarted) this.#settle();
     this.#handOver(THEN_REPORT);
-    this.platform.memory.calls.tsv_systrap_let_go(this.slot);
+    this.platform.stubs.calls.tsv_stub_let_go(this.slot);
   }
 
   /** Enters a host call for the next run. */
@@ -358,7 +358,7 @@ export class SystrapThread implements GuestThread {
   #settle(): void {
     this.#isStarted = false;
     this.#commandWords = this.words;
-    const result = this.platform.awaitReport(this, COMMANDS_MAX, true);
+    const result = this.platform.reports.wait(this, COMMANDS_MAX, true);
     if (this.#reported(COMMANDS_MAX, result) < 0) this.addressSpace.fail("started commands");
     copyCommands(started, this.words, this.#commands);
   }
@@ -370,8 +370,8 @@ export class SystrapThread implements GuestThread {
     const count = this.#handOver(THEN_REPORT);
     if (this.#spins !== this.platform.stubSpins) this.#setSpins();
     if (this.addressSpace.isDead) return -EIO;
-    this.platform.memory.calls.tsv_systrap_let_go(this.slot);
-    return this.#reported(count, this.platform.awaitReport(this, count, false));
+    this.platform.stubs.calls.tsv_stub_let_go(this.slot);
+    return this.#reported(count, this.platform.reports.wait(this, count, false));
   }
 
   /** As run(), where one of the commands makes `child`: the host asks us before it carries that one out. */
@@ -379,8 +379,11 @@ export class SystrapThread implements GuestThread {
     if (this.#isStarted) this.#settle();
     const count = this.#handOver(THEN_REPORT);
     if (this.addressSpace.isDead) return -EIO;
-    this.platform.memory.calls.tsv_systrap_let_go(this.slot);
-    return this.#reported(count, this.platform.awaitClone(this, count, child, flags));
+    this.platform.stubs.calls.tsv_stub_let_go(this.slot);
+    return this.#reported(
+      count,
+      this.platform.reports.waitForClone(this, count, { flags, slotAddress: child.address }),
+    );
   }
 
   #reported(count: number, result: number): number {

@@ -1,0 +1,92 @@
+// The wait for what a stub reports: that it has carried out its commands. Nobody else is served meanwhile, so a stub that does
+// not report is looked into (patience.ts).
+
+import { EAGAIN, EPIPE, ETIMEDOUT } from "../../kernel/abi/errno.ts";
+import type { StubCalls } from "../../native/stub.ts";
+import { Patience, Stall } from "./patience.ts";
+
+const TWO_32 = 4294967296;
+/** How long a stub may take over commands, milliseconds, before it is looked into. */
+const PROMPT_MILLIS = 20;
+/** How long it is left alone between two looks, and may take to halt. */
+const SLICE_MILLIS = 10;
+const HALT_MILLIS_MAX = 100;
+
+/** A stub's thread that carries out commands. */
+interface Commanded {
+  readonly slot: number;
+  readonly tid: number;
+  readonly addressSpace: { readonly socket: number; readonly pid: number };
+}
+
+/** A clone(2) among the commands: its flags, and where the slot of the new thread stands. */
+interface CommandedClone {
+  readonly flags: number;
+  readonly slotAddress: number;
+}
+
+export class Reports {
+  /** Pauses the sentry spins for a report before it sleeps. */
+  spins = 0;
+  /** The stub that runs no guest code: it may be late, and nothing else. */
+  firstPid = 0;
+  readonly #calls: StubCalls;
+  readonly #patience = new Patience();
+  readonly #onGivenUp: (reason: string) => void;
+
+  constructor(calls: StubCalls, onGivenUp: (reason: string) => void) {
+    this.#calls = calls;
+    this.#onGivenUp = onGivenUp;
+  }
+
+  /**
+   * Waits for the report of `by`, which carries out `count` commands, `isWhole`: all its memory at once. 0 or -ERRNO: it is
+   * not to be trusted any more.
+   */
+  wait(by: Commanded, count: number, isWhole: boolean): number {
+    const { slot, addressSpace: { socket } } = by;
+    const result = this.#calls.tsv_stub_await(slot, socket, this.spins, PROMPT_MILLIS);
+    return result === -ETIMEDOUT ? this.#insist(by, count, isWhole, null) : result;
+  }
+
+  /** As wait(), where one of the commands is `clone`. */
+  waitForClone(by: Commanded, count: number, clone: CommandedClone): number {
+    const result = this.#look(by, clone, this.spins, PROMPT_MILLIS);
+    return result === -ETIMEDOUT || result === -EAGAIN ? this.#insist(by, count, true, clone) : result;
+  }
+
+  #look(by: Commanded, clone: CommandedClone | null, spins: number, millis: number): number {
+    const { slot, tid, addressSpace: { socket } } = by;
+    if (clone === null) return this.#calls.tsv_stub_await(slot, socket, spins, millis);
+    const low = clone.slotAddress % TWO_32, high = Math.floor(clone.slotAddress / TWO_32);
+    return this.#calls.tsv_stub_clone(slot, socket, spins, millis, tid, clone.flags, low, high);
+  }
+
+  /** Goes on waiting for a stub that does not answer, and finds out whether it ever will. */
+  #insist(by: Commanded, count: number, isWhole: boolean, clone: CommandedClone | null): number {
+    const { pid } = by.addressSpace;
+    const start = performance.now();
+    const cpuNanos = this.#calls.tsv_stub_cpu_nanos(pid);
+    const stall = new Stall(count, isWhole, this.#patience.left(start), cpuNanos);
+    let slice = SLICE_MILLIS, last = start, result: number;
+    for (;;) {
+      result = this.#look(by, clone, 0, slice);
+      if (result !== -ETIMEDOUT && result !== -EAGAIN) break;
+      const mayHalt = clone === null || result === -EAGAIN || stall.isCloneOver;
+      const from = performance.now();
+      const halted = mayHalt ? this.#calls.tsv_stub_halt(pid, HALT_MILLIS_MAX) : 0;
+      if (halted < 0) return -EPIPE;
+      const now = performance.now();
+      // Where the host is so busy that it halts late, it goes on late.
+      slice = Math.max(SLICE_MILLIS, Math.ceil(2 * (now - from)));
+      const reason = stall.note(now - last, halted > 0, this.#calls.tsv_stub_cpu_nanos(pid));
+      last = now;
+      if (reason === "" || pid === this.firstPid) continue;
+      this.#onGivenUp(`Stub process ${pid} does not answer: ${reason}`);
+      result = -ETIMEDOUT;
+      break;
+    }
+    if (clone !== null) this.#patience.spend(last, last - start);
+    return result;
+  }
+}

@@ -103,6 +103,8 @@ const IMMUTABLE = new Set(["CapabilitySet", "SocketCredentials", "TextDecoder", 
 const BOOLEAN_NAMES = new Set([
   ...["noNewPrivs", "noNewPrivileges", "terminal", "strace", "nonblocking", "closeOnExec", "multiple"],
   ...["reuseAddress", "reusePort"],
+  // Names on the wire of the control API, which are Go's.
+  ...["GvisorGSOEnabled", "TXChecksumOffload", "RXChecksumOffload", "PCAP"],
   ...["value", "condition"],
 ]);
 

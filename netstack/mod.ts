@@ -55,6 +55,10 @@ export {
   formatSockstat,
   formatTcp,
   formatUdp,
+  rawRows,
+  type SocketRow,
+  tcpRows,
+  udpRows,
 } from "./socket_text.ts";
 export type { IpSettingName } from "./ip/settings.ts";
 export type { Settings } from "./settings.ts";

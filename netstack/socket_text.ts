@@ -40,120 +40,209 @@ const ROUTE_REJECT = 0x200;
 const NEIGHBOUR_COMPLETE = 2;
 const NEIGHBOUR_PERMANENT = 4;
 
+/** One endpoint, connection or rest of one, as tables and sock_diag(7) show it. */
+export interface SocketRow {
+  /** Of an AF_INET socket. */
+  readonly isV4: boolean;
+  readonly state: number;
+  readonly local: Address;
+  readonly localPort: number;
+  /** null = none. */
+  readonly remote: Address | null;
+  readonly remotePort: number;
+  readonly unsentBytes: number;
+  /** Of a listener: connections that wait. */
+  readonly unreadBytes: number;
+  /** Of a listener, where its own queue is shown: the most that may wait. */
+  readonly backlog: number;
+  /** None, retransmission, TIME_WAIT; and when it comes up. */
+  readonly timer: number;
+  readonly timerNanos: number;
+  readonly retransmits: number;
+  readonly nicId: number;
+  readonly uid: number;
+  readonly inode: number;
+  /** IPv4 does not reach it: IPV6_V6ONLY, or an IPv6 address it is bound to. */
+  readonly isV6Only: boolean;
+  readonly connection: Connection | null;
+}
+
+/** Listeners first. */
+export function* tcpRows(stack: Stack): Iterable<SocketRow> {
+  for (const endpoint of stack.tcp.listeners) {
+    yield {
+      ...NO_ROW,
+      isV4: endpoint.isV4,
+      state: TcpState.Listen,
+      local: endpoint.local,
+      localPort: endpoint.localPort,
+      unreadBytes: endpoint.listener?.acceptCount ?? 0,
+      backlog: endpoint.listener?.backlog ?? 0,
+      nicId: endpoint.nicId,
+      uid: Math.max(0, endpoint.uid),
+      inode: endpoint.inode,
+      isV6Only: endpoint.isV6Only || isOfIpv6(endpoint.local),
+    };
+  }
+  for (const entry of stack.tcp.entries()) {
+    const { local, localPort, remote, remotePort } = entry;
+    const place = { local, localPort, remote, remotePort };
+    if (entry instanceof Connection) {
+      const { endpoint, retransmitTimer } = entry;
+      yield {
+        ...NO_ROW,
+        ...place,
+        // A connection by IPv4 of an AF_INET6 endpoint is that family's.
+        isV4: endpoint?.isV4 ?? local.isV4,
+        state: entry.state,
+        unsentBytes: entry.sendBuffer.used,
+        unreadBytes: entry.receiveBuffer.readable,
+        timer: retransmitTimer.isSet ? TIMER_RETRANSMIT : TIMER_NONE,
+        timerNanos: retransmitTimer.isSet ? Math.max(0, retransmitTimer.at - stack.now) : 0,
+        retransmits: entry.backoff,
+        nicId: entry.nicId,
+        uid: Math.max(0, endpoint?.uid ?? 0),
+        inode: endpoint?.inode ?? 0,
+        connection: entry,
+      };
+    } else if (entry instanceof TimeWait) {
+      const timerNanos = Math.max(0, entry.expires - stack.now);
+      yield {
+        ...NO_ROW,
+        ...place,
+        isV4: local.isV4,
+        state: TcpState.TimeWait,
+        timer: TIMER_TIME_WAIT,
+        timerNanos,
+      };
+    } else {
+      yield {
+        ...NO_ROW,
+        ...place,
+        isV4: local.isV4,
+        state: TcpState.SynReceived,
+        timer: TIMER_RETRANSMIT,
+        retransmits: entry.sends,
+      };
+    }
+  }
+}
+
+const NO_ROW = {
+  remote: null,
+  remotePort: 0,
+  unsentBytes: 0,
+  unreadBytes: 0,
+  backlog: 0,
+  timer: TIMER_NONE,
+  timerNanos: 0,
+  retransmits: 0,
+  nicId: 0,
+  uid: 0,
+  inode: 0,
+  isV6Only: false,
+  connection: null,
+} as const;
+
+function* datagramRows<Kind extends DatagramEndpoint>(
+  endpoints: Iterable<Kind>,
+  portOf: (endpoint: Kind) => number,
+): Iterable<SocketRow> {
+  for (const endpoint of endpoints) {
+    const { isConnected } = endpoint;
+    yield {
+      ...NO_ROW,
+      isV4: endpoint.isV4,
+      state: isConnected ? CONNECTED : UNCONNECTED,
+      local: endpoint.local,
+      localPort: portOf(endpoint),
+      remote: isConnected ? endpoint.remote : null,
+      remotePort: endpoint.remotePort,
+      unreadBytes: endpoint.queuedBytes,
+      nicId: endpoint.nicId,
+      uid: Math.max(0, endpoint.uid),
+      inode: endpoint.inode,
+      isV6Only: endpoint.isV6Only || isOfIpv6(endpoint.local),
+    };
+  }
+}
+
+function isOfIpv6(address: Address): boolean {
+  return !address.isV4 && !address.isUnspecified;
+}
+
 export function formatTcp(stack: Stack, isV4: boolean): string {
   let text = isV4 ? `  ${SOCKET_HEAD.padEnd(147)}\n` : `${SOCKET6_HEAD}\n`;
   let slot = 0;
-  for (const endpoint of stack.tcp.listeners) {
-    if (endpoint.isV4 !== isV4) continue;
-    const accepted = endpoint.listener?.acceptCount ?? 0;
-    const line =
-      cells(slot++, endpoint.local, endpoint.localPort, null, 0, isV4, TcpState.Listen, 0, accepted) +
-      `00:00000000 00000000 ${owner(endpoint.uid)}        0 ${endpoint.inode} 1 ${POINTER} 100 0 0 10 0`;
-    text += pad(line, isV4);
-  }
-  for (const entry of stack.tcp.entries()) {
-    // A connection by IPv4 of an AF_INET6 endpoint stands in the other table.
-    const endpoint = entry instanceof Connection ? entry.endpoint : null;
-    if ((endpoint === null ? entry.local.isV4 : endpoint.isV4) !== isV4) continue;
-    let state = TcpState.SynReceived, unsent = 0, unread = 0, rest: string;
-    if (entry instanceof Connection) {
-      state = entry.state;
-      unsent = entry.sendBuffer.used;
-      unread = entry.receiveBuffer.readable;
-      rest = connectionCells(entry);
-    } else if (entry instanceof TimeWait) {
-      state = TcpState.TimeWait;
-      const left = hex(ticks(entry.expires - stack.now), 8);
-      rest = `0${TIMER_TIME_WAIT}:${left} 00000000 ${owner(0)}        0 0 3 ${POINTER}`;
-    } else {
-      rest = `0${TIMER_RETRANSMIT}:00000000 ${hex(entry.sends, 8)} ${owner(0)}        0 0 1 ${POINTER}`;
-    }
-    const { local, localPort, remote, remotePort } = entry;
-    text += pad(
-      cells(slot++, local, localPort, remote, remotePort, isV4, state, unsent, unread) + rest,
-      isV4,
-    );
+  for (const row of tcpRows(stack)) {
+    if (row.isV4 !== isV4) continue;
+    const timer = `0${row.timer}:${hex(ticks(row.timerNanos), 8)} ${hex(row.retransmits, 8)}`;
+    const references = row.state === TcpState.TimeWait ? 3 : 1;
+    const { connection } = row;
+    const window = connection === null
+      ? 10
+      : Math.floor(connection.window / Math.max(1, connection.segmentBytes));
+    const more = row.inode === 0
+      ? ""
+      : row.state === TcpState.Listen
+      ? " 100 0 0 10 0"
+      : ` 20 4 30 ${window} -1`;
+    const rest = `${timer} ${
+      String(row.uid).padStart(5)
+    }        0 ${row.inode} ${references} ${POINTER}${more}`;
+    const line = cells(slot++, row) + rest;
+    text += `${isV4 ? line.padEnd(149) : line}\n`;
   }
   return text;
 }
 
-function connectionCells(connection: Connection): string {
-  const { endpoint, retransmitTimer, tcp } = connection;
-  const isSet = retransmitTimer.isSet;
-  const when = isSet ? ticks(retransmitTimer.at - tcp.stack.now) : 0;
-  const timer = `0${isSet ? TIMER_RETRANSMIT : TIMER_NONE}:${hex(when, 8)} ${hex(connection.backoff, 8)}`;
-  const window = Math.floor(connection.window / Math.max(1, connection.segmentBytes));
-  return `${timer} ${owner(endpoint?.uid ?? 0)}        0 ${endpoint?.inode ?? 0} 1 ${POINTER} ` +
-    `20 4 30 ${window} -1`;
+export function udpRows(stack: Stack): Iterable<SocketRow> {
+  return datagramRows(stack.udp.endpoints, (endpoint) => endpoint.localPort);
 }
-
-function pad(line: string, isV4: boolean): string {
-  return `${isV4 ? line.padEnd(149) : line}\n`;
+/** Their port is their protocol. */
+export function rawRows(stack: Stack): Iterable<SocketRow> {
+  return datagramRows(stack.raw.endpoints, (endpoint) => endpoint.protocol);
 }
 
 export function formatUdp(stack: Stack, isV4: boolean): string {
   const head = isV4
     ? `   ${SOCKET_HEAD} ref pointer drops             \n`
     : `${SOCKET6_HEAD} ref pointer drops\n`;
-  return head + datagramLines(stack.udp.endpoints, isV4, (endpoint) => endpoint.localPort);
+  return head + datagramLines(udpRows(stack), isV4, dropsOf(stack.udp.endpoints));
 }
-/** Port of a raw endpoint: its protocol. */
 export function formatRaw(stack: Stack, isV4: boolean): string {
   const head = `${isV4 ? `  ${SOCKET_HEAD}` : SOCKET6_HEAD} ref pointer drops\n`;
-  return head + datagramLines(stack.raw.endpoints, isV4, (endpoint) => endpoint.protocol);
+  return head + datagramLines(rawRows(stack), isV4, dropsOf(stack.raw.endpoints));
 }
 
-function datagramLines<Kind extends DatagramEndpoint>(
-  endpoints: Iterable<Kind>,
-  isV4: boolean,
-  portOf: (endpoint: Kind) => number,
-): string {
+function dropsOf(endpoints: Iterable<DatagramEndpoint>): (inode: number) => number {
+  const drops = new Map<number, number>();
+  for (const endpoint of endpoints) drops.set(endpoint.inode, endpoint.drops);
+  return (inode) => drops.get(inode) ?? 0;
+}
+
+function datagramLines(rows: Iterable<SocketRow>, isV4: boolean, drops: (inode: number) => number): string {
   let text = "", slot = 0;
-  for (const endpoint of endpoints) {
-    if (endpoint.isV4 !== isV4) continue;
-    const state = endpoint.isConnected ? CONNECTED : UNCONNECTED;
-    const remote = endpoint.isConnected ? endpoint.remote : null;
-    const line = cells(
-      slot++,
-      endpoint.local,
-      portOf(endpoint),
-      remote,
-      endpoint.remotePort,
-      isV4,
-      state,
-      0,
-      endpoint.queuedBytes,
-    );
-    const rest = `00:00000000 00000000 ${
-      owner(endpoint.uid)
-    }        0 ${endpoint.inode} 2 ${POINTER} ${endpoint.drops}`;
-    text += ` ${isV4 ? (line + rest).padEnd(126) : line + rest}\n`;
+  for (const row of rows) {
+    if (row.isV4 !== isV4) continue;
+    const rest = `00:00000000 00000000 ${String(row.uid).padStart(5)}        0 ${row.inode} 2 ${POINTER} ` +
+      drops(row.inode);
+    const line = cells(slot++, row) + rest;
+    text += ` ${isV4 ? line.padEnd(126) : line}\n`;
   }
   return text;
 }
 
-/** The columns that all tables have. `remote` null = none. */
-function cells(
-  slot: number,
-  local: Address,
-  localPort: number,
-  remote: Address | null,
-  remotePort: number,
-  isV4: boolean,
-  state: number,
-  unsent: number,
-  unread: number,
-): string {
+/** The columns that all tables have. */
+function cells(slot: number, row: SocketRow): string {
+  const { isV4, local, localPort, remote, remotePort } = row;
   const none = isV4 ? "00000000" : "0".repeat(32);
   const place = (address: Address | null, port: number) =>
     `${address === null ? none : hexAddress(address, isV4)}:${hex(port, 4)}`;
   return `${String(slot).padStart(4)}: ${place(local, localPort)} ${place(remote, remotePort)} ` +
-    `${hex(state, 2)} ${hex(unsent, 8)}:${hex(unread, 8)} `;
+    `${hex(row.state, 2)} ${hex(row.unsentBytes, 8)}:${hex(row.unreadBytes, 8)} `;
 }
 
-function owner(uid: number): string {
-  return String(Math.max(0, uid)).padStart(5);
-}
 function ticks(nanos: number): number {
   return Math.max(0, Math.round(nanos / NANOS_PER_TICK));
 }
@@ -177,18 +266,22 @@ function plainAddress(address: Address): string {
 /** /proc/net/sockstat and sockstat6; `sockets` = all that there are of any family. */
 export function formatSockstat(stack: Stack, isV4: boolean, sockets: number): string {
   const suffix = isV4 ? "" : "6";
-  let inUse = 0, orphans = 0;
-  for (const entry of stack.tcp.entries()) {
-    if (!(entry instanceof Connection)) continue;
-    if (entry.endpoint === null) orphans++;
-    else if (entry.endpoint.isV4 === isV4) inUse++;
+  let inUse = 0, all = 0, orphans = 0;
+  for (const row of tcpRows(stack)) {
+    if (row.state === TcpState.TimeWait || row.state === TcpState.SynReceived) continue;
+    all++;
+    if (row.connection !== null && row.connection.endpoint === null) orphans++;
+    else if (row.isV4 === isV4) inUse++;
   }
-  for (const endpoint of stack.tcp.listeners) if (endpoint.isV4 === isV4) inUse++;
-  const udp = [...stack.udp.endpoints].filter((endpoint) => endpoint.isV4 === isV4).length;
-  const raw = stack.raw.endpoints.filter((endpoint) => endpoint.isV4 === isV4).length;
+  const count = (rows: Iterable<SocketRow>) => {
+    let n = 0;
+    for (const row of rows) if (row.isV4 === isV4) n++;
+    return n;
+  };
+  const udp = count(udpRows(stack)), raw = count(rawRows(stack));
   const head = isV4
     ? `sockets: used ${sockets}\nTCP: inuse ${inUse} orphan ${orphans} tw ${stack.tcp.timeWaitCount} ` +
-      `alloc ${inUse} mem 0\nUDP: inuse ${udp} mem 0\n`
+      `alloc ${all} mem 0\nUDP: inuse ${udp} mem 0\n`
     : `TCP6: inuse ${inUse}\nUDP6: inuse ${udp}\n`;
   return `${head}UDPLITE${suffix}: inuse 0\nRAW${suffix}: inuse ${raw}\nFRAG${suffix}: inuse 0 memory 0\n`;
 }

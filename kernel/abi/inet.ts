@@ -6,6 +6,7 @@ export const IPPROTO_ICMP = 1;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
 export const IPPROTO_ICMPV6 = 58;
+export const IPPROTO_RAW = 255;
 /** Protocol numbers end here (IPPROTO_MAX is that of MPTCP and one more). */
 export const IPPROTO_MAX = 263;
 

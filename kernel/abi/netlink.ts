@@ -1,6 +1,7 @@
 // Constants of netlink: netlink(7), rtnetlink(7).
 
 export const NETLINK_ROUTE = 0;
+export const NETLINK_SOCK_DIAG = 4;
 export const NETLINK_KOBJECT_UEVENT = 15;
 /** Protocols end here (MAX_LINKS). */
 export const NETLINK_PROTOCOLS_MAX = 32;
@@ -33,6 +34,10 @@ export const NETLINK_LIST_MEMBERSHIPS = 9;
 export const NETLINK_CAP_ACK = 10;
 export const NETLINK_EXT_ACK = 11;
 export const NETLINK_GET_STRICT_CHK = 12;
+
+// Types and attributes of sock_diag
+export const SOCK_DIAG_BY_FAMILY = 20;
+export const INET_DIAG_SKV6ONLY = 11;
 
 // Types of rtnetlink
 export const RTM_NEWLINK = 16;

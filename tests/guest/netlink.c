@@ -3,8 +3,10 @@
 #include "check.h"
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -207,6 +209,28 @@ static void files(void) {
   fstat(l, &st);
   sprintf(text, " %lu ", (unsigned long)st.st_ino);
   EQUALS("by its inode", 1, lines_with("/proc/self/net/tcp", text));
+  int d = socket(AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG), found = 0, done = 0;
+  struct request r;
+  struct inet_diag_req_v2 *q = begin(&r, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, sizeof *q);
+  q->sdiag_family = AF_INET;
+  q->sdiag_protocol = IPPROTO_TCP;
+  q->idiag_states = 1 << 10;
+  say_to_kernel(d, &r);
+  while (!done) {
+    long length = recv(d, buffer, sizeof buffer, MSG_DONTWAIT);
+    if (length <= 0) break;
+    for (struct nlmsghdr *m = (void *)buffer; NLMSG_OK(m, length); m = NLMSG_NEXT(m, length)) {
+      struct inet_diag_msg *i = NLMSG_DATA(m);
+      if (m->nlmsg_type == NLMSG_DONE) { done = 1; break; }
+      if (i->idiag_inode != st.st_ino) continue;
+      found++;
+      SAYS("sock_diag", "2 10 1 5 1", "%d %d %u %u %d", i->idiag_family, i->idiag_state, i->idiag_rqueue, i->idiag_wqueue, i->id.idiag_sport == a.sin_port);
+    }
+  }
+  SAYS("found, and the end", "1 1", "%d %d", found, done);
+  q->sdiag_family = 99;
+  EQUALS("a family that is none", -EINVAL, ask(d, &r));
+  close(d);
   EQUALS("dev", 1, lines_with("/proc/net/dev", "    lo: "));
   EQUALS("if_inet6", 1, lines_with("/proc/net/if_inet6", "00000000000000000000000000000001 01 80 10 80       lo"));
   EQUALS("sockstat", 1, lines_with("/proc/net/sockstat", "TCP: inuse "));

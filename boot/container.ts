@@ -3,6 +3,7 @@
 import { GoferClient, GoferConnection } from "../gofer/client.ts";
 import { ENOENT, ENOTDIR, errnoName } from "../kernel/abi/errno.ts";
 import { AT_FDCWD, MS_RDONLY, MS_RELATIME } from "../kernel/abi/file.ts";
+import { SIGKILL } from "../kernel/abi/signal.ts";
 import { CAPABILITY_NAMES } from "../kernel/abi/task.ts";
 import { Container, type ContainerGofer } from "../kernel/container.ts";
 import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
@@ -19,7 +20,7 @@ import {
   type Credentials,
   newCredentials,
 } from "../kernel/task/credentials.ts";
-import { exitKilled, killContainer } from "../kernel/task/exit.ts";
+import { exitKilled, killContainer, killGroup } from "../kernel/task/exit.ts";
 import {
   IpcNamespace,
   NetNamespace,
@@ -40,9 +41,9 @@ import { connectGofer } from "../native/gofer_channel.ts";
 import type { GuestThread } from "../platform/platform.ts";
 import { StartError } from "./start_error.ts";
 import { addMounts, mountPoint } from "./mounts.ts";
-import { homeOf, startProgram } from "./program.ts";
+import { homeOf, loadProgram } from "./program.ts";
 import type { ContainerConfig, ProcessConfig } from "./sentry_config.ts";
-import { openConsole, openStdio } from "./stdio.ts";
+import { bindConsole, type Console, openConsole, openStdio } from "./stdio.ts";
 
 const POLLIN = 1;
 const POLLRDHUP = 0x2000;
@@ -53,13 +54,13 @@ const STATUS_FAILED = 128 << 8;
 export interface ContainerParts {
   /** First thread of an address space of its own. */
   readonly thread: GuestThread;
-  /** Stdin, stdout and stderr. */
+  /** Stdin, stdout, stderr, and what its init gets from 3 on. */
   readonly stdio: readonly HostDescriptor[];
   readonly gofer: ContainerGofer;
 }
 
 /**
- * Starts `config` in `kernel`: its init runs in the kernel's next turn. The first container is the root one, whose end ends the
+ * Starts `config` in `kernel`: its init runs in the kernel's next turn, or after startHeld() where it is to be held. The first container is the root one, whose end ends the
  * sandbox. Throws StartError with one sentence for the user; nothing of the container is left then.
  */
 export function startContainer(kernel: Kernel, config: ContainerConfig, parts: ContainerParts): Container {
@@ -101,9 +102,92 @@ function furnish(task: Task, config: ContainerConfig, parts: ContainerParts): vo
   const home = process.wantsHome ? homeOf(task, process.uid) : "";
   task.credentials = credentials;
   const console = openConsole(task, parts.stdio, process.terminal);
-  openStdio(task, parts.stdio, process.terminal, console, process.ownsStdio ? process.uid : -1);
+  if (console !== null) {
+    const { container } = task.threadGroup;
+    container.terminal = console.terminal;
+    container.hostConsole = console.host;
+    if (console.file.path !== null) bindConsole(task, console.file.path);
+  }
+  prepare(task, process, parts.stdio, console, home);
+  if (config.isHeld) task.threadGroup.container.isHeld = true;
+  else task.kernel.ready.push(task);
+}
+
+/** Stdio, working directory and program of a process that boot starts. */
+function prepare(
+  task: Task,
+  process: ProcessConfig,
+  stdio: readonly HostDescriptor[],
+  console: Console | null,
+  home: string,
+): void {
+  const owner = process.ownsStdio ? process.uid : -1;
+  openStdio(task, stdio, process.terminal, console === null ? null : console.file, owner);
   enterDirectory(task, process.cwd);
-  startProgram(task, process, home);
+  loadProgram(task, process, home);
+}
+
+/** The init of a container that has been held runs from now on. False when nothing holds it. */
+export function startHeld(container: Container): boolean {
+  if (!container.isHeld || container.initTask === null) return false;
+  container.isHeld = false;
+  container.kernel.ready.push(container.initTask);
+  return true;
+}
+
+/** A further process of a container, and its terminal. */
+export interface Executed {
+  readonly task: Task;
+  readonly console: Console | null;
+}
+
+/**
+ * Starts one more process in `container`, in its namespaces and root; it runs in the kernel's next turn. Descriptors of
+ * `stdio` beyond the third are its own from 3 on. Takes thread and stdio over. Throws StartError; nothing is left of it then.
+ */
+export function executeIn(
+  container: Container,
+  process: ProcessConfig,
+  thread: GuestThread,
+  stdio: readonly HostDescriptor[],
+): Executed {
+  const { kernel } = container, init = container.initTask;
+  let task: Task | null = null, console: Console | null = null;
+  try {
+    if (init === null || init.hasExited) {
+      throw new StartError(`Cannot execute in container ${container.id}: it has ended`, 128);
+    }
+    if (container.taskCount >= container.limits.tasksMax) {
+      throw new StartError(`Cannot execute in container ${container.id}: its limit of tasks is reached`, 128);
+    }
+    const { uts, ipc, net, mount } = init.namespaces;
+    const place = new Path(mount.root, mount.root.root);
+    task = createInitTask(container, {
+      thread,
+      mm: new MemoryMap(thread.addressSpace, kernel.host, kernel.account.heap),
+      credentials: credentialsOf(process),
+      files: new FdTable(),
+      fs: new FsContext(place, place, process.umask),
+      namespaces: new TaskNamespaces(uts, ipc, net, mount, container.pids),
+      limits: limitsOf(process, kernel.memoryTotalBytes),
+    });
+    const { credentials } = task;
+    task.credentials = newCredentials(0, 0, [], ALL_CAPABILITIES);
+    const home = process.wantsHome ? homeOf(task, process.uid) : "";
+    task.credentials = credentials;
+    console = openConsole(task, stdio, process.terminal);
+    prepare(task, process, stdio, console, home);
+    kernel.ready.push(task);
+    return { task, console };
+  } catch (error) {
+    if (task === null) thread.addressSpace.release();
+    else killGroup(task.threadGroup, SIGKILL);
+    exitKilled(kernel);
+    console?.host.close();
+    throw error;
+  } finally {
+    for (const descriptor of stdio) descriptor.drop();
+  }
 }
 
 /** Gives back what a container was to be made of. */

@@ -73,6 +73,7 @@ function configOf(id: string, change: Partial<ContainerConfig> = {}): ContainerC
     hostname: id,
     domainname: "",
     tasksMax: 10,
+    isHeld: false,
     ...change,
   };
 }
@@ -221,7 +222,7 @@ Deno.test("a container that does not start leaves nothing", () => {
   const { process } = configOf("second");
   throws(
     () => sandbox.start("second", { process: { ...process, args: ["/missing"] } }),
-    /Cannot run \/missing: command not found/,
+    /Cannot run \/missing: executable file not found in \$PATH/,
   );
   throws(
     () =>

@@ -12,8 +12,9 @@ import {
 } from "../native/process.ts";
 import { nativeLibraryPath } from "../native/library.ts";
 import { rememberCompiled, warmArguments } from "./code_cache.ts";
+import type { Attendant } from "./attendant.ts";
 import { receive, send, takeOver } from "./control/channel.ts";
-import { decode, FRAME_BYTES_MAX, type MessageFrom } from "./control/protocol.ts";
+import { decode, FRAME_BYTES_MAX, type MessageFrom, SCOPE } from "./control/protocol.ts";
 import { memoryOf } from "./host_facts.ts";
 import { type Role, roleArguments, roleEnvironment } from "./roles.ts";
 import type { GoferConfig, SentryConfig } from "./sentry_config.ts";
@@ -44,6 +45,8 @@ export interface Launch {
   readonly oomScoreAdj: number | null;
   /** How a caller that is not root sees its files inside: as root's (a container), or as its own. */
   readonly isRootInside: boolean;
+  /** What the container's first process gets from 3 on. */
+  readonly passed?: readonly number[];
 }
 
 export class RunningSandbox {
@@ -55,13 +58,22 @@ export class RunningSandbox {
   #goferControl: number;
   /** A byte more than fits: a packet that is longer is cut, and would look whole. */
   readonly #buffer = new Uint8Array(FRAME_BYTES_MAX + 1);
+  /** The parent of sentry and gofer; null: they are our children. */
+  readonly #attendant: Attendant | null;
+  /** What the user should hear. */
+  onNotice: (sentence: string) => void = (sentence) => console.error(`tsvisor: ${sentence}`);
   #noticeCount = 0;
   #isOver = false;
   #meter: ReturnType<typeof setInterval> | undefined = undefined;
 
   /** Of a sandbox that runs `goferControl` is -1. */
-  constructor(host: NativeHost, { sentry, gofer, control, goferControl }: StartedRoles) {
+  constructor(
+    host: NativeHost,
+    { sentry, gofer, control, goferControl }: StartedRoles,
+    attendant: Attendant | null = null,
+  ) {
     this.#host = host;
+    this.#attendant = attendant;
     this.sentryPid = sentry;
     this.goferPid = gofer;
     this.#control = control;
@@ -71,6 +83,11 @@ export class RunningSandbox {
   /** Our end of the control socket. */
   get controlFd(): number {
     return this.#control;
+  }
+
+  /** As controlFd, to the gofer, until the container runs. */
+  get goferControlFd(): number {
+    return this.#goferControl;
   }
 
   /** Waits until the container runs. Throws StartError with the sentry's reason. */
@@ -103,14 +120,21 @@ export class RunningSandbox {
     this.#goferControl = -1;
   }
 
+  /** A container that was made held begins to run. */
+  start(): void {
+    if (!this.#isOver) send(this.#host, this.#control, { kind: "start" });
+  }
+
   /** Sends a signal to the container's init. */
   signal(number: number): void {
-    if (!this.#isOver) send(this.#host, this.#control, { kind: "signal", signal: number });
+    if (!this.#isOver) {
+      send(this.#host, this.#control, { kind: "signal", signal: number, pid: 0, scope: SCOPE.PROCESS });
+    }
   }
 
   /** The caller's terminal has changed its size. */
   resized(): void {
-    if (!this.#isOver) send(this.#host, this.#control, { kind: "resized" });
+    if (!this.#isOver) send(this.#host, this.#control, { kind: "resized", pid: 0 });
   }
 
   /** Waits for the container's end: its wait(2) status. A sentry that was killed counts as SIGKILL. */
@@ -134,7 +158,7 @@ export class RunningSandbox {
   #hear(message: MessageFrom<"role">): void {
     switch (message.kind) {
       case "notice":
-        if (this.#noticeCount++ < NOTICES_MAX) console.error(`tsvisor: ${message.message}`);
+        if (this.#noticeCount++ < NOTICES_MAX) this.onNotice(message.message);
         return;
       case "measure":
         this.#measure(message.isWanted);
@@ -177,9 +201,14 @@ export class RunningSandbox {
     if (this.#isOver) return 0;
     this.#isOver = true;
     clearInterval(this.#meter);
-    const pids = [this.sentryPid, this.goferPid];
-    for (const pid of pids) killProcess(pid, SIGKILL);
-    const [status] = pids.map((pid) => waitProcess(pid, true));
+    let status = 0;
+    if (this.#attendant !== null) {
+      this.#attendant.dismiss();
+    } else {
+      const pids = [this.sentryPid, this.goferPid];
+      for (const pid of pids) killProcess(pid, SIGKILL);
+      [status] = pids.map((pid) => waitProcess(pid, true));
+    }
     this.#host.close(this.#control);
     this.#closeGoferControl();
     return Math.max(0, status);
@@ -188,18 +217,31 @@ export class RunningSandbox {
 
 /** Starts gofer and sentry, or takes those that the launcher has started, and tells them what to do. */
 export function launch(options: Launch): RunningSandbox {
+  return tell(options, new RunningSandbox(commandLineHost(), takeStarted(options) ?? start(options)));
+}
+
+/** As launch(), with roles that `attendant` has started and stays with. */
+export function launchAttended(
+  options: Launch,
+  attendant: Attendant,
+): { readonly sandbox: RunningSandbox; readonly controlFd: number } {
+  const { roles, controlFd } = attendant.takeRoles();
+  return { sandbox: tell(options, new RunningSandbox(commandLineHost(), roles, attendant)), controlFd };
+}
+
+/** Tells the roles of `sandbox` what to do; ends them where that fails. */
+function tell(options: Launch, sandbox: RunningSandbox): RunningSandbox {
   const host = commandLineHost();
-  const roles = takeStarted(options) ?? start(options);
-  const sandbox = new RunningSandbox(host, roles);
   const opened: number[] = [];
   try {
     const [client, server] = socketPair();
     opened.push(client, server);
     const logFd = openLog(host, options);
     opened.push(logFd);
-    if (options.oomScoreAdj !== null) setOomScore([roles.sentry, roles.gofer], options.oomScoreAdj);
-    sendSetup(host, roles.goferControl, options.gofer, [logFd, server]);
-    sendSetup(host, roles.control, options.sentry, [...options.stdio, logFd, client]);
+    if (options.oomScoreAdj !== null) setOomScore([sandbox.sentryPid, sandbox.goferPid], options.oomScoreAdj);
+    sendSetup(host, sandbox.goferControlFd, options.gofer, [logFd, server]);
+    const passed = options.passed ?? [];
+    sendSetup(host, sandbox.controlFd, options.sentry, [...options.stdio, logFd, client, ...passed]);
   } catch (error) {
     sandbox.kill();
     throw error;

@@ -13,10 +13,10 @@ import type { ProcessConfig } from "./sentry_config.ts";
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
- * Loads the program of `process` into its task, ready to run. `home` is HOME, should its environment have none; "" = it stays
+ * Loads the program of `process` into its task, which runs once it is in kernel.ready. `home` is HOME, should its environment have none; "" = it stays
  * without. Throws StartError with the exit code a shell would give.
  */
-export function startProgram(task: Task, process: ProcessConfig, home: string): void {
+export function loadProgram(task: Task, process: ProcessConfig, home: string): void {
   const argv = process.args.map(utf8ToByteString);
   const envp = process.env.map(utf8ToByteString);
   if (home !== "" && !envp.some((entry) => entry.startsWith("HOME="))) envp.push(`HOME=${home}`);
@@ -24,7 +24,6 @@ export function startProgram(task: Task, process: ProcessConfig, home: string): 
   const failure = executeFirst(task, name, argv, envp);
   if (failure !== null) throw new StartError(failure.reason, failure.errno === ENOENT ? 127 : 126);
   if (task.hasExited) throw new StartError(`Cannot run ${process.args[0]}: its image does not load`, 126);
-  task.kernel.ready.push(task);
 }
 
 /** Looks argv[0] up along PATH, as execvp(3). */
@@ -47,7 +46,9 @@ function findProgram(task: Task, name: string, envp: readonly string[]): string 
     }
     return candidate;
   }
-  if (refusal === -ENOENT) throw new StartError(`Cannot run ${name}: command not found`, 127);
+  if (refusal === -ENOENT) {
+    throw new StartError(`Cannot run ${name}: executable file not found in $PATH`, 127);
+  }
   throw new StartError(`Cannot run ${name}: permission denied`, 126);
 }
 

@@ -9,12 +9,11 @@ import { marshallingOf } from "../kernel/syscalls/marshalling.ts";
 import { UnsupportedCalls } from "../kernel/trace/unsupported_calls.ts";
 import type { Container } from "../kernel/container.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { sendGroupSignal } from "../kernel/signal/send.ts";
-import { EINVAL, errnoName, ESRCH } from "../kernel/abi/errno.ts";
-import { SI_USER, SIGKILL, SIGWINCH } from "../kernel/abi/signal.ts";
+import { errnoName } from "../kernel/abi/errno.ts";
+import { SIGKILL, SIGWINCH } from "../kernel/abi/signal.ts";
 import { signalDescriptor } from "../native/terminal.ts";
 import { HOST_READ } from "../kernel/host/host_descriptor.ts";
-import { onMemoryMeasured, watchMemory } from "../kernel/task/memory_pressure.ts";
+import { watchMemory } from "../kernel/task/memory_pressure.ts";
 import type { Deadlined } from "../kernel/util/deadline_heap.ts";
 import { runLoop } from "../kernel/task/run_loop.ts";
 import { createPlatform } from "../platform/probe.ts";
@@ -23,14 +22,15 @@ import { confineSentryCalls, confineSentryEarly, confineSentryProcesses } from "
 import { connectToGofer, startContainer } from "./container.ts";
 import { send } from "./control/channel.ts";
 import { printable } from "./control/printable.ts";
-import { HELLO, type MessageFrom, SENTRY_PREFERENCE } from "./control/protocol.ts";
+import { HELLO, SENTRY_PREFERENCE } from "./control/protocol.ts";
 import { ControlServer } from "./control/server.ts";
 import { bootKernel, endKernel } from "./kernel.ts";
 import { LOG_LEVEL, SandboxLog } from "./sandbox_log.ts";
-import { SENTRY_GOFER, SENTRY_LOG, type SentryConfig } from "./sentry_config.ts";
+import { Services } from "./services.ts";
+import { SENTRY_GOFER, SENTRY_LOG, SENTRY_PASSED, type SentryConfig } from "./sentry_config.ts";
 import { Stages } from "./stages.ts";
 import { awaitHello, awaitSetup, ROLE_FDS } from "./setup.ts";
-import { ownStdio } from "./stdio.ts";
+import { ownPassed, ownStdio } from "./stdio.ts";
 import { StartError } from "./start_error.ts";
 
 /** Of the process: nobody's, but that a crash of the runtime is written to the log. */
@@ -100,7 +100,7 @@ export function runSentry(): never {
     reportLimits(kernel, control);
     const container = startContainer(kernel, config, {
       thread: first,
-      stdio: ownStdio(kernel, stdio),
+      stdio: [...ownStdio(kernel, stdio), ...ownPassed(kernel, fds.slice(SENTRY_PASSED))],
       gofer: connectToGofer(kernel, config, fds[SENTRY_GOFER]),
     });
     stages.reach("kernel and first program are loaded");
@@ -158,28 +158,11 @@ class EndOfStart implements Deadlined {
 
 /** When the command line hangs up the container goes with it. */
 function serveControl(kernel: Kernel, host: NativeHost): ControlServer {
-  const serve = (message: MessageFrom<"caller">) => serveMessage(kernel, message);
-  return new ControlServer(kernel, host, ROLE_FDS.control, serve, () => {
+  const services = new Services(kernel, host);
+  const onEnd = () => {
     kernel.exitStatus = SIGKILL;
-  });
-}
-
-function serveMessage(kernel: Kernel, message: MessageFrom<"caller">): number {
-  const container = kernel.rootContainer;
-  switch (message.kind) {
-    case "signal":
-      if (container === null || container.init === null) return -ESRCH;
-      sendGroupSignal(container.init, message.signal, SI_USER);
-      return 0;
-    case "memory":
-      onMemoryMeasured(kernel, message.bytes);
-      return 0;
-    case "resized":
-      container?.hostConsole?.resize();
-      return 0;
-    default:
-      return -EINVAL;
-  }
+  };
+  return new ControlServer(kernel, host, ROLE_FDS.control, (...request) => services.serve(...request), onEnd);
 }
 
 /** Sentences told to the command line at most, so that a guest that meets a limit again and again does not flood it. */

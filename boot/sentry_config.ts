@@ -65,6 +65,8 @@ export interface ContainerConfig {
   readonly hostname: string;
   readonly domainname: string;
   readonly tasksMax: number;
+  /** Its init waits for the word to run (create, then start). */
+  readonly isHeld: boolean;
 }
 
 /** What a kernel is booted from: limits of the whole sandbox, and what it shows of the host. */
@@ -89,9 +91,29 @@ export interface SentryConfig extends KernelConfig, ContainerConfig {
   readonly isLenient: boolean;
 }
 
-/** What goes to the sentry with it: stdin, stdout, stderr, log, and the socket to the gofer. */
+/** A process of a container, as `ps` lists it. Ids are the container's. */
+export interface ProcessRow {
+  readonly pid: number;
+  readonly parentPid: number;
+  readonly uid: number;
+  /** "pts/0", "?" = none. */
+  readonly tty: string;
+  readonly ageNanos: number;
+  readonly cpuNanos: number;
+  readonly name: string;
+}
+
+/** What a container uses, as far as its kernel knows. */
+export interface Statistics {
+  readonly cpuNanos: number;
+  readonly tasks: number;
+  readonly tasksMax: number;
+}
+
+/** What goes to the sentry with it: stdin, stdout, stderr, log, the socket to the gofer, and what the init gets from 3 on. */
 export const SENTRY_LOG = 3;
 export const SENTRY_GOFER = 4;
+export const SENTRY_PASSED = 5;
 /** The same for the gofer: log, and its end of that socket. */
 export const GOFER_SOCKET = 1;
 

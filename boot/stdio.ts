@@ -31,15 +31,29 @@ export function ownStdio(kernel: Kernel, fds: readonly number[]): HostDescriptor
   });
 }
 
+/** Descriptors that a process is given from 3 on, whatever they are. */
+export function ownPassed(kernel: Kernel, fds: readonly number[]): HostDescriptor[] {
+  return fds.map((fd) =>
+    kernel.descriptors.own(fd, "donated", HOST_READ | HOST_WRITE, "passed by the caller")
+  );
+}
+
+/** A terminal that a process has been given, and what copies it to and from the host. */
+export interface Console {
+  readonly terminal: Terminal;
+  readonly host: HostConsole;
+  readonly file: File;
+}
+
 /**
- * The container's terminal: pts/0 of its devpts, or of one that is mounted nowhere; the init's controlling terminal, and
- * /dev/console. null = it has none.
+ * A terminal for `task`: the next of the container's devpts, or of one that is mounted nowhere; its controlling terminal.
+ * null = it has none.
  */
 export function openConsole(
   task: Task,
   stdio: readonly HostDescriptor[],
   config: TerminalConfig | null,
-): File | null {
+): Console | null {
   if (config === null) return null;
   const { kernel } = task;
   let fs = [...task.namespaces.mount.mounts()].map((mount) => mount.fs).find((fs) =>
@@ -54,17 +68,12 @@ export function openConsole(
   if (config.size === null || config.size.rows === 0) console.resize();
   else terminal.setWindowSize(config.size.rows, config.size.columns, 0, 0);
   setTerminal(task.threadGroup, terminal);
-  const { container } = task.threadGroup;
-  container.terminal = terminal;
-  container.hostConsole = console;
   console.start();
-  const file = openTerminal(task, fs as DevptsFilesystem, terminal);
-  if (file.path !== null) bindConsole(task, file.path);
-  return file;
+  return { terminal, host: console, file: openTerminal(task, fs as DevptsFilesystem, terminal) };
 }
 
 /** /dev/console is the terminal too, where there is a /dev to have it. */
-function bindConsole(task: Task, terminal: Path): void {
+export function bindConsole(task: Task, terminal: Path): void {
   const directory = resolve(task, AT_FDCWD, "/dev", FOLLOW);
   if (typeof directory === "number") return;
   const existing = resolve(task, AT_FDCWD, "/dev/console", FOLLOW);

@@ -45,6 +45,12 @@ export class Container {
   hostConsole: HostConsole | null = null;
   /** Foreground process group of the host terminal that stdio may be; null = the caller's own. */
   foregroundGroup: ProcessGroup | null = null;
+  /** Its init is ready and waits for the word to run: it has been made, not started. */
+  isHeld = false;
+  /** No guest instruction of it runs, however long that is; calls that have begun may end. See task/freeze.ts. */
+  isPaused = false;
+  /** Its tasks that would go back to guest code but for the pause. */
+  readonly frozen: Task[] = [];
   /** Called when its init has ended; the root's is the sandbox's end instead. */
   onEnd: (container: Container) => void = () => {};
 

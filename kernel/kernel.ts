@@ -55,6 +55,8 @@ export class Kernel {
   readonly load: LoadAverage;
   /** Containers that have not been released, by id. */
   readonly containers = new Map<string, Container>();
+  /** How many of them are paused. */
+  pausedCount = 0;
   /** The first: its end is the sandbox's. */
   rootContainer: Container | null = null;
   /** Every task that is not Dead, by its tid in the root PID namespace. */

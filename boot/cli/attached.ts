@@ -35,8 +35,10 @@ export interface Attachment {
   readonly flags: Pick<GlobalFlags, "log" | "logFormat">;
   /** Where clients of the control API connect; -1 = nowhere. */
   readonly listener?: number;
-  /** Called when the container runs. */
-  readonly onStart?: (pid: number, controlFd: number) => void;
+  /** Called when the container is ready: it runs, or waits where it is to be held. */
+  readonly onReady?: (pid: number, controlFd: number) => void | Promise<void>;
+  /** Called when one that was held has been started. It has somebody here until its end, as what follows that is ours too. */
+  readonly onStart?: (() => void | Promise<void>) | null;
 }
 
 /** Launches and waits; the exit code: the container's status, or 128 + signal. */
@@ -48,14 +50,19 @@ export async function runAttached(options: Launch, attachment: Attachment): Prom
   if (terminal !== null) releaseOpened(terminal);
   const launcher = Deno.env.get("TSVISOR_LAUNCHER");
   // The launcher finds in the pipe what has come until then. In a checkout there is none, and we stay.
-  const diverted = launcher === undefined ? -1 : divertSignals();
+  const diverted = launcher === undefined || options.sentry.isHeld ? -1 : divertSignals();
   const stopListening = diverted >= 0 ? () => {} : passSignalsOn(sandbox, terminal !== null);
   try {
     terminal?.caller?.makeRawGuarded();
     await sandbox.ready();
     stages.reach("the container runs");
-    attachment.onStart?.(sandbox.sentryPid, sandbox.controlFd);
-    if (diverted >= 0) becomeLauncher(launcher!, diverted, sandbox, options, attachment);
+    await attachment.onReady?.(sandbox.sentryPid, sandbox.controlFd);
+    if (options.sentry.isHeld) {
+      sandbox.start();
+      await attachment.onStart?.();
+    } else if (diverted >= 0) {
+      becomeLauncher(launcher!, diverted, sandbox, options, attachment);
+    }
     serveControlApi(attachment.listener ?? -1, sandbox);
     const status = await sandbox.exited();
     stages.reach("sentry and gofer have ended");
@@ -110,7 +117,7 @@ function serveControlApi(listener: number, sandbox: RunningSandbox): void {
   serveController(listener, sandbox.controlFd, argv, environment);
 }
 
-function exitCode(status: number): number {
+export function exitCode(status: number): number {
   return (status & 0x7f) === 0 ? status >> 8 & 0xff : 128 + (status & 0x7f);
 }
 
@@ -144,6 +151,7 @@ function becomeLauncher(
     listener,
     sentry: sandbox.sentryPid,
     gofer: sandbox.goferPid,
+    pid: 0,
     guard: guard?.pid ?? 0,
     release: guard?.release ?? -1,
     hasTerminal: terminal !== null,

@@ -19,6 +19,11 @@ export interface Command {
    * among them. (From here it goes to native/src/generated.rs.)
    */
   readonly roles?: { readonly isRootInside: boolean; readonly unless: readonly string[] };
+  /**
+   * What it starts outlives it: a process that waits in its place comes into being first, always or with this flag. (Goes to
+   * native/src/generated.rs as well.)
+   */
+  readonly attendant?: "always" | { readonly flag: string };
   readonly load: () => Promise<{ readonly run: Run; readonly options: Options }>;
 }
 
@@ -36,13 +41,99 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   run: {
     words: "ID",
-    about: "Run an OCI container to its end, attached to the caller's stdio",
+    about: "Run an OCI container to its end, attached to the caller's stdio; or in the background",
     example: "tsvisor run --bundle ./my-bundle my-id",
-    // With it a terminal becomes the sentry's own.
+    // With it a terminal becomes the sentry's own, if the command waits itself.
     roles: { isRootInside: true, unless: ["console-socket"] },
+    attendant: { flag: "detach" },
     load: async () => {
       const { runCommand, RUN_OPTIONS } = await import("./run.ts");
       return { run: runCommand, options: RUN_OPTIONS };
+    },
+  },
+  create: {
+    words: "ID",
+    about: "Make an OCI container whose program does not run yet",
+    example: "tsvisor create --bundle ./my-bundle my-id",
+    roles: { isRootInside: true, unless: [] },
+    attendant: "always",
+    load: async () => {
+      const { createCommand, CREATE_OPTIONS } = await import("./create.ts");
+      return { run: createCommand, options: CREATE_OPTIONS };
+    },
+  },
+  start: {
+    words: "ID",
+    about: "Run the program of a container that has been made",
+    example: "tsvisor start my-id",
+    load: async () => {
+      const { startCommand } = await import("./create.ts");
+      return { run: startCommand, options: {} };
+    },
+  },
+  exec: {
+    words: "ID CMD ARGS...",
+    about: "Run a further program in a container",
+    example: "tsvisor exec my-id ls /",
+    takesProgram: true,
+    attendant: { flag: "detach" },
+    load: async () => {
+      const { execCommand, EXEC_OPTIONS } = await import("./exec.ts");
+      return { run: execCommand, options: EXEC_OPTIONS };
+    },
+  },
+  ps: {
+    words: "ID",
+    about: "List the processes of a container",
+    example: "tsvisor ps my-id",
+    load: async () => {
+      const { psCommand, PS_OPTIONS } = await import("./processes.ts");
+      return { run: psCommand, options: PS_OPTIONS };
+    },
+  },
+  events: {
+    words: "ID",
+    about: "Print what a container uses as JSON, a line every few seconds",
+    example: "tsvisor events --stats my-id",
+    load: async () => {
+      const { eventsCommand, EVENTS_OPTIONS } = await import("./processes.ts");
+      return { run: eventsCommand, options: EVENTS_OPTIONS };
+    },
+  },
+  pause: {
+    words: "ID",
+    about: "Stop all processes of a container until it is resumed",
+    example: "tsvisor pause my-id",
+    load: async () => {
+      const { pauseCommand } = await import("./processes.ts");
+      return { run: pauseCommand, options: {} };
+    },
+  },
+  resume: {
+    words: "ID",
+    about: "Let the processes of a paused container go on",
+    example: "tsvisor resume my-id",
+    load: async () => {
+      const { resumeCommand } = await import("./processes.ts");
+      return { run: resumeCommand, options: {} };
+    },
+  },
+  wait: {
+    words: "ID",
+    about: "Wait for a container's end and print its status as JSON",
+    example: "tsvisor wait my-id",
+    load: async () => {
+      const { waitCommand, WAIT_OPTIONS } = await import("./processes.ts");
+      return { run: waitCommand, options: WAIT_OPTIONS };
+    },
+  },
+  features: {
+    words: "",
+    about: "Print what is supported of the runtime-spec as JSON",
+    example: "tsvisor features",
+    load: async () => {
+      const { featuresCommand } = await import("./features.ts");
+      return { run: featuresCommand, options: {} };
     },
   },
   spec: {

@@ -94,6 +94,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     cpuCount: facts.cpuCount,
     memoryTotalBytes: facts.memoryTotalBytes,
     tasksMax: 8192,
+    isHeld: false,
     memoryBytesMax: facts.memoryTotalBytes,
     host: { cpuinfo: facts.cpuinfo, hwcap: facts.hwcap, hwcap2: facts.hwcap2 },
     isLenient: flags.isLenient,

@@ -1,5 +1,6 @@
 // The command line: global flags, the command, errors as one line. Commands stand in files of their own; see commands.ts.
 
+import { dismissAttendant } from "../attendant.ts";
 import { printable } from "../control/printable.ts";
 import { endStarted } from "../launch.ts";
 import { StartError } from "../start_error.ts";
@@ -30,6 +31,7 @@ export async function runCommandLine(argv: readonly string[], commit = "unknown"
     return report(error, flags);
   } finally {
     endStarted();
+    dismissAttendant();
   }
 }
 

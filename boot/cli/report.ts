@@ -16,6 +16,16 @@ export function reportWarning(line: string, flags: LogFlags): void {
   if (!writeLog("warning", line, flags)) console.error(`tsvisor: ${printable(line)}`);
 }
 
+/**
+ * As reportWarning(), of a container in the background: stderr is the container's, and an engine passes it on as such. A
+ * person at a terminal still sees it.
+ */
+export function reportBackgroundWarning(line: string, flags: LogFlags): void {
+  if (!writeLog("warning", line, flags) && Deno.stderr.isTerminal()) {
+    console.error(`tsvisor: ${printable(line)}`);
+  }
+}
+
 /** Whether there is a log and it has the entry. */
 function writeLog(level: string, line: string, { log, logFormat }: LogFlags): boolean {
   if (log === "") return false;

@@ -1,22 +1,21 @@
 // tsvisor state, list, kill, delete: commands on the state directory.
 
-import { EPIPE, errnoName, ESRCH } from "../../kernel/abi/errno.ts";
+import { errnoName } from "../../kernel/abi/errno.ts";
 import { commandLineHost } from "../../native/host.ts";
-import { borrowDescriptor, signalProcess } from "../../native/directory.ts";
-import { socketPair } from "../../native/process.ts";
-import { send } from "../control/channel.ts";
-import { ControlClient } from "../control/client.ts";
+import { signalProcess } from "../../native/directory.ts";
 import { printable } from "../control/printable.ts";
-import { type ContainerState, openRecorded, StateDirectory } from "../oci/state.ts";
+import { SCOPE } from "../control/protocol.ts";
+import { type ContainerState, openRecorded, shownPid, startTicksOf, StateDirectory } from "../oci/state.ts";
 import { signalNumber } from "../signals.ts";
 import { OCI_VERSION } from "../version.ts";
-import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
+import { currentState, trueState } from "./condition.ts";
+import { requestOf } from "./control_connection.ts";
+import { type GlobalFlags, type Options, parse, UsageError } from "./flags.ts";
 
 const SIGKILL = 9;
-/** Longest a sentry may take to answer, milliseconds. */
-const ANSWER_MILLIS_MAX = 10_000;
 /** Longest a forced delete waits for the processes to go, milliseconds. */
 const DELETE_MILLIS_MAX = 5000;
+const POLL_MILLIS = 5;
 
 export const LIST_OPTIONS = {
   quiet: { type: "boolean", short: "q", about: "ids only" },
@@ -24,7 +23,8 @@ export const LIST_OPTIONS = {
 } as const satisfies Options;
 
 export const KILL_OPTIONS = {
-  all: { type: "boolean", short: "a", about: IGNORED },
+  all: { type: "boolean", short: "a", about: "to every process of the container" },
+  pid: { type: "string", value: "PID", about: "to process PID of the container instead of its first" },
 } as const satisfies Options;
 
 export const DELETE_OPTIONS = {
@@ -36,9 +36,10 @@ function onlyId(words: readonly string[], command: string): string {
   return words[0];
 }
 
-export function stateCommand(args: string[], flags: GlobalFlags): number {
+export async function stateCommand(args: string[], flags: GlobalFlags): Promise<number> {
   const id = onlyId(parse(args, {}, false).words, "state");
-  const { status, pid, bundle, annotations, created, owner } = new StateDirectory(flags.root).read(id);
+  const state = await currentState(new StateDirectory(flags.root), id);
+  const { status, bundle, annotations, created, owner } = state, pid = shownPid(state);
   console.log(
     JSON.stringify(
       { ociVersion: OCI_VERSION, id, status, pid, bundle, annotations, created, owner },
@@ -49,32 +50,39 @@ export function stateCommand(args: string[], flags: GlobalFlags): number {
   return 0;
 }
 
-export function listCommand(args: string[], flags: GlobalFlags): number {
+export async function listCommand(args: string[], flags: GlobalFlags): Promise<number> {
   const { values } = parse(args, LIST_OPTIONS, false);
   const format = values.format ?? "table";
   if (format !== "table" && format !== "json") {
     throw new UsageError(`--format: "${format}" is not table or json`);
   }
-  const { states, damaged } = new StateDirectory(flags.root).list();
+  const directory = new StateDirectory(flags.root);
+  const { states: recorded, damaged } = directory.list();
+  const states: ContainerState[] = [];
+  for (const state of recorded) {
+    states.push(values.quiet === true ? state : await trueState(directory, state));
+  }
   for (const sentence of damaged) console.error(`tsvisor: ${printable(sentence)}`);
   if (values.quiet === true) {
     for (const { id } of states) console.log(id);
   } else if (format === "json") {
-    const entries = states.map(({ id, pid, status, bundle, created, annotations, owner }) => (
-      { ociVersion: OCI_VERSION, id, pid, status, bundle, rootfs: "", created, annotations, owner }
-    ));
+    const entries = states.map((state) => {
+      const { id, status, bundle, created, annotations, owner } = state;
+      const pid = shownPid(state);
+      return { ociVersion: OCI_VERSION, id, pid, status, bundle, rootfs: "", created, annotations, owner };
+    });
     console.log(JSON.stringify(entries));
   } else {
     printTable([
       ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"],
-      ...states.map((s) => [s.id, String(s.pid), s.status, s.bundle, s.created, s.owner]),
+      ...states.map((s) => [s.id, String(shownPid(s)), s.status, s.bundle, s.created, s.owner]),
     ]);
   }
   return 0;
 }
 
 /** Columns as runc's: as wide as their widest cell and two spaces, at least 12. */
-function printTable(rows: readonly string[][]): void {
+export function printTable(rows: readonly string[][]): void {
   const widths = rows[0].map((_, i) => Math.max(12, 2 + Math.max(...rows.map((row) => row[i].length))));
   for (const row of rows) {
     console.log(printable(row.map((cell, i) => cell.padEnd(widths[i])).join("").trimEnd()));
@@ -82,16 +90,24 @@ function printTable(rows: readonly string[][]): void {
 }
 
 export async function killCommand(args: string[], flags: GlobalFlags): Promise<number> {
-  const { words } = parse(args, KILL_OPTIONS, false);
+  const { values, words } = parse(args, KILL_OPTIONS, false);
   if (words.length < 1 || words.length > 2) throw new UsageError("kill takes a container id and a signal");
   const number = signalNumber(words[1] ?? "TERM");
   if (number < 0) throw new UsageError(`Unknown signal "${words[1]}"`);
+  const pid = Number(values.pid ?? 0);
+  if (!Number.isInteger(pid) || pid < 0) throw new UsageError(`--pid: "${values.pid}" is not a process id`);
+  if (pid > 0 && values.all === true) throw new UsageError("kill takes --all or --pid");
   const state = new StateDirectory(flags.root).read(words[0]);
-  if (state.status !== "running") {
+  // With --all whoever is left would be meant, and nobody is.
+  if (state.status === "stopped" && values.all === true) return 0;
+  if (state.status === "stopped" || state.status === "creating") {
     throw new Error(`Cannot signal container "${state.id}" in state ${state.status}`);
   }
+  const scope = values.all === true ? SCOPE.ALL : SCOPE.PROCESS;
   // The sentry is init of its namespace: SIGKILL ends it and all.
-  const result = number === SIGKILL ? killSentry(state) : await sendSignal(state, number);
+  const result = number === SIGKILL && pid === 0
+    ? killSentry(state)
+    : await requestOf(state, { kind: "signal", signal: number, pid, scope });
   if (result < 0) throw new Error(`Cannot signal container "${state.id}": ${errnoName(-result)}`);
   return 0;
 }
@@ -105,31 +121,11 @@ function killSentry(state: ContainerState): number {
   return result;
 }
 
-/** Over a connection of our own, for which the control socket of the command that runs it is borrowed. */
-async function sendSignal(state: ContainerState, signal: number): Promise<number> {
-  const { runner } = state;
-  if (runner.controlFd < 0) return -ESRCH;
-  const host = commandLineHost();
-  const process = openRecorded(runner);
-  if (process < 0) return process;
-  const borrowed = borrowDescriptor(process, runner.controlFd);
-  host.close(process);
-  if (borrowed < 0) return borrowed;
-  const [ours, theirs] = socketPair();
-  const isSent = send(host, borrowed, { kind: "connect" }, { fds: Int32Array.of(theirs) });
-  host.close(theirs);
-  host.close(borrowed);
-  if (!isSent) return -ESRCH;
-  const result = await new ControlClient(host, ours).request({ kind: "signal", signal }, ANSWER_MILLIS_MAX);
-  // It hung up instead of answering: it has ended meanwhile.
-  return result === -EPIPE ? -ESRCH : result;
-}
-
 export async function deleteCommand(args: string[], flags: GlobalFlags): Promise<number> {
   const { values, words } = parse(args, DELETE_OPTIONS, false);
   const id = onlyId(words, "delete");
   const states = new StateDirectory(flags.root);
-  if (values.force !== true) return deleteStopped(states, id);
+  if (values.force !== true) return await deleteStopped(states, id, flags);
   let state: ContainerState | null;
   try {
     state = states.find(id);
@@ -140,22 +136,49 @@ export async function deleteCommand(args: string[], flags: GlobalFlags): Promise
     return 0;
   }
   if (state === null) return 0;
-  if (state.status !== "stopped") {
-    if (state.pid > 0) killSentry(state);
-    const end = Date.now() + DELETE_MILLIS_MAX;
-    while (Date.now() < end && states.find(id)?.status === "running") {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-  states.remove(id);
+  if (state.status !== "stopped") await endSandbox(state);
+  if (states.remove(id)) await afterwards(state, flags);
   return 0;
 }
 
-function deleteStopped(states: StateDirectory, id: string): number {
-  const { status } = states.read(id);
-  if (status !== "stopped") {
-    throw new Error(`Cannot delete container "${id}" in state ${status} without --force`);
+/** Kills it and waits until it is gone, and whoever waits for it in the background. */
+async function endSandbox(state: ContainerState): Promise<void> {
+  if (state.pid > 0) killSentry(state);
+  const end = Date.now() + DELETE_MILLIS_MAX;
+  const isThere = (recorded: { readonly pid: number; readonly startTicks: string }) =>
+    recorded.pid > 0 && startTicksOf(recorded.pid) === recorded.startTicks;
+  while (Date.now() < end && (isThere(state) || state.isDetached === true && isThere(state.runner))) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MILLIS));
   }
-  states.remove(id);
+}
+
+async function deleteStopped(states: StateDirectory, id: string, flags: GlobalFlags): Promise<number> {
+  const state = await currentState(states, id);
+  // As runc: one that has never run is ended.
+  if (state.status === "created") await endSandbox(state);
+  else if (state.status !== "stopped") {
+    throw new Error(`Cannot delete container "${id}" in state ${state.status} without --force`);
+  }
+  if (!states.remove(id)) throw new Error(`Container "${id}" does not exist`);
+  await afterwards(state, flags);
   return 0;
+}
+
+/** Its bundle may be gone by now, and has said what was to be done after its end. */
+async function afterwards(state: ContainerState, flags: GlobalFlags): Promise<void> {
+  if (state.isDetached !== true || !mentionsHooks(state.bundle)) return;
+  const [{ readBundle }, { runLateHooks }] = await Promise.all([
+    import("../oci/spec.ts"),
+    import("./new_container.ts"),
+  ]);
+  await runLateHooks(readBundle(state.bundle).config, "poststop", state, flags);
+}
+
+/** Reading a bundle properly takes longer than all else that delete does. */
+function mentionsHooks(bundle: string): boolean {
+  try {
+    return Deno.readTextFileSync(`${bundle}/config.json`).includes('"poststop"');
+  } catch {
+    return false;
+  }
 }

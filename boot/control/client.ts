@@ -7,13 +7,30 @@ import { receiveLater } from "../../native/process.ts";
 import { send } from "./channel.ts";
 import { decode, FRAME_BYTES_MAX, type MessageFrom } from "./protocol.ts";
 
+/** What a request is answered with. */
+export interface Reply {
+  readonly message: MessageFrom<"role">;
+  readonly fds: readonly number[];
+}
+
+/** Kinds that answer a request; others come on their own. */
+const REPLIES: ReadonlySet<string> = new Set([
+  "done",
+  "refused",
+  "executed",
+  "document",
+  "condition",
+  "exit",
+  "failed",
+]);
+
 /** Requests that wait for their answers. */
 export const IN_FLIGHT_MAX = 256;
 
 export class ControlClient {
   readonly #host: NativeHost;
   readonly #socket: number;
-  readonly #waiting = new Map<number, (result: number) => void>();
+  readonly #waiting = new Map<number, (result: Reply | number) => void>();
   #lastRequest = 0;
   /** -ERRNO once no answer will come any more. */
   #end = 0;
@@ -25,16 +42,32 @@ export class ControlClient {
     this.#read();
   }
 
-  /** Asks: 0 or -ERRNO, which is -ETIMEDOUT after `millis`. */
+  /** Asks for something to be done: 0 or -ERRNO, which is -ETIMEDOUT after `millis`. */
   async request(message: MessageFrom<"caller">, millis: number): Promise<number> {
+    const reply = await this.ask(message, millis);
+    if (typeof reply === "number") return reply;
+    for (const fd of reply.fds) this.#host.close(fd);
+    return reply.message.kind === "done" ? 0 : -EPROTO;
+  }
+
+  /**
+   * Asks for an answer, whose descriptors are the caller's then; or -ERRNO. `fds` go along and stay the caller's. Without
+   * `millis` it waits as long as the other end lives.
+   */
+  async ask(
+    message: MessageFrom<"caller">,
+    millis: number | null,
+    fds: readonly number[] = [],
+  ): Promise<Reply | number> {
     if (this.#end < 0) return this.#end;
     if (this.#waiting.size >= IN_FLIGHT_MAX) return -EBUSY;
     const request = this.#lastRequest = this.#lastRequest % 0xffff_ffff + 1;
     let timer: ReturnType<typeof setTimeout> | undefined = undefined;
-    const result = await new Promise<number>((resolve) => {
+    const result = await new Promise<Reply | number>((resolve) => {
       this.#waiting.set(request, resolve);
-      timer = setTimeout(() => resolve(-ETIMEDOUT), millis);
-      if (!send(this.#host, this.#socket, message, { request })) resolve(-EPIPE);
+      if (millis !== null) timer = setTimeout(() => resolve(-ETIMEDOUT), millis);
+      const options = { request, fds: Int32Array.from(fds) };
+      if (!send(this.#host, this.#socket, message, options)) resolve(-EPIPE);
     });
     clearTimeout(timer);
     this.#waiting.delete(request);
@@ -46,23 +79,26 @@ export class ControlClient {
     const bytes = new Uint8Array(FRAME_BYTES_MAX + 1);
     while (this.#end === 0) {
       const { length, fds } = await receiveLater(this.#socket, bytes);
-      for (const fd of fds) this.#host.close(fd);
       if (length <= 0) this.#end = -EPIPE;
-      else this.#end = this.#resolve(bytes, length, fds.length);
+      else this.#end = this.#resolve(bytes, length, fds);
     }
     for (const resolve of this.#waiting.values()) resolve(this.#end);
     this.#host.close(this.#socket);
   }
 
-  #resolve(bytes: Uint8Array<ArrayBuffer>, length: number, fdCount: number): number {
-    const frame = decode(bytes, length, "role", fdCount);
-    if (typeof frame === "string" || !frame.isReply) return -EPROTO;
-    const { message, request } = frame;
-    const resolve = this.#waiting.get(request);
-    if (message.kind !== "done" && message.kind !== "refused") return -EPROTO;
+  #resolve(bytes: Uint8Array<ArrayBuffer>, length: number, fds: readonly number[]): number {
+    const frame = decode(bytes, length, "role", fds.length);
+    const resolve = typeof frame === "string" ? undefined : this.#waiting.get(frame.request);
+    if (
+      resolve !== undefined && typeof frame !== "string" && frame.isReply && REPLIES.has(frame.message.kind)
+    ) {
+      const { message } = frame;
+      resolve(message.kind === "refused" ? -message.errno : { message, fds });
+      return 0;
+    }
+    for (const fd of fds) this.#host.close(fd);
+    if (typeof frame === "string" || !frame.isReply || !REPLIES.has(frame.message.kind)) return -EPROTO;
     // One that has waited too long is not there any more.
-    if (resolve === undefined) return request <= this.#lastRequest ? 0 : -EPROTO;
-    resolve(message.kind === "done" ? 0 : -message.errno);
-    return 0;
+    return frame.request <= this.#lastRequest ? 0 : -EPROTO;
   }
 }

@@ -4,15 +4,19 @@
 import { ATTEND, FORWARDED } from "../cli/attached.ts";
 import { COMMANDS } from "../cli/commands.ts";
 import { GLOBAL_OPTIONS, type Options } from "../cli/flags.ts";
+import { ATTENDANT } from "../attendant.ts";
 import { HANDOVER } from "../launch.ts";
 import {
+  FLAG_REPLY,
   FRAME_BYTES_MAX,
   HEADER_BYTES,
   HELLO,
   type KindName,
   KINDS,
+  SCOPE,
   SENTRY_PREFERENCE,
   VERSION,
+  WAIT_REQUEST,
 } from "./protocol.ts";
 
 export const GENERATED = `${import.meta.dirname}/../../native/src/generated.rs`;
@@ -26,6 +30,7 @@ const NATIVE_KINDS: readonly KindName[] = [
   "exit",
   "started",
   "attend",
+  "unstarted",
 ];
 const SIGUSR1 = 10;
 
@@ -35,14 +40,18 @@ export async function launcherTable(): Promise<string> {
   const kinds = NATIVE_KINDS.map((name) => `pub const ${name.toUpperCase()}: u16 = ${KINDS[name].number};`);
   const facts = Object.entries(HELLO).map(([name, bit]) => `pub const HELLO_${name}: i32 = ${bit};`);
   const commands: string[] = [];
-  for (const [name, { roles, takesProgram, load }] of Object.entries(COMMANDS)) {
-    if (roles === undefined) continue;
+  for (const [name, { roles, attendant, takesProgram, load }] of Object.entries(COMMANDS)) {
+    if (roles === undefined && attendant === undefined) continue;
     const { options } = await load();
     commands.push(`    Command {
         name: ${text(name)},
         takes_program: ${takesProgram === true},
-        is_root_inside: ${roles.isRootInside},
-        unless: &[${roles.unless.map(text).join(", ")}],
+        has_roles: ${roles !== undefined},
+        is_root_inside: ${roles?.isRootInside === true},
+        unless: &[${(roles?.unless ?? []).map(text).join(", ")}],
+        attendant: ${
+      attendant === undefined ? "None" : `Some(${text(attendant === "always" ? "" : attendant.flag)})`
+    },
         flags: &[
 ${flags(options, 12)}
         ],
@@ -57,6 +66,12 @@ ${flags(options, 12)}
 pub const VERSION: u16 = ${VERSION};
 pub const HEADER_BYTES: usize = ${HEADER_BYTES};
 pub const FRAME_BYTES_MAX: usize = ${FRAME_BYTES_MAX};
+
+pub const FLAG_REPLY: u32 = ${FLAG_REPLY};
+/// The request whose answer says how a process has ended.
+pub const WAIT_REQUEST: u32 = ${WAIT_REQUEST};
+/// In SIGNAL: to the process alone.
+pub const SCOPE_PROCESS: i32 = ${SCOPE.PROCESS};
 
 /// Kinds of messages.
 ${kinds.join("\n")}
@@ -73,6 +88,8 @@ pub const FORWARDED: [i32; ${signals.length}] = [${signals.join(", ")}];
 pub const ATTEND_WORD: &str = ${text(ATTEND)};
 /// Variable with the descriptor of a message STARTED.
 pub const HANDOVER: &str = ${text(HANDOVER)};
+/// Variable with the descriptor of the socket to an attendant, and its pid.
+pub const ATTENDANT: &str = ${text(ATTENDANT)};
 
 /// A flag of the command line.
 pub struct Flag {
@@ -83,14 +100,18 @@ pub struct Flag {
     pub takes_value: bool,
 }
 
-/// A command for which sentry and gofer are started at once.
+/// A command for which processes are started at once.
 pub struct Command {
     pub name: &'static str,
     /// Its first word that is no flag is a program; what follows is the program's.
     pub takes_program: bool,
+    /// It makes a sandbox.
+    pub has_roles: bool,
     pub is_root_inside: bool,
     /// Flags with which the roles must be started in another way.
     pub unless: &'static [&'static str],
+    /// What it starts outlives it: always (""), or with this flag.
+    pub attendant: Option<&'static str>,
     pub flags: &'static [Flag],
 }
 

@@ -9,14 +9,14 @@
 import { printable } from "./printable.ts";
 
 /** Changes with the layout of any message. The header stays. */
-export const VERSION = 1;
+export const VERSION = 2;
 /** u16 version, u16 kind, u32 request id, u32 bytes of the fields, u32 flags. */
 export const HEADER_BYTES = 16;
 export const FRAME_BYTES_MAX = 16 * 1024;
 /** Descriptors beside one message: those of a URPC call, and its argument. */
 export const FRAME_FDS_MAX = 129;
 /** The frame answers the request of its id. */
-const FLAG_REPLY = 1;
+export const FLAG_REPLY = 1;
 
 export type Field =
   | { readonly type: "integer"; readonly min: number; readonly max: number }
@@ -46,6 +46,8 @@ export interface Kind {
 const PID_MAX = 4_194_304;
 const FD_MAX = 1_048_576;
 const pid: Field = { type: "integer", min: 1, max: PID_MAX };
+/** 0 = the init, or none. */
+const guestPid: Field = { type: "integer", min: 0, max: PID_MAX };
 const fd: Field = { type: "integer", min: 0, max: FD_MAX };
 const sentence: Field = { type: "line", bytesMax: 4096 };
 const path: Field = { type: "text", bytesMax: 4096 };
@@ -60,15 +62,19 @@ export const KINDS = {
     fields: { count: { type: "integer", min: 1, max: 1024 } },
     fdsMax: FRAME_FDS_MAX,
   },
-  /** A signal for the container's init. */
+  /** A signal for process `pid` of the container (0 = its init), or for all that SCOPE says. */
   signal: {
     number: 3,
     from: "caller",
-    fields: { signal: { type: "integer", min: 1, max: 64 } },
+    fields: {
+      signal: { type: "integer", min: 1, max: 64 },
+      pid: guestPid,
+      scope: { type: "integer", min: 0, max: 2 },
+    },
     fdsMax: 0,
   },
-  /** The caller's terminal has another size. */
-  resized: { number: 4, from: "caller", fields: {}, fdsMax: 0 },
+  /** The terminal outside that process `pid` has been started with (0 = the init) has another size. */
+  resized: { number: 4, from: "caller", fields: { pid: guestPid }, fdsMax: 0 },
   /** What the sandbox's processes use, as asked for by `measure`. */
   memory: { number: 5, from: "caller", fields: { bytes: { type: "amount" } }, fdsMax: 0 },
   /** The descriptor is one more connection, for requests. */
@@ -90,6 +96,24 @@ export const KINDS = {
     fields: { target: { type: "integer", min: 1, max: 0x7fff_ffff } },
     fdsMax: 0,
   },
+  /** The init of a container that was made held begins to run. */
+  start: { number: 7, from: "caller", fields: {}, fdsMax: 0 },
+  /**
+   * A further process in the container. Descriptors: its configuration (JSON, ProcessConfig), stdin, stdout, stderr, and those
+   * that it gets from 3 on. Answer: `executed`.
+   */
+  execute: { number: 8, from: "caller", fields: {}, fdsMax: FRAME_FDS_MAX },
+  /** The end of a process that `execute` has started (0 = the init). Answer: `exit`, when it comes. */
+  wait: { number: 9, from: "caller", fields: { pid: guestPid }, fdsMax: 0 },
+  /** Answer: `document`: ProcessRow[]. */
+  processes: { number: 10, from: "caller", fields: {}, fdsMax: 0 },
+  /** Answer: `document`: Statistics. */
+  statistics: { number: 11, from: "caller", fields: {}, fdsMax: 0 },
+  /** Answered when no guest instruction runs any more. */
+  pause: { number: 12, from: "caller", fields: {}, fdsMax: 0 },
+  resume: { number: 13, from: "caller", fields: {}, fdsMax: 0 },
+  /** Answer: `condition`. */
+  inquire: { number: 14, from: "caller", fields: {}, fdsMax: 0 },
 
   /** Guest code runs from now on. The sentry is confined. */
   ready: { number: 16, from: "role", fields: {}, fdsMax: 0 },
@@ -104,7 +128,7 @@ export const KINDS = {
   notice: { number: 18, from: "role", fields: { message: sentence }, fdsMax: 0 },
   /** Whether the command line is to measure the sandbox's memory now and then. */
   measure: { number: 19, from: "role", fields: { isWanted: { type: "flag" } }, fdsMax: 0 },
-  /** The container has ended: its wait(2) status. */
+  /** The container has ended: its wait(2) status. As a reply: the process that was asked for. */
   exit: {
     number: 20,
     from: "role",
@@ -124,28 +148,45 @@ export const KINDS = {
   report: { number: 42, from: "role", fields: {}, fdsMax: FRAME_FDS_MAX },
   /** Reply to `query`: why it is not carried out, in the words of the control API. */
   refusal: { number: 43, from: "role", fields: { message: sentence }, fdsMax: 0 },
+  /** Reply: the process runs; its id in the container. */
+  executed: { number: 23, from: "role", fields: { pid: guestPid }, fdsMax: 0 },
+  /** Reply: what was asked for as JSON in a memfd. */
+  document: { number: 24, from: "role", fields: {}, fdsMax: 1 },
+  /** Reply: how the container is. */
+  condition: {
+    number: 25,
+    from: "role",
+    fields: { isStarted: { type: "flag" }, isPaused: { type: "flag" } },
+    fdsMax: 0,
+  },
 
-  /** Launcher to command line: what it has started. */
+  /**
+   * Launcher to command line: what it has started. `control` and `goferControl` are numbers of the one who has started them;
+   * an attendant (native/src/attendant.rs) sends them along.
+   */
   started: {
     number: 32,
     from: "self",
     fields: { sentry: pid, gofer: pid, control: fd, goferControl: fd, isRootInside: { type: "flag" } },
-    fdsMax: 0,
+    fdsMax: 2,
   },
   /**
-   * Command line to launcher, which waits in its place: the control socket, the pipe of signals that have come meanwhile;
-   * where clients of the control API connect (-1 = nowhere); `guard` puts the terminal back when `release` closes (0 = there is none); the record to be removed at the end ("" = none).
-   * The launcher hands the same to the command line when there is more to do than to wait.
+   * Command line to launcher, which waits in its place: the control socket, the pipe of signals that have come meanwhile
+   * (-1 = none); where clients of the control API connect (-1 = nowhere); sentry and gofer to be reaped (0 = none: it waits for process `pid` of a container, and has asked for its end
+   * in WAIT_REQUEST); `guard` puts the terminal back when `release` closes (0 = there is none); the record to be removed at the
+   * end ("" = none). The launcher hands the same to the command line when there is more to do than to wait. To an attendant the
+   * control socket (where there is no sentry to be reaped), the listening one and its terminal go as descriptors.
    */
   attend: {
     number: 33,
     from: "self",
     fields: {
-      control: fd,
-      diverted: fd,
+      control: { type: "integer", min: -1, max: FD_MAX },
+      diverted: { type: "integer", min: -1, max: FD_MAX },
       listener: { type: "integer", min: -1, max: FD_MAX },
-      sentry: pid,
-      gofer: pid,
+      sentry: guestPid,
+      gofer: guestPid,
+      pid: guestPid,
       guard: { type: "integer", min: 0, max: PID_MAX },
       release: { type: "integer", min: -1, max: FD_MAX },
       hasTerminal: { type: "flag" },
@@ -154,6 +195,13 @@ export const KINDS = {
       log: path,
       logFormat: { type: "text", bytesMax: 16 },
     },
+    fdsMax: 3,
+  },
+  /** Attendant to command line: it could not start the roles, for this errno. */
+  unstarted: {
+    number: 34,
+    from: "self",
+    fields: { errno: { type: "integer", min: 1, max: 4095 } },
     fdsMax: 0,
   },
 } as const satisfies Readonly<Record<string, Kind>>;
@@ -181,6 +229,12 @@ export const HELLO = {
   /** The sentry's main thread has a nice value SENTRY_PREFERENCE below its caller's. */
   PREFERRED: 8,
 } as const;
+
+/** Whom `signal` reaches. */
+export const SCOPE = { PROCESS: 0, PROCESS_GROUP: 1, ALL: 2 } as const;
+
+/** Of the `wait` whose answer an attendant gets, whatever else was asked before over that connection. */
+export const WAIT_REQUEST = 0x7fff_ffff;
 
 /** The sentry is one thread among those of all its guests, and is not to wait for its turn behind a crowd of them. */
 export const SENTRY_PREFERENCE = 10;

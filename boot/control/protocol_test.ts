@@ -13,12 +13,20 @@ import {
 const MESSAGES: readonly Message[] = [
   { kind: "hello", facts: 5 },
   { kind: "setup", count: 40 },
-  { kind: "signal", signal: 15 },
-  { kind: "resized" },
+  { kind: "signal", signal: 15, pid: 4, scope: 1 },
+  { kind: "resized", pid: 0 },
   { kind: "memory", bytes: 2 ** 40 },
   { kind: "connect" },
   { kind: "query", method: "debug.Stacks" },
   { kind: "forget", target: 7 },
+  { kind: "start" },
+  { kind: "execute" },
+  { kind: "wait", pid: 5 },
+  { kind: "processes" },
+  { kind: "statistics" },
+  { kind: "pause" },
+  { kind: "resume" },
+  { kind: "inquire" },
   { kind: "ready" },
   { kind: "failed", code: 127, message: "Cannot run x: command not found" },
   { kind: "notice", message: "Limit of tasks reached: 40 tasks" },
@@ -28,6 +36,9 @@ const MESSAGES: readonly Message[] = [
   { kind: "refused", errno: 3 },
   { kind: "report" },
   { kind: "refusal", message: 'container "x" not found' },
+  { kind: "executed", pid: 12 },
+  { kind: "document" },
+  { kind: "condition", isStarted: true, isPaused: false },
   { kind: "started", sentry: 7, gofer: 8, control: 3, goferControl: 4, isRootInside: false },
   {
     kind: "attend",
@@ -36,6 +47,7 @@ const MESSAGES: readonly Message[] = [
     listener: -1,
     sentry: 7,
     gofer: 8,
+    pid: 0,
     guard: 0,
     release: -1,
     hasTerminal: true,
@@ -44,6 +56,7 @@ const MESSAGES: readonly Message[] = [
     log: "",
     logFormat: "json",
   },
+  { kind: "unstarted", errno: 11 },
 ];
 
 Deno.test("a message of every kind comes back as it was, with its request", () => {
@@ -86,16 +99,16 @@ Deno.test("each side hears only what the other may say, in its version, with the
     return String(decode(bytes, bytes.length, sender, fds));
   };
   const asItIs = () => {};
-  equal(reason({ kind: "signal", signal: 9 }, "role", asItIs), "kind 3");
+  equal(reason({ kind: "signal", signal: 9, pid: 0, scope: 0 }, "role", asItIs), "kind 3");
   equal(reason({ kind: "ready" }, "caller", asItIs), "kind 16");
   equal(
-    reason({ kind: "ready" }, "role", (view) => view.setUint16(0, 2, true)),
-    "version 2 of the control protocol, ours is 1",
+    reason({ kind: "ready" }, "role", (view) => view.setUint16(0, 3, true)),
+    "version 3 of the control protocol, ours is 2",
   );
   equal(reason({ kind: "ready" }, "role", (view) => view.setUint32(12, 2, true)), "ready with flags 2");
   equal(reason({ kind: "ready" }, "role", asItIs, 1), "ready with 1 descriptors");
   equal(
-    reason({ kind: "signal", signal: 9 }, "caller", (view) => view.setInt32(16, 65, true)),
+    reason({ kind: "signal", signal: 9, pid: 0, scope: 0 }, "caller", (view) => view.setInt32(16, 65, true)),
     "signal.signal 65",
   );
   equal(reason({ kind: "exit", status: 0 }, "role", (view) => view.setInt32(16, -1, true)), "exit.status -1");
@@ -150,7 +163,10 @@ Deno.test("text for a person has no control characters, is cut where it is too l
 });
 
 Deno.test("a message of ours that does not fit the table is our bug", () => {
-  throws(() => encode({ kind: "signal", signal: 0 }), RangeError);
+  throws(() => encode({ kind: "signal", signal: 0, pid: 0, scope: 0 }), RangeError);
   throws(() => encode({ kind: "exit", status: 1.5 }), RangeError);
-  throws(() => encode({ ...MESSAGES.at(-1)!, id: "x".repeat(300) } as Message), RangeError);
+  throws(
+    () => encode({ ...MESSAGES.find(({ kind }) => kind === "attend")!, id: "x".repeat(300) } as Message),
+    RangeError,
+  );
 });

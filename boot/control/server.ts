@@ -16,8 +16,17 @@ const POLLIN = 1;
 /** Connections besides the first. */
 export const CONNECTIONS_MAX = 16;
 
-/** What the sentry does with a message: 0 or -ERRNO. */
-export type Serve = (message: MessageFrom<"caller">) => number;
+/**
+ * What the sentry does with a message, whose descriptors it takes over: 0, -ERRNO, an answer, or null: it answers later, by
+ * `answer`, which does nothing where nobody waits for it any more.
+ */
+export type Serve = (
+  message: MessageFrom<"caller">,
+  fds: readonly number[],
+  answer: Answer,
+) => number | MessageFrom<"role"> | null;
+/** `fds` stay the sentry's. */
+export type Answer = (message: MessageFrom<"role"> | number, fds?: readonly number[]) => void;
 
 export class ControlServer {
   readonly #kernel: Kernel;
@@ -76,14 +85,36 @@ export class ControlServer {
       this.#queries.get(socket)?.forget(message.target);
       return true;
     }
-    const result = message.kind === "connect" ? this.#connect(socket, fds) : this.#serve(message);
-    return request === 0 || this.#answer(socket, request, result);
+    if (message.kind === "connect") {
+      const result = this.#connect(socket, fds);
+      return request === 0 || this.#answer(socket, request, result);
+    }
+    const later: Answer = (result, answerFds) => {
+      if (!this.#isConnected(socket) || request === 0) return;
+      if (!this.#answer(socket, request, result, answerFds)) this.#end(socket);
+    };
+    const result = this.#serve(message, fds, later);
+    return result === null || request === 0 || this.#answer(socket, request, result);
+  }
+
+  #isConnected(socket: HostDescriptor): boolean {
+    return socket === this.#first || this.#others.has(socket);
   }
 
   /** Those who ask have to read what they are answered: we do not wait for them. */
-  #answer(socket: HostDescriptor, request: number, result: number): boolean {
-    const answer: Message = result < 0 ? { kind: "refused", errno: -result } : { kind: "done" };
-    return send(this.#host, socket.fd, answer, { request, isReply: true }) || socket === this.#first;
+  #answer(
+    socket: HostDescriptor,
+    request: number,
+    result: number | MessageFrom<"role">,
+    fds: readonly number[] = [],
+  ): boolean {
+    const answer: Message = typeof result !== "number"
+      ? result
+      : result < 0
+      ? { kind: "refused", errno: -result }
+      : { kind: "done" };
+    const options = { request, isReply: true, fds: Int32Array.from(fds) };
+    return send(this.#host, socket.fd, answer, options) || socket === this.#first;
   }
 
   #query(socket: HostDescriptor, request: number, method: string, fds: readonly number[]): void {

@@ -3,7 +3,7 @@
 
 import { readHostFacts } from "../host_facts.ts";
 import type { Launch } from "../launch.ts";
-import type { MountConfig } from "../sentry_config.ts";
+import type { MountConfig, ProcessConfig } from "../sentry_config.ts";
 import type { OciConfig } from "./spec.ts";
 
 /** Mount types that our kernel serves itself. */
@@ -93,38 +93,44 @@ export function containerOf(
       maskedPaths: config.linux?.maskedPaths ?? [],
       readonlyPaths: config.linux?.readonlyPaths ?? [],
       sysctl: config.linux?.sysctl ?? {},
-      process: {
-        args: process.args,
-        env: withoutRepeats(process.env ?? []),
-        cwd: process.cwd,
-        makesCwd: true,
-        uid: process.user?.uid ?? 0,
-        gid: process.user?.gid ?? 0,
-        umask: process.user?.umask ?? 0o22,
-        additionalGids: process.user?.additionalGids ?? [],
-        capabilities: {
-          bounding: process.capabilities?.bounding ?? [],
-          effective: process.capabilities?.effective ?? [],
-          inheritable: process.capabilities?.inheritable ?? [],
-          permitted: process.capabilities?.permitted ?? [],
-          ambient: process.capabilities?.ambient ?? [],
-        },
-        rlimits: process.rlimits ?? [],
-        noNewPrivileges: process.noNewPrivileges === true,
-        ownsStdio: true,
-        wantsHome: true,
-        diesOfSignals: false,
-        terminal: null,
-      },
+      process: { ...processOf(process), makesCwd: true },
       hostname: config.hostname ?? "tsvisor",
       domainname: config.domainname ?? "(none)",
       cpuCount: facts.cpuCount,
       memoryTotalBytes: memoryBytes,
       tasksMax: pids > 0 ? pids : TASKS_MAX,
+      isHeld: false,
       memoryBytesMax: memoryBytes,
       host: { cpuinfo: facts.cpuinfo, hwcap: facts.hwcap, hwcap2: facts.hwcap2 },
       isLenient: options.isLenient,
     },
+  };
+}
+
+/** A process as the sentry is told of it; its terminal, and whether its directory is made, are the caller's to say. */
+export function processOf(process: OciConfig["process"]): ProcessConfig {
+  return {
+    args: process.args,
+    env: withoutRepeats(process.env ?? []),
+    cwd: process.cwd,
+    makesCwd: false,
+    uid: process.user?.uid ?? 0,
+    gid: process.user?.gid ?? 0,
+    umask: process.user?.umask ?? 0o22,
+    additionalGids: process.user?.additionalGids ?? [],
+    capabilities: {
+      bounding: process.capabilities?.bounding ?? [],
+      effective: process.capabilities?.effective ?? [],
+      inheritable: process.capabilities?.inheritable ?? [],
+      permitted: process.capabilities?.permitted ?? [],
+      ambient: process.capabilities?.ambient ?? [],
+    },
+    rlimits: process.rlimits ?? [],
+    noNewPrivileges: process.noNewPrivileges === true,
+    ownsStdio: true,
+    wantsHome: true,
+    diesOfSignals: false,
+    terminal: null,
   };
 }
 

@@ -162,12 +162,13 @@ export class Writer {
     if (failure < 0) throw new Error(`Cannot write ${this.#path}/${name}: ${errnoName(-failure)}`);
   }
 
-  /** One that is not there is removed already. */
-  remove(name: string): void {
+  /** False where there is none. */
+  remove(name: string): boolean {
     const result = unlinkAt(this.#directory, name);
     if (result < 0 && result !== -ENOENT) {
       throw new Error(`Cannot remove ${this.#path}/${name}: ${errnoName(-result)}`);
     }
+    return result === 0;
   }
 
   /** Of a writer that was killed: whoever has the lock is the only one that may have any. */

@@ -51,6 +51,14 @@ const processSchema = z.object({
   selinuxLabel: text,
 });
 
+const hookSchema = z.object({
+  path: absolutePath,
+  args: texts,
+  env: texts,
+  timeout: z.optional(z.number().check(z.int(), z.gte(1, "must be above 0 (seconds)"))),
+});
+const hooks = z.optional(z.array(hookSchema));
+
 const resourcesSchema = z.object({
   memory: z.optional(z.object({ limit: amount })),
   pids: z.optional(z.object({ limit: amount })),
@@ -63,6 +71,14 @@ export const configSchema = z.object({
   hostname: z.optional(z.string().check(z.maxLength(64))),
   domainname: z.optional(z.string().check(z.maxLength(64))),
   mounts: z.optional(z.array(mountSchema)),
+  hooks: z.optional(z.object({
+    prestart: hooks,
+    createRuntime: hooks,
+    createContainer: hooks,
+    startContainer: hooks,
+    poststart: hooks,
+    poststop: hooks,
+  })),
   annotations: z.optional(z.record(z.string(), z.string())),
   linux: z.optional(z.object({
     resources: z.optional(resourcesSchema),
@@ -86,6 +102,21 @@ export interface OciBundle {
 /** Reads and checks `bundle`/config.json. Throws an Error of one line that names field and value. */
 export function readBundle(bundle: string): OciBundle {
   const path = `${bundle}/config.json`;
+  const { value, document } = readDocument(path, configSchema);
+  const wrong = problemOf(document);
+  if (wrong !== null) throw new Error(`Cannot read ${path}: ${wrong}`);
+  return { config: document, ignored: ignoredFields(value, document) };
+}
+
+/** Reads and checks a file that is the `process` of a config.json (exec --process). Throws as readBundle(). */
+export function readProcess(path: string): OciConfig["process"] {
+  const { document } = readDocument(path, processSchema);
+  const wrong = problemOfProcess(document);
+  if (wrong !== null) throw new Error(`Cannot read ${path}: ${wrong}`);
+  return document;
+}
+
+function readDocument<T>(path: string, schema: z.Schema<T>): { value: unknown; document: T } {
   let text: string;
   try {
     text = Deno.readTextFileSync(path);
@@ -98,14 +129,12 @@ export function readBundle(bundle: string): OciBundle {
   } catch (error) {
     throw new Error(`Cannot read ${path}: it is not JSON: ${(error as Error).message}`);
   }
-  const parsed = configSchema.safeParse(value);
+  const parsed = schema.safeParse(value);
   if (!parsed.success) {
     const { path: place, message } = parsed.error.issues[0];
     throw new Error(`Cannot read ${path}: ${fieldOf(place)}: ${message}${found(value, place)}`);
   }
-  const wrong = problemOf(parsed.data);
-  if (wrong !== null) throw new Error(`Cannot read ${path}: ${wrong}`);
-  return { config: parsed.data, ignored: ignoredFields(value, parsed.data) };
+  return { value, document: parsed.data };
 }
 
 /** "mounts[2].options". */
@@ -133,6 +162,17 @@ const CAPABILITY_SETS = ["bounding", "effective", "inheritable", "permitted", "a
 
 /** What a schema does not say: names from lists of the kernel's, fields that depend on each other. */
 function problemOf({ process, linux }: OciConfig): string | null {
+  const wrong = problemOfProcess(process);
+  if (wrong !== null) return wrong;
+  const propagation = linux?.rootfsPropagation ?? "";
+  if (!["", "private", "rprivate", "slave", "rslave"].includes(propagation)) {
+    return `linux.rootfsPropagation: "${propagation}" cannot be given: nothing propagates out of a sandbox`;
+  }
+  return null;
+}
+
+/** The same of a process; also wrong: one that is given alone. */
+export function problemOfProcess(process: OciConfig["process"]): string | null {
   for (const set of CAPABILITY_SETS) {
     for (const [i, name] of (process.capabilities?.[set] ?? []).entries()) {
       if (!CAPABILITY_NAMES.includes(name)) {
@@ -154,10 +194,6 @@ function problemOf({ process, linux }: OciConfig): string | null {
   }
   if (process.selinuxLabel) {
     return `process.selinuxLabel: "${process.selinuxLabel}" cannot be given, there is no SELinux`;
-  }
-  const propagation = linux?.rootfsPropagation ?? "";
-  if (!["", "private", "rprivate", "slave", "rslave"].includes(propagation)) {
-    return `linux.rootfsPropagation: "${propagation}" cannot be given: nothing propagates out of a sandbox`;
   }
   return null;
 }

@@ -20,7 +20,8 @@ const stateSchema = z.object({
   created: z.string(),
   owner: z.string(),
   annotations: z.record(z.string(), z.string()),
-  status: z.enum(["creating", "created", "running", "stopped"]),
+  /** The sentry knows better whether what is "created" or "paused" still is: see boot/cli/condition.ts. */
+  status: z.enum(["creating", "created", "running", "paused", "stopped"]),
   /** Start time of `pid` in clock ticks, so that a reused number is not taken for ours. */
   startTicks: ticks,
   /** The process that runs it: pid, start time, and the number of its control descriptor (-1 = none yet). */
@@ -29,6 +30,8 @@ const stateSchema = z.object({
     startTicks: ticks,
     controlFd: z.number().check(z.int(), z.gte(-1), z.lte(FD_MAX)),
   }),
+  /** Its runner waits in the background: that is the process that engines know. */
+  isDetached: z.optional(z.boolean()),
 });
 
 /** What a container's file holds; `status` is worked out when it is read. */
@@ -77,12 +80,25 @@ export class StateDirectory {
     }) ?? false;
   }
 
-  remove(id: string): void {
+  /** Changes the status from one of `from`; false when it is another meanwhile, or the record is gone. */
+  move(id: string, from: readonly ContainerState["status"][], to: ContainerState["status"]): boolean {
     const name = fileOf(id);
-    this.#directory.change((writer) => {
+    return this.#directory.change((writer) => {
+      const text = writer.has(name) ? this.#directory.read(name) : null;
+      const state = text === null ? "it is gone" : parsed(text, id);
+      if (typeof state === "string" || !from.includes(state.status)) return false;
+      writer.write(name, JSON.stringify({ ...state, status: to }));
+      return true;
+    }) ?? false;
+  }
+
+  /** False when another has removed it already. */
+  remove(id: string): boolean {
+    const name = fileOf(id);
+    return this.#directory.change((writer) => {
       writer.remove(controlSocketName(id));
-      writer.remove(name);
-    });
+      return writer.remove(name);
+    }) ?? false;
   }
 
   /** The state as it is now: a container whose sentry is gone is stopped. Throws when there is none. */
@@ -165,6 +181,11 @@ export function openRecorded(recorded: { readonly pid: number; readonly startTic
   if (found !== "" && found === recorded.startTicks) return process;
   commandLineHost().close(process);
   return -ESRCH;
+}
+
+/** The process that engines know it by, 0 = none: who waits for it in the background, or else its sentry. */
+export function shownPid({ isDetached, pid, runner }: ContainerState): number {
+  return isDetached === true && pid !== 0 ? runner.pid : pid;
 }
 
 /** Start time of a process, "" when it is gone: field 22 of /proc/PID/stat. */

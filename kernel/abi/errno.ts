@@ -64,6 +64,7 @@ export const EISCONN = 106;
 export const ENOTCONN = 107;
 export const ETOOMANYREFS = 109;
 export const ETIMEDOUT = 110;
+export const EALREADY = 114;
 export const ECONNREFUSED = 111;
 export const EINPROGRESS = 115;
 

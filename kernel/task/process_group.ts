@@ -9,6 +9,8 @@ export interface SessionTerminal {
   foreground: ProcessGroup | null;
   /** Major and minor as tty_nr of /proc/PID/stat has them. */
   readonly deviceNumber: number;
+  /** Below /dev: "pts/0". */
+  readonly name: string;
   /** The session has let go of it: it is nobody's. */
   onSessionEnd(): void;
 }

@@ -12,6 +12,7 @@ import { refuseCall } from "./seccomp.ts";
 import { bugText } from "../util/bug.ts";
 import { BLOCKED, MUST_WAIT, NO_RESULT } from "./call_in_flight.ts";
 import { describeWait } from "./describe_wait.ts";
+import { freeze } from "./freeze.ts";
 import { endLingering, exitGroup, exitKilled, killGroup } from "./exit.ts";
 import { type HostWait, Task, TaskState } from "./task.ts";
 import { endCall, endWait, suspendOperation } from "./wait_engine.ts";
@@ -188,6 +189,7 @@ function resumeReady(kernel: Kernel): void {
   for (let i = 0; i < ready.length; i++) {
     const task = ready[i];
     if (task.state !== TaskState.Running || task.thread.isRunning) continue;
+    if (kernel.pausedCount !== 0 && freeze(task)) continue;
     try {
       // A signal sent by another task after this one was settled.
       if (task.signals.hasPending && !deliverSignals(task, dropHostWait(task))) continue;

@@ -172,15 +172,27 @@ export class HostConsole implements WaitListener {
     this.#outputWatch.set(isWanted ? POLLOUT : 0);
   }
 
+  /** Sends out what there is; true when nothing is left. */
+  flush(): boolean {
+    this.#pumpOutput();
+    return this.#outputBytes === 0;
+  }
+
   /** The container has ended: what it printed last goes out, within a limit of time. */
   drain(): void {
     const { clock } = this.#kernel;
     const end = clock.monotonic() + DRAIN_NANOS_MAX;
-    this.#pumpOutput();
+    this.flush();
     while (this.#outputBytes > 0 && clock.monotonic() < end) {
       if (this.#outputTo.poll(POLLOUT) !== 0) this.#pumpOutput();
       else Atomics.wait(nap, 0, 0, NAP_MILLIS);
     }
+  }
+
+  /** Whoever is left on our terminal is hung up, and nothing is copied any more. */
+  close(): void {
+    hangUp(this.#terminal, true);
+    this.release();
   }
 
   /** Nothing is copied any more. */

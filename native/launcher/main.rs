@@ -11,6 +11,8 @@ mod attend;
 #[allow(dead_code)]
 #[path = "../src/controller.rs"]
 mod controller;
+#[path = "../src/attendant.rs"]
+mod attendant;
 // The launcher reads what the library writes.
 #[allow(dead_code)]
 #[path = "../src/control.rs"]
@@ -24,7 +26,7 @@ mod roles;
 #[path = "../src/spawn.rs"]
 mod spawn;
 
-use generated::{ATTEND_WORD, COMMANDS, Flag, GLOBAL_FLAGS, HANDOVER, STARTED};
+use generated::{ATTEND_WORD, ATTENDANT, COMMANDS, Flag, GLOBAL_FLAGS, HANDOVER, STARTED};
 use programs::{library_directory, lines, strings};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -32,7 +34,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// Variables that are set for our runtime; the caller's own values travel under TSVISOR_CALLER_ (boot/caller_environment.ts).
 const TAKEN: [&str; 2] = ["DENO_DIR", "DENO_NO_UPDATE_CHECK"];
 /// Variables of ours that nobody else may set for the command line.
-const OURS: [&str; 2] = [HANDOVER, "TSVISOR_LAUNCHER"];
+const OURS: [&str; 3] = [HANDOVER, ATTENDANT, "TSVISOR_LAUNCHER"];
 
 fn main() {
     let lib = match library_directory() {
@@ -49,12 +51,29 @@ fn main() {
     }
     let mut environment = environment(&lib);
     block_inspector();
-    if let Some(options) = sandbox_of(&arguments) {
+    let plan = plan_of(&arguments);
+    if plan.roles.is_some() || plan.has_attendant {
         take_limits();
-        // Without them the command line starts them itself, and says why when that fails too.
-        if let Some(started) = start_roles(&lib, &options) {
-            environment.push(entry(HANDOVER.as_bytes(), hand_over(&started, &options).to_string().as_bytes()));
+    }
+    match (plan.roles, plan.has_attendant) {
+        (roles, true) => match fork_attendant(&lib, roles.as_ref()) {
+            Some(attendant::Forked::Launcher(made)) => {
+                let value = format!("{}:{}", made.link, made.pid);
+                environment.push(entry(ATTENDANT.as_bytes(), value.as_bytes()));
+            }
+            Some(attendant::Forked::MoreToDo(handover)) => {
+                let words = vec![OsString::from(ATTEND_WORD), OsString::from(handover.to_string())];
+                run_command_line(&lib, words, environment);
+            }
+            None => {}
+        },
+        (Some(options), false) => {
+            // Without them the command line starts them itself, and says why when that fails too.
+            if let Some(started) = start_roles(&lib, &options) {
+                environment.push(entry(HANDOVER.as_bytes(), hand_over(&started, &options).to_string().as_bytes()));
+            }
         }
+        (None, false) => {}
     }
     run_command_line(&lib, arguments, environment);
 }
@@ -174,12 +193,21 @@ fn take_limits() {
     }
 }
 
-/// How a sandbox is started, if these arguments make one (generated.rs says how to read them). What cannot be told from here
-/// (which terminal, which platform) is left to the command line.
-fn sandbox_of(arguments: &[OsString]) -> Option<roles::Options> {
+/// What is started before the command line.
+#[derive(Default)]
+struct Plan {
+    /// Sentry and gofer.
+    roles: Option<roles::Options>,
+    /// A process that waits in the command line's place, and starts them.
+    has_attendant: bool,
+}
+
+/// What these arguments ask for (generated.rs says how to read them). What cannot be told from here (which terminal, which
+/// platform) is left to the command line.
+fn plan_of(arguments: &[OsString]) -> Plan {
     let (global, place) = flags_of(arguments, GLOBAL_FLAGS);
-    let (name, after) = arguments[place..].split_first()?;
-    let command = COMMANDS.iter().find(|command| name == command.name)?;
+    let Some((name, after)) = arguments[place..].split_first() else { return Plan::default() };
+    let Some(command) = COMMANDS.iter().find(|command| name == command.name) else { return Plan::default() };
     let mut own = Vec::new();
     let mut rest = after;
     while !rest.is_empty() && rest[0] != "--" {
@@ -189,12 +217,19 @@ fn sandbox_of(arguments: &[OsString]) -> Option<roles::Options> {
         rest = if command.takes_program || end == rest.len() { &[] } else { &rest[end + 1..] };
     }
     let asks = |name: &String| ["h", "help", "v", "version"].contains(&name.as_str());
-    let is_other = own.iter().any(|name| command.unless.contains(&name.as_str()));
-    if after.is_empty() || is_other || global.iter().chain(&own).any(asks) {
-        return None;
+    if after.is_empty() || global.iter().chain(&own).any(asks) {
+        return Plan::default();
     }
+    let has = |flag: &Flag, name: &str| name == flag.name || !flag.short.is_empty() && name == flag.short;
+    let is_given = |wanted: &str| {
+        let flag = command.flags.iter().find(|flag| flag.name == wanted);
+        own.iter().any(|name| flag.is_some_and(|flag| has(flag, name)))
+    };
+    let has_attendant = command.attendant.is_some_and(|flag| flag.is_empty() || is_given(flag));
+    let is_other = !has_attendant && command.unless.iter().any(|flag| is_given(flag));
     let is_systrap = !global.iter().any(|name| name == "platform");
-    Some(roles::Options { is_root_inside: command.is_root_inside, is_systrap, terminal: -1 })
+    let options = roles::Options { is_root_inside: command.is_root_inside, is_systrap, terminal: -1 };
+    Plan { roles: Some(options).filter(|_| command.has_roles && !is_other), has_attendant }
 }
 
 /// Names of the flags at the beginning of `words`, and where the first word is that is neither flag nor value. As
@@ -216,6 +251,20 @@ fn flags_of(words: &[OsString], known: &[Flag]) -> (Vec<String>, usize) {
 }
 
 fn start_roles(lib: &[u8], options: &roles::Options) -> Option<roles::Roles> {
+    let (sentry, gofer, envp) = role_programs(lib)?;
+    let program = |argv| roles::Program { argv, envp: &envp };
+    roles::start(&program(&sentry), &program(&gofer), options).ok()
+}
+
+fn fork_attendant(lib: &[u8], options: Option<&roles::Options>) -> Option<attendant::Forked> {
+    let Some(options) = options else { return attendant::fork(None).ok() };
+    let (sentry, gofer, envp) = role_programs(lib)?;
+    let program = |argv| roles::Program { argv, envp: &envp };
+    attendant::fork(Some((&program(&sentry), &program(&gofer), options))).ok()
+}
+
+/// argv of sentry and gofer, and their environment.
+fn role_programs(lib: &[u8]) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
     let (mut sentry, mut gofer) = (strings(lib, "sentry.argv")?, strings(lib, "gofer.argv")?);
     let envp = strings(lib, "roles.envp")?;
     // As boot/code_cache.ts: the roles' compiled code is kept for this very place.
@@ -224,6 +273,5 @@ fn start_roles(lib: &[u8], options: &roles::Options) -> Option<roles::Roles> {
         sentry.extend_from_slice(b"--warm\0");
         gofer.extend_from_slice(b"--warm\0");
     }
-    let program = |argv| roles::Program { argv, envp: &envp };
-    roles::start(&program(&sentry), &program(&gofer), options).ok()
+    Some((sentry, gofer, envp))
 }

@@ -6,7 +6,7 @@
 
 use crate::control::{Reader, Writer, take_over};
 use crate::controller;
-use crate::generated::{ATTEND, EXIT, FORWARDED, FRAME_BYTES_MAX, RESIZED, SIGNAL};
+use crate::generated::{ATTEND, EXIT, FORWARDED, FRAME_BYTES_MAX, RESIZED, SCOPE_PROCESS, SIGNAL, WAIT_REQUEST};
 use crate::programs::{library_directory, strings};
 use core::ffi::c_void;
 use std::ffi::{CString, OsString};
@@ -25,6 +25,9 @@ fn forwarded() -> libc::sigset_t {
         set
     }
 }
+
+/// The host's kernel has sent it.
+const SI_KERNEL: i32 = 0x80;
 
 /// Where on_signal() writes.
 static DIVERTED: AtomicI32 = AtomicI32::new(-1);
@@ -105,24 +108,40 @@ fn execute(words: Vec<CString>) -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
-/// The fields of ATTEND that matter here; the rest is the command line's, should it come back.
-struct Attendance {
-    control: i32,
-    diverted: i32,
+/// ATTEND: whom to wait for.
+pub struct Attendance {
+    pub control: i32,
+    pub diverted: i32,
     /// Where clients of the control API connect; -1 = nowhere.
-    listener: i32,
-    sentry: i32,
-    gofer: i32,
+    pub listener: i32,
+    /// 0 = none: it waits for process `pid` of a container, whose end is the reply that comes.
+    pub sentry: i32,
+    pub gofer: i32,
+    pid: i32,
     /// Process that puts the terminal's settings back when `guard_release` closes; 0 = none.
     guard: i32,
     guard_release: i32,
-    has_terminal: bool,
+    pub has_terminal: bool,
     /// State directory and id of the container whose record goes with its end; empty = none.
     root: OsString,
     id: OsString,
+    /// The command line's, should it come back.
+    log: OsString,
+    log_format: OsString,
 }
 
-fn parse(frame: &[u8]) -> Option<Attendance> {
+impl Attendance {
+    /// The frame that it has been read from.
+    pub fn frame(&self) -> Vec<u8> {
+        let Attendance { control, diverted, listener, sentry, gofer, pid, guard, guard_release, .. } = *self;
+        let numbers = [control, diverted, listener, sentry, gofer, pid, guard, guard_release, self.has_terminal as i32];
+        let writer = numbers.into_iter().fold(Writer::new(ATTEND), Writer::integer);
+        let texts = [&self.root, &self.id, &self.log, &self.log_format];
+        texts.into_iter().fold(writer, |writer, text| writer.text(text.as_encoded_bytes())).finish()
+    }
+}
+
+pub fn parse(frame: &[u8]) -> Option<Attendance> {
     let mut fields = Reader::new(frame, ATTEND)?;
     let owned = |text: &[u8]| OsString::from_vec(text.to_vec());
     Some(Attendance {
@@ -131,18 +150,25 @@ fn parse(frame: &[u8]) -> Option<Attendance> {
         listener: fields.integer()?,
         sentry: fields.integer()?,
         gofer: fields.integer()?,
+        pid: fields.integer()?,
         guard: fields.integer()?,
         guard_release: fields.integer()?,
         has_terminal: fields.integer()? != 0,
         root: owned(fields.text()?),
         id: owned(fields.text()?),
+        log: owned(fields.text()?),
+        log_format: owned(fields.text()?),
     })
 }
 
 /// Waits for the end, as descriptor `handover` says: the exit code. None when there is something else for the command line to
 /// do.
 pub fn attend(handover: i32) -> Option<i32> {
-    let attendance = parse(&take_over(handover)?)?;
+    attend_to(&parse(&take_over(handover)?)?)
+}
+
+/// As attend(), where `attendance` says. Signals that are passed on are blocked from then on.
+pub fn attend_to(attendance: &Attendance) -> Option<i32> {
     let set = forwarded();
     // SAFETY: a set of our own; plain system calls on descriptors that are ours.
     unsafe {
@@ -150,12 +176,17 @@ pub fn attend(handover: i32) -> Option<i32> {
         let signals = libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
         // Those that came while the runtime was still there; nobody writes to it any more.
         let mut early = [0u8; 256];
-        let count = libc::read(attendance.diverted, early.as_mut_ptr() as *mut c_void, early.len());
-        libc::close(attendance.diverted);
-        for &signal in early.iter().take(count.max(0) as usize) {
-            pass_on(&attendance, signal as i32);
+        let count = match attendance.diverted {
+            -1 => 0,
+            diverted => libc::read(diverted, early.as_mut_ptr() as *mut c_void, early.len()),
+        };
+        if attendance.diverted >= 0 {
+            libc::close(attendance.diverted);
         }
-        serve_control_api(&attendance);
+        for &signal in early.iter().take(count.max(0) as usize) {
+            pass_on(attendance, signal as i32);
+        }
+        serve_control_api(attendance);
         loop {
             let watch = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
             let mut list = [watch(attendance.control), watch(signals)];
@@ -165,12 +196,16 @@ pub fn attend(handover: i32) -> Option<i32> {
             let mut info: libc::signalfd_siginfo = std::mem::zeroed();
             let bytes = size_of_val(&info);
             while libc::read(signals, &mut info as *mut _ as *mut c_void, bytes) == bytes as isize {
-                pass_on(&attendance, info.ssi_signo as i32);
+                // An attendant's terminal that is hung up is the container's, which hears of it itself.
+                let is_hangup = info.ssi_signo as i32 == libc::SIGHUP && info.ssi_code == SI_KERNEL;
+                if !(is_hangup && attendance.diverted < 0) {
+                    pass_on(attendance, info.ssi_signo as i32);
+                }
             }
             if list[0].revents != 0 {
                 libc::close(signals);
-                let status = end_status(attendance.control)?;
-                return Some(finish(&attendance, status));
+                let status = end_status(attendance)?;
+                return Some(finish(attendance, status));
             }
         }
     }
@@ -184,20 +219,41 @@ fn serve_control_api(attendance: &Attendance) {
 
 fn pass_on(attendance: &Attendance, signal: i32) {
     let is_resize = signal == libc::SIGWINCH && attendance.has_terminal;
-    let message = if is_resize { Writer::new(RESIZED) } else { Writer::new(SIGNAL).integer(signal) };
+    let pid = attendance.pid;
+    let message = match is_resize {
+        true => Writer::new(RESIZED).integer(pid),
+        false => Writer::new(SIGNAL).integer(signal).integer(pid).integer(SCOPE_PROCESS),
+    };
     let frame = message.finish();
     // SAFETY: sends bytes of our own.
     unsafe { libc::send(attendance.control, frame.as_ptr() as *const c_void, frame.len(), libc::MSG_NOSIGNAL) };
 }
 
-/// The wait(2) status of the container, if that is what the next message tells. The message stays where it is.
-fn end_status(control: i32) -> Option<i32> {
+/// The wait(2) status of what it waits for, if that is what the next message tells. The message stays where it is. A sandbox
+/// that has been killed says nothing: SIGKILL.
+fn end_status(attendance: &Attendance) -> Option<i32> {
     let mut bytes = [0u8; FRAME_BYTES_MAX];
+    let flags = libc::MSG_PEEK;
     // SAFETY: the buffer is ours.
-    let n = unsafe { libc::recv(control, bytes.as_mut_ptr() as *mut c_void, bytes.len(), libc::MSG_PEEK) };
-    let mut fields = Reader::new(bytes.get(..usize::try_from(n).ok()?)?, EXIT)?;
+    let n = unsafe { libc::recv(attendance.control, bytes.as_mut_ptr() as *mut c_void, bytes.len(), flags) };
+    if n == 0 && (attendance.sentry == 0 || is_killed(attendance.sentry)) {
+        return Some(libc::SIGKILL);
+    }
+    let frame = bytes.get(..usize::try_from(n).ok()?)?;
+    let mut fields =
+        if attendance.sentry == 0 { Reader::reply(frame, EXIT, WAIT_REQUEST) } else { Reader::new(frame, EXIT) }?;
     let status = fields.integer()?;
     (fields.is_at_end() && (0..=0xffff).contains(&status)).then_some(status)
+}
+
+/// Whether child `pid`, whose end is near, has been killed by SIGKILL. It stays to be reaped.
+fn is_killed(pid: i32) -> bool {
+    // SAFETY: writes one siginfo_t.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let result = libc::waitid(libc::P_PID, pid as u32, &mut info, libc::WEXITED | libc::WNOWAIT);
+        result == 0 && info.si_code == libc::CLD_KILLED && info.si_status() == libc::SIGKILL
+    }
 }
 
 /// Ends and reaps what is left, puts the terminal back, removes the container's record: the exit code.
@@ -208,8 +264,8 @@ fn finish(attendance: &Attendance, status: i32) -> i32 {
             && std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR)
         {}
     };
-    let roles = [attendance.sentry, attendance.gofer];
-    for pid in roles {
+    let roles: Vec<i32> = [attendance.sentry, attendance.gofer].into_iter().filter(|&pid| pid > 0).collect();
+    for &pid in &roles {
         // SAFETY: children of ours that are not reaped yet.
         unsafe { libc::kill(pid, libc::SIGKILL) };
     }

@@ -1,7 +1,7 @@
 //! Frames of the control protocol as far as native code reads and writes them. boot/control/protocol.ts has the layout and
 //! all kinds; the numbers stand in generated.rs, which is written from it.
 
-use crate::generated::{FRAME_BYTES_MAX, HEADER_BYTES, VERSION};
+use crate::generated::{FLAG_REPLY, FRAME_BYTES_MAX, HEADER_BYTES, VERSION};
 
 /// A message on its way out.
 pub struct Writer {
@@ -21,6 +21,12 @@ impl Writer {
         self
     }
 
+    pub fn text(mut self, value: &[u8]) -> Writer {
+        self = self.integer(value.len() as i32);
+        self.bytes.extend_from_slice(value);
+        self
+    }
+
     /// The whole frame.
     pub fn finish(mut self) -> Vec<u8> {
         let length = (self.bytes.len() - HEADER_BYTES) as u32;
@@ -37,10 +43,19 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// `frame` if it is an event (it answers no request) of `kind`, and whole.
     pub fn new(frame: &'a [u8], kind: u16) -> Option<Reader<'a>> {
+        Reader::checked(frame, kind, 0, 0)
+    }
+
+    /// `frame` if it is a reply of `kind` to `request`, and whole.
+    pub fn reply(frame: &'a [u8], kind: u16, request: u32) -> Option<Reader<'a>> {
+        Reader::checked(frame, kind, request, FLAG_REPLY)
+    }
+
+    fn checked(frame: &'a [u8], kind: u16, request: u32, flags: u32) -> Option<Reader<'a>> {
         let (header, left) = frame.split_at_checked(HEADER_BYTES)?;
-        let expected = Writer::new(kind).bytes;
+        let has_kind = header[..4] == Writer::new(kind).bytes[..4] && word(header, 4)? == request;
         let has_length = word(header, 8)? as usize == left.len() && frame.len() <= FRAME_BYTES_MAX;
-        (header[..8] == expected[..8] && has_length && word(header, 12)? == 0).then_some(Reader { left })
+        (has_kind && has_length && word(header, 12)? == flags).then_some(Reader { left })
     }
 
     pub fn integer(&mut self) -> Option<i32> {
@@ -64,6 +79,68 @@ impl<'a> Reader<'a> {
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// Descriptors beside one message here.
+const FDS_MAX: usize = 3;
+/// Room for a control message of them.
+#[repr(align(8))]
+struct Ancillary([u8; 64]);
+
+/// Sends one message with descriptors; false when nobody takes it.
+pub fn send(socket: i32, frame: &[u8], fds: &[i32]) -> bool {
+    assert!(fds.len() <= FDS_MAX);
+    let mut room = Ancillary([0; 64]);
+    let bytes = size_of_val(fds) as u32;
+    // SAFETY: header, vector and room live until the call returns, and the room holds FDS_MAX descriptors.
+    unsafe {
+        let mut part = libc::iovec { iov_base: frame.as_ptr() as *mut libc::c_void, iov_len: frame.len() };
+        let mut header: libc::msghdr = std::mem::zeroed();
+        header.msg_iov = &mut part;
+        header.msg_iovlen = 1;
+        if !fds.is_empty() {
+            header.msg_control = room.0.as_mut_ptr() as *mut libc::c_void;
+            header.msg_controllen = libc::CMSG_SPACE(bytes) as usize;
+            let message = libc::CMSG_FIRSTHDR(&header);
+            (*message).cmsg_level = libc::SOL_SOCKET;
+            (*message).cmsg_type = libc::SCM_RIGHTS;
+            (*message).cmsg_len = libc::CMSG_LEN(bytes) as usize;
+            std::ptr::copy_nonoverlapping(fds.as_ptr() as *const u8, libc::CMSG_DATA(message), bytes as usize);
+        }
+        libc::sendmsg(socket, &header, libc::MSG_NOSIGNAL) == frame.len() as isize
+    }
+}
+
+/// The next message and its descriptors; None at the end.
+pub fn receive(socket: i32) -> Option<(Vec<u8>, Vec<i32>)> {
+    let mut bytes = vec![0u8; FRAME_BYTES_MAX];
+    let mut room = Ancillary([0; 64]);
+    let mut fds = Vec::new();
+    // SAFETY: header, vector and room live until the call returns; what is read of the room, the kernel has written.
+    let n = unsafe {
+        let mut part = libc::iovec { iov_base: bytes.as_mut_ptr() as *mut libc::c_void, iov_len: bytes.len() };
+        let mut header: libc::msghdr = std::mem::zeroed();
+        header.msg_iov = &mut part;
+        header.msg_iovlen = 1;
+        header.msg_control = room.0.as_mut_ptr() as *mut libc::c_void;
+        header.msg_controllen = libc::CMSG_SPACE(size_of::<[i32; FDS_MAX]>() as u32) as usize;
+        let mut n = libc::recvmsg(socket, &mut header, libc::MSG_CMSG_CLOEXEC);
+        while n < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) {
+            n = libc::recvmsg(socket, &mut header, libc::MSG_CMSG_CLOEXEC);
+        }
+        let message = libc::CMSG_FIRSTHDR(&header);
+        if n > 0 && !message.is_null() && (*message).cmsg_type == libc::SCM_RIGHTS {
+            let count = ((*message).cmsg_len - libc::CMSG_LEN(0) as usize) / size_of::<i32>();
+            let data = libc::CMSG_DATA(message) as *const i32;
+            fds.extend((0..count).map(|i| data.add(i).read_unaligned()));
+        }
+        n
+    };
+    if n <= 0 {
+        return None;
+    }
+    bytes.truncate(n as usize);
+    Some((bytes, fds))
 }
 
 /// Descriptor of a memfd with `frame`, for the program that this process becomes. -errno.

@@ -2,10 +2,9 @@
 //! ended: a sandbox that nobody asks anything has no such process. A thread does this, in whatever process waits for the
 //! container: it knows the listening socket and the sentry's control socket.
 
-use crate::control::Writer;
+use crate::control::{self, Writer};
 use crate::generated::CONNECT;
 use crate::roles::{Program, spawn_controller};
-use core::ffi::c_void;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -62,24 +61,8 @@ fn run(listener: i32, control: i32, program: &Program) -> bool {
 }
 
 /// The sentry gets `fd`, one more connection for requests.
-fn send_connect(control: i32, fd: i32) -> bool {
-    let frame = Writer::new(CONNECT).finish();
-    let mut buffer = [0u64; 4];
-    let mut iovec = libc::iovec { iov_base: frame.as_ptr() as *mut c_void, iov_len: frame.len() };
-    // SAFETY: the control buffer has room for a header and one descriptor; the frame lives until the call returns.
-    unsafe {
-        let mut message: libc::msghdr = std::mem::zeroed();
-        message.msg_iov = &mut iovec;
-        message.msg_iovlen = 1;
-        message.msg_control = buffer.as_mut_ptr() as *mut c_void;
-        message.msg_controllen = libc::CMSG_SPACE(4) as usize;
-        let header = libc::CMSG_FIRSTHDR(&message);
-        (*header).cmsg_level = libc::SOL_SOCKET;
-        (*header).cmsg_type = libc::SCM_RIGHTS;
-        (*header).cmsg_len = libc::CMSG_LEN(4) as usize;
-        (libc::CMSG_DATA(header) as *mut i32).write_unaligned(fd);
-        libc::sendmsg(control, &message, libc::MSG_NOSIGNAL) == frame.len() as isize
-    }
+fn send_connect(socket: i32, fd: i32) -> bool {
+    control::send(socket, &Writer::new(CONNECT).finish(), &[fd])
 }
 
 /// The sandbox has ended: its controller answers those who have asked, and ends. Comes back when it has, or is made to.

@@ -4,9 +4,15 @@
 #![allow(dead_code)]
 
 /// See boot/control/protocol.ts.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 pub const HEADER_BYTES: usize = 16;
 pub const FRAME_BYTES_MAX: usize = 16384;
+
+pub const FLAG_REPLY: u32 = 1;
+/// The request whose answer says how a process has ended.
+pub const WAIT_REQUEST: u32 = 2147483647;
+/// In SIGNAL: to the process alone.
+pub const SCOPE_PROCESS: i32 = 0;
 
 /// Kinds of messages.
 pub const HELLO: u16 = 1;
@@ -16,6 +22,7 @@ pub const CONNECT: u16 = 6;
 pub const EXIT: u16 = 20;
 pub const STARTED: u16 = 32;
 pub const ATTEND: u16 = 33;
+pub const UNSTARTED: u16 = 34;
 
 /// Bits of the facts in HELLO.
 pub const HELLO_USER_NAMESPACE: i32 = 1;
@@ -32,6 +39,8 @@ pub const FORWARDED: [i32; 7] = [1, 2, 3, 10, 12, 15, 28];
 pub const ATTEND_WORD: &str = "--attend";
 /// Variable with the descriptor of a message STARTED.
 pub const HANDOVER: &str = "TSVISOR_HANDOVER";
+/// Variable with the descriptor of the socket to an attendant, and its pid.
+pub const ATTENDANT: &str = "TSVISOR_ATTENDANT";
 
 /// A flag of the command line.
 pub struct Flag {
@@ -42,14 +51,18 @@ pub struct Flag {
     pub takes_value: bool,
 }
 
-/// A command for which sentry and gofer are started at once.
+/// A command for which processes are started at once.
 pub struct Command {
     pub name: &'static str,
     /// Its first word that is no flag is a program; what follows is the program's.
     pub takes_program: bool,
+    /// It makes a sandbox.
+    pub has_roles: bool,
     pub is_root_inside: bool,
     /// Flags with which the roles must be started in another way.
     pub unless: &'static [&'static str],
+    /// What it starts outlives it: always (""), or with this flag.
+    pub attendant: Option<&'static str>,
     pub flags: &'static [Flag],
 }
 
@@ -79,8 +92,10 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "do",
         takes_program: true,
+        has_roles: true,
         is_root_inside: false,
         unless: &[],
+        attendant: None,
         flags: &[
             Flag { name: "cwd", short: "", takes_value: true },
             Flag { name: "env", short: "e", takes_value: true },
@@ -91,18 +106,64 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "run",
         takes_program: false,
+        has_roles: true,
         is_root_inside: true,
         unless: &["console-socket"],
+        attendant: Some("detach"),
         flags: &[
             Flag { name: "bundle", short: "b", takes_value: true },
             Flag { name: "pid-file", short: "", takes_value: true },
             Flag { name: "console-socket", short: "", takes_value: true },
-            Flag { name: "keep", short: "", takes_value: false },
-            Flag { name: "no-pivot", short: "", takes_value: false },
             Flag { name: "preserve-fds", short: "", takes_value: true },
-            Flag { name: "detach", short: "d", takes_value: false },
+            Flag { name: "no-pivot", short: "", takes_value: false },
             Flag { name: "no-new-keyring", short: "", takes_value: false },
+            Flag { name: "detach", short: "d", takes_value: false },
+            Flag { name: "keep", short: "", takes_value: false },
             Flag { name: "no-subreaper", short: "", takes_value: false },
+        ],
+    },
+    Command {
+        name: "create",
+        takes_program: false,
+        has_roles: true,
+        is_root_inside: true,
+        unless: &[],
+        attendant: Some(""),
+        flags: &[
+            Flag { name: "bundle", short: "b", takes_value: true },
+            Flag { name: "pid-file", short: "", takes_value: true },
+            Flag { name: "console-socket", short: "", takes_value: true },
+            Flag { name: "preserve-fds", short: "", takes_value: true },
+            Flag { name: "no-pivot", short: "", takes_value: false },
+            Flag { name: "no-new-keyring", short: "", takes_value: false },
+        ],
+    },
+    Command {
+        name: "exec",
+        takes_program: true,
+        has_roles: false,
+        is_root_inside: false,
+        unless: &[],
+        attendant: Some("detach"),
+        flags: &[
+            Flag { name: "process", short: "p", takes_value: true },
+            Flag { name: "cwd", short: "", takes_value: true },
+            Flag { name: "env", short: "e", takes_value: true },
+            Flag { name: "user", short: "u", takes_value: true },
+            Flag { name: "additional-gids", short: "g", takes_value: true },
+            Flag { name: "cap", short: "c", takes_value: true },
+            Flag { name: "tty", short: "t", takes_value: false },
+            Flag { name: "no-new-privs", short: "", takes_value: false },
+            Flag { name: "detach", short: "d", takes_value: false },
+            Flag { name: "pid-file", short: "", takes_value: true },
+            Flag { name: "internal-pid-file", short: "", takes_value: true },
+            Flag { name: "console-socket", short: "", takes_value: true },
+            Flag { name: "preserve-fds", short: "", takes_value: true },
+            Flag { name: "process-label", short: "", takes_value: true },
+            Flag { name: "apparmor", short: "", takes_value: true },
+            Flag { name: "cgroup", short: "", takes_value: true },
+            Flag { name: "no-subreaper", short: "", takes_value: false },
+            Flag { name: "ignore-paused", short: "", takes_value: false },
         ],
     },
 ];

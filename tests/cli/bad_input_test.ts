@@ -132,7 +132,7 @@ Deno.test("bad programs", async (t) => {
     await t.step("not there", async () => refused(await run("/no/such"), 127, /\/no\/such/));
     await t.step(
       "not on the PATH",
-      async () => refused(await run("nothing"), 127, /nothing: command not found/),
+      async () => refused(await run("nothing"), 127, /nothing: executable file not found in \$PATH/),
     );
     await t.step("an empty name", async () => refused(await run(""), 127, /its name is empty/));
     await t.step("a directory", async () => refused(await run("/tmp"), 126, /\/tmp: permission denied/));
@@ -264,7 +264,11 @@ Deno.test("bad command lines", async (t) => {
 
 Deno.test("bad programs of do", async () => {
   refused(await tsvisor(["do", "--", "/no/such"]), 127, /\/no\/such/);
-  refused(await tsvisor(["do", "--", "no-such-command"]), 127, /no-such-command: command not found/);
+  refused(
+    await tsvisor(["do", "--", "no-such-command"]),
+    127,
+    /no-such-command: executable file not found in \$PATH/,
+  );
   refused(await tsvisor(["do", "--", "/etc/passwd"]), 126, /\/etc\/passwd: permission denied/);
   refused(await tsvisor(["do", "--", "/etc"]), 126, /\/etc: permission denied/);
 });

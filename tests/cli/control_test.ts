@@ -75,7 +75,7 @@ Deno.test("control: requests over several connections are each answered", async 
     const one = connection(sandbox), two = connection(sandbox);
     const asked = [];
     for (let i = 0; i < 50; i++) {
-      asked.push(one.request({ kind: "signal", signal: SIGUSR1 }, ANSWER_MILLIS));
+      asked.push(one.request({ kind: "signal", signal: SIGUSR1, pid: 0, scope: 0 }, ANSWER_MILLIS));
       // What the sentry hears only as it starts.
       asked.push(two.request({ kind: "hello", facts: 0 }, ANSWER_MILLIS));
     }
@@ -88,7 +88,7 @@ Deno.test("control: requests over several connections are each answered", async 
     for (const fd of [ours, theirs]) host.close(fd);
     const many = Array.from(
       { length: IN_FLIGHT_MAX + 1 },
-      () => one.request({ kind: "resized" }, ANSWER_MILLIS),
+      () => one.request({ kind: "resized", pid: 0 }, ANSWER_MILLIS),
     );
     equal((await Promise.all(many)).filter((result) => result === -EBUSY).length, 1);
   } finally {
@@ -115,9 +115,9 @@ Deno.test("control: a sentry that hears nonsense goes on, and keeps none of its 
     // No socket, no descriptor at all.
     send(host, sandbox.controlFd, { kind: "connect" });
     const client = connection(sandbox);
-    equal(await client.request({ kind: "resized" }, ANSWER_MILLIS), 0);
+    equal(await client.request({ kind: "resized", pid: 0 }, ANSWER_MILLIS), 0);
     equal(fds(), before + 1);
-    match(Deno.readTextFileSync(`${bundle.directory}/log`), /version 9 of the control protocol, ours is 1/);
+    match(Deno.readTextFileSync(`${bundle.directory}/log`), /version 9 of the control protocol, ours is 2/);
   } finally {
     sandbox.kill();
   }
@@ -134,14 +134,14 @@ Deno.test("control: connections are bounded, and one that does not read its answ
     host.setNonblocking(ours);
     let isGone = false;
     for (let i = 0; i < 100_000 && !isGone; i++) {
-      isGone = !send(host, ours, { kind: "resized" }, { request: i + 1 }) &&
+      isGone = !send(host, ours, { kind: "resized", pid: 0 }, { request: i + 1 }) &&
         (await delay(20), host.poll(ours, 16) !== 0);
     }
     ok(isGone, "it has been hung up on");
     host.close(ours);
     const clients = Array.from({ length: CONNECTIONS_MAX + 1 }, () => connection(sandbox));
     const results = await Promise.all(
-      clients.map((client) => client.request({ kind: "resized" }, ANSWER_MILLIS)),
+      clients.map((client) => client.request({ kind: "resized", pid: 0 }, ANSWER_MILLIS)),
     );
     deepEqual(results.filter((result) => result !== 0), [-EPIPE]);
   } finally {
@@ -172,9 +172,12 @@ async function hostile(frames: readonly (Message | Uint8Array<ArrayBuffer>)[], f
 
 Deno.test("control: a sentry that sends what no sentry sends is ended", async () => {
   const open = () => [...Deno.readDirSync("/proc/self/fd")].length;
-  await hostile([{ kind: "signal", signal: 9 }]);
+  await hostile([{ kind: "signal", signal: 9, pid: 0, scope: 0 }]);
   const before = open();
-  match(await hostile([{ kind: "signal", signal: 9 }]), /sent what it never sends \(kind 3\)/);
+  match(
+    await hostile([{ kind: "signal", signal: 9, pid: 0, scope: 0 }]),
+    /sent what it never sends \(kind 3\)/,
+  );
   match(await hostile([{ kind: "ready" }, { kind: "ready" }]), /\(ready out of its turn\)/);
   match(await hostile([{ kind: "done" }]), /\(done out of its turn\)/);
   match(await hostile([{ kind: "exit", status: 0 }]), /\(exit out of its turn\)/);
@@ -224,7 +227,7 @@ Deno.test("control: behind the launcher too a sentry that sends what no sentry s
     [longer, /\(exit of a wrong length\)/],
     [new TextEncoder().encode('{"kind":"exit","status":0}'), /\(version \d+ /],
     [{ kind: "ready" }, /\(ready out of its turn\)/],
-    [{ kind: "signal", signal: 9 }, /\(kind 3\)/],
+    [{ kind: "signal", signal: 9, pid: 0, scope: 0 }, /\(kind 3\)/],
     [reply, /\(exit as a reply\)/],
   ];
   for (const [frame, words] of CASES) {

@@ -1,0 +1,249 @@
+// What `create` and `run` have in common: a container from a bundle, its record, its terminal, its first process's number.
+
+import { errnoName } from "../../kernel/abi/errno.ts";
+import { commandLineHost } from "../../native/host.ts";
+import { ATTENDANCE, type Attendant, requireAttendant } from "../attendant.ts";
+import { listenAt } from "../control/control_socket.ts";
+import { type Launch, launchAttended } from "../launch.ts";
+import { containerOf, missingMounts } from "../oci/container.ts";
+import { type HookStage, type HookState, runHooks, runHooksRegardless } from "../oci/hooks.ts";
+import { ignoredLine } from "../oci/ignored.ts";
+import { openDirectory, writeWhole } from "../oci/own_directory.ts";
+import { type OciConfig, readBundle } from "../oci/spec.ts";
+import { type ContainerState, shownPid, startTicksOf, StateDirectory } from "../oci/state.ts";
+import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
+import { type GlobalFlags, IGNORED, type Options, UsageError } from "./flags.ts";
+import { reportBackgroundWarning, reportWarning } from "./report.ts";
+
+export const NEW_OPTIONS = {
+  bundle: { type: "string", short: "b", value: "DIR", about: "directory of config.json (the current one)" },
+  "pid-file": { type: "string", value: "FILE", about: "write the pid that waits for the container to FILE" },
+  "console-socket": {
+    type: "string",
+    value: "PATH",
+    about: "Unix socket that gets the container's terminal",
+  },
+  "preserve-fds": {
+    type: "string",
+    value: "N",
+    about: "the container's first process gets N more of the caller's descriptors, from 3 on",
+  },
+  "no-pivot": { type: "boolean", about: IGNORED },
+  "no-new-keyring": { type: "boolean", about: IGNORED },
+} as const satisfies Options;
+
+const PRESERVED_MAX = 256;
+
+/** A container that is to be, with its record. */
+export interface NewContainer {
+  readonly states: StateDirectory;
+  readonly record: ContainerState;
+  readonly config: OciConfig;
+  readonly launch: Omit<Launch, "stdio">;
+  readonly pidFile: string | undefined;
+  readonly consoleSocket: string | undefined;
+}
+
+/** Reads everything that may be wrong, then takes the id. */
+export function prepareContainer(
+  values: Record<string, unknown>,
+  words: readonly string[],
+  flags: GlobalFlags,
+  command: "create" | "run",
+): NewContainer {
+  if (words.length !== 1) {
+    throw new UsageError(`${command} takes one container id: tsvisor ${command} [--bundle DIR] ID`);
+  }
+  const id = words[0];
+  const states = new StateDirectory(flags.root);
+  states.check(id);
+  const bundle = bundleOf((values.bundle as string | undefined) ?? ".");
+  const { config, ignored } = readBundle(bundle);
+  const consoleSocket = values["console-socket"] as string | undefined;
+  if (config.process.terminal !== true && consoleSocket !== undefined) {
+    throw new Error("--console-socket is given, but process.terminal is not true");
+  }
+  const container = containerOf(bundle, config, { id, ...flags });
+  const record: ContainerState = {
+    id,
+    pid: 0,
+    bundle,
+    created: new Date().toISOString(),
+    owner: String(Deno.uid() ?? 0),
+    annotations: config.annotations ?? {},
+    status: "creating",
+    startTicks: "",
+    runner: { pid: Deno.pid, startTicks: startTicksOf(Deno.pid), controlFd: -1 },
+  };
+  const launch = {
+    ...container,
+    debugLog: flags.debugLog,
+    oomScoreAdj: config.process.oomScoreAdj ?? null,
+    isRootInside: true,
+    passed: preserved(values["preserve-fds"] as string | undefined),
+  };
+  states.create(record);
+  const withoutEffect = [...ignored, ...missingMounts(config), ...hooksInside(config)];
+  if (withoutEffect.length > 0) {
+    const isInBackground = command === "create" || values.detach === true;
+    (isInBackground ? reportBackgroundWarning : reportWarning)(ignoredLine(withoutEffect), flags);
+  }
+  const pidFile = values["pid-file"] as string | undefined;
+  return { states, record, config, launch, pidFile, consoleSocket };
+}
+
+/** Its programs would be the container's own; ours are the host's. */
+function hooksInside({ hooks }: OciConfig): string[] {
+  return (hooks?.startContainer ?? []).length > 0 ? ["hooks.startContainer"] : [];
+}
+
+/** Descriptors 3 to 3 + N - 1 of the caller. */
+export function preserved(text: string | undefined): number[] {
+  const count = Number(text ?? "0");
+  if (!Number.isInteger(count) || count < 0 || count > PRESERVED_MAX) {
+    throw new UsageError(`--preserve-fds: "${text}" is not a number up to ${PRESERVED_MAX}`);
+  }
+  const fds = Array.from({ length: count }, (_, i) => 3 + i);
+  for (const fd of fds) {
+    const copy = commandLineHost().dup(fd);
+    if (copy < 0) throw new Error(`--preserve-fds ${count}: descriptor ${fd} is not open`);
+    commandLineHost().close(copy);
+  }
+  return fds;
+}
+
+function bundleOf(path: string): string {
+  try {
+    const bundle = Deno.realPathSync(path);
+    if (Deno.statSync(bundle).isDirectory) return bundle;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw new Error(`--bundle: "${path}" does not exist`);
+    if (!(error instanceof Deno.errors.NotADirectory)) {
+      throw new Error(`--bundle: cannot open "${path}": ${(error as Error).message.split(" (")[0]}`);
+    }
+  }
+  throw new Error(`--bundle: "${path}" is not a directory`);
+}
+
+/** At once: who waits for the file reads the whole number. */
+export function writePid(path: string, pid: number): void {
+  const slash = path.lastIndexOf("/");
+  const directory = openDirectory(slash < 0 ? "." : path.slice(0, slash + 1));
+  const failure = directory < 0
+    ? directory
+    : writeWhole(directory, path.slice(slash + 1), String(pid), 0o644);
+  if (directory >= 0) commandLineHost().close(directory);
+  if (failure < 0) throw new Error(`Cannot write --pid-file ${path}: ${errnoName(-failure)}`);
+}
+
+/** A container's terminal as config.json and the command line ask for it; null = none. Throws one line for what cannot be. */
+export function terminalOf(
+  process: OciConfig["process"],
+  socket: string | undefined,
+): ContainerTerminal | null {
+  if (process.terminal !== true) return null;
+  const asked = process.consoleSize;
+  const size = asked === undefined ? null : { rows: asked.height, columns: asked.width };
+  return socket === undefined ? terminalOfRun(size) : terminalOfSocket(socket, size);
+}
+
+/** As the hooks of a container read of it. */
+export function hookState(state: ContainerState, status: string): HookState {
+  const { id, bundle, annotations, pid } = state;
+  return { id, status, pid: status === "stopped" ? 0 : pid, bundle, annotations };
+}
+
+/** Before its init runs: a failure means there is no container. */
+export async function runCreateHooks(config: OciConfig, state: ContainerState): Promise<void> {
+  const stages: readonly HookStage[] = ["prestart", "createRuntime", "createContainer"];
+  for (const stage of stages) await runHooks(config, stage, hookState(state, "creating"));
+}
+
+/** After its init has begun, and after its end: what fails there is told. */
+export async function runLateHooks(
+  config: OciConfig,
+  stage: "poststart" | "poststop",
+  state: ContainerState,
+  flags: GlobalFlags,
+): Promise<void> {
+  const status = stage === "poststart" ? "running" : "stopped";
+  for (const failure of await runHooksRegardless(config, stage, hookState(state, status))) {
+    reportWarning(failure, flags);
+  }
+}
+
+/**
+ * Makes the container in the background, held or running; an attendant stays with it. Where that fails nothing is left of it.
+ */
+export async function createInBackground(
+  container: NewContainer,
+  isHeld: boolean,
+  flags: GlobalFlags,
+): Promise<void> {
+  const { states, record } = container;
+  let attendant: Attendant | null = null;
+  try {
+    attendant = requireAttendant();
+    await becomeContainer(container, attendant, isHeld, flags);
+  } catch (error) {
+    attendant?.dismiss();
+    states.remove(record.id);
+    throw error;
+  }
+}
+
+async function becomeContainer(
+  { states, record, config, launch, pidFile, consoleSocket }: NewContainer,
+  attendant: Attendant,
+  isHeld: boolean,
+  flags: GlobalFlags,
+): Promise<void> {
+  const terminal = backgroundTerminal(config, consoleSocket);
+  const ownTerminal = terminal === null ? null : { ...terminal.config, isOwn: false };
+  const process = { ...launch.sentry.process, terminal: ownTerminal };
+  const { sandbox, controlFd } = launchAttended({
+    ...launch,
+    sentry: { ...launch.sentry, process, isHeld: true },
+    stdio: terminal?.stdio ?? [0, 1, 2],
+  }, attendant);
+  sandbox.onNotice = (sentence) => reportBackgroundWarning(sentence, flags);
+  await sandbox.ready();
+  const runner = { pid: attendant.pid, startTicks: startTicksOf(attendant.pid), controlFd };
+  const pid = sandbox.sentryPid;
+  const created = {
+    ...record,
+    pid,
+    startTicks: startTicksOf(pid),
+    status: "created" as const,
+    runner,
+    isDetached: true,
+  };
+  await runCreateHooks(config, created);
+  // It was deleted by force before it was there.
+  if (!states.update(created)) throw new Error(`Container "${record.id}" was deleted while it started`);
+  if (!isHeld) {
+    sandbox.start();
+    states.move(record.id, ["created"], "running");
+  }
+  if (pidFile !== undefined) writePid(pidFile, shownPid(created));
+  const listener = listenAt(flags.root, record.id);
+  const attendance = {
+    ...ATTENDANCE,
+    listener,
+    hasTerminal: terminal !== null,
+    log: flags.log,
+    logFormat: flags.logFormat,
+  };
+  attendant.attend(attendance, [listener, ...(terminal?.opened ?? [])]);
+  if (!isHeld) await runLateHooks(config, "poststart", { ...created, status: "running" }, flags);
+}
+
+/** Nobody but an engine has the terminal of a container in the background. */
+function backgroundTerminal(config: OciConfig, socket: string | undefined): ContainerTerminal | null {
+  if (config.process.terminal === true && socket === undefined) {
+    throw new Error(
+      "process.terminal: true, but there is no --console-socket for a container in the background",
+    );
+  }
+  return terminalOf(config.process, socket);
+}

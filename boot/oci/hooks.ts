@@ -1,0 +1,97 @@
+// Hooks of a config.json: programs of the host that are run at stages of a container's life, with its state on stdin.
+// runtime-spec config.md, "POSIX-platform Hooks".
+
+import { OCI_VERSION } from "../version.ts";
+import type { OciConfig } from "./spec.ts";
+
+export type HookStage = keyof NonNullable<OciConfig["hooks"]>;
+type Hook = NonNullable<NonNullable<OciConfig["hooks"]>["prestart"]>[number];
+
+/** What a hook reads of its container. */
+export interface HookState {
+  readonly id: string;
+  readonly status: string;
+  /** Of a process in the container's host namespaces, 0 = none: by it a hook finds its network namespace. */
+  readonly pid: number;
+  readonly bundle: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** How much of what a failed hook has printed is told. */
+const PRINTED_CHARACTERS_MAX = 300;
+
+/** Runs the hooks of a stage one after the other. Throws one line for the first that fails, and runs none after it. */
+export async function runHooks(config: OciConfig, stage: HookStage, state: HookState): Promise<void> {
+  for (const [i, hook] of (config.hooks?.[stage] ?? []).entries()) {
+    const failure = await failureOf(hook, state);
+    if (failure !== null) throw new Error(`Hook ${stage}[${i}] (${hook.path}) failed: ${failure}`);
+  }
+}
+
+/** As runHooks(), for stages where a failure changes nothing: sentences to be told. */
+export async function runHooksRegardless(
+  config: OciConfig,
+  stage: HookStage,
+  state: HookState,
+): Promise<string[]> {
+  const failures: string[] = [];
+  for (const [i, hook] of (config.hooks?.[stage] ?? []).entries()) {
+    const failure = await failureOf(hook, state);
+    if (failure !== null) failures.push(`Hook ${stage}[${i}] (${hook.path}) failed: ${failure}`);
+  }
+  return failures;
+}
+
+/** null = it has succeeded. */
+async function failureOf(hook: Hook, state: HookState): Promise<string | null> {
+  const text = JSON.stringify({ ociVersion: OCI_VERSION, ...state });
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command(hook.path, {
+      // Its own name is args[0], which is the path's to begin with.
+      args: (hook.args ?? []).slice(1),
+      clearEnv: true,
+      env: Object.fromEntries((hook.env ?? []).map(pair)),
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+  } catch (error) {
+    return (error as Error).message.split("\n")[0];
+  }
+  let isLate = false;
+  const timer = hook.timeout === undefined ? undefined : setTimeout(() => {
+    isLate = true;
+    end(child);
+  }, hook.timeout * 1000);
+  const [output] = await Promise.all([child.output(), feed(child, text)]);
+  clearTimeout(timer);
+  if (isLate) return `it took longer than ${hook.timeout} s`;
+  if (output.success) return null;
+  const printed = new TextDecoder().decode(output.stderr).trim().replaceAll("\n", "; ");
+  const how = output.signal === null ? `exit status ${output.code}` : `killed by ${output.signal}`;
+  return printed === "" ? how : `${how}: ${printed.slice(0, PRINTED_CHARACTERS_MAX)}`;
+}
+
+function pair(entry: string): [string, string] {
+  const at = entry.indexOf("=");
+  return at < 0 ? [entry, ""] : [entry.slice(0, at), entry.slice(at + 1)];
+}
+
+function end(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It has just ended.
+  }
+}
+
+async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
+  const writer = child.stdin.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+  } catch {
+    // It does not want to know.
+  }
+}

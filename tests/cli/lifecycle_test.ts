@@ -1,0 +1,269 @@
+// The life of a container in the background: create, start, exec, pause, kill, delete, as engines call them; and what is left
+// when somebody is killed on the way.
+
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { Bundle } from "../support/bundle.ts";
+import { isAlive } from "../support/host_processes.ts";
+import { command, delay, type Finished, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
+
+const SIGKILLED = 137;
+
+/** A bundle whose container goes with the test. */
+class Life extends Bundle {
+  readonly pidFile = `${this.directory}/pid`;
+  readonly output = `${this.directory}/output`;
+  readonly #flags: readonly string[];
+
+  constructor(flags: readonly string[] = []) {
+    super();
+    this.#flags = flags;
+  }
+
+  async call(...args: string[]): Promise<Finished> {
+    return await this.tsvisor([...this.#flags, ...args]);
+  }
+
+  async must(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.call(...args);
+    deepEqual([code, stderr], [0, ""], `${args.join(" ")}: ${stderr}`);
+    return stdout;
+  }
+
+  /** A command whose stdio stays with what it leaves running: not with pipes of ours, of which we would await the end. */
+  async background(...args: string[]): Promise<void> {
+    const errors = `${this.directory}/stderr`;
+    const words = [await tsvisorPath(), "--root", this.state, ...this.#flags, ...args];
+    const { code } = await command(["sh", "-c", `exec "$0" "$@" >/dev/null 2>${errors}`, ...words]);
+    deepEqual([code, Deno.readTextFileSync(errors)], [0, ""], args.join(" "));
+  }
+
+  async create(script: string, id = "box"): Promise<number> {
+    this.write(`exec >/output 2>&1\n${script}`);
+    await this.background("create", "--bundle", this.directory, "--pid-file", this.pidFile, id);
+    return Number(Deno.readTextFileSync(this.pidFile));
+  }
+
+  async status(id = "box"): Promise<string> {
+    return JSON.parse(await this.must("state", id)).status;
+  }
+
+  async reaches(status: string, id = "box"): Promise<void> {
+    for (let tries = 0; tries < 200 && await this.status(id) !== status; tries++) await delay(20);
+    equal(await this.status(id), status);
+  }
+
+  /** What the container has printed; its root is written through. */
+  get printed(): string {
+    return Deno.readTextFileSync(`${this.rootfs}/output`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const id of Deno.readDirSync(this.state)) {
+      if (id.name.endsWith(".json")) await this.call("delete", "--force", id.name.slice(0, -5));
+    }
+    this[Symbol.dispose]();
+  }
+}
+
+/** Waits until what was running on the host is not any more. */
+async function goes(pid: number): Promise<void> {
+  for (let tries = 0; tries < 200 && isAlive(pid); tries++) await delay(20);
+  ok(!isAlive(pid), `process ${pid} is still there`);
+}
+
+for (const platform of PLATFORMS) {
+  Deno.test(`life cycle: create, start, state, kill, delete (${platform})`, async () => {
+    await using life = new Life([`--platform=${platform}`]);
+    const pid = await life.create("echo runs; trap 'echo term; exit 3' TERM; while :; do sleep 0.1; done");
+    const state = JSON.parse(await life.must("state", "box"));
+    deepEqual([state.status, state.pid, state.bundle], ["created", pid, life.directory]);
+    ok(isAlive(pid));
+    // Nothing of it has run.
+    equal(Deno.statSync(life.rootfs).isDirectory && await exists(`${life.rootfs}/output`), false);
+    match((await life.call("exec", "box", "true")).stderr, /in state created/);
+    await life.must("start", "box");
+    equal(await life.status(), "running");
+    match((await life.call("start", "box")).stderr, /Cannot start container "box" in state running/);
+    match((await life.call("delete", "box")).stderr, /in state running without --force/);
+    match((await life.call("create", "--bundle", life.directory, "box")).stderr, /already exists/);
+    while (!life.printed.includes("runs")) await delay(20);
+    await life.must("kill", "box", "TERM");
+    await life.reaches("stopped");
+    equal(life.printed, "runs\nterm\n");
+    await goes(pid);
+    equal((await life.call("kill", "box", "TERM")).code, 128);
+    await life.must("delete", "box");
+    equal((await life.call("state", "box")).code, 128);
+    equal((await life.call("delete", "box")).code, 128);
+    equal((await life.call("delete", "--force", "box")).code, 0);
+  });
+
+  Deno.test(`life cycle: exec, ps, pause, resume, wait (${platform})`, async () => {
+    await using life = new Life([`--platform=${platform}`]);
+    await life.create("while :; do echo x; sleep 0.01; done");
+    await life.must("start", "box");
+    equal(
+      await life.must("exec", "-e", "A=b", "--cwd", "/tmp", "box", "sh", "-c", "echo $A; pwd"),
+      "b\n/tmp\n",
+    );
+    equal((await life.call("exec", "box", "sh", "-c", "exit 7")).code, 7);
+    equal((await life.call("exec", "box", "sh", "-c", "kill -9 $$")).code, SIGKILLED);
+    const missing = await life.call("exec", "box", "nothing");
+    deepEqual([missing.code, missing.stderr], [
+      127,
+      "tsvisor: Cannot run nothing: executable file not found in $PATH\n",
+    ]);
+    equal(
+      await life.must("exec", "--user", "1000:1001", "-g", "7", "box", "id"),
+      "uid=1000(ann) gid=1001 groups=7\n",
+    );
+    const process = {
+      args: ["sh", "-c", "echo $0 $HOME"],
+      cwd: "/",
+      env: ["PATH=/bin"],
+      user: { uid: 1000, gid: 0 },
+    };
+    Deno.writeTextFileSync(`${life.directory}/process.json`, JSON.stringify(process));
+    equal(await life.must("exec", "--process", `${life.directory}/process.json`, "box"), "sh /home/ann\n");
+
+    match(await life.must("ps", "box"), /^UID +PID +PPID +C +TTY +STIME +TIME +CMD\n0 +1 +0 .* sh\n/);
+    ok((JSON.parse(await life.must("ps", "--format", "json", "box")) as number[]).includes(1));
+    equal(JSON.parse(await life.must("events", "--stats", "box")).type, "stats");
+
+    await life.must("pause", "box");
+    equal(await life.status(), "paused");
+    match((await life.call("exec", "box", "true")).stderr, /in state paused/);
+    const before = life.printed.length;
+    await delay(300);
+    equal(life.printed.length, before);
+    equal((await life.call("pause", "box")).code, 128);
+    await life.must("resume", "box");
+    equal(await life.status(), "running");
+    await delay(300);
+    ok(life.printed.length > before);
+
+    const waits = life.call("wait", "box");
+    await delay(200);
+    await life.must("kill", "box", "KILL");
+    equal((await waits).code, SIGKILLED);
+    await life.must("delete", "box");
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+Deno.test("life cycle: a process in the background is its own pid, which ends with its status", async () => {
+  await using life = new Life();
+  // The shell is its parent, as an engine's monitor is by being a subreaper.
+  await life.create("while :; do sleep 1; done");
+  await life.must("start", "box");
+  const pidFile = `${life.directory}/exec-pid`, inside = `${life.directory}/exec-inside`;
+  await life.background(
+    ...["exec", "--detach", "--pid-file", pidFile, "--internal-pid-file", inside, "box", "sh", "-c"],
+    "echo $$ >/number; sleep 100",
+  );
+  const pid = Number(Deno.readTextFileSync(pidFile));
+  ok(isAlive(pid));
+  const number = Deno.readTextFileSync(inside);
+  while (!await exists(`${life.rootfs}/number`)) await delay(20);
+  equal(Deno.readTextFileSync(`${life.rootfs}/number`).trim(), number);
+  await life.must("kill", "--pid", number, "box", "KILL");
+  await goes(pid);
+  equal(await life.status(), "running");
+});
+
+Deno.test("life cycle: run --detach leaves it running, with the caller's stdio", async () => {
+  await using life = new Life();
+  life.write("echo to stdout; sleep 0.3; echo still; exit 4");
+  const { code, stdout } = await life.call("run", "--detach", "--bundle", life.directory, "box");
+  // The pipe ends with the container, not with the command.
+  deepEqual([code, stdout], [0, "to stdout\nstill\n"]);
+  await life.reaches("stopped");
+  await life.must("delete", "box");
+});
+
+Deno.test("life cycle: what cannot be made leaves nothing", async () => {
+  await using life = new Life();
+  Deno.mkdirSync(life.state, { mode: 0o700 });
+  const refused = async (words: RegExp, ...more: string[]) => {
+    const { code, stderr } = await life.call("create", "--bundle", life.directory, ...more, "box");
+    match(stderr, words);
+    ok(code !== 0);
+    equal(await life.must("list", "-q"), "");
+  };
+  life.write("true", (config) => config.process.args = ["/missing"]);
+  await refused(/Cannot run \/missing: executable file not found in \$PATH/);
+  life.write("true");
+  await refused(/Cannot write --pid-file/, "--pid-file", "/nowhere/pid");
+  life.write("true", (config) => config.process.terminal = true);
+  await refused(/there is no --console-socket/);
+  await refused(/Cannot connect to --console-socket/, "--console-socket", `${life.directory}/none`);
+  life.write("true", (config) => config.hooks = { createRuntime: [{ path: "/bin/false" }] });
+  await refused(/Hook createRuntime\[0\] \(\/bin\/false\) failed: exit status 1/);
+  life.write("true", (config) => {
+    config.hooks = { prestart: [{ path: "/bin/sleep", args: ["sleep", "100"], timeout: 1 }] };
+  });
+  await refused(/Hook prestart\[0\] \(\/bin\/sleep\) failed: it took longer than 1 s/);
+});
+
+Deno.test("life cycle: hooks get the state, each at its stage", async () => {
+  await using life = new Life();
+  const notes = `${life.directory}/notes`;
+  const hook = (name: string) => [{
+    path: "/bin/sh",
+    args: ["sh", "-c", `read line; echo "${name} $line $A" >>${notes}`],
+    env: ["A=b"],
+  }];
+  life.write("sleep 100", (config) => {
+    config.hooks = Object.fromEntries(
+      ["prestart", "createRuntime", "createContainer", "poststart", "poststop"].map((
+        name,
+      ) => [name, hook(name)]),
+    );
+  });
+  await life.background("create", "--bundle", life.directory, "box");
+  const stages = () =>
+    Deno.readTextFileSync(notes).trim().split("\n").map((line) => {
+      const [, name, state, variable] = /^(\w+) (\{.*\}) (\w+)$/.exec(line)!;
+      const { id, status, bundle } = JSON.parse(state);
+      deepEqual([id, bundle, variable], ["box", life.directory, "b"]);
+      return `${name} ${status}`;
+    });
+  deepEqual(stages(), ["prestart creating", "createRuntime creating", "createContainer creating"]);
+  await life.must("start", "box");
+  equal(stages().at(-1), "poststart running");
+  await life.must("delete", "--force", "box");
+  equal(stages().at(-1), "poststop stopped");
+});
+
+Deno.test("life cycle: whoever is killed, state tells it and delete removes it", async () => {
+  await using life = new Life();
+  const victims: readonly ((record: { pid: number; runner: { pid: number } }) => number)[] = [
+    (record) => record.pid,
+    (record) => record.runner.pid,
+  ];
+  for (const victim of victims) {
+    for (const isStarted of [false, true]) {
+      const pid = await life.create("sleep 100");
+      if (isStarted) await life.must("start", "box");
+      const record = JSON.parse(Deno.readTextFileSync(`${life.state}/box.json`));
+      Deno.kill(victim(record), "SIGKILL");
+      await life.reaches("stopped");
+      for (const one of [pid, record.pid]) await goes(one);
+      await life.must("delete", "box");
+    }
+  }
+});
+
+Deno.test("life cycle: of two who start, or delete, one succeeds", async () => {
+  await using life = new Life();
+  await life.create("sleep 100");
+  const codes = async (...args: string[]) =>
+    (await Promise.all([1, 2, 3].map(() => life.call(...args)))).map(({ code }) => code).sort();
+  deepEqual(await codes("start", "box"), [0, 128, 128]);
+  await life.must("kill", "box", "KILL");
+  await life.reaches("stopped");
+  deepEqual(await codes("delete", "box"), [0, 128, 128]);
+});

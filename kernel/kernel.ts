@@ -19,6 +19,7 @@ import { InetRoom } from "./socket/inet/room.ts";
 import { UnixRoom } from "./socket/unix/room.ts";
 import { FutexRoom } from "./task/futex_queue.ts";
 import { NAMESPACE_INODE_FIRST, PidNamespace } from "./task/namespaces.ts";
+import { SAMPLED_CALLS } from "./task/usage.ts";
 import { Coverage } from "./util/coverage.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
 import { KernelMemory } from "./util/kernel_memory.ts";
@@ -85,6 +86,8 @@ export class Kernel {
   cpuinfo = "";
   /** The task whose call is being served: what /proc/self is. null between calls. Set by the run loop. */
   currentTask: Task | null = null;
+  /** Calls until one is timed: see SAMPLED_CALLS. */
+  callsToSample = SAMPLED_CALLS;
   /** Status that the sandbox ends with, -1 while it runs: its root container's, or why it cannot go on. */
   exitStatus = -1;
   /** Who hears of system calls. */

@@ -1,5 +1,5 @@
-// Bindings of native/src/stub_memory.rs, stub_process.rs and stub_commands.rs. Contract: u32/i32/f64 and buffers only (numbers
-// given as u64 are 20 times slower).
+// Bindings of native/src/stub_memory.rs, stub_process.rs, stub_commands.rs and usage.rs. Contract: u32/i32/f64 and buffers only
+// (numbers given as u64 are 20 times slower).
 
 import { errnoName } from "../kernel/abi/errno.ts";
 import { openLibrary } from "./library.ts";
@@ -30,6 +30,9 @@ const symbols = {
   tsv_stub_memory: { parameters: ["i32", "u32", "u32", "u32", "buffer", "u32", "u32"], result: "i32" },
   tsv_stub_limit: { parameters: ["i32", "u32"], result: "i32" },
   tsv_stub_cpu_nanos: { parameters: ["i32"], result: "f64" },
+  tsv_usage_thread_nanos: { parameters: ["i32", "i32"], result: "f64" },
+  tsv_usage_times: { parameters: ["i32", "i32", "buffer"], result: "i32" },
+  tsv_usage_peak: { parameters: ["i32", "buffer"], result: "i32" },
 } as const;
 
 const HOT = ["tsv_stub_let_go", "tsv_stub_await", "tsv_stub_memory"] as const;

@@ -59,6 +59,17 @@ export class Fault {
 /** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV. */
 const FAULT_SIGNALS: ReadonlySet<number> = new Set([4, 5, 7, 8, 11]);
 
+/** Counters of a host process or thread. Times are coarse: they say how CPU time divides, no more. */
+export class HostUsage {
+  userTicks = 0;
+  systemTicks = 0;
+  minorFaults = 0;
+  majorFaults = 0;
+  /** Largest resident set ever, KiB. */
+  peakKib = 0;
+  involuntarySwitches = 0;
+}
+
 /**
  * Memory of one guest address space. Ordinary memory of a host process: the host does the paging, the kernel's VMA tree
  * decides what may be mapped. Changing calls are carried out by `thread`, a stopped thread of this address space.
@@ -132,6 +143,8 @@ export interface AddressSpace {
 
   /** CPU time of the host process in nanoseconds: user plus system. */
   cpuNanos(): number;
+  /** What the host has counted for the process besides. False when it cannot be known any more. */
+  usage(into: HostUsage): boolean;
 
   /** Protection of the mapping at an address (PROT_*), or -1; set by the VMA tree, so that call sites can be patched. */
   protectionOf: ((address: number) => number) | null;
@@ -249,8 +262,10 @@ export interface GuestThread {
   rseq?(address: number, length: number, flags: number, signature: number): number;
   memoryBarrier?(command: number, flags: number, cpu: number): number;
 
-  /** Host CPU-time of this thread, nanoseconds. */
+  /** CPU time of this thread in nanoseconds. Costs the host's reading of a file where the thread runs or sleeps. */
   cpuNanos(): number;
+  /** What the host has counted for the thread besides (no peak). False when it cannot be known any more. */
+  usage(into: HostUsage): boolean;
 
   /**
    * New thread in the same address space, stopped, with a copy of these registers and FPU state. Number = -ERRNO.

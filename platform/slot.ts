@@ -73,6 +73,9 @@ export const SLOT_FAILED = 0x148;
 /** Nonzero while the host waits for a futex for the guest. */
 export const SLOT_WAITING = 0x14c;
 export const SLOT_VDSO = 0x150;
+/** struct timespec: CPU time of the host thread when this guest thread began, and when it was asked last. */
+export const CPU_START = 0x158;
+export const CPU_NOW = 0x168;
 /** IN_MAX x {address u64, length u32, offset u32} */
 export const IN_ENTRIES = 0x180;
 export const IN_MAX = 24;

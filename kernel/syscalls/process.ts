@@ -46,7 +46,6 @@ import {
 } from "../abi/task.ts";
 import { CLONE_CHILD_TID, CLONE_TLS } from "../arch/layouts.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
-import { residentMemory } from "../mm/residency.ts";
 import { cloneTask } from "../task/clone.ts";
 import { exitGroup, exitTask } from "../task/exit.ts";
 import { PID_LEVELS_MAX } from "../task/namespaces.ts";
@@ -54,7 +53,7 @@ import { joinProcessGroup, ProcessGroup, Session } from "../task/process_group.t
 import { BLOCKED, NO_RESULT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import type { ThreadGroup } from "../task/thread_group.ts";
-import { nanosToTicks, putRusage, RUSAGE_BYTES, Usage } from "../task/usage.ts";
+import { nanosToTicks, processUsage, putRusage, RUSAGE_BYTES, threadUsage, Usage } from "../task/usage.ts";
 import { WaitFor, waitForChild, WaitResult } from "../task/wait.ts";
 import type { Args } from "./args.ts";
 import { FILE } from "./file_wait.ts";
@@ -405,10 +404,11 @@ function times(task: Task, args: Args): number {
   const address = args.word(0);
   if (address !== 0) {
     const group = task.threadGroup;
-    put64(bytes, 0, nanosToTicks(group.cpuNanos()));
-    put64(bytes, 8, 0);
-    put64(bytes, 16, nanosToTicks(group.childrenUsage.cpuNanos));
-    put64(bytes, 24, 0);
+    processUsage(group, usage);
+    put64(bytes, 0, nanosToTicks(usage.userNanos));
+    put64(bytes, 8, nanosToTicks(usage.systemNanos));
+    put64(bytes, 16, nanosToTicks(group.childrenUsage.userNanos));
+    put64(bytes, 24, nanosToTicks(group.childrenUsage.systemNanos));
     if (task.memory.copyOut(address, bytes, 0, 32) < 0) return -EFAULT;
   }
   return nanosToTicks(task.kernel.clock.monotonic());
@@ -418,22 +418,15 @@ const usage = new Usage();
 
 function getrusage(task: Task, args: Args): number {
   const group = task.threadGroup;
-  usage.cpuNanos = 0;
-  usage.voluntarySwitches = 0;
-  usage.maxResidentKib = 0;
   switch (args.i32(0)) {
     case RUSAGE_SELF:
-      usage.cpuNanos = group.cpuNanos();
-      usage.voluntarySwitches = group.usage.voluntarySwitches;
-      for (const other of group.tasks) usage.voluntarySwitches += other.blockCount;
-      usage.maxResidentKib = residentMemory(task).peakPages * (PAGE_SIZE / 1024);
+      processUsage(group, usage);
       break;
     case RUSAGE_THREAD:
-      usage.cpuNanos = task.thread.cpuNanos();
-      usage.voluntarySwitches = task.blockCount;
-      usage.maxResidentKib = residentMemory(task).peakPages * (PAGE_SIZE / 1024);
+      threadUsage(task, usage);
       break;
     case RUSAGE_CHILDREN:
+      usage.clear();
       usage.add(group.childrenUsage);
       break;
     default:

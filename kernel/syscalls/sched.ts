@@ -313,9 +313,13 @@ function schedGetattr(task: Task, args: Args): number {
   return task.memory.copyOut(args.word(1), bytes, 0, length) < 0 ? -EFAULT : 0;
 }
 
+/** Linux: the first CPU it may run on, and one node. The host's CPU of the moment is known to the vDSO alone. */
 function getcpu(task: Task, args: Args): number {
-  put32(bytes, 0, 0);
+  const { affinity } = task.scheduling;
+  let cpu = 0;
+  while (affinity !== null && cpu < affinity.length * 8 && (affinity[cpu >> 3] >> (cpu & 7) & 1) === 0) cpu++;
   for (let i = 0; i < 2; i++) {
+    put32(bytes, 0, i === 0 ? cpu : 0);
     if (args.word(i) !== 0 && task.memory.copyOut(args.word(i), bytes, 0, 4) < 0) return -EFAULT;
   }
   return 0;

@@ -1,8 +1,10 @@
 // The siginfo a parent gets about a child: SIGCHLD of sigaction(2), also waitid(2)'s result.
 
 import { SignalInfo } from "../signal/signal_info.ts";
-import { nanosToTicks } from "./usage.ts";
+import { nanosToTicks, processUsage, Usage } from "./usage.ts";
 import type { ThreadGroup } from "./thread_group.ts";
+
+const usage = new Usage();
 
 /** What `group`'s parent is told about it: CLD_ code and status. */
 export function childInfo(group: ThreadGroup, signal: number, code: number, status: number): SignalInfo {
@@ -12,6 +14,8 @@ export function childInfo(group: ThreadGroup, signal: number, code: number, stat
   info.uid = group.leader.credentials.uid;
   info.isOfChild = true;
   info.status = status;
-  info.userTicks = nanosToTicks(group.cpuNanos());
+  processUsage(group, usage);
+  info.userTicks = nanosToTicks(usage.userNanos);
+  info.systemTicks = nanosToTicks(usage.systemNanos);
   return info;
 }

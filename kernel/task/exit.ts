@@ -31,6 +31,7 @@ import { NO_RESULT } from "./call_in_flight.ts";
 import { type Task, TaskState } from "./task.ts";
 import { endCall } from "./wait_engine.ts";
 import type { ThreadGroup } from "./thread_group.ts";
+import { closeUsage } from "./usage.ts";
 import { userAccount } from "./user_account.ts";
 
 /** exit(2): `task` ends with `status` in wait(2) form; its process ends with its last task. */
@@ -187,9 +188,7 @@ function releaseThread(task: Task): void {
 function endProcess(task: Task): void {
   const group = task.threadGroup;
   if (!group.isExiting) group.exitStatus = group.leader === task ? task.exitStatus : group.leader.exitStatus;
-  const space = task.thread.addressSpace;
-  group.usage.cpuNanos = Math.max(0, group.cpuNanosBefore + space.cpuNanos());
-  group.usage.voluntarySwitches += task.blockCount;
+  closeUsage(task);
   group.timers?.release();
   group.timers = null;
   group.semaphoreUndo?.release();

@@ -15,6 +15,7 @@ import { describeWait } from "./describe_wait.ts";
 import { freeze } from "./freeze.ts";
 import { endLingering, exitGroup, exitKilled, killGroup } from "./exit.ts";
 import { type HostWait, Task, TaskState } from "./task.ts";
+import { SAMPLED_CALLS } from "./usage.ts";
 import { endCall, endWait, suspendOperation } from "./wait_engine.ts";
 
 /** What the loop needs of the syscall table; the table stands above tasks and is handed in. */
@@ -111,12 +112,24 @@ function call(kernel: Kernel, table: CallTable, task: Task, number: number): num
   kernel.currentTask = task;
   try {
     const hooks = kernel.callHooks.of(number);
+    if (--kernel.callsToSample === 0) return sampledCall(kernel, table, task, number, hooks);
     if (hooks === 0 && task.seccomp === null) return table.call(task, number);
     return watchedCall(kernel, table, task, number, hooks);
   } catch (error) {
     reportBug(kernel, task, error);
     return NO_RESULT;
   }
+}
+
+/** One call in SAMPLED_CALLS is timed for all: two readings of the clock a call would cost more than many a call. */
+function sampledCall(kernel: Kernel, table: CallTable, task: Task, number: number, hooks: number): number {
+  kernel.callsToSample = SAMPLED_CALLS;
+  const start = kernel.clock.monotonic();
+  const result = watchedCall(kernel, table, task, number, hooks);
+  const nanos = (kernel.clock.monotonic() - start) * SAMPLED_CALLS;
+  task.callNanos += nanos;
+  task.threadGroup.callNanos += nanos;
+  return result;
 }
 
 /** A call that somebody listens to, or that a filter may refuse. */

@@ -91,6 +91,11 @@ export class Task {
   personality = 0;
   readonly startNanos: number;
   scheduling = new Scheduling();
+  /** CPU time on the host threads of former images (execve), and the most that was answered. */
+  #cpuNanosBefore = 0;
+  #cpuNanosKnown = 0;
+  /** Estimate of what its calls have cost us. */
+  callNanos = 0;
   /** How often it has blocked: voluntary context switches of getrusage(2). */
   blockCount = 0;
   /**
@@ -159,6 +164,12 @@ export class Task {
     this.thread.mayUseHostFutex = this.hasHostFutex && this.#seccomp === null && !this.mm.hasFutexWaiters;
   }
 
+  /** Its CPU time in nanoseconds; once it has exited, what was last known of it. */
+  cpuNanos(): number {
+    if (!this.hasExited) this.#cpuNanosKnown = this.#cpuNanosBefore + this.thread.cpuNanos();
+    return this.#cpuNanosKnown;
+  }
+
   /** It runs no more, whether or not it has been waited for. */
   get hasExited(): boolean {
     return this.state === TaskState.Zombie || this.state === TaskState.Dead;
@@ -180,6 +191,7 @@ export class Task {
 
   /** Puts another host thread under this task (execve). */
   setThread(thread: GuestThread): void {
+    this.#cpuNanosBefore = this.cpuNanos();
     this.thread.owner = null;
     this.thread = thread;
     this.memory = thread.window;

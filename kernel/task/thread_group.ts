@@ -95,12 +95,14 @@ export class ThreadGroup {
   // Accounts. CPU time of the running image is asked of the platform; what is over stands here.
   /** Time of former images (before execve) and a correction for an address space that was someone else's (vfork). */
   cpuNanosBefore = 0;
+  /** Estimate of what the calls of its tasks have cost us. */
+  callNanos = 0;
   /** What calls have read and written, for /proc/PID/io. */
   bytesRead = 0;
   bytesWritten = 0;
   readCalls = 0;
   writeCalls = 0;
-  /** Final account, filled when the last task has exited. */
+  /** Final account, filled when the last task has exited; until then what must not go back. */
   readonly usage = new Usage();
   /** Of children that were waited for, and theirs. */
   readonly childrenUsage = new Usage();

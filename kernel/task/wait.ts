@@ -26,7 +26,7 @@ import { reap } from "./exit.ts";
 import { ChildEvent, type ThreadGroup } from "./thread_group.ts";
 import { ProcessGroup } from "./process_group.ts";
 import type { Task } from "./task.ts";
-import { Usage } from "./usage.ts";
+import { processUsage, Usage } from "./usage.ts";
 import { suspend } from "./wait_engine.ts";
 import type { WaitState } from "./wait_state.ts";
 
@@ -141,11 +141,6 @@ function fill(
   result.code = code;
   result.status = status;
   result.waitStatus = waitStatus;
-  const usage = result.usage;
-  usage.cpuNanos = 0;
-  usage.voluntarySwitches = 0;
-  usage.maxResidentKib = 0;
-  if (child.isZombie) usage.add(child.usage);
-  else usage.cpuNanos = child.cpuNanos();
-  usage.add(child.childrenUsage);
+  processUsage(child, result.usage);
+  result.usage.add(child.childrenUsage);
 }

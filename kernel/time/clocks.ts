@@ -76,13 +76,13 @@ function readHostClock(kernel: Kernel, clock: number, into: TimeValue): number {
 /** Whose CPU time `clock` counts; null when it is no CPU clock or there is no such task. */
 export function cpuClockOwner(task: Task, clock: number): CpuTimed | null {
   if (clock === CLOCK_PROCESS_CPUTIME_ID) return task.threadGroup;
-  if (clock === CLOCK_THREAD_CPUTIME_ID) return task.thread;
+  if (clock === CLOCK_THREAD_CPUTIME_ID) return task;
   if (clock >= 0 || (clock & CPU_CLOCK_KIND) === CPU_CLOCK_KIND) return null;
   const id = ~(clock >> 3);
   const namespace = task.pid.namespace;
   if ((clock & CPU_CLOCK_THREAD) === 0) return id === 0 ? task.threadGroup : namespace.threadGroup(id);
   const thread = id === 0 ? task : namespace.task(id);
-  return thread !== null && thread.threadGroup === task.threadGroup ? thread.thread : null;
+  return thread !== null && thread.threadGroup === task.threadGroup ? thread : null;
 }
 
 const now = new TimeValue();

@@ -48,11 +48,11 @@ Deno.test("cpuClockOwner(): a process's clock is anybody's to read, a thread's i
   const { init } = processes;
   const child = processes.fork(init), thread = processes.thread(child);
   equal(cpuClockOwner(child, CLOCK_PROCESS_CPUTIME_ID), child.threadGroup);
-  equal(cpuClockOwner(thread, CLOCK_THREAD_CPUTIME_ID), thread.thread);
+  equal(cpuClockOwner(thread, CLOCK_THREAD_CPUTIME_ID), thread);
   equal(cpuClockOwner(child, cpuClock(0, false)), child.threadGroup);
-  equal(cpuClockOwner(child, cpuClock(0, true)), child.thread);
+  equal(cpuClockOwner(child, cpuClock(0, true)), child);
   equal(cpuClockOwner(init, cpuClock(child.tid, false)), child.threadGroup);
-  equal(cpuClockOwner(child, cpuClock(thread.tid, true)), thread.thread);
+  equal(cpuClockOwner(child, cpuClock(thread.tid, true)), thread);
   equal(cpuClockOwner(init, cpuClock(thread.tid, true)), null, "of another process");
   equal(cpuClockOwner(init, cpuClock(4000, false)), null);
   equal(cpuClockOwner(init, cpuClock(child.tid, false) | 3), null, "a kind that there is not");

@@ -35,5 +35,6 @@ mod common_page;
 mod confine;
 mod directory;
 mod systrap;
+mod usage;
 mod ptrace;
 mod packet_device;

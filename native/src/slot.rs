@@ -75,6 +75,9 @@ pub const FAILED: u64 = 0x148;
 /// Nonzero while the host waits for a futex for the guest.
 pub const WAITING: u64 = 0x14c;
 pub const VDSO: u64 = 0x150;
+/// struct timespec: CPU time of the host thread when this guest thread began, and when it was asked last.
+pub const CPU_START: u64 = 0x158;
+pub const CPU_NOW: u64 = 0x168;
 pub const IN_ENTRIES: u64 = 0x180; // IN_MAX x {address u64, length u32, offset u32}
 pub const IN_MAX: u64 = 24;
 // Written by the sentry, when there is something to write.

@@ -98,6 +98,7 @@ fn stub_calls() -> Vec<(i64, Vec<Check>)> {
         (libc::SYS_mincore, vec![]),
         (libc::SYS_recvmsg, vec![Is(0, vec![SOCKET]), Is(2, vec![0])]), // descriptors from the sentry
         (libc::SYS_membarrier, vec![Is(0, barriers.to_vec())]),         // the guest's own, among its threads
+        (libc::SYS_clock_gettime, vec![Is(0, vec![libc::CLOCK_THREAD_CPUTIME_ID as u32])]), // the own time
         (libc::SYS_rseq, vec![]),                                       // the guest's own, of this thread
         (libc::SYS_close, vec![]),
         (libc::SYS_dup2, vec![Is(0, vec![OWN_SOCKET, RECEIVED]), Is(1, vec![SOCKET, DIRECT_READ_FD, DIRECT_WRITE_FD])]),

@@ -12,7 +12,8 @@ import {
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
 } from "../../kernel/abi/memory.ts";
-import { type AddressSpace, EVENT, type GuestThread, USER_ADDRESS_END } from "../platform.ts";
+import { type AddressSpace, EVENT, type GuestThread, type HostUsage, USER_ADDRESS_END } from "../platform.ts";
+import { readUsage } from "../stub/usage.ts";
 import { STUB_SYSCALL, STUB_TEXT } from "../slot.ts";
 import { COPY_IN, COPY_OUT } from "../stub/stubs.ts";
 import type { PtracePlatform } from "./platform.ts";
@@ -205,6 +206,10 @@ export class PtraceAddressSpace implements AddressSpace {
       this.#cpuNanos = Math.max(this.#cpuNanos, this.platform.stubs.calls.tsv_stub_cpu_nanos(this.pid));
     }
     return this.#cpuNanos;
+  }
+
+  usage(into: HostUsage): boolean {
+    return !this.isDead && readUsage(this.platform.stubs.calls, this.pid, 0, into);
   }
 
   newThread(by: PtraceThread): PtraceThread | number {

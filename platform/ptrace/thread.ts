@@ -3,7 +3,8 @@
 
 import { EINVAL } from "../../kernel/abi/errno.ts";
 import { put16, put32, u32, zero } from "../../kernel/abi/struct.ts";
-import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, REG } from "../platform.ts";
+import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, type HostUsage, REG } from "../platform.ts";
+import { readUsage } from "../stub/usage.ts";
 import type { PtraceAddressSpace } from "./address_space.ts";
 import type { PtracePlatform } from "./platform.ts";
 import { PtraceWindow } from "./window.ts";
@@ -36,6 +37,8 @@ export class PtraceThread implements GuestThread {
   event: number = EVENT.NONE;
   readonly fault = new Fault();
   isRunning = false;
+  /** The most that cpuNanos() has answered. */
+  #cpuNanos = 0;
   readonly registers = new Uint32Array(USER_REGS_WORDS);
   readonly window: PtraceWindow;
 
@@ -149,7 +152,12 @@ export class PtraceThread implements GuestThread {
   park(): void {}
 
   cpuNanos(): number {
-    return this.addressSpace.cpuNanos();
+    const { platform, addressSpace: { pid } } = this;
+    this.#cpuNanos = Math.max(this.#cpuNanos, platform.stubs.calls.tsv_usage_thread_nanos(pid, this.tid));
+    return this.#cpuNanos;
+  }
+  usage(into: HostUsage): boolean {
+    return readUsage(this.platform.stubs.calls, this.addressSpace.pid, this.tid, into);
   }
 
   rseq(address: number, length: number, flags: number, signature: number): number {

@@ -24,10 +24,12 @@ import {
   type DirectFile,
   EVENT,
   type GuestThread,
+  type HostUsage,
   MAP_BY_INTERPRETER,
   MAP_INTERPRETER,
   USER_ADDRESS_END,
 } from "../platform.ts";
+import { readUsage } from "../stub/usage.ts";
 import {
   ARENA_BYTES,
   ARENA_POSITIONS,
@@ -444,6 +446,10 @@ export class SystrapAddressSpace implements AddressSpace {
       this.#cpuNanos = Math.max(this.#cpuNanos, this.platform.stubs.calls.tsv_stub_cpu_nanos(this.pid));
     }
     return this.#cpuNanos;
+  }
+
+  usage(into: HostUsage): boolean {
+    return !this.isDead && readUsage(this.platform.stubs.calls, this.pid, 0, into);
   }
 
   // --- threads and processes ----------------------------------------------------------------------------------------

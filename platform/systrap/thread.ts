@@ -2,7 +2,15 @@
 // it is stopped the slot is ours: registers, commands, outbox. All of it is untrusted memory.
 
 import { EINVAL, EIO } from "../../kernel/abi/errno.ts";
-import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, REG, REGS_COUNT } from "../platform.ts";
+import {
+  EVENT,
+  Fault,
+  FPU_STATE_MAX,
+  type GuestThread,
+  type HostUsage,
+  REG,
+  REGS_COUNT,
+} from "../platform.ts";
 import {
   CALL_BACK,
   CALL_ENTRY_SHIFT,
@@ -61,9 +69,11 @@ import {
   started,
   takeFault,
 } from "./commands.ts";
+import { CpuTime } from "./cpu_time.ts";
 import { clearFpu, frameFpuAt } from "./fpu_frame.ts";
 import type { SystrapPlatform } from "./platform.ts";
 import { ARGUMENTS_WORD, NUMBER_WORD, REGISTER_WORDS, REGS_WORD, RESULT_WORD } from "./registers.ts";
+import { readUsage } from "../stub/usage.ts";
 import { SystrapWindow } from "./window.ts";
 
 const TWO_32 = 4294967296;
@@ -111,6 +121,7 @@ export class SystrapThread implements GuestThread {
   #usesHostFutex = false;
   isHostFutexBack = false;
   /** Address, length and signature of what rseq() has registered with the host. */
+  readonly #cpuTime = new CpuTime();
   #rseq: readonly [number, number, number] | null = null;
 
   constructor(platform: SystrapPlatform, space: SystrapAddressSpace, slot: number, index: number) {
@@ -499,7 +510,11 @@ export class SystrapThread implements GuestThread {
   }
 
   cpuNanos(): number {
-    return this.addressSpace.cpuNanos();
+    return this.#cpuTime.read(this);
+  }
+
+  usage(into: HostUsage): boolean {
+    return readUsage(this.platform.stubs.calls, this.addressSpace.pid, this.tid, into);
   }
 
   /** Fills a fresh slot as if its thread had reported with the registers of `parent`. */
@@ -507,6 +522,7 @@ export class SystrapThread implements GuestThread {
     const words = this.words;
     words.fill(0, 0, REGS_WORD);
     for (const at of [SLOT_READY, SLOT_WAITING]) words[at >> 2] = 0;
+    this.#cpuTime.begin(this);
     words[CALL_WORD] = EVENT_COMMANDS_DONE << CALL_EVENT_SHIFT;
     words[SLOT_STATE >> 2] = STATE_EVENT;
     words[SLOT_ENTRY >> 2] = ENTRY_CALL;
@@ -527,6 +543,7 @@ export class SystrapThread implements GuestThread {
     const size = this.platform.fpuBytes;
     const from = parent.isTrapped ? frameFpuAt(parent.bytes, parent.address, size) : SLOT_FPU;
     if (from >= 0) this.loadFpu(parent.bytes, from, size);
+    this.#cpuTime.beginOnUsed(this);
   }
 
   /** What the thread begins with, whichever host thread it is. */

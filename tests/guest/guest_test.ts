@@ -82,6 +82,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "tty": 286,
   "tty_keys": 200,
   "urgent": 83,
+  "usage": 35,
 };
 
 /** Programs whose checks the ptrace platform cannot pass by design, with the reason. */

@@ -304,6 +304,9 @@ export class FakeAddressSpace implements AddressSpace {
   cpuNanos(): number {
     return 0;
   }
+  usage(): boolean {
+    return false;
+  }
   release(): void {
     this.isReleased = true;
   }
@@ -419,6 +422,9 @@ export class FakeThread implements GuestThread {
   park(): void {}
   cpuNanos(): number {
     return 0;
+  }
+  usage(): boolean {
+    return false;
   }
   #twin(space: FakeAddressSpace): FakeThread {
     const thread = new FakeThread(this.platform, space);

@@ -58,7 +58,7 @@ export function setAutogroup(task: Task, writer: Task, text: string): number {
 export function schedText(fs: ProcFilesystem, task: Task, isThread: boolean): string {
   const { scheduling, threadGroup } = task;
   const head = `${task.name} (${task.pid.in(fs.pids)}, #threads: ${Math.max(1, threadGroup.liveCount)})\n`;
-  const nanos = task.hasExited || !isThread ? threadGroup.cpuNanos() : task.thread.cpuNanos();
+  const nanos = task.hasExited || !isThread ? threadGroup.cpuNanos() : task.cpuNanos();
   const row = (name: string, value: string | number) => `${name.padEnd(45)}:${String(value).padStart(21)}\n`;
   const millis = (value: number) => (value / 1e6).toFixed(6);
   return head + "-".repeat(67) + "\n" +

@@ -24,7 +24,7 @@ import { SIG_DFL, SIG_IGN } from "../../abi/signal.ts";
 import { STRICT } from "../../task/seccomp.ts";
 import type { CapabilitySet } from "../../task/credentials.ts";
 import { type Task, TaskState } from "../../task/task.ts";
-import { nanosToTicks } from "../../task/usage.ts";
+import { nanosToTicks, processUsage, threadUsage, Usage } from "../../task/usage.ts";
 import { userAccount } from "../../task/user_account.ts";
 import type { ProcFilesystem } from "./proc.ts";
 
@@ -69,13 +69,16 @@ const PF_RANDOMIZE = 0x40_0000;
 /** Priority of the ordinary, as user space counts. */
 const DEFAULT_PRIORITY = 20;
 
+const usage = new Usage();
+
 /** One line of 52 fields: proc_pid_stat(5). A thread has its own processor time. */
 export function statText(fs: ProcFilesystem, task: Task, isThread: boolean): string {
   const group = task.threadGroup, mm = task.mm, pids = fs.pids;
   const sizes = memorySizes(task);
   const gone = task.hasExited;
-  const ticks = nanosToTicks(isThread && !gone ? task.thread.cpuNanos() : group.cpuNanos());
-  const childTicks = nanosToTicks(group.childrenUsage.cpuNanos);
+  if (isThread && !gone) threadUsage(task, usage);
+  else processUsage(group, usage);
+  const ofChildren = group.childrenUsage;
   const start = nanosToTicks(task.startNanos - fs.kernel.bootNanos);
   const { low: ignoredLow, caughtLow } = actionMasks(task);
   const { nice, isRealTime, priority, policy } = task.scheduling;
@@ -91,14 +94,14 @@ export function statText(fs: ProcFilesystem, task: Task, isThread: boolean): str
     terminal === null ? 0 : terminal.deviceNumber,
     terminal === null ? -1 : terminal.foreground?.pid.in(pids) ?? 0,
     flags,
-    0, // minor faults, of children; major ones: the host takes them
-    0,
-    0,
-    0,
-    ticks,
-    0,
-    childTicks,
-    0,
+    usage.minorFaults,
+    ofChildren.minorFaults,
+    usage.majorFaults,
+    ofChildren.majorFaults,
+    nanosToTicks(usage.userNanos),
+    nanosToTicks(usage.systemNanos),
+    nanosToTicks(ofChildren.userNanos),
+    nanosToTicks(ofChildren.systemNanos),
     isRealTime ? -1 - priority : DEFAULT_PRIORITY + nice,
     nice,
     Math.max(1, group.liveCount),

@@ -346,7 +346,7 @@ function ioText(task: Task): string {
 }
 
 function schedstatText({ task, isThread }: Reading): string {
-  const nanos = task.hasExited || !isThread ? task.threadGroup.cpuNanos() : task.thread.cpuNanos();
+  const nanos = task.hasExited || !isThread ? task.threadGroup.cpuNanos() : task.cpuNanos();
   return `${Math.round(nanos)} 0 ${task.blockCount}\n`;
 }
 

@@ -1,0 +1,43 @@
+// CPU time of a guest thread: its host thread's, less what that had used for guest threads before it.
+
+import { CPU_NOW, CPU_START, IN_ENTRIES, SLOT_STATE, STATE_EVENT } from "../slot.ts";
+import type { SystrapThread } from "./thread.ts";
+
+const SYS_clock_gettime = 228;
+const CLOCK_THREAD_CPUTIME_ID = 3;
+
+export class CpuTime {
+  /** The most that was answered: a reading of the host's tick may be behind one of the clock. */
+  #knownNanos = 0;
+
+  /** On a fresh host thread. */
+  begin(thread: SystrapThread): void {
+    this.#knownNanos = 0;
+    thread.words.fill(0, CPU_START >> 2, IN_ENTRIES >> 2);
+  }
+
+  /** On one that has served others: it notes what it has used so far when it resumes. Until then ours has used nothing. */
+  beginOnUsed(thread: SystrapThread): void {
+    this.#knownNanos = 0;
+    thread.words[CPU_START >> 2] = 0xffff_ffff;
+    thread.call(SYS_clock_gettime, false, CLOCK_THREAD_CPUTIME_ID, thread.address + CPU_START);
+  }
+
+  /** The host counts a thread that is on a CPU at its ticks alone: one that spins for our answer reads its clock itself. */
+  read(thread: SystrapThread): number {
+    const { words, platform, addressSpace, tid } = thread;
+    let hostNanos = -1;
+    if (!thread.isRunning && Atomics.load(words, SLOT_STATE >> 2) === STATE_EVENT) {
+      const result = thread.callNow(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, thread.address + CPU_NOW);
+      if (result === 0) hostNanos = nanosAt(words, CPU_NOW >> 2);
+    }
+    if (hostNanos < 0) hostNanos = platform.stubs.calls.tsv_usage_thread_nanos(addressSpace.pid, tid);
+    this.#knownNanos = Math.max(this.#knownNanos, hostNanos - nanosAt(words, CPU_START >> 2));
+    return this.#knownNanos;
+  }
+}
+
+/** Nanoseconds of a struct timespec. */
+function nanosAt(words: Uint32Array, at: number): number {
+  return words[at] * 1e9 + words[at + 2];
+}

@@ -15,6 +15,7 @@ import {
   MS_STRICTATIME,
   O_WRONLY,
 } from "../kernel/abi/file.ts";
+import { OverlayFilesystem } from "../kernel/fs/overlay/overlay.ts";
 import type { Task } from "../kernel/task/task.ts";
 import { latin1ToBytes, utf8ToByteString } from "../kernel/util/bytes.ts";
 import type { Filesystem } from "../kernel/vfs/filesystem.ts";
@@ -50,6 +51,8 @@ const CLEARS: Readonly<Record<string, number>> = {
   nostrictatime: MS_STRICTATIME,
   symfollow: MS_NOSYMFOLLOW,
 };
+/** runc's: a tmpfs that begins with what the directory has below it. */
+const COPY_UP = "tmpcopyup";
 /** Options that mean the host's mount tree, or when its disks are written. */
 const WITHOUT_EFFECT = new Set(
   "bind rbind private rprivate slave rslave unbindable runbindable sync async dirsync lazytime nolazytime defaults silent loud newinstance"
@@ -87,9 +90,14 @@ function addMount(
   mount: MountConfig,
   served: readonly Filesystem[],
 ): void {
-  const { flags, data } = parseOptions(mount.options);
-  const fs = filesystemOf(task, mount, data, served);
+  const copiesUp = mount.type === "tmpfs" && mount.options.includes(COPY_UP);
+  const { flags, data } = parseOptions(mount.options.filter((option) => option !== COPY_UP || !copiesUp));
+  let fs = filesystemOf(task, mount, data, served);
   const at = mountPoint(task, namespace, mount.destination, fs.root.isDirectory);
+  // Nothing is copied before it is written to; programs see an overlay where runc has a tmpfs.
+  if (copiesUp && at.inode.isDirectory) {
+    fs = new OverlayFilesystem(fs.root, [at.inode], `lowerdir=${mount.destination},upperdir=tmpfs`);
+  }
   if (at.inode.isDirectory !== fs.root.isDirectory) {
     const [there, new_] = at.inode.isDirectory ? ["a directory", "a file"] : ["a file", "a directory"];
     throw new StartError(

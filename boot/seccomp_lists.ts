@@ -194,10 +194,11 @@ export const GOFER_CALLS: readonly AllowedCall[] = [
   call(203, "sched_setaffinity", "the CPU of the sentry that waits for it"),
 ];
 
-/** The controller: its clients, and its connection to the sentry. It opens nothing, and connects to nobody. */
+/** The controller: its clients, and its connection to the sentry. It connects to nobody, and its root is empty. */
 export const CONTROLLER_CALLS: readonly AllowedCall[] = [
   ...RUNTIME,
   ...TRIED,
+  openForReading("the runtime looks for the processor's frequency when threads meet; the root holds nothing"),
   call(288, "accept4", "clients"),
   call(46, "sendmsg", "answers, queries"),
   call(47, "recvmsg", "calls, the sentry's answers"),

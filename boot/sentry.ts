@@ -95,8 +95,9 @@ export function runSentry(): never {
       log,
     );
     if (config.strace) sandboxLog.trace(config.straceCalls);
-    const control = serveControl(kernel, host);
-    control.serveQueries({ kernel, host, table, log: sandboxLog });
+    const lifecycle = new Services(kernel, host);
+    const control = serveControl(kernel, host, lifecycle);
+    control.serveQueries({ kernel, host, table, log: sandboxLog, lifecycle });
     reportLimits(kernel, control);
     const container = startContainer(kernel, config, {
       thread: first,
@@ -157,8 +158,7 @@ class EndOfStart implements Deadlined {
 }
 
 /** When the command line hangs up the container goes with it. */
-function serveControl(kernel: Kernel, host: NativeHost): ControlServer {
-  const services = new Services(kernel, host);
+function serveControl(kernel: Kernel, host: NativeHost, services: Services): ControlServer {
   const onEnd = () => {
     kernel.exitStatus = SIGKILL;
   };

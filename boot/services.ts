@@ -87,12 +87,24 @@ export class Services {
       for (const fd of fds) this.#host.close(fd);
       return container === null || fds.length < EXECUTE_FDS_MIN ? -EINVAL : -EAGAIN;
     }
+    const config = readJson(this.#host, configFd) as ProcessConfig;
+    this.#host.close(configFd);
+    const started = this.execute(container, config, stdio);
+    if (started instanceof StartError) {
+      return { kind: "failed", code: started.code, message: started.message };
+    }
+    return started < 0 ? started : { kind: "executed", pid: started };
+  }
+
+  /**
+   * Starts one more process in `container` with descriptors `stdio`, which are taken over: its id in the container, -ERRNO, or
+   * why it cannot be.
+   */
+  execute(container: Container, config: ProcessConfig, stdio: readonly number[]): number | StartError {
     const descriptors = [
       ...ownStdio(this.#kernel, stdio.slice(0, 3)),
       ...ownPassed(this.#kernel, stdio.slice(3)),
     ];
-    const config = readJson(this.#host, configFd) as ProcessConfig;
-    this.#host.close(configFd);
     const thread = this.#kernel.platform.createAddressSpace();
     if (typeof thread === "number") {
       for (const descriptor of descriptors) descriptor.drop();
@@ -103,12 +115,23 @@ export class Services {
       const pid = task.pid.in(container.pids);
       this.#forgetOldest();
       this.#processes.set(pid, new WatchedProcess(this.#kernel, task.threadGroup, console));
-      return { kind: "executed", pid };
+      return pid;
     } catch (error) {
-      if (error instanceof StartError) return { kind: "failed", code: error.code, message: error.message };
+      if (error instanceof StartError) return error;
       this.#kernel.log(`Execute: ${error instanceof Error ? error.stack : error}`);
       return -EIO;
     }
+  }
+
+  /** Calls `onEnd` with the wait status of a process that was started here, now or when it ends. False when it is none. */
+  awaitEnd(pid: number, onEnd: (status: number) => void): boolean {
+    const process = this.#processes.get(pid);
+    if (process === undefined) return false;
+    process.onEnd((status) => {
+      if (this.#processes.get(pid) === process) this.#processes.delete(pid);
+      onEnd(status);
+    });
+    return true;
   }
 
   #forgetOldest(): void {

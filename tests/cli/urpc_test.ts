@@ -181,6 +181,69 @@ for (const platform of PLATFORMS) {
   });
 }
 
+for (const platform of PLATFORMS) {
+  Deno.test(`urpc: a further process has the files it is given, and its end is told once, on ${platform}`, async () => {
+    await using sandbox = await LiveSandbox.start(IDLE, [`--platform=${platform}`]);
+    const python = `
+import array, json, os, socket, sys
+def call(method, arg, fds=[]):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    request = json.dumps({"method": "containerManager." + method, "arg": arg}).encode()
+    s.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+    return json.loads(s.recv(65536))
+r, w = os.pipe()
+nothing = os.open("/dev/null", os.O_RDWR)
+script = "echo $A; echo extra >&3; id -u; pwd; grep CapEff /proc/self/status; exit 5"
+arg = {"argv": ["/bin/sh", "-c", script], "envv": ["A=b", "PATH=/bin"], "wd": "/tmp", "KUID": 1000, "KGID": 1000,
+       "Capabilities": {"EffectiveCaps": 1, "PermittedCaps": 1, "BoundingCaps": 1},
+       "GuestFDs": [0, 1, 2, 3], "ContainerID": "box"}
+first = call("ExecuteAsync", arg, [nothing, w, w, w])
+os.close(w)
+ends = [call("WaitPID", {"PID": first["result"], "CID": "box"}) for _ in range(2)]
+text = ""
+while chunk := os.read(r, 4096): text += chunk.decode()
+refused = [call("ExecuteAsync", {**arg, **change}, [nothing] * files)["err"] for change, files in [
+    ({"ContainerID": "none"}, 4), ({}, 3), ({"argv": ["/none"]}, 4), ({"GuestFDs": [0, 1, 2, 9]}, 4),
+    ({"filename": "/bin/sh"}, 5)]]
+print(json.dumps([first["success"], ends[0], ends[1]["success"], text, refused]))
+`;
+    const { stdout, stderr } = await command(["python3", "-c", python, sandbox.socket]);
+    equal(stderr, "");
+    const [success, end, isToldAgain, text, errors] = JSON.parse(stdout);
+    deepEqual([success, end, isToldAgain], [true, { success: true, err: "", result: 5 << 8 }, false]);
+    // A program that is executed by who is not root keeps none.
+    equal(text, "b\nextra\n1000\n/tmp\nCapEff:\t0000000000000000\n");
+    equal(errors[0], 'container "none" not found');
+    equal(errors[1], "4 files were announced, and 3 have come");
+    match(errors[2], /\/none/);
+    match(errors[3], /without a gap/);
+    equal(errors[4], "must either be started from a file or a filename, not both");
+  });
+
+  Deno.test(`urpc: pause stops every task, resume lets them go on, on ${platform}`, async () => {
+    await using sandbox = await LiveSandbox.start("while :; do :; done", [`--platform=${platform}`]);
+    const cpu = async () => (await sandbox.call("containerManager.Event", "box")).result.containerUsage.box;
+    equal((await sandbox.call("containerManager.Pause")).success, true);
+    deepEqual(await sandbox.call("Lifecycle.Pause"), refused("cannot pause sandbox in state paused"));
+    const before = await cpu();
+    await delay(300);
+    // What a stub has done for us meanwhile counts too.
+    ok(await cpu() < before + 20e6);
+    equal((await sandbox.call("Lifecycle.Resume")).success, true);
+    deepEqual(
+      await sandbox.call("containerManager.Resume"),
+      refused("cannot resume sandbox in state running"),
+    );
+    await delay(300);
+    ok(await cpu() > before + 10e6);
+    deepEqual(
+      await sandbox.call("containerManager.StartRoot", "box"),
+      refused("sandbox is not in created state"),
+    );
+  });
+}
+
 Deno.test("urpc: strace is switched on and off while the sandbox runs", async () => {
   const log = Deno.makeTempFileSync();
   await using sandbox = await LiveSandbox.start(IDLE, ["--debug-log", log]);

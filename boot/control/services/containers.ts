@@ -4,11 +4,14 @@ import { SI_USER, SIGRTMAX } from "../../../kernel/abi/signal.ts";
 import type { Container } from "../../../kernel/container.ts";
 import type { Kernel } from "../../../kernel/kernel.ts";
 import { sendGroupSignal, sendProcessGroupSignal } from "../../../kernel/signal/send.ts";
+import { pauseContainer, resumeContainer } from "../../../kernel/task/freeze.ts";
 import type { ProcessGroup } from "../../../kernel/task/process_group.ts";
 import type { ThreadGroup } from "../../../kernel/task/thread_group.ts";
 import { Waiter, type WaitListener } from "../../../kernel/util/wait_queue.ts";
 import { describeSignalMode, SIGNAL_MODE } from "../../api/signal_mode.ts";
 import type { EventOut } from "../../api/stats.ts";
+import { startHeld } from "../../container.ts";
+import { execute } from "./execute.ts";
 import { processRow } from "./process_row.ts";
 import { LATER, type Query, Refusal, type Sandbox, type Service, type Services } from "./query.ts";
 import { fullUsage } from "./usage.ts";
@@ -120,9 +123,11 @@ function wait(container: Container, query: Query): unknown {
   return endOf(container.init, query);
 }
 
-function waitPid(container: Container, query: Query): unknown {
+function waitPid(container: Container, query: Query, { lifecycle }: Sandbox): unknown {
   const pid = query.number("PID");
   if (pid <= 0) return new Refusal(`PID (${pid}) must be positive`);
+  // One that was started over the API is known until its end has been told once.
+  if (lifecycle.awaitEnd(pid, query.reply)) return LATER;
   const group = container.pids.threadGroup(pid);
   if (group === null) return new Refusal(`waiting for PID ${pid}: no such process`);
   if (group.container !== container) return new Refusal(`process ${pid} is part of a different container`);
@@ -180,10 +185,39 @@ const runtimeState: Service = ({ kernel }, query) => {
   const container = kernel.containers.get(query.text);
   if (container === undefined) return notFound(query.text);
   if (container.exitStatus >= 0) return RUNTIME_STATE.STOPPED;
-  return container.init === null ? RUNTIME_STATE.CREATING : RUNTIME_STATE.RUNNING;
+  return container.init === null || container.isHeld ? RUNTIME_STATE.CREATING : RUNTIME_STATE.RUNNING;
+};
+
+function start(container: Container): unknown {
+  return startHeld(container) ? {} : new Refusal("sandbox is not in created state");
+}
+
+/** All containers, answered when no task of theirs runs guest code. */
+const pause: Service = ({ kernel }, query) => {
+  const running = [...kernel.containers.values()].filter((container) => !container.isPaused);
+  if (running.length === 0) return new Refusal("cannot pause sandbox in state paused");
+  let left = running.length;
+  const onPaused = () => {
+    if (--left === 0) query.reply({});
+  };
+  for (const container of running) pauseContainer(container, onPaused);
+  return LATER;
+};
+
+const resume: Service = ({ kernel }) => {
+  const paused = [...kernel.containers.values()].filter((container) => container.isPaused);
+  if (paused.length === 0) return new Refusal("cannot resume sandbox in state running");
+  for (const container of paused) resumeContainer(container);
+  return {};
 };
 
 export const CONTAINERS: Services = {
+  "Lifecycle.Pause": pause,
+  "Lifecycle.Resume": resume,
+  "containerManager.Pause": pause,
+  "containerManager.Resume": resume,
+  "containerManager.StartRoot": ofContainer(itself, start),
+  "containerManager.ExecuteAsync": ofContainer((query) => query.string("ContainerID"), execute),
   "containerManager.ContainerRuntimeState": runtimeState,
   "containerManager.Event": ofContainer(itself, (container, _query, sandbox) => event(container, sandbox)),
   "containerManager.Processes": processes,

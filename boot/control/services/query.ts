@@ -4,6 +4,7 @@
 import type { Kernel } from "../../../kernel/kernel.ts";
 import type { SyscallTable } from "../../../kernel/syscalls/dispatch.ts";
 import type { NativeHost } from "../../../native/host.ts";
+import type { Services as Lifecycle } from "../../services.ts";
 import type { SandboxLog } from "../../sandbox_log.ts";
 
 /** What the services work on. */
@@ -12,6 +13,8 @@ export interface Sandbox {
   readonly host: NativeHost;
   readonly table: SyscallTable;
   readonly log: SandboxLog;
+  /** Processes that are started in containers, and their ends. */
+  readonly lifecycle: Lifecycle;
 }
 
 /** Why a call is not carried out: the text of its error. */
@@ -74,6 +77,15 @@ export class Query {
   number(field: string): number {
     const value = this.#field(field);
     return typeof value === "number" || typeof value === "bigint" ? Number(value) : 0;
+  }
+
+  numbers(field: string): readonly number[] {
+    return this.#list(field).filter((one) => typeof one === "number");
+  }
+
+  /** The argument, or this part of it, is not there. */
+  get isNull(): boolean {
+    return this.#argument === null || this.#argument === undefined;
   }
 
   strings(field: string): readonly string[] {

@@ -16,16 +16,9 @@ const noControlFiles: Service = (_sandbox, query) => ({
 });
 
 export const UNSUPPORTED: Services = {
-  // Each container of today is started as it is made.
-  "containerManager.StartRoot": lacks("sandbox is not in created state"),
   "containerManager.CreateSubcontainer": onlyRoot,
   "containerManager.StartSubcontainer": onlyRoot,
   "containerManager.DestroySubcontainer": onlyRoot,
-  "containerManager.ExecuteAsync": lacks("exec is not supported"),
-  "containerManager.Pause": lacks("pause is not supported"),
-  "containerManager.Resume": lacks("resume is not supported"),
-  "Lifecycle.Pause": lacks("pause is not supported"),
-  "Lifecycle.Resume": lacks("resume is not supported"),
   "containerManager.PortForward": lacks("port forwarding is not supported"),
   "containerManager.CreateTraceSession": lacks("trace sessions are not supported"),
   "containerManager.DeleteTraceSession": (_sandbox, query) =>

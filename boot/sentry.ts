@@ -18,6 +18,7 @@ import type { Deadlined } from "../kernel/util/deadline_heap.ts";
 import { runLoop } from "../kernel/task/run_loop.ts";
 import { createPlatform } from "../platform/probe.ts";
 import { copyDescriptor } from "../native/process.ts";
+import { startWatchdog } from "../native/watchdog.ts";
 import { confineSentryCalls, confineSentryEarly, confineSentryProcesses } from "./confinement.ts";
 import { connectToGofer, startContainer } from "./container.ts";
 import { send } from "./control/channel.ts";
@@ -107,6 +108,7 @@ export function runSentry(): never {
     stages.reach("kernel and first program are loaded");
     kernel.deadlines.add(new EndOfStart(host, kernel.clock.monotonic()));
     if (config.process.terminal?.isOwn === true) followTerminalSize(container);
+    watchLoop(kernel, config, table);
     confineSentryCalls(config);
     control.tell({ kind: "ready" });
     stages.reach("guest code runs");
@@ -136,6 +138,21 @@ export function runSentry(): never {
     Deno.exit(1);
   }
   Deno.exit(0);
+}
+
+/** The thread that sees whether the loop turns; it cannot be made later on. */
+function watchLoop(kernel: Kernel, config: SentryConfig, table: SyscallTable): void {
+  const { timeoutSeconds, kills } = config.watchdog;
+  const names = table.specs.map((named) => named?.name ?? "");
+  const words = startWatchdog({
+    timeoutSeconds,
+    kills,
+    control: ROLE_FDS.control,
+    log: ROLE_FDS.log,
+    names,
+  });
+  if (typeof words === "number") throw new StartError(`Cannot start the watchdog: ${errnoName(-words)}`, 128);
+  kernel.heartbeat.words = words;
 }
 
 /** The start is over this long after the first program was loaded. */

@@ -49,6 +49,13 @@ export interface TerminalConfig {
 
 export type CapabilitySetName = "bounding" | "effective" | "inheritable" | "permitted" | "ambient";
 
+/** What becomes of a sentry whose loop does not turn. */
+export interface WatchdogConfig {
+  /** 0 = it is not reported. */
+  readonly timeoutSeconds: number;
+  readonly kills: boolean;
+}
+
 /** What a container is started from. */
 export interface ContainerConfig {
   readonly id: string;
@@ -83,6 +90,7 @@ export interface SentryConfig extends KernelConfig, ContainerConfig {
   readonly platform: "systrap" | "ptrace";
   /** Call sites of guests may be patched; a platform that does not, does not. */
   readonly mayPatch: boolean;
+  readonly watchdog: WatchdogConfig;
   /** The stages of its start go to the log. */
   readonly isDebug: boolean;
   readonly strace: boolean;

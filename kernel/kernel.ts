@@ -14,6 +14,7 @@ import { HostDescriptors } from "./host/host_descriptor.ts";
 import { HostWatches } from "./host/host_watch.ts";
 import { LoopServices } from "./host/loop_service.ts";
 import { CallHooks } from "./task/call_hooks.ts";
+import { Heartbeat } from "./task/heartbeat.ts";
 import { MemoryPressure } from "./mm/pressure.ts";
 import { InetRoom } from "./socket/inet/room.ts";
 import { UnixRoom } from "./socket/unix/room.ts";
@@ -102,6 +103,8 @@ export class Kernel {
   readonly descriptors: HostDescriptors;
   /** What is waited for on them. */
   readonly watches: HostWatches;
+  /** For a watchdog. */
+  readonly heartbeat = new Heartbeat();
   /** What has work of its own in the loop. */
   readonly services = new LoopServices();
   /** Monotonic nanoseconds at boot of the sandbox, for uptime and start times. */

@@ -32,6 +32,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     id: `do-${Deno.pid}`,
     platform: flags.platform,
     mayPatch: flags.mayPatch,
+    watchdog: flags.watchdog,
     isDebug: flags.isDebug,
     strace: flags.strace,
     straceCalls: flags.straceCalls,

@@ -3,6 +3,7 @@
 
 import arg from "arg";
 import { PLATFORM_NAMES } from "../../platform/names.ts";
+import type { WatchdogConfig } from "../sentry_config.ts";
 
 /** A wrong command line. */
 export class UsageError extends Error {}
@@ -15,6 +16,7 @@ export interface GlobalFlags {
   readonly log: string;
   readonly logFormat: string;
   readonly debugLog: string;
+  readonly watchdog: WatchdogConfig;
   /** More goes to --debug-log. */
   readonly isDebug: boolean;
   readonly strace: boolean;
@@ -68,6 +70,16 @@ export const GLOBAL_OPTIONS: Options = {
     type: "string",
     value: "MODE",
     about: "exclusive (default: nobody else changes the root meanwhile) or shared",
+  },
+  "watchdog-timeout": {
+    type: "string",
+    value: "SECONDS",
+    about: "report a sentry that serves nobody for so long; 0: never (default: 30)",
+  },
+  "watchdog-action": {
+    type: "string",
+    value: "log|kill",
+    about: "what happens then besides a line in the log (default: log)",
   },
   log: { type: "string", value: "FILE", about: "append errors to FILE" },
   "log-format": { type: "string", value: "text|json", about: "of --log" },
@@ -135,6 +147,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     root: String(values.root ?? defaultRoot()).replace(/(?<=.)\/+$/, ""),
     platform: platform as GlobalFlags["platform"],
     mayPatch: patching === "on",
+    watchdog: watchdogOf(values),
     log: String(values.log ?? ""),
     logFormat,
     debugLog: String(values["debug-log"] ?? ""),
@@ -146,6 +159,23 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     isLenient: values["lenient-seccomp"] === true,
   };
   return { flags, rest: argv.slice(end), isVersion: values.version === true, isHelp: values.help === true };
+}
+
+/** More would be a mistake. */
+const WATCHDOG_SECONDS_MAX = 86_400;
+
+function watchdogOf(values: Record<string, unknown>): WatchdogConfig {
+  const timeout = String(values["watchdog-timeout"] ?? "30"),
+    action = String(values["watchdog-action"] ?? "log");
+  if (!/^\d+$/.test(timeout) || Number(timeout) > WATCHDOG_SECONDS_MAX) {
+    throw new UsageError(
+      `--watchdog-timeout: "${timeout}" is not a number of seconds up to ${WATCHDOG_SECONDS_MAX}`,
+    );
+  }
+  if (action !== "log" && action !== "kill") {
+    throw new UsageError(`--watchdog-action: "${action}" is not log or kill`);
+  }
+  return { timeoutSeconds: Number(timeout), kills: action === "kill" };
 }
 
 /** runsc takes -flag for --flag. */

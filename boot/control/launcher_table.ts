@@ -27,6 +27,7 @@ const NATIVE_KINDS: readonly KindName[] = [
   "signal",
   "resized",
   "connect",
+  "notice",
   "exit",
   "started",
   "attend",

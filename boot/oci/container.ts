@@ -3,7 +3,7 @@
 
 import { readHostFacts } from "../host_facts.ts";
 import type { Launch } from "../launch.ts";
-import type { MountConfig, ProcessConfig } from "../sentry_config.ts";
+import type { MountConfig, ProcessConfig, WatchdogConfig } from "../sentry_config.ts";
 import type { OciConfig } from "./spec.ts";
 
 /** Mount types that our kernel serves itself. */
@@ -18,6 +18,7 @@ export interface ContainerOptions {
   readonly id: string;
   readonly platform: "systrap" | "ptrace";
   readonly mayPatch: boolean;
+  readonly watchdog: WatchdogConfig;
   readonly isDebug: boolean;
   readonly strace: boolean;
   readonly straceCalls: readonly string[];
@@ -84,6 +85,7 @@ export function containerOf(
       id: options.id,
       platform: options.platform,
       mayPatch: options.mayPatch && mayPatchBy(config),
+      watchdog: options.watchdog,
       isDebug: options.isDebug,
       strace: options.strace,
       straceCalls: options.straceCalls,

@@ -31,13 +31,17 @@ export function runLoop(kernel: Kernel, table: CallTable): number {
 
 /** One turn of the loop. With `mayWait` it sleeps until something happens. */
 export function turn(kernel: Kernel, table: CallTable, mayWait: boolean): void {
+  const { heartbeat } = kernel;
+  heartbeat.turn();
   exitKilled(kernel);
   resumeReady(kernel);
   // Init may have died of a signal just now; nothing would ever wake us.
   if (kernel.exitStatus >= 0) return;
   const isBusy = !mayWait || kernel.woken.length > 0 || kernel.killed.length > 0;
   const due = kernel.services.pollAt();
+  heartbeat.beginWait();
   const events = kernel.platform.wait(isBusy ? 0 : due);
+  heartbeat.endWait();
   for (let i = 0; i < events.threadCount; i++) {
     const task = events.threads[i].owner as Task | null;
     // The owner is gone when a task was killed in this very turn.
@@ -81,6 +85,7 @@ function handleEvent(kernel: Kernel, table: CallTable, task: Task): void {
   if (thread.event === EVENT.SYSCALL) {
     const number = thread.takeCall(task.args.words);
     task.call.number = number;
+    kernel.heartbeat.serve(task.tid, number);
     finish(kernel, task, call(kernel, table, task, number));
     return;
   }
@@ -248,6 +253,7 @@ function continueTask(kernel: Kernel, table: CallTable, task: Task): void {
   endWait(task);
   let result: number;
   kernel.currentTask = task;
+  kernel.heartbeat.serve(task.tid, call.number);
   try {
     result = call.then === null ? table.call(task, call.number) : call.then.run(task, task.args);
   } catch (error) {

@@ -19,6 +19,7 @@ pub const HELLO: u16 = 1;
 pub const SIGNAL: u16 = 3;
 pub const RESIZED: u16 = 4;
 pub const CONNECT: u16 = 6;
+pub const NOTICE: u16 = 18;
 pub const EXIT: u16 = 20;
 pub const STARTED: u16 = 32;
 pub const ATTEND: u16 = 33;
@@ -73,6 +74,8 @@ pub const GLOBAL_FLAGS: &[Flag] = &[
     Flag { name: "patching", short: "", takes_value: true },
     Flag { name: "overlay2", short: "", takes_value: true },
     Flag { name: "file-access", short: "", takes_value: true },
+    Flag { name: "watchdog-timeout", short: "", takes_value: true },
+    Flag { name: "watchdog-action", short: "", takes_value: true },
     Flag { name: "log", short: "", takes_value: true },
     Flag { name: "log-format", short: "", takes_value: true },
     Flag { name: "debug-log", short: "", takes_value: true },

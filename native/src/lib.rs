@@ -36,5 +36,6 @@ mod confine;
 mod directory;
 mod systrap;
 mod usage;
+mod watchdog;
 mod ptrace;
 mod packet_device;

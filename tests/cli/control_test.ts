@@ -31,6 +31,7 @@ function launched(bundle: Bundle, script: string): RunningSandbox {
     id: "box",
     platform: "systrap" as const,
     mayPatch: true,
+    watchdog: { timeoutSeconds: 30, kills: false },
     isDebug: false,
     strace: false,
     straceCalls: [],

@@ -1,0 +1,117 @@
+// A sentry whose loop does not turn: the watchdog says so, ends the sandbox where it is told to, and hears SIGTERM in its place.
+// hold_thread.c stops the sentry's main thread, as a call of ours that does not end would.
+
+import { match, ok } from "node:assert/strict";
+import { isAlive, sandboxOf } from "../support/host_processes.ts";
+import { command, delay, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
+
+const HELD_MILLIS = 20_000;
+/** Large copies, one after the other: most of the time the loop is not waiting. */
+const BUSY = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M"];
+/** Times that the thread may be held while it waits after all. */
+const TRIES = 20;
+
+interface Held {
+  readonly process: Deno.ChildProcess;
+  /** Sentry, gofer, stubs. */
+  readonly pids: readonly number[];
+  readonly errors: () => string;
+}
+
+/** Starts a sandbox with `flags`, and calls `test` while the sentry's thread is held. */
+async function whileHeld(flags: readonly string[], test: (held: Held) => Promise<boolean>): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    const holder = `${directory}/hold_thread`;
+    const built = await command(["gcc", "-O1", "-w", "-o", holder, `${import.meta.dirname}/hold_thread.c`]);
+    if (built.code !== 0) throw new Error(`gcc: ${built.stderr}`);
+    for (let round = 0; round < TRIES; round++) {
+      const process = new Deno.Command(await tsvisorPath(), {
+        args: [...flags, "do", "--", ...BUSY],
+        stdin: "null",
+        stdout: "null",
+        stderr: "piped",
+      }).spawn();
+      let errors = "";
+      const reading = process.stderr.pipeThrough(new TextDecoderStream()).pipeTo(
+        new WritableStream({
+          write(text) {
+            errors += text;
+          },
+        }),
+      );
+      const pids = (await sandboxOf(process.pid)).map(({ pid }) => pid);
+      const sentry = pids[0];
+      await delay(300);
+      const holding = new Deno.Command(holder, {
+        args: [String(sentry), String(HELD_MILLIS)],
+        stdout: "piped",
+      }).spawn();
+      const reader = holding.stdout.getReader();
+      await reader.read();
+      let isDone: boolean;
+      try {
+        isDone = await test({ process, pids, errors: () => errors });
+      } finally {
+        stop(holding, "SIGKILL");
+        stop(process, "SIGKILL");
+        await reader.cancel();
+        await Promise.all([holding.status, process.status, reading]);
+      }
+      if (isDone) return;
+    }
+    throw new Error("The loop was waiting each time it was held");
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+function stop(process: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    process.kill(signal);
+  } catch {
+    // It has ended.
+  }
+}
+
+async function eventually(is: () => boolean, millis: number): Promise<boolean> {
+  for (let waited = 0; waited < millis; waited += 50) {
+    if (is()) return true;
+    await delay(50);
+  }
+  return is();
+}
+
+for (const platform of PLATFORMS) {
+  Deno.test(`a loop that does not turn is reported with its call, on ${platform}`, () =>
+    whileHeld([`--platform=${platform}`, "--watchdog-timeout=1"], async ({ process, errors }) => {
+      if (!await eventually(() => errors().includes("Watchdog"), 3000)) return false;
+      match(
+        errors(),
+        /Watchdog: the sentry's loop has not turned for \d+ s: (between calls|task \d+, call \d+ \(\w+\))/,
+      );
+      ok(isAlive(process.pid), "it goes on");
+      return true;
+    }));
+
+  Deno.test(`--watchdog-action=kill ends the sandbox, on ${platform}`, () =>
+    whileHeld(
+      [`--platform=${platform}`, "--watchdog-timeout=1", "--watchdog-action=kill"],
+      async ({ process, pids }) => {
+        if (!await eventually(() => !isAlive(process.pid), 3000)) return false;
+        ok((await process.status).code === 137, "as SIGKILL of init");
+        ok(await eventually(() => !pids.some(isAlive), 3000), "nothing is left");
+        return true;
+      },
+    ));
+
+  Deno.test(`SIGTERM ends a sandbox whose loop does not turn, on ${platform}`, () =>
+    whileHeld([`--platform=${platform}`], async ({ process, pids }) => {
+      await delay(1000);
+      process.kill("SIGTERM");
+      ok(await eventually(() => !isAlive(process.pid), 5000), "the command line ends");
+      ok((await process.status).code === 143, "as SIGTERM of init");
+      ok(await eventually(() => !pids.some(isAlive), 3000), "nothing is left");
+      return true;
+    }));
+}

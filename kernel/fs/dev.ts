@@ -3,6 +3,7 @@
 
 import { ENOSPC, ENXIO } from "../abi/errno.ts";
 import { O_APPEND, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, S_IFCHR } from "../abi/file.ts";
+import { put32 } from "../abi/struct.ts";
 import type { HostDescriptor } from "../host/host_descriptor.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Task } from "../task/task.ts";
@@ -45,6 +46,10 @@ abstract class DeviceFile extends File {
 }
 
 const RANDOM_MINOR = 8;
+/** random(4): how much entropy there is. It is never less than all: kernel/random/entropy_avail. */
+const RNDGETENTCNT = 0x8004_5200;
+const ENTROPY_BITS = 256;
+const word = new Uint8Array(4);
 
 class NullFile extends DeviceFile {
   override get canSplice(): boolean {
@@ -116,6 +121,11 @@ class RandomFile extends DeviceFile {
   }
   override write(_task: Task, _from: Uint8Array, _at: number, length: number): number {
     return length;
+  }
+  override ioctl(task: Task, request: number, argument: number): number {
+    if (request !== RNDGETENTCNT) return super.ioctl(task, request, argument);
+    put32(word, 0, ENTROPY_BITS);
+    return task.memory.copyOut(argument, word, 0, 4);
   }
 }
 

@@ -2,11 +2,12 @@
 // Linux: kernfs, proc_dir_entry, seq_file. A file's text is made when it is read from offset 0, and read on from there.
 
 import { EINVAL, EIO, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM } from "../abi/errno.ts";
-import { PATH_MAX, S_IFDIR, S_IFLNK, S_IFREG } from "../abi/file.ts";
+import { PATH_MAX, POLLERR, POLLIN, POLLPRI, POLLRDNORM, S_IFDIR, S_IFLNK, S_IFREG } from "../abi/file.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurnBelow } from "../task/wait_engine.ts";
+import { Changes } from "../util/changes.ts";
 import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
 import { File, seekWithin } from "../vfs/file.ts";
 import { ContentFile, type DirectoryFile, type DirectorySink } from "../vfs/file_kinds.ts";
@@ -179,6 +180,10 @@ export type Accept = (task: Task, text: string) => number;
 export class GeneratedFile extends VirtualInode {
   readonly generate: Generate;
   readonly accept: Accept | null;
+  /** epoll(7) takes it. Linux: it has a poll method, as all of /proc and /sys but the files of processes. */
+  isPollable = true;
+  /** What tells pollers that the text has changed, for who opens it. */
+  changes: ((task: Task) => Changes) | null = null;
 
   constructor(
     fs: VirtualFilesystem,
@@ -192,8 +197,8 @@ export class GeneratedFile extends VirtualInode {
     this.generate = generate;
     this.accept = accept;
   }
-  override open(_task: Task, flags: number): File | number {
-    return new GeneratedOpenFile(this, flags);
+  override open(task: Task, flags: number): File | number {
+    return new GeneratedOpenFile(this, flags, this.changes === null ? new Changes() : this.changes(task));
   }
 }
 
@@ -203,7 +208,24 @@ class GeneratedOpenFile extends ContentFile {
   /** Text that is being made, a piece a turn, and the pieces so far. */
   #source: TextSource | null = null;
   #pieces: string[] = [];
+  readonly #changes: Changes;
+  /** Changes that a poller has heard of. */
+  #changesSeen: number;
 
+  constructor(inode: GeneratedFile, flags: number, changes: Changes) {
+    super(inode, flags, changes.queue);
+    this.#changes = changes;
+    this.#changesSeen = changes.count;
+  }
+  override get isPollable(): boolean {
+    return this.inode.isPollable;
+  }
+  /** A change shows once: mounts_poll() of fs/proc_namespace.c, proc_sys_poll(). */
+  override readiness(): number {
+    if (this.#changesSeen === this.#changes.count) return super.readiness();
+    this.#changesSeen = this.#changes.count;
+    return POLLIN | POLLRDNORM | POLLPRI | POLLERR;
+  }
   override read(task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
     if (this.#bytes === null || offset === 0) {
       const text = this.#source === null ? this.inode.generate(task) : this.#source;

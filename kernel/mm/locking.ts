@@ -2,7 +2,17 @@
 // Linux: the host does not pin the pages, as locked memory of guests would be taken from everyone else.
 
 import { EINVAL, ENOMEM, EPERM } from "../abi/errno.ts";
-import { MADV_POPULATE_READ, MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, pageDown, pageUp } from "../abi/memory.ts";
+import {
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MCL_CURRENT,
+  MCL_FUTURE,
+  MCL_ONFAULT,
+  pageDown,
+  pageUp,
+  PROT_READ,
+  PROT_WRITE,
+} from "../abi/memory.ts";
 import { CAP_IPC_LOCK, RLIMIT_MEMLOCK } from "../abi/task.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
@@ -26,9 +36,25 @@ export function lockMemory(task: Task, address: number, length: number, isOnFaul
   // Memory without access cannot be brought in; it is locked all the same.
   // Of much memory the call takes care (syscalls/paging.ts).
   if (!isOnFault && bytes <= POPULATE_PIECE_BYTES) {
-    task.mm.space.advise(task.thread, start, bytes, MADV_POPULATE_READ);
+    populateLocked(task, start, start + bytes);
   }
   return 0;
+}
+
+function populateLocked(task: Task, start: number, end: number): void {
+  const { areas, space } = task.mm;
+  for (let i = areas.indexAfter(start); i < areas.count && areas.at(i).start < end; i++) {
+    const area = areas.at(i), advice = populateAdvice(area);
+    const from = Math.max(start, area.start), to = Math.min(end, area.end);
+    if (advice !== 0 && space.advise(task.thread, from, to - from, advice) < 0) return;
+  }
+}
+
+/** How pages of `area` are brought in, 0 = not at all: private ones that may be written as the process's own. */
+export function populateAdvice(area: Vma): number {
+  const isWritable = (area.prot & PROT_WRITE) !== 0, isReadable = (area.prot & PROT_READ) !== 0;
+  if (isWritable && (!area.isShared || !isReadable)) return MADV_POPULATE_WRITE;
+  return isReadable ? MADV_POPULATE_READ : 0;
 }
 
 /** munlock(2). */

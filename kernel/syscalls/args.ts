@@ -2,6 +2,10 @@
 // a wait sees the same values, whatever the guest has done to its registers since.
 
 const TWO_32 = 4294967296;
+/** High words from here on make numbers of more than 53 bits. */
+const EXACT_HIGH_END = 2 ** 21;
+/** The last bit that a number just below 2^64 has room for. */
+const HALF_PAGE = 2048;
 
 export class Args {
   /** Arguments 0..5 as (low, high) pairs of u32 words. Filled by the run loop; restart_syscall keeps them. */
@@ -17,9 +21,15 @@ export class Args {
     return this.words[2 * n];
   }
 
-  /** All 64 bits as an unsigned number: addresses, sizes. Above 2^53 it is inexact but still large: range-check it. */
+  /**
+   * All 64 bits as an unsigned number: addresses, sizes. Above 2^53 it is inexact but still large, and aligned to a page only
+   * where the argument is: range-check it.
+   */
   word(n: number): number {
-    return this.words[2 * n] + this.words[2 * n + 1] * TWO_32;
+    const low = this.words[2 * n], high = this.words[2 * n + 1];
+    if (high < EXACT_HIGH_END) return low + high * TWO_32;
+    const pageOffset = low & 0xfff;
+    return high * TWO_32 + (low - pageOffset) + (pageOffset === 0 ? 0 : HALF_PAGE);
   }
 
   /** All 64 bits as a signed number: offsets. Exact within +-2^53. */

@@ -471,7 +471,8 @@ function mayAllocate(task: Task, file: File, mode: number, offset: number, lengt
   if (type === S_IFIFO) return -ESPIPE;
   if (type === S_IFDIR) return -EISDIR;
   if (type !== S_IFREG && type !== S_IFBLK) return -ENODEV;
-  if (overFileLimit(task, offset + length)) return -EFBIG;
+  // Beyond the largest offset of all: vfs_fallocate().
+  if (offset + length >= 2 ** 63 || overFileLimit(task, offset + length)) return -EFBIG;
   return file.asContent()?.mayAllocate(mode, offset, length) ?? -EOPNOTSUPP;
 }
 

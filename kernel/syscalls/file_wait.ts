@@ -3,7 +3,7 @@
 // whenever it must end early.
 
 import { EAGAIN, EINTR, ERESTARTSYS } from "../abi/errno.ts";
-import { O_NONBLOCK, POLLIN, POLLOUT, POLLRDHUP } from "../abi/file.ts";
+import { O_NONBLOCK, O_PATH, POLLIN, POLLOUT, POLLRDHUP } from "../abi/file.ts";
 import type { Task } from "../task/task.ts";
 import { suspend } from "../task/wait_engine.ts";
 import type { WaitState } from "../task/wait_state.ts";
@@ -23,6 +23,12 @@ export function fileForRead(task: Task, fd: number, slot = FILE): File | null {
 export function fileForWrite(task: Task, fd: number, slot = FILE): File | null {
   const file = task.call.file(slot, fd);
   return file !== null && file.isWritable ? file : null;
+}
+
+/** The open file at `fd`, or the one that the call began with. */
+export function openFile(task: Task, fd: number): File | null {
+  const file = task.call.file(FILE, fd);
+  return file !== null && (file.flags & O_PATH) === 0 ? file : null;
 }
 
 /** Waits for input, unless the file is non-blocking. */

@@ -32,7 +32,7 @@ import { DIRECT_BYTES_MIN } from "../vfs/direct.ts";
 import type { File } from "../vfs/file.ts";
 import { notifyPath } from "../vfs/notify.ts";
 import type { Args } from "./args.ts";
-import { FILE, fileForRead, fileForWrite, waitToRead, waitToWrite } from "./file_wait.ts";
+import { FILE, fileForRead, fileForWrite, openFile, waitToRead, waitToWrite } from "./file_wait.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
 /** MAX_RW_COUNT: most bytes one call moves. */
@@ -128,12 +128,6 @@ function pwrite64(task: Task, args: Args): number {
   if (!file.isWritable) return -EBADF;
   if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args.word(1), args.word(2), offset, writeFrom);
   return writeFrom(task, file, args.word(1), args.word(2), offset);
-}
-
-/** The open file at `fd`, or the one that the call began with. */
-function openFile(task: Task, fd: number): File | null {
-  const file = task.call.file(FILE, fd);
-  return file !== null && (file.flags & O_PATH) === 0 ? file : null;
 }
 
 /**

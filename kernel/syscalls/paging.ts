@@ -18,12 +18,11 @@ import {
   MAP_POPULATE,
   pageDown,
   pageUp,
-  PROT_READ,
-  PROT_WRITE,
 } from "../abi/memory.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { adviseMemory } from "../mm/advice.ts";
 import { POPULATE_PIECE_BYTES } from "../mm/limits.ts";
+import { populateAdvice } from "../mm/locking.ts";
 import { type Continuation, continuation } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurnKillable, suspendKillable } from "../task/wait_engine.ts";
@@ -85,11 +84,8 @@ function populate(task: Task, start: number, end: number, answer: number): numbe
   const area = areas.at(index);
   const from = Math.max(start, area.start);
   const to = Math.min(end, area.end, from + POPULATE_PIECE_BYTES);
-  // Private memory that may be written gets pages of its own; what has no access none.
-  const isOwn = !area.isShared && (area.prot & PROT_WRITE) !== 0;
-  if (isOwn || (area.prot & PROT_READ) !== 0) {
-    task.mm.space.advise(task.thread, from, to - from, isOwn ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-  }
+  const advice = populateAdvice(area);
+  if (advice !== 0) task.mm.space.advise(task.thread, from, to - from, advice);
   if (to >= end) return answer;
   const result = suspendKillable(task, { kind: "populate", start: to, end, answer }, POPULATE_ON);
   task.call.wake();

@@ -128,7 +128,7 @@ function setName(task: Task, args: Args, which: "hostname" | "domainname"): numb
   if (length < 0 || length > NAME_BYTES_MAX) return -EINVAL;
   const bytes = new Uint8Array(length);
   if (task.memory.copyIn(args.word(0), bytes, 0, length) < 0) return -EFAULT;
-  task.namespaces.uts[which] = String.fromCharCode(...bytes).replace(/\0.*$/s, "");
+  task.namespaces.uts.setName(which, String.fromCharCode(...bytes).replace(/\0.*$/s, ""));
   return 0;
 }
 

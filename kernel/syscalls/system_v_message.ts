@@ -142,7 +142,11 @@ function msgctl(task: Task, args: Args): number {
     case MSG_INFO:
       // struct msginfo: pool, map, max, mnb, mni, ssz, tql, seg.
       bytes.fill(0);
-      put32(bytes, 0, command === MSG_INFO ? ids.count : 0);
+      if (command === MSG_INFO) {
+        put32(bytes, 0, ids.count);
+        put32(bytes, 4, ids.sum((queue) => queue.count));
+        put32(bytes, 24, ids.sum((queue) => queue.bytes));
+      }
       put32(bytes, 8, MESSAGE_BYTES_MAX);
       put32(bytes, 12, QUEUE_BYTES);
       put32(bytes, 16, QUEUES_MAX);

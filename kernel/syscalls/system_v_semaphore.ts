@@ -162,7 +162,10 @@ function semctl(task: Task, args: Args): number {
       const info = [SETS_MAX, SETS_MAX, SEMAPHORES_MAX, SEMAPHORES_MAX, SEMAPHORES_PER_SET_MAX];
       info.push(OPERATIONS_MAX, OPERATIONS_MAX, 20, VALUE_MAX, VALUE_MAX);
       info.forEach((value, i) => put32(bytes, 4 * i, value));
-      if (command === SEM_INFO) put32(bytes, 28, ids.count);
+      if (command === SEM_INFO) {
+        put32(bytes, 28, ids.count);
+        put32(bytes, 36, ids.sum((set) => set.count));
+      }
       return putAnswer(task, argument, SEMINFO_BYTES, Math.max(0, ids.last));
     }
     case SEM_STAT:

@@ -44,7 +44,7 @@ import {
   vectorLength,
   vectorRoom,
 } from "./iovec.ts";
-import { FILE, fileForRead, fileForWrite, waitToRead, waitToWrite } from "./file_wait.ts";
+import { FILE, fileForRead, fileForWrite, openFile, waitToRead, waitToWrite } from "./file_wait.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
 const RWF_FLAGS = { RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND };
@@ -104,18 +104,20 @@ function readv(task: Task, args: Args): number {
 function preadv(task: Task, args: Args): number {
   const offset = args.i53(3);
   if (offset < 0) return -EINVAL;
-  const file = fileForRead(task, args.i32(0));
+  const file = openFile(task, args.i32(0));
   if (file === null) return -EBADF;
-  return file.isSeekable ? readVectorFrom(task, file, args, offset) : -ESPIPE;
+  if (!file.isSeekable) return -ESPIPE;
+  return file.isReadable ? readVectorFrom(task, file, args, offset) : -EBADF;
 }
 
 function preadv2(task: Task, args: Args): number {
   const flags = args.u32(5), offset = args.i53(3);
-  const file = fileForRead(task, args.i32(0));
-  if (file === null) return -EBADF;
-  if ((flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
   if (offset < -1) return -EINVAL;
+  const file = openFile(task, args.i32(0));
+  if (file === null) return -EBADF;
   if (offset >= 0 && !file.isSeekable) return -ESPIPE;
+  if (!file.isReadable) return -EBADF;
+  if ((flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
   const result = readVectorFrom(task, file, args, offset);
   return result === -EAGAIN && (flags & RWF_NOWAIT) === 0 ? waitToRead(task, file) : result;
 }
@@ -170,20 +172,22 @@ function writev(task: Task, args: Args): number {
 function pwritev(task: Task, args: Args): number {
   const offset = args.i53(3);
   if (offset < 0) return -EINVAL;
-  const file = fileForWrite(task, args.i32(0));
+  const file = openFile(task, args.i32(0));
   if (file === null) return -EBADF;
   if (!file.isSeekable) return -ESPIPE;
+  if (!file.isWritable) return -EBADF;
   const total = readVector(task, args.word(1), args.i32(2));
   return total < 0 ? total : writeVectorAt(task, file, args.i32(2), total, offset);
 }
 
 function pwritev2(task: Task, args: Args): number {
   const flags = args.u32(5), offset = args.i53(3);
-  const file = fileForWrite(task, args.i32(0));
-  if (file === null) return -EBADF;
-  if ((flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
   if (offset < -1) return -EINVAL;
+  const file = openFile(task, args.i32(0));
+  if (file === null) return -EBADF;
   if (offset >= 0 && !file.isSeekable) return -ESPIPE;
+  if (!file.isWritable) return -EBADF;
+  if ((flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
   const total = readVector(task, args.word(1), args.i32(2));
   if (total < 0) return total;
   if (!file.isSeekable) {

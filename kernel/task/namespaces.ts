@@ -1,6 +1,7 @@
 // Namespaces of a task: what it sees of host name, process ids, mounts, IPC objects and network. Linux: struct nsproxy,
 // pid_namespaces(7), uts_namespaces(7). Making and joining them stands in namespace_changes.ts.
 
+import { Changes } from "../util/changes.ts";
 import type { MqueueFilesystem } from "../fs/mqueue.ts";
 import type { SystemVTables } from "../ipc/system_v/tables.ts";
 import type { Network } from "../socket/inet/network.ts";
@@ -25,11 +26,18 @@ export class UtsNamespace {
   /** Byte strings of at most 64 bytes. */
   hostname: string;
   domainname: string;
+  readonly changes = { hostname: new Changes(), domainname: new Changes() };
 
   constructor(ino: number, hostname: string, domainname: string) {
     this.ino = ino;
     this.hostname = hostname;
     this.domainname = domainname;
+  }
+
+  /** sethostname(2), setdomainname(2), and their sysctls. */
+  setName(which: "hostname" | "domainname", name: string): void {
+    this[which] = name;
+    this.changes[which].tell();
   }
 }
 

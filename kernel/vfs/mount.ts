@@ -1,6 +1,7 @@
 // Mounts and mount namespaces: which file system stands where. Linux: struct mount, fs/namespace.c. What mount(2) and
 // umount(2) check and do with them stands in mounting.ts.
 
+import { Changes } from "../util/changes.ts";
 import {
   MS_NOATIME,
   MS_NODEV,
@@ -151,6 +152,8 @@ export class MountNamespace {
   /** Mounts by mount point and parent; the last one of a list covers the others. */
   readonly #byPoint = new Map<Dentry, Map<Mount, Mount[]>>();
   count = 1;
+  /** Mounts that came, went or moved. */
+  readonly changes = new Changes();
   /** As /proc/PID/ns shows it. */
   readonly ino: number;
   /** Tasks that are in it and open files of nsfs. */
@@ -189,6 +192,7 @@ export class MountNamespace {
     if (list === undefined) lists.set(at.mount, [mount]);
     else list.push(mount);
     this.count++;
+    this.changes.tell();
   }
 
   /** Takes `mount` off its place, with everything below it; it can be attached elsewhere. */
@@ -206,6 +210,7 @@ export class MountNamespace {
     this.count--;
     point.mountCount--;
     point.drop();
+    this.changes.tell();
   }
 
   /** Unmounts `mount` and everything below it, at once for lookups; what is in use lives on for its users. */

@@ -6,6 +6,7 @@ export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
   "arch/x64/arch_prctl.ts": "bytes",
   "arch/x64/signal_frame.ts": "frameBytes marks area initial",
   "fs/anonymous/filesystem.ts": "word",
+  "fs/dev.ts": "word",
   "fs/gofer/attributes.ts": "loaded words",
   "fs/gofer/inode.ts": "status",
   "fs/memory_file.ts": "status",

@@ -30,7 +30,9 @@ export function fdinfoDirectory(fs: ProcFilesystem, task: Task): Inode {
     const file = openFile(task, name);
     if (file === null) return -ENOENT;
     const text = () => infoText(fs, task, file, Number(name));
-    return new GeneratedFile(fs, 0o444, text, null, ...ownerOf(task));
+    const inode = new GeneratedFile(fs, 0o444, text, null, ...ownerOf(task));
+    inode.isPollable = false;
+    return inode;
   };
   return new DynamicDirectory(fs, 0o500, find, () => descriptors(task, S_IFREG), ...ownerOf(task));
 }

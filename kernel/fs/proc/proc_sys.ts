@@ -177,12 +177,13 @@ export function addSysctls(fs: ProcFilesystem, root: StaticDirectory): void {
     const parts = path.split("/");
     const name = parts.pop()!;
     const file = new GeneratedFile(fs, accept === null ? 0o444 : 0o644, text, accept);
-    parts.reduce((parent, part) => childDirectory(fs, parent, part), sys).add(name, file);
+    return parts.reduce((parent, part) => childDirectory(fs, parent, part), sys).add(name, file);
   };
   for (const [path, value] of Object.entries(VALUES)) add(path, () => `${value}\n`);
   for (const which of ["hostname", "domainname"] as const) {
     const text: Generate = (task) => `${task.namespaces.uts[which]}\n`;
-    add(`kernel/${which}`, text, (task, written) => setName(task, written, which));
+    const file = add(`kernel/${which}`, text, (task, written) => setName(task, written, which));
+    file.changes = (task) => task.namespaces.uts.changes[which];
   }
   add("kernel/threads-max", () => `${fs.kernel.limits.tasksMax}\n`);
   add("kernel/ns_last_pid", () => `${fs.pids.lastNumber}\n`);
@@ -210,9 +211,10 @@ function countTerminals(task: Task): number {
 
 function setName(task: Task, text: string, which: "hostname" | "domainname"): number {
   if (!task.credentials.has(CAP_SYS_ADMIN)) return -EPERM;
-  const name = text.replace(/\n.*$/s, "");
+  // Up to a NUL or a newline: proc_dostring().
+  const name = text.replace(/[\0\n].*$/s, "");
   if (name.length > 64) return -EINVAL;
-  task.namespaces.uts[which] = name;
+  task.namespaces.uts.setName(which, name);
   return 0;
 }
 

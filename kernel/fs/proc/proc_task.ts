@@ -98,8 +98,8 @@ const ENTRIES: readonly Entry[] = [
   { name: "map_files", type: S_IFDIR, make: mapFilesDirectory },
   memory("maps", 0o444, (reading) => new MapsText(reading.task, mappedNames(reading))),
   { name: "mem", type: S_IFREG, make: memoryFile },
-  file("mountinfo", 0o444, ({ task, reader }) => mountinfoText(task, reader)),
-  file("mounts", 0o444, ({ task, reader }) => mountsText(task, reader)),
+  ofMounts(file("mountinfo", 0o444, ({ task, reader }) => mountinfoText(task, reader))),
+  ofMounts(file("mounts", 0o444, ({ task, reader }) => mountsText(task, reader))),
   file("mountstats", 0o400, ({ task, reader }) => mountstatsText(task, reader)),
   { name: "net", type: S_IFDIR, make: netDirectory },
   { name: "ns", type: S_IFDIR, make: namespaceDirectory },
@@ -201,9 +201,25 @@ function file(
     const write: Accept | null = accept === null
       ? null
       : (writer, written) => task.hasExited ? -ESRCH : accept(task, writer, written);
-    return new GeneratedFile(fs, mode, generate, write, ...ownerOf(task));
+    const inode = new GeneratedFile(fs, mode, generate, write, ...ownerOf(task));
+    inode.isPollable = false;
+    return inode;
   };
   return { name, type: S_IFREG, make };
+}
+
+/** Pollers of these hear of mounts: mounts_poll(). */
+function ofMounts({ name, type, make }: Entry): Entry {
+  return {
+    name,
+    type,
+    make: (fs, task, isThread) => {
+      const inode = make(fs, task, isThread) as GeneratedFile;
+      inode.isPollable = true;
+      inode.changes = () => task.namespaces.mount.changes;
+      return inode;
+    },
+  };
 }
 
 function guarded(text: Text): Text {
@@ -224,6 +240,7 @@ class GuardedFile extends GeneratedFile {
 
   constructor(fs: ProcFilesystem, mode: number, task: Task, generate: Generate) {
     super(fs, mode, generate, null, ...ownerOf(task));
+    this.isPollable = false;
     this.#task = task;
   }
   override open(opener: Task, flags: number): File | number {

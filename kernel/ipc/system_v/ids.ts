@@ -100,9 +100,16 @@ export class IpcIds<T extends IpcObject> {
     return object.id === id ? object : -EIDRM;
   }
 
-  /** The object in slot `index`, or null. */
+  /** The object in slot `index`, or null. The slot's bits of an id do as well: ipcid_to_idx(). */
   at(index: number): T | null {
-    return index >= 0 && index < this.#slots.length ? this.#slots[index] : null;
+    return index < 0 ? null : this.#slots[index % SLOTS] ?? null;
+  }
+
+  /** What all of them have together. */
+  sum(of: (object: T) => number): number {
+    let sum = 0;
+    for (const object of this.#slots) if (object !== null) sum += of(object);
+    return sum;
   }
 
   /** Highest slot in use, or -1. */

@@ -35,7 +35,8 @@ const SPARE_PROCESSES = 512;
 export function confineSentryEarly(hello: number): void {
   const isRootless = (hello & HELLO.ROOTLESS) !== 0;
   confineFiles(ROLE_FDS.first);
-  // /proc, of its own processes only: by it memory files are opened for reading only, for stubs.
+  // /proc, of its own processes only: by it memory files are opened for reading only, for stubs, and
+  // what the host counts of stubs (CPU time, faults) is read.
   confineRoot(true);
   // What is needed to become nobody is kept until that is done, and goes with it.
   confineCapabilities(isRootless ? 0 : SETGID | SETUID, 0);

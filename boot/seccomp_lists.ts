@@ -122,7 +122,7 @@ export const SENTRY_CALLS: readonly AllowedCall[] = [
   ...RUNTIME,
   ...TRIED,
   openForReading(
-    "memory files anew, for stubs that may only read them; the root holds nothing but the own /proc",
+    "memory files anew, for stubs that may only read them; what the host counts of stubs; the root holds nothing but the own /proc",
   ),
   call(46, "sendmsg", "gofer, stubs, CLI"),
   call(47, "recvmsg", "gofer, CLI"),

@@ -51,7 +51,7 @@ export function confineSentryProcesses(config: SentryConfig, hello: number, plat
   const most = config.tasksMax + SPARE_PROCESSES;
   confineProcesses(most);
   // A limit is inherited: the first stubs are there already.
-  platform?.limitProcesses?.(most);
+  platform?.limitProcesses(most);
 }
 
 /** The sentry once all is open, before guest code runs. */

@@ -81,7 +81,7 @@ export function runSentry(): never {
     const unknown = config.straceCalls.find((name) => !table.specs.some((named) => named?.name === name));
     if (unknown !== undefined) throw new StartError(`--strace-syscalls: there is no call "${unknown}"`, 128);
     platform ??= createPlatform(config.platform, log, preference);
-    if (!config.mayPatch) platform.mayPatch &&= false;
+    if (!config.mayPatch) platform.mayPatch = false;
     platform.setMarshalling(marshalling);
     first ??= platform.createAddressSpace();
     if (typeof first === "number") {

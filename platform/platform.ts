@@ -70,11 +70,41 @@ export class HostUsage {
   involuntarySwitches = 0;
 }
 
+/** What the kernel does in another way where a platform cannot. One object per platform, the same for all its objects. */
+export interface Features {
+  /** AddressSpace.compareExchange(); else callers read and write. */
+  readonly hasExchange: boolean;
+  /** AddressSpace.clear(): execve within the same host process; else in a new one. */
+  readonly hasClear: boolean;
+  /**
+   * Private futexes are a matter of the process's own memory. Here the host keeps the queues of private futexes, and the
+   * kernel none.
+   */
+  readonly hasHostFutex: boolean;
+}
+
+/** What the kernel's tree of mappings tells of an address space. */
+export interface GuestAreas {
+  /** Protection of the mapping at an address (PROT_*), or -1. */
+  protectionOf(address: number): number;
+  /** Whether [address, end) lies in one mapping that no other process and no file shares. */
+  isOwnCode(address: number, end: number): boolean;
+  /**
+   * Maps `length` bytes of anonymous memory of the platform's own within 1 GiB of `near`, carried out by `thread`, and enters
+   * them into the tree, so that the guest's mappings stay away: the address, or -ERRNO.
+   */
+  mapNear(thread: GuestThread, near: number, length: number, prot: number): number;
+}
+
 /**
  * Memory of one guest address space. Ordinary memory of a host process: the host does the paging, the kernel's VMA tree
  * decides what may be mapped. Changing calls are carried out by `thread`, a stopped thread of this address space.
  */
 export interface AddressSpace {
+  readonly features: Features;
+  /** Set by the kernel; null = it has no tree yet. */
+  areas: GuestAreas | null;
+
   /**
    * mmap(2) at exactly `address` (MAP_FIXED). `hostFd` < 0 maps anonymous memory. `flags` are MAP_SHARED or MAP_PRIVATE
    * plus MAP_NORESERVE, MAP_POPULATE, MAP_STACK, MAP_INTERPRETER, MAP_BY_INTERPRETER; anything else is ignored.
@@ -102,8 +132,8 @@ export interface AddressSpace {
    * From here to endBatch, map() of `thread` and write() may only take note and answer as if all went well; endBatch has all carried out in order, in one
    * go, and answers 0 or the first error, after which the address space is good for nothing but release(). For execve.
    */
-  beginBatch?(thread: GuestThread): void;
-  endBatch?(): number;
+  beginBatch(thread: GuestThread): void;
+  endBatch(): number;
   /** madvise(2) on the host memory (DONTNEED, FREE, REMOVE, WILLNEED, HUGEPAGE ...). */
   advise(thread: GuestThread, address: number, length: number, advice: number): number;
   /** msync(2). */
@@ -120,9 +150,9 @@ export interface AddressSpace {
 
   /**
    * Sets the aligned u32 at `address` to `value` if it is `expected`, in one step as the guest's threads see it; carried
-   * out by `thread`, stopped. 1 = done, 0 = it was another, -EFAULT. Where a platform lacks it, callers read and write.
+   * out by `thread`, stopped. 1 = done, 0 = it was another, -EFAULT. Only where `features.hasExchange`.
    */
-  compareExchange?(thread: GuestThread, address: number, expected: number, value: number): number;
+  compareExchange(thread: GuestThread, address: number, expected: number, value: number): number;
 
   /**
    * Moves `length` bytes between guest memory and a host file, carried out by `thread`, stopped, without a copy in between.
@@ -130,7 +160,7 @@ export interface AddressSpace {
    * cannot be done or would not pay: then by views. `direction`: DIRECT_READ or DIRECT_WRITE. A memory file is only moved
    * within its size.
    */
-  move?(
+  move(
     thread: GuestThread,
     direction: number,
     file: DirectFile,
@@ -139,31 +169,23 @@ export interface AddressSpace {
     offset: number,
   ): number;
   /** The process of `thread`, stopped, has closed that file: nothing of it stays in its reach. */
-  forgetFile?(thread: GuestThread, id: number): void;
+  forgetFile(thread: GuestThread, id: number): void;
 
   /** CPU time of the host process in nanoseconds: user plus system. */
   cpuNanos(): number;
   /** What the host has counted for the process besides. False when it cannot be known any more. */
   usage(into: HostUsage): boolean;
 
-  /** Protection of the mapping at an address (PROT_*), or -1; set by the VMA tree, so that call sites can be patched. */
-  protectionOf: ((address: number) => number) | null;
-  /** Whether [address, end) lies in one mapping that no other process and no file shares; set by the VMA tree. */
-  isOwnCode?: (address: number, end: number) => boolean;
-  /**
-   * Maps `length` bytes of anonymous memory of the platform's own within 1 GiB of `near`, carried out by `thread`, and enters
-   * them into the VMA tree, so that the guest's mappings stay away: the address, or -ERRNO; set by the VMA tree.
-   */
-  mapNear?: ((thread: GuestThread, near: number, length: number, prot: number) => number) | null;
   /** Where the host's vDSO stands in this address space, 0 = none: AT_SYSINFO_EHDR. */
   readonly vdsoAddress: number;
 
   /**
    * Unmaps everything, at the latest before what comes next, and puts `thread`, its only one, into the state of a fresh
    * address space's, registers aside: execve within the same host process. The host is to forget the rseq(2) area of the
-   * old program (address 0 = it had none). -ERRNO where that cannot be; it is good for nothing but release() then.
+   * old program (address 0 = it had none). -ERRNO where that cannot be; it is good for nothing but release() then. Only
+   * where `features.hasClear`.
    */
-  clear?(thread: GuestThread, rseqAddress: number, rseqLength: number, rseqSignature: number): number;
+  clear(thread: GuestThread, rseqAddress: number, rseqLength: number, rseqSignature: number): number;
 
   /** Drops the last reference: every thread ends, the memory goes back to the host. */
   release(): void;
@@ -238,29 +260,29 @@ export interface GuestThread {
   /** The call it is in will take long: do not spin for the answer any more. */
   park(): void;
 
-  // Private futexes are a matter of the process's own memory. Where a platform has these, the host keeps the queues of
-  // private futexes, and the kernel none.
+  // The next five mean something only where `features.hasHostFutex`.
 
   /** Whether the thread may wait for and wake private futexes without the kernel's hearing of it. */
-  mayUseHostFutex?: boolean;
+  mayUseHostFutex: boolean;
   /** The SYSCALL event is a wait of the host's that interrupt() has ended, not a new call. */
-  readonly isHostFutexBack?: boolean;
+  readonly isHostFutexBack: boolean;
   /** The host waits for a futex for the guest: isRunning, but asleep. */
-  readonly isInHostFutex?: boolean;
+  readonly isInHostFutex: boolean;
   /**
    * FUTEX_WAIT_BITSET_PRIVATE when the thread resumes, until `deadline` (monotonic nanoseconds, Infinity = none); what the
    * host answers is the call's result. interrupt() ends the wait: the call then comes as a SYSCALL event anew.
    */
-  waitHostFutex?(address: number, value: number, bitset: number, deadline: number): void;
+  waitHostFutex(address: number, value: number, bitset: number, deadline: number): void;
   /** futex(2) with an operation that does not wait, now, with the call's arguments. */
-  hostFutex?(args: Uint32Array): number;
+  hostFutex(args: Uint32Array): number;
 
   /**
    * rseq(2) and membarrier(2), carried out by the host for this thread and its address space: both are about what its
-   * scheduler does with threads that run guest code. Answers as the host does. Where a platform lacks it: ENOSYS.
+   * scheduler does with threads that run guest code. Answers as the host does; -ENOSYS where a platform has no host
+   * to ask.
    */
-  rseq?(address: number, length: number, flags: number, signature: number): number;
-  memoryBarrier?(command: number, flags: number, cpu: number): number;
+  rseq(address: number, length: number, flags: number, signature: number): number;
+  memoryBarrier(command: number, flags: number, cpu: number): number;
 
   /** CPU time of this thread in nanoseconds. Costs the host's reading of a file where the thread runs or sleeps. */
   cpuNanos(): number;
@@ -292,10 +314,10 @@ export interface UserWindow {
   view: Uint8Array;
   /**
    * Index in `view` of what has been copied in already at `address`, `length` bytes or more: up to `viewEnd`. -1 when
-   * it has not been. Where a platform lacks it, nothing is copied ahead.
+   * it has not been.
    */
-  known?(address: number, length: number): number;
-  viewEnd?: number;
+  known(address: number, length: number): number;
+  viewEnd: number;
   /** Index in `view` of `length` (<= VIEW_MAX) bytes at `address`, copied in; -EFAULT. */
   inView(address: number, length: number): number;
   /** Index in `view` where up to `length` (<= VIEW_MAX) bytes for `address` can be written; -EFAULT where surely bad. */
@@ -343,10 +365,10 @@ export interface Platform {
   readonly name: string;
   /** The CPU the sentry stays on while guests call often, -1 = any. */
   readonly ownCpu: number;
-  /** Whether the platform may change call sites of guests, for speed. Where it never does: absent. */
-  mayPatch?: boolean;
+  /** Whether the platform may change call sites of guests, for speed. False where it never does. */
+  mayPatch: boolean;
   /** Stubs that are there, and those that come, make processes up to `most` of the host's user: a second line. */
-  limitProcesses?(most: number): void;
+  limitProcesses(most: number): void;
   /** A fresh address space with nothing mapped below USER_ADDRESS_END, and its first thread, stopped. */
   createAddressSpace(): GuestThread | number;
   /**

@@ -32,7 +32,7 @@ export class ImageLoader {
 
   constructor(task: Task) {
     this.#task = task;
-    task.mm.space.beginBatch?.(task.thread);
+    task.mm.space.beginBatch(task.thread);
   }
 
   /** Maps `image` of `file` with load bias `bias`. 0 or -ERRNO. */
@@ -55,7 +55,7 @@ export class ImageLoader {
       const length = pageUp(start) - start;
       if (space.write(start, zeros, 0, length) !== length) return -ENOMEM;
     }
-    return space.endBatch?.() ?? 0;
+    return space.endBatch();
   }
 
   #loadSegment(file: File, segment: Segment, bias: number): number {
@@ -106,7 +106,7 @@ export class ImageLoader {
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
     const mapped = mapMemory(task, start, length, prot | PROT_WRITE, flags, null, 0);
     if (mapped < 0) return mapped;
-    const ran = space.endBatch?.() ?? 0;
+    const ran = space.endBatch();
     if (ran < 0) return ran;
     for (let done = 0; done < length; done += PAGE_SIZE) {
       const n = readFully(task, file, page, 0, Math.min(PAGE_SIZE, length - done), offset + done);
@@ -114,7 +114,7 @@ export class ImageLoader {
       if (n > 0 && space.write(start + done, page, 0, n) !== n) return -ENOMEM;
     }
     const result = protectMemory(task, start, length, prot);
-    space.beginBatch?.(task.thread);
+    space.beginBatch(task.thread);
     return result;
   }
 }

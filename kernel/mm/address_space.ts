@@ -6,6 +6,7 @@ import { MAP_NORESERVE, MAP_PRIVATE, PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE
 import {
   type AddressSpace,
   type Fault,
+  type GuestAreas,
   type GuestThread,
   type Host,
   MAP_BY_INTERPRETER,
@@ -31,7 +32,7 @@ const NEAR_RANDOM_PAGES = 2 ** 12;
 const randomWords = new Uint32Array(1);
 const randomBytes = new Uint8Array(randomWords.buffer);
 
-export class MemoryMap {
+export class MemoryMap implements GuestAreas {
   readonly space: AddressSpace;
   readonly host: Host;
   /** What its areas count in: kernel.account.heap. */
@@ -82,12 +83,7 @@ export class MemoryMap {
     this.areas = new VmaSet(heap);
     this.space = space;
     this.host = host;
-    space.protectionOf = (address) => this.areas.find(address)?.prot ?? -1;
-    space.mapNear = (thread, near, length, prot) => this.#mapNear(thread, near, length, prot);
-    space.isOwnCode = (address, end) => {
-      const area = this.areas.find(address);
-      return area !== null && area.end >= end && !area.isShared;
-    };
+    space.areas = this;
   }
 
   hold(): void {
@@ -154,8 +150,17 @@ export class MemoryMap {
     return rip >= this.interpreterStart && rip < this.interpreterEnd ? MAP_BY_INTERPRETER : 0;
   }
 
-  /** AddressSpace.mapNear: at random, so that nobody learns from one place where another is. */
-  #mapNear(thread: GuestThread, near: number, length: number, prot: number): number {
+  // GuestAreas.
+
+  protectionOf(address: number): number {
+    return this.areas.find(address)?.prot ?? -1;
+  }
+  isOwnCode(address: number, end: number): boolean {
+    const area = this.areas.find(address);
+    return area !== null && area.end >= end && !area.isShared;
+  }
+  /** At random, so that nobody learns from one place where another is. */
+  mapNear(thread: GuestThread, near: number, length: number, prot: number): number {
     if (this.areas.count >= MAPPINGS_MAX) return -ENOMEM;
     const start = this.#placeNear(near, length);
     if (start < 0) return -ENOMEM;

@@ -89,7 +89,7 @@ export function readMoreStrings(task: Task, address: number): string[] | number 
   const window = task.memory;
   let bytes = 0;
   for (let at = address;; at += POINTER_BYTES) {
-    const copied = window.known?.(at, POINTER_BYTES) ?? -1;
+    const copied = window.known(at, POINTER_BYTES);
     const pointer = copied < 0 ? pointers.pointer(task, at) : u64(window.view, copied);
     if (pointer < 0) return -EFAULT;
     if (pointer === 0) return list;
@@ -104,7 +104,7 @@ export function readMoreStrings(task: Task, address: number): string[] | number 
 
 /** The string at `address`, if the platform has copied it in already. */
 function knownString(window: UserWindow, address: number): string | null {
-  const at = window.known?.(address, 1) ?? -1;
+  const at = window.known(address, 1);
   if (at < 0) return null;
   const length = window.view.subarray(at, window.viewEnd).indexOf(0);
   return length < 0 ? null : bytesToLatin1(window.view, at, length);

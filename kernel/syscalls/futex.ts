@@ -91,7 +91,7 @@ function futex(task: Task, args: Args): number {
     const read = readTimespec(task, args.word(3), timeout);
     if (read < 0) return read;
     // A wait that comes back from the host goes on to the instant it had.
-    const isBack = command === FUTEX_WAIT && task.thread.isHostFutexBack === true;
+    const isBack = command === FUTEX_WAIT && task.thread.isHostFutexBack;
     deadline = isBack ? task.restartValue : deadlineOf(task, command, operation);
   }
   switch (command) {

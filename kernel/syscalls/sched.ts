@@ -2,7 +2,7 @@
 // does.
 // Linux: the host schedules guest threads; nothing here changes what runs when.
 
-import { E2BIG, EACCES, EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from "../abi/errno.ts";
+import { E2BIG, EACCES, EFAULT, EINVAL, EPERM, ESRCH } from "../abi/errno.ts";
 import { MEMBARRIER_CMD_ALL, PAGE_SIZE } from "../abi/memory.ts";
 import { i32, put32, put64, u32, zero } from "../abi/struct.ts";
 import {
@@ -361,7 +361,6 @@ function ioprioGet(task: Task, args: Args): number {
 
 function membarrier(task: Task, args: Args): number {
   const { thread } = task;
-  if (thread.memoryBarrier === undefined) return -ENOSYS;
   const command = args.i32(0);
   // A stub may make these calls and no others (stub_filter): what a newer host knows beyond them we do not have.
   if ((command & ~MEMBARRIER_CMD_ALL) !== 0 || (command & command - 1) !== 0) return -EINVAL;
@@ -373,7 +372,6 @@ function membarrier(task: Task, args: Args): number {
 function rseq(task: Task, args: Args): number {
   const { thread } = task;
   const address = args.word(0), length = args.u32(1), flags = args.i32(2), signature = args.u32(3);
-  if (thread.rseq === undefined) return -ENOSYS;
   if (address + length > USER_ADDRESS_END) return -EINVAL;
   const result = thread.rseq(address, length, flags, signature);
   if (result < 0) return result;

@@ -173,7 +173,7 @@ function become(task: Task, program: Program, filename: string, envp: readonly s
  */
 function mayStayInProcess(task: Task, program: Program, changed: ExecCredentials): boolean {
   const { mm } = task;
-  return mm.space.clear !== undefined && mm.references === 1 && mm.dumpable === 1 && !changed.isSecure &&
+  return mm.space.features.hasClear && mm.references === 1 && mm.dumpable === 1 && !changed.isSecure &&
     dumpableAfter(program, changed) === 1;
 }
 
@@ -191,7 +191,7 @@ function clearImage(task: Task): boolean {
   if (mm.references > 1) return false;
   const { rseqAddress, rseqLength, rseqSignature } = task;
   task.rseqAddress = 0;
-  if (mm.space.clear!(thread, rseqAddress, rseqLength, rseqSignature) < 0) return false;
+  if (mm.space.clear(thread, rseqAddress, rseqLength, rseqSignature) < 0) return false;
   task.mm = new MemoryMap(mm.space, mm.host, mm.heap);
   mm.leave();
   return true;

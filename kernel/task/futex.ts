@@ -98,7 +98,7 @@ function waitOnHost(task: Task, address: number, value: number, bitset: number, 
 /** futex(2) as the guest has called it, by the host, where it keeps the queues of private futexes. */
 function onHost(task: Task, address: number, address2: number): number {
   if (Math.max(address, address2) + 4 > USER_ADDRESS_END) return -EFAULT;
-  return task.thread.hostFutex!(task.args.words);
+  return task.thread.hostFutex(task.args.words);
 }
 
 function continueWait(task: Task): number {

@@ -46,7 +46,7 @@ export function exitFutexes(task: Task): void {
 function leaveRseq(task: Task): void {
   const { thread } = task;
   if (task.rseqAddress === 0 || thread.isRunning) return;
-  thread.rseq?.(task.rseqAddress, task.rseqLength, RSEQ_FLAG_UNREGISTER, task.rseqSignature);
+  thread.rseq(task.rseqAddress, task.rseqLength, RSEQ_FLAG_UNREGISTER, task.rseqSignature);
   task.rseqAddress = 0;
 }
 

@@ -33,7 +33,7 @@ export function exchangeWord(task: Task, address: number, expected: number, valu
   const space = task.mm.space;
   // A thread that has been killed while it runs cannot carry out commands. What is left then is a dying owner's word, in
   // which others only set FUTEX_WAITERS, and look again before they sleep.
-  if (space.compareExchange !== undefined && !task.thread.isRunning) {
+  if (space.features.hasExchange && !task.thread.isRunning) {
     return space.compareExchange(task.thread, address, expected, value >>> 0);
   }
   const now = readWord(task, address);

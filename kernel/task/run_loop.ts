@@ -223,7 +223,7 @@ function resumeReady(kernel: Kernel): void {
 function startHostWait(task: Task, wait: HostWait): void {
   task.hostWait = null;
   task.blockCount++;
-  task.thread.waitHostFutex!(wait.address, wait.value, wait.bitset, wait.deadline);
+  task.thread.waitHostFutex(wait.address, wait.value, wait.bitset, wait.deadline);
 }
 
 /** A signal has come before the host could begin to wait: what the call answers then. */

@@ -155,12 +155,11 @@ export class Task {
 
   /** Private futexes are the host's to queue (futex.ts). Not where somebody is to hear of every call and its result. */
   get hasHostFutex(): boolean {
-    return this.thread.waitHostFutex !== undefined && this.kernel.callHooks.of(SYS_futex) === 0;
+    return this.thread.addressSpace.features.hasHostFutex && this.kernel.callHooks.of(SYS_futex) === 0;
   }
 
   /** Whether its thread must ask for private futexes: where a filter looks at calls, or the kernel itself has waiters. */
   decideHostFutex(): void {
-    if (this.thread.mayUseHostFutex === undefined) return;
     this.thread.mayUseHostFutex = this.hasHostFutex && this.#seccomp === null && !this.mm.hasFutexWaiters;
   }
 

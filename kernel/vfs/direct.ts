@@ -1,7 +1,7 @@
 // Large reads and writes of one open file that the guest's thread carries out itself (AddressSpace.move): the bytes are not
 // copied through the sentry. Preparing a file for it costs some copies, so it is for files that are read or written on.
 
-import { type DirectFile, NOT_MOVED } from "../../platform/platform.ts";
+import type { DirectFile } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import type { Mappable } from "./file_kinds.ts";
 import type { Vfs } from "./vfs.ts";
@@ -36,9 +36,7 @@ export class DirectTransfers implements DirectFile {
   /** AddressSpace.move() */
   move(task: Task, direction: number, address: number, length: number, offset: number): number {
     const { thread } = task, space = thread.addressSpace;
-    return space.move === undefined
-      ? NOT_MOVED
-      : space.move(thread, direction, this, address, length, offset);
+    return space.move(thread, direction, this, address, length, offset);
   }
 
   /** It cannot be done now: to be tried again after as many transfers as at first. */
@@ -48,6 +46,6 @@ export class DirectTransfers implements DirectFile {
 
   /** `task` has closed a descriptor of the file. */
   forget(task: Task): void {
-    task.thread.addressSpace.forgetFile?.(task.thread, this.id);
+    task.thread.addressSpace.forgetFile(task.thread, this.id);
   }
 }

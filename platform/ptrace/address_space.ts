@@ -1,6 +1,6 @@
 // A guest address space on ptrace: a stub process whose stopped threads are made to execute host calls.
 
-import { EAGAIN, EFAULT, EIO } from "../../kernel/abi/errno.ts";
+import { EAGAIN, EFAULT, EIO, ENOSYS } from "../../kernel/abi/errno.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -12,10 +12,19 @@ import {
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
 } from "../../kernel/abi/memory.ts";
-import { type AddressSpace, EVENT, type GuestThread, type HostUsage, USER_ADDRESS_END } from "../platform.ts";
-import { readUsage } from "../stub/usage.ts";
+import {
+  type AddressSpace,
+  EVENT,
+  type Features,
+  type GuestAreas,
+  type GuestThread,
+  type HostUsage,
+  NOT_MOVED,
+  USER_ADDRESS_END,
+} from "../platform.ts";
 import { STUB_SYSCALL, STUB_TEXT } from "../slot.ts";
 import { COPY_IN, COPY_OUT } from "../stub/stubs.ts";
+import { readUsage } from "../stub/usage.ts";
 import type { PtracePlatform } from "./platform.ts";
 import { PtraceThread } from "./thread.ts";
 
@@ -39,6 +48,8 @@ const SCRATCH_BYTES = 64 * 1024;
 const PROT_RW = 3;
 const PTRACE_O_PEEK_WORD = 8;
 
+const FEATURES: Features = { hasExchange: false, hasClear: false, hasHostFutex: false };
+
 const instruction = new BigUint64Array([BigInt(STUB_TEXT + STUB_SYSCALL)]);
 const call = new Uint32Array(14);
 
@@ -46,7 +57,8 @@ export class PtraceAddressSpace implements AddressSpace {
   readonly platform: PtracePlatform;
   readonly pid: number;
   readonly threads = new Set<PtraceThread>();
-  protectionOf: ((address: number) => number) | null = null;
+  readonly features = FEATURES;
+  areas: GuestAreas | null = null;
   isDead = false;
   #cpuNanos = 0;
 
@@ -189,7 +201,7 @@ export class PtraceAddressSpace implements AddressSpace {
   forceWrite(address: number, from: Uint8Array, at: number, length: number): number {
     for (const thread of this.threads) {
       if (thread.isRunning) continue;
-      const prot = this.protectionOf === null ? 5 : this.protectionOf(address);
+      const prot = this.areas === null ? 5 : this.areas.protectionOf(address);
       if (prot < 0) return -EFAULT;
       const page = address - address % 4096;
       const pages = Math.ceil((address + length - page) / 4096) * 4096;
@@ -199,6 +211,22 @@ export class PtraceAddressSpace implements AddressSpace {
       return n;
     }
     return -EAGAIN;
+  }
+
+  // Not here: a batch is carried out as it comes, nothing is moved without a copy.
+  beginBatch(): void {}
+  endBatch(): number {
+    return 0;
+  }
+  move(): number {
+    return NOT_MOVED;
+  }
+  forgetFile(): void {}
+  compareExchange(): number {
+    return -ENOSYS;
+  }
+  clear(): number {
+    return -ENOSYS;
   }
 
   cpuNanos(): number {

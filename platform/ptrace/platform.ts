@@ -21,6 +21,7 @@ const FAULTS = new Set([4, 5, 7, 8, 11]);
 export class PtracePlatform implements Platform {
   readonly name = "ptrace";
   readonly ownCpu = -1;
+  mayPatch = false;
   readonly stubs = new Stubs(false);
   readonly calls: PtraceCalls;
   readonly threadsByTid = new Map<number, PtraceThread>();
@@ -55,6 +56,9 @@ export class PtracePlatform implements Platform {
       throw new Error("The first stub has no memory");
     }
   }
+
+  /** Nothing to hold: a stub makes no call but ours. */
+  limitProcesses(): void {}
 
   setMarshalling(_table: Uint32Array): void {}
 
@@ -151,7 +155,7 @@ const SEGV_ACCERR = 2;
 function pageFaultError(thread: PtraceThread, code: number, address: number): number {
   const isProtection = code === SEGV_ACCERR ? FAULT_PROTECTION : 0;
   if (thread.get(REG.RIP) === address) return FAULT_USER | FAULT_FETCH | isProtection;
-  const prot = thread.addressSpace.protectionOf?.(address) ?? -1;
+  const prot = thread.addressSpace.areas?.protectionOf(address) ?? -1;
   const isWrite = prot >= 0 && (prot & PROT_READ) !== 0 && (prot & PROT_WRITE) === 0;
   return FAULT_USER | isProtection | (isWrite ? FAULT_WRITE : 0);
 }

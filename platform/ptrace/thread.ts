@@ -1,7 +1,7 @@
 // A guest thread on ptrace: a traced host thread. While it is stopped its registers stand in a copy here, which is
 // written back before it runs.
 
-import { EINVAL } from "../../kernel/abi/errno.ts";
+import { EINVAL, ENOSYS } from "../../kernel/abi/errno.ts";
 import { put16, put32, u32, zero } from "../../kernel/abi/struct.ts";
 import { EVENT, Fault, FPU_STATE_MAX, type GuestThread, type HostUsage, REG } from "../platform.ts";
 import { readUsage } from "../stub/usage.ts";
@@ -158,6 +158,15 @@ export class PtraceThread implements GuestThread {
   }
   usage(into: HostUsage): boolean {
     return readUsage(this.platform.stubs.calls, this.addressSpace.pid, this.tid, into);
+  }
+
+  // The kernel keeps all futexes itself.
+  mayUseHostFutex = false;
+  readonly isHostFutexBack = false;
+  readonly isInHostFutex = false;
+  waitHostFutex(): void {}
+  hostFutex(): number {
+    return -ENOSYS;
   }
 
   rseq(address: number, length: number, flags: number, signature: number): number {

@@ -9,11 +9,16 @@ const scratch = new Uint8Array(VIEW_MAX);
 
 export class PtraceWindow implements UserWindow {
   view: Uint8Array = scratch;
+  readonly viewEnd = 0;
   readonly #space: AddressSpace;
   #outAddress = 0;
 
   constructor(space: AddressSpace) {
     this.#space = space;
+  }
+
+  known(): number {
+    return -1;
   }
 
   inView(address: number, length: number): number {

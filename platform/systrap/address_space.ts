@@ -23,6 +23,8 @@ import {
   type AddressSpace,
   type DirectFile,
   EVENT,
+  type Features,
+  type GuestAreas,
   type GuestThread,
   type HostUsage,
   MAP_BY_INTERPRETER,
@@ -88,6 +90,8 @@ const IDLE_THREADS_MAX = 8;
 /** PID_MAX_LIMIT of Linux. */
 const HOST_IDS_MAX = 1 << 22;
 
+const FEATURES: Features = { hasExchange: true, hasClear: true, hasHostFutex: true };
+
 /** The 16 bytes around a word that is exchanged. */
 const line = new Uint8Array(16);
 
@@ -103,9 +107,8 @@ export class SystrapAddressSpace implements AddressSpace {
   pid = 0;
   readonly threads = new Set<SystrapThread>();
   patches: Patches;
-  protectionOf: ((address: number) => number) | null = null;
-  isOwnCode: (address: number, end: number) => boolean = () => true;
-  mapNear: ((thread: GuestThread, near: number, length: number, prot: number) => number) | null = null;
+  readonly features = FEATURES;
+  areas: GuestAreas | null = null;
   /** Its process is gone or not to be trusted any more. */
   isDead = false;
   /** Slots of threads that have ended; reused once the host has zeroed their TID word. */
@@ -376,7 +379,7 @@ export class SystrapAddressSpace implements AddressSpace {
   }
 
   #forceBy(thread: SystrapThread, address: number, from: Uint8Array, at: number, length: number): number {
-    const prot = this.protectionOf === null ? 5 : this.protectionOf(address);
+    const prot = this.areas === null ? 5 : this.areas.protectionOf(address);
     if (prot < 0) return -EFAULT;
     const room = STAGING_IN_BYTES >> 1;
     const count = Math.min(length, room);

@@ -148,7 +148,7 @@ export class Patches {
     const prot = this.#protectionOf(start);
     // Writable code is a JIT's: it may change under us. Shared code is a file's, or another process's too.
     const isFixed = prot >= 0 && (prot & (PROT_EXEC | PROT_WRITE)) === PROT_EXEC;
-    if (!isFixed || !this.#space.isOwnCode(start, start + 8)) return;
+    if (!isFixed || !(this.#space.areas?.isOwnCode(start, start + 8) ?? true)) return;
     const piece = this.#takePlace(thread, kind, start);
     if (piece < 0) return;
 
@@ -186,7 +186,7 @@ export class Patches {
       if (piece >= 0) return piece;
     }
     if (patched.pools.length >= POOLS_MAX) return -1;
-    const address = this.#space.mapNear?.(thread, start, POOL_BYTES, PROT_READ | PROT_EXEC) ?? -1;
+    const address = this.#space.areas?.mapNear(thread, start, POOL_BYTES, PROT_READ | PROT_EXEC) ?? -1;
     if (address < 0) return -1;
     const pool = new CodePool(address);
     patched.pools.push(pool);
@@ -372,8 +372,8 @@ export class Patches {
   }
 
   #protectionOf(address: number): number {
-    const { protectionOf } = this.#space;
-    return protectionOf === null ? PROT_READ | PROT_EXEC : protectionOf(address);
+    const { areas } = this.#space;
+    return areas === null ? PROT_READ | PROT_EXEC : areas.protectionOf(address);
   }
 }
 

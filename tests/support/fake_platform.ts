@@ -11,8 +11,11 @@ import {
   type AddressSpace,
   EVENT,
   Fault,
+  type Features,
+  type GuestAreas,
   type GuestThread,
   type Host,
+  NOT_MOVED,
   type Platform,
   type PlatformEvents,
   REG,
@@ -184,7 +187,8 @@ export class FakeAddressSpace implements AddressSpace {
   readonly pages = new Map<number, Page>();
   /** Commands carried out: what a call costs. */
   commands = 0;
-  protectionOf: ((address: number) => number) | null = null;
+  readonly features: Features = { hasExchange: false, hasClear: false, hasHostFutex: false };
+  areas: GuestAreas | null = null;
   readonly vdsoAddress = 0;
   isReleased = false;
 
@@ -301,6 +305,20 @@ export class FakeAddressSpace implements AddressSpace {
     }
     return space;
   }
+  beginBatch(): void {}
+  endBatch(): number {
+    return 0;
+  }
+  move(): number {
+    return NOT_MOVED;
+  }
+  forgetFile(): void {}
+  compareExchange(): number {
+    return -ENOSYS;
+  }
+  clear(): number {
+    return -ENOSYS;
+  }
   cpuNanos(): number {
     return 0;
   }
@@ -315,6 +333,7 @@ export class FakeAddressSpace implements AddressSpace {
 /** A window that copies at each use, as on ptrace. */
 export class FakeWindow implements UserWindow {
   readonly view = new Uint8Array(VIEW_MAX);
+  readonly viewEnd = 0;
   readonly #space: FakeAddressSpace;
   #outAddress = 0;
 
@@ -323,6 +342,9 @@ export class FakeWindow implements UserWindow {
   }
   inView(address: number, length: number): number {
     return this.copyIn(address, this.view, 0, length);
+  }
+  known(): number {
+    return -1;
   }
   outView(address: number): number {
     this.#outAddress = address;
@@ -420,6 +442,19 @@ export class FakeThread implements GuestThread {
     if (this.isRunning) this.platform.post(this, EVENT.INTERRUPTED);
   }
   park(): void {}
+  mayUseHostFutex = false;
+  readonly isHostFutexBack = false;
+  readonly isInHostFutex = false;
+  waitHostFutex(): void {}
+  hostFutex(): number {
+    return -ENOSYS;
+  }
+  rseq(): number {
+    return -ENOSYS;
+  }
+  memoryBarrier(): number {
+    return -ENOSYS;
+  }
   cpuNanos(): number {
     return 0;
   }
@@ -445,6 +480,7 @@ export class FakeThread implements GuestThread {
 
 export class FakePlatform implements Platform {
   readonly name = "fake";
+  mayPatch = false;
   readonly ownCpu = -1;
   readonly #posted: FakeThread[] = [];
   /** Cookies of watched host descriptors. */
@@ -483,5 +519,6 @@ export class FakePlatform implements Platform {
     };
   }
   setMarshalling(): void {}
+  limitProcesses(): void {}
   shutdown(): void {}
 }

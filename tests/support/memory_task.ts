@@ -7,7 +7,7 @@ import { KernelMemory } from "../../kernel/util/kernel_memory.ts";
 import { ALL_CAPABILITIES, newCredentials } from "../../kernel/task/credentials.ts";
 import { newRlimits } from "../../kernel/task/rlimits.ts";
 import type { Task } from "../../kernel/task/task.ts";
-import { FakeAddressSpace, FakeHost } from "./fake_platform.ts";
+import { FakeAddressSpace, FakeHost, FakeWindow } from "./fake_platform.ts";
 
 /** A task with memory, limits and credentials, and nothing else. */
 export function newMemoryTask(memoryBytesMax = Infinity): {
@@ -22,8 +22,7 @@ export function newMemoryTask(memoryBytesMax = Infinity): {
   const task = {
     mm,
     thread: {},
-    // Nothing is copied ahead.
-    memory: {},
+    memory: new FakeWindow(space),
     credentials: newCredentials(0, 0, [], ALL_CAPABILITIES),
     threadGroup: { limits: newRlimits(2 ** 30) },
     kernel: {

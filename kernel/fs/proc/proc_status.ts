@@ -38,7 +38,7 @@ const STATE_LETTERS: Readonly<Record<number, readonly [string, string]>> = {
 };
 
 function stateOf(task: Task): readonly [string, string] {
-  const sleepsOnHost = task.state === TaskState.Running && task.thread.isInHostFutex === true;
+  const sleepsOnHost = task.state === TaskState.Running && task.thread.isInHostFutex;
   return STATE_LETTERS[sleepsOnHost ? TaskState.Blocked : task.state];
 }
 

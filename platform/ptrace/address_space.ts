@@ -61,6 +61,7 @@ export class PtraceAddressSpace implements AddressSpace {
   areas: GuestAreas | null = null;
   isDead = false;
   #cpuNanos = 0;
+  #hasLeaderEnded = false;
 
   constructor(platform: PtracePlatform, pid: number) {
     this.platform = platform;
@@ -132,10 +133,12 @@ export class PtraceAddressSpace implements AddressSpace {
     word(64, SCRATCH + 96);
     word(72, 1);
     const bytes = new Uint8Array(message.buffer);
-    if (this.platform.stubs.copy(this.pid, COPY_OUT, SCRATCH, bytes, 0, 256) !== 256) return -EFAULT;
+    if (this.platform.stubs.copy(this.#livingTid, COPY_OUT, SCRATCH, bytes, 0, 256) !== 256) return -EFAULT;
     const received = this.inject(by, SYS_recvmsg, 0, SCRATCH, 0);
     if (received < 0) return received;
-    if (this.platform.stubs.copy(this.pid, COPY_IN, SCRATCH + 128, bytes, 0, 24) !== 24) return -EFAULT;
+    if (this.platform.stubs.copy(this.#livingTid, COPY_IN, SCRATCH + 128, bytes, 0, 24) !== 24) {
+      return -EFAULT;
+    }
     return new DataView(bytes.buffer).getInt32(16, true);
   }
 
@@ -182,7 +185,7 @@ export class PtraceAddressSpace implements AddressSpace {
         SCRATCH,
       );
       if (result < 0) return result;
-      if (this.platform.stubs.copy(this.pid, COPY_IN, SCRATCH, into, at + done, count) !== count) {
+      if (this.platform.stubs.copy(this.#livingTid, COPY_IN, SCRATCH, into, at + done, count) !== count) {
         return -EFAULT;
       }
     }
@@ -191,11 +194,11 @@ export class PtraceAddressSpace implements AddressSpace {
 
   read(address: number, into: Uint8Array, at: number, length: number): number {
     if (address < 0 || address + length > USER_ADDRESS_END || at + length > into.length) return -EFAULT;
-    return this.platform.stubs.copy(this.pid, COPY_IN, address, into, at, length);
+    return this.platform.stubs.copy(this.#livingTid, COPY_IN, address, into, at, length);
   }
   write(address: number, from: Uint8Array, at: number, length: number): number {
     if (address < 0 || address + length > USER_ADDRESS_END || at + length > from.length) return -EFAULT;
-    return this.platform.stubs.copy(this.pid, COPY_OUT, address, from, at, length);
+    return this.platform.stubs.copy(this.#livingTid, COPY_OUT, address, from, at, length);
   }
 
   forceWrite(address: number, from: Uint8Array, at: number, length: number): number {
@@ -240,6 +243,13 @@ export class PtraceAddressSpace implements AddressSpace {
     return !this.isDead && readUsage(this.platform.stubs.calls, this.pid, 0, into);
   }
 
+  /** A thread by which the host finds the memory: a first thread that has ended, others living, has none any more. */
+  get #livingTid(): number {
+    if (!this.#hasLeaderEnded) return this.pid;
+    for (const thread of this.threads) return thread.tid;
+    return this.pid;
+  }
+
   newThread(by: PtraceThread): PtraceThread | number {
     const tid = this.inject(
       by,
@@ -272,6 +282,7 @@ export class PtraceAddressSpace implements AddressSpace {
     this.threads.delete(thread);
     this.platform.threadsByTid.delete(thread.tid);
     if (this.isDead || this.threads.size === 0) return;
+    if (thread.tid === this.pid) this.#hasLeaderEnded = true;
     this.platform.calls.tsv_ptrace_end(thread.tid, thread.registers, instruction);
   }
 

@@ -218,6 +218,22 @@ static void start(void *(*body)(void *), void *argument) {
   pthread_create(&thread, NULL, body, argument);
 }
 
+/* Calls that read and write memory, once the leader is a zombie: 0, or the number of the one that failed. */
+static void *call_late(void *argument) {
+  (void)argument;
+  static char bytes[65536];
+  usleep(50000);
+  int fd = open(self[0], O_RDONLY);
+  if (fd < 0) _exit(1);
+  if (read(fd, bytes, sizeof bytes) < 4096 || memcmp(bytes, "\177ELF", 4) != 0) _exit(2);
+  struct timespec time = {0, 1000};
+  if (nanosleep(&time, NULL) < 0) _exit(3);
+  int ends[2];
+  if (pipe(ends) < 0 || write(ends[1], bytes, 4096) != 4096) _exit(4);
+  if (read(ends[0], bytes + 8192, 4096) != 4096 || memcmp(bytes, bytes + 8192, 4096) != 0) _exit(5);
+  _exit(0);
+}
+
 static void ends(void) {
   pid_t pid = fork();
   if (pid == 0) { start(spin, NULL); start(sleep_long, NULL); usleep(10000); _exit(11); }
@@ -228,6 +244,9 @@ static void ends(void) {
   pid = fork();
   if (pid == 0) { start(return_late, NULL); pthread_exit(NULL); }
   EQUALS("the leader leaves first", 0, wait_code(pid));
+  pid = fork();
+  if (pid == 0) { start(call_late, NULL); pthread_exit(NULL); }
+  EQUALS("calls reach memory after the leader has left", 0, wait_code(pid));
   pid = fork();
   if (pid == 0) { start(exit_now, (void *)13); pthread_exit(NULL); }
   EQUALS("and another sets the status", 13, wait_code(pid));

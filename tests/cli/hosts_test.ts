@@ -148,7 +148,6 @@ Deno.test("run: what a config.json asks for and does not get is told in one line
   using bundle = new Bundle();
   const log = `${bundle.directory}/log`;
   bundle.write("echo fine", (config) => {
-    config.hooks = { prestart: [{ path: "/bin/true" }] };
     config.mounts.push({ destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup" });
     config.process.apparmorProfile = "docker-default";
     config.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW" };
@@ -156,7 +155,7 @@ Deno.test("run: what a config.json asks for and does not get is told in one line
     config.linux.namespaces[1].path = "/proc/1/ns/net";
   });
   const line =
-    "Fields of config.json without effect: process.apparmorProfile, hooks, linux.resources.cpu, linux.seccomp, linux.namespaces[1].path, mounts[6] (cgroup)";
+    "Fields of config.json without effect: process.apparmorProfile, linux.resources.cpu, linux.seccomp, linux.namespaces[1].path, mounts[6] (cgroup)";
   const { code, stdout, stderr } = await bundle.run();
   deepEqual([code, stdout], [0, "fine\n"]);
   const sorted = (text: string) => text.trimEnd().split(/, |: /).sort();

@@ -195,13 +195,22 @@ const CONTROL_WORDS: usize = FDS_MAX / 2 + 4;
 /// Sends one message with `count` descriptors of `fds`; bytes sent.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_host_send(fd: i32, buffer: *const u8, at: u32, length: u32, fds: *const i32, count: u32) -> i32 {
+    // SAFETY: the arrays are the caller's (host.ts).
+    unsafe { send_message(fd, buffer.add(at as usize), length, fds, count, libc::MSG_NOSIGNAL) }
+}
+
+/// sendmsg(2) of `length` bytes at `bytes` with `count` descriptors of `fds`; bytes sent, or -errno.
+///
+/// # Safety
+/// `bytes` holds `length` bytes, `fds` holds `count` descriptors.
+pub unsafe fn send_message(fd: i32, bytes: *const u8, length: u32, fds: *const i32, count: u32, flags: i32) -> i32 {
     if count as usize > FDS_MAX {
         return -libc::EINVAL;
     }
     let mut control = [0u64; CONTROL_WORDS];
-    // SAFETY: the control buffer holds a header and FDS_MAX descriptors; the arrays are the caller's.
+    // SAFETY: the control buffer holds a header and FDS_MAX descriptors; the rest is the caller's contract.
     unsafe {
-        let mut iovec = libc::iovec { iov_base: buffer.add(at as usize) as *mut c_void, iov_len: length as usize };
+        let mut iovec = libc::iovec { iov_base: bytes as *mut c_void, iov_len: length as usize };
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &mut iovec;
         message.msg_iovlen = 1;
@@ -214,7 +223,7 @@ pub extern "C" fn tsv_host_send(fd: i32, buffer: *const u8, at: u32, length: u32
             (*header).cmsg_len = libc::CMSG_LEN(count * 4) as usize;
             std::ptr::copy_nonoverlapping(fds, libc::CMSG_DATA(header) as *mut i32, count as usize);
         }
-        result(libc::sendmsg(fd, &message, libc::MSG_NOSIGNAL) as i64)
+        result(libc::sendmsg(fd, &message, flags) as i64)
     }
 }
 

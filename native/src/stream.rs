@@ -1,6 +1,7 @@
 //! Stream sockets of the control API (URPC): a listening Unix socket, its connections, and one wait for all of them. Nothing
 //! here waits but tsv_stream_poll(). boot/control/urpc/ has the protocol.
 
+use crate::host::send_message;
 use core::ffi::c_void;
 
 /// Descriptors that travel with one message; Linux' SCM_MAX_FD is 253.
@@ -106,25 +107,8 @@ pub extern "C" fn tsv_stream_send(fd: i32, buffer: *const u8, at: u32, length: u
     if count as usize > FDS_MAX {
         return -libc::EINVAL;
     }
-    let mut control = [0u64; CONTROL_WORDS];
-    // SAFETY: the control buffer holds a header and FDS_MAX descriptors; the arrays are the caller's (stream.ts).
-    unsafe {
-        let mut iovec = libc::iovec { iov_base: buffer.add(at as usize) as *mut c_void, iov_len: length as usize };
-        let mut message: libc::msghdr = std::mem::zeroed();
-        message.msg_iov = &mut iovec;
-        message.msg_iovlen = 1;
-        if count > 0 {
-            message.msg_control = control.as_mut_ptr() as *mut c_void;
-            message.msg_controllen = libc::CMSG_SPACE(count * 4) as usize;
-            let header = libc::CMSG_FIRSTHDR(&message);
-            (*header).cmsg_level = libc::SOL_SOCKET;
-            (*header).cmsg_type = libc::SCM_RIGHTS;
-            (*header).cmsg_len = libc::CMSG_LEN(count * 4) as usize;
-            std::ptr::copy_nonoverlapping(fds, libc::CMSG_DATA(header) as *mut i32, count as usize);
-        }
-        let n = libc::sendmsg(fd, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
-        if n < 0 { errno() } else { n as i32 }
-    }
+    // SAFETY: the arrays are the caller's (stream.ts).
+    unsafe { send_message(fd, buffer.add(at as usize), length, fds, count, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) }
 }
 
 /// Sleeps until one of `count` descriptors is ready, `millis` at most (-1 = for ever): how many are. `entries` is an array of

@@ -76,17 +76,17 @@ static void read_all(const char *path) {
   while (read(fd, bytes, sizeof bytes) > 0);
   close(fd);
 }
-static void call_mprotect(void) { many_areas(30000); }
+static void call_mprotect(void) { many_areas(12000); }
 static void call_smaps(void) {
   many_areas(15000);
   read_all("/proc/self/smaps");
 }
 static void call_maps(void) {
-  many_areas(30000);
+  many_areas(12000);
   for (int i = 0; i < 5; i++) read_all("/proc/self/maps");
 }
 static void call_status(void) {
-  many_areas(30000);
+  many_areas(12000);
   double end = now() + 500;
   while (now() < end) read_all("/proc/self/status");
 }

@@ -9,6 +9,8 @@ const BEAT_MILLIS_MAX = 150;
 /** Or this part of the call: one that held up everybody would have all of it. */
 const BEAT_PART_MAX = 0.2;
 const TRIES = 3;
+/** All calls of one round: on ptrace and a slow machine they take minutes. */
+const TIMEOUT_MILLIS = 300_000;
 
 for (const platform of PLATFORMS) {
   Deno.test(`others have their turn during calls with large arguments, on ${platform}`, async () => {
@@ -26,7 +28,7 @@ for (const platform of PLATFORMS) {
           "--",
           program,
           ...names,
-        ]);
+        ], { timeoutMillis: TIMEOUT_MILLIS });
         if (code !== 0) throw new Error(`It ended with ${code}: ${stdout}${stderr}`);
         late = stdout.trim().split("\n").filter(isLate);
         names = late.map((line) => line.split(" ")[0]);

@@ -3,7 +3,8 @@
 const role = Deno.args[0];
 if (role === "--role=sentry") {
   const { runSentry } = await import("./boot/sentry.ts");
-  runSentry();
+  const { netstackOfCheckout } = await import("./boot/netstack_checkout.ts");
+  runSentry(netstackOfCheckout);
 } else if (role === "--role=gofer") {
   const { runGofer } = await import("./boot/gofer.ts");
   runGofer();

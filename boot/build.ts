@@ -14,11 +14,17 @@ const LIB = `${DIST}/lib`;
 const ROLES: Readonly<Record<string, string>> = {
   cli:
     `import { runCommandLine } from "${ROOT}boot/cli/main.ts"; Deno.exit(await runCommandLine(Deno.args, "${commit()}"));`,
-  sentry: role("sentry", "runSentry"),
+  sentry:
+    `import { startRole } from "${ROOT}boot/code_cache.ts"; import { runSentry } from "${ROOT}boot/sentry.ts";` +
+    `import { readNetstack } from "${ROOT}boot/netstack_bundle.ts"; startRole(() => runSentry(readNetstack));`,
   gofer: role("gofer", "runGofer"),
   controller: role("controller", "runController"),
   syscall_rows: `export { syscallRows } from "${ROOT}boot/syscall_rows.ts";`,
+  netstack: `export * from "${ROOT}netstack/mod.ts";`,
 };
+
+/** Bundles that are no modules, as they are evaluated without a promise (boot/netstack_bundle.ts). */
+const COMMON_JS = ["netstack"];
 
 /** What the launcher starts: lines of arguments, and the roles' environment. `{lib}` stands for where dist/lib is by then. */
 const COMMANDS: Readonly<Record<string, readonly string[]>> = {
@@ -103,6 +109,7 @@ async function bundle(directory: string, role: string, text: string): Promise<vo
     `${ROOT}deno.json`,
     "--minify",
     "--sourcemap=external",
+    ...(COMMON_JS.includes(role) ? ["--format=cjs"] : []),
     "--output",
     `${directory}/${role}.js`,
     entry,

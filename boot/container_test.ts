@@ -21,6 +21,7 @@ import { EVENT, REG } from "../platform/platform.ts";
 import { FakeHost, FakePlatform, type FakeThread } from "../tests/support/fake_platform.ts";
 import { startContainer } from "./container.ts";
 import { bootKernel, endKernel } from "./kernel.ts";
+import { netstackOfCheckout } from "./netstack_checkout.ts";
 import type { ContainerConfig } from "./sentry_config.ts";
 
 const GETPID = 39, FORK = 57, EXIT_GROUP = 231;
@@ -93,7 +94,13 @@ class Sandbox {
       memoryBytesMax: Infinity,
       host: { cpuinfo: "", hwcap: 0, hwcap2: 0 },
     };
-    this.kernel = bootKernel(config, this.host, this.platform, (text) => this.log.push(text));
+    this.kernel = bootKernel(
+      config,
+      this.host,
+      this.platform,
+      (text) => this.log.push(text),
+      netstackOfCheckout(),
+    );
   }
 
   /** Starts a container whose root has one file, /program. */

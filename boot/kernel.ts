@@ -4,6 +4,7 @@
 import { FILE_REGISTRY } from "../kernel/fs/registry.ts";
 import type { HostDescriptor } from "../kernel/host/host_descriptor.ts";
 import { Kernel } from "../kernel/kernel.ts";
+import type { Netstack } from "../kernel/socket/inet/room.ts";
 import { exitKilled, killContainer } from "../kernel/task/exit.ts";
 import { HostClock } from "../kernel/time/clock.ts";
 import type { Host, Platform } from "../platform/platform.ts";
@@ -18,6 +19,7 @@ export function bootKernel(
   host: Host,
   platform: Platform,
   log: (text: string) => void,
+  loadNetstack: () => Netstack,
 ): Kernel {
   const kernel = new Kernel(
     host,
@@ -32,6 +34,7 @@ export function bootKernel(
   kernel.hardware = { hwcap, hwcap2, minSignalStackBytes: SIGNAL_STACK_BYTES_MIN };
   kernel.cpuinfo = cpuinfo;
   kernel.log = log;
+  kernel.inet.loadNetstack = loadNetstack;
   const { files, heap } = kernel.account;
   files.onRefusal = () =>
     kernel.notice(

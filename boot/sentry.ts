@@ -13,6 +13,7 @@ import { errnoName } from "../kernel/abi/errno.ts";
 import { SIGKILL, SIGWINCH } from "../kernel/abi/signal.ts";
 import { signalDescriptor } from "../native/terminal.ts";
 import { HOST_READ } from "../kernel/host/host_descriptor.ts";
+import type { Netstack } from "../kernel/socket/inet/room.ts";
 import { watchMemory } from "../kernel/task/memory_pressure.ts";
 import type { Deadlined } from "../kernel/util/deadline_heap.ts";
 import { runLoop } from "../kernel/task/run_loop.ts";
@@ -39,8 +40,8 @@ const STDIN = 0;
 const STDOUT = 1;
 const STDERR = 2;
 
-/** Runs a container. Ends the process. */
-export function runSentry(): never {
+/** Runs a container. Ends the process. `readNetstack` is called while files can be opened; what it gives, once at most. */
+export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): never {
   const stages = new Stages("sentry");
   const host = new NativeHost();
   const log = (text: string) => {
@@ -53,6 +54,7 @@ export function runSentry(): never {
     const hello = awaitHello(host);
     if (hello === null) Deno.exit(0);
     // All that needs no configuration comes first: the command line is reading it meanwhile.
+    const loadNetstack = readNetstack(host);
     confineSentryEarly(hello);
     stages.reach("it is confined but for its calls");
     const preference = (hello & HELLO.PREFERRED) === 0 ? 0 : SENTRY_PREFERENCE;
@@ -87,7 +89,7 @@ export function runSentry(): never {
     if (typeof first === "number") {
       throw new StartError(`Cannot make an address space: ${errnoName(-first)}`, 128);
     }
-    const kernel = bootKernel(config, host, platform, log);
+    const kernel = bootKernel(config, host, platform, log, loadNetstack);
     new UnsupportedCalls(kernel.callHooks, table);
     const sandboxLog = new SandboxLog(
       kernel.callHooks,

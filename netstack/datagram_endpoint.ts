@@ -13,8 +13,6 @@ import {
   MSG_PEEK,
   MSG_TRUNC,
   type OutgoingControl,
-  SHUTDOWN_READ,
-  SHUTDOWN_WRITE,
 } from "./endpoint.ts";
 import {
   EACCES,
@@ -44,6 +42,7 @@ import type { Packet } from "./packet.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } from "./readiness.ts";
 import { Route } from "./route.ts";
 import type { Stack } from "./stack.ts";
+import { SHUTDOWN_READ, SHUTDOWN_WRITE } from "./numbers.ts";
 
 /** Least receive buffer (SOCK_MIN_RCVBUF). */
 const BUFFER_BYTES_MIN = 2304;

@@ -21,10 +21,6 @@ export const MSG_CONFIRM = 0x800;
 export const MSG_ERRQUEUE = 0x2000;
 export const MSG_MORE = 0x8000;
 
-/** Directions of shutdown(), as bits (SHUT_ number + 1). */
-export const SHUTDOWN_READ = 1;
-export const SHUTDOWN_WRITE = 2;
-
 /** Where an endpoint is, or sends to. The fields below `scope` are of packet endpoints (packet(7), sockaddr_ll). */
 export class EndpointAddress {
   readonly address = new Address();

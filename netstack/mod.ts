@@ -12,15 +12,13 @@ export {
   MSG_PEEK,
   MSG_TRUNC,
   OutgoingControl,
-  SHUTDOWN_READ,
-  SHUTDOWN_WRITE,
 } from "./endpoint.ts";
 export { OptionKind, type OptionSpec } from "./option_spec.ts";
 export { optionNumber, OPTIONS } from "./options.ts";
+export * from "./numbers.ts";
 export { type Packet, PacketPool } from "./packet.ts";
 export { type RandomSource, SeededRandom } from "./random.ts";
 export { TcpEndpoint } from "./tcp/endpoint.ts";
-export { TcpState } from "./tcp/state.ts";
 export { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, type ReadinessQueue } from "./readiness.ts";
 export { type PendingSyn, type TcpForwarder } from "./tcp/forwarder.ts";
 export { Stack, type StackEnvironment } from "./stack.ts";
@@ -62,11 +60,11 @@ export {
 } from "./socket_text.ts";
 export type { IpSettingName } from "./ip/settings.ts";
 export type { Settings } from "./settings.ts";
-export { TCP_SETTINGS, type TcpSettingName } from "./tcp/settings.ts";
+export type { TcpSettingName } from "./tcp/settings.ts";
 export { tcpExtGroup, tcpGroup } from "./tcp/statistics.ts";
 export type { RouterListener } from "./ip/router_discovery.ts";
-export { type RouteEntry, type RouteRule, RouteType, TABLE_DEFAULT, TABLE_MAIN } from "./route.ts";
-export { type NeighbourEntry, NeighbourState } from "./neighbour.ts";
+export { type RouteEntry, type RouteRule } from "./route.ts";
+export type { NeighbourEntry } from "./neighbour.ts";
 export type { UdpForwarder } from "./udp/protocol.ts";
 export type { FrameFilter, PacketEndpoint } from "./raw/packet_endpoint.ts";
 export { Firewall } from "./firewall/firewall.ts";

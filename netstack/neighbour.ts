@@ -6,19 +6,9 @@ import { AddressMap } from "./address_map.ts";
 import { sendArpRequest } from "./ip/arp.ts";
 import { sendSolicitation } from "./ip/ndp_send.ts";
 import type { Nic } from "./nic.ts";
+import { NeighbourState } from "./numbers.ts";
 import { type Packet, PacketQueue } from "./packet.ts";
 import { Timer, type TimerOwner } from "./timer.ts";
-
-export const enum NeighbourState {
-  None,
-  Incomplete,
-  Reachable,
-  Stale,
-  Delay,
-  Probe,
-  Failed,
-  Permanent,
-}
 
 /** Entries that are learned, per interface; the one longest unused goes. */
 export const NEIGHBOURS_MAX = 1024;

@@ -2,11 +2,12 @@
 
 import { deepEqual as equal, ok } from "node:assert/strict";
 import { Fragmentation } from "./ip/ip.ts";
-import { NEIGHBOURS_MAX, NeighbourState } from "./neighbour.ts";
+import { NEIGHBOURS_MAX } from "./neighbour.ts";
 import { Route } from "./route.ts";
 import { Address } from "./address.ts";
 import { address, arp, Bench, bytesOf, describe, icmp, ipv6, PEER_HARDWARE, SECOND } from "./test_support.ts";
 import { ETHERTYPE_ARP, IPPROTO_UDP } from "./wire/numbers.ts";
+import { NeighbourState } from "./numbers.ts";
 
 const EVIL = "02:00:00:00:00:66";
 const BROADCAST = "ff:ff:ff:ff:ff:ff";

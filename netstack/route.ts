@@ -16,6 +16,7 @@ import {
 import { chooseSource } from "./ip/source_address.ts";
 import type { NeighbourEntry } from "./neighbour.ts";
 import type { Nic } from "./nic.ts";
+import { RouteType, TABLE_DEFAULT, TABLE_MAIN } from "./numbers.ts";
 import type { Stack } from "./stack.ts";
 
 /** Routes of all tables at most. */
@@ -45,15 +46,6 @@ export class Route {
   askedMark = 0;
 }
 
-/** What a route or a rule says of a packet. */
-export const enum RouteType {
-  Unicast,
-  /** -EHOSTUNREACH, -EACCES, -EINVAL: ip-route(8), unreachable, prohibit and blackhole. */
-  Unreachable,
-  Prohibit,
-  Blackhole,
-}
-
 /** One line of a table. */
 export interface RouteEntry {
   readonly prefix: Address;
@@ -74,8 +66,6 @@ export interface RouteEntry {
   readonly type?: RouteType;
 }
 
-export const TABLE_DEFAULT = 253;
-export const TABLE_MAIN = 254;
 /** Rules at most, ip-rule(8). */
 export const RULES_MAX = 1024;
 

@@ -2,8 +2,9 @@
 
 import { deepEqual as equal } from "node:assert/strict";
 import { Address, prefixBits } from "./address.ts";
-import { Route, type RouteEntry, type RouteRule, RouteType, TABLE_MAIN } from "./route.ts";
+import { Route, type RouteEntry, type RouteRule } from "./route.ts";
 import { address, Bench } from "./test_support.ts";
+import { RouteType, TABLE_MAIN } from "./numbers.ts";
 
 const route = new Route();
 

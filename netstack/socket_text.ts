@@ -3,13 +3,12 @@
 
 import type { Address } from "./address.ts";
 import type { DatagramEndpoint } from "./datagram_endpoint.ts";
-import { NeighbourState } from "./neighbour.ts";
 import type { Nic } from "./nic.ts";
-import { RouteType, TABLE_MAIN } from "./route.ts";
 import type { Stack } from "./stack.ts";
 import { Connection } from "./tcp/connection.ts";
 import { TcpState } from "./tcp/state.ts";
 import { TimeWait } from "./tcp/time_wait.ts";
+import { NeighbourState, RouteType, TABLE_MAIN } from "./numbers.ts";
 
 const SOCKET_HEAD =
   "sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";

@@ -2,7 +2,6 @@
 
 import { deepEqual as equal, ok } from "node:assert/strict";
 import { Hook, Verdict } from "../firewall/hooks.ts";
-import { RouteType } from "../route.ts";
 import {
   address,
   Bench,
@@ -17,6 +16,7 @@ import {
   udp,
 } from "../test_support.ts";
 import { get16, get32 } from "../wire/bytes.ts";
+import { RouteType } from "../numbers.ts";
 
 interface Router {
   readonly bench: Bench;

@@ -1,12 +1,13 @@
 // What the two hosts of a simulation do to each other: connections whose bytes follow from their place, written and read in
 // pieces, paused, half closed, closed. Each end checks what it gets.
 
-import { type Endpoint, type EndpointAddress, SHUTDOWN_WRITE } from "../endpoint.ts";
+import type { Endpoint, EndpointAddress } from "../endpoint.ts";
 import { EAGAIN, EINPROGRESS } from "../errno.ts";
 import { POLLERR, POLLOUT } from "../readiness.ts";
 import type { SeededRandom } from "../random.ts";
 import { SO_KEEPALIVE, SOL_SOCKET } from "../socket_options.ts";
 import { SOL_TCP, TCP_KEEPIDLE } from "../tcp/options.ts";
+import { SHUTDOWN_WRITE } from "../numbers.ts";
 
 const BUFFER_BYTES = 64 * 1024;
 const buffer = new Uint8Array(BUFFER_BYTES);

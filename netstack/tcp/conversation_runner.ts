@@ -1,7 +1,7 @@
 // Runs a conversation (conversation.ts) against a stack with one interface whose other end is the text.
 
 import * as errno from "../errno.ts";
-import { MSG_MORE, MSG_OOB, MSG_PEEK, OutgoingControl, SHUTDOWN_READ, SHUTDOWN_WRITE } from "../endpoint.ts";
+import { MSG_MORE, MSG_OOB, MSG_PEEK, OutgoingControl } from "../endpoint.ts";
 import { OPTIONS } from "../options.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP } from "../readiness.ts";
 import { Bench, icmp, ipv4, ipv6, isSound, sealed, transportOf } from "../test_support.ts";
@@ -23,6 +23,7 @@ import type { TcpEndpoint } from "./endpoint.ts";
 import { readInfo } from "./info.ts";
 import type { TcpSettingName } from "./settings.ts";
 import { STATE_NAMES } from "./state.ts";
+import { SHUTDOWN_READ, SHUTDOWN_WRITE } from "../numbers.ts";
 
 /** A segment may leave this much off its time. */
 const TOLERANCE_NANOS = 2e6;

@@ -9,8 +9,6 @@ import {
   MSG_PEEK,
   MSG_TRUNC,
   type OutgoingControl,
-  SHUTDOWN_READ,
-  SHUTDOWN_WRITE,
 } from "../endpoint.ts";
 import {
   EADDRINUSE,
@@ -38,6 +36,7 @@ import { afterLocalRead, writeLocal } from "./local.ts";
 import { afterRead, sendSyn } from "./output.ts";
 import { RTO_INITIAL_NANOS } from "./rtt.ts";
 import { canSend, TcpState } from "./state.ts";
+import { SHUTDOWN_READ, SHUTDOWN_WRITE } from "../numbers.ts";
 
 /** net.core.somaxconn. */
 const BACKLOG_MAX = 4096;

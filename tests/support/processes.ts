@@ -20,6 +20,7 @@ import { HostClock } from "../../kernel/time/clock.ts";
 import { FdTable } from "../../kernel/vfs/fd_table.ts";
 import type { FsContext } from "../../kernel/vfs/fs_context.ts";
 import type { MountNamespace } from "../../kernel/vfs/mount.ts";
+import * as netstack from "../../netstack/mod.ts";
 import { EVENT, REG } from "../../platform/platform.ts";
 import { FakeHost, FakePlatform, type FakeThread } from "./fake_platform.ts";
 
@@ -58,6 +59,7 @@ export class Processes {
     const clock = new HostClock(this.host);
     const limits = { tasksMax: 64, memoryBytesMax: Infinity };
     this.kernel = new Kernel(this.host, this.platform, clock, limits, NO_FILES, 2, 2 ** 30);
+    this.kernel.inet.loadNetstack = () => netstack;
     new UnsupportedCalls(this.kernel.callHooks, this.table);
     this.kernel.log = (text) => {
       throw new Error(text);

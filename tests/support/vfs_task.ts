@@ -19,6 +19,7 @@ import { Path } from "../../kernel/vfs/path.ts";
 import { Kernel } from "../../kernel/kernel.ts";
 import { HostClock } from "../../kernel/time/clock.ts";
 import { FakeAddressSpace, FakeHost, FakePlatform, FakeWindow } from "./fake_platform.ts";
+import * as netstack from "../../netstack/mod.ts";
 
 /** A call waits. */
 export const TEST_BLOCKED = BLOCKED;
@@ -79,7 +80,9 @@ export class VfsTask {
     const limits = { tasksMax: 64, memoryBytesMax: Infinity };
     const registry = { filesystems: new Map(types.map((type) => [type.name, type])), openers };
     const clock = new HostClock(this.host);
-    return new Kernel(this.host, new FakePlatform(), clock, limits, registry, 2, 2 ** 30);
+    const kernel = new Kernel(this.host, new FakePlatform(), clock, limits, registry, 2, 2 ** 30);
+    kernel.inet.loadNetstack = () => netstack;
+    return kernel;
   }
 
   /** A fresh tmpfs with the options a guest's mount would have. */

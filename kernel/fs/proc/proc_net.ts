@@ -1,23 +1,6 @@
 // /proc/PID/net: sockets and the network of a process' namespace. Linux: proc_pid_net(5). The text of most files is the
 // network stack's; here are Unix and netlink sockets.
 
-import {
-  formatArp,
-  formatDev,
-  formatGroups,
-  formatIpv6Addresses,
-  formatIpv6Routes,
-  formatRaw,
-  formatRoutes,
-  formatSnmp6,
-  formatSockstat,
-  formatTcp,
-  formatUdp,
-  ipExtGroup,
-  snmpGroups,
-  tcpExtGroup,
-  tcpGroup,
-} from "../../../netstack/mod.ts";
 import { AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../abi/socket.ts";
 import type { Task } from "../../task/task.ts";
 import { type Network, networkOf } from "../../socket/inet/network.ts";
@@ -31,25 +14,27 @@ type Text = (network: Network, task: Task) => string;
 
 /** Files by name: what the stack tells of itself, and heads of tables that have no entries here. */
 const FILES: Readonly<Record<string, Text>> = {
-  arp: ({ stack }) => formatArp(stack),
-  dev: ({ stack }) => formatDev(stack),
-  if_inet6: ({ stack }) => formatIpv6Addresses(stack),
-  ipv6_route: ({ stack }) => formatIpv6Routes(stack),
+  arp: ({ stack, shared: { netstack } }) => netstack.formatArp(stack),
+  dev: ({ stack, shared: { netstack } }) => netstack.formatDev(stack),
+  if_inet6: ({ stack, shared: { netstack } }) => netstack.formatIpv6Addresses(stack),
+  ipv6_route: ({ stack, shared: { netstack } }) => netstack.formatIpv6Routes(stack),
   netlink: netlinkText,
-  netstat: ({ stack }) => formatGroups([tcpExtGroup(stack.tcp.statistics), ipExtGroup(stack)]),
+  netstat: ({ stack, shared: { netstack } }) =>
+    netstack.formatGroups([netstack.tcpExtGroup(stack.tcp.statistics), netstack.ipExtGroup(stack)]),
   packet: () => "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n",
   ptype: () => "Type Device      Function\n",
-  raw: ({ stack }) => formatRaw(stack, true),
-  raw6: ({ stack }) => formatRaw(stack, false),
-  route: ({ stack }) => formatRoutes(stack),
+  raw: ({ stack, shared: { netstack } }) => netstack.formatRaw(stack, true),
+  raw6: ({ stack, shared: { netstack } }) => netstack.formatRaw(stack, false),
+  route: ({ stack, shared: { netstack } }) => netstack.formatRoutes(stack),
   snmp: snmpText,
-  snmp6: ({ stack }) => formatSnmp6(stack),
-  sockstat: ({ stack }, task) => formatSockstat(stack, true, sockets(task).size),
-  sockstat6: ({ stack }) => formatSockstat(stack, false, 0),
-  tcp: ({ stack }) => formatTcp(stack, true),
-  tcp6: ({ stack }) => formatTcp(stack, false),
-  udp: ({ stack }) => formatUdp(stack, true),
-  udp6: ({ stack }) => formatUdp(stack, false),
+  snmp6: ({ stack, shared: { netstack } }) => netstack.formatSnmp6(stack),
+  sockstat: ({ stack, shared: { netstack } }, task) =>
+    netstack.formatSockstat(stack, true, sockets(task).size),
+  sockstat6: ({ stack, shared: { netstack } }) => netstack.formatSockstat(stack, false, 0),
+  tcp: ({ stack, shared: { netstack } }) => netstack.formatTcp(stack, true),
+  tcp6: ({ stack, shared: { netstack } }) => netstack.formatTcp(stack, false),
+  udp: ({ stack, shared: { netstack } }) => netstack.formatUdp(stack, true),
+  udp6: ({ stack, shared: { netstack } }) => netstack.formatUdp(stack, false),
   unix: (_network, task) => unixText(task),
 };
 
@@ -68,7 +53,8 @@ export function netDirectory(fs: ProcFilesystem, task: Task): Inode {
 }
 
 /** TCP stands between ICMP and UDP. */
-function snmpText({ stack }: Network): string {
+function snmpText({ stack, shared }: Network): string {
+  const { formatGroups, snmpGroups, tcpGroup } = shared.netstack;
   const groups = snmpGroups(stack);
   const at = groups.findIndex(([name]) => name === "Udp");
   return formatGroups(groups.toSpliced(at < 0 ? groups.length : at, 0, tcpGroup(stack.tcp.statistics)));

@@ -1,13 +1,8 @@
 // /proc/sys/net: parameters of a network namespace that take effect. Linux: sysctl_net_ipv4.c, ip-sysctl. What only shows
 // how things are stands in proc_sys.ts.
 
-import {
-  type IpSettingName,
-  type Settings,
-  type Stack,
-  TCP_SETTINGS,
-  type TcpSettingName,
-} from "../../../netstack/mod.ts";
+import type { IpSettingName, Settings, Stack, TcpSettingName } from "../../../netstack/mod.ts";
+import { TCP_SETTINGS } from "../../../netstack/numbers.ts";
 import { EINVAL } from "../../abi/errno.ts";
 import { type Network, networkOf } from "../../socket/inet/network.ts";
 import type { Task } from "../../task/task.ts";

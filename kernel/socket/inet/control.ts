@@ -1,14 +1,7 @@
 // Control messages of the internet protocols: what sendmsg(2) may say of a datagram, and what recvmsg(2) tells of one.
 // Linux: ip_cmsg_send(), ip_cmsg_recv_offset(), ip6_datagram_send_ctl(), ip6_datagram_recv_ctl(), sock_recv_timestamp().
 
-import {
-  type Address,
-  type Endpoint,
-  type IncomingControl,
-  MSG_ERRQUEUE,
-  optionNumber,
-  type OutgoingControl,
-} from "../../../netstack/mod.ts";
+import type { Address, Endpoint, IncomingControl, OutgoingControl } from "../../../netstack/mod.ts";
 import { EINVAL, EPERM } from "../../abi/errno.ts";
 import {
   IP_PKTINFO,
@@ -36,6 +29,7 @@ import {
   UDP_SEGMENT,
 } from "../../abi/inet.ts";
 import {
+  MSG_ERRQUEUE,
   SCM_CREDENTIALS,
   SCM_RIGHTS,
   SO_MARK,
@@ -50,16 +44,32 @@ import type { Task } from "../../task/task.ts";
 import { beginControl, endControl } from "../control_message.ts";
 import { putSocketAddress } from "./address.ts";
 
-const PKTINFO = optionNumber(SOL_IP, IP_PKTINFO);
-const RECVTTL = optionNumber(SOL_IP, IP_RECVTTL);
-const RECVTOS = optionNumber(SOL_IP, IP_RECVTOS);
-const RECVORIGDSTADDR = optionNumber(SOL_IP, IP_RECVORIGDSTADDR);
-const V6_RECVPKTINFO = optionNumber(SOL_IPV6, IPV6_RECVPKTINFO);
-const V6_RECVHOPLIMIT = optionNumber(SOL_IPV6, IPV6_RECVHOPLIMIT);
-const V6_RECVTCLASS = optionNumber(SOL_IPV6, IPV6_RECVTCLASS);
-const V6_RECVORIGDSTADDR = optionNumber(SOL_IPV6, IPV6_RECVORIGDSTADDR);
-const GRO = optionNumber(SOL_UDP, UDP_GRO);
-const INQ = optionNumber(SOL_TCP, TCP_INQ);
+/** The stack's numbers of the options that ask for control messages: Endpoint.options.value() takes them. */
+export class ControlOptions {
+  readonly packetInfo: number;
+  readonly ttl: number;
+  readonly tos: number;
+  readonly originalDestination: number;
+  readonly packetInfoV6: number;
+  readonly hopLimitV6: number;
+  readonly trafficClassV6: number;
+  readonly originalDestinationV6: number;
+  readonly gro: number;
+  readonly unreadBytes: number;
+
+  constructor(optionNumber: (level: number, name: number) => number) {
+    this.packetInfo = optionNumber(SOL_IP, IP_PKTINFO);
+    this.ttl = optionNumber(SOL_IP, IP_RECVTTL);
+    this.tos = optionNumber(SOL_IP, IP_RECVTOS);
+    this.originalDestination = optionNumber(SOL_IP, IP_RECVORIGDSTADDR);
+    this.packetInfoV6 = optionNumber(SOL_IPV6, IPV6_RECVPKTINFO);
+    this.hopLimitV6 = optionNumber(SOL_IPV6, IPV6_RECVHOPLIMIT);
+    this.trafficClassV6 = optionNumber(SOL_IPV6, IPV6_RECVTCLASS);
+    this.originalDestinationV6 = optionNumber(SOL_IPV6, IPV6_RECVORIGDSTADDR);
+    this.gro = optionNumber(SOL_UDP, UDP_GRO);
+    this.unreadBytes = optionNumber(SOL_TCP, TCP_INQ);
+  }
+}
 
 /** SO_EE_ORIGIN_LOCAL: such an error has no offender. */
 const ORIGIN_LOCAL = 1;
@@ -167,6 +177,7 @@ function readV6Control(
 /** What a receive tells besides bytes and address, by the options that ask for it; where it ends. */
 export function putInetControl(
   task: Task,
+  asked: ControlOptions,
   endpoint: Endpoint,
   hasTimestamp: boolean,
   hasTimestampNanos: boolean,
@@ -178,19 +189,19 @@ export function putInetControl(
     at = putTimestamp(task, hasTimestampNanos, from.timestamp, bytes, at);
   }
   const { options } = endpoint;
-  if (from.segmentBytes > 0 && options.value(GRO) !== 0) {
+  if (from.segmentBytes > 0 && options.value(asked.gro) !== 0) {
     at = putInt(bytes, at, SOL_UDP, UDP_GRO, from.segmentBytes);
   }
   const isV4 = from.destination.address.isV4;
-  if (isV4) at = putV4(endpoint, from, bytes, at);
-  if (!endpoint.isV4) at = putV6(endpoint, isV4, from, bytes, at);
+  if (isV4) at = putV4(asked, endpoint, from, bytes, at);
+  if (!endpoint.isV4) at = putV6(asked, endpoint, isV4, from, bytes, at);
   if ((from.flags & MSG_ERRQUEUE) !== 0) at = putError(from, isV4, bytes, at);
   return at;
 }
 
 /** TCP_INQ: bytes that are left to be read; where it ends. */
-export function putStreamControl(endpoint: Endpoint, bytes: Uint8Array): number {
-  if (endpoint.options.value(INQ) === 0) return 0;
+export function putStreamControl(asked: ControlOptions, endpoint: Endpoint, bytes: Uint8Array): number {
+  if (endpoint.options.value(asked.unreadBytes) === 0) return 0;
   return putInt(bytes, 0, SOL_TCP, TCP_INQ, endpoint.readableBytes);
 }
 
@@ -208,27 +219,34 @@ function putTimestamp(task: Task, isNanos: boolean, nanos: number, bytes: Uint8A
   return endControl(bytes, at, 16);
 }
 
-function putV4(endpoint: Endpoint, from: IncomingControl, bytes: Uint8Array, at: number): number {
+function putV4(
+  asked: ControlOptions,
+  endpoint: Endpoint,
+  from: IncomingControl,
+  bytes: Uint8Array,
+  at: number,
+): number {
   const { options } = endpoint;
-  if (options.value(PKTINFO) !== 0) {
+  if (options.value(asked.packetInfo) !== 0) {
     const data = beginControl(bytes, at, SOL_IP, IP_PKTINFO, 12);
     put32(bytes, data, from.nicId);
     from.destination.address.write4(bytes, data + 4);
     from.destination.address.write4(bytes, data + 8);
     at = endControl(bytes, at, 12);
   }
-  if (options.value(RECVTTL) !== 0 && from.ttl >= 0) at = putInt(bytes, at, SOL_IP, IP_TTL, from.ttl);
-  if (options.value(RECVTOS) !== 0 && from.tos >= 0) {
+  if (options.value(asked.ttl) !== 0 && from.ttl >= 0) at = putInt(bytes, at, SOL_IP, IP_TTL, from.ttl);
+  if (options.value(asked.tos) !== 0 && from.tos >= 0) {
     bytes[beginControl(bytes, at, SOL_IP, IP_TOS, 1)] = from.tos;
     at = endControl(bytes, at, 1);
   }
-  if (options.value(RECVORIGDSTADDR) !== 0) {
+  if (options.value(asked.originalDestination) !== 0) {
     at = putAddress(bytes, at, SOL_IP, IP_RECVORIGDSTADDR, from.destination.address, from, true);
   }
   return at;
 }
 
 function putV6(
+  asked: ControlOptions,
   endpoint: Endpoint,
   isV4: boolean,
   from: IncomingControl,
@@ -236,20 +254,20 @@ function putV6(
   at: number,
 ): number {
   const { options } = endpoint;
-  if (options.value(V6_RECVPKTINFO) !== 0) {
+  if (options.value(asked.packetInfoV6) !== 0) {
     const data = beginControl(bytes, at, SOL_IPV6, IPV6_PKTINFO, 20);
     from.destination.address.write6(bytes, data);
     put32(bytes, data + 16, from.nicId);
     at = endControl(bytes, at, 20);
   }
   if (isV4) return at;
-  if (options.value(V6_RECVHOPLIMIT) !== 0 && from.ttl >= 0) {
+  if (options.value(asked.hopLimitV6) !== 0 && from.ttl >= 0) {
     at = putInt(bytes, at, SOL_IPV6, IPV6_HOPLIMIT, from.ttl);
   }
-  if (options.value(V6_RECVTCLASS) !== 0 && from.tos >= 0) {
+  if (options.value(asked.trafficClassV6) !== 0 && from.tos >= 0) {
     at = putInt(bytes, at, SOL_IPV6, IPV6_TCLASS, from.tos);
   }
-  if (options.value(V6_RECVORIGDSTADDR) !== 0) {
+  if (options.value(asked.originalDestinationV6) !== 0) {
     at = putAddress(bytes, at, SOL_IPV6, IPV6_RECVORIGDSTADDR, from.destination.address, from, false);
   }
   return at;

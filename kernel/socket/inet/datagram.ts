@@ -1,23 +1,19 @@
 // SOCK_DGRAM and SOCK_RAW of AF_INET and AF_INET6: UDP, ping and raw sockets. Linux: inet_dgram_ops, inet_sockraw_ops,
 // udp_sendmsg(), ping_v4_sendmsg(), raw_sendmsg(); udp(7), icmp(7), raw(7).
 
-import {
-  type Endpoint,
-  IncomingControl,
-  MSG_DONTROUTE,
-  MSG_ERRQUEUE,
-  MSG_MORE,
-  MSG_OOB,
-  MSG_PEEK,
-  MSG_TRUNC,
-  OutgoingControl,
-} from "../../../netstack/mod.ts";
+import type { Endpoint } from "../../../netstack/mod.ts";
 import { EAFNOSUPPORT, EDESTADDRREQ, EINVAL, ENOBUFS, EOPNOTSUPP } from "../../abi/errno.ts";
 import { IPPROTO_UDP, SOL_RAW, SOL_UDP } from "../../abi/inet.ts";
 import {
   AF_INET,
   AF_UNSPEC,
   MSG_CONFIRM,
+  MSG_DONTROUTE,
+  MSG_ERRQUEUE,
+  MSG_MORE,
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_TRUNC,
   SO_TIMESTAMP_OLD,
   SO_TIMESTAMPNS_OLD,
   SOCK_DGRAM,
@@ -27,15 +23,11 @@ import type { Task } from "../../task/task.ts";
 import type { IncomingMessage, OutgoingMessage, SocketAddress } from "../message.ts";
 import { isUnspecifiedFamily, readPeerAddress, writeSocketAddress } from "./address.ts";
 import { putInetControl, readInetControl } from "./control.ts";
-import { callEndpointAddress, InetSocket } from "./inet_socket.ts";
+import { InetSocket } from "./inet_socket.ts";
 import type { Network } from "./network.ts";
 
 const SEND_FLAGS = MSG_MORE | MSG_DONTROUTE | MSG_CONFIRM;
 const RECEIVE_FLAGS = MSG_PEEK | MSG_TRUNC;
-
-/** Of the call being served. */
-const sending = new OutgoingControl();
-const received = new IncomingControl();
 
 export class InetDatagram extends InetSocket {
   constructor(
@@ -63,8 +55,9 @@ export class InetDatagram extends InetSocket {
     if (address.length < 2) return -EINVAL;
     network.touch();
     if (isUnspecifiedFamily(address)) return endpoint.disconnect();
-    const read = readPeerAddress(address, this.isV4, true, callEndpointAddress);
-    return read < 0 ? read : endpoint.connect(callEndpointAddress);
+    const { callAddress } = this;
+    const read = readPeerAddress(address, this.isV4, true, callAddress);
+    return read < 0 ? read : endpoint.connect(callAddress);
   }
 
   override takeControl(
@@ -75,16 +68,18 @@ export class InetDatagram extends InetSocket {
     at: number,
     length: number,
   ): number {
-    return readInetControl(task, this.endpoint, level, type, bytes, at, length, sending);
+    return readInetControl(task, this.endpoint, level, type, bytes, at, length, this.network.shared.outgoing);
   }
   override putControl(task: Task, bytes: Uint8Array): number {
     const { options } = this;
+    const { controlOptions, incoming } = this.network.shared;
     return putInetControl(
       task,
+      controlOptions,
       this.endpoint,
       options.flag(SO_TIMESTAMP_OLD),
       options.flag(SO_TIMESTAMPNS_OLD),
-      received,
+      incoming,
       bytes,
     );
   }
@@ -101,7 +96,7 @@ export class InetDatagram extends InetSocket {
     const { network } = this;
     network.touch();
     const n = this.#send(from, at, length, flags, message);
-    sending.clear();
+    network.shared.outgoing.clear();
     network.settle();
     return n;
   }
@@ -116,19 +111,20 @@ export class InetDatagram extends InetSocket {
     // udpv6_sendmsg() takes no notice of it.
     if ((flags & MSG_OOB) !== 0 && this.isV4) return -EOPNOTSUPP;
     if (message === null) return this.endpoint.write(from, at, length, flags & SEND_FLAGS, null);
-    sending.to = null;
+    const { outgoing } = this.network.shared;
+    outgoing.to = null;
     if (message.address.length > 0) {
       const read = this.#readTarget(message.address);
       if (read < 0) return read;
-      if (read > 0) sending.to = callEndpointAddress;
+      if (read > 0) outgoing.to = this.callAddress;
     }
-    const control = sending.to === null && !message.hasControl ? null : sending;
+    const control = outgoing.to === null && !message.hasControl ? null : outgoing;
     return this.endpoint.write(from, at, length, flags & SEND_FLAGS, control);
   }
 
-  /** Where a send goes: 1 with callEndpointAddress filled, 0 = to the peer, -ERRNO. */
+  /** Where a send goes: 1 with callAddress filled, 0 = to the peer, -ERRNO. */
   #readTarget(address: SocketAddress): number {
-    const to = callEndpointAddress;
+    const to = this.callAddress;
     if (this.isV4 && address.family === AF_UNSPEC && address.length >= 16) {
       // udp_sendmsg(): AF_UNSPEC is taken for AF_INET.
       address.bytes[0] = AF_INET;
@@ -174,12 +170,13 @@ export class InetDatagram extends InetSocket {
     message: IncomingMessage | null,
   ): number {
     if (message === null) return this.endpoint.read(into, at, length, flags, null);
-    received.clear();
-    const n = this.endpoint.read(into, at, length, flags, received);
+    const { incoming } = this.network.shared;
+    incoming.clear();
+    const n = this.endpoint.read(into, at, length, flags, incoming);
     if (n < 0) return n;
     message.hasControl = true;
-    message.flags |= received.flags & (MSG_TRUNC | MSG_ERRQUEUE);
-    writeSocketAddress(received.from, this.isV4, message.address);
+    message.flags |= incoming.flags & (MSG_TRUNC | MSG_ERRQUEUE);
+    writeSocketAddress(incoming.from, this.isV4, message.address);
     return n;
   }
 }

@@ -2,13 +2,8 @@
 // The stack knows the protocols; here are addresses, permissions and messages as system calls have them. What the four
 // kinds do differently stands in stream.ts and datagram.ts.
 
-import {
-  type Endpoint,
-  EndpointAddress,
-  SHUTDOWN_READ,
-  SHUTDOWN_WRITE,
-  type TcpEndpoint,
-} from "../../../netstack/mod.ts";
+import type { Endpoint, EndpointAddress, TcpEndpoint } from "../../../netstack/mod.ts";
+import { SHUTDOWN_READ, SHUTDOWN_WRITE } from "../../../netstack/numbers.ts";
 import { EACCES, EINVAL, ENOPROTOOPT, EOPNOTSUPP, EPERM } from "../../abi/errno.ts";
 import { FIONREAD } from "../../abi/file.ts";
 import { IP_TRANSPARENT, IPV6_TRANSPARENT, SOL_IP, SOL_IPV6 } from "../../abi/inet.ts";
@@ -43,8 +38,6 @@ import type { Network } from "./network.ts";
 const ENDPOINT_COST = 3072;
 const INT_MAX = 0x7fff_ffff;
 
-/** The address of the call being served, as the stack has it. */
-export const callEndpointAddress = new EndpointAddress();
 const scratch = new Uint8Array(8);
 
 export abstract class InetSocket extends Socket {
@@ -74,6 +67,11 @@ export abstract class InetSocket extends Socket {
     endpoint.gid = this.inode.gid;
   }
 
+  /** The address of the call being served, as the stack has it. */
+  protected get callAddress(): EndpointAddress {
+    return this.network.shared.address;
+  }
+
   /** The ports that only privileged processes may have concern it: not those of ping and raw sockets. */
   protected get hasPorts(): boolean {
     return true;
@@ -83,7 +81,7 @@ export abstract class InetSocket extends Socket {
   protected abstract get ownLevel(): number;
 
   override bind(task: Task, address: SocketAddress): number {
-    const to = callEndpointAddress;
+    const to = this.callAddress;
     const read = readBindAddress(address, this.isV4, to);
     if (read < 0) return read;
     const isPrivileged = this.hasPorts && to.port !== 0 && to.port < this.network.unprivilegedPortFirst;
@@ -92,14 +90,16 @@ export abstract class InetSocket extends Socket {
   }
 
   override localAddress(into: SocketAddress): number {
-    const result = this.endpoint.localAddress(callEndpointAddress);
-    if (result === 0) writeSocketAddress(callEndpointAddress, this.isV4, into);
+    const { callAddress } = this;
+    const result = this.endpoint.localAddress(callAddress);
+    if (result === 0) writeSocketAddress(callAddress, this.isV4, into);
     return result;
   }
 
   override peerAddress(into: SocketAddress): number {
-    const result = this.endpoint.peerAddress(callEndpointAddress);
-    if (result === 0) writeSocketAddress(callEndpointAddress, this.isV4, into);
+    const { callAddress } = this;
+    const result = this.endpoint.peerAddress(callAddress);
+    if (result === 0) writeSocketAddress(callAddress, this.isV4, into);
     return result;
   }
 

@@ -55,7 +55,7 @@ export function interfaceIoctl(task: Task, network: Network, code: number, argum
   if (code === SIOCGIFCONF) return listInterfaces(task, network.stack, argument);
   if (task.memory.copyIn(argument, request, 0, IFREQ_BYTES) < 0) return -EFAULT;
   const { stack } = network;
-  const result = code === SIOCGIFNAME ? nameOf(stack) : serve(task, stack, code);
+  const result = code === SIOCGIFNAME ? nameOf(stack) : serve(task, network, code);
   if (result < 0) return result;
   return task.memory.copyOut(argument, request, 0, IFREQ_BYTES);
 }
@@ -68,13 +68,13 @@ function nameOf(stack: Stack): number {
   return 0;
 }
 
-function serve(task: Task, stack: Stack, code: number): number {
+function serve(task: Task, network: Network, code: number): number {
   let end = 0;
   while (end < IFNAMSIZ - 1 && request[end] !== 0) end++;
   const name = bytesToLatin1(request, 0, end);
   // "eth0:1" names an address of eth0.
   const device = name.split(":")[0];
-  const nic = stack.nics.find((candidate) => candidate !== undefined && candidate.name === device);
+  const nic = network.stack.nics.find((candidate) => candidate !== undefined && candidate.name === device);
   if (nic === undefined) return isKnown(code) ? -ENODEV : -ENOTTY;
   switch (code) {
     case SIOCGIFINDEX:
@@ -107,7 +107,7 @@ function serve(task: Task, stack: Stack, code: number): number {
       return putInterfaceAddress(nic, code);
     case SIOCSIFFLAGS:
       if (!hasCapability(task.credentials, CAP_NET_ADMIN)) return -EPERM;
-      setInterfaceUp(stack, nic, (request[VALUE_AT] & IFF_UP) !== 0);
+      setInterfaceUp(network, nic, (request[VALUE_AT] & IFF_UP) !== 0);
       return 0;
     case SIOCSIFMTU:
       if (!hasCapability(task.credentials, CAP_NET_ADMIN)) return -EPERM;

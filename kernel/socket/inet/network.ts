@@ -1,11 +1,12 @@
 // The network of one namespace: its stack, and its place in the kernel's loop. Linux: struct net. It is made at first use,
 // so that a sandbox without network sockets neither waits for it nor keeps its memory.
 
-import { Address, LoopbackLink, type Nic, parseAddress, prefixBits, Stack } from "../../../netstack/mod.ts";
+import type { Nic, Stack } from "../../../netstack/mod.ts";
 import type { LoopService } from "../../host/loop_service.ts";
 import type { Kernel } from "../../kernel.ts";
 import type { NetNamespace } from "../../task/namespaces.ts";
 import { NetlinkRoom } from "../netlink/room.ts";
+import type { SharedNetstack } from "./room.ts";
 
 /** What a network counts in the kernel's account, with its tables and its loopback. */
 const NETWORK_COST = 64 * 1024;
@@ -16,12 +17,10 @@ const UNPRIVILEGED_PORT_FIRST = 1024;
 /** ping_group_range as Linux boots: nobody. */
 const PING_GROUPS_NONE = [1, 0] as const;
 
-const LOOPBACK_V4 = parseAddress("127.0.0.1")!;
-const LOOPBACK_V6 = parseAddress("::1")!;
-
 export class Network implements LoopService {
   readonly name = "network stack";
   readonly stack: Stack;
+  readonly shared: SharedNetstack;
   readonly namespace: NetNamespace;
   readonly netlink = new NetlinkRoom();
   readonly #kernel: Kernel;
@@ -38,15 +37,17 @@ export class Network implements LoopService {
     this.namespace = namespace;
     const { host } = kernel;
     kernel.account.heap.force(NETWORK_COST);
-    this.stack = new Stack({
-      pool: kernel.inet.packets,
+    this.shared = kernel.inet.shared;
+    const { netstack, packets } = this.shared;
+    this.stack = new netstack.Stack({
+      pool: packets,
       memory: kernel.account.heap,
       random: { fill: (bytes) => host.random(bytes, 0, bytes.length) },
       log: (text) => kernel.log(`Network: ${text}`),
     });
     this.touch();
-    const loopback = this.stack.addNic("lo", new LoopbackLink());
-    if (namespace.isLoopbackUp) setInterfaceUp(this.stack, loopback, true);
+    const loopback = this.stack.addNic("lo", new netstack.LoopbackLink());
+    if (namespace.isLoopbackUp) setInterfaceUp(this, loopback, true);
   }
 
   pollAt(): number {
@@ -95,30 +96,32 @@ export function networkOf(kernel: Kernel, namespace: NetNamespace): Network {
 }
 
 /** `ip link set NAME up` or down. Loopback gets and loses its addresses by that: inetdev_event(), addrconf_notify(). */
-export function setInterfaceUp(stack: Stack, nic: Nic, isUp: boolean): void {
+export function setInterfaceUp(network: Network, nic: Nic, isUp: boolean): void {
+  const { stack } = network;
   if (nic.isUp === isUp) return;
   stack.setUp(nic, isUp);
   if (!nic.isLoopback) {
-    if (isUp) addLinkLocal(stack, nic);
+    if (isUp) addLinkLocal(network, nic);
     return;
   }
+  const { parseAddress, prefixBits } = network.shared.netstack;
+  const loopbackV6 = parseAddress("::1")!;
   if (!isUp) {
-    stack.removeAddress(nic, LOOPBACK_V6);
+    stack.removeAddress(nic, loopbackV6);
     return;
   }
-  if (!nic.addresses.some((entry) => entry.address.isV4)) addLoopbackAddress(stack, nic, LOOPBACK_V4, 8);
-  addLoopbackAddress(stack, nic, LOOPBACK_V6, 128);
+  if (!nic.addresses.some((entry) => entry.address.isV4)) {
+    stack.addAddress(nic, parseAddress("127.0.0.1")!, prefixBits(8, true));
+  }
+  stack.addAddress(nic, loopbackV6, prefixBits(128, false));
 }
 
 /** The link-local address of the hardware's (RFC 4291 appendix A), as addr_gen_mode 0 makes it. */
-function addLinkLocal(stack: Stack, nic: Nic): void {
+function addLinkLocal({ stack, shared }: Network, nic: Nic): void {
   const hardware = nic.link.address;
   if (!nic.hasNeighbours || nic.addresses.some((entry) => !entry.address.isV4)) return;
   const high = (hardware[0] ^ 0x02) << 24 | hardware[1] << 16 | hardware[2] << 8 | 0xff;
   const low = 0xfe << 24 | hardware[3] << 16 | hardware[4] << 8 | hardware[5];
+  const { Address, prefixBits } = shared.netstack;
   stack.addAddress(nic, new Address().setWords(0xfe80_0000, 0, high, low), prefixBits(64, false));
-}
-
-function addLoopbackAddress(stack: Stack, nic: Nic, address: Address, length: number): void {
-  stack.addAddress(nic, address, prefixBits(length, address.isV4));
 }

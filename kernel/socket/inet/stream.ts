@@ -1,31 +1,32 @@
 // SOCK_STREAM of AF_INET and AF_INET6: TCP. Linux: inet_stream_ops, tcp_sendmsg(), tcp_recvmsg(); tcp(7).
 
+import type { TcpEndpoint } from "../../../netstack/mod.ts";
+import { TcpState } from "../../../netstack/numbers.ts";
+import { EAGAIN, EINVAL, ENOBUFS } from "../../abi/errno.ts";
+import { O_NONBLOCK, O_RDWR } from "../../abi/file.ts";
+import { IPPROTO_TCP, SIOCOUTQNSD, SOL_TCP } from "../../abi/inet.ts";
 import {
+  MSG_DONTWAIT,
   MSG_MORE,
   MSG_OOB,
   MSG_PEEK,
   MSG_TRUNC,
-  OutgoingControl,
-  type TcpEndpoint,
-  TcpState,
-} from "../../../netstack/mod.ts";
-import { EAGAIN, EINVAL, ENOBUFS } from "../../abi/errno.ts";
-import { O_NONBLOCK, O_RDWR } from "../../abi/file.ts";
-import { IPPROTO_TCP, SIOCOUTQNSD, SOL_TCP } from "../../abi/inet.ts";
-import { MSG_DONTWAIT, SIOCATMARK, SOCK_STREAM, SOL_SOCKET, SOMAXCONN } from "../../abi/socket.ts";
+  SIOCATMARK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  SOMAXCONN,
+} from "../../abi/socket.ts";
 import { putIntResult } from "../../fs/anonymous/filesystem.ts";
 import type { Task } from "../../task/task.ts";
 import type { IncomingMessage, OutgoingMessage, SocketAddress } from "../message.ts";
 import { isUnspecifiedFamily, readPeerAddress } from "./address.ts";
 import { putStreamControl, readInetControl } from "./control.ts";
-import { callEndpointAddress, InetSocket } from "./inet_socket.ts";
+import { InetSocket } from "./inet_socket.ts";
 import type { Network } from "./network.ts";
 
 /** Flags that the stack knows. */
 const SEND_FLAGS = MSG_OOB | MSG_MORE;
 const RECEIVE_FLAGS = MSG_OOB | MSG_PEEK | MSG_TRUNC;
-/** Control messages of a stream are checked and have no effect, but for those of SOL_SOCKET. */
-const ignored = new OutgoingControl();
 
 export class InetStream extends InetSocket {
   declare readonly endpoint: TcpEndpoint;
@@ -65,16 +66,17 @@ export class InetStream extends InetSocket {
       network.settle();
       return result;
     }
-    const read = readPeerAddress(address, this.isV4, false, callEndpointAddress);
+    const { callAddress } = this;
+    const read = readPeerAddress(address, this.isV4, false, callAddress);
     // Only a socket that is to begin looks at the address.
     if (read < 0 && endpoint.state === TcpState.Closed && endpoint.connection === null) return read;
-    const result = endpoint.connect(callEndpointAddress);
+    const result = endpoint.connect(callAddress);
     network.settle();
     return result;
   }
   override connectResult(): number {
     // Asked once more, the stack says how it went and knows that this was told.
-    return this.endpoint.connect(callEndpointAddress);
+    return this.endpoint.connect(this.callAddress);
   }
 
   override takeControl(
@@ -85,11 +87,16 @@ export class InetStream extends InetSocket {
     at: number,
     length: number,
   ): number {
+    // Of the others a stream takes no notice (tcp_sendmsg_locked()).
     if (level !== SOL_SOCKET) return 0;
-    return readInetControl(task, this.endpoint, level, type, bytes, at, length, ignored);
+    const { outgoing } = this.network.shared;
+    const result = readInetControl(task, this.endpoint, level, type, bytes, at, length, outgoing);
+    // They are checked and have no effect.
+    outgoing.clear();
+    return result;
   }
   override putControl(_task: Task, bytes: Uint8Array): number {
-    return putStreamControl(this.endpoint, bytes);
+    return putStreamControl(this.network.shared.controlOptions, this.endpoint, bytes);
   }
 
   override send(

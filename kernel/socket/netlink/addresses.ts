@@ -1,6 +1,6 @@
 // Addresses over rtnetlink: ip-address(8). Linux: inet_fill_ifaddr(), inet6_fill_ifaddr(), inet_rtm_newaddr().
 
-import { Address, type InterfaceAddress, type Nic, prefixBits } from "../../../netstack/mod.ts";
+import type { Address, InterfaceAddress, Nic } from "../../../netstack/mod.ts";
 import { EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL, ENODEV, EOPNOTSUPP } from "../../abi/errno.ts";
 import {
   IFA_ADDRESS,
@@ -27,7 +27,7 @@ import {
 import { AF_INET, AF_INET6, AF_UNSPEC } from "../../abi/socket.ts";
 import { put32, u32 } from "../../abi/struct.ts";
 import type { Network } from "../inet/network.ts";
-import { beginAnswer, endOfDump, finishDump, fixedPart, stackOf, writerOf } from "./answer.ts";
+import { beginAnswer, endOfDump, finishDump, fixedPart, netstackOf, stackOf, writerOf } from "./answer.ts";
 import { attributeAddress, type NetlinkWriter } from "./message.ts";
 import type { NetlinkRequest } from "./netlink_socket.ts";
 
@@ -87,7 +87,7 @@ function putAddress(writer: NetlinkWriter, at: number, nic: Nic, entry: Interfac
 }
 
 function broadcastOf(entry: InterfaceAddress): Address {
-  return new Address().setV4(entry.address.d | -1 >>> entry.prefixBits - 96);
+  return entry.address.clone().setV4(entry.address.d | -1 >>> entry.prefixBits - 96);
 }
 function secondsLeft(until: number, now: number): number {
   return until === Infinity ? FOREVER : Math.max(0, Math.ceil((until - now) / 1e9));
@@ -117,6 +117,7 @@ function readNamed(request: NetlinkRequest): Named | number {
   const isV4 = family === AF_INET;
   const nic = stackOf(request).nics[u32(bytes, at + 4)];
   if (nic === undefined) return -ENODEV;
+  const { Address } = netstackOf(request);
   const address = new Address();
   const attributes = at + IFADDR_BYTES;
   const isThere = attributeAddress(bytes, attributes, end, IFA_LOCAL, isV4, address) ||
@@ -132,7 +133,8 @@ export function addAddress(request: NetlinkRequest): number {
   const named = readNamed(request);
   if (typeof named === "number") return named;
   const { nic, address, length } = named;
-  const result = stackOf(request).addAddress(nic, address, prefixBits(length, address.isV4));
+  const bits = netstackOf(request).prefixBits(length, address.isV4);
+  const result = stackOf(request).addAddress(nic, address, bits);
   if (result < 0) return result;
   const entry = nic.find(address);
   if (entry !== null) tellAddress(request.socket.network, nic, entry, RTM_NEWADDR);

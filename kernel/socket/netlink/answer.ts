@@ -2,11 +2,15 @@
 
 import type { Stack } from "../../../netstack/mod.ts";
 import { NLM_F_MULTI, NLMSG_DONE, NLMSG_HEADER_BYTES } from "../../abi/netlink.ts";
+import type { Netstack } from "../inet/room.ts";
 import type { NetlinkWriter } from "./message.ts";
 import { ANSWERED, type NetlinkRequest } from "./netlink_socket.ts";
 
 export function stackOf(request: NetlinkRequest): Stack {
   return request.socket.network.stack;
+}
+export function netstackOf(request: NetlinkRequest): Netstack {
+  return request.socket.network.shared.netstack;
 }
 export function writerOf(request: NetlinkRequest): NetlinkWriter {
   return request.socket.network.netlink.writer;

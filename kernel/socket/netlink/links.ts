@@ -1,6 +1,6 @@
 // Links over rtnetlink: ip-link(8). Linux: rtnl_fill_ifinfo(), do_setlink(), veth_newlink().
 
-import { type Nic, type Stack, VethLink } from "../../../netstack/mod.ts";
+import type { Nic, Stack } from "../../../netstack/mod.ts";
 import { EADDRINUSE, EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, ESRCH } from "../../abi/errno.ts";
 import { IFF_LOWER_UP, IFF_UP, IFNAMSIZ } from "../../abi/inet.ts";
 import {
@@ -42,7 +42,16 @@ import { NetNamespace } from "../../task/namespaces.ts";
 import { bytesToLatin1 } from "../../util/bytes.ts";
 import { interfaceFlags, QUEUE_LENGTH } from "../inet/interface_ioctl.ts";
 import { type Network, networkOf, setInterfaceUp } from "../inet/network.ts";
-import { beginAnswer, endOfDump, finishAnswer, finishDump, fixedPart, stackOf, writerOf } from "./answer.ts";
+import {
+  beginAnswer,
+  endOfDump,
+  finishAnswer,
+  finishDump,
+  fixedPart,
+  netstackOf,
+  stackOf,
+  writerOf,
+} from "./answer.ts";
 import { attributeBytes, attributeWord, findAttribute, type NetlinkWriter } from "./message.ts";
 import type { NetlinkRequest } from "./netlink_socket.ts";
 
@@ -152,7 +161,7 @@ export function changeLink(request: NetlinkRequest): number {
   const wanted = u32(bytes, at + 8), change = u32(bytes, at + 12);
   // Without a mask all flags are meant (rtnl_dev_combine_flags()).
   if ((change & IFF_UP) !== 0 || (change === 0 && wanted !== 0)) {
-    setInterfaceUp(stackOf(request), found, (wanted & IFF_UP) !== 0);
+    setInterfaceUp(request.socket.network, found, (wanted & IFF_UP) !== 0);
   }
   const target = targetNamespace(request, attributes, end);
   if (typeof target === "number") return target;
@@ -223,7 +232,10 @@ function makeLink(request: NetlinkRequest, at: number): number {
   if (has(network.stack, name) || has(there.stack, peerName)) return -EEXIST;
   if (there === network && name === peerName) return -EEXIST;
   if (Math.max(network.stack.nics.length, there.stack.nics.length) > LINKS_MAX) return -EADDRINUSE;
-  const [here, far] = VethLink.pair(newHardwareAddress(network.stack), newHardwareAddress(there.stack));
+  const [here, far] = network.shared.netstack.VethLink.pair(
+    newHardwareAddress(network.stack),
+    newHardwareAddress(there.stack),
+  );
   tellLink(there, there.stack.addNic(peerName, far), RTM_NEWLINK);
   tellLink(network, network.stack.addNic(name, here), RTM_NEWLINK);
   return 0;
@@ -251,7 +263,7 @@ export function removeLink(request: NetlinkRequest): number {
   if (nic.isLoopback) return -EOPNOTSUPP;
   const { kernel } = request.task;
   // Its other end goes with it, wherever that is.
-  const other = nic.link instanceof VethLink ? nic.link.peer : null;
+  const other = nic.link instanceof netstackOf(request).VethLink ? nic.link.peer : null;
   removeNic(request.socket.network, nic);
   if (other === null) return 0;
   for (const network of kernel.inet.networks) {

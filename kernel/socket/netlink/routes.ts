@@ -1,19 +1,8 @@
 // Routes, rules and neighbours over rtnetlink: ip-route(8), ip-rule(8), ip-neighbour(8). Linux: fib_dump_info(),
 // rt6_fill_node(), inet_rtm_getroute(), fib_nl_fill_rule(), neigh_fill_info().
 
-import {
-  Address,
-  type NeighbourEntry,
-  NeighbourState,
-  type Nic,
-  prefixBits,
-  Route,
-  type RouteEntry,
-  RouteType,
-  type Stack,
-  TABLE_DEFAULT,
-  TABLE_MAIN,
-} from "../../../netstack/mod.ts";
+import type { Address, NeighbourEntry, Nic, RouteEntry, Stack } from "../../../netstack/mod.ts";
+import { NeighbourState, RouteType, TABLE_DEFAULT, TABLE_MAIN } from "../../../netstack/numbers.ts";
 import {
   EAFNOSUPPORT,
   EEXIST,
@@ -71,7 +60,16 @@ import {
 } from "../../abi/netlink.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC } from "../../abi/socket.ts";
 import { put16, put32 } from "../../abi/struct.ts";
-import { beginAnswer, endOfDump, finishAnswer, finishDump, fixedPart, stackOf, writerOf } from "./answer.ts";
+import {
+  beginAnswer,
+  endOfDump,
+  finishAnswer,
+  finishDump,
+  fixedPart,
+  netstackOf,
+  stackOf,
+  writerOf,
+} from "./answer.ts";
 import { attributeAddress, attributeBytes, attributeWord, findAttribute } from "./message.ts";
 import type { NetlinkRequest } from "./netlink_socket.ts";
 
@@ -154,7 +152,7 @@ function shownRoutes(stack: Stack, isV4: boolean): ShownRoute[] {
         localRoute(nic, address, isV4 ? 32 : 128, RTN_LOCAL, RT_TABLE_LOCAL, 0, isV4 ? address : null),
       );
       if (!isV4 || bits > 126) continue;
-      const broadcast = new Address().setV4(address.d | -1 >>> bits - 96);
+      const broadcast = address.clone().setV4(address.d | -1 >>> bits - 96);
       list.push(localRoute(nic, broadcast, 32, RTN_BROADCAST, RT_TABLE_LOCAL, 0, address));
     }
   }
@@ -246,6 +244,7 @@ export function getRoute(request: NetlinkRequest): number {
   const isV4 = family === AF_INET;
   const stack = stackOf(request);
   const attributes = at + RTMSG_BYTES;
+  const { Address, Route } = netstackOf(request);
   const to = new Address().setUnspecified(isV4), from = new Address().setUnspecified(isV4);
   attributeAddress(bytes, attributes, end, RTA_DST, isV4, to);
   const route = new Route();
@@ -282,6 +281,7 @@ function readRoute(request: NetlinkRequest): RouteEntry | number {
   if (length > (isV4 ? 32 : 128)) return -EINVAL;
   const stack = stackOf(request);
   const attributes = at + RTMSG_BYTES;
+  const { Address, prefixBits, Route } = netstackOf(request);
   const prefix = new Address().setUnspecified(isV4);
   attributeAddress(bytes, attributes, end, RTA_DST, isV4, prefix);
   const via = new Address(), source = new Address();

@@ -1,13 +1,14 @@
 // NETLINK_SOCK_DIAG for sockets of the internet: what ss(8) lists. Linux: net/ipv4/inet_diag.c, sock_diag(7). Other
 // families answer ENOENT, as from a Linux without their modules: ss reads /proc/net then.
 
-import { rawRows, type SocketRow, type Stack, tcpRows, TcpState, udpRows } from "../../../netstack/mod.ts";
+import type { SocketRow } from "../../../netstack/mod.ts";
+import { TcpState } from "../../../netstack/numbers.ts";
 import { EINVAL, ENOENT, EOPNOTSUPP } from "../../abi/errno.ts";
 import { IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP } from "../../abi/inet.ts";
 import { INET_DIAG_SKV6ONLY, NLM_F_DUMP, NLM_F_MULTI, SOCK_DIAG_BY_FAMILY } from "../../abi/netlink.ts";
 import { AF_INET, AF_INET6, AF_MAX } from "../../abi/socket.ts";
 import { put32, u32 } from "../../abi/struct.ts";
-import { beginAnswer, endOfDump, finishDump, fixedPart, stackOf, writerOf } from "./answer.ts";
+import { beginAnswer, endOfDump, finishDump, fixedPart, netstackOf, stackOf, writerOf } from "./answer.ts";
 import type { NetlinkRequest } from "./netlink_socket.ts";
 
 /** sizeof(struct inet_diag_req_v2) and struct inet_diag_msg. */
@@ -31,7 +32,7 @@ export function serveSockDiag(request: NetlinkRequest): number {
   if (family >= AF_MAX) return -EINVAL;
   if (family !== AF_INET && family !== AF_INET6) return -ENOENT;
   if (fixedPart(request, REQUEST_BYTES) < 0) return -EINVAL;
-  const rows = rowsOf(stackOf(request), bytes[at + 1]);
+  const rows = rowsOf(request, bytes[at + 1]);
   if (rows === null) return -ENOENT;
   if ((request.flags & NLM_F_DUMP) !== NLM_F_DUMP) {
     return request.task.kernel.coverage.unfinished("sock_diag of one socket", EOPNOTSUPP);
@@ -44,7 +45,9 @@ export function serveSockDiag(request: NetlinkRequest): number {
   return finishDump(request);
 }
 
-function rowsOf(stack: Stack, protocol: number): Iterable<SocketRow> | null {
+function rowsOf(request: NetlinkRequest, protocol: number): Iterable<SocketRow> | null {
+  const { rawRows, tcpRows, udpRows } = netstackOf(request);
+  const stack = stackOf(request);
   switch (protocol) {
     case IPPROTO_TCP:
       return tcpRows(stack);

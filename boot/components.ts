@@ -53,7 +53,9 @@ async function npmPackages(): Promise<Component[]> {
 }
 
 async function crates(): Promise<Component[]> {
-  const args = ["metadata", "--format-version=1", "--quiet"];
+  // Without it there are those that no platform builds, as serde_json's link to serde's version.
+  const platform = "--filter-platform=x86_64-unknown-linux-gnu";
+  const args = ["metadata", "--format-version=1", "--quiet", platform];
   const { success, stdout } = new Deno.Command("cargo", { args, cwd: `${ROOT}native`, stderr: "inherit" })
     .outputSync();
   if (!success) throw new Error("Cannot list the crates: cargo metadata failed");

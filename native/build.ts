@@ -10,6 +10,8 @@ export function buildNative(): string {
   console.error("Building the native library");
   const { success } = run();
   if (!success) throw new Error("Cannot build the native library: cargo failed");
+  // Where the launcher alone has changed cargo leaves the library as it is.
+  Deno.utimeSync(LIBRARY, new Date(), new Date());
   return LIBRARY;
 }
 

@@ -24,6 +24,8 @@ export interface Command {
    * native/src/generated.rs as well.)
    */
   readonly attendant?: "always" | { readonly flag: string };
+  /** The launcher carries it out itself where nothing is out of the ordinary (native/launcher/answers.rs); else this does. */
+  readonly isAnswered?: true;
   readonly load: () => Promise<{ readonly run: Run; readonly options: Options }>;
 }
 
@@ -66,6 +68,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: "ID",
     about: "Run the program of a container that has been made",
     example: "tsvisor start my-id",
+    isAnswered: true,
     load: async () => {
       const { startCommand } = await import("./create.ts");
       return { run: startCommand, options: {} };
@@ -77,6 +80,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     example: "tsvisor exec my-id ls /",
     takesProgram: true,
     attendant: { flag: "detach" },
+    isAnswered: true,
     load: async () => {
       const { execCommand, EXEC_OPTIONS } = await import("./exec.ts");
       return { run: execCommand, options: EXEC_OPTIONS };
@@ -86,6 +90,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: "ID",
     about: "List the processes of a container",
     example: "tsvisor ps my-id",
+    isAnswered: true,
     load: async () => {
       const { psCommand, PS_OPTIONS } = await import("./processes.ts");
       return { run: psCommand, options: PS_OPTIONS };
@@ -104,6 +109,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: "ID",
     about: "Stop all processes of a container until it is resumed",
     example: "tsvisor pause my-id",
+    isAnswered: true,
     load: async () => {
       const { pauseCommand } = await import("./processes.ts");
       return { run: pauseCommand, options: {} };
@@ -113,6 +119,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: "ID",
     about: "Let the processes of a paused container go on",
     example: "tsvisor resume my-id",
+    isAnswered: true,
     load: async () => {
       const { resumeCommand } = await import("./processes.ts");
       return { run: resumeCommand, options: {} };
@@ -150,6 +157,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: "ID",
     about: "Print a container's state as JSON",
     example: "tsvisor state my-id",
+    isAnswered: true,
     load: async () => {
       const { stateCommand } = await import("./state.ts");
       return { run: stateCommand, options: {} };
@@ -159,6 +167,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: "",
     about: "List containers",
     example: "tsvisor list --format json",
+    isAnswered: true,
     load: async () => {
       const { listCommand, LIST_OPTIONS } = await import("./state.ts");
       return { run: listCommand, options: LIST_OPTIONS };
@@ -168,6 +177,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: "ID [SIGNAL]",
     about: "Send a signal (SIGTERM without one) to a container's first process",
     example: "tsvisor kill my-id KILL",
+    isAnswered: true,
     load: async () => {
       const { killCommand, KILL_OPTIONS } = await import("./state.ts");
       return { run: killCommand, options: KILL_OPTIONS };
@@ -177,6 +187,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: "ID",
     about: "Forget a stopped container",
     example: "tsvisor delete --force my-id",
+    isAnswered: true,
     load: async () => {
       const { deleteCommand, DELETE_OPTIONS } = await import("./state.ts");
       return { run: deleteCommand, options: DELETE_OPTIONS };

@@ -1,6 +1,7 @@
 // tsvisor exec: a further process in a container that runs, attached or in the background.
 
 import { EAGAIN, errnoName } from "../../kernel/abi/errno.ts";
+import { SIGKILL } from "../../kernel/abi/signal.ts";
 import { CAPABILITY_NAMES } from "../../kernel/abi/task.ts";
 import { commandLineHost, type NativeHost } from "../../native/host.ts";
 import { becomeProgram, divertSignals, receiveLater } from "../../native/process.ts";
@@ -9,7 +10,7 @@ import { handOver, receive, send } from "../control/channel.ts";
 import { decode, FRAME_BYTES_MAX, type MessageFrom, SCOPE, WAIT_REQUEST } from "../control/protocol.ts";
 import { jsonDescriptor } from "../descriptors.ts";
 import { processOf } from "../oci/container.ts";
-import { type OciConfig, problemOfProcess, readBundle, readProcess } from "../oci/spec.ts";
+import { type OciConfig, problemOfProcess, readBundleProcess, readProcess } from "../oci/spec.ts";
 import { StateDirectory } from "../oci/state.ts";
 import { StartError } from "../start_error.ts";
 import type { ContainerTerminal } from "../terminal.ts";
@@ -104,8 +105,14 @@ export async function execCommand(args: string[], flags: GlobalFlags): Promise<n
     outside: values["pid-file"] as string | undefined,
     inside: values["internal-pid-file"] as string | undefined,
   };
-  if (files.inside !== undefined) writePid(files.inside, pid);
-  if (files.outside !== undefined) writePid(files.outside, attendant?.pid ?? Deno.pid);
+  try {
+    if (files.inside !== undefined) writePid(files.inside, pid);
+    if (files.outside !== undefined) writePid(files.outside, attendant?.pid ?? Deno.pid);
+  } catch (error) {
+    // Nobody would know of it.
+    send(host, socket, { kind: "signal", signal: SIGKILL, pid, scope: SCOPE.PROCESS });
+    throw error;
+  }
   send(host, socket, { kind: "wait", pid }, { request: WAIT_REQUEST });
   if (attendant === null) return await attachedTo(socket, pid, terminal, flags);
   leave(attendant, socket, pid, terminal, flags);
@@ -124,7 +131,7 @@ function processFor(
     return values.tty === true ? { ...process, terminal: true } : process;
   }
   if (program.length === 0) throw new UsageError(UNFINISHED);
-  const base = readBundle(bundle).config.process;
+  const base = readBundleProcess(bundle);
   const list = (name: string) => (values[name] as string[] | undefined) ?? [];
   const user = { ...userOf(values.user as string | undefined, base.user) };
   const groups = list("additional-gids").map((text) => id(text, "--additional-gids"));

@@ -2,10 +2,15 @@
 // own tables. `deno run -A boot/control/launcher_table.ts` writes it; launcher_table_test.ts says when it is old.
 
 import { ATTEND, FORWARDED } from "../cli/attached.ts";
+import { CAPABILITY_NAMES } from "../../kernel/abi/task.ts";
+import * as SIGNAL from "../../kernel/abi/signal.ts";
+import { RLIMIT_NAMES } from "../../kernel/task/rlimits.ts";
 import { COMMANDS } from "../cli/commands.ts";
 import { GLOBAL_OPTIONS, type Options } from "../cli/flags.ts";
 import { ATTENDANT } from "../attendant.ts";
 import { HANDOVER } from "../launch.ts";
+import { signalNumber } from "../signals.ts";
+import { OCI_VERSION } from "../version.ts";
 import {
   FLAG_REPLY,
   FRAME_BYTES_MAX,
@@ -29,6 +34,17 @@ const NATIVE_KINDS: readonly KindName[] = [
   "connect",
   "notice",
   "exit",
+  "start",
+  "execute",
+  "wait",
+  "processes",
+  "pause",
+  "resume",
+  "inquire",
+  "done",
+  "executed",
+  "document",
+  "condition",
   "started",
   "attend",
   "unstarted",
@@ -40,9 +56,11 @@ export async function launcherTable(): Promise<string> {
   const signals = [...FORWARDED.map(([, number]) => number), SIGUSR1].sort((a, b) => a - b);
   const kinds = NATIVE_KINDS.map((name) => `pub const ${name.toUpperCase()}: u16 = ${KINDS[name].number};`);
   const facts = Object.entries(HELLO).map(([name, bit]) => `pub const HELLO_${name}: i32 = ${bit};`);
+  const signalNames = Object.keys(SIGNAL).map((name) => [name, signalNumber(name)] as const)
+    .filter(([name, number]) => name.startsWith("SIG") && number > 0);
   const commands: string[] = [];
-  for (const [name, { roles, attendant, takesProgram, load }] of Object.entries(COMMANDS)) {
-    if (roles === undefined && attendant === undefined) continue;
+  for (const [name, { roles, attendant, takesProgram, isAnswered, load }] of Object.entries(COMMANDS)) {
+    if (roles === undefined && attendant === undefined && isAnswered === undefined) continue;
     const { options } = await load();
     commands.push(`    Command {
         name: ${text(name)},
@@ -53,9 +71,8 @@ export async function launcherTable(): Promise<string> {
         attendant: ${
       attendant === undefined ? "None" : `Some(${text(attendant === "always" ? "" : attendant.flag)})`
     },
-        flags: &[
-${flags(options, 12)}
-        ],
+        is_answered: ${isAnswered === true},
+        flags: &[${Object.keys(options).length === 0 ? "" : `\n${flags(options, 12)}\n        `}],
     },`);
   }
   return `//! Written by boot/control/launcher_table.ts: what native code has to know of the control protocol and of the command line.
@@ -73,6 +90,8 @@ pub const FLAG_REPLY: u32 = ${FLAG_REPLY};
 pub const WAIT_REQUEST: u32 = ${WAIT_REQUEST};
 /// In SIGNAL: to the process alone.
 pub const SCOPE_PROCESS: i32 = ${SCOPE.PROCESS};
+/// To all of the container.
+pub const SCOPE_ALL: i32 = ${SCOPE.ALL};
 
 /// Kinds of messages.
 ${kinds.join("\n")}
@@ -92,6 +111,20 @@ pub const HANDOVER: &str = ${text(HANDOVER)};
 /// Variable with the descriptor of the socket to an attendant, and its pid.
 pub const ATTENDANT: &str = ${text(ATTENDANT)};
 
+/// The version of the runtime-spec that \`state\` tells.
+pub const OCI_VERSION: &str = ${text(OCI_VERSION)};
+/// Signals by their names.
+pub const SIGNALS: &[(&str, i32)] = &[
+${signalNames.map(([name, number]) => `    (${text(name)}, ${number}),`).join("\n")}
+];
+/// Names that a config.json may have.
+pub const CAPABILITIES: &[&str] = &[
+${list(CAPABILITY_NAMES)}
+];
+pub const RLIMITS: &[&str] = &[
+${list(RLIMIT_NAMES)}
+];
+
 /// A flag of the command line.
 pub struct Flag {
     pub name: &'static str,
@@ -99,9 +132,11 @@ pub struct Flag {
     pub short: &'static str,
     /// The next word is its value, where it has none after "=".
     pub takes_value: bool,
+    /// It may come again.
+    pub is_multiple: bool,
 }
 
-/// A command for which processes are started at once.
+/// A command for which processes are started at once, or that the launcher carries out.
 pub struct Command {
     pub name: &'static str,
     /// Its first word that is no flag is a program; what follows is the program's.
@@ -113,6 +148,8 @@ pub struct Command {
     pub unless: &'static [&'static str],
     /// What it starts outlives it: always (""), or with this flag.
     pub attendant: Option<&'static str>,
+    /// The launcher carries it out itself where nothing is out of the ordinary.
+    pub is_answered: bool,
     pub flags: &'static [Flag],
 }
 
@@ -128,11 +165,15 @@ ${commands.join("\n")}
 }
 
 function flags(options: Options, indent: number): string {
-  return Object.entries(options).map(([name, { short, type }]) =>
+  return Object.entries(options).map(([name, { short, type, multiple }]) =>
     `${" ".repeat(indent)}Flag { name: ${text(name)}, short: ${text(short ?? "")}, takes_value: ${
       type === "string"
-    } },`
+    }, is_multiple: ${multiple === true} },`
   ).join("\n");
+}
+
+function list(words: readonly string[]): string {
+  return words.map((word) => `    ${text(word)},`).join("\n");
 }
 
 /** A literal of Rust; our words have nothing to escape. */

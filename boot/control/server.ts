@@ -13,8 +13,8 @@ import { Queries } from "./services/queries.ts";
 import type { Sandbox } from "./services/query.ts";
 
 const POLLIN = 1;
-/** Connections besides the first. */
-export const CONNECTIONS_MAX = 16;
+/** Connections besides the first: each `exec` has one until its end. */
+export const CONNECTIONS_MAX = 256;
 
 /**
  * What the sentry does with a message, whose descriptors it takes over: 0, -ERRNO, an answer, or null: it answers later, by

@@ -108,12 +108,21 @@ export function readBundle(bundle: string): OciBundle {
   return { config: document, ignored: ignoredFields(value, document) };
 }
 
+/** The `process` of `bundle`/config.json alone. Throws as readBundle(). */
+export function readBundleProcess(bundle: string): OciConfig["process"] {
+  const path = `${bundle}/config.json`;
+  return checkedProcess(path, readDocument(path, z.object({ process: processSchema })).document.process);
+}
+
 /** Reads and checks a file that is the `process` of a config.json (exec --process). Throws as readBundle(). */
 export function readProcess(path: string): OciConfig["process"] {
-  const { document } = readDocument(path, processSchema);
-  const wrong = problemOfProcess(document);
+  return checkedProcess(path, readDocument(path, processSchema).document);
+}
+
+function checkedProcess(path: string, process: OciConfig["process"]): OciConfig["process"] {
+  const wrong = problemOfProcess(process);
   if (wrong !== null) throw new Error(`Cannot read ${path}: ${wrong}`);
-  return document;
+  return process;
 }
 
 function readDocument<T>(path: string, schema: z.Schema<T>): { value: unknown; document: T } {

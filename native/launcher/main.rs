@@ -11,21 +11,28 @@ mod attend;
 #[allow(dead_code)]
 #[path = "../src/controller.rs"]
 mod controller;
+mod answers;
 #[path = "../src/attendant.rs"]
 mod attendant;
 // The launcher reads what the library writes.
 #[allow(dead_code)]
 #[path = "../src/control.rs"]
 mod control;
+mod exec;
 #[path = "../src/generated.rs"]
 mod generated;
+mod json;
 #[path = "../src/programs.rs"]
 mod programs;
 #[path = "../src/roles.rs"]
 mod roles;
+mod sentry;
 #[path = "../src/spawn.rs"]
 mod spawn;
+mod states;
+mod words;
 
+use exec::Outcome;
 use generated::{ATTEND_WORD, ATTENDANT, COMMANDS, Flag, GLOBAL_FLAGS, HANDOVER, STARTED};
 use programs::{library_directory, lines, strings};
 use std::ffi::{CString, OsStr, OsString};
@@ -37,10 +44,7 @@ const TAKEN: [&str; 2] = ["DENO_DIR", "DENO_NO_UPDATE_CHECK"];
 const OURS: [&str; 3] = [HANDOVER, ATTENDANT, "TSVISOR_LAUNCHER"];
 
 fn main() {
-    let lib = match library_directory() {
-        Ok(path) => path,
-        Err(error) => fail(&format!("Cannot find its own place: {error}")),
-    };
+    let lib = own_library();
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if arguments.first().is_some_and(|word| word == ATTEND_WORD) {
         let handover = arguments.get(1).and_then(|word| word.to_str()?.parse().ok());
@@ -49,8 +53,17 @@ fn main() {
         }
         run_command_line(&lib, arguments, inherited());
     }
+    let outcome = answers::answer(&arguments, attend_as_command_line);
     let mut environment = environment(&lib);
     block_inspector();
+    match outcome {
+        Some(Outcome::Exit(code)) => std::process::exit(code),
+        Some(Outcome::Attended(made)) => {
+            environment.push(attendant_entry(&made));
+            run_command_line(&lib, arguments, environment);
+        }
+        None => {}
+    }
     let plan = plan_of(&arguments);
     if plan.roles.is_some() || plan.has_attendant {
         take_limits();
@@ -58,13 +71,9 @@ fn main() {
     match (plan.roles, plan.has_attendant) {
         (roles, true) => match fork_attendant(&lib, roles.as_ref()) {
             Some(attendant::Forked::Launcher(made)) => {
-                let value = format!("{}:{}", made.link, made.pid);
-                environment.push(entry(ATTENDANT.as_bytes(), value.as_bytes()));
+                environment.push(attendant_entry(&made));
             }
-            Some(attendant::Forked::MoreToDo(handover)) => {
-                let words = vec![OsString::from(ATTEND_WORD), OsString::from(handover.to_string())];
-                run_command_line(&lib, words, environment);
-            }
+            Some(attendant::Forked::MoreToDo(handover)) => attend_as_command_line(handover),
             None => {}
         },
         (Some(options), false) => {
@@ -76,6 +85,23 @@ fn main() {
         (None, false) => {}
     }
     run_command_line(&lib, arguments, environment);
+}
+
+/// Tells the command line which attendant there is.
+fn attendant_entry(made: &attendant::Attendant) -> Vec<u8> {
+    entry(ATTENDANT.as_bytes(), format!("{}:{}", made.link, made.pid).as_bytes())
+}
+
+/// There is more to do than to wait.
+fn attend_as_command_line(handover: i32) -> ! {
+    block_inspector();
+    let lib = own_library();
+    let words = vec![OsString::from(ATTEND_WORD), OsString::from(handover.to_string())];
+    run_command_line(&lib, words, environment(&lib))
+}
+
+fn own_library() -> Vec<u8> {
+    library_directory().unwrap_or_else(|error| fail(&format!("Cannot find its own place: {error}")))
 }
 
 /// The command line inherits what has been started: the descriptor that says so.

@@ -131,6 +131,29 @@ pub struct Attendance {
 }
 
 impl Attendance {
+    /// It waits for process `pid` of a container, whose end has been asked for over `control`.
+    pub fn of_process(control: i32, pid: i32) -> Attendance {
+        let nothing = OsString::new;
+        let (root, id, log, log_format) = (nothing(), nothing(), nothing(), nothing());
+        let (diverted, listener, sentry, gofer, guard, guard_release) = (-1, -1, 0, 0, 0, -1);
+        let has_terminal = false;
+        Attendance {
+            control,
+            diverted,
+            listener,
+            sentry,
+            gofer,
+            pid,
+            guard,
+            guard_release,
+            has_terminal,
+            root,
+            id,
+            log,
+            log_format,
+        }
+    }
+
     /// The frame that it has been read from.
     pub fn frame(&self) -> Vec<u8> {
         let Attendance { control, diverted, listener, sentry, gofer, pid, guard, guard_release, .. } = *self;
@@ -159,6 +182,18 @@ pub fn parse(frame: &[u8]) -> Option<Attendance> {
         log: owned(fields.text()?),
         log_format: owned(fields.text()?),
     })
+}
+
+/// Signals that are passed on wait from now on.
+pub fn hold_signals() {
+    // SAFETY: a set of our own.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &forwarded(), std::ptr::null_mut()) };
+}
+
+/// They come as they used to.
+pub fn release_signals() {
+    // SAFETY: a set of our own.
+    unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &forwarded(), std::ptr::null_mut()) };
 }
 
 /// Waits for the end, as descriptor `handover` says: the exit code. None when there is something else for the command line to

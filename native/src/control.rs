@@ -27,6 +27,12 @@ impl Writer {
         self
     }
 
+    /// It asks for an answer, which has this id as well.
+    pub fn request(mut self, id: u32) -> Writer {
+        self.bytes[4..8].copy_from_slice(&id.to_le_bytes());
+        self
+    }
+
     /// The whole frame.
     pub fn finish(mut self) -> Vec<u8> {
         let length = (self.bytes.len() - HEADER_BYTES) as u32;
@@ -82,7 +88,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Descriptors beside one message here.
-const FDS_MAX: usize = 3;
+const FDS_MAX: usize = 4;
 /// Room for a control message of them.
 #[repr(align(8))]
 struct Ancillary([u8; 64]);

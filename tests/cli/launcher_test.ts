@@ -28,7 +28,7 @@ const LINES: readonly (readonly [readonly string[], "none" | "root inside" | "as
   [["run"], "none"],
   [["do"], "none"],
   [[], "none"],
-  [["list"], "none"],
+  [["list", "--help"], "none"],
   [["kill", "run"], "none"],
   [["spec", "do", "true"], "none"],
   [["--root", "do"], "none"],

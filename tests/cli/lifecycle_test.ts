@@ -2,68 +2,11 @@
 // when somebody is killed on the way.
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { Bundle } from "../support/bundle.ts";
 import { isAlive } from "../support/host_processes.ts";
-import { command, delay, type Finished, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
+import { exists, Life } from "../support/life.ts";
+import { delay, PLATFORMS } from "../support/tsvisor.ts";
 
 const SIGKILLED = 137;
-
-/** A bundle whose container goes with the test. */
-class Life extends Bundle {
-  readonly pidFile = `${this.directory}/pid`;
-  readonly output = `${this.directory}/output`;
-  readonly #flags: readonly string[];
-
-  constructor(flags: readonly string[] = []) {
-    super();
-    this.#flags = flags;
-  }
-
-  async call(...args: string[]): Promise<Finished> {
-    return await this.tsvisor([...this.#flags, ...args]);
-  }
-
-  async must(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await this.call(...args);
-    deepEqual([code, stderr], [0, ""], `${args.join(" ")}: ${stderr}`);
-    return stdout;
-  }
-
-  /** A command whose stdio stays with what it leaves running: not with pipes of ours, of which we would await the end. */
-  async background(...args: string[]): Promise<void> {
-    const errors = `${this.directory}/stderr`;
-    const words = [await tsvisorPath(), "--root", this.state, ...this.#flags, ...args];
-    const { code } = await command(["sh", "-c", `exec "$0" "$@" >/dev/null 2>${errors}`, ...words]);
-    deepEqual([code, Deno.readTextFileSync(errors)], [0, ""], args.join(" "));
-  }
-
-  async create(script: string, id = "box"): Promise<number> {
-    this.write(`exec >/output 2>&1\n${script}`);
-    await this.background("create", "--bundle", this.directory, "--pid-file", this.pidFile, id);
-    return Number(Deno.readTextFileSync(this.pidFile));
-  }
-
-  async status(id = "box"): Promise<string> {
-    return JSON.parse(await this.must("state", id)).status;
-  }
-
-  async reaches(status: string, id = "box"): Promise<void> {
-    for (let tries = 0; tries < 200 && await this.status(id) !== status; tries++) await delay(20);
-    equal(await this.status(id), status);
-  }
-
-  /** What the container has printed; its root is written through. */
-  get printed(): string {
-    return Deno.readTextFileSync(`${this.rootfs}/output`);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const id of Deno.readDirSync(this.state)) {
-      if (id.name.endsWith(".json")) await this.call("delete", "--force", id.name.slice(0, -5));
-    }
-    this[Symbol.dispose]();
-  }
-}
 
 /** Waits until what was running on the host is not any more. */
 async function goes(pid: number): Promise<void> {
@@ -148,10 +91,6 @@ for (const platform of PLATFORMS) {
     equal((await waits).code, SIGKILLED);
     await life.must("delete", "box");
   });
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }
 
 Deno.test("life cycle: a process in the background is its own pid, which ends with its status", async () => {

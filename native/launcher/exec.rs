@@ -1,0 +1,302 @@
+//! `exec` without the runtime, as boot/cli/exec.ts: a further process in a container that runs, on the caller's stdio. One
+//! with a terminal, or with more descriptors of the caller's, is the command line's.
+
+use crate::attend::{self, Attendance};
+use crate::attendant::{self, Attendant};
+use crate::control::{Reader, Writer, hand_over, send};
+use crate::generated::{CAPABILITIES, EXECUTE, EXECUTED, RLIMITS, SCOPE_PROCESS, SIGNAL, WAIT, WAIT_REQUEST};
+use crate::json::{Json, object, texts};
+use crate::sentry::{Sentry, true_status};
+use crate::states::{NewFile, States};
+use crate::words::Words;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// Longest the sentry may take to load a program: its files may be on a slow disk.
+const START: Duration = Duration::from_secs(60);
+const ID_MAX: u64 = 0xffff_fffe;
+const CAPABILITY_SETS: [&str; 5] = ["bounding", "effective", "inheritable", "permitted", "ambient"];
+/// Of these sets, those that --cap adds to, as runc.
+const SETS_OF_FLAG: [&str; 3] = ["bounding", "effective", "permitted"];
+
+/// Becomes the command line, which gets this descriptor, since there is more to do than to wait.
+pub type Resume = fn(i32) -> !;
+
+/// How it goes on with the launcher.
+pub enum Outcome {
+    Exit(i32),
+    /// The command line is to do it all, with this attendant.
+    Attended(Attendant),
+}
+
+/// None: as answer().
+pub fn execute(states: &States, words: &Words, resume: Resume) -> Option<Outcome> {
+    let (id, program) = words.words.split_first()?;
+    if words.has("tty") || words.has("console-socket") || words.value("preserve-fds").is_some_and(|count| count != "0")
+    {
+        return None;
+    }
+    let mut record = states.find(id)??;
+    true_status(&mut record)?;
+    if record.status != "running" {
+        return None;
+    }
+    let config = config_of(&process_for(words, program, &record.bundle)?)?;
+    let mut files = Files { outside: pid_file(words, "pid-file")?, inside: pid_file(words, "internal-pid-file")? };
+    let sentry = Sentry::connect(&record)?;
+    let config = memory_file(config.line().as_bytes())?;
+    if !words.has("detach") {
+        return attached(sentry, &config, &mut files, resume);
+    }
+    match attendant::fork(None).ok()? {
+        // Nothing of ours is open in it any more, so nothing is to be closed.
+        attendant::Forked::MoreToDo(handover) => resume(handover),
+        attendant::Forked::Launcher(attendant) => Some(match detached(sentry, &config, &mut files, &attendant) {
+            Some(()) => Outcome::Exit(0),
+            None => Outcome::Attended(attendant),
+        }),
+    }
+}
+
+/// Files that get its number.
+struct Files {
+    outside: Option<NewFile>,
+    inside: Option<NewFile>,
+}
+
+impl Files {
+    fn write(&mut self, outside: i32, inside: i32) -> Option<()> {
+        for (file, pid) in [(&mut self.inside, inside), (&mut self.outside, outside)] {
+            if let Some(file) = file {
+                file.finish(pid.to_string().as_bytes())?;
+            }
+        }
+        Some(())
+    }
+}
+
+fn pid_file(words: &Words, flag: &str) -> Option<Option<NewFile>> {
+    words.value(flag).map_or(Some(None), |path| NewFile::for_pid(path).map(Some))
+}
+
+fn attached(sentry: Sentry, config: &OwnedFd, files: &mut Files, resume: Resume) -> Option<Outcome> {
+    // Signals that come from now on are its.
+    attend::hold_signals();
+    let started = start(&sentry, config, files, std::process::id() as i32);
+    let Some(pid) = started else {
+        attend::release_signals();
+        return None;
+    };
+    let attendance = Attendance::of_process(sentry.socket(), pid);
+    match attend::attend_to(&attendance) {
+        Some(code) => Some(Outcome::Exit(code)),
+        None => {
+            // SAFETY: ours, which the next program gets.
+            unsafe { libc::fcntl(sentry.socket(), libc::F_SETFD, 0) };
+            resume(hand_over(&attendance.frame()))
+        }
+    }
+}
+
+fn detached(sentry: Sentry, config: &OwnedFd, files: &mut Files, attendant: &Attendant) -> Option<()> {
+    let pid = start(&sentry, config, files, attendant.pid)?;
+    let attendance = Attendance::of_process(-1, pid);
+    send(attendant.link, &attendance.frame(), &[sentry.socket()]).then_some(())
+}
+
+/// Starts it, writes its numbers, and asks for its end: its id in the container. Where a file cannot be written it is ended.
+fn start(sentry: &Sentry, config: &OwnedFd, files: &mut Files, waiting: i32) -> Option<i32> {
+    let fds = [config.as_raw_fd(), 0, 1, 2];
+    let (frame, _) = sentry.ask(Writer::new(EXECUTE), &fds, EXECUTED, START)?;
+    let pid = Reader::reply(&frame, EXECUTED, 1)?.integer()?;
+    if files.write(waiting, pid).is_none() {
+        let _ = sentry.request(Writer::new(SIGNAL).integer(libc::SIGKILL).integer(pid).integer(SCOPE_PROCESS));
+        return None;
+    }
+    let wait = Writer::new(WAIT).integer(pid).request(WAIT_REQUEST).finish();
+    send(sentry.socket(), &wait, &[]).then_some(pid)
+}
+
+/// The process that is asked for, as config.json has one: a file's, or the container's own with what the flags change.
+fn process_for(words: &Words, program: &[String], bundle: &str) -> Option<Json> {
+    if let Some(path) = words.value("process") {
+        return Json::read(&std::fs::read(path).ok()?);
+    }
+    if program.is_empty() {
+        return None;
+    }
+    let config = Json::read(&std::fs::read(format!("{bundle}/config.json")).ok()?)?;
+    let base = config.member("process")?;
+    let mut members = base.members()?.clone();
+    let mut set = |name: &str, value: Json| {
+        members.retain(|(found, _)| found != name);
+        members.push((name.into(), value));
+    };
+    set("args", texts(program));
+    set("env", longer(base.member("env"), words.all("env").map(Json::from).collect())?);
+    set("terminal", Json::Bool(false));
+    if let Some(cwd) = words.value("cwd") {
+        set("cwd", cwd.into());
+    }
+    if words.has("no-new-privs") {
+        set("noNewPrivileges", Json::Bool(true));
+    }
+    let mut user = user_for(words.value("user"), base.member("user"))?;
+    let groups = words.all("additional-gids").map(id_in).collect::<Option<Vec<_>>>()?;
+    let groups = longer(user.member("additionalGids"), groups)?;
+    if let Json::Object(user) = &mut user {
+        user.retain(|(name, _)| name != "additionalGids");
+        user.push(("additionalGids".into(), groups));
+    }
+    set("user", user);
+    let added: Vec<Json> = words.all("cap").map(|name| Json::Text(capability_name(name))).collect();
+    if !added.is_empty() {
+        let empty = Json::Object(Vec::new());
+        let sets = base.member("capabilities").unwrap_or(&empty);
+        let mut all = Vec::new();
+        for name in CAPABILITY_SETS {
+            let more = if SETS_OF_FLAG.contains(&name) { added.clone() } else { Vec::new() };
+            all.push((name.into(), longer(sets.member(name), more)?));
+        }
+        set("capabilities", Json::Object(all));
+    }
+    Some(Json::Object(members))
+}
+
+fn longer(list: Option<&Json>, more: Vec<Json>) -> Option<Json> {
+    let mut list = list.map_or(Some(Vec::new()), |list| list.list().map(<[Json]>::to_vec))?;
+    list.extend(more);
+    Some(Json::List(list))
+}
+
+fn user_for(text: Option<&str>, base: Option<&Json>) -> Option<Json> {
+    let base = base.cloned().unwrap_or(Json::Object(Vec::new()));
+    let Some(text) = text else { return Some(base) };
+    let (uid, gid) = text.split_once(':').map_or((text, None), |(uid, gid)| (uid, Some(gid)));
+    let gid = gid.map_or(Some(base.member("gid").cloned().unwrap_or(Json::Whole(0))), id_in)?;
+    let mut user = vec![("uid".into(), id_in(uid)?), ("gid".into(), gid)];
+    user.extend(base.member("umask").map(|umask| ("umask".into(), umask.clone())));
+    Some(Json::Object(user))
+}
+
+fn id_in(text: &str) -> Option<Json> {
+    let is_number = !text.is_empty() && text.len() <= 10 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|&id: &u64| is_number && id <= ID_MAX).map(Json::Whole)
+}
+
+fn capability_name(text: &str) -> String {
+    let upper = text.to_ascii_uppercase();
+    if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
+}
+
+/// What the sentry is told of a process of a config.json, as processOf() in boot/oci/container.ts; None where
+/// boot/oci/spec.ts would find something wrong with it.
+fn config_of(process: &Json) -> Option<Json> {
+    let has = |name: &str| process.member(name).map_or(Some(false), Json::flag);
+    let cwd = process.member("cwd")?.text().filter(|cwd| cwd.starts_with('/'))?;
+    let args = texts_of(process.member("args"))?;
+    let is_labelled = process.member("selinuxLabel").is_some_and(|label| label.text() != Some(""));
+    let is_sized = process.member("consoleSize").is_some();
+    if args.is_empty() || has("terminal")? || is_labelled || is_sized {
+        return None;
+    }
+    let none = Json::Object(Vec::new());
+    let user = process.member("user").unwrap_or(&none);
+    user.members()?;
+    let number = |name: &str, otherwise: u64, max: u64| user.member(name).map_or(Some(otherwise), |id| id.whole(max));
+    let groups = user.member("additionalGids").map_or(Some(&[][..]), Json::list)?;
+    if groups.iter().any(|group| group.whole(ID_MAX).is_none()) || !is_score(process.member("oomScoreAdj")) {
+        return None;
+    }
+    Some(object([
+        ("args", texts(args)),
+        ("env", texts(without_repeats(texts_of(process.member("env"))?))),
+        ("cwd", cwd.into()),
+        ("makesCwd", Json::Bool(false)),
+        ("uid", Json::Whole(number("uid", 0, ID_MAX)?)),
+        ("gid", Json::Whole(number("gid", 0, ID_MAX)?)),
+        ("umask", Json::Whole(number("umask", 0o22, 0o777)?)),
+        ("additionalGids", Json::List(groups.to_vec())),
+        ("capabilities", capabilities_of(process.member("capabilities").unwrap_or(&none))?),
+        ("rlimits", limits_of(process.member("rlimits"))?),
+        ("noNewPrivileges", Json::Bool(has("noNewPrivileges")?)),
+        ("ownsStdio", Json::Bool(true)),
+        ("wantsHome", Json::Bool(true)),
+        ("diesOfSignals", Json::Bool(false)),
+        ("terminal", Json::Null),
+    ]))
+}
+
+/// Of a list that need not be there.
+fn texts_of(list: Option<&Json>) -> Option<Vec<&str>> {
+    let Some(list) = list else { return Some(Vec::new()) };
+    list.list()?.iter().map(|text| text.text().filter(|text| !text.contains('\0'))).collect()
+}
+
+/// Of a variable that is there twice the last value holds, at its first place.
+fn without_repeats(env: Vec<&str>) -> Vec<&str> {
+    let name_of = |entry: &str| entry.split('=').next().unwrap_or_default().to_string();
+    let mut list: Vec<&str> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for entry in env {
+        match places.get(&name_of(entry)) {
+            Some(&place) => list[place] = entry,
+            None => {
+                places.insert(name_of(entry), list.len());
+                list.push(entry);
+            }
+        }
+    }
+    list
+}
+
+fn capabilities_of(sets: &Json) -> Option<Json> {
+    sets.members()?;
+    let mut all = Vec::new();
+    for name in CAPABILITY_SETS {
+        let list = texts_of(sets.member(name))?;
+        if list.iter().any(|capability| !CAPABILITIES.contains(capability)) {
+            return None;
+        }
+        all.push((name.into(), texts(list)));
+    }
+    Some(Json::Object(all))
+}
+
+fn limits_of(limits: Option<&Json>) -> Option<Json> {
+    let mut all: Vec<Json> = Vec::new();
+    for limit in limits.map_or(Some(&[][..]), Json::list)? {
+        let kind = limit.member("type")?;
+        let (soft, hard) = (limit.member("soft")?.whole(u64::MAX)?, limit.member("hard")?.whole(u64::MAX)?);
+        let is_known = RLIMITS.contains(&kind.text()?);
+        if !is_known || soft > hard || all.iter().any(|other| other.member("type") == Some(kind)) {
+            return None;
+        }
+        all.push(object([("type", kind.clone()), ("soft", Json::Whole(soft)), ("hard", Json::Whole(hard))]));
+    }
+    Some(Json::List(all))
+}
+
+fn is_score(score: Option<&Json>) -> bool {
+    match score {
+        None => true,
+        Some(Json::Whole(score)) => *score <= 1000,
+        Some(Json::Number(score)) => score.fract() == 0.0 && (-1000.0..0.0).contains(score),
+        Some(_) => false,
+    }
+}
+
+/// A memfd with `bytes`, read from its beginning.
+fn memory_file(bytes: &[u8]) -> Option<OwnedFd> {
+    use std::io::Write;
+    // SAFETY: the name ends with a NUL byte; the descriptor is new.
+    let fd = unsafe {
+        match libc::memfd_create(c"tsvisor-config".as_ptr(), libc::MFD_CLOEXEC) {
+            fd if fd < 0 => return None,
+            fd => OwnedFd::from_raw_fd(fd),
+        }
+    };
+    let mut file = std::fs::File::from(fd);
+    file.write_all(bytes).ok()?;
+    Some(file.into())
+}

@@ -68,6 +68,8 @@ export class Attendant {
       throw new StartError("Cannot leave the container running: who is to wait for it has ended", 128);
     }
     this.#isOurs = false;
+    // It hangs up once its descriptors are where others look for them.
+    receive(this.#host, this.#link, "self", START_MILLIS_MAX);
   }
 
   /** It ends what it has started, and itself, unless it is to stay. Safe to call again. */

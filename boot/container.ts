@@ -8,8 +8,6 @@ import { CAPABILITY_NAMES } from "../kernel/abi/task.ts";
 import { Container, type ContainerGofer } from "../kernel/container.ts";
 import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
 import { LateRequests } from "../kernel/fs/gofer/late_requests.ts";
-import { OverlayFilesystem } from "../kernel/fs/overlay/overlay.ts";
-import { Tmpfs } from "../kernel/fs/tmpfs.ts";
 import { HOST_READ, HOST_WRITE, type HostDescriptor } from "../kernel/host/host_descriptor.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { MemoryMap } from "../kernel/mm/address_space.ts";
@@ -32,7 +30,6 @@ import { newRlimits, RLIMIT_NAMES, type Rlimits } from "../kernel/task/rlimits.t
 import type { Task } from "../kernel/task/task.ts";
 import { utf8ToByteString } from "../kernel/util/bytes.ts";
 import { FdTable } from "../kernel/vfs/fd_table.ts";
-import type { Filesystem } from "../kernel/vfs/filesystem.ts";
 import { FsContext } from "../kernel/vfs/fs_context.ts";
 import { MountNamespace, newMount } from "../kernel/vfs/mount.ts";
 import { Path } from "../kernel/vfs/path.ts";
@@ -40,11 +37,13 @@ import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import { connectGofer } from "../native/gofer_channel.ts";
 import type { GuestThread } from "../platform/platform.ts";
 import { StartError } from "./start_error.ts";
-import { addMounts, mountPoint } from "./mounts.ts";
+import { addMounts, mountPoint, overlaid } from "./mounts.ts";
 import { homeOf, loadProgram } from "./program.ts";
 import type { ContainerConfig, ProcessConfig } from "./sentry_config.ts";
 import { bindConsole, type Console, openConsole, openStdio } from "./stdio.ts";
 
+/** How long the root container's gofer may take until it serves: it opens what it serves first. */
+const GOFER_MILLIS_MAX = 60_000;
 const POLLIN = 1;
 const POLLRDHUP = 0x2000;
 /** Wait status of a container that cannot go on: exit code 128, the runtime's own failure. */
@@ -64,17 +63,25 @@ export interface ContainerParts {
  * sandbox. Throws StartError with one sentence for the user; nothing of the container is left then.
  */
 export function startContainer(kernel: Kernel, config: ContainerConfig, parts: ContainerParts): Container {
-  if (kernel.containers.has(config.id)) {
+  const former = kernel.containers.get(config.id);
+  if (former !== undefined && (former.isRoot || former.exitStatus < 0)) {
     discard(parts);
     throw new StartError(`Cannot start container ${config.id}: one of that name is there`, 128);
   }
-  const rootFs = rootFilesystem(config, kernel, parts.gofer.mounts);
+  for (const id of Object.values(config.sharing)) {
+    if (id === "" || kernel.containers.has(id)) continue;
+    discard(parts);
+    throw new StartError(`Cannot start container ${config.id}: there is no container ${id} to join`, 128);
+  }
+  former?.forget();
+  const served = parts.gofer.mounts[0];
+  const rootFs = config.root.hasOverlay ? overlaid(kernel, served) : served;
   const rootMount = newMount(rootFs, "none", config.root.isReadOnly ? MS_RDONLY | MS_RELATIME : MS_RELATIME);
   const mounts = new MountNamespace(rootMount, kernel.namespaceInodes.next());
   const limits = { tasksMax: config.tasksMax };
   const isRoot = kernel.rootContainer === null;
-  const pids = isRoot ? kernel.rootPids : new PidNamespace(kernel.namespaceInodes.next(), kernel.rootPids);
-  const container = new Container(kernel, config.id, limits, pids, mounts, parts.gofer);
+  const namespaces = namespacesOf(kernel, config, mounts);
+  const container = new Container(kernel, config.id, limits, namespaces, parts.gofer);
   kernel.containers.set(config.id, container);
   if (isRoot) kernel.rootContainer = container;
   try {
@@ -191,7 +198,7 @@ export function executeIn(
 }
 
 /** Gives back what a container was to be made of. */
-function discard(parts: ContainerParts): void {
+export function discard(parts: ContainerParts): void {
   parts.thread.addressSpace.release();
   for (const descriptor of parts.stdio) descriptor.drop();
   parts.gofer.release();
@@ -202,16 +209,38 @@ function abandon(container: Container, parts: ContainerParts): void {
   if (container.init === null) parts.thread.addressSpace.release();
   killContainer(container);
   exitKilled(container.kernel);
-  container.release();
+  container.forget();
+}
+
+/** What its init begins with: what it shares is that of other containers. Its network is the sandbox's. */
+function namespacesOf(kernel: Kernel, config: ContainerConfig, mounts: MountNamespace): TaskNamespaces {
+  const { sharing } = config, inodes = kernel.namespaceInodes;
+  const root = kernel.rootContainer;
+  const whose = (id: string) => id === "" ? undefined : kernel.containers.get(id)?.namespaces;
+  const names = () => [utf8ToByteString(config.hostname), utf8ToByteString(config.domainname)] as const;
+  return new TaskNamespaces(
+    whose(sharing.uts)?.uts ?? new UtsNamespace(inodes.next(), ...names()),
+    whose(sharing.ipc)?.ipc ?? new IpcNamespace(inodes.next()),
+    root?.namespaces.net ?? new NetNamespace(inodes.next(), { isLoopbackUp: true }),
+    mounts,
+    root === null
+      ? kernel.rootPids
+      : whose(sharing.pid)?.pidForChildren ?? new PidNamespace(inodes.next(), kernel.rootPids),
+  );
 }
 
 /**
  * Connects to the gofer of container `config` over `socketFd`, which is taken over. Its loss is the end of the container,
  * which may not be there yet.
  */
-export function connectToGofer(kernel: Kernel, config: ContainerConfig, socketFd: number): ContainerGofer {
+export function connectToGofer(
+  kernel: Kernel,
+  config: ContainerConfig,
+  socketFd: number,
+  millisMax = GOFER_MILLIS_MAX,
+): ContainerGofer {
   const socket = kernel.descriptors.own(socketFd, "donated", HOST_READ | HOST_WRITE, "the gofer's socket");
-  const channel = connectGofer(socket.fd, kernel.platform.ownCpu);
+  const channel = connectGofer(socket.fd, kernel.platform.ownCpu, millisMax);
   if (typeof channel === "number") {
     socket.drop();
     throw new StartError(`Cannot connect to the gofer: ${errnoName(-channel)}`, 128);
@@ -233,39 +262,20 @@ export function connectToGofer(kernel: Kernel, config: ContainerConfig, socketFd
   return { mounts, release };
 }
 
-/** A container cannot go on without its gofer. */
+/** A container cannot go on without its gofer. One of several ends as if it had been killed. */
 function onGoferLost(kernel: Kernel, id: string, reason: string): void {
   const container = kernel.containers.get(id);
   if (container === undefined || container.exitStatus >= 0) return;
-  kernel.notice(reason);
-  container.end(STATUS_FAILED);
+  if (container.isRoot) {
+    kernel.notice(reason);
+    container.end(STATUS_FAILED);
+  }
   killContainer(container);
-}
-
-function rootFilesystem(
-  config: ContainerConfig,
-  kernel: Kernel,
-  served: readonly Filesystem[],
-): Filesystem {
-  if (!config.root.hasOverlay) return served[0];
-  // As a tmpfs of its own: what is written to it must not take all memory of the host.
-  const sizeBytes = Math.floor(kernel.limits.memoryBytesMax / 2);
-  const limits = { mode: 0o755, uid: 0, gid: 0, sizeBytes, inodes: Infinity };
-  const upper = new Tmpfs(kernel, limits, "");
-  return new OverlayFilesystem(upper.root, [served[0].root], "lowerdir=host,upperdir=memory");
 }
 
 /** The init of `container`, on `thread`, with nothing in its memory. */
 function newInit(container: Container, config: ContainerConfig, thread: GuestThread, root: Path): Task {
-  const { kernel } = container;
-  const inodes = kernel.namespaceInodes;
-  const namespaces = new TaskNamespaces(
-    new UtsNamespace(inodes.next(), utf8ToByteString(config.hostname), utf8ToByteString(config.domainname)),
-    new IpcNamespace(inodes.next()),
-    new NetNamespace(inodes.next(), { isLoopbackUp: true }),
-    container.mounts,
-    container.pids,
-  );
+  const { kernel, namespaces } = container;
   return createInitTask(container, {
     thread,
     mm: new MemoryMap(thread.addressSpace, kernel.host, kernel.account.heap),

@@ -48,6 +48,7 @@ function program(): Uint8Array {
 function configOf(id: string, change: Partial<ContainerConfig> = {}): ContainerConfig {
   return {
     id,
+    sharing: { pid: "", ipc: "", uts: "" },
     gofers: [{ isReadOnly: false, isExclusive: true }],
     root: { isReadOnly: false, hasOverlay: false },
     mounts: [{ destination: "/proc", type: "proc", source: "proc", options: [], gofer: -1 }],
@@ -190,12 +191,12 @@ Deno.test("a container's end is its own, the root's is the sandbox's", () => {
   equal(second.taskCount, 0);
   equal(sandbox.call(first.initTask!, GETPID), 1);
   same(sandbox.openOf("second"), ["gofer"], "its stdio are closed");
-  second.release();
+  second.forget();
   same(sandbox.openOf("second"), []);
   same([...sandbox.kernel.containers.keys()], ["first"]);
   sandbox.call(first.initTask!, EXIT_GROUP, 4);
   equal(sandbox.kernel.exitStatus, 4 << 8);
-  first.release();
+  first.forget();
   same(sandbox.kernel.descriptors.describe(), []);
   same([...sandbox.host.files.keys()], []);
   same(sandbox.log, []);
@@ -210,6 +211,39 @@ Deno.test("the end of another container tells the root's init nothing", () => {
   sandbox.call(second.initTask!, EXIT_GROUP, 0);
   equal(told, 0);
   equal(first.init!.children.size, 0);
+});
+
+Deno.test("containers of a pod share what they are to share", () => {
+  const sandbox = new Sandbox();
+  const first = sandbox.start("first");
+  const second = sandbox.start("second", { sharing: { pid: "first", ipc: "first", uts: "first" } });
+  const third = sandbox.start("third", { sharing: { pid: "", ipc: "first", uts: "" } });
+  const [one, two, three] = [first, second, third].map((container) => container.initTask!.namespaces);
+  same([one.net === two.net, one.net === three.net], [true, true], "the network is the sandbox's");
+  same([one.ipc === two.ipc, one.ipc === three.ipc], [true, true]);
+  same([two.uts.hostname, three.uts.hostname], ["first", "third"]);
+  equal(sandbox.call(second.initTask!, GETPID), 2);
+  equal(sandbox.call(third.initTask!, GETPID), 1);
+  throws(
+    () => sandbox.start("fourth", { sharing: { pid: "nobody", ipc: "", uts: "" } }),
+    /Cannot start container fourth: there is no container nobody to join/,
+  );
+});
+
+Deno.test("the end of a container that shares its PID namespace is the end of all its processes", () => {
+  const sandbox = new Sandbox();
+  const first = sandbox.start("first");
+  const second = sandbox.start("second", { sharing: { pid: "first", ipc: "", uts: "" } });
+  const child = first.pids.task(sandbox.call(second.initTask!, FORK))!;
+  equal(child.threadGroup.container, second);
+  sandbox.call(second.initTask!, EXIT_GROUP, 3);
+  sandbox.run();
+  equal(second.exitStatus, 3 << 8);
+  equal(child.hasExited, true);
+  equal(sandbox.kernel.exitStatus, -1);
+  equal(sandbox.call(first.initTask!, GETPID), 1);
+  equal(sandbox.start("second").id, "second", "the name is free again");
+  equal(second === sandbox.kernel.containers.get("second"), false);
 });
 
 Deno.test("tasks are counted by container", () => {

@@ -55,6 +55,7 @@ export function endKernel(kernel: Kernel, kept: readonly HostDescriptor[]): stri
   const containers = [...kernel.containers.values()];
   for (const container of containers) killContainer(container);
   exitKilled(kernel);
-  for (const container of containers) container.release();
+  for (const container of containers) container.forget();
+  for (const shared of kernel.sharedFilesystems.values()) shared.drop();
   return kernel.descriptors.describe(kept);
 }

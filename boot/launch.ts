@@ -205,9 +205,10 @@ export class RunningSandbox {
     if (this.#attendant !== null) {
       this.#attendant.dismiss();
     } else {
-      const pids = [this.sentryPid, this.goferPid];
+      const pids = [this.sentryPid, this.goferPid].filter((pid) => pid > 0);
       for (const pid of pids) killProcess(pid, SIGKILL);
-      [status] = pids.map((pid) => waitProcess(pid, true));
+      const [first = 0] = pids.map((pid) => waitProcess(pid, true));
+      status = first;
     }
     this.#host.close(this.#control);
     this.#closeGoferControl();
@@ -227,6 +228,14 @@ export function launchAttended(
 ): { readonly sandbox: RunningSandbox; readonly controlFd: number } {
   const { roles, controlFd } = attendant.takeRoles();
   return { sandbox: tell(options, new RunningSandbox(commandLineHost(), roles, attendant)), controlFd };
+}
+
+/** A gofer for a container in another one's sandbox, as launch() starts one; the sentry that comes with it is ended. */
+export function launchGofer(options: Launch): StartedRoles {
+  const roles = takeStarted(options) ?? start(options);
+  killProcess(roles.sentry, SIGKILL);
+  waitProcess(roles.sentry, true);
+  return roles;
 }
 
 /** Tells the roles of `sandbox` what to do; ends them where that fails. */
@@ -336,7 +345,7 @@ function denoDirectory(): string {
 }
 
 /** The guests' processes inherit it from the sentry. A score below the caller's own needs rights that it may not have. */
-function setOomScore(pids: readonly number[], score: number): void {
+export function setOomScore(pids: readonly number[], score: number): void {
   for (const pid of pids) {
     try {
       Deno.writeTextFileSync(`/proc/${pid}/oom_score_adj`, String(score));
@@ -347,7 +356,7 @@ function setOomScore(pids: readonly number[], score: number): void {
 }
 
 /** What --strace and --debug write is for whoever has asked for it, with or without a file. */
-function openLog(host: NativeHost, { debugLog, sentry }: Launch): number {
+export function openLog(host: NativeHost, { debugLog, sentry }: Launch): number {
   if (debugLog === "" && (sentry.strace || sentry.isDebug)) return host.dup(STDERR);
   const path = debugLog === "" ? "/dev/null" : debugLog;
   const fd = host.openForAppend(path);

@@ -16,6 +16,8 @@ import {
   O_WRONLY,
 } from "../kernel/abi/file.ts";
 import { OverlayFilesystem } from "../kernel/fs/overlay/overlay.ts";
+import { Tmpfs } from "../kernel/fs/tmpfs.ts";
+import type { Kernel } from "../kernel/kernel.ts";
 import type { Task } from "../kernel/task/task.ts";
 import { latin1ToBytes, utf8ToByteString } from "../kernel/util/bytes.ts";
 import type { Filesystem } from "../kernel/vfs/filesystem.ts";
@@ -114,7 +116,11 @@ function filesystemOf(
   data: string,
   served: readonly Filesystem[],
 ): Filesystem {
-  if (mount.gofer >= 0) return served[mount.gofer];
+  if (mount.gofer >= 0) {
+    return mount.hasOverlay ? overlaid(task.kernel, served[mount.gofer]) : served[mount.gofer];
+  }
+  const shared = mount.sharedAs === undefined ? undefined : task.kernel.sharedFilesystems.get(mount.sharedAs);
+  if (shared !== undefined) return shared;
   const type = task.kernel.vfs.registry.filesystems.get(mount.type);
   if (type === undefined) {
     throw new StartError(`Cannot mount ${mount.destination}: type "${mount.type}" is unknown`, 128);
@@ -123,7 +129,20 @@ function filesystemOf(
   if (typeof fs === "number") {
     throw new StartError(`Cannot mount ${mount.destination}: ${errnoName(-fs)} for options "${data}"`, 128);
   }
+  if (mount.sharedAs !== undefined) {
+    fs.hold();
+    task.kernel.sharedFilesystems.set(mount.sharedAs, fs);
+  }
   return fs;
+}
+
+/** Host files whose changes stay in memory; of a single file they do not. */
+export function overlaid(kernel: Kernel, fs: Filesystem): Filesystem {
+  if (!fs.root.isDirectory) return fs;
+  // As a tmpfs of its own: what is written to it must not take all memory of the host.
+  const sizeBytes = Math.floor(kernel.limits.memoryBytesMax / 2);
+  const upper = new Tmpfs(kernel, { mode: 0o755, uid: 0, gid: 0, sizeBytes, inodes: Infinity }, "");
+  return new OverlayFilesystem(upper.root, [fs.root], "lowerdir=host,upperdir=memory");
 }
 
 /** The place to mount at, made where it is missing. */

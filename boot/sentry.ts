@@ -181,7 +181,14 @@ function serveControl(kernel: Kernel, host: NativeHost, services: Services): Con
   const onEnd = () => {
     kernel.exitStatus = SIGKILL;
   };
-  return new ControlServer(kernel, host, ROLE_FDS.control, (...request) => services.serve(...request), onEnd);
+  return new ControlServer(
+    kernel,
+    host,
+    ROLE_FDS.control,
+    (...request) => services.serve(...request),
+    (caller) => services.hangUp(caller),
+    onEnd,
+  );
 }
 
 /** Sentences told to the command line at most, so that a guest that meets a limit again and again does not flood it. */

@@ -9,6 +9,10 @@ export interface MountConfig {
   readonly options: readonly string[];
   /** Which mount of the gofer a bind mount shows; -1 for the others. */
   readonly gofer: number;
+  /** One that all containers of the pod share, under this name: the first that asks for it makes it. */
+  readonly sharedAs?: string;
+  /** What is written to it stays in memory. */
+  readonly hasOverlay?: boolean;
 }
 
 export interface ProcessConfig {
@@ -56,9 +60,21 @@ export interface WatchdogConfig {
   readonly kills: boolean;
 }
 
+/** Whose namespace a container of a pod is in: "" = one of its own, or the id of the container that it shares it with. */
+export interface NamespaceSharing {
+  readonly pid: string;
+  readonly ipc: string;
+  readonly uts: string;
+}
+
+/** Of a container that is a sandbox of its own. */
+export const OWN_NAMESPACES: NamespaceSharing = { pid: "", ipc: "", uts: "" };
+
 /** What a container is started from. */
 export interface ContainerConfig {
   readonly id: string;
+  /** Of the root container all are its own. The network is always the sandbox's. */
+  readonly sharing: NamespaceSharing;
   /** Mounts of its gofer, the root's first: what each may do. */
   readonly gofers: readonly { readonly isReadOnly: boolean; readonly isExclusive: boolean }[];
   readonly root: { readonly isReadOnly: boolean; readonly hasOverlay: boolean };
@@ -117,6 +133,11 @@ export interface Statistics {
   readonly tasks: number;
   readonly tasksMax: number;
 }
+
+/** What goes to a sentry with a further container (`join`): configuration, stdin, stdout, stderr, its gofer, what its init gets. */
+export const JOIN_STDIO = 1;
+export const JOIN_GOFER = 4;
+export const JOIN_PASSED = 5;
 
 /** What goes to the sentry with it: stdin, stdout, stderr, log, the socket to the gofer, and what the init gets from 3 on. */
 export const SENTRY_LOG = 3;

@@ -1,5 +1,6 @@
-// What the sentry does for those who ask over the control protocol: signals, further processes and their ends, pause, what
-// runs and what it has used. Requests concern the root container; all of a turn of the loop, none waits.
+// What the sentry does for those who ask over the control protocol: signals, further processes and their ends, further
+// containers, pause, what runs and what it has used. Requests concern the container of their connection, as a rule the root
+// one; all of a turn of the loop, none waits.
 
 import { EAGAIN, EALREADY, EBUSY, EINVAL, EIO, ESRCH } from "../kernel/abi/errno.ts";
 import { SI_USER, SIGKILL } from "../kernel/abi/signal.ts";
@@ -9,38 +10,40 @@ import { sendGroupSignal, sendProcessGroupSignal } from "../kernel/signal/send.t
 import { killGroup } from "../kernel/task/exit.ts";
 import { pauseContainer, resumeContainer } from "../kernel/task/freeze.ts";
 import { onMemoryMeasured } from "../kernel/task/memory_pressure.ts";
+import type { Task } from "../kernel/task/task.ts";
 import type { ThreadGroup } from "../kernel/task/thread_group.ts";
-import type { Deadlined } from "../kernel/util/deadline_heap.ts";
-import { Waiter, type WaitListener } from "../kernel/util/wait_queue.ts";
 import type { NativeHost } from "../native/host.ts";
 import { executeIn, startHeld } from "./container.ts";
-import type { Answer } from "./control/server.ts";
+import type { Answer, Caller } from "./control/server.ts";
 import { type MessageFrom, SCOPE } from "./control/protocol.ts";
 import { jsonDescriptor, readJson } from "./descriptors.ts";
-import type { ProcessConfig, ProcessRow, Statistics } from "./sentry_config.ts";
+import {
+  type ContainerConfig,
+  JOIN_GOFER,
+  JOIN_PASSED,
+  JOIN_STDIO,
+  type ProcessConfig,
+  type ProcessRow,
+  type Statistics,
+} from "./sentry_config.ts";
 import { StartError } from "./start_error.ts";
-import { type Console, ownPassed, ownStdio } from "./stdio.ts";
+import { ownPassed, ownStdio } from "./stdio.ts";
+import { Subcontainers } from "./subcontainers.ts";
 
-const POLLIN = 1;
 /** Configuration, stdin, stdout, stderr. */
 const EXECUTE_FDS_MIN = 4;
-/** Ended processes whose status nobody has asked for yet; the oldest is forgotten. */
-const ENDED_MAX = 256;
 /** Requests that wait for the end of one process. */
 const LISTENERS_MAX = 64;
-/** How long the last output of a process on a terminal may take to leave, and between two tries. */
-const FLUSH_NANOS_MAX = 2e9;
-const FLUSH_NANOS = 5e6;
 
 export class Services {
+  readonly subcontainers: Subcontainers;
   readonly #kernel: Kernel;
   readonly #host: NativeHost;
-  /** What has been started over the protocol, by its id in the container, until its end has been told. */
-  readonly #processes = new Map<number, WatchedProcess>();
 
   constructor(kernel: Kernel, host: NativeHost) {
     this.#kernel = kernel;
     this.#host = host;
+    this.subcontainers = new Subcontainers(kernel, host);
   }
 
   /** See Serve in control/server.ts. */
@@ -48,9 +51,11 @@ export class Services {
     message: MessageFrom<"caller">,
     fds: readonly number[],
     answer: Answer,
+    caller: Caller,
   ): number | MessageFrom<"role"> | null {
-    const container = this.#kernel.rootContainer;
+    const container = caller.container ?? this.#kernel.rootContainer;
     if (message.kind === "execute") return this.#execute(container, fds);
+    if (message.kind === "join") return this.#join(caller, fds);
     for (const fd of fds) this.#host.close(fd);
     if (message.kind === "memory") {
       onMemoryMeasured(this.#kernel, message.bytes);
@@ -81,6 +86,11 @@ export class Services {
     }
   }
 
+  /** The connection of `caller` has ended: so does what was made over it. */
+  hangUp({ container, isMaker }: Caller): void {
+    if (isMaker && container !== null) this.subcontainers.end(container);
+  }
+
   #execute(container: Container | null, fds: readonly number[]): number | MessageFrom<"role"> {
     const [configFd, ...stdio] = fds;
     if (container === null || fds.length < EXECUTE_FDS_MIN || container.isHeld || container.isPaused) {
@@ -90,17 +100,15 @@ export class Services {
     const config = readJson(this.#host, configFd) as ProcessConfig;
     this.#host.close(configFd);
     const started = this.execute(container, config, stdio);
-    if (started instanceof StartError) {
-      return { kind: "failed", code: started.code, message: started.message };
-    }
-    return started < 0 ? started : { kind: "executed", pid: started };
+    if (started instanceof StartError) return failedBy(started);
+    return typeof started === "number" ? started : { kind: "executed", pid: started.pid.in(container.pids) };
   }
 
   /**
-   * Starts one more process in `container` with descriptors `stdio`, which are taken over: its id in the container, -ERRNO, or
-   * why it cannot be.
+   * Starts one more process in `container` with descriptors `stdio`, which are taken over: its first task, -ERRNO, or why it
+   * cannot be.
    */
-  execute(container: Container, config: ProcessConfig, stdio: readonly number[]): number | StartError {
+  execute(container: Container, config: ProcessConfig, stdio: readonly number[]): Task | number | StartError {
     const descriptors = [
       ...ownStdio(this.#kernel, stdio.slice(0, 3)),
       ...ownPassed(this.#kernel, stdio.slice(3)),
@@ -112,10 +120,8 @@ export class Services {
     }
     try {
       const { task, console } = executeIn(container, config, thread, descriptors);
-      const pid = task.pid.in(container.pids);
-      this.#forgetOldest();
-      this.#processes.set(pid, new WatchedProcess(this.#kernel, task.threadGroup, console));
-      return pid;
+      this.subcontainers.watchedOf(container).add(task, console === null ? null : console.host);
+      return task;
     } catch (error) {
       if (error instanceof StartError) return error;
       this.#kernel.log(`Execute: ${error instanceof Error ? error.stack : error}`);
@@ -123,42 +129,35 @@ export class Services {
     }
   }
 
-  /** Calls `onEnd` with the wait status of a process that was started here, now or when it ends. False when it is none. */
-  awaitEnd(pid: number, onEnd: (status: number) => void): boolean {
-    const process = this.#processes.get(pid);
-    if (process === undefined) return false;
-    process.onEnd((status) => {
-      if (this.#processes.get(pid) === process) this.#processes.delete(pid);
-      onEnd(status);
-    });
-    return true;
-  }
-
-  #forgetOldest(): void {
-    for (const [pid, process] of this.#processes) {
-      if (this.#processes.size < ENDED_MAX) return;
-      if (process.hasEnded) this.#processes.delete(pid);
+  #join(caller: Caller, fds: readonly number[]): number | MessageFrom<"role"> {
+    if (fds.length < JOIN_PASSED || caller.container !== null || caller.isFirst) {
+      for (const fd of fds) this.#host.close(fd);
+      return -EINVAL;
     }
+    const config = readJson(this.#host, fds[0]) as ContainerConfig;
+    this.#host.close(fds[0]);
+    const made = this.subcontainers.make(config, {
+      stdio: fds.slice(JOIN_STDIO, JOIN_GOFER),
+      gofer: fds[JOIN_GOFER],
+      passed: fds.slice(JOIN_PASSED),
+    });
+    if (made instanceof StartError) return failedBy(made);
+    caller.container = made;
+    caller.isMaker = true;
+    return 0;
   }
 
   #resize(container: Container, pid: number): number {
     if (pid === 0) container.hostConsole?.resize();
-    else this.#processes.get(pid)?.console?.host.resize();
+    else this.subcontainers.watchedOf(container).find(pid)?.console?.resize();
     return 0;
   }
 
   #wait(container: Container, pid: number, answer: Answer): null | number {
-    let process = this.#processes.get(pid);
-    if (process === undefined && pid === 0) {
-      process = new WatchedProcess(this.#kernel, container.init!, null);
-      this.#processes.set(0, process);
-    }
-    if (process === undefined) return -ESRCH;
+    const watched = this.subcontainers.watchedOf(container), process = watched.find(pid);
+    if (process === null) return -ESRCH;
     if (process.listenerCount >= LISTENERS_MAX) return -EBUSY;
-    process.onEnd((status) => {
-      if (this.#processes.get(pid) === process && pid !== 0) this.#processes.delete(pid);
-      answer({ kind: "exit", status });
-    });
+    watched.awaitEnd(pid, (status) => answer({ kind: "exit", status }));
     return null;
   }
 
@@ -170,56 +169,8 @@ export class Services {
   }
 }
 
-/** A process whose end somebody outside wants to know. */
-class WatchedProcess implements WaitListener, Deadlined {
-  readonly console: Console | null;
-  deadline = 0;
-  deadlineIndex = -1;
-  readonly #kernel: Kernel;
-  readonly #group: ThreadGroup;
-  readonly #waiter: Waiter;
-  #listeners: ((status: number) => void)[] = [];
-  #flushUntil = 0;
-  hasEnded = false;
-
-  constructor(kernel: Kernel, group: ThreadGroup, console: Console | null) {
-    this.#kernel = kernel;
-    this.#group = group;
-    this.console = console;
-    this.#waiter = new Waiter(this);
-    if (group.liveCount === 0) this.hasEnded = true;
-    else group.exitQueue.add(this.#waiter, POLLIN);
-  }
-
-  get listenerCount(): number {
-    return this.#listeners.length;
-  }
-
-  /** Calls `listener` with the status, now or when it ends. */
-  onEnd(listener: (status: number) => void): void {
-    if (this.hasEnded) listener(this.#group.exitStatus);
-    else this.#listeners.push(listener);
-  }
-
-  onReady(): void {
-    this.#group.exitQueue.remove(this.#waiter);
-    this.#flushUntil = this.#kernel.clock.monotonic() + FLUSH_NANOS_MAX;
-    this.onDeadline(0);
-  }
-
-  /** Its output goes out before its end is told. */
-  onDeadline(now: number): void {
-    if (this.console !== null && !this.console.host.flush() && now < this.#flushUntil) {
-      this.deadline = this.#kernel.clock.monotonic() + FLUSH_NANOS;
-      this.#kernel.deadlines.add(this);
-      return;
-    }
-    this.hasEnded = true;
-    this.console?.host.close();
-    const listeners = this.#listeners;
-    this.#listeners = [];
-    for (const listener of listeners) listener(this.#group.exitStatus);
-  }
+function failedBy({ code, message }: StartError): MessageFrom<"role"> {
+  return { kind: "failed", code, message };
 }
 
 function signal(container: Container, message: Extract<MessageFrom<"caller">, { kind: "signal" }>): number {
@@ -266,7 +217,10 @@ function processesOf(container: Container): ProcessRow[] {
 
 function statisticsOf(container: Container): Statistics {
   const { kernel } = container;
-  let cpuNanos = kernel.reapedCpuNanos;
-  for (const group of groupsOf(container)) cpuNanos += group.cpuNanos();
+  const isAlone = kernel.containers.size === 1;
+  let cpuNanos = isAlone ? kernel.reapedCpuNanos : 0;
+  for (const group of groupsOf(container)) {
+    cpuNanos += group.cpuNanos() + (isAlone ? 0 : group.childrenUsage.cpuNanos);
+  }
   return { cpuNanos, tasks: container.taskCount, tasksMax: container.limits.tasksMax };
 }

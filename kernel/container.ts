@@ -1,9 +1,9 @@
 // A container: what was started together and ends together. It has an init, namespaces, a root and what serves it, stdio or
-// a console, limits and an exit status. A kernel has one or several (pods, exec of a debugger's image); the root one, the
-// first, takes the sandbox with it. boot/container.ts starts one.
+// a console, limits and an exit status. A kernel has one or several (a pod); the root one, the first, takes the sandbox with
+// it. boot/container.ts starts one.
 
 import type { Kernel } from "./kernel.ts";
-import type { PidNamespace } from "./task/namespaces.ts";
+import type { PidNamespace, TaskNamespaces } from "./task/namespaces.ts";
 import type { ProcessGroup } from "./task/process_group.ts";
 import type { Task } from "./task/task.ts";
 import type { ThreadGroup } from "./task/thread_group.ts";
@@ -28,10 +28,8 @@ export class Container {
   readonly kernel: Kernel;
   readonly id: string;
   readonly limits: ContainerLimits;
-  /** Where its init is process 1; the root's is the kernel's root namespace. */
-  readonly pids: PidNamespace;
-  /** Held until release(). */
-  readonly mounts: MountNamespace;
+  /** Those that its init begins with, held until release(); it may share some with other containers of the pod. */
+  readonly namespaces: TaskNamespaces;
   readonly gofer: ContainerGofer;
   /** Set when it is born. Its end is the container's. */
   init: ThreadGroup | null = null;
@@ -51,24 +49,32 @@ export class Container {
   isPaused = false;
   /** Its tasks that would go back to guest code but for the pause. */
   readonly frozen: Task[] = [];
-  /** Called when its init has ended; the root's is the sandbox's end instead. */
+  /** Called when its init has ended and all others of it; the root's is the sandbox's end instead. */
   onEnd: (container: Container) => void = () => {};
+  #isReleased = false;
 
   constructor(
     kernel: Kernel,
     id: string,
     limits: ContainerLimits,
-    pids: PidNamespace,
-    mounts: MountNamespace,
+    namespaces: TaskNamespaces,
     gofer: ContainerGofer,
   ) {
     this.kernel = kernel;
     this.id = id;
     this.limits = limits;
-    this.pids = pids;
-    this.mounts = mounts;
+    this.namespaces = namespaces;
     this.gofer = gofer;
-    mounts.hold();
+    namespaces.hold();
+  }
+
+  /** Where its init is process 1, unless it shares it; the root's is the kernel's root namespace. */
+  get pids(): PidNamespace {
+    return this.namespaces.pidForChildren;
+  }
+
+  get mounts(): MountNamespace {
+    return this.namespaces.mount;
   }
 
   get isRoot(): boolean {
@@ -88,11 +94,18 @@ export class Container {
     else this.onEnd(this);
   }
 
-  /** Gives back what it holds, once none of its tasks is left. Its last output has been drained. */
+  /** Gives back what it holds, once none of its tasks is left. Its last output has been drained; its status stays known. */
   release(): void {
-    this.kernel.containers.delete(this.id);
+    if (this.#isReleased) return;
+    this.#isReleased = true;
     this.hostConsole?.release();
-    this.mounts.drop();
+    this.namespaces.drop();
     this.gofer.release();
+  }
+
+  /** As release(); and nobody finds it any more. */
+  forget(): void {
+    this.release();
+    if (this.kernel.containers.get(this.id) === this) this.kernel.containers.delete(this.id);
   }
 }

@@ -25,6 +25,7 @@ import { Coverage } from "./util/coverage.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
 import { KernelMemory } from "./util/kernel_memory.ts";
 import { Sequence } from "./util/sequence.ts";
+import type { Filesystem } from "./vfs/filesystem.ts";
 import { type FileRegistry, Vfs } from "./vfs/vfs.ts";
 
 /** Limits of the whole sandbox, from the OCI resources or the command line. */
@@ -55,8 +56,10 @@ export class Kernel {
   readonly namespaceInodes = new Sequence(NAMESPACE_INODE_FIRST);
   /** Load averages, worked out when somebody asks. */
   readonly load: LoadAverage;
-  /** Containers that have not been released, by id. */
+  /** Containers by id; those that have ended, but the root one, until somebody forgets them. */
   readonly containers = new Map<string, Container>();
+  /** File systems that containers of the pod share, by the name that their mounts have for them. */
+  readonly sharedFilesystems = new Map<string, Filesystem>();
   /** How many of them are paused. */
   pausedCount = 0;
   /** The first: its end is the sandbox's. */

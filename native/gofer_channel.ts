@@ -17,13 +17,13 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /** As in native/src/gofer/channel.rs. */
 const FRAME_BYTES_MAX = 64 * 1024;
 const EFAULT = 14;
-/** How long the gofer may take until it serves: it opens what it serves first. */
-const CONNECT_MILLIS_MAX = 60_000;
-
-/** Offers the gofer at the other end of `socket` a channel; `cpu` (-1 = any) is where its answers are waited for. Or -ERRNO. */
-export function connectGofer(socket: number, cpu: number): GoferChannel | number {
+/**
+ * Offers the gofer at the other end of `socket` a channel, and waits `millisMax` at most until it serves; `cpu` (-1 = any) is
+ * where its answers are waited for. Or -ERRNO.
+ */
+export function connectGofer(socket: number, cpu: number, millisMax: number): GoferChannel | number {
   const calls = openLibrary(symbols, ["tsv_gofer_ask", "tsv_gofer_await"]);
-  const handle = calls.tsv_gofer_connect(socket, cpu + 1, CONNECT_MILLIS_MAX);
+  const handle = calls.tsv_gofer_connect(socket, cpu + 1, millisMax);
   return handle < 0 ? handle : new NativeGoferChannel(calls, handle);
 }
 

@@ -3,6 +3,7 @@
 import { callerEnvironment } from "../caller_environment.ts";
 import { readHostFacts } from "../host_facts.ts";
 import type { Launch } from "../launch.ts";
+import { OWN_NAMESPACES } from "../sentry_config.ts";
 import { terminalOfCaller } from "../terminal.ts";
 import { runAttached } from "./attached.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
@@ -30,6 +31,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
   const extra = (values.env as string[] | undefined) ?? [];
   const sentry: Launch["sentry"] = {
     id: `do-${Deno.pid}`,
+    sharing: OWN_NAMESPACES,
     platform: flags.platform,
     mayPatch: flags.mayPatch,
     watchdog: flags.watchdog,

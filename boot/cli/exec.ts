@@ -4,17 +4,16 @@ import { EAGAIN, errnoName } from "../../kernel/abi/errno.ts";
 import { SIGKILL } from "../../kernel/abi/signal.ts";
 import { CAPABILITY_NAMES } from "../../kernel/abi/task.ts";
 import { commandLineHost, type NativeHost } from "../../native/host.ts";
-import { becomeProgram, divertSignals, receiveLater } from "../../native/process.ts";
 import { ATTENDANCE, type Attendant, requireAttendant } from "../attendant.ts";
-import { handOver, receive, send } from "../control/channel.ts";
-import { decode, FRAME_BYTES_MAX, type MessageFrom, SCOPE, WAIT_REQUEST } from "../control/protocol.ts";
+import { receive, send } from "../control/channel.ts";
+import { SCOPE, WAIT_REQUEST } from "../control/protocol.ts";
 import { jsonDescriptor } from "../descriptors.ts";
-import { processOf } from "../oci/container.ts";
+import { processOf } from "../oci/guest_view.ts";
 import { type OciConfig, problemOfProcess, readBundleProcess, readProcess } from "../oci/spec.ts";
 import { StateDirectory } from "../oci/state.ts";
 import { StartError } from "../start_error.ts";
 import type { ContainerTerminal } from "../terminal.ts";
-import { ATTEND, exitCode, FORWARDED } from "./attached.ts";
+import { attachedTo } from "./attached_process.ts";
 import { currentState } from "./condition.ts";
 import { connectTo } from "./control_connection.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
@@ -114,7 +113,7 @@ export async function execCommand(args: string[], flags: GlobalFlags): Promise<n
     throw error;
   }
   send(host, socket, { kind: "wait", pid }, { request: WAIT_REQUEST });
-  if (attendant === null) return await attachedTo(socket, pid, terminal, flags);
+  if (attendant === null) return await attachedTo(socket, { ...ATTENDANCE, pid }, terminal, flags);
   leave(attendant, socket, pid, terminal, flags);
   return 0;
 }
@@ -194,62 +193,6 @@ function startedPid(host: NativeHost, socket: number, id: string): number {
     throw new Error(`Cannot execute in container "${id}": ${errnoName(message.errno)}`);
   }
   throw new Error(`Cannot execute in container "${id}": it does not run any more`);
-}
-
-/** Where the launcher is at hand this process becomes it, as it does for `run`. */
-async function attachedTo(
-  socket: number,
-  pid: number,
-  terminal: ContainerTerminal | null,
-  flags: GlobalFlags,
-): Promise<number> {
-  const host = commandLineHost();
-  for (const fd of terminal?.opened ?? []) host.close(fd);
-  const launcher = Deno.env.get("TSVISOR_LAUNCHER");
-  try {
-    terminal?.caller?.makeRawGuarded();
-    if (launcher !== undefined) {
-      const guard = terminal?.caller?.guard ?? null;
-      const fd = handOver(host, {
-        kind: "attend",
-        ...ATTENDANCE,
-        control: socket,
-        diverted: divertSignals(),
-        pid,
-        guard: guard?.pid ?? 0,
-        release: guard?.release ?? -1,
-        hasTerminal: terminal !== null,
-        log: flags.log,
-        logFormat: flags.logFormat,
-      });
-      const failure = becomeProgram([launcher, ATTEND, String(fd)], [
-        socket,
-        fd,
-        ...(guard === null ? [] : [guard.release]),
-      ]);
-      throw new Error(`Cannot start ${launcher}: ${errnoName(-failure)}`);
-    }
-    return await waitHere(socket, pid, terminal !== null);
-  } finally {
-    terminal?.caller?.restore();
-  }
-}
-
-/** A checkout has no launcher to become. */
-async function waitHere(socket: number, pid: number, hasTerminal: boolean): Promise<number> {
-  const host = commandLineHost();
-  for (const [name, signal] of FORWARDED) {
-    const message: MessageFrom<"caller"> = name === "SIGWINCH" && hasTerminal
-      ? { kind: "resized", pid }
-      : { kind: "signal", signal, pid, scope: SCOPE.PROCESS };
-    Deno.addSignalListener(name, () => send(host, socket, message));
-  }
-  const bytes = new Uint8Array(FRAME_BYTES_MAX + 1);
-  const { length, fds } = await receiveLater(socket, bytes);
-  const frame = length > 0 ? decode(bytes, length, "role", fds.length) : null;
-  // With the sandbox goes what runs in it.
-  if (frame === null || typeof frame === "string" || frame.message.kind !== "exit") return 137;
-  return exitCode(frame.message.status);
 }
 
 function leave(

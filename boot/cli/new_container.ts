@@ -5,14 +5,17 @@ import { commandLineHost } from "../../native/host.ts";
 import { ATTENDANCE, type Attendant, requireAttendant } from "../attendant.ts";
 import { listenAt } from "../control/control_socket.ts";
 import { type Launch, launchAttended } from "../launch.ts";
-import { containerOf, missingMounts } from "../oci/container.ts";
+import { containerOf } from "../oci/container.ts";
+import { missingMounts } from "../oci/guest_view.ts";
 import { type HookStage, type HookState, runHooks, runHooksRegardless } from "../oci/hooks.ts";
 import { ignoredLine } from "../oci/ignored.ts";
+import { joinedNamespaces, PodHints, sandboxOf, sharingOf } from "../oci/pod.ts";
 import { openDirectory, writeWhole } from "../oci/own_directory.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
 import { type ContainerState, shownPid, startTicksOf, StateDirectory } from "../oci/state.ts";
 import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
 import { type GlobalFlags, IGNORED, type Options, UsageError } from "./flags.ts";
+import { joinInBackground } from "./new_subcontainer.ts";
 import { reportBackgroundWarning, reportWarning } from "./report.ts";
 
 export const NEW_OPTIONS = {
@@ -63,20 +66,27 @@ export function prepareContainer(
   if (config.process.terminal !== true && consoleSocket !== undefined) {
     throw new Error("--console-socket is given, but process.terminal is not true");
   }
-  const container = containerOf(bundle, config, { id, ...flags });
+  const annotations = config.annotations ?? {}, sandboxId = sandboxOf(annotations);
+  const sandbox = sandboxId === null ? null : states.read(sandboxId);
+  const hints = new PodHints(sandbox === null ? annotations : sandbox.annotations);
+  const container = containerOf(bundle, config, { id, hints, ...flags });
   const record: ContainerState = {
     id,
     pid: 0,
     bundle,
     created: new Date().toISOString(),
     owner: String(Deno.uid() ?? 0),
-    annotations: config.annotations ?? {},
+    annotations,
     status: "creating",
     startTicks: "",
     runner: { pid: Deno.pid, startTicks: startTicksOf(Deno.pid), controlFd: -1 },
+    ...(sandboxId === null ? {} : { sandboxId }),
   };
   const launch = {
-    ...container,
+    gofer: container.gofer,
+    sentry: sandboxId === null
+      ? container.sentry
+      : { ...container.sentry, sharing: sharingOf(config, sandboxId, states.list().states) },
     debugLog: flags.debugLog,
     oomScoreAdj: config.process.oomScoreAdj ?? null,
     isRootInside: true,
@@ -84,10 +94,11 @@ export function prepareContainer(
   };
   states.create(record);
   const withoutEffect = [...ignored, ...missingMounts(config), ...hooksInside(config)];
-  if (withoutEffect.length > 0) {
-    const isInBackground = command === "create" || values.detach === true;
-    (isInBackground ? reportBackgroundWarning : reportWarning)(ignoredLine(withoutEffect), flags);
-  }
+  if (sandbox === null) withoutEffect.push(...joinedNamespaces(config));
+  const isInBackground = command === "create" || values.detach === true;
+  const warn = isInBackground ? reportBackgroundWarning : reportWarning;
+  if (withoutEffect.length > 0) warn(ignoredLine(withoutEffect), flags);
+  for (const warning of hints.warnings) warn(warning, flags);
   const pidFile = values["pid-file"] as string | undefined;
   return { states, record, config, launch, pidFile, consoleSocket };
 }
@@ -184,7 +195,8 @@ export async function createInBackground(
   let attendant: Attendant | null = null;
   try {
     attendant = requireAttendant();
-    await becomeContainer(container, attendant, isHeld, flags);
+    if (record.sandboxId === undefined) await becomeContainer(container, attendant, isHeld, flags);
+    else await joinInBackground(container, attendant, isHeld, flags);
   } catch (error) {
     attendant?.dismiss();
     states.remove(record.id);
@@ -229,6 +241,7 @@ async function becomeContainer(
   const listener = listenAt(flags.root, record.id);
   const attendance = {
     ...ATTENDANCE,
+    sentry: sandbox.sentryPid,
     listener,
     hasTerminal: terminal !== null,
     log: flags.log,
@@ -239,7 +252,7 @@ async function becomeContainer(
 }
 
 /** Nobody but an engine has the terminal of a container in the background. */
-function backgroundTerminal(config: OciConfig, socket: string | undefined): ContainerTerminal | null {
+export function backgroundTerminal(config: OciConfig, socket: string | undefined): ContainerTerminal | null {
   if (config.process.terminal === true && socket === undefined) {
     throw new Error(
       "process.terminal: true, but there is no --console-socket for a container in the background",

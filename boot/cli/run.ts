@@ -14,6 +14,7 @@ import {
   terminalOf,
   writePid,
 } from "./new_container.ts";
+import { joinInForeground } from "./new_subcontainer.ts";
 
 export const RUN_OPTIONS = {
   ...NEW_OPTIONS,
@@ -25,7 +26,9 @@ export const RUN_OPTIONS = {
 export async function runCommand(args: string[], flags: GlobalFlags): Promise<number> {
   const { values, words } = parse(args, RUN_OPTIONS, false);
   const container = prepareContainer(values, words, flags, "run");
-  if (values.detach !== true) return await runInForeground(container, values.keep === true, flags);
+  const isMember = container.record.sandboxId !== undefined;
+  const runHere = isMember ? joinInForeground : runInForeground;
+  if (values.detach !== true) return await runHere(container, values.keep === true, flags);
   await createInBackground(container, false, flags);
   return 0;
 }

@@ -105,7 +105,7 @@ export async function killCommand(args: string[], flags: GlobalFlags): Promise<n
   }
   const scope = values.all === true ? SCOPE.ALL : SCOPE.PROCESS;
   // The sentry is init of its namespace: SIGKILL ends it and all.
-  const result = number === SIGKILL && pid === 0
+  const result = number === SIGKILL && pid === 0 && state.sandboxId === undefined
     ? killSentry(state)
     : await requestOf(state, { kind: "signal", signal: number, pid, scope });
   if (result < 0) throw new Error(`Cannot signal container "${state.id}": ${errnoName(-result)}`);
@@ -137,8 +137,22 @@ export async function deleteCommand(args: string[], flags: GlobalFlags): Promise
   }
   if (state === null) return 0;
   if (state.status !== "stopped") await endSandbox(state);
+  await forgetInSandbox(states, state);
   if (states.remove(id)) await afterwards(state, flags);
   return 0;
+}
+
+/** The sandbox that the container was in knows of it no longer, if that still runs. */
+async function forgetInSandbox(states: StateDirectory, state: ContainerState): Promise<void> {
+  if (state.sandboxId === undefined) return;
+  const sandbox = states.find(state.sandboxId);
+  if (sandbox === null || sandbox.status === "stopped") return;
+  const [{ callOf }, { ContMgrDestroySubcontainer }] = await Promise.all([
+    import("./control_call.ts"),
+    import("../api/methods.ts"),
+  ]);
+  // It may be gone meanwhile, and the container with it.
+  await callOf(sandbox, ContMgrDestroySubcontainer, state.id).catch(() => {});
 }
 
 /** Kills it and waits until it is gone, and whoever waits for it in the background. */
@@ -159,6 +173,7 @@ async function deleteStopped(states: StateDirectory, id: string, flags: GlobalFl
   else if (state.status !== "stopped") {
     throw new Error(`Cannot delete container "${id}" in state ${state.status} without --force`);
   }
+  await forgetInSandbox(states, state);
   if (!states.remove(id)) throw new Error(`Container "${id}" does not exist`);
   await afterwards(state, flags);
   return 0;

@@ -22,6 +22,8 @@ const REPLIES: ReadonlySet<string> = new Set([
   "condition",
   "exit",
   "failed",
+  "report",
+  "refusal",
 ]);
 
 /** Requests that wait for their answers. */

@@ -114,6 +114,12 @@ export const KINDS = {
   resume: { number: 13, from: "caller", fields: {}, fdsMax: 0 },
   /** Answer: `condition`. */
   inquire: { number: 14, from: "caller", fields: {}, fdsMax: 0 },
+  /**
+   * One more container in the sandbox, held. Descriptors: its configuration (JSON, ContainerConfig), stdin, stdout, stderr, the
+   * socket to its gofer, and what its init gets from 3 on. Later requests of this connection concern that container, and those of
+   * connections that are made over it; it ends with this connection.
+   */
+  join: { number: 15, from: "caller", fields: {}, fdsMax: FRAME_FDS_MAX },
 
   /** Guest code runs from now on. The sentry is confined. */
   ready: { number: 16, from: "role", fields: {}, fdsMax: 0 },

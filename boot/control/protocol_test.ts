@@ -27,6 +27,7 @@ const MESSAGES: readonly Message[] = [
   { kind: "pause" },
   { kind: "resume" },
   { kind: "inquire" },
+  { kind: "join" },
   { kind: "ready" },
   { kind: "failed", code: 127, message: "Cannot run x: command not found" },
   { kind: "notice", message: "Limit of tasks reached: 40 tasks" },

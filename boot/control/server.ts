@@ -1,8 +1,10 @@
 // The sentry's end of the control protocol. The first connection is the command line's: events go there, and the sandbox ends
 // with it. Each `connect` brings one more connection (of `tsvisor kill`, of a controller), which asks and is answered; several
-// requests may be on their way, and each answer has its request's id.
+// requests may be on their way, and each answer has its request's id. One that has made a container (`join`) is about that
+// from then on, and so are those that are made over it.
 
 import { EBUSY, EINVAL } from "../../kernel/abi/errno.ts";
+import type { Container } from "../../kernel/container.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { HOST_READ, HOST_WRITE, type HostDescriptor } from "../../kernel/host/host_descriptor.ts";
 import type { HostWatch } from "../../kernel/host/host_watch.ts";
@@ -16,6 +18,15 @@ const POLLIN = 1;
 /** Connections besides the first: each `exec` has one until its end. */
 export const CONNECTIONS_MAX = 256;
 
+/** Who asks, over one connection. */
+export interface Caller {
+  readonly isFirst: boolean;
+  /** What its requests concern; null = the root container. */
+  container: Container | null;
+  /** It has made that container, which ends with the connection. */
+  isMaker: boolean;
+}
+
 /**
  * What the sentry does with a message, whose descriptors it takes over: 0, -ERRNO, an answer, or null: it answers later, by
  * `answer`, which does nothing where nobody waits for it any more.
@@ -24,7 +35,10 @@ export type Serve = (
   message: MessageFrom<"caller">,
   fds: readonly number[],
   answer: Answer,
+  caller: Caller,
 ) => number | MessageFrom<"role"> | null;
+/** What it does at the end of a connection besides the first. */
+export type HangUp = (caller: Caller) => void;
 /** `fds` stay the sentry's. */
 export type Answer = (message: MessageFrom<"role"> | number, fds?: readonly number[]) => void;
 
@@ -33,6 +47,8 @@ export class ControlServer {
   readonly #host: NativeHost;
   readonly #first: HostDescriptor;
   readonly #serve: Serve;
+  readonly #hangUp: HangUp;
+  readonly #callers = new Map<HostDescriptor, Caller>();
   /** Connections besides the first. */
   readonly #others = new Map<HostDescriptor, HostWatch>();
   /** What the control API's calls work on; null = there is none yet. */
@@ -41,11 +57,20 @@ export class ControlServer {
   readonly #queries = new Map<HostDescriptor, Queries>();
 
   /** Listens on socket `first` from now on; `onEnd` is called when it ends. */
-  constructor(kernel: Kernel, host: NativeHost, first: number, serve: Serve, onEnd: () => void) {
+  constructor(
+    kernel: Kernel,
+    host: NativeHost,
+    first: number,
+    serve: Serve,
+    hangUp: HangUp,
+    onEnd: () => void,
+  ) {
     this.#kernel = kernel;
     this.#host = host;
     this.#first = kernel.descriptors.own(first, "donated", HOST_READ | HOST_WRITE, "control");
     this.#serve = serve;
+    this.#hangUp = hangUp;
+    this.#callers.set(this.#first, { isFirst: true, container: null, isMaker: false });
     const onHostEvents = () => {
       if (!this.#take(this.#first)) onEnd();
     };
@@ -93,7 +118,7 @@ export class ControlServer {
       if (!this.#isConnected(socket) || request === 0) return;
       if (!this.#answer(socket, request, result, answerFds)) this.#end(socket);
     };
-    const result = this.#serve(message, fds, later);
+    const result = this.#serve(message, fds, later, this.#callers.get(socket)!);
     return result === null || request === 0 || this.#answer(socket, request, result);
   }
 
@@ -137,7 +162,8 @@ export class ControlServer {
   #connect(from: HostDescriptor, fds: readonly number[]): number {
     const fd = fds.length === 0 ? -1 : fds[0];
     let refusal = 0;
-    if (from !== this.#first || fd < 0 || this.#host.setNonblocking(fd) < 0) refusal = -EINVAL;
+    const { isFirst, isMaker, container } = this.#callers.get(from)!;
+    if (!isFirst && !isMaker || fd < 0 || this.#host.setNonblocking(fd) < 0) refusal = -EINVAL;
     else if (this.#others.size >= CONNECTIONS_MAX) refusal = -EBUSY;
     if (refusal < 0) {
       if (fd >= 0) this.#host.close(fd);
@@ -147,6 +173,7 @@ export class ControlServer {
     const onHostEvents = () => {
       if (!this.#take(socket)) this.#end(socket);
     };
+    this.#callers.set(socket, { isFirst: false, container, isMaker: false });
     this.#others.set(socket, this.#kernel.watches.add(socket, POLLIN, { onHostEvents }));
     return 0;
   }
@@ -158,7 +185,10 @@ export class ControlServer {
     this.#others.delete(socket);
     const queries = this.#queries.get(socket);
     this.#queries.delete(socket);
+    const caller = this.#callers.get(socket)!;
+    this.#callers.delete(socket);
     socket.drop();
     queries?.end();
+    this.#hangUp(caller);
   }
 }

@@ -3,15 +3,10 @@
 
 import { readHostFacts } from "../host_facts.ts";
 import type { Launch } from "../launch.ts";
-import type { MountConfig, ProcessConfig, WatchdogConfig } from "../sentry_config.ts";
+import { OWN_NAMESPACES, type WatchdogConfig } from "../sentry_config.ts";
+import { guestContainerOf, isReadOnlyBy, mountsOf, plain } from "./guest_view.ts";
+import type { HintedMount, PodHints } from "./pod.ts";
 import type { OciConfig } from "./spec.ts";
-
-/** Mount types that our kernel serves itself. */
-const OWN_TYPES = new Set(["tmpfs", "proc", "sysfs", "devpts", "mqueue", "devtmpfs"]);
-/** Of mounts that a container gets whether it asks or not. */
-const ALWAYS = [["/proc", "proc"], ["/sys", "sysfs"], ["/dev", "devtmpfs"]];
-/** Tasks at most where the bundle says nothing. */
-const TASKS_MAX = 8192;
 
 /** What does not come from the bundle. */
 export interface ContainerOptions {
@@ -25,6 +20,8 @@ export interface ContainerOptions {
   readonly overlay: "memory" | "none";
   readonly isLenient: boolean;
   readonly isExclusive: boolean;
+  /** Of the pod that it is in, or else its own. */
+  readonly hints: PodHints;
 }
 
 /** What the gofer serves, and what each connection of the sentry to it may do: the root first, then the bind mounts. */
@@ -40,17 +37,6 @@ function mayPatchBy(config: OciConfig): boolean {
   const value = config.annotations?.[PATCHING_ANNOTATION] ?? "on";
   if (value === "on" || value === "off") return value === "on";
   throw new Error(`annotations: ${PATCHING_ANNOTATION} is "${value}", not on or off`);
-}
-
-/** Linux: there is no cgroup file system yet; a container that only reads it finds an empty directory. */
-const MISSING_TYPES: readonly (string | undefined)[] = ["cgroup", "cgroup2"];
-
-/** Mounts that a container is started without. */
-export function missingMounts(config: OciConfig): string[] {
-  const mounts = [...(config.mounts ?? []).entries()];
-  return mounts.filter(([, { type }]) => MISSING_TYPES.includes(type)).map(([i, { type }]) =>
-    `mounts[${i}] (${type})`
-  );
 }
 
 /** Throws one line that names the field and its value for what cannot be. */
@@ -74,34 +60,22 @@ export function containerOf(
     mounts: [{ path: root, isReadOnly: hasOverlay, isRecursive: true }],
     gofers: [{ isReadOnly: hasOverlay, isExclusive: options.isExclusive }],
   };
-  const mounts = mountsOf(bundle, config, served);
-  const { process } = config;
+  const mounts = mountsOf(config, options.hints, (...bind) => serve(bundle, served, ...bind));
   const memory = config.linux?.resources?.memory?.limit ?? 0;
   const memoryBytes = memory > 0 ? Math.min(memory, facts.memoryTotalBytes) : facts.memoryTotalBytes;
-  const pids = config.linux?.resources?.pids?.limit ?? 0;
+  const parts = { sharing: OWN_NAMESPACES, mounts, gofers: served.gofers, hasOverlay };
   return {
     gofer: { mounts: served.mounts, isLenient: options.isLenient, isDebug: options.isDebug },
     sentry: {
-      id: options.id,
+      ...guestContainerOf(options.id, config, parts),
       platform: options.platform,
       mayPatch: options.mayPatch && mayPatchBy(config),
       watchdog: options.watchdog,
       isDebug: options.isDebug,
       strace: options.strace,
       straceCalls: options.straceCalls,
-      gofers: served.gofers,
-      root: { isReadOnly, hasOverlay },
-      mounts,
-      maskedPaths: config.linux?.maskedPaths ?? [],
-      readonlyPaths: config.linux?.readonlyPaths ?? [],
-      sysctl: config.linux?.sysctl ?? {},
-      process: { ...processOf(process), makesCwd: true },
-      hostname: config.hostname ?? "tsvisor",
-      domainname: config.domainname ?? "(none)",
       cpuCount: facts.cpuCount,
       memoryTotalBytes: memoryBytes,
-      tasksMax: pids > 0 ? pids : TASKS_MAX,
-      isHeld: false,
       memoryBytesMax: memoryBytes,
       host: { cpuinfo: facts.cpuinfo, hwcap: facts.hwcap, hwcap2: facts.hwcap2 },
       isLenient: options.isLenient,
@@ -109,105 +83,26 @@ export function containerOf(
   };
 }
 
-/** A process as the sentry is told of it; its terminal, and whether its directory is made, are the caller's to say. */
-export function processOf(process: OciConfig["process"]): ProcessConfig {
-  return {
-    args: process.args,
-    env: withoutRepeats(process.env ?? []),
-    cwd: process.cwd,
-    makesCwd: false,
-    uid: process.user?.uid ?? 0,
-    gid: process.user?.gid ?? 0,
-    umask: process.user?.umask ?? 0o22,
-    additionalGids: process.user?.additionalGids ?? [],
-    capabilities: {
-      bounding: process.capabilities?.bounding ?? [],
-      effective: process.capabilities?.effective ?? [],
-      inheritable: process.capabilities?.inheritable ?? [],
-      permitted: process.capabilities?.permitted ?? [],
-      ambient: process.capabilities?.ambient ?? [],
-    },
-    rlimits: process.rlimits ?? [],
-    noNewPrivileges: process.noNewPrivileges === true,
-    ownsStdio: true,
-    wantsHome: true,
-    diesOfSignals: false,
-    terminal: null,
-  };
-}
-
-/** In the order of the bundle, as a later mount hides an earlier one; what is always there comes first. */
-function mountsOf(bundle: string, config: OciConfig, served: Served): MountConfig[] {
-  const asked = config.mounts ?? [];
-  const mounts: MountConfig[] = [];
-  for (const [destination, type] of ALWAYS) {
-    if (asked.some((mount) => plain(mount.destination) === destination)) continue;
-    mounts.push({ destination, type, source: type, options: [], gofer: -1 });
-  }
-  for (const [i, mount] of asked.entries()) {
-    const options = mount.options ?? [];
-    const isBind = mount.type === "bind" || options.includes("bind") || options.includes("rbind");
-    const type = isBind ? "bind" : mount.type ?? "none";
-    const shared = options.find((option) => option === "shared" || option === "rshared");
-    if (shared !== undefined) {
-      throw new Error(
-        `mounts[${i}].options: "${shared}" cannot be given: nothing propagates out of a sandbox`,
-      );
-    }
-    if (!isBind && MISSING_TYPES.includes(type)) continue;
-    if (!isBind && !OWN_TYPES.has(type)) {
-      throw new Error(`mounts[${i}].type: "${type}" is unknown (destination ${mount.destination})`);
-    }
-    // /dev is ours with its devices, whatever file system the spec names for it.
-    const isDev = plain(mount.destination) === "/dev" && type === "tmpfs";
-    mounts.push({
-      destination: mount.destination,
-      type: isDev ? "devtmpfs" : type,
-      source: mount.source ?? type,
-      options: isDev ? options.filter((option) => !/^(mode|size)=/.test(option)) : options,
-      gofer: isBind ? serve(bundle, i, mount.source ?? "", options, served) : -1,
-    });
-  }
-  return mounts;
-}
-
 /** Has the gofer serve the source of bind mount `i`: the number of its connection. */
 function serve(
   bundle: string,
+  served: Served,
   i: number,
   source: string,
   options: readonly string[],
-  served: Served,
+  hint: HintedMount | null,
 ): number {
   if (source === "") throw new Error(`mounts[${i}].source: a bind mount needs one`);
   const path = absolute(bundle, source);
   if (!exists(path)) throw new Error(`mounts[${i}].source: "${source}" does not exist (${path})`);
-  const last = options.findLast((option) => option === "ro" || option === "rw");
-  const isReadOnly = last === "ro";
+  const isReadOnly = isReadOnlyBy(options) || hint?.hasOverlay === true;
   served.mounts.push({ path, isReadOnly, isRecursive: options.includes("rbind") });
-  served.gofers.push({ isReadOnly, isExclusive: false });
+  served.gofers.push({ isReadOnly, isExclusive: hint?.isExclusive ?? false });
   return served.gofers.length - 1;
-}
-
-/** Of a variable that is there twice the last value holds, at its first place. */
-function withoutRepeats(env: readonly string[]): string[] {
-  const byName = new Map<string, string>();
-  for (const entry of env) byName.set(entry.split("=", 1)[0], entry);
-  return [...byName.values()];
 }
 
 function absolute(bundle: string, path: string): string {
   return path.startsWith("/") ? path : `${bundle}/${path}`;
-}
-
-/** A path without what makes no difference. */
-function plain(path: string): string {
-  const parts: string[] = [];
-  for (const part of path.split("/")) {
-    if (part === "..") parts.pop();
-    else if (part !== "" && part !== ".") parts.push(part);
-  }
-  return `/${parts.join("/")}`;
 }
 
 function exists(path: string): boolean {

@@ -86,8 +86,8 @@ export const configSchema = z.object({
     maskedPaths: paths,
     readonlyPaths: paths,
     rootfsPropagation: text,
-    /** A sandbox has one of each kind; it can join none. */
-    namespaces: z.optional(z.array(z.object({ type: z.string() }))),
+    /** A sandbox has one of each kind; containers of a pod may share (pod.ts). */
+    namespaces: z.optional(z.array(z.object({ type: z.string(), path: text }))),
   })),
 });
 

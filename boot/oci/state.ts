@@ -14,7 +14,7 @@ const pid = z.number().check(z.int(), z.gte(0), z.lte(PID_MAX));
 
 const stateSchema = z.object({
   id: z.string(),
-  /** Host pid of the sentry, 0 while it is being made. */
+  /** Host pid of the sentry, 0 while it is being made; of a container in another one's sandbox, of its runner. */
   pid,
   bundle: z.string(),
   created: z.string(),
@@ -32,6 +32,8 @@ const stateSchema = z.object({
   }),
   /** Its runner waits in the background: that is the process that engines know. */
   isDetached: z.optional(z.boolean()),
+  /** The root container of the sandbox that it runs in, where that is not itself. */
+  sandboxId: z.optional(z.string()),
 });
 
 /** What a container's file holds; `status` is worked out when it is read. */

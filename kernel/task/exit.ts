@@ -280,7 +280,12 @@ function buryTask(task: Task): void {
 function endContainer(task: Task): void {
   const group = task.threadGroup, { container } = group;
   if (container.init !== group) return;
-  if (!container.isRoot && group.isZombie) reap(group);
+  if (!container.isRoot) {
+    if (group.isZombie) reap(group);
+    // In a PID namespace that it shares its init is process 1 to nobody: the others go all the same.
+    killContainer(container);
+    exitKilled(container.kernel);
+  }
   container.end(group.exitStatus);
 }
 

@@ -48,6 +48,8 @@ export class HostConsole implements WaitListener {
   /** Set while output is moved, as moving it tells the queue that we listen to. */
   #isPumping = false;
 
+  #isReleased = false;
+
   /** Between `terminal` and `stdio`, the container's three descriptors, all of which it holds until release(). */
   constructor(kernel: Kernel, terminal: Terminal, stdio: readonly HostDescriptor[]) {
     this.#kernel = kernel;
@@ -195,8 +197,10 @@ export class HostConsole implements WaitListener {
     this.release();
   }
 
-  /** Nothing is copied any more. */
+  /** Nothing is copied any more. Safe to call again. */
   release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
     this.#terminal.masterQueue.remove(this.#waiter);
     this.#isInputOver = true;
     this.#isOutputOver = true;

@@ -80,10 +80,9 @@ fn run(link: i32, roles: Option<(&Program, &Program, &Options)>) -> Result<i32, 
         end(started);
         return Ok(EXIT_FAILED);
     };
-    // SAFETY: ours.
-    unsafe { libc::close(link) };
     let mut fds = fds.into_iter();
     match started {
+        Some(roles) if attendance.sentry == 0 => join(&mut attendance, roles, fds.next()),
         Some(roles) => {
             attendance.control = roles.control;
             attendance.sentry = roles.sentry;
@@ -96,6 +95,8 @@ fn run(link: i32, roles: Option<(&Program, &Program, &Options)>) -> Result<i32, 
     if attendance.listener >= 0 {
         attendance.listener = fds.next().unwrap_or(-1);
     }
+    // SAFETY: ours. The command line hears that everything is in its place.
+    unsafe { libc::close(link) };
     take_terminal(&attendance, fds.next());
     leave_stdio();
     match attend::attend_to(&attendance) {
@@ -114,6 +115,23 @@ fn tell(link: i32, roles: &Roles, options: &Options) {
     let Roles { sentry, gofer, control, gofer_control } = *roles;
     let message = Writer::new(STARTED).integer(sentry).integer(gofer).integer(control).integer(gofer_control);
     send(link, &message.integer(options.is_root_inside as i32).finish(), &[control, gofer_control]);
+}
+
+/// The container is in another one's sandbox: of what has been started it needs the gofer. `socket`, over which it has been
+/// made, takes the number that others know as that of the control socket.
+fn join(attendance: &mut Attendance, roles: Roles, socket: Option<i32>) {
+    attendance.control = roles.control;
+    attendance.gofer = roles.gofer;
+    // SAFETY: a child and descriptors of ours.
+    unsafe {
+        libc::kill(roles.sentry, libc::SIGKILL);
+        libc::waitpid(roles.sentry, std::ptr::null_mut(), 0);
+        libc::close(roles.gofer_control);
+        if let Some(fd) = socket {
+            libc::dup3(fd, roles.control, libc::O_CLOEXEC);
+            libc::close(fd);
+        }
+    }
 }
 
 /// Ends and reaps what has been started.

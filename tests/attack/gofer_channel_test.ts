@@ -157,7 +157,7 @@ Deno.test("sentry: a gofer that answers nonsense", () => {
   const [ours, theirs] = socketPair();
   // It accepts before it has been asked.
   host.sendMessage(theirs, connectMessage(PROTOCOL_VERSION), 0, 8, new Int32Array(1), 0);
-  const channel = connectGofer(ours, -1);
+  const channel = connectGofer(ours, -1, 60_000);
   if (typeof channel === "number") throw new Error(`Cannot connect: ${channel}`);
   const fds = new Int32Array(1);
   equal(host.receiveMessage(theirs, new Uint8Array(8), 0, 8, fds, 1000), 8);

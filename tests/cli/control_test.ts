@@ -7,6 +7,7 @@ import { encode, type Message } from "../../boot/control/protocol.ts";
 import { CONNECTIONS_MAX } from "../../boot/control/server.ts";
 import { type Launch, launch, RunningSandbox } from "../../boot/launch.ts";
 import { containerOf } from "../../boot/oci/container.ts";
+import { PodHints } from "../../boot/oci/pod.ts";
 import { readBundle } from "../../boot/oci/spec.ts";
 import { ROLE_FDS } from "../../boot/setup.ts";
 import { StartError } from "../../boot/start_error.ts";
@@ -38,6 +39,7 @@ function launched(bundle: Bundle, script: string): RunningSandbox {
     overlay: "none" as const,
     isLenient: false,
     isExclusive: true,
+    hints: new PodHints({}),
   };
   const started: Launch = {
     ...containerOf(bundle.directory, readBundle(bundle.directory).config, options),

@@ -28,7 +28,7 @@ export class TestGofer implements AsyncDisposable {
     this.socket = ours;
     this.#server.start(theirs);
     this.#server.serve();
-    const channel = connectGofer(ours, -1);
+    const channel = connectGofer(ours, -1, 60_000);
     if (typeof channel === "number") throw new Error(`Cannot connect to the gofer: ${channel}`);
     this.channel = channel;
   }

@@ -71,7 +71,14 @@ export class Processes {
     const pids = this.kernel.rootPids;
     const mounts = { hold() {}, drop() {} } as unknown as MountNamespace;
     const gofer = { mounts: [], release() {} };
-    const container = new Container(this.kernel, "test", limits, pids, mounts, gofer);
+    const namespaces = new TaskNamespaces(
+      new UtsNamespace(2, "test", ""),
+      new IpcNamespace(3),
+      new NetNamespace(4, { isLoopbackUp: true }),
+      mounts,
+      pids,
+    );
+    const container = new Container(this.kernel, "test", limits, namespaces, gofer);
     this.kernel.containers.set(container.id, container);
     this.kernel.rootContainer = container;
     this.init = createInitTask(container, {
@@ -80,13 +87,7 @@ export class Processes {
       credentials: newCredentials(0, 0, [], ALL_CAPABILITIES),
       files: new FdTable(),
       fs: new FakeFsContext() as unknown as FsContext,
-      namespaces: new TaskNamespaces(
-        new UtsNamespace(2, "test", ""),
-        new IpcNamespace(3),
-        new NetNamespace(4, { isLoopbackUp: true }),
-        mounts,
-        pids,
-      ),
+      namespaces,
       limits: newRlimits(2 ** 30),
     });
     this.init.thread.set(REG.RSP, BASE + BYTES - 4096);

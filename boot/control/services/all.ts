@@ -6,6 +6,7 @@ import { LOGGING } from "./logging.ts";
 import { METRICS_SERVICES } from "./metrics.ts";
 import { PROCFS } from "./procfs.ts";
 import type { Services } from "./query.ts";
+import { SUBCONTAINERS } from "./subcontainers.ts";
 import { UNSUPPORTED } from "./unsupported.ts";
 import { USAGE } from "./usage.ts";
 
@@ -16,5 +17,6 @@ export const SERVICES: Services = {
   ...LOGGING,
   ...METRICS_SERVICES,
   ...PROCFS,
+  ...SUBCONTAINERS,
   ...USAGE,
 };

@@ -126,8 +126,9 @@ function wait(container: Container, query: Query): unknown {
 function waitPid(container: Container, query: Query, { lifecycle }: Sandbox): unknown {
   const pid = query.number("PID");
   if (pid <= 0) return new Refusal(`PID (${pid}) must be positive`);
-  // One that was started over the API is known until its end has been told once.
-  if (lifecycle.awaitEnd(pid, query.reply)) return LATER;
+  // One that was started over the API is known until its end has been told once, by its id in the root namespace.
+  const watched = lifecycle.subcontainers.watchedOf(container), started = watched.findInRoot(pid);
+  if (started > 0 && watched.awaitEnd(started, query.reply)) return LATER;
   const group = container.pids.threadGroup(pid);
   if (group === null) return new Refusal(`waiting for PID ${pid}: no such process`);
   if (group.container !== container) return new Refusal(`process ${pid} is part of a different container`);

@@ -19,7 +19,7 @@ const SETS: Readonly<Record<CapabilitySetName, string>> = {
   ambient: "AmbientCaps",
 };
 
-/** Its id in the container, or why it cannot be. */
+/** Its id in the root PID namespace, or why it cannot be. */
 export function execute(container: Container, query: Query, { host, lifecycle }: Sandbox): number | Refusal {
   const { id } = container;
   if (container.init === null || container.isHeld) return new Refusal(`container "${id}" not started`);
@@ -51,7 +51,7 @@ export function execute(container: Container, query: Query, { host, lifecycle }:
   }
   const started = lifecycle.execute(container, configOf(container, query), copies);
   if (started instanceof StartError) return new Refusal(started.message);
-  return started < 0 ? new Refusal(errnoName(-started)) : started;
+  return typeof started === "number" ? new Refusal(errnoName(-started)) : started.tid;
 }
 
 /** As the guest is to have them, from 0 on; null where that leaves a gap. Without numbers they are in order. */

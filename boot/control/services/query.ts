@@ -69,6 +69,11 @@ export class Query {
     return typeof value === "string" ? value : "";
   }
 
+  /** A part of the argument as it came: the door has checked its type. */
+  value(field: string): unknown {
+    return this.#field(field);
+  }
+
   flag(field: string): boolean {
     return this.#field(field) === true;
   }

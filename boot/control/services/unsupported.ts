@@ -5,7 +5,6 @@ import { Refusal, type Service, type Services } from "./query.ts";
 
 const lacks = (text: string): Service => () => new Refusal(text);
 
-const onlyRoot = lacks("a sandbox has its root container only");
 const noProfile = lacks(
   "profiling is not supported: the runtime gives no profile to the program that it runs",
 );
@@ -16,9 +15,6 @@ const noControlFiles: Service = (_sandbox, query) => ({
 });
 
 export const UNSUPPORTED: Services = {
-  "containerManager.CreateSubcontainer": onlyRoot,
-  "containerManager.StartSubcontainer": onlyRoot,
-  "containerManager.DestroySubcontainer": onlyRoot,
   "containerManager.PortForward": lacks("port forwarding is not supported"),
   "containerManager.CreateTraceSession": lacks("trace sessions are not supported"),
   "containerManager.DeleteTraceSession": (_sandbox, query) =>

@@ -1,6 +1,7 @@
 // containerManager: arguments of the methods that make, watch and steer containers. Fields and their JSON names are those of
 // gVisor's runsc/boot and pkg/sentry/control.
 
+import { configSchema, type OciConfig } from "../../../oci/spec.ts";
 import * as go from "../go_types.ts";
 import { type Method, method, nothing } from "../method.ts";
 
@@ -8,8 +9,11 @@ const cid = method("string", go.string);
 
 const createArgs = go.struct("CreateArgs", { CID: go.string });
 
+/** config.json's: what may be in one, its schema says. */
+const spec = configSchema as unknown as go.GoType<OciConfig>;
+
 const startArgs = go.struct("StartArgs", {
-  Spec: go.any,
+  Spec: go.pointer(spec),
   Conf: go.any,
   CID: go.string,
   NumOverlayFilestoreFDs: go.int32,

@@ -2,6 +2,7 @@
 // line a number with the best of all rounds. RUNSC names a newer runsc. --markdown writes the table of docs/PERFORMANCE.md.
 
 import { tsvisorPath } from "../support/tsvisor.ts";
+import { Containers } from "./containers.ts";
 import { processTree, pssBytes, schedNanos } from "./processes.ts";
 import { writeTable } from "./report.ts";
 import { Bundles, type Runtime, runtimes } from "./runtimes.ts";
@@ -67,6 +68,19 @@ const PROGRAMS = [
   "cp-10k",
   "redis-unix",
 ];
+/** Commands of engines on a container in the background. */
+const LIFE = [
+  "create",
+  "start",
+  "exec-true",
+  "state",
+  "list",
+  "ps",
+  "kill",
+  "delete",
+  "create-start-delete",
+  "fifty-at-once",
+];
 const WHOLE = ["start-true", "idle-memory", "idle-cpu"];
 
 const flags = new Map(Deno.args.map((word) => {
@@ -79,10 +93,10 @@ const flags = new Map(Deno.args.map((word) => {
 }));
 const only = flags.get("only")?.split(",") ?? [];
 const isWanted = (name: string) => only.length === 0 || only.some((word) => name.startsWith(word));
-const names = [...FIRST, ...MICRO, ...PROGRAMS, ...WHOLE].filter(isWanted);
+const names = [...FIRST, ...MICRO, ...PROGRAMS, ...LIFE, ...WHOLE].filter(isWanted);
 if (names.length === 0) {
   console.error(
-    `Nothing is named ${only.join(",")}: ${[...FIRST, ...MICRO, ...PROGRAMS, ...WHOLE].join(" ")}`,
+    `Nothing is named ${only.join(",")}: ${[...FIRST, ...MICRO, ...PROGRAMS, ...LIFE, ...WHOLE].join(" ")}`,
   );
   Deno.exit(2);
 }
@@ -106,6 +120,7 @@ try {
       const wanted = all.filter(isWanted);
       for (const runtime of wanted.length === 0 ? [] : found) await inside(runtime, kind, wanted);
     }
+    for (const runtime of LIFE.some(isWanted) ? found : []) await live(runtime);
     if (isWanted("start-true")) await starts(found);
   }
   if (isWanted("idle-memory") || isWanted("idle-cpu")) { for (const runtime of found) await idle(runtime); }
@@ -118,7 +133,9 @@ try {
 function unitOf(name: string): string {
   if (name === "idle-memory") return "MiB";
   if (name === "idle-cpu") return "ms/s";
-  return name === "start-true" || (PROGRAMS.includes(name) && name !== "redis-unix") ? "ms" : "us";
+  return name === "start-true" || LIFE.includes(name) || (PROGRAMS.includes(name) && name !== "redis-unix")
+    ? "ms"
+    : "us";
 }
 
 async function compile(): Promise<void> {
@@ -156,6 +173,20 @@ async function inside(runtime: Runtime, kind: string, wanted: string[]): Promise
     const [name, value, ...rest] = line.split(" ");
     if (value === "failed") console.log(`${runtime.name}: ${name} failed: ${rest.join(" ")}`);
     else take(name, runtime, Number(value) / (unitOf(name) === "ms" ? 1000 : 1));
+  }
+}
+
+/** Times of commands on containers; what they leave is deleted. */
+async function live(runtime: Runtime): Promise<void> {
+  if (runtime.container === null) return;
+  const containers = new Containers(runtime.container, bundles);
+  try {
+    for (const [name, millis] of await containers.lifeMillis()) take(name, runtime, millis);
+    if (isWanted("fifty-at-once")) take("fifty-at-once", runtime, await containers.crowdMillis(50));
+  } catch (error) {
+    console.log(`${runtime.name}: ${(error as Error).message}`);
+  } finally {
+    await containers.remove();
   }
 }
 

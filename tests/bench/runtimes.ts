@@ -6,6 +6,8 @@ export interface Runtime {
   /** The command that runs `argv` in a container of this runtime, or on the host. */
   command(argv: readonly string[]): Promise<string[]>;
   readonly environment: Record<string, string>;
+  /** Words before a command on its containers; null = it has none. */
+  readonly container: readonly string[] | null;
 }
 
 /** A temporary directory with the bundles; remove() leaves nothing. */
@@ -14,6 +16,8 @@ export class Bundles {
   /** On the host's disk: what each directory of newFiles() has in it. */
   readonly files = `${this.#directory}/files`;
   readonly tmpfs = Deno.makeTempDirSync({ dir: "/dev/shm", prefix: "tsvisor-bench-" });
+  /** Begins the names of state directories. */
+  readonly state = `${this.#directory}/state`;
   readonly #root = `${this.#directory}/root`;
   #made = 0;
 
@@ -57,12 +61,12 @@ export class Bundles {
   }
 
   /** A new bundle and id for one container that runs `argv`. */
-  make(argv: readonly string[]): { bundle: string; id: string; state: string } {
+  make(argv: readonly string[]): { bundle: string; id: string } {
     const id = `bench-${Deno.pid}-${this.#made++}`;
     const bundle = `${this.#directory}/${id}`;
     Deno.mkdirSync(bundle);
     Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(this.#config(argv)));
-    return { bundle, id, state: `${this.#directory}/state` };
+    return { bundle, id };
   }
 
   remove(): void {
@@ -141,6 +145,7 @@ export async function runtimes(bundles: Bundles, tsvisor: string, missing: strin
       ]);
     },
     environment: { TMPFS: bundles.tmpfs, LC_ALL: "C", HOME: bundles.tmpfs },
+    container: null,
   }];
   const candidates: [string, string[]][] = [
     ["runc", ["runc"]],
@@ -150,13 +155,15 @@ export async function runtimes(bundles: Bundles, tsvisor: string, missing: strin
   if (newer) candidates.push(["runsc-new", [newer, "--network=none", "--ignore-cgroups"]]);
   candidates.push(["tsvisor", [tsvisor]]);
   for (const [name, base] of candidates) {
+    const container = [...base, "--root", `${bundles.state}-${name}`];
     const runtime: Runtime = {
       name,
       command: (argv) => {
-        const { bundle, id, state } = bundles.make(argv);
-        return Promise.resolve([...base, "--root", `${state}-${name}`, "run", "--bundle", bundle, id]);
+        const { bundle, id } = bundles.make(argv);
+        return Promise.resolve([...container, "run", "--bundle", bundle, id]);
       },
       environment: {},
+      container,
     };
     const reason = await whyNot(runtime);
     if (reason === "") found.push(runtime);

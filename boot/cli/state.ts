@@ -135,7 +135,11 @@ export async function deleteCommand(args: string[], flags: GlobalFlags): Promise
     console.error(`tsvisor: ${printable((error as Error).message)}`);
     return 0;
   }
-  if (state === null) return 0;
+  if (state === null) {
+    // Whoever was making it may have been killed before there was a record.
+    states.remove(id);
+    return 0;
+  }
   if (state.status !== "stopped") await endSandbox(state);
   await forgetInSandbox(states, state);
   if (states.remove(id)) await afterwards(state, flags);

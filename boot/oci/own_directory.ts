@@ -157,7 +157,7 @@ export class Writer {
 
   /** Readers see the old or the new, whole. */
   write(name: string, text: string): void {
-    this.#removeUnfinished();
+    this.removeUnfinished();
     const failure = writeWhole(this.#directory, name, text);
     if (failure < 0) throw new Error(`Cannot write ${this.#path}/${name}: ${errnoName(-failure)}`);
   }
@@ -172,7 +172,7 @@ export class Writer {
   }
 
   /** Of a writer that was killed: whoever has the lock is the only one that may have any. */
-  #removeUnfinished(): void {
+  removeUnfinished(): void {
     for (const { name } of Deno.readDirSync(`/proc/self/fd/${this.#directory}`)) {
       if (name.startsWith(UNFINISHED)) unlinkAt(this.#directory, name);
     }

@@ -98,6 +98,7 @@ export class StateDirectory {
   remove(id: string): boolean {
     const name = fileOf(id);
     return this.#directory.change((writer) => {
+      writer.removeUnfinished();
       writer.remove(controlSocketName(id));
       return writer.remove(name);
     }) ?? false;

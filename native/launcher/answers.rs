@@ -226,7 +226,11 @@ fn delete(states: &States, id: &str) -> Option<String> {
 
 fn delete_by_force(states: Option<States>, id: &str) -> Option<String> {
     let Some(states) = states else { return is_id(id).then(String::new) };
-    let Some(record) = states.find(id)? else { return Some(String::new()) };
+    let Some(record) = states.find(id)? else {
+        // Whoever was making it may have been killed before there was a record.
+        states.remove(id)?;
+        return Some(String::new());
+    };
     if record.has_cgroup || has_hooks(&record, "poststop") {
         return None;
     }

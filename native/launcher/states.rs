@@ -188,6 +188,7 @@ impl States {
     pub fn remove(&self, id: &str) -> Option<bool> {
         let (name, socket) = (file_of(id)?, CString::new(format!("runsc-{id}.sock")).ok()?);
         let locked = self.lock()?;
+        locked.remove_unfinished()?;
         locked.unlink(&socket)?;
         locked.unlink(&name)
     }

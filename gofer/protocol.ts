@@ -7,26 +7,26 @@
 import { bytesToLatin1 } from "../kernel/util/bytes.ts";
 
 /** Both ends must say the same when they connect. As in native/src/gofer/channel.rs. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Requests. Bodies are little-endian; `name` = u16 length and bytes; `attributes` as at ATTRIBUTE below. */
 export const REQUEST = {
   /** -> node u32, attributes: the root of the mount. */
   ROOT: 1,
   /**
-   * dir u32, known u32, opens u8, count u8, names -> walked u8, errno i32 (of the component after those, 0 = none), for
-   * each walked one: node u32, attributes. The walk ends at what is no directory. `known` is the node the last name had, or
-   * NO_NODE: it is answered again where it is still what stands there. With `opens` a regular file at the end is opened for
-   * reading: its descriptor comes along, unless the host refuses.
+   * dir u32, wants u8 (WANTS), count u8, known u32 of each name, names -> walked u8, errno i32 (of the component after
+   * those, 0 = none), for each walked one: node u32, attributes. The walk ends at what is no directory. `known` is the node
+   * the name had, or NO_NODE: it is answered again where it is still what stands there. Where something was wanted, and all
+   * names lead to a regular file: has u8 (HAS), and for HAS.CONTENT length u32, bytes.
    */
   WALK: 2,
   /** dir u32, restart u8 -> count u16, done u8, entries {attributes, name} */
   READ_ATTRIBUTES: 3,
-  /** node u32, flags u32 (access mode) -> descriptor */
+  /** node u32, flags u32 (access mode, OPEN_TO_MAP) -> has u8: HAS.DESCRIPTOR, or HAS.SERVED */
   OPEN: 4,
   /**
-   * dir u32, flags u32, mode u32, uid u32, gid u32, name -> node u32, attributes, dir's attributes, descriptor; or, of what
-   * stands there already, node u32, attributes.
+   * dir u32, flags u32, mode u32, uid u32, gid u32, name -> node u32, attributes, dir's attributes, has u8 as OPEN has it;
+   * or, of what stands there already, node u32, attributes.
    */
   CREATE: 5,
   /** dir u32, mode u32, uid u32, gid u32, name -> node u32, attributes, dir's attributes */
@@ -58,11 +58,38 @@ export const REQUEST = {
    * done u8, bytes u32, entries {struct linux_dirent64}, attributes of those that are directories (mode 0 = gone meanwhile)
    */
   READ_DIRECTORY: 18,
-  /** dir u32, mode u32, uid u32, gid u32 -> node u32, attributes, descriptor: a file without a name (O_TMPFILE) */
+  /** dir u32, mode u32, uid u32, gid u32 -> node u32, attributes, has u8: a file without a name (O_TMPFILE) */
   CREATE_UNNAMED: 19,
   /** node u32, data only u8 -> (): fsync(2) or fdatasync(2) */
   SYNC: 20,
+  /** node u32, offset u64, length u32 -> bytes, fewer at the end of the file */
+  READ: 21,
+  /** node u32, offset u64, length u64 -> (): those bytes are in the host's memory, as far as there are some */
+  FETCH: 22,
+  /** node u32, flags u8 (WRITE_ bits), offset u64, bytes -> count u32, attributes */
+  WRITE: 23,
+  /** node u32, mode u32, offset u64, length u64 -> attributes: fallocate(2) */
+  ALLOCATE: 24,
+  /** node u32 -> (): what OPEN has kept open is closed */
+  RELEASE: 25,
 } as const;
+
+/** What WALK may bring along of a regular file. */
+export const WANTS = { NOTHING: 0, DESCRIPTOR: 1, CONTENT: 2 } as const;
+/**
+ * How a regular file is read and written: by a descriptor that came along; by its content, which came along; or by READ and
+ * WRITE, since a call on a descriptor of it might take as long as somebody else likes (FUSE, network file systems).
+ */
+export const HAS = { NOTHING: 0, DESCRIPTOR: 1, CONTENT: 2, SERVED: 3 } as const;
+/** A bit of OPEN's flags: the descriptor is to be mapped, and is wanted whatever its file system. */
+export const OPEN_TO_MAP = 0x8000_0000;
+export const WRITE_APPENDS = 1;
+export const WRITE_DATA_SYNC = 2;
+export const WRITE_SYNC = 4;
+/** Largest file whose content comes along, and most bytes of one READ or WRITE, and of one FETCH. */
+export const CONTENT_BYTES_MAX = 16 * 1024;
+export const TRANSFER_BYTES_MAX = 60 * 1024;
+export const FETCH_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Where attributes have what, in bytes: u32 up to rdev and for nanoseconds, else u64 (times signed). */
 export const ATTRIBUTE = {

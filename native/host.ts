@@ -6,6 +6,7 @@ import { openLibrary } from "./library.ts";
 
 const symbols = {
   tsv_host_pread: { parameters: ["i32", "buffer", "u32", "u32", "u32", "u32"], result: "i32" },
+  tsv_host_pread_now: { parameters: ["i32", "buffer", "u32", "u32", "u32", "u32"], result: "i32" },
   tsv_host_pwrite: { parameters: ["i32", "buffer", "u32", "u32", "u32", "u32"], result: "i32" },
   tsv_host_read: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
   tsv_host_write: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
@@ -51,6 +52,7 @@ const RECEIVE_SPINS = 0;
 /** What sentry and gofer call all the time. */
 const HOT = [
   "tsv_host_pread",
+  "tsv_host_pread_now",
   "tsv_host_pwrite",
   "tsv_host_read",
   "tsv_host_write",
@@ -88,6 +90,11 @@ export class NativeHost implements Host {
       offset >>> 0,
       highWord(offset),
     );
+  }
+  preadNow(fd: number, into: Uint8Array, at: number, length: number, offset: number): number {
+    if (at + length > into.length) return -EFAULT;
+    const high = highWord(offset);
+    return this.#calls.tsv_host_pread_now(fd, into as Bytes, at, length, offset >>> 0, high);
   }
   pwrite(fd: number, from: Uint8Array, at: number, length: number, offset: number): number {
     if (at + length > from.length) return -EFAULT;

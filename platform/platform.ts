@@ -201,6 +201,8 @@ export interface DirectFile {
   readonly id: number;
   /** It has no holes and lies in memory: it may be mapped for the copy. */
   readonly isMemory: boolean;
+  /** What the host would have to wait for is not read: its file system can tell. */
+  readonly readsNow: boolean;
   /** Descriptor to send, or -ERRNO. */
   hostFd(): number;
 }
@@ -390,6 +392,8 @@ export interface Platform {
  */
 export interface Host {
   pread(fd: number, into: Uint8Array, at: number, length: number, offset: number): number;
+  /** pread() of what the host has in memory: fewer bytes or -EAGAIN where it would wait for more; -EOPNOTSUPP. */
+  preadNow(fd: number, into: Uint8Array, at: number, length: number, offset: number): number;
   pwrite(fd: number, from: Uint8Array, at: number, length: number, offset: number): number;
   read(fd: number, into: Uint8Array, at: number, length: number): number;
   write(fd: number, from: Uint8Array, at: number, length: number): number;

@@ -90,7 +90,7 @@ export const HOST_FUTEX = 0x310;
 /** OUT_MAX x the same */
 export const OUT_ENTRIES = 0x318;
 export const OUT_MAX = 24;
-/** struct timespec for a command. */
+/** struct timespec, or struct iovec, for a command. */
 export const SLOT_TIME = 0x498;
 /** COMMANDS_MAX x {op u32, must u32, result i64, args 6 x u64} */
 export const SLOT_COMMANDS = 0x4c0;

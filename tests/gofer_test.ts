@@ -5,8 +5,12 @@ import { GoferClient, GoferConnection } from "../gofer/client.ts";
 import {
   ATTRIBUTES_BYTES,
   CLOSE_COUNT_MAX,
+  CONTENT_BYTES_MAX,
+  FETCH_BYTES_MAX,
+  HAS,
   NAME_BYTES_MAX,
   NO_NODE,
+  OPEN_TO_MAP,
   PROTOCOL_VERSION,
   REQUEST,
   SET_ATIME,
@@ -15,15 +19,23 @@ import {
   SET_MTIME,
   SET_SIZE,
   SET_UID,
+  TRANSFER_BYTES_MAX,
   WALK_COUNT_MAX,
+  WANTS,
+  WRITE_APPENDS,
+  WRITE_DATA_SYNC,
+  WRITE_SYNC,
 } from "../gofer/protocol.ts";
-import { EEXIST, ENOENT } from "../kernel/abi/errno.ts";
+import { EAGAIN, EEXIST, ENOENT } from "../kernel/abi/errno.ts";
 import {
   AT_FDCWD,
+  O_APPEND,
   O_CREAT,
+  O_DSYNC,
   O_EXCL,
   O_RDONLY,
   O_RDWR,
+  O_SYNC,
   O_WRONLY,
   S_IFDIR,
   S_IFREG,
@@ -48,9 +60,21 @@ import { VfsTask } from "./support/vfs_task.ts";
 const FORGOTTEN_MILLIS = 60;
 const NAMES = new Map<number, string>(Object.entries(REQUEST).map(([name, id]) => [id, name]));
 
-/** A host whose time can be stopped, for tests of what holds for a while: the machine may be slow. */
+/**
+ * A host whose time can be stopped, for tests of what holds for a while: the machine may be slow. And one that may have
+ * nothing of a file in memory, or take its time over a write.
+ */
 class StoppableHost extends NativeHost {
   stoppedAt = 0;
+  isCold = false;
+  writeNanos = 0;
+  override preadNow(fd: number, into: Uint8Array, at: number, length: number, offset: number): number {
+    return this.isCold ? -EAGAIN : super.preadNow(fd, into, at, length, offset);
+  }
+  override pwrite(fd: number, from: Uint8Array, at: number, length: number, offset: number): number {
+    this.stoppedAt += this.writeNanos;
+    return super.pwrite(fd, from, at, length, offset);
+  }
   override clockNanos(clock: number): number {
     return this.stoppedAt > 0 ? this.stoppedAt : super.clockNanos(clock);
   }
@@ -106,7 +130,7 @@ class Mounted implements AsyncDisposable {
   // The same directory twice, for two mounts.
   readonly gofer = new TestGofer([this.directory, this.directory]);
   readonly clock = new StoppableHost();
-  readonly #descriptors = new HostDescriptors(this.clock);
+  readonly descriptors = new HostDescriptors(this.clock);
   readonly host = new CountingChannel(this.gofer.channel, this.clock);
   readonly #connection = new GoferConnection(this.host);
   #mounts = 0;
@@ -119,7 +143,7 @@ class Mounted implements AsyncDisposable {
   mount(at: string, isExclusive: boolean): GoferFilesystem {
     const { t } = this;
     const client = new GoferClient(this.#connection, this.#mounts++);
-    const fs = new GoferFilesystem(t.kernel, client, this.#descriptors, false, isExclusive);
+    const fs = new GoferFilesystem(t.kernel, client, this.descriptors, false, isExclusive);
     makeDirectory(t.task, AT_FDCWD, at, 0o755);
     const place = resolve(t.task, AT_FDCWD, at, FOLLOW);
     if (typeof place === "number") throw new Error(`No ${at}: ${place}`);
@@ -319,6 +343,103 @@ Deno.test("a file that the host replaces after it was read ahead is opened as wh
   file.drop();
 });
 
+Deno.test("a small file is read with the question that looks it up, and no descriptor", async () => {
+  await using m = new Mounted();
+  const { t } = m;
+  Deno.writeTextFileSync(`${m.directory}/small`, "small");
+  Deno.writeTextFileSync(`${m.directory}/large`, "x".repeat(CONTENT_BYTES_MAX + 1));
+  Deno.writeTextFileSync(`${m.directory}/program`, "\x7fELF and so on");
+  m.inode("/host");
+  m.clock.stop();
+  m.host.forget();
+  const file = m.open("/host/small", O_RDONLY), into = new Uint8Array(100);
+  const text = (n: number) => new TextDecoder().decode(into.subarray(0, n));
+  equal(file.inode.refresh(), 0);
+  equal(text(file.read(t.task, into, 0, 100, 0)), "small");
+  equal(text(file.read(t.task, into, 0, 3, 1)), "mal");
+  equal(file.read(t.task, into, 0, 100, 5), 0);
+  deepEqual(m.host.forget(), ["WALK"]);
+  equal(m.descriptors.count, 0);
+  // What is written by another descriptor is read, and so is what the host writes, once the content is old.
+  const writer = m.open("/host/small", O_WRONLY);
+  equal(writer.write(t.task, new TextEncoder().encode("SM"), 0, 2, 0), 2);
+  equal(text(file.read(t.task, into, 0, 100, 0)), "SMall");
+  writer.drop();
+  file.drop();
+  // The descriptor stays for a while, for who opens it next.
+  equal(m.descriptors.count, 1);
+  for (const name of ["large", "program"]) {
+    m.host.forget();
+    const file = m.open(`/host/${name}`, O_RDONLY);
+    ok(file.read(t.task, into, 0, 4, 0) === 4);
+    deepEqual(m.host.forget(), ["WALK"]);
+    file.drop();
+  }
+});
+
+Deno.test("content that came with a look-up is read for a moment only", async () => {
+  await using m = new Mounted();
+  Deno.writeTextFileSync(`${m.directory}/f`, "before");
+  m.clock.stop();
+  const file = m.open("/host/f", O_RDONLY), into = new Uint8Array(100);
+  equal(file.read(m.t.task, into, 0, 100, 0), 6);
+  Deno.writeTextFileSync(`${m.directory}/f`, "afterwards");
+  equal(file.read(m.t.task, into, 0, 100, 0), 6);
+  m.clock.stoppedAt += 60e6;
+  equal(file.read(m.t.task, into, 0, 100, 0), 10);
+  equal(file.inode.refresh(), 0);
+  equal(file.inode.size, 10);
+  file.drop();
+});
+
+Deno.test("what the host does not have in memory is fetched by the gofer first", async () => {
+  await using m = new Mounted();
+  const text = "0123456789".repeat(10_000);
+  Deno.writeTextFileSync(`${m.directory}/f`, text);
+  const file = m.open("/host/f", O_RDONLY), into = new Uint8Array(text.length);
+  m.host.forget();
+  m.clock.isCold = true;
+  equal(file.read(m.t.task, into, 0, text.length, 0), text.length);
+  equal(new TextDecoder().decode(into), text);
+  deepEqual(m.host.forget(), ["FETCH"]);
+  m.clock.isCold = false;
+  equal(file.read(m.t.task, into, 0, 10, 20), 10);
+  deepEqual(m.host.forget(), []);
+  file.drop();
+});
+
+Deno.test("after a write that took long the gofer writes for a while, and always where the disk must have it", async () => {
+  await using m = new Mounted();
+  const { t, clock } = m;
+  const bytes = new Uint8Array(10).fill(65);
+  const file = m.open("/host/f", O_RDWR | O_CREAT);
+  clock.stop();
+  const write = (flags: number, at: number) => {
+    file.flags = O_RDWR | flags;
+    m.host.forget();
+    equal(file.write(t.task, bytes, 0, 10, at), 10);
+    return m.host.forget();
+  };
+  deepEqual(write(0, 0), []);
+  deepEqual(write(O_SYNC, 0), ["WRITE"]);
+  deepEqual(write(O_DSYNC, 0), ["WRITE"]);
+  clock.writeNanos = 1e9;
+  deepEqual(write(0, 0), []);
+  deepEqual(write(0, 10), ["WRITE"]);
+  deepEqual(write(O_APPEND, 0), ["WRITE"]);
+  equal(Deno.statSync(`${m.directory}/f`).size, 30);
+  equal(file.inode.size, 30);
+  clock.stoppedAt += 2e9;
+  deepEqual(write(0, 30), []);
+  // What changes a file otherwise is the gofer's in any case.
+  equal(file.asContent()!.truncate(5), 0);
+  equal(file.asContent()!.allocate(0, 0, 4096), 0);
+  deepEqual(m.host.forget(), ["SET_ATTRIBUTES", "ALLOCATE"]);
+  equal(Deno.statSync(`${m.directory}/f`).size, 4096);
+  equal(file.inode.size, 4096);
+  file.drop();
+});
+
 Deno.test("what one mount changes the other shows at once", async () => {
   await using m = new Mounted();
   const { t } = m;
@@ -395,7 +516,10 @@ Deno.test("both ends of the protocol have the same numbers", () => {
     Deno.readTextFileSync(new URL(`../native/src/gofer/${file}.rs`, import.meta.url));
   const numberOf = (text: string, name: string) =>
     Number(new RegExp(`const ${name}: \\w+ = ([0-9_a-fx]+);`).exec(text)?.[1].replaceAll("_", ""));
-  const requests = native("requests"), channel = native("channel"), frame = native("frame");
+  const requests = native("requests"),
+    channel = native("channel"),
+    frame = native("frame"),
+    content = native("content");
   for (const [name, kind] of Object.entries(REQUEST)) equal(numberOf(requests, name), kind, name);
   equal(numberOf(channel, "VERSION"), PROTOCOL_VERSION);
   equal(numberOf(requests, "CLOSE_COUNT_MAX"), CLOSE_COUNT_MAX);
@@ -403,6 +527,28 @@ Deno.test("both ends of the protocol have the same numbers", () => {
   equal(numberOf(requests, "NO_NODE"), NO_NODE);
   equal(numberOf(frame, "ATTRIBUTES_BYTES"), ATTRIBUTES_BYTES);
   equal(numberOf(frame, "NAME_BYTES_MAX"), NAME_BYTES_MAX);
+  for (const [name, value] of Object.entries({ CONTENT_BYTES_MAX, FETCH_BYTES_MAX, TRANSFER_BYTES_MAX })) {
+    const [, text] = new RegExp(`const ${name}: \\w+ = ([0-9 *]+);`).exec(content)!;
+    equal(text.split("*").reduce((all, one) => all * Number(one), 1), value, name);
+  }
+  equal(numberOf(content, "OPEN_TO_MAP"), OPEN_TO_MAP);
+  const flags = {
+    WRITE_APPENDS,
+    WRITE_DATA_SYNC,
+    WRITE_SYNC,
+    WANTS_NOTHING: 0,
+    WANTS_CONTENT: WANTS.CONTENT,
+  };
+  for (const [name, value] of Object.entries(flags)) equal(numberOf(content, name), value, name);
+  const has = {
+    HAS_NOTHING: "NOTHING",
+    HAS_DESCRIPTOR: "DESCRIPTOR",
+    HAS_CONTENT: "CONTENT",
+    IS_SERVED_HERE: "SERVED",
+  };
+  for (const [name, key] of Object.entries(has)) {
+    equal(numberOf(content, name), HAS[key as keyof typeof HAS], name);
+  }
   const masks = { SET_MODE, SET_UID, SET_GID, SET_SIZE, SET_ATIME, SET_MTIME };
   for (const [name, mask] of Object.entries(masks)) equal(numberOf(requests, name), mask, name);
 });

@@ -150,6 +150,10 @@ export class HostDescriptor {
   pread(into: Uint8Array, at: number, length: number, offset: number): number {
     return (this.rights & HOST_READ) === 0 ? -EBADF : this.#host.pread(this.fd, into, at, length, offset);
   }
+  /** As Host.preadNow(). */
+  preadNow(into: Uint8Array, at: number, length: number, offset: number): number {
+    return (this.rights & HOST_READ) === 0 ? -EBADF : this.#host.preadNow(this.fd, into, at, length, offset);
+  }
   pwrite(from: Uint8Array, at: number, length: number, offset: number): number {
     return (this.rights & HOST_WRITE) === 0 ? -EBADF : this.#host.pwrite(this.fd, from, at, length, offset);
   }

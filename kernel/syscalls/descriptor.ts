@@ -408,11 +408,12 @@ function overFileLimit(task: Task, size: number): boolean {
 function ftruncate(task: Task, args: Args): number {
   const size = args.i53(1);
   if (size < 0) return -EINVAL;
-  const file = task.files.get(args.i32(0));
+  const file = task.call.file(FILE, args.i32(0));
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
   if ((file.inode.mode & S_IFMT) !== S_IFREG || !file.isWritable) return -EINVAL;
   if (overFileLimit(task, size)) return -EFBIG;
   const result = file.asContent()?.truncate(size) ?? -EINVAL;
+  if (result === MUST_WAIT) task.call.hold(FILE, file);
   if (result < 0) return result;
   if ((file.inode.mode & (S_ISUID | S_ISGID)) !== 0) removePrivileges(task, file.inode);
   notifyPath(file.path, IN_MODIFY);
@@ -430,12 +431,13 @@ function syncfs(task: Task, args: Args): number {
 }
 
 function syncFileRange(task: Task, args: Args): number {
-  const file = task.files.getOpen(args.i32(0));
-  if (file === null) return -EBADF;
+  const file = task.call.file(FILE, args.i32(0));
+  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
   if ((args.u32(3) & ~7) !== 0 || args.i53(1) < 0 || args.i53(2) < 0) return -EINVAL;
   const { type } = file.inode;
   if (type !== S_IFREG && type !== S_IFBLK && type !== S_IFDIR && type !== S_IFLNK) return -ESPIPE;
-  const result = file.sync(true);
+  const result = file.syncCall(true);
+  if (result === MUST_WAIT) task.call.hold(FILE, file);
   // What has no pages to write back has nothing to do either.
   return result === -EINVAL ? 0 : result;
 }
@@ -452,6 +454,7 @@ function fallocate(task: Task, args: Args): number {
   const at = offset + done;
   const piece = Math.min(length - done, ALLOCATION_BYTES_MAX - at % ALLOCATION_BYTES_MAX);
   const result = file.asContent()?.allocate(mode, at, piece) ?? -EOPNOTSUPP;
+  if (result === MUST_WAIT) task.call.hold(FILE, file);
   if (result < 0) return result;
   if (done + piece === length) {
     notifyPath(file.path, IN_MODIFY);

@@ -26,10 +26,11 @@ import { RLIMIT_FSIZE } from "../abi/task.ts";
 import { NOT_MOVED, VIEW_MAX } from "../../platform/platform.ts";
 import { raiseSignal } from "../signal/send.ts";
 import type { Task } from "../task/task.ts";
+import { MUST_WAIT } from "../task/call_in_flight.ts";
 import { giveTurn, giveTurnKillable } from "../task/wait_engine.ts";
 import { removePrivileges } from "../vfs/attributes.ts";
 import { DIRECT_BYTES_MIN } from "../vfs/direct.ts";
-import type { File } from "../vfs/file.ts";
+import { type File, SLICE_BYTES_MIN } from "../vfs/file.ts";
 import { notifyPath } from "../vfs/notify.ts";
 import type { Args } from "./args.ts";
 import { FILE, fileForRead, fileForWrite, openFile, waitToRead, waitToWrite } from "./file_wait.ts";
@@ -37,11 +38,6 @@ import { FULL, type SyscallFamily } from "./table.ts";
 
 /** MAX_RW_COUNT: most bytes one call moves. */
 export const COUNT_MAX = 0x7fff_f000;
-/**
- * Most bytes of a file that a call moves before others have their turn. Linux: a file is locked meanwhile; here another
- * thread's transfer of the same file may come in between.
- */
-export const SLICE_BYTES = 4 * 2 ** 20;
 /** The same for terminals, which look at each byte. */
 const TERMINAL_SLICE_BYTES = 64 * 1024;
 /** Sizes from here on are negative for the guest. */
@@ -92,8 +88,9 @@ export const IO_CALLS: SyscallFamily = {
 function read(task: Task, args: Args): number {
   const file = fileForRead(task, args.i32(0));
   if (file === null) return -EBADF;
-  if (args.word(2) > SLICE_BYTES && file.isSeekable) {
-    return moveSlice(task, file, args.word(1), args.word(2), -1, readInto);
+  const size = args.word(2);
+  if (size > SLICE_BYTES_MIN && file.isSeekable && size > file.sliceBytes) {
+    return moveSlice(task, file, args.word(1), size, -1, readInto);
   }
   const result = readInto(task, file, args.word(1), args.word(2), -1);
   return result === -EAGAIN ? waitToRead(task, file) : result;
@@ -106,15 +103,19 @@ function pread64(task: Task, args: Args): number {
   if (file === null) return -EBADF;
   if (!file.isSeekable) return -ESPIPE;
   if (!file.isReadable) return -EBADF;
-  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args.word(1), args.word(2), offset, readInto);
+  const size = args.word(2);
+  if (size > SLICE_BYTES_MIN && size > file.sliceBytes) {
+    return moveSlice(task, file, args.word(1), size, offset, readInto);
+  }
   return readInto(task, file, args.word(1), args.word(2), offset);
 }
 
 function write(task: Task, args: Args): number {
   const file = fileForWrite(task, args.i32(0));
   if (file === null) return -EBADF;
-  if (args.word(2) > SLICE_BYTES && file.isSeekable) {
-    return moveSlice(task, file, args.word(1), args.word(2), -1, writeFrom);
+  const size = args.word(2);
+  if (size > SLICE_BYTES_MIN && file.isSeekable && size > file.sliceBytes) {
+    return moveSlice(task, file, args.word(1), size, -1, writeFrom);
   }
   return writeOrWait(task, file, args.word(1), args.word(2));
 }
@@ -126,7 +127,10 @@ function pwrite64(task: Task, args: Args): number {
   if (file === null) return -EBADF;
   if (!file.isSeekable) return -ESPIPE;
   if (!file.isWritable) return -EBADF;
-  if (args.word(2) > SLICE_BYTES) return moveSlice(task, file, args.word(1), args.word(2), offset, writeFrom);
+  const size = args.word(2);
+  if (size > SLICE_BYTES_MIN && size > file.sliceBytes) {
+    return moveSlice(task, file, args.word(1), size, offset, writeFrom);
+  }
   return writeFrom(task, file, args.word(1), args.word(2), offset);
 }
 
@@ -144,8 +148,9 @@ export function moveSlice(
 ): number {
   if (size >= SIZE_END) return -EINVAL;
   const { done } = task.call;
-  const left = Math.min(size, COUNT_MAX) - done, count = Math.min(left, SLICE_BYTES);
+  const left = Math.min(size, COUNT_MAX) - done, count = Math.min(left, file.sliceBytes);
   const n = move(task, file, address + done, count, offset < 0 ? -1 : offset + done);
+  if (n === MUST_WAIT) return n;
   if (n < 0) return done > 0 ? done : n;
   if (n < count || n === left) return done + n;
   task.call.advance(n);
@@ -196,6 +201,7 @@ export function readInto(task: Task, file: File, address: number, count: number,
       const at = memory.outView(address + done, length);
       if (at < 0) return done > 0 ? done : at;
       n = file.read(task, memory.view, at, length, place);
+      if (n === MUST_WAIT) return readAgain(task, file, offset < 0 ? done : 0);
       if (n < 0) return done > 0 ? done : readError(file, n);
       if (n > 0 && isSeekable && (offset < 0 || crossesPage(address + done, n))) {
         // Views may reach memory only when the call is over: where that ends must be known before the position moves.
@@ -210,12 +216,22 @@ export function readInto(task: Task, file: File, address: number, count: number,
     done += n;
     if (isSeekable && offset < 0) file.position += n;
     // A pipe or socket gives what it has; only a file is read on. What was moved may be less than there is.
-    if (done === count || !isSeekable || (n < length && !isMoved)) break;
+    if (done === count || !isSeekable || n === 0 || (n < length && !isMoved)) break;
   }
   notifyPath(file.path, IN_ACCESS);
   task.threadGroup.bytesRead += done;
   task.threadGroup.readCalls++;
   return done;
+}
+
+/**
+ * A read of a file with offsets has to wait in its midst: it is made again from its start, `moved` bytes back, with what it
+ * has read by then in the host's memory.
+ */
+export function readAgain(task: Task, file: File, moved: number): number {
+  task.call.hold(FILE, file);
+  file.position -= moved;
+  return MUST_WAIT;
 }
 
 /**
@@ -297,7 +313,10 @@ export function writeFrom(task: Task, file: File, address: number, count: number
       n = file.write(task, task.memory.view, at, piece.length, place);
     }
     if (n < 0) {
-      if (done === 0) return writeError(task, n, 0);
+      if (done === 0) {
+        if (n === MUST_WAIT) task.call.hold(FILE, file);
+        return writeError(task, n, 0);
+      }
       break;
     }
     if (offset < 0) file.position = (file.flags & O_APPEND) !== 0 ? file.inode.size : place + n;
@@ -349,7 +368,7 @@ export function beginWrite(task: Task, file: File, offset: number, count: number
 
 /** After a write to a file with offsets: O_SYNC, watchers. Gives back `done`. */
 export function endWrite(file: File, done: number): number {
-  if ((file.flags & O_DSYNC) !== 0) {
+  if ((file.flags & O_DSYNC) !== 0 && !file.syncsWrites) {
     const synced = file.sync((file.flags & O_SYNC) !== O_SYNC);
     if (synced < 0 && synced !== -EINVAL) return synced;
   }

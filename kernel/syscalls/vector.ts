@@ -17,6 +17,7 @@ import {
   RWF_SYNC,
 } from "../abi/file.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
+import { MUST_WAIT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import { notifyPath } from "../vfs/notify.ts";
@@ -27,9 +28,9 @@ import {
   lengthToTake,
   letOthers,
   moveSlice,
+  readAgain,
   readError,
   readInto,
-  SLICE_BYTES,
   writeError,
   writeFrom,
   writeOrWait,
@@ -128,12 +129,12 @@ function readVectorFrom(task: Task, file: File, args: Args, offset: number): num
   if (total < 0) return total;
   const isSeekable = file.isSeekable;
   if (count === 1) {
-    return isSeekable && total > SLICE_BYTES
+    return isSeekable && total > file.sliceBytes
       ? moveSlice(task, file, vectorBase(0), total, offset, readInto)
       : readInto(task, file, vectorBase(0), total, offset);
   }
   let { done } = task.call;
-  const sliceEnd = Math.min(total, done + SLICE_BYTES);
+  const before = done, sliceEnd = Math.min(total, done + file.sliceBytes);
   for (;;) {
     let length = Math.min(sliceEnd - done, VIEW_MAX);
     if (!isSeekable) {
@@ -143,6 +144,7 @@ function readVectorFrom(task: Task, file: File, args: Args, offset: number): num
     buffer.reserve(length, VIEW_MAX);
     const place = isSeekable ? (offset < 0 ? file.position : offset + done) : -1;
     let n = file.read(task, buffer.bytes, 0, length, place);
+    if (n === MUST_WAIT) return readAgain(task, file, offset < 0 ? done - before : 0);
     if (n < 0) return done > 0 ? done : readError(file, n);
     if (isSeekable && n > 0) {
       n = vectorRoom(task, count, done, n);
@@ -214,7 +216,7 @@ function writeVectorOrWait(
   if (file.isSeekable) return writeVectorAt(task, file, count, total, -1);
   if (count === 1 && mayWait) return writeOrWait(task, file, vectorBase(0), vectorLength(0));
   let { done } = task.call;
-  const sliceEnd = done + SLICE_BYTES;
+  const sliceEnd = done + file.sliceBytes;
   for (;;) {
     if (done >= sliceEnd && mayWait) {
       task.call.setDone(done);
@@ -239,7 +241,7 @@ function writeVectorOrWait(
 
 function writeVectorAt(task: Task, file: File, count: number, total: number, offset: number): number {
   if (count === 1) {
-    return total > SLICE_BYTES
+    return total > file.sliceBytes
       ? moveSlice(task, file, vectorBase(0), total, offset, writeFrom)
       : writeFrom(task, file, vectorBase(0), vectorLength(0), offset);
   }
@@ -248,7 +250,7 @@ function writeVectorAt(task: Task, file: File, count: number, total: number, off
   total = before + beginWrite(task, file, place, total - before);
   if (total <= before) return before > 0 ? before : total;
   let done = before;
-  const sliceEnd = Math.min(total, done + SLICE_BYTES);
+  const sliceEnd = Math.min(total, done + file.sliceBytes);
   while (done < sliceEnd) {
     const length = gather(task, count, done, Math.min(sliceEnd - done, VIEW_MAX));
     if (length < 0) {
@@ -257,6 +259,10 @@ function writeVectorAt(task: Task, file: File, count: number, total: number, off
     }
     const place = offset < 0 ? file.position : offset + done;
     const n = file.write(task, buffer.bytes, 0, length, place);
+    if (n === MUST_WAIT && done === before) {
+      task.call.hold(FILE, file);
+      return n;
+    }
     if (n < 0) {
       if (done === 0) return writeError(task, n, 0);
       break;

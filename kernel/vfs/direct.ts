@@ -24,6 +24,10 @@ export class DirectTransfers implements DirectFile {
     this.#source = source;
   }
 
+  get readsNow(): boolean {
+    return this.#source.readsNow === true;
+  }
+
   hostFd(): number {
     return this.#source.hostFd();
   }

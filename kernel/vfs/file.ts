@@ -43,6 +43,14 @@ export interface FileWatch {
   onUrgent?(): void;
 }
 
+/**
+ * Most bytes of a file that a call moves before others have their turn. Linux: a file is locked meanwhile; here another
+ * thread's transfer of the same file may come in between.
+ */
+const SLICE_BYTES = 4 * 2 ** 20;
+/** No file has smaller slices. */
+export const SLICE_BYTES_MIN = 32 * 1024;
+
 export abstract class File {
   /** The inode this is open on. Pipes, sockets and anonymous files have one too (for fstat and /proc/PID/fd). */
   readonly inode: Inode;
@@ -121,6 +129,17 @@ export abstract class File {
   /** fsync(2), and with `isDataOnly` fdatasync(2). */
   sync(_isDataOnly: boolean): number {
     return -EINVAL;
+  }
+  /** write() obeys O_SYNC and O_DSYNC itself; where it does not, sync() follows. */
+  get syncsWrites(): boolean {
+    return false;
+  }
+  /**
+   * Most bytes that one call moves before it notes how far it has come and others have their turn. A read() or write() of no
+   * more may have to wait (MUST_WAIT), and is made again then.
+   */
+  get sliceBytes(): number {
+    return SLICE_BYTES;
   }
   /** sync() for fsync(2) and its like, which may wait (MUST_WAIT) where the content is written back elsewhere. */
   syncCall(isDataOnly: boolean): number {

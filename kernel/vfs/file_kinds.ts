@@ -25,6 +25,8 @@ export interface Mappable {
   hostFd(): number;
   /** Host offset of the file's byte 0. */
   readonly hostOffset: number;
+  /** See DirectFile.readsNow. */
+  readonly readsNow?: boolean;
 }
 
 /** mmap(2); anything else answers ENODEV. */

@@ -80,6 +80,8 @@ export class Vfs {
 
   /** What the path walk under way leads to is opened for reading next: LOOKUP_OPEN. A file system may open it at once. */
   opensNext = false;
+  /** What is under way cannot be made again piece by piece: files may not answer MUST_WAIT, but wait on the spot. */
+  isIndivisible = false;
 
   constructor(memory: KernelMemory, registry: FileRegistry) {
     this.memory = memory;

@@ -20,10 +20,20 @@ pub extern "C" fn tsv_host_pread(fd: i32, buffer: *mut u8, at: u32, length: u32,
     // SAFETY: buffer + at .. + length lies in the caller's array.
     result(unsafe { libc::pread(fd, buffer.add(at as usize) as *mut c_void, length as usize, offset(low, high)) } as i64)
 }
+/// As tsv_host_pread, of what the host has in memory: -EAGAIN, or fewer bytes, where it would have to wait for more.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_host_pread_now(fd: i32, buffer: *mut u8, at: u32, length: u32, low: u32, high: u32) -> i32 {
+    // SAFETY: as tsv_host_pread; one iovec.
+    result(unsafe {
+        let iovec = libc::iovec { iov_base: buffer.add(at as usize) as *mut c_void, iov_len: length as usize };
+        libc::preadv2(fd, &iovec, 1, offset(low, high), libc::RWF_NOWAIT)
+    } as i64)
+}
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_host_pwrite(fd: i32, buffer: *const u8, at: u32, length: u32, low: u32, high: u32) -> i32 {
     // SAFETY: as tsv_host_pread.
-    result(unsafe { libc::pwrite(fd, buffer.add(at as usize) as *const c_void, length as usize, offset(low, high)) } as i64)
+    result(unsafe { libc::pwrite(fd, buffer.add(at as usize) as *const c_void, length as usize, offset(low, high)) }
+        as i64)
 }
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_host_read(fd: i32, buffer: *mut u8, at: u32, length: u32) -> i32 {
@@ -59,7 +69,14 @@ pub extern "C" fn tsv_host_ftruncate(fd: i32, low: u32, high: u32) -> i32 {
     result(unsafe { libc::ftruncate(fd, offset(low, high)) } as i64)
 }
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_host_fallocate(fd: i32, mode: i32, low: u32, high: u32, length_low: u32, length_high: u32) -> i32 {
+pub extern "C" fn tsv_host_fallocate(
+    fd: i32,
+    mode: i32,
+    low: u32,
+    high: u32,
+    length_low: u32,
+    length_high: u32,
+) -> i32 {
     // SAFETY: passes no memory.
     result(unsafe { libc::fallocate(fd, mode, offset(low, high), offset(length_low, length_high)) } as i64)
 }
@@ -230,7 +247,15 @@ pub unsafe fn send_message(fd: i32, bytes: *const u8, length: u32, fds: *const i
 /// Receives one message, waiting at most `millis` (-1 = for ever) after `spins` polls; bytes, 0 at the end of the stream,
 /// -ETIMEDOUT. Descriptors go to `fds` (FDS_MAX), their count to fds[FDS_MAX].
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_host_receive(fd: i32, buffer: *mut u8, at: u32, length: u32, fds: *mut i32, millis: i32, spins: u32) -> i32 {
+pub extern "C" fn tsv_host_receive(
+    fd: i32,
+    buffer: *mut u8,
+    at: u32,
+    length: u32,
+    fds: *mut i32,
+    millis: i32,
+    spins: u32,
+) -> i32 {
     let mut control = [0u64; CONTROL_WORDS];
     let mut left = spins;
     let mut is_early = spins == 0 && millis != 0;
@@ -245,7 +270,11 @@ pub extern "C" fn tsv_host_receive(fd: i32, buffer: *mut u8, at: u32, length: u3
             message.msg_control = control.as_mut_ptr() as *mut c_void;
             message.msg_controllen = size_of_val(&control);
             // Who is ready to wait has most often just asked: there is nothing to be had at once.
-            let n = if is_early { -1 } else { libc::recvmsg(fd, &mut message, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC) };
+            let n = if is_early {
+                -1
+            } else {
+                libc::recvmsg(fd, &mut message, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC)
+            };
             if n < 0 {
                 let error = if is_early { -libc::EAGAIN } else { errno() };
                 is_early = false;

@@ -90,7 +90,7 @@ pub const SPIN: u64 = 0x30c;
 pub const HOST_FUTEX: u64 = 0x310;
 pub const OUT_ENTRIES: u64 = 0x318; // OUT_MAX x the same
 pub const OUT_MAX: u64 = 24;
-/// struct timespec for a command.
+/// struct timespec, or struct iovec, for a command.
 pub const TIME: u64 = 0x498;
 pub const COMMANDS: u64 = 0x4c0; // COMMANDS_MAX x {op u32, must u32, result i64, args 6 x u64}
 pub const COMMAND_BYTES: u64 = 64;

@@ -104,6 +104,7 @@ fn stub_calls() -> Vec<(i64, Vec<Check>)> {
         (libc::SYS_dup2, vec![Is(0, vec![OWN_SOCKET, RECEIVED]), Is(1, vec![SOCKET, DIRECT_READ_FD, DIRECT_WRITE_FD])]),
         // What the sentry has put there for that, and nothing else of it: what is open for reading only is read only.
         (libc::SYS_pread64, vec![Is(0, vec![DIRECT_READ_FD])]),
+        (libc::SYS_preadv2, vec![Is(0, vec![DIRECT_READ_FD]), Is(5, vec![libc::RWF_NOWAIT as u32])]),
         (libc::SYS_pwrite64, vec![Is(0, vec![DIRECT_WRITE_FD])]),
         (libc::SYS_clone, vec![Is(0, vec![FORK_FLAGS, THREAD_FLAGS])]),
         (libc::SYS_sigaltstack, vec![]),

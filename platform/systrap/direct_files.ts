@@ -2,7 +2,8 @@
 // page cache and the guest's memory without passing through us, and are copied on the guest's CPU.
 //
 // Of at most two files of an address space, those that were read and written much just now. A host file's descriptor stands
-// in the stub meanwhile, where the stub's seccomp filter lets its numbers be used for pread64 or pwrite64 alone: a guest that
+// in the stub meanwhile, where the stub's seccomp filter lets its numbers be used for pread64 (and preadv2 with RWF_NOWAIT,
+// where the sentry must not wait for a disk), or for pwrite64 alone: a guest that
 // jumps there gets at what it has open for that anyhow. A memory file is mapped in a window above the guest's memory, for
 // reading as a private mapping, which cannot change it. Both go when the process closes the file, forks or calls execve.
 
@@ -25,8 +26,10 @@ import {
   OP_COPY,
   OP_RECEIVE_FDS,
   SLOT_STATE,
+  SLOT_TIME,
   STATE_EVENT,
 } from "../slot.ts";
+import { putNumber } from "./commands.ts";
 import { RECEIVED_FD } from "./address_space.ts";
 import type { SystrapThread } from "./thread.ts";
 
@@ -37,6 +40,8 @@ const SYS_pread64 = 17;
 const SYS_pwrite64 = 18;
 const SYS_madvise = 28;
 const SYS_dup2 = 33;
+const SYS_preadv2 = 327;
+const RWF_NOWAIT = 8;
 
 /** Most bytes of one command: the sentry waits meanwhile. */
 const MOVE_BYTES_MAX = 256 * 1024;
@@ -116,7 +121,9 @@ export class DirectFiles {
       place.descriptorId = file.id;
     }
     place.credit = CREDIT;
-    const n = by.callNow(isWrite ? SYS_pwrite64 : SYS_pread64, fd, address, count, offset);
+    const n = !isWrite && file.readsNow
+      ? readNow(by, fd, address, count, offset)
+      : by.callNow(isWrite ? SYS_pwrite64 : SYS_pread64, fd, address, count, offset);
     // The result is the guest's to forge.
     return n <= count ? n : NOT_MOVED;
   }
@@ -199,4 +206,12 @@ export class DirectFiles {
     }
     place.descriptorId = place.windowId = place.credit = 0;
   }
+}
+
+/** preadv2(2) with RWF_NOWAIT into one piece of memory; its iovec is the guest's to change, as that memory is. */
+function readNow(by: SystrapThread, fd: number, address: number, count: number, offset: number): number {
+  const at = SLOT_TIME >> 2;
+  putNumber(by.words, at, address);
+  putNumber(by.words, at + 2, count);
+  return by.callNow(SYS_preadv2, fd, by.address + SLOT_TIME, 1, offset, 0, RWF_NOWAIT);
 }

@@ -12,6 +12,8 @@ import {
   REQUEST,
   SET_MODE,
   SET_SIZE,
+  TRANSFER_BYTES_MAX,
+  WANTS,
 } from "../../gofer/protocol.ts";
 import { TestGofer } from "../support/gofer.ts";
 
@@ -66,12 +68,17 @@ class Mount implements AsyncDisposable {
     return this.call();
   }
 
-  askWalk(directory: number, names: readonly string[], known = NO_NODE, opens = 0): number {
+  askWalk(
+    directory: number,
+    names: readonly string[],
+    known = NO_NODE,
+    wants: number = WANTS.NOTHING,
+  ): number {
     this.request.start(REQUEST.WALK);
     this.request.u32(directory);
-    this.request.u32(known);
-    this.request.u8(opens);
+    this.request.u8(wants);
     this.request.u8(names.length);
+    names.forEach((_, i) => this.request.u32(i === names.length - 1 ? known : NO_NODE));
     for (const name of names) this.request.name(name);
     return this.call();
   }
@@ -89,6 +96,24 @@ class Mount implements AsyncDisposable {
     for (const number of [node, mask, mode, 0, 0]) this.request.u32(number);
     this.request.u64(size);
     this.request.raw(new Uint8Array(32), 0, 32);
+    return this.call();
+  }
+
+  write(node: number, flags: number, length: number): number {
+    this.request.start(REQUEST.WRITE);
+    this.request.u32(node);
+    this.request.u8(flags);
+    this.request.u64(0);
+    this.request.raw(new Uint8Array(length), 0, length);
+    return this.call();
+  }
+
+  /** FETCH and ALLOCATE: a node, numbers, where and how much. */
+  move(id: number, node: number, numbers: readonly number[], offset: number, length: number): number {
+    this.request.start(id);
+    for (const number of [node, ...numbers]) this.request.u32(number);
+    this.request.u64(offset);
+    this.request.u64(length);
     return this.call();
   }
 
@@ -152,9 +177,10 @@ Deno.test("gofer: a walk of several names ends at what is no directory, and all 
   mount.answer.u8(), mount.answer.u32();
   equal(mount.answer.u32(), file);
   equal(mount.askWalk(0, ["file"], 4_000_000_000), -EBADF);
-  equal(mount.askWalk(0, ["fifo"], NO_NODE, 1), 0);
+  equal(mount.askWalk(0, ["file"], NO_NODE, 3), -EPROTO);
+  equal(mount.askWalk(0, ["fifo"], NO_NODE, WANTS.CONTENT), 0);
   equal(mount.donated, -1);
-  equal(mount.askWalk(0, ["file"], NO_NODE, 1), 0);
+  equal(mount.askWalk(0, ["file"], NO_NODE, WANTS.DESCRIPTOR), 0);
   ok(mount.donated >= 0);
   ok(mount.gofer.host.pwrite(mount.donated, new Uint8Array(1), 0, 1, 0) < 0);
 });
@@ -189,7 +215,42 @@ Deno.test("gofer: a read-only mount changes by no request", async () => {
   equal(mount.ask(REQUEST.RENAME, [0, 0, 0], ["file", "new"]), -EROFS);
   equal(mount.setAttributes(file, SET_SIZE, 0, 0), -EROFS);
   equal(mount.setAttributes(file, SET_MODE, 0o777, 0), -EROFS);
+  equal(mount.write(file, 0, 1), -EROFS);
+  equal(mount.move(REQUEST.ALLOCATE, file, [0], 0, 10), -EROFS);
   equal(Deno.readTextFileSync(`${mount.root}/file`), "content");
+});
+
+Deno.test("gofer: transfers are bounded, and of files that are none", async () => {
+  await using mount = new Mount();
+  const file = mount.walk(0, "file"), directory = mount.walk(0, "directory"), fifo = mount.walk(0, "fifo");
+  const link = mount.walk(0, "link");
+  const read = (node: number, length: number, offset = 0) => {
+    mount.request.start(REQUEST.READ);
+    mount.request.u32(node);
+    mount.request.u64(offset);
+    mount.request.u32(length);
+    return mount.call();
+  };
+  equal(read(file, 100), 0);
+  equal(mount.answer.left, "content".length);
+  equal(read(file, TRANSFER_BYTES_MAX, 2 ** 40), 0);
+  equal(mount.answer.left, 0);
+  for (const length of [TRANSFER_BYTES_MAX + 1, 0xffff_ffff]) equal(read(file, length), -EINVAL);
+  ok(read(file, 1, 2 ** 63) < 0);
+  ok(read(directory, 1) < 0);
+  for (const node of [fifo, link]) {
+    ok(read(node, 1) < 0);
+    ok(mount.write(node, 0, 1) < 0);
+    ok(mount.move(REQUEST.ALLOCATE, node, [0], 0, 10) < 0);
+  }
+  // As much of a file as one likes, and no more than a worker may be held for.
+  equal(mount.move(REQUEST.FETCH, file, [], 0, 2 ** 52), 0);
+  equal(mount.write(file, 0xff, 3), 0);
+  equal(Deno.statSync(`${mount.root}/file`).size, "content".length + 3);
+  ok(mount.move(REQUEST.ALLOCATE, file, [0xffff], 0, 10) < 0);
+  equal(mount.ask(REQUEST.RELEASE, [file]), 0);
+  equal(mount.ask(REQUEST.RELEASE, [77]), -EBADF);
+  deepEqual(mount.outside(), OUTSIDE);
 });
 
 Deno.test("gofer: no device of the host is made or opened, and a FIFO holds nobody up", async () => {
@@ -250,7 +311,7 @@ Deno.test(`gofer: ${RANDOM_FRAMES} random frames`, async () => {
   const names = [...NAMES, "file", "directory", "inner", "up", "link", "new", "fifo"];
   const numbers = [0, 1, 2, 3, 7, 0o644, 0o100644, 0o7777, 0x200, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
   for (let i = 0; i < RANDOM_FRAMES; i++) {
-    mount.request.start(below(20) === 0 ? below(0xffff) : 1 + below(22));
+    mount.request.start(below(20) === 0 ? below(0xffff) : 1 + below(27));
     for (let n = below(6); n > 0; n--) mount.request.u32(numbers[below(numbers.length)]);
     if (below(4) === 0) mount.request.u8(below(256));
     if (below(8) === 0) mount.request.u16(below(0xffff));

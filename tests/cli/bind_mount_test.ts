@@ -53,11 +53,12 @@ for (const platform of PLATFORMS) {
   });
 }
 
-const SLOW_MILLIS = 4000;
+/** After that what is held goes on by itself, and the test has failed. */
+const HELD_SECONDS_MAX = 90;
 /** More than one mount may keep waiting at once. */
 const CROWD = 20;
 
-/** A file system of the host that takes SLOW_MILLIS over what its files are named after. */
+/** A file system of the host that holds what its files are named after until release(). */
 class SlowMount implements AsyncDisposable {
   readonly directory: string;
   readonly #server: Deno.ChildProcess;
@@ -73,7 +74,7 @@ class SlowMount implements AsyncDisposable {
     const { code, stderr } = await command(["gcc", "-O1", "-w", "-pthread", "-o", program, source]);
     if (code !== 0) throw new Error(`gcc: ${stderr}`);
     Deno.mkdirSync(directory);
-    const server = new Deno.Command(program, { args: [directory, String(SLOW_MILLIS)], stdout: "piped" })
+    const server = new Deno.Command(program, { args: [directory, String(HELD_SECONDS_MAX)], stdout: "piped" })
       .spawn();
     const reader = server.stdout.getReader();
     const { value } = await reader.read();
@@ -82,7 +83,15 @@ class SlowMount implements AsyncDisposable {
     return new SlowMount(directory, server);
   }
 
+  hold(): void {
+    exists(`${this.directory}/hold`);
+  }
+  release(): void {
+    exists(`${this.directory}/release`);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.release();
     // Its server ends with it.
     await command(["umount", this.directory]);
     await this.#server.stdout.cancel();
@@ -115,22 +124,32 @@ for (const platform of PLATFORMS) {
       const plain = `${bundle.directory}/plain`;
       Deno.mkdirSync(plain);
       Deno.writeTextFileSync(`${plain}/file`, "plain\n");
+      await compile("slow_calls", `${bundle.rootfs}/bin/slow_calls`);
       const others = "hello\nplain\nfile\n".repeat(5);
       const check = async (name: string, script: string, expected: string) => {
         await t.step(name, async () => {
+          if (exists(`${plain}/.done`)) Deno.removeSync(`${plain}/.done`);
+          slow.hold();
           bundle.write(script, (config) => {
             for (const [destination, source] of [["/slow", slow.directory], ["/plain", plain]]) {
               config.mounts.push({ destination, type: "bind", source, options: ["rbind", "rw"] });
             }
           });
-          const { code, stdout, stderr } = await bundle.run([`--platform=${platform}`]);
+          let hasEnded = false;
+          const running = bundle.run([`--platform=${platform}`]).finally(() => hasEnded = true);
+          // The others say so when they are done.
+          while (!hasEnded && !exists(`${plain}/.done`)) {
+            await new Promise((resolve) => setTimeout(resolve, 20));
+          }
+          slow.release();
+          const { code, stdout, stderr } = await running;
           equal(stderr, "");
           equal(stdout, expected);
           equal(code, 0);
         });
       };
       const meanwhile = (slowly: string) =>
-        `{ ${slowly}; echo late; } & sleep 0.3; ${OTHERS}; echo others; wait`;
+        `{ ${slowly}; echo late; } & sleep 0.3; ${OTHERS}; echo others; touch /plain/.done; wait`;
       const late = `${others}others\n`;
       await check("stat", meanwhile("stat -c %s /slow/slow_lookup"), `${late}6\nlate\n`);
       await check("open", meanwhile("cat /slow/slow_open"), `${late}hello\nlate\n`);
@@ -140,10 +159,44 @@ for (const platform of PLATFORMS) {
         `${late}late\n`,
       );
       await check("exec", meanwhile("/slow/slow_open 2>/dev/null"), `${late}late\n`);
+      // All at once, and what each has said when the others are done.
+      const calls = (each: readonly string[], expected: readonly string[]) => {
+        const at = (i: number) => `/tmp/${i}`;
+        const start = each.map((call, i) => `slow_calls ${call} >${at(i)} 2>&1 &`).join(" ");
+        const files = each.map((_, i) => at(i)).join(" ");
+        const said = expected.map((line) => `${line}\n`).join("");
+        const script =
+          `${start} sleep 0.3; ${OTHERS}; cat ${files}; echo others; touch /plain/.done; wait; cat ${files}`;
+        return [script, `${late}${said}`] as const;
+      };
+      await check(
+        "read",
+        ...calls(
+          ["read", "pread", "readv", "sendfile", "closed"].map((call) =>
+            `${call} /slow/slow_read /plain/file`
+          ),
+          ["6 hello", "4 ello", "6 hello", "6 hello", "6 hello"],
+        ),
+      );
+      await check(
+        "write",
+        ...calls(
+          [
+            "append /slow/slow_write",
+            "o_sync /slow/slow_write",
+            "ftruncate /slow/slow_truncate",
+            "fallocate /slow/slow_allocate",
+            "fstat /slow/slow_attributes",
+          ],
+          ["100000, size 100006", "3", "0, size 6", "0, size 6", "0, size 6"],
+        ),
+      );
+      await check("large write", ...calls(["pwrite /slow/slow_write"], ["150000, size 150000"]));
       const crowd =
-        `for i in $(seq ${CROWD}); do stat -c %s /slow/slow_lookup & done; sleep 0.5; cat /plain/file; echo others; wait`;
+        `for i in $(seq ${CROWD}); do stat -c %s /slow/slow_lookup & done; sleep 0.5; cat /plain/file; echo others; touch /plain/.done; wait`;
       await check("a crowd", crowd, `plain\nothers\n${"6\n".repeat(CROWD)}`);
-      const killed = "stat /slow/slow_lookup & sleep 0.5; kill -9 $!; wait $!; echo $?; cat /plain/file";
+      const killed =
+        "stat /slow/slow_lookup & sleep 0.5; kill -9 $!; wait $!; echo $?; cat /plain/file; touch /plain/.done";
       await check("a process that waits is killed", killed, "137\nplain\n");
     },
   });

@@ -88,6 +88,9 @@ export class FakeHost implements Host {
   close(fd: number): number {
     return this.files.delete(fd) ? 0 : -EBADF;
   }
+  preadNow(fd: number, into: Uint8Array, at: number, length: number, offset: number): number {
+    return this.pread(fd, into, at, length, offset);
+  }
   pread(fd: number, into: Uint8Array, at: number, length: number, offset: number): number {
     const file = this.files.get(fd);
     if (file === undefined) return -EBADF;

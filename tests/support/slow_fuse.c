@@ -1,6 +1,8 @@
-// A FUSE file system that takes its time: `slow_fuse DIRECTORY MILLIS` mounts it there and serves until it is killed or
-// unmounted. In it each file holds "hello\n": fast, and slow_lookup, slow_open, slow_read, slow_write, slow_sync, of which
-// that one operation takes MILLIS. Each request has a thread, so that a slow one holds up no other. Prints "ready".
+// A FUSE file system that takes its time: `slow_fuse DIRECTORY SECONDS` mounts it there and serves until it is killed or
+// unmounted. In it each file holds "hello\n": fast, and slow_lookup, slow_open, slow_read, slow_write, slow_sync,
+// slow_truncate, slow_allocate, slow_attributes, slow_close, of which that one operation waits until somebody looks up "release", SECONDS at most; "hold" has the next ones wait again. What is written is
+// lost, but for slow_write, which has as many bytes of it as were written. Each request has a thread, so that a slow one
+// holds up no other. Prints "ready".
 // Protocol: linux/fuse.h, by hand.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,13 +14,20 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-static const char *names[] = {"fast", "slow_lookup", "slow_open", "slow_read", "slow_write", "slow_sync"};
+static const char *names[] = {"fast",          "slow_lookup",   "slow_open",       "slow_read",  "slow_write",
+                              "slow_sync",     "slow_truncate", "slow_allocate", "slow_attributes", "slow_close"};
 #define FIRST 2
 #define COUNT (sizeof names / sizeof *names)
 static const char content[] = "hello\n";
-static int device, millis;
+static int device, seconds;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
+static int is_held = 1;
+// How far slow_write reaches.
+static _Atomic uint64_t written = sizeof content - 1;
 
 struct request {
   struct fuse_in_header head;
@@ -33,18 +42,35 @@ static void answer(const struct request *r, int error, const void *data, size_t 
   if (write(device, bytes, head.len) < 0 && errno != ENOENT) perror("answer");
 }
 
+static int is_named(uint64_t node, const char *name) {
+  return node >= FIRST && node < FIRST + COUNT && strcmp(names[node - FIRST], name) == 0;
+}
+static void delay(void) {
+  struct timespec end;
+  clock_gettime(CLOCK_REALTIME, &end);
+  end.tv_sec += seconds;
+  pthread_mutex_lock(&lock);
+  while (is_held && pthread_cond_timedwait(&change, &lock, &end) == 0) {
+  }
+  pthread_mutex_unlock(&lock);
+}
+static void hold(int should_hold) {
+  pthread_mutex_lock(&lock);
+  is_held = should_hold;
+  pthread_cond_broadcast(&change);
+  pthread_mutex_unlock(&lock);
+}
+
 static struct fuse_attr attributes(uint64_t node) {
   struct fuse_attr a = {.ino = node, .nlink = 1, .mode = S_IFREG | 0777, .size = sizeof content - 1, .blksize = 4096};
+  if (is_named(node, "slow_write")) a.size = written;
   if (node == FUSE_ROOT_ID) a.mode = S_IFDIR | 0777, a.size = 0;
   return a;
 }
 
-static int is_named(uint64_t node, const char *name) {
-  return node >= FIRST && node < FIRST + COUNT && strcmp(names[node - FIRST], name) == 0;
-}
-static void delay(void) { usleep(millis * 1000); }
-
 static void lookup(const struct request *r) {
+  if (strcmp(r->body, "release") == 0) hold(0);
+  if (strcmp(r->body, "hold") == 0) hold(1);
   for (uint64_t i = 0; i < COUNT; i++) {
     if (strcmp(r->body, names[i]) != 0) continue;
     if (is_named(i + FIRST, "slow_lookup")) delay();
@@ -80,7 +106,9 @@ static void *serve(void *argument) {
     case FUSE_LOOKUP:
       lookup(r);
       break;
-    case FUSE_GETATTR: {
+    case FUSE_GETATTR:
+    case FUSE_SETATTR: {
+      if (is_named(node, r->head.opcode == FUSE_GETATTR ? "slow_attributes" : "slow_truncate")) delay();
       struct fuse_attr_out out = {.attr = attributes(node)};
       answer(r, 0, &out, sizeof out);
       break;
@@ -102,6 +130,7 @@ static void *serve(void *argument) {
     case FUSE_WRITE: {
       const struct fuse_write_in *in = (const void *)r->body;
       if (is_named(node, "slow_write")) delay();
+      if (is_named(node, "slow_write") && in->offset + in->size > written) written = in->offset + in->size;
       struct fuse_write_out out = {.size = in->size};
       answer(r, 0, &out, sizeof out);
       break;
@@ -110,12 +139,19 @@ static void *serve(void *argument) {
       if (is_named(node, "slow_sync")) delay();
       answer(r, 0, "", 0);
       break;
+    case FUSE_FALLOCATE:
+      if (is_named(node, "slow_allocate")) delay();
+      answer(r, 0, "", 0);
+      break;
     case FUSE_READDIR:
       read_directory(r);
       break;
+    case FUSE_FLUSH:
+      if (is_named(node, "slow_close")) delay();
+      answer(r, 0, "", 0);
+      break;
     case FUSE_RELEASE:
     case FUSE_RELEASEDIR:
-    case FUSE_FLUSH:
       answer(r, 0, "", 0);
       break;
     case FUSE_FORGET:
@@ -131,7 +167,7 @@ static void *serve(void *argument) {
 
 int main(int argc, char **argv) {
   if (argc < 3) return 2;
-  millis = atoi(argv[2]);
+  seconds = atoi(argv[2]);
   device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
   char options[100];
   snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", device);

@@ -1,7 +1,6 @@
 // Open host files and directories.
 
-import { ENOENT } from "../../abi/errno.ts";
-import { O_APPEND, S_IFDIR } from "../../abi/file.ts";
+import { O_APPEND, O_DSYNC, S_IFDIR, SEEK_HOLE } from "../../abi/file.ts";
 import { DIRECT_READ, DIRECT_WRITE, NOT_MOVED } from "../../../platform/platform.ts";
 import type { Task } from "../../task/task.ts";
 import { DirectTransfers } from "../../vfs/direct.ts";
@@ -17,6 +16,8 @@ import type { GoferInode } from "./inode.ts";
 import type { Listing } from "./listing.ts";
 import { seekIn } from "../tmpfs_files.ts";
 
+const CLOCK_MONOTONIC = 1;
+
 export class GoferRegularFile extends ContentFile implements Mappable, MappableFile {
   declare readonly inode: GoferInode;
   readonly hostOffset = 0;
@@ -30,35 +31,45 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
   override asMappable(): MappableFile {
     return this;
   }
+  get readsNow(): boolean {
+    return this.inode.content.readsNow;
+  }
   get isSharedWritable(): boolean {
     return this.isWritable;
   }
 
   override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
-    const file = this.inode.descriptorFor(false);
-    return typeof file === "number" ? file : file.pread(into, at, length, offset);
+    return this.inode.content.read(into, at, length, offset);
   }
 
   override write(_task: Task, from: Uint8Array, at: number, length: number, offset: number): number {
-    const inode = this.inode;
-    const file = inode.descriptorFor(true);
-    if (typeof file === "number") return file;
+    const inode = this.inode, { content } = inode;
     if ((this.flags & O_APPEND) !== 0) {
-      if (!inode.fs.isExclusive) inode.refreshNow();
+      const refreshed = inode.fs.isExclusive || content.isServed ? 0 : inode.refreshNow();
+      if (refreshed < 0) return refreshed;
       offset = inode.size;
     }
-    const n = file.pwrite(from, at, length, offset);
+    const n = content.write(this.flags, from, at, length, offset);
     if (n > 0) this.#noteWritten(offset + n);
     return n;
   }
+  override get syncsWrites(): boolean {
+    return true;
+  }
+  override get sliceBytes(): number {
+    return this.inode.content.sliceBytes(this.flags, super.sliceBytes);
+  }
 
   override readDirectly(task: Task, address: number, length: number, offset: number): number {
+    if (!this.inode.content.isDirect) return NOT_MOVED;
     const direct = this.#direct ??= new DirectTransfers(this.inode.fs.vfs, false, this);
     return direct.count() ? direct.move(task, DIRECT_READ, address, length, offset) : NOT_MOVED;
   }
 
   override writeDirectly(task: Task, address: number, length: number, offset: number): number {
-    const inode = this.inode;
+    const inode = this.inode, { content, fs } = inode;
+    const began = fs.host.clockNanos(CLOCK_MONOTONIC);
+    if (!content.isDirect || (this.flags & O_DSYNC) !== 0 || began < fs.writesAsideUntil) return NOT_MOVED;
     const direct = this.#direct ??= new DirectTransfers(this.inode.fs.vfs, false, this);
     if (!direct.count()) return NOT_MOVED;
     if ((this.flags & O_APPEND) !== 0) {
@@ -66,6 +77,7 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
       offset = inode.size;
     }
     const n = direct.move(task, DIRECT_WRITE, address, length, offset);
+    content.noteWriteTime(began);
     if (n <= 0) return n;
     if (offset + n <= inode.size) {
       this.#noteWritten(offset + n);
@@ -97,57 +109,37 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
 
   override seek(offset: number, whence: number): number {
     const inode = this.inode;
-    const refreshed = inode.fs.isExclusive ? 0 : inode.refreshNow();
+    const refreshed = inode.refresh();
     if (refreshed < 0) return refreshed;
+    const { content, size } = inode;
     return seekIn(
       this,
-      inode.size,
+      size,
       offset,
       whence,
-      (at, kind) => {
-        const file = inode.descriptorFor(false);
-        return typeof file === "number" ? file : file.lseek(at, kind);
-      },
+      (at, kind) => content.seekData(at, kind === SEEK_HOLE, size, kind),
     );
   }
 
   override truncate(size: number): number {
-    const file = this.inode.descriptorFor(true);
-    if (typeof file === "number") return file;
-    const result = file.ftruncate(size);
-    if (result === 0) {
-      this.inode.size = size;
-      this.#noteWritten(size);
-    }
-    return result;
+    return this.inode.truncate(size);
   }
 
   override allocate(mode: number, offset: number, length: number): number {
-    const file = this.inode.descriptorFor(true);
-    if (typeof file === "number") return file;
-    const result = file.fallocate(mode, offset, length);
-    if (result === 0 && (mode & 1) === 0) this.#noteWritten(offset + length);
-    return result;
+    return this.inode.content.allocate(mode, offset, length);
   }
 
   override sync(isDataOnly: boolean): number {
-    const file = this.inode.descriptorFor(this.isWritable);
-    return typeof file === "number" ? file : file.fsync(isDataOnly);
-  }
-
-  override syncCall(isDataOnly: boolean): number {
-    const result = this.inode.sync(isDataOnly);
-    // It has no name any more, and no node.
-    return result === -ENOENT ? this.sync(isDataOnly) : result;
+    return this.inode.sync(isDataOnly);
   }
 
   mappable(isShared: boolean, _prot: number): Mappable | number {
-    const file = this.inode.descriptorWithin(isShared && this.isWritable, true);
+    const file = this.inode.content.toMap(isShared && this.isWritable);
     return typeof file === "number" ? file : this;
   }
 
   hostFd(): number {
-    const file = this.inode.descriptorWithin(this.isWritable, true);
+    const file = this.inode.content.toMap(this.isWritable);
     return typeof file === "number" ? file : file.fdForMapping(this.isWritable);
   }
 

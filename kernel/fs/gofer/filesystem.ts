@@ -10,6 +10,7 @@ import {
   CLOSE_COUNT_MAX,
   REQUEST,
   STATFS_BYTES,
+  WANTS,
 } from "../../../gofer/protocol.ts";
 import type { Host } from "../../../platform/platform.ts";
 import type { Kernel } from "../../kernel.ts";
@@ -21,12 +22,15 @@ import {
   type HostDescriptors,
 } from "../../host/host_descriptor.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
+import type { GoferContent } from "./content.ts";
 import { Freshness } from "./freshness.ts";
 import type { FileKey, HostFiles, SharedFiles } from "./host_files.ts";
 import { GoferInode } from "./inode.ts";
 
 /** Donated descriptors kept open although no guest has the file open: libraries are opened again and again. */
 const IDLE_MAX = 256;
+/** Small files' content that is kept for open files and the next open. */
+const CONTENT_BYTES_KEPT_MAX = 8 * 1024 * 1024;
 
 export class GoferFilesystem extends Filesystem implements SharedFiles {
   readonly hostFiles: HostFiles;
@@ -46,6 +50,10 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   readonly #status = new Uint8Array(STATFS_BYTES);
   readonly #statusAt = new Freshness();
   #statusChanges = 0;
+  /** Bytes of small files that are kept (content.ts). */
+  contentBytes = 0;
+  /** Until then writes are the gofer's, as one of ours has taken long. */
+  writesAsideUntil = 0;
 
   /** Connects: asks for the root. Throws with a clear text when the gofer refuses; boot reports it. */
   constructor(
@@ -74,6 +82,15 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
 
   get late(): LateAnswers | null {
     return this.client.connection.late;
+  }
+
+  get hasRoomForContent(): boolean {
+    return this.contentBytes < CONTENT_BYTES_KEPT_MAX;
+  }
+  /** What to ask for with a file that is opened next, where `content` is what is known of it. */
+  wantsOf(content: GoferContent | null): number {
+    if (content !== null) return content.wants;
+    return this.hasRoomForContent ? WANTS.CONTENT : WANTS.DESCRIPTOR;
   }
 
   /** The descriptor that came with the last answer, or null; the caller owns it. Whatever the gofer says, a stub may map it. */
@@ -133,16 +150,16 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
 
   /**
    * Asks for `name` in `directory`; `known` is the node it had, or NO_NODE. After 0 the answer goes on with its node and
-   * attributes; with `opens` the descriptor of a regular file comes along.
+   * attributes, and what was wanted (WANTS).
    */
-  walk(directory: number, name: string, known: number, opens: boolean): number {
+  walk(directory: number, name: string, known: number, wants: number): number {
     this.closeNodes();
     const { request, answer } = this.client;
     request.start(REQUEST.WALK);
     request.u32(directory);
-    request.u32(known);
-    request.u8(opens ? 1 : 0);
+    request.u8(wants);
     request.u8(1);
+    request.u32(known);
     request.name(name);
     const result = this.client.call();
     if (result < 0) return result;

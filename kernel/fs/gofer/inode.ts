@@ -2,21 +2,10 @@
 // shared one they are asked for again at each look. Content is read and written on descriptors the gofer has donated,
 // without asking it.
 
-import {
-  EEXIST,
-  EINVAL,
-  EISDIR,
-  ENOENT,
-  ENOTDIR,
-  ENOTEMPTY,
-  ENXIO,
-  EOPNOTSUPP,
-  EROFS,
-} from "../../abi/errno.ts";
+import { EACCES, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, ENXIO, EROFS } from "../../abi/errno.ts";
 import {
   AT_REMOVEDIR,
   O_ACCMODE,
-  O_RDONLY,
   O_RDWR,
   O_WRONLY,
   S_IFDIR,
@@ -34,14 +23,15 @@ import {
   SET_MTIME,
   SET_SIZE,
   SET_UID,
+  WANTS,
 } from "../../../gofer/protocol.ts";
 import { MUST_WAIT } from "../../task/call_in_flight.ts";
-import type { HostDescriptor } from "../../host/host_descriptor.ts";
 import type { Task } from "../../task/task.ts";
-import { type AttributeChange, Inode, type NewNode } from "../../vfs/inode.ts";
+import { AttributeChange, Inode, type NewNode } from "../../vfs/inode.ts";
 import type { File } from "../../vfs/file.ts";
 import { openSpecial } from "../../vfs/special.ts";
 import { askToChange, keepOwner, loadAttributes } from "./attributes.ts";
+import { GoferContent } from "./content.ts";
 import { GoferDirectoryFile, GoferRegularFile } from "./files.ts";
 import type { GoferFilesystem } from "./filesystem.ts";
 import { Freshness } from "./freshness.ts";
@@ -55,6 +45,11 @@ const SETTABLE = SET_MODE | SET_UID | SET_GID | SET_SIZE | SET_ATIME | SET_MTIME
 
 /** A deleted file of this size is given back to the host's disk at once, a smaller one together with others. */
 const DELETED_BYTES_MAX = 1 << 20;
+
+/** A node with its attributes in an answer. */
+const NODE_BYTES = 4 + ATTRIBUTES_BYTES;
+
+const sizeChange = new AttributeChange();
 
 /** Attributes that the host gives for a descriptor. */
 const status = new Uint8Array(ATTRIBUTES_BYTES);
@@ -71,9 +66,8 @@ export class GoferInode extends Inode {
   #name = "";
   #target: string | null = null;
   #holders = 0;
-  /** Descriptors from the gofer, kept for the next open: for reading, and for reading and writing. */
-  #reading: HostDescriptor | null = null;
-  #writing: HostDescriptor | null = null;
+  /** Of a regular file; made when it is first opened. */
+  #content: GoferContent | null = null;
   #openFiles = 0;
   /** What is known of a directory's names; made when something is. */
   #known: KnownNames | null = null;
@@ -89,6 +83,11 @@ export class GoferInode extends Inode {
 
   #names(): KnownNames {
     return this.#known ??= new KnownNames(this.fs, this);
+  }
+
+  /** Of a regular file. */
+  get content(): GoferContent {
+    return this.#content ??= new GoferContent(this);
   }
 
   /** Takes over a node number, or where to find it. */
@@ -121,7 +120,7 @@ export class GoferInode extends Inode {
     if (this.#node >= 0) return this.#node;
     const parent = this.#parent?.node() ?? -ENOENT;
     if (parent < 0) return parent;
-    const result = this.fs.walk(parent, this.#name, NO_NODE, false);
+    const result = this.fs.walk(parent, this.#name, NO_NODE, WANTS.NOTHING);
     if (result < 0) return result;
     const taken = this.#takeNode(this.fs.client.answer.u32());
     return taken < 0 ? taken : this.#node;
@@ -140,7 +139,7 @@ export class GoferInode extends Inode {
   }
 
   /** Loads the attributes that come next in the last answer. */
-  #loadAnswer(): void {
+  loadAnswer(): void {
     const at = this.fs.client.answer.raw(ATTRIBUTES_BYTES);
     if (at >= 0) this.load(this.fs.client.answer.bytes, at);
     else this.#freshness.forget();
@@ -166,7 +165,8 @@ export class GoferInode extends Inode {
 
   override refresh(): number {
     if (this.fs.isExclusive) return 0;
-    return (this.#openFiles === 0 || this.isDirectory) && this.isRecent ? 0 : this.refreshNow();
+    const isHosts = this.#openFiles > 0 && !this.isDirectory && this.#content?.isAtHand !== true;
+    return !isHosts && this.isRecent ? 0 : this.refreshNow();
   }
 
   /** The attributes are young enough to be shown; in a shared mount. */
@@ -180,17 +180,19 @@ export class GoferInode extends Inode {
   /** Changed through another mount. */
   forget(): void {
     this.isOld = true;
+    this.#content?.forgetBytes();
     this.#known?.forget();
   }
   /** We have changed it: other mounts hear of it, and its attributes are asked for when they are next shown. */
   noteChange(): void {
     this.fs.hostFiles.noteChange(this.fs, this.key);
+    this.#content?.forgetBytes();
     this.#freshness.forget();
   }
 
   /** Asks the host, by a descriptor if there is one. */
   refreshNow(): number {
-    const descriptor = this.#writing ?? this.#reading;
+    const descriptor = this.#content?.descriptor ?? null;
     if (descriptor !== null) {
       const result = descriptor.attributes(status, 0);
       if (result < 0) return result;
@@ -203,7 +205,7 @@ export class GoferInode extends Inode {
     this.fs.client.request.start(REQUEST.STAT);
     this.fs.client.request.u32(node);
     const result = this.fs.client.call();
-    if (result === 0) this.#loadAnswer();
+    if (result === 0) this.loadAnswer();
     return result;
   }
 
@@ -212,8 +214,8 @@ export class GoferInode extends Inode {
     const names = this.#names();
     const { opensNext } = this.fs.vfs;
     let known = names.lookup(name);
-    // What is opened next is asked for with its descriptor.
-    if (known !== null && !(opensNext && typeof known !== "number" && known.wantsDescriptor)) return known;
+    // What is opened next is asked for with what it is read by.
+    if (known !== null && !(opensNext && typeof known !== "number" && known.wantsOpening)) return known;
     const node = this.node();
     if (node < 0) return node;
     if (!opensNext) {
@@ -221,34 +223,27 @@ export class GoferInode extends Inode {
       if (known !== null) return known;
     }
     const last = names.lastOf(name);
-    const opens = opensNext && (last === null || !last.hasDescriptor);
-    const result = this.fs.walk(node, name, last === null ? NO_NODE : last.knownNode, opens);
+    const wants = opensNext ? this.fs.wantsOf(last === null ? null : last.#content) : WANTS.NOTHING;
+    const result = this.fs.walk(node, name, last === null ? NO_NODE : last.knownNode, wants);
     if (result < 0) {
       if (result === -ENOENT) names.note(name, null);
       return result;
     }
-    const opened = this.fs.takeDescriptor(false);
     const inode = this.fs.take(this.fs.client.answer.u32());
-    if (inode === null) {
-      opened?.drop();
-      return -EINVAL;
-    }
-    if (opened !== null) inode.#keepForReading(opened);
+    if (inode === null) return -EINVAL;
     names.note(name, inode);
+    if (wants !== WANTS.NOTHING && inode.type === S_IFREG) inode.content.takeAlong();
     return inode;
   }
 
-  get hasDescriptor(): boolean {
-    return this.#reading !== null || this.#writing !== null;
-  }
-  /** A regular file that opening would ask the gofer for twice: it has neither node nor descriptor. */
-  get wantsDescriptor(): boolean {
-    return this.#node < 0 && this.type === S_IFREG && !this.hasDescriptor;
+  /** A regular file that opening would ask the gofer for twice: it has no node, and nothing is known to read it by. */
+  get wantsOpening(): boolean {
+    return this.#node < 0 && this.type === S_IFREG &&
+      (this.#content?.wants ?? WANTS.CONTENT) !== WANTS.NOTHING;
   }
 
-  #keepForReading(opened: HostDescriptor): void {
-    if (this.hasDescriptor) opened.drop();
-    else this.#reading = opened;
+  /** There is something to be kept for the next open, and given up when others have more need of it. */
+  noteIdle(): void {
     if (this.#openFiles === 0) this.fs.noteIdle(this);
   }
 
@@ -300,7 +295,7 @@ export class GoferInode extends Inode {
     const inode = this.fs.take(node);
     if (inode === null) return -EINVAL;
     this.#names().note(name, inode);
-    this.#loadAnswer();
+    this.loadAnswer();
     return inode;
   }
 
@@ -322,19 +317,20 @@ export class GoferInode extends Inode {
     const started = this.#startMake(REQUEST.CREATE, node, O_RDWR);
     if (started < 0) return started;
     this.fs.client.request.name(name);
-    const result = this.fs.client.call();
-    const made = result === 0 ? this.fs.takeDescriptor(true) : null;
-    if (result === 0 && made === null) {
-      // It comes without a descriptor: this is what stands there already.
-      const found = this.fs.take(this.fs.client.answer.u32());
+    const { client } = this.fs;
+    const result = client.call();
+    if (result === 0 && client.answer.left === NODE_BYTES) {
+      // No more comes along: this is what stands there already.
+      const found = this.fs.take(client.answer.u32());
       if (found !== null) this.#names().note(name, found);
       return -EEXIST;
     }
     this.fs.hostFiles.noteChange(this.fs, this.key);
     if (result < 0) return result;
+    const opened = this.fs.takeDescriptor(true);
     const inode = this.#takeMade(name);
-    if (typeof inode === "number") made?.drop();
-    else inode.#keepForWriting(made!);
+    if (typeof inode === "number") opened?.drop();
+    else inode.content.takeMade(opened);
     return inode;
   }
 
@@ -343,11 +339,10 @@ export class GoferInode extends Inode {
     if (started < 0) return started;
     const result = this.fs.client.call();
     if (result < 0) return result;
-    const made = this.fs.takeDescriptor(true);
-    if (made === null) return -EOPNOTSUPP;
+    const opened = this.fs.takeDescriptor(true);
     const inode = this.fs.take(this.fs.client.answer.u32());
-    if (inode === null) made.drop();
-    else inode.#keepForWriting(made);
+    if (inode === null) opened?.drop();
+    else inode.content.takeMade(opened);
     return inode ?? -EINVAL;
   }
 
@@ -355,12 +350,6 @@ export class GoferInode extends Inode {
     if (this.fs.isExclusive || this.fs.isReadOnly) return false;
     const known = this.#names().lookup(name);
     return typeof known === "number" || known === null;
-  }
-
-  #keepForWriting(made: HostDescriptor): void {
-    if (this.#writing !== null) made.drop();
-    else this.#writing = made;
-    this.fs.noteIdle(this);
   }
 
   override mkdir(name: string, node: NewNode): Inode | number {
@@ -400,9 +389,9 @@ export class GoferInode extends Inode {
     request.name(name);
     const result = this.fs.client.call();
     if (result < 0) return result;
-    target.#loadAnswer();
+    target.loadAnswer();
     this.#names().note(name, target);
-    this.#loadAnswer();
+    this.loadAnswer();
     return 0;
   }
 
@@ -419,7 +408,7 @@ export class GoferInode extends Inode {
     const result = this.fs.client.call();
     if (result < 0) return result;
     this.#names().note(name, null);
-    this.#loadAnswer();
+    this.loadAnswer();
     return 0;
   }
 
@@ -470,8 +459,8 @@ export class GoferInode extends Inode {
     request.name(newName);
     const result = this.fs.client.call();
     if (result < 0) return result;
-    this.#loadAnswer();
-    directory.#loadAnswer();
+    this.loadAnswer();
+    directory.loadAnswer();
     this.#names().note(name, null);
     directory.#names().note(newName, source);
     source.noteChange();
@@ -507,8 +496,8 @@ export class GoferInode extends Inode {
     switch (this.mode & S_IFMT) {
       case S_IFREG: {
         const access = flags & O_ACCMODE;
-        const opened = this.descriptorFor(access === O_WRONLY || access === O_RDWR);
-        return typeof opened === "number" ? opened : new GoferRegularFile(this, flags);
+        const opened = this.content.open(access === O_WRONLY || access === O_RDWR);
+        return opened < 0 ? opened : new GoferRegularFile(this, flags);
       }
       case S_IFDIR:
         return new GoferDirectoryFile(this, flags);
@@ -519,32 +508,6 @@ export class GoferInode extends Inode {
     }
   }
 
-  /** A descriptor for reading, or for writing too; asked of the gofer once. -ERRNO. */
-  descriptorFor(isForWriting: boolean): HostDescriptor | number {
-    return this.#writing ?? this.descriptorWithin(isForWriting, false);
-  }
-
-  /**
-   * As descriptorFor, but with no more access than asked for: what a stub gets, its guest may get hold of. `isNow`: who asks cannot
-   * wait.
-   */
-  descriptorWithin(isForWriting: boolean, isNow: boolean): HostDescriptor | number {
-    const known = isForWriting ? this.#writing : this.#reading;
-    if (known !== null) return known;
-    const node = this.node();
-    if (node < 0) return node;
-    this.fs.client.request.start(REQUEST.OPEN);
-    this.fs.client.request.u32(node);
-    this.fs.client.request.u32(isForWriting ? O_RDWR : O_RDONLY);
-    const result = isNow ? this.fs.client.callNow() : this.fs.client.call();
-    if (result < 0) return result;
-    const opened = this.fs.takeDescriptor(isForWriting);
-    if (opened === null) return -EOPNOTSUPP;
-    if (isForWriting) this.#writing = opened;
-    else this.#reading = opened;
-    return opened;
-  }
-
   /** fsync(2), by the gofer: a disk may take seconds. */
   sync(isDataOnly: boolean): number {
     const node = this.node();
@@ -552,7 +515,20 @@ export class GoferInode extends Inode {
     this.fs.client.request.start(REQUEST.SYNC);
     this.fs.client.request.u32(node);
     this.fs.client.request.u8(isDataOnly ? 1 : 0);
-    return this.fs.client.call();
+    const result = this.fs.client.call();
+    // Its mode may forbid to open it anew.
+    return result === -EACCES ? this.#content?.descriptor?.fsync(isDataOnly) ?? result : result;
+  }
+
+  /** ftruncate(2), by the gofer: a disk may take seconds. */
+  truncate(size: number): number {
+    const node = this.node();
+    if (node < 0) return node;
+    this.noteChange();
+    sizeChange.size = size;
+    const result = askToChange(this.fs.client, node, SET_SIZE, sizeChange);
+    if (result === 0) this.loadAnswer();
+    return result === -EACCES ? this.#content?.descriptor?.ftruncate(size) ?? result : result;
   }
 
   noteOpen(): void {
@@ -562,14 +538,16 @@ export class GoferInode extends Inode {
   }
   noteClosed(): void {
     this.#openFiles--;
-    if (this.#openFiles === 0 && this.nlink > 0) this.fs.noteIdle(this);
+    if (this.#openFiles === 0) {
+      // What was written through a network file system is to be there for others once the file is closed.
+      if (this.#content?.isServed === true) this.dropDescriptors();
+      else if (this.nlink > 0) this.fs.noteIdle(this);
+    }
     this.drop();
   }
   dropDescriptors(): void {
     if (this.#openFiles > 0) return;
-    this.#reading?.drop();
-    this.#writing?.drop();
-    this.#reading = this.#writing = null;
+    this.#content?.drop();
     this.fs.noteUsed(this);
   }
 
@@ -581,7 +559,7 @@ export class GoferInode extends Inode {
     if (node < 0) return node;
     this.noteChange();
     const result = askToChange(this.fs.client, node, mask, change);
-    if (result === 0) this.#loadAnswer();
+    if (result === 0) this.loadAnswer();
     return result;
   }
 

@@ -9,7 +9,7 @@
 // programs know no EINTR of stat(2), and what was asked for is carried out all the same.
 //
 // A request waits on the spot where its caller cannot be made again: outside a system call, for a mapping (execve(2) has given
-// up the old program by then), for the second and later frames of a large directory.
+// up the old program by then), for the second and later frames of a large directory, while a file is copied up.
 
 import type { GoferClient, GoferConnection, LateAnswers } from "../../../gofer/client.ts";
 import { FRAME_BYTES_MAX, REQUEST } from "../../../gofer/protocol.ts";
@@ -33,8 +33,12 @@ const WALKED_BYTES = 5;
 const ERRNO_BYTES = 4;
 const CLOCK_MONOTONIC = 1;
 const NODE_STRIDE = 4 + 96;
-/** Where a WALK says which node the name had. */
-const KNOWN_AT = 8;
+/** Where a WALK says which nodes the names had. */
+const KNOWN_AT = 10;
+/** What tells a WRITE from others: all but the bytes, which a guest may change while its call waits. */
+const WRITE_HEAD_BYTES = 17;
+/** Answers to READ that a call keeps until it ends: made again, it asks for them again. */
+const READS_KEPT_MAX = 8;
 
 class LateRequest {
   readonly client: GoferClient;
@@ -111,7 +115,7 @@ export class LateRequests implements LateAnswers {
   }
 
   patience(client: GoferClient): number {
-    if (this.#task() === null) return Infinity;
+    if (this.#task() === null || this.#kernel.vfs.isIndivisible) return Infinity;
     if (this.#bySlot.size >= LATE_MAX || (this.#counts.get(client) ?? 0) >= LATE_OF_MOUNT_MAX) return -1;
     return client.isSlow ? PATIENCE_AFTER_LATE_MICROS : PATIENCE_MICROS;
   }
@@ -124,7 +128,9 @@ export class LateRequests implements LateAnswers {
       const late = requests[i];
       if (late.client !== client || !isSame(late.request, client.request)) continue;
       if (late.slot >= 0 && late.answer === null) return this.#wait(call);
-      requests.splice(i, 1);
+      if (late.answer === null || u16(late.request, 0) !== REQUEST.READ || requests.length > READS_KEPT_MAX) {
+        requests.splice(i, 1);
+      }
       if (late.answer === null) return -1;
       into.set(late.answer);
       client.donated = late.donated;
@@ -220,12 +226,11 @@ export class LateRequests implements LateAnswers {
     if ((u32(answer, 0) | 0) < 0) return;
     const kind = u16(late.request, 0);
     if (kind === REQUEST.WALK && answer.length >= ERRNO_BYTES + WALKED_BYTES) {
-      const known = u32(late.request, KNOWN_AT);
       let at = ERRNO_BYTES + WALKED_BYTES;
       for (let i = 0; i < answer[ERRNO_BYTES] && at + 4 <= answer.length; i++, at += NODE_STRIDE) {
         const node = u32(answer, at);
-        // That one is not new: its inode has it.
-        if (node !== known) client.onUnwanted(node);
+        // A known one is not new: its inode has it.
+        if (node !== u32(late.request, KNOWN_AT + 4 * i)) client.onUnwanted(node);
       }
     } else if (NODE_MAKERS.has(kind) && answer.length >= ERRNO_BYTES + 4) {
       client.onUnwanted(u32(answer, ERRNO_BYTES));
@@ -244,6 +249,7 @@ const NODE_MAKERS: ReadonlySet<number> = new Set([
 
 function isSame(request: Uint8Array, now: { readonly bytes: Uint8Array; readonly at: number }): boolean {
   if (request.length !== now.at) return false;
-  for (let i = 0; i < request.length; i++) if (request[i] !== now.bytes[i]) return false;
+  const length = u16(request, 0) === REQUEST.WRITE ? WRITE_HEAD_BYTES : request.length;
+  for (let i = 0; i < length; i++) if (request[i] !== now.bytes[i]) return false;
   return true;
 }

@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { GoferClient, GoferConnection } from "../../../gofer/client.ts";
-import { ATTRIBUTES_BYTES, NO_NODE, REQUEST } from "../../../gofer/protocol.ts";
+import { ATTRIBUTES_BYTES, NO_NODE, REQUEST, WANTS } from "../../../gofer/protocol.ts";
 import type { GoferChannel } from "../../../platform/platform.ts";
 import type { Kernel } from "../../kernel.ts";
 import { MUST_WAIT } from "../../task/call_in_flight.ts";
@@ -60,7 +60,10 @@ class Setting {
     const task = { state: 0, thread: { isRunning: false }, call: this.call };
     const host = { clockNanos: () => 1e9, close: (fd: number) => this.closed.push(fd) };
     const connection = new GoferConnection(this.channel as unknown as GoferChannel);
-    this.late = new LateRequests({ currentTask: task, host } as unknown as Kernel, connection);
+    this.late = new LateRequests(
+      { currentTask: task, host, vfs: { isIndivisible: false } } as unknown as Kernel,
+      connection,
+    );
     connection.late = this.late;
     this.client = new GoferClient(connection, 0);
     this.client.onUnwanted = (node) => this.unwanted.push(node);
@@ -70,10 +73,29 @@ class Setting {
     const { request } = this.client;
     request.start(REQUEST.WALK);
     request.u32(0);
-    request.u32(known);
-    request.u8(0);
+    request.u8(WANTS.NOTHING);
     request.u8(1);
+    request.u32(known);
     request.name(name);
+    return this.client.call();
+  }
+
+  write(offset: number, bytes: number[]): number {
+    const { request } = this.client;
+    request.start(REQUEST.WRITE);
+    request.u32(1);
+    request.u8(0);
+    request.u64(offset);
+    request.raw(new Uint8Array(bytes), 0, bytes.length);
+    return this.client.call();
+  }
+
+  read(offset: number): number {
+    const { request } = this.client;
+    request.start(REQUEST.READ);
+    request.u32(1);
+    request.u64(offset);
+    request.u32(10);
     return this.client.call();
   }
 
@@ -123,4 +145,32 @@ Deno.test("a node that nobody wants is closed, but not one that was known before
   s.answer(9);
   deepEqual(s.unwanted, [9]);
   deepEqual(s.closed, [33]);
+});
+
+Deno.test("a write that waited is found again although its bytes have changed meanwhile, a longer one is another", () => {
+  const s = new Setting();
+  equal(s.write(0, [1, 2, 3]), MUST_WAIT);
+  s.channel.answer(new Uint8Array([0, 0, 0, 0, 3, 0, 0, 0]));
+  s.late.collect();
+  equal(s.write(0, [1, 9, 3]), 0);
+  equal(s.client.answer.u32(), 3);
+  equal(s.channel.asked, 1);
+  equal(s.write(0, [1, 9, 3, 4]), MUST_WAIT);
+  equal(s.channel.asked, 2);
+});
+
+Deno.test("what a call has read it finds again however often it is made again, and the next call asks anew", () => {
+  const s = new Setting();
+  equal(s.read(0), MUST_WAIT);
+  s.channel.answer(new Uint8Array([0, 0, 0, 0, 42]));
+  s.late.collect();
+  for (let time = 0; time < 3; time++) {
+    equal(s.read(0), 0);
+    equal(s.client.answer.u8(), 42);
+    equal(s.read(1), MUST_WAIT);
+  }
+  equal(s.channel.asked, 2);
+  s.endCall();
+  equal(s.read(0), MUST_WAIT);
+  equal(s.channel.asked, 3);
 });

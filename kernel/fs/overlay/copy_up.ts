@@ -13,6 +13,8 @@ import {
   type Inode,
 } from "../../vfs/inode.ts";
 import { mergedEntries } from "./directory_file.ts";
+import type { File } from "../../vfs/file.ts";
+import type { Task } from "../../task/task.ts";
 import type { OverlayInode } from "./inode.ts";
 import { PRIVATE_XATTRS } from "./overlay.ts";
 
@@ -125,8 +127,20 @@ function copyContent(inode: OverlayInode, lower: Inode, upper: Inode): number {
     from.drop();
     return to;
   }
+  const { vfs } = inode.fs;
+  vfs.isIndivisible = true;
+  try {
+    return copyBytes(task, from, to, lower.size);
+  } finally {
+    vfs.isIndivisible = false;
+    from.drop();
+    to.drop();
+  }
+}
+
+function copyBytes(task: Task, from: File, to: File, size: number): number {
   let result = 0;
-  for (let offset = 0; offset < lower.size;) {
+  for (let offset = 0; offset < size;) {
     const got = from.read(task, buffer, 0, STEP_BYTES, offset);
     if (got <= 0) {
       result = got;
@@ -141,8 +155,6 @@ function copyContent(inode: OverlayInode, lower: Inode, upper: Inode): number {
     if (result < 0) break;
     offset += got;
   }
-  from.drop();
-  to.drop();
   return result;
 }
 

@@ -100,6 +100,18 @@ export class OverlayFile extends ContentFile {
       : this.#current().sync(isDataOnly);
   }
 
+  override syncCall(isDataOnly: boolean): number {
+    return (this.flags & O_ACCMODE) === O_RDONLY && this.inode.upper === null
+      ? 0
+      : this.#current().syncCall(isDataOnly);
+  }
+  override get syncsWrites(): boolean {
+    return this.#real.syncsWrites;
+  }
+  override get sliceBytes(): number {
+    return this.#real.sliceBytes;
+  }
+
   /** A mapping is one of the layer's file. */
   override asMappable(): MappableFile | null {
     return this.#current().asMappable();

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// As in gofer/protocol.ts, which tests/gofer_test.ts compares.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 pub const SLOTS: usize = 32;
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 

@@ -59,6 +59,71 @@ pub fn reopen(proc: &HostFd, fd: &HostFd, flags: i32) -> Result<HostFd, i32> {
     HostFd::of(unsafe { libc::openat(proc.number(), number_name(fd).as_ptr(), flags | libc::O_CLOEXEC) } as i64)
 }
 
+/// Bytes at `offset`, as many as there are up to the length of `into`.
+pub fn pread(fd: &HostFd, into: &mut [u8], offset: u64) -> Result<usize, i32> {
+    let mut done = 0;
+    while done < into.len() {
+        let rest = &mut into[done..];
+        // SAFETY: `rest` is ours.
+        let n = unsafe {
+            libc::pread(fd.number(), rest.as_mut_ptr() as *mut libc::c_void, rest.len(), (offset + done as u64) as i64)
+        };
+        match n {
+            0 => break,
+            n if n > 0 => done += n as usize,
+            _ if done > 0 => break,
+            _ => return Err(errno()),
+        }
+    }
+    Ok(done)
+}
+
+/// Writes `bytes` at `offset` with RWF_ flags, in one call: an append is one.
+pub fn pwrite(fd: &HostFd, bytes: &[u8], offset: u64, flags: i32) -> Result<usize, i32> {
+    let iovec = libc::iovec { iov_base: bytes.as_ptr() as *mut libc::c_void, iov_len: bytes.len() };
+    // SAFETY: one iovec over `bytes`, which the call only reads.
+    let n = unsafe { libc::pwritev2(fd.number(), &iovec, 1, offset as i64, flags) };
+    if n < 0 { Err(errno()) } else { Ok(n as usize) }
+}
+
+/// File systems of which the host's own memory and disks are behind: a call on one of their files takes as long as those
+/// take. Of all others (FUSE, network file systems, what is not known) a call may take as long as somebody else likes.
+const LOCAL_FILE_SYSTEMS: [i64; 24] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // xfs
+    0x9123_683e, // btrfs
+    0xca45_1a4e, // bcachefs
+    0xf2f5_2010, // f2fs
+    0x2fc1_2fc1, // zfs
+    0x0102_1994, // tmpfs
+    0x8584_58f6, // ramfs
+    0x794c_7630, // overlay
+    0x7371_7368, // squashfs
+    0xe0f5_e1e2, // erofs
+    0x9660,      // iso9660
+    0x1501_3346, // udf
+    0x4d44,      // vfat
+    0x2011_bab0, // exfat
+    0x3153_464a, // jfs
+    0x7366_746e, // ntfs3
+    0x3434,      // nilfs
+    0x9584_58f6, // hugetlbfs
+    0x9fa0,      // proc
+    0x6265_6572, // sysfs
+    0x0027_e0eb, // cgroup
+    0x6367_7270, // cgroup2
+    0x6462_6720, // debugfs
+];
+
+/// Whether the file system of an object is one of LOCAL_FILE_SYSTEMS.
+pub fn is_local(fd: &HostFd) -> bool {
+    // SAFETY: struct statfs is plain data, which the call fills.
+    unsafe {
+        let mut found: libc::statfs = std::mem::zeroed();
+        libc::fstatfs(fd.number(), &mut found) == 0 && LOCAL_FILE_SYSTEMS.contains(&found.f_type)
+    }
+}
+
 /// Of the object behind a descriptor.
 pub fn stat(fd: &HostFd) -> Result<libc::stat, i32> {
     stat_at(fd, c"".as_ptr())
@@ -100,7 +165,8 @@ pub fn open_tree(path: &CString, is_recursive: bool, is_read_only: bool) -> Resu
             let attributes = [MOUNT_ATTR_RDONLY, 0, 0, 0];
             let flags = libc::AT_EMPTY_PATH as u32 | recursive;
             let size = size_of_val(&attributes);
-            let set = libc::syscall(libc::SYS_mount_setattr, tree.number(), c"".as_ptr(), flags, attributes.as_ptr(), size);
+            let set =
+                libc::syscall(libc::SYS_mount_setattr, tree.number(), c"".as_ptr(), flags, attributes.as_ptr(), size);
             if set < 0 {
                 return open_path(path, libc::O_PATH);
             }

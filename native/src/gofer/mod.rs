@@ -3,6 +3,7 @@
 
 mod channel;
 mod client;
+mod content;
 mod frame;
 mod host;
 mod listing;

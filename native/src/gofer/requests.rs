@@ -1,6 +1,7 @@
 //! What the gofer does for each request of gofer/protocol.ts: checks it, has the host do it, answers. Trusts nothing in it.
 
 use super::channel::errno;
+use super::content::{WANTS_CONTENT, WANTS_NOTHING, refuse_special};
 use super::frame::{Answer, HostText, NAME_BYTES_MAX, Name, Reader, component};
 use super::host::{self, HostFd, done};
 use super::tree::{Node, Tree};
@@ -34,6 +35,11 @@ pub const XATTR: u16 = 17;
 pub const READ_DIRECTORY: u16 = 18;
 pub const CREATE_UNNAMED: u16 = 19;
 pub const SYNC: u16 = 20;
+pub const READ: u16 = 21;
+pub const FETCH: u16 = 22;
+pub const WRITE: u16 = 23;
+pub const ALLOCATE: u16 = 24;
+pub const RELEASE: u16 = 25;
 
 // Bits of SET_ATTRIBUTES' mask.
 const SET_MODE: u32 = 1;
@@ -95,6 +101,14 @@ impl Request<'_> {
             CLOSE => self.close(),
             XATTR => self.xattr(),
             SYNC => self.sync(),
+            READ => self.read(),
+            FETCH => self.fetch(),
+            WRITE => self.write(),
+            ALLOCATE => self.allocate(),
+            RELEASE => {
+                self.node()?.release();
+                Ok(())
+            }
             _ => Err(-libc::EOPNOTSUPP),
         }
     }
@@ -104,7 +118,7 @@ impl Request<'_> {
         if self.reader.is_bad { Err(-libc::EPROTO) } else { Ok(()) }
     }
 
-    fn node(&mut self) -> Result<Arc<Node>, i32> {
+    pub fn node(&mut self) -> Result<Arc<Node>, i32> {
         let number = self.reader.u32();
         self.checked()?;
         self.tree.node(number)
@@ -115,40 +129,35 @@ impl Request<'_> {
         self.answer.attributes(stat);
     }
 
-    fn put_attributes(&mut self, fd: &HostFd) -> Outcome {
+    pub fn put_attributes(&mut self, fd: &HostFd) -> Outcome {
         let stat = host::stat(fd)?;
         self.answer.attributes(&stat);
         Ok(())
     }
 
     fn walk(&mut self) -> Outcome {
-        let (directory, known) = (self.reader.u32(), self.reader.u32());
-        let (opens, count) = (self.reader.u8() != 0, self.reader.u8());
-        if count == 0 || count > WALK_COUNT_MAX {
+        let (directory, wants, count) = (self.reader.u32(), self.reader.u8(), self.reader.u8());
+        if count == 0 || count > WALK_COUNT_MAX || wants > WANTS_CONTENT {
             return Err(-libc::EPROTO);
         }
         // All names are checked before the first is looked up.
-        let mut names: Vec<&[u8]> = Vec::with_capacity(count as usize);
-        for _ in 0..count {
-            names.push(self.reader.text(NAME_BYTES_MAX));
-        }
+        let known: Vec<u32> = (0..count).map(|_| self.reader.u32()).collect();
+        let names: Vec<&[u8]> = (0..count).map(|_| self.reader.text(NAME_BYTES_MAX)).collect();
         self.checked()?;
         let mut at = self.tree.node(directory)?;
         let walked_at = self.answer.length();
         self.answer.u8(0);
         self.answer.u32(0);
         let mut walked = 0;
-        for (i, name) in names.iter().enumerate() {
-            let is_last = i + 1 == names.len();
-            match self.step(&at, name, if is_last { known } else { NO_NODE }) {
+        for (name, known) in names.iter().zip(known) {
+            match self.step(&at, name, known) {
                 Ok((number, stat)) => {
                     self.put_node(number, &stat);
                     walked += 1;
                     let kind = stat.st_mode & libc::S_IFMT;
-                    if is_last && opens && kind == libc::S_IFREG {
-                        // Without it the answer is a look-up all the same.
+                    if walked == count && wants != WANTS_NOTHING && kind == libc::S_IFREG {
                         let node = self.tree.node(number)?;
-                        self.donated = host::reopen(self.proc, &node.fd, libc::O_RDONLY | libc::O_NONBLOCK).ok();
+                        self.bring_along(&node, &stat, wants == WANTS_CONTENT);
                     }
                     if kind != libc::S_IFDIR {
                         break;
@@ -181,23 +190,6 @@ impl Request<'_> {
         Ok((self.tree.add(fd)?, stat))
     }
 
-    fn open(&mut self) -> Outcome {
-        let (number, flags) = (self.reader.u32(), self.reader.u32());
-        if self.reader.is_bad || flags & !(libc::O_ACCMODE as u32) != 0 {
-            return Err(-libc::EINVAL);
-        }
-        let node = self.tree.node(number)?;
-        refuse_special(&node)?;
-        if self.tree.is_read_only && flags as i32 != libc::O_RDONLY {
-            return Err(-libc::EROFS);
-        }
-        if host::stat(&node.fd)?.st_mode & libc::S_IFMT == libc::S_IFLNK {
-            return Err(-libc::EINVAL);
-        }
-        self.donated = Some(host::reopen(self.proc, &node.fd, flags as i32 | libc::O_NONBLOCK)?);
-        Ok(())
-    }
-
     fn create(&mut self) -> Outcome {
         let r = &mut self.reader;
         let (directory, flags, mode, uid, gid) = (r.u32(), r.u32(), r.u32(), r.u32(), r.u32());
@@ -210,9 +202,9 @@ impl Request<'_> {
         let flags = flags as i32 | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
         match host::open(&node.fd, name.as_ptr(), flags, mode & 0o7777) {
             Ok(fd) => {
-                self.own(&node, &name, uid, gid, Some(mode))?;
-                self.donated = Some(fd);
-                self.put_attributes(&node.fd)
+                let made = self.own(&node, &name, uid, gid, Some(mode))?;
+                self.put_attributes(&node.fd)?;
+                self.give_out(&made, fd)
             }
             // For O_CREAT: answers with what exists and saves the client a WALK.
             Err(error) if error == -libc::EEXIST => {
@@ -240,8 +232,8 @@ impl Request<'_> {
         let stat = host::stat(&fd)?;
         let number = self.tree.add(fd)?;
         self.put_node(number, &stat);
-        self.donated = Some(made);
-        Ok(())
+        let node = self.tree.node(number)?;
+        self.give_out(&node, made)
     }
 
     fn make(&mut self, kind: u16) -> Outcome {
@@ -274,12 +266,12 @@ impl Request<'_> {
                 }
             }
         } as i64)?;
-        self.own(&node, &name, uid, gid, (kind != SYMLINK).then_some(mode))?;
+        let _ = self.own(&node, &name, uid, gid, (kind != SYMLINK).then_some(mode))?;
         self.put_attributes(&node.fd)
     }
 
     /// Gives what was made to its owner and answers with its node. On failure it is removed again.
-    fn own(&mut self, directory: &Node, name: &Name, uid: u32, gid: u32, mode: Option<u32>) -> Outcome {
+    fn own(&mut self, directory: &Node, name: &Name, uid: u32, gid: u32, mode: Option<u32>) -> Result<Arc<Node>, i32> {
         let (fd, made) = self.tree.find(directory, name)?;
         let given = self.give(&fd, uid, gid, mode);
         if given.is_err() {
@@ -290,7 +282,7 @@ impl Request<'_> {
         let stat = given?.unwrap_or(made);
         let number = self.tree.add(fd)?;
         self.put_node(number, &stat);
-        Ok(())
+        self.tree.node(number)
     }
 
     /// Owner of a new object, and its mode where that has taken bits away; its attributes where they have changed.
@@ -379,7 +371,11 @@ impl Request<'_> {
         }
         if mask & (SET_UID | SET_GID) != 0 {
             let none = 0xffff_ffff;
-            chown(&node.fd, if mask & SET_UID != 0 { uid } else { none }, if mask & SET_GID != 0 { gid } else { none })?;
+            chown(
+                &node.fd,
+                if mask & SET_UID != 0 { uid } else { none },
+                if mask & SET_GID != 0 { gid } else { none },
+            )?;
         }
         if mask & SET_MODE != 0 {
             self.change_mode(&node.fd, mode)?;
@@ -484,27 +480,10 @@ impl Request<'_> {
         }
         Ok(())
     }
-
-    fn sync(&mut self) -> Outcome {
-        let (number, is_data_only) = (self.reader.u32(), self.reader.u8() != 0);
-        self.checked()?;
-        let node = self.tree.node(number)?;
-        refuse_special(&node)?;
-        let fd = host::reopen(self.proc, &node.fd, libc::O_RDONLY | libc::O_NONBLOCK)?;
-        // SAFETY: passes no memory.
-        done(unsafe { if is_data_only { libc::fdatasync(fd.number()) } else { libc::fsync(fd.number()) } } as i64)
-    }
 }
 
 fn chown(fd: &HostFd, uid: u32, gid: u32) -> Outcome {
     let flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
     // SAFETY: passes an empty name.
     done(unsafe { libc::fchownat(fd.number(), c"".as_ptr(), uid, gid, flags) } as i64)
-}
-
-/// A FIFO or device of the host is not opened: the kernel has its own, and an open could block us.
-fn refuse_special(node: &Node) -> Outcome {
-    let kind = host::stat(&node.fd)?.st_mode & libc::S_IFMT;
-    let is_special = [libc::S_IFIFO, libc::S_IFCHR, libc::S_IFBLK, libc::S_IFSOCK].contains(&kind);
-    if is_special { Err(-libc::EINVAL) } else { Ok(()) }
 }

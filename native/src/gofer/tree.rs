@@ -10,11 +10,41 @@ use std::sync::{Arc, Mutex, RwLock};
 
 /// Nodes one mount may hold open.
 const NODES_MAX: usize = 200_000;
+/// Devices of one mount that are remembered.
+const DEVICES_MAX: usize = 256;
 
 pub struct Node {
     pub fd: HostFd,
     /// The open stream of a directory that is being read; gone when all of it has been read.
     pub stream: Mutex<Option<HostFd>>,
+    /// A regular file that is open here and not in the sentry.
+    kept: Mutex<Option<Kept>>,
+}
+
+struct Kept {
+    file: Arc<HostFd>,
+    is_writable: bool,
+}
+
+impl Node {
+    /// Keeps the file open, until release() or the end of the node. One that can be written serves readers, too.
+    pub fn keep(&self, file: HostFd, is_writable: bool) {
+        let kept = Kept { file: Arc::new(file), is_writable };
+        let mut place = self.kept.lock().unwrap();
+        let before =
+            if place.as_ref().is_some_and(|before| before.is_writable) { Some(kept) } else { place.replace(kept) };
+        // Closing may take its time: not with the lock.
+        drop(place);
+        drop(before);
+    }
+    pub fn kept(&self, is_for_writing: bool) -> Option<Arc<HostFd>> {
+        let kept = self.kept.lock().unwrap();
+        kept.as_ref().filter(|kept| kept.is_writable || !is_for_writing).map(|kept| kept.file.clone())
+    }
+    pub fn release(&self) {
+        let kept = self.kept.lock().unwrap().take();
+        drop(kept);
+    }
 }
 
 #[derive(Default)]
@@ -29,11 +59,14 @@ pub struct Tree {
     pub is_read_only: bool,
     /// Workers that are at a request of this mount.
     pub busy: AtomicUsize,
+    /// Devices that files of the tree are on, and whether they are local. Few: the tree's own, and those mounted in it.
+    devices: RwLock<Vec<(u64, bool)>>,
 }
 
 impl Tree {
     pub fn new(root: HostFd, is_read_only: bool) -> Self {
-        let tree = Tree { nodes: RwLock::default(), is_read_only, busy: AtomicUsize::new(0) };
+        let (nodes, devices) = (RwLock::default(), RwLock::default());
+        let tree = Tree { nodes, is_read_only, busy: AtomicUsize::new(0), devices };
         let _ = tree.add(root);
         tree
     }
@@ -45,7 +78,7 @@ impl Tree {
 
     /// A new node for `fd`.
     pub fn add(&self, fd: HostFd) -> Result<u32, i32> {
-        let node = Some(Arc::new(Node { fd, stream: Mutex::new(None) }));
+        let node = Some(Arc::new(Node { fd, stream: Mutex::new(None), kept: Mutex::new(None) }));
         let mut nodes = self.nodes.write().unwrap();
         if let Some(number) = nodes.free.pop() {
             nodes.list[number as usize] = node;
@@ -79,6 +112,22 @@ impl Tree {
         Ok((fd, stat))
     }
 
+    /// Whether `node`, on `device`, is on a file system of host::LOCAL_FILE_SYSTEMS: the sentry may use a descriptor of it.
+    pub fn is_local(&self, node: &Node, device: u64) -> bool {
+        let known =
+            self.devices.read().unwrap().iter().find(|(known, _)| *known == device).map(|(_, is_local)| *is_local);
+        known.unwrap_or_else(|| {
+            let is_local = host::is_local(&node.fd);
+            let mut devices = self.devices.write().unwrap();
+            // Device numbers are used again after an unmount: what is forgotten is asked again.
+            if devices.len() >= DEVICES_MAX {
+                devices.clear();
+            }
+            devices.push((device, is_local));
+            is_local
+        })
+    }
+
     /// A directory that may be changed and a name in it.
     pub fn for_change(&self, number: u32, name: &[u8]) -> Result<(Arc<Node>, Name), i32> {
         if self.is_read_only {
@@ -90,7 +139,12 @@ impl Tree {
 }
 
 /// Reads more of a directory: the stream is opened at the first read and with `is_restart`. Bytes, 0 at its end.
-pub fn read_directory(stream: &mut Option<HostFd>, node: &Node, is_restart: bool, into: &mut [u8]) -> Result<usize, i32> {
+pub fn read_directory(
+    stream: &mut Option<HostFd>,
+    node: &Node,
+    is_restart: bool,
+    into: &mut [u8],
+) -> Result<usize, i32> {
     if is_restart {
         *stream = None;
     }

@@ -16,6 +16,9 @@ const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 const NT_X86_XSTATE: usize = 0x202;
 const ORIG_RAX: usize = 15;
 const RIP: usize = 16;
+const RSP: usize = 19;
+/// Of a `syscall` instruction.
+const SYSCALL_BYTES: u64 = 2;
 
 // What tsv_ptrace_next reports in `out`: pid, kind, then the siginfo's fields.
 const KIND_SYSCALL: i32 = 1;
@@ -96,14 +99,54 @@ pub extern "C" fn tsv_ptrace_resume(pid: i32) -> i32 {
 /// Threads whose end a call made in them has met: it is told by the next tsv_ptrace_next, as they are reaped already.
 static mut ENDED: Vec<i32> = Vec::new();
 
-/// The next stop of any stub into `out` (8 x i32: pid, kind, signal, code, address low, high, call number of a SIGSYS; of a
-/// call whether it came by the 32-bit gate).
+/// Signals that the CPU raises (SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV), and for which stubs have a handler.
+const FAULTS: [i32; 5] = [libc::SIGILL, libc::SIGTRAP, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV];
+/// Places in the kernel's struct rt_sigframe of x86-64: the error code and the trap number of its struct sigcontext.
+const FRAME_ERROR: usize = 200;
+const FRAME_TRAP: usize = 208;
+const FPU_BYTES_MAX: usize = 16 * 1024;
+
+/// Trap number and error code of the fault that has stopped `pid` with `signal`. The host shows them (thread.trap_nr,
+/// thread.error_code) in signal frames only, so it writes one: the thread is let into its stub's handler for no instruction,
+/// on the signal stack that the platform has given it, and gets its registers back. None where it has ended meanwhile.
+unsafe fn trap_of(pid: i32, signal: i32) -> Option<(i32, i32)> {
+    static mut FPU: [u8; FPU_BYTES_MAX] = [0; FPU_BYTES_MAX];
+    // SAFETY: all arrays hold what the requests write; FPU is used by the one thread that calls in here.
+    unsafe {
+        let mut user = [0u64; 27];
+        let mut fpu = libc::iovec { iov_base: &raw mut FPU as *mut c_void, iov_len: FPU_BYTES_MAX };
+        let fpu_at = &mut fpu as *mut _ as usize;
+        if ptrace(libc::PTRACE_GETREGS as u32, pid, 0, user.as_mut_ptr() as usize) < 0
+            || ptrace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, fpu_at) < 0
+            || ptrace(libc::PTRACE_SINGLESTEP as u32, pid, 0, signal as usize) < 0
+        {
+            return None;
+        }
+        let mut status = 0;
+        if libc::waitpid(pid, &mut status, libc::__WALL) != pid || !libc::WIFSTOPPED(status) {
+            return None;
+        }
+        let mut inside = [0u64; 27];
+        ptrace(libc::PTRACE_GETREGS as u32, pid, 0, inside.as_mut_ptr() as usize);
+        let frame = inside[RSP] as usize;
+        let (mut error, mut trap) = (0u64, 0u64);
+        // The system call, not glibc's function, stores the word where `data` points to.
+        ptrace(libc::PTRACE_PEEKDATA as u32, pid, frame + FRAME_ERROR, &raw mut error as usize);
+        ptrace(libc::PTRACE_PEEKDATA as u32, pid, frame + FRAME_TRAP, &raw mut trap as usize);
+        ptrace(libc::PTRACE_SETREGS as u32, pid, 0, user.as_ptr() as usize);
+        ptrace(PTRACE_SETREGSET, pid, NT_X86_XSTATE, fpu_at);
+        Some((trap as i32, error as i32))
+    }
+}
+
+/// The next stop of any stub into `out` (9 x i32: pid, kind, signal, code, address low, high, call number of a SIGSYS; of a
+/// call whether it came by the 32-bit gate; of a fault trap number and error code).
 /// 1 when there was one, 0 when not.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_ptrace_next(out: *mut i32) -> i32 {
-    // SAFETY: `out` holds 8 i32; siginfo is read through its documented layout.
+    // SAFETY: `out` holds 9 i32; siginfo is read through its documented layout.
     unsafe {
-        let out = std::slice::from_raw_parts_mut(out, 8);
+        let out = std::slice::from_raw_parts_mut(out, 9);
         if let Some(pid) = (*(&raw mut ENDED)).pop() {
             out.fill(0);
             out[0] = pid;
@@ -144,6 +187,15 @@ pub extern "C" fn tsv_ptrace_next(out: *mut i32) -> i32 {
             out[4] = address as u32 as i32;
             out[5] = (address >> 32) as i32;
             out[6] = *(&info as *const _ as *const i32).add(6);
+            // A code above 0 is the kernel's own: nobody has sent it.
+            if FAULTS.contains(&signal) && info.si_code > 0 {
+                let Some((trap, error)) = trap_of(pid, signal) else {
+                    out[1] = KIND_EXIT;
+                    return 1;
+                };
+                out[7] = trap;
+                out[8] = error;
+            }
             return 1;
         }
     }
@@ -171,7 +223,9 @@ pub extern "C" fn tsv_ptrace_inject(pid: i32, registers: *const u64, instruction
         }
         let mut child = 0u64;
         loop {
-            if ptrace(libc::PTRACE_SINGLESTEP as u32, pid, 0, 0) < 0 {
+            // One stop for one call: behind the `syscall` stands ud2. A step would stop twice where the thread is in a
+            // SYSEMU stop, as the first one only ends the call that was emulated.
+            if ptrace(libc::PTRACE_CONT as u32, pid, 0, 0) < 0 {
                 return errno();
             }
             let mut status = 0;
@@ -189,15 +243,14 @@ pub extern "C" fn tsv_ptrace_inject(pid: i32, registers: *const u64, instruction
                 continue;
             }
             let signal = libc::WSTOPSIG(status);
-            if signal == libc::SIGTRAP {
+            if signal == libc::SIGILL {
                 if ptrace(libc::PTRACE_GETREGS as u32, pid, 0, user.as_mut_ptr() as usize) < 0 {
                     return errno();
                 }
-                // Out of a SYSEMU stop the first step only ends the call that was emulated.
-                if user[RIP] == *instruction {
-                    continue;
+                if user[RIP] == *instruction + SYSCALL_BYTES {
+                    break;
                 }
-                break;
+                return -libc::EFAULT;
             }
             if signal == crate::slot::INTERRUPT_SIGNAL || signal == libc::SIGSTOP {
                 continue; // not now: the thread is stopped for us anyway

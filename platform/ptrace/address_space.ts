@@ -40,11 +40,15 @@ const SYS_mincore = 27;
 const SYS_madvise = 28;
 const SYS_recvmsg = 47;
 const SYS_clone = 56;
+const SYS_sigaltstack = 131;
 const SYS_prctl = 157;
 
 /** Memory of each stub that we use for a msghdr, mincore results, child tids. */
 const SCRATCH = STUB_TEXT + 0x20_0000;
 const SCRATCH_BYTES = 64 * 1024;
+/** Behind it: where the host writes a signal frame when we ask what a fault was (native/src/ptrace.rs). One for all threads. */
+const SIGNAL_STACK = SCRATCH + SCRATCH_BYTES;
+const SIGNAL_STACK_BYTES = 64 * 1024;
 const PROT_RW = 3;
 const PTRACE_O_PEEK_WORD = 8;
 
@@ -109,11 +113,28 @@ export class PtraceAddressSpace implements AddressSpace {
     return result < 0 ? result : 0;
   }
 
-  /** Maps SCRATCH, once, in the stub from which all others are forked. 0 or -ERRNO. */
+  /** Maps SCRATCH and the signal stack, once, in the stub from which all others are forked. 0 or -ERRNO. */
   mapScratch(by: PtraceThread): number {
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-    const result = this.inject(by, SYS_mmap, SCRATCH, SCRATCH_BYTES, PROT_RW, flags, -1, 0);
-    return result < 0 ? result : 0;
+    const bytes = SCRATCH_BYTES + SIGNAL_STACK_BYTES;
+    const result = this.inject(by, SYS_mmap, SCRATCH, bytes, PROT_RW, flags, -1, 0);
+    return result < 0 ? result : this.#setSignalStack(by);
+  }
+
+  /** fork(2) passes the setting on, a new thread begins without (sigaltstack(2)). 0 or -ERRNO. */
+  #setSignalStack(by: PtraceThread): number {
+    // stack_t: where, flags, size.
+    const stack = new Uint32Array([
+      SIGNAL_STACK % TWO_32,
+      Math.floor(SIGNAL_STACK / TWO_32),
+      0,
+      0,
+      SIGNAL_STACK_BYTES,
+      0,
+    ]);
+    const bytes = new Uint8Array(stack.buffer);
+    const n = this.platform.stubs.copy(this.#livingTid, COPY_OUT, SCRATCH, bytes, 0, bytes.length);
+    return n < 0 ? n : this.inject(by, SYS_sigaltstack, SCRATCH, 0);
   }
 
   /** Passes `hostFd` to the stub; its number there. Nobody else of the process can run a host call meanwhile. */
@@ -259,7 +280,10 @@ export class PtraceAddressSpace implements AddressSpace {
       0,
       SCRATCH + PTRACE_O_PEEK_WORD,
     );
-    return tid <= 0 ? -EAGAIN : this.#enter(by, this, tid);
+    if (tid <= 0) return -EAGAIN;
+    const thread = this.#enter(by, this, tid);
+    this.#setSignalStack(thread);
+    return thread;
   }
 
   fork(by: PtraceThread): PtraceThread | number {

@@ -1,7 +1,6 @@
 // Platform ptrace: PTRACE_SYSEMU on the same stub processes as systrap's, without slots and patches. For hosts where a
 // seccomp TRAP is not allowed, and to tell platform bugs from kernel bugs.
 
-import { PROT_READ, PROT_WRITE } from "../../kernel/abi/memory.ts";
 import { loadPtrace, type PtraceCalls } from "../../native/ptrace.ts";
 import { EVENT, type Platform, type PlatformEvents, REG } from "../platform.ts";
 import { HostLoop } from "../host/host_loop.ts";
@@ -33,7 +32,7 @@ export class PtracePlatform implements Platform {
   /** Nobody is told of a hang-up: all stubs share the socket, and their ends are seen as stops. */
   readonly #hostLoop = new HostLoop(() => {});
   readonly #zygote: PtraceThread;
-  readonly #stop = new Int32Array(8);
+  readonly #stop = new Int32Array(9);
   readonly #events: PlatformEvents = {
     threads: [],
     threadCount: 0,
@@ -80,7 +79,11 @@ export class PtracePlatform implements Platform {
     const events = this.#events;
     while (this.calls.tsv_ptrace_next(this.#stop) === 1) {
       const thread = this.threadsByTid.get(this.#stop[0]);
-      if (thread === undefined) continue; // a thread we have ended, or its process
+      if (thread === undefined) {
+        // A thread we have ended, or its process. Without the first stub no program can be started.
+        if (this.#stop[0] === this.#zygote.tid) throw new Error("The first stub has ended");
+        continue;
+      }
       thread.isRunning = false;
       this.runningCount--;
       if (this.#take(thread)) events.threads[events.threadCount++] = thread;
@@ -121,8 +124,8 @@ export class PtracePlatform implements Platform {
     fault.signal = signal;
     fault.code = stop[3];
     fault.address = (stop[4] >>> 0) + (stop[5] >>> 0) * 4294967296;
-    fault.trap = signal === 11 ? 14 : 0;
-    fault.error = signal === 11 ? pageFaultError(thread, fault.code, fault.address) : 0;
+    fault.trap = stop[7];
+    fault.error = stop[8];
     thread.event = EVENT.FAULT;
     return true;
   }
@@ -139,23 +142,4 @@ export class PtracePlatform implements Platform {
     this.calls.tsv_ptrace_stop();
     for (let tries = 0; tries < 1000 && !this.stubs.reap(this.#zygote.tid); tries++);
   }
-}
-
-/** Bits of a page fault's error code: protection, write, user, instruction fetch. */
-const FAULT_PROTECTION = 1;
-const FAULT_WRITE = 2;
-const FAULT_USER = 4;
-const FAULT_FETCH = 16;
-const SEGV_ACCERR = 2;
-
-/**
- * The error code of a page fault, as far as it follows from what stands there: ptrace does not tell. Linux: a write to
- * what is not mapped at all shows as a read.
- */
-function pageFaultError(thread: PtraceThread, code: number, address: number): number {
-  const isProtection = code === SEGV_ACCERR ? FAULT_PROTECTION : 0;
-  if (thread.get(REG.RIP) === address) return FAULT_USER | FAULT_FETCH | isProtection;
-  const prot = thread.addressSpace.areas?.protectionOf(address) ?? -1;
-  const isWrite = prot >= 0 && (prot & PROT_READ) !== 0 && (prot & PROT_WRITE) === 0;
-  return FAULT_USER | isProtection | (isWrite ? FAULT_WRITE : 0);
 }

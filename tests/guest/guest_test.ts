@@ -80,6 +80,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "time": 124,
   "torture": 2,
   "transfer": 270,
+  "traps": 65,
   "tty": 286,
   "tty_keys": 200,
   "urgent": 83,

@@ -58,7 +58,7 @@ export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): n
     confineSentryEarly(hello);
     stages.reach("it is confined but for its calls");
     const preference = (hello & HELLO.PREFERRED) === 0 ? 0 : SENTRY_PREFERENCE;
-    let platform = (hello & HELLO.SYSTRAP) === 0 ? null : createPlatform("systrap", log, preference);
+    let platform = (hello & HELLO.SYSTRAP) === 0 ? null : createPlatform("systrap", log, preference, "own");
     shutdown = () => platform?.shutdown();
     const table = new SyscallTable(FAMILIES, CONTINUATIONS);
     const nameOf = (number: number) =>
@@ -82,7 +82,12 @@ export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): n
     confineSentryProcesses(config, hello, platform);
     const unknown = config.straceCalls.find((name) => !table.specs.some((named) => named?.name === name));
     if (unknown !== undefined) throw new StartError(`--strace-syscalls: there is no call "${unknown}"`, 128);
-    platform ??= createPlatform(config.platform, log, preference);
+    if (config.platform === "systrap" && config.stubCalls !== "own") {
+      // The first stub has its filter already.
+      platform?.shutdown();
+      platform = first = null;
+    }
+    platform ??= createPlatform(config.platform, log, preference, config.stubCalls);
     if (!config.mayPatch) platform.mayPatch = false;
     platform.setMarshalling(marshalling);
     first ??= platform.createAddressSpace();

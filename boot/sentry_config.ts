@@ -1,6 +1,8 @@
 // What the CLI hands to a sentry: everything it needs to start a container, as JSON in a memfd. The CLI has checked it
 // against the schemas; the sentry takes it as it is, since both are ours and the descriptor is sealed by being private.
 
+import type { StubCalls } from "../platform/names.ts";
+
 export interface MountConfig {
   readonly destination: string;
   /** "bind", "tmpfs", "proc", "sysfs", "devpts", "mqueue", "devtmpfs", "cgroup". */
@@ -106,6 +108,8 @@ export interface SentryConfig extends KernelConfig, ContainerConfig {
   readonly platform: "systrap" | "ptrace";
   /** Call sites of guests may be patched; a platform that does not, does not. */
   readonly mayPatch: boolean;
+  /** Which calls of the host guest code reaches in its stub (platform/names.ts). */
+  readonly stubCalls: StubCalls;
   readonly watchdog: WatchdogConfig;
   /** The stages of its start go to the log. */
   readonly isDebug: boolean;

@@ -35,8 +35,8 @@ export const COMMON_TABLE = 0x2000;
 export const COMMON_HAS_FSGSBASE = 1;
 /** RDGSBASE and RORX are there, which the way from patched call sites needs. */
 export const COMMON_CAN_PATCH = 2;
-/** clone(2) asks the sentry: the filter has a listener. */
-export const COMMON_ASKS_CLONE = 4;
+/** Host calls of a stub ask the sentry: the filter has a listener. */
+export const COMMON_ASKS = 4;
 export const MARSHAL_CALLS = 512;
 export const MARSHAL_ITEMS = 4;
 // Offsets in a slot.
@@ -155,6 +155,8 @@ export const OP_PATCH = 7;
 export const OP_EXIT = 8;
 /** As OP_SYSCALL, the last of its commands: its result is the guest's. An interrupt ends it; then the guest's call is posted. */
 export const OP_WAIT = 9;
+/** The first of a new thread: gives it its signal stack, and notes that it can take signals. */
+export const OP_BEGIN = 10;
 // Marshalling item: kind | argument << 4 | length argument << 7 | size or unit << 10.
 export const ITEM_END = 0;
 export const ITEM_STRING = 1;

@@ -34,6 +34,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     sharing: OWN_NAMESPACES,
     platform: flags.platform,
     mayPatch: flags.mayPatch,
+    stubCalls: flags.stubCalls,
     watchdog: flags.watchdog,
     isDebug: flags.isDebug,
     strace: flags.strace,

@@ -2,7 +2,7 @@
 // its place. (node:util's parseArgs loads some forty modules of the runtime: 5 ms of every start.)
 
 import arg from "arg";
-import { PLATFORM_NAMES } from "../../platform/names.ts";
+import { PLATFORM_NAMES, STUB_CALLS, type StubCalls } from "../../platform/names.ts";
 import type { WatchdogConfig } from "../sentry_config.ts";
 
 /** A wrong command line. */
@@ -13,6 +13,7 @@ export interface GlobalFlags {
   readonly platform: "systrap" | "ptrace";
   /** Call sites of guests may be patched. */
   readonly mayPatch: boolean;
+  readonly stubCalls: StubCalls;
   readonly log: string;
   readonly logFormat: string;
   readonly debugLog: string;
@@ -60,6 +61,12 @@ export const GLOBAL_OPTIONS: Options = {
     value: "on|off",
     about:
       "off: code of programs is never changed; for programs that read or translate their own (default: on)",
+  },
+  "stub-calls": {
+    type: "string",
+    value: "own|none",
+    about:
+      "host calls that hostile code reaches in its process: those on its own memory (default), or none (mmap is slower)",
   },
   overlay2: {
     type: "string",
@@ -130,6 +137,10 @@ export function parseGlobal(argv: readonly string[]): Parsed {
   if (patching !== "on" && patching !== "off") {
     throw new UsageError(`--patching: "${patching}" is not on or off`);
   }
+  const stubCalls = String(values["stub-calls"] ?? "own");
+  if (!(STUB_CALLS as readonly string[]).includes(stubCalls)) {
+    throw new UsageError(`--stub-calls: "${stubCalls}" is not ${STUB_CALLS.join(" or ")}`);
+  }
   const overlay = String(values.overlay2 ?? "none");
   if (overlay !== "none" && overlay !== "root:memory") {
     throw new UsageError(`--overlay2: "${overlay}" is not none or root:memory`);
@@ -147,6 +158,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     root: String(values.root ?? defaultRoot()).replace(/(?<=.)\/+$/, ""),
     platform: platform as GlobalFlags["platform"],
     mayPatch: patching === "on",
+    stubCalls: stubCalls as StubCalls,
     watchdog: watchdogOf(values),
     log: String(values.log ?? ""),
     logFormat,

@@ -6,6 +6,7 @@ import type { Launch } from "../launch.ts";
 import { OWN_NAMESPACES, type WatchdogConfig } from "../sentry_config.ts";
 import { guestContainerOf, isReadOnlyBy, mountsOf, plain } from "./guest_view.ts";
 import type { HintedMount, PodHints } from "./pod.ts";
+import type { StubCalls } from "../../platform/names.ts";
 import type { OciConfig } from "./spec.ts";
 
 /** What does not come from the bundle. */
@@ -13,6 +14,7 @@ export interface ContainerOptions {
   readonly id: string;
   readonly platform: "systrap" | "ptrace";
   readonly mayPatch: boolean;
+  readonly stubCalls: StubCalls;
   readonly watchdog: WatchdogConfig;
   readonly isDebug: boolean;
   readonly strace: boolean;
@@ -37,6 +39,15 @@ function mayPatchBy(config: OciConfig): boolean {
   const value = config.annotations?.[PATCHING_ANNOTATION] ?? "on";
   if (value === "on" || value === "off") return value === "on";
   throw new Error(`annotations: ${PATCHING_ANNOTATION} is "${value}", not on or off`);
+}
+
+/** As --stub-calls. */
+const STUB_CALLS_ANNOTATION = "dev.tsvisor.flag.stub-calls";
+
+function stubCallsBy(config: OciConfig): StubCalls | null {
+  const value = config.annotations?.[STUB_CALLS_ANNOTATION] ?? null;
+  if (value === null || value === "own" || value === "none") return value;
+  throw new Error(`annotations: ${STUB_CALLS_ANNOTATION} is "${value}", not own or none`);
 }
 
 /** Throws one line that names the field and its value for what cannot be. */
@@ -70,6 +81,7 @@ export function containerOf(
       ...guestContainerOf(options.id, config, parts),
       platform: options.platform,
       mayPatch: options.mayPatch && mayPatchBy(config),
+      stubCalls: stubCallsBy(config) ?? options.stubCalls,
       watchdog: options.watchdog,
       isDebug: options.isDebug,
       strace: options.strace,

@@ -2,18 +2,17 @@
 //! behind it is written by TypeScript.
 
 use crate::slot::*;
-use crate::stub_filter::stub_filter;
+use crate::stub_filter::{Asks, has_fsgsbase, stub_filter};
 
 /// Fills the page at `common`, COMMON_BYTES of zeros.
-pub fn fill_common(common: *mut u8, asks_clone: bool) {
-    let filter = stub_filter(asks_clone);
-    // SAFETY: reads the auxiliary vector of this process.
-    let has_fsgsbase = unsafe { libc::getauxval(libc::AT_HWCAP2) } & 2 != 0;
+pub fn fill_common(common: *mut u8, asks: Asks) {
+    let filter = stub_filter(asks);
+    let has_fsgsbase = has_fsgsbase();
     let can_patch = has_fsgsbase && std::arch::is_x86_feature_detected!("bmi2");
     let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
     let flags = flag(has_fsgsbase, COMMON_HAS_FSGSBASE)
         | flag(can_patch, COMMON_CAN_PATCH)
-        | flag(asks_clone, COMMON_ASKS_CLONE);
+        | flag(asks != Asks::Never, COMMON_ASKS);
     // Components of the XSAVE area that fit the slot's FPU page: all but the AMX tiles.
     let mask = xcr0() & !(3 << 17);
     // SAFETY: all offsets lie within COMMON_BYTES; the filter is shorter than COMMON_FPU - COMMON_FILTER.

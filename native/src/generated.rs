@@ -190,6 +190,7 @@ pub const GLOBAL_FLAGS: &[Flag] = &[
     Flag { name: "root", short: "", takes_value: true, is_multiple: false },
     Flag { name: "platform", short: "", takes_value: true, is_multiple: false },
     Flag { name: "patching", short: "", takes_value: true, is_multiple: false },
+    Flag { name: "stub-calls", short: "", takes_value: true, is_multiple: false },
     Flag { name: "overlay2", short: "", takes_value: true, is_multiple: false },
     Flag { name: "file-access", short: "", takes_value: true, is_multiple: false },
     Flag { name: "watchdog-timeout", short: "", takes_value: true, is_multiple: false },

@@ -10,17 +10,14 @@ use std::ptr::null_mut;
 const HOST_EVENTS_MAX: usize = 64;
 /// Words of the block: cookie, its high word, poll events, of each descriptor.
 const EVENT_WORDS: usize = 3;
-/// Cookies of descriptors of the library's own have all bits of the high word set, those of stubs bit 0 (stub_process.rs).
-const OWN: u64 = (u32::MAX as u64) << 32;
-const DOORBELL_COOKIE: u64 = OWN | 0xffff_ffff;
+/// Cookies of stubs have bit 0 of the high word set (stub_process.rs).
+const DOORBELL_COOKIE: u64 = u64::MAX;
 
 pub struct HostLoop {
     events: *mut u32,
     epoll: i32,
     /// An eventfd, never closed.
     pub doorbell: i32,
-    /// Own descriptors that were ready in the last poll(), by number.
-    own_ready: u32,
 }
 
 static mut LOOP: Option<HostLoop> = None;
@@ -55,7 +52,7 @@ pub extern "C" fn tsv_host_start() -> i32 {
         if doorbell < 0 || epoll < 0 {
             return errno();
         }
-        LOOP = Some(HostLoop { events: events as *mut u32, epoll, doorbell, own_ready: 0 });
+        LOOP = Some(HostLoop { events: events as *mut u32, epoll, doorbell });
     }
     host_loop().add(host_loop().doorbell, libc::EPOLLIN, DOORBELL_COOKIE)
 }
@@ -73,26 +70,14 @@ impl HostLoop {
         if unsafe { libc::epoll_ctl(self.epoll, libc::EPOLL_CTL_ADD, fd, &mut event) } < 0 { errno() } else { 0 }
     }
 
-    /// Watches a descriptor of the library's own for input: take_own(number) tells that it had some. `number` < 32.
-    pub fn add_own(&self, fd: i32, number: u32) -> i32 {
-        self.add(fd, libc::EPOLLIN, OWN | number as u64)
-    }
-
     /// Watches the sentry's end of a stub's socket for hang-up, told under `cookie`.
     pub fn add_stub(&self, socket: i32, cookie: u32) -> i32 {
         self.add(socket, libc::EPOLLRDHUP, cookie as u64 | 1 << 32)
     }
 
-    /// Whether own descriptor `number` had input in the last poll(). Told once.
-    pub fn take_own(&mut self, number: u32) -> bool {
-        let was_ready = self.own_ready & 1 << number != 0;
-        self.own_ready &= !(1 << number);
-        was_ready
-    }
-
     /// Waits at most `timeout_nanos`; what is ready goes to the block, its count is given back. The doorbell is drained and not
     /// reported.
-    pub fn poll(&mut self, timeout_nanos: f64) -> usize {
+    pub fn poll(&self, timeout_nanos: f64) -> usize {
         // SAFETY: all zeros is a valid epoll_event.
         let mut events: [libc::epoll_event; HOST_EVENTS_MAX] = unsafe { std::mem::zeroed() };
         let most = HOST_EVENTS_MAX as i32;
@@ -111,10 +96,6 @@ impl HostLoop {
             let (data, bits) = (event.u64, event.events);
             if data == DOORBELL_COOKIE {
                 self.drain_doorbell();
-                continue;
-            }
-            if data & OWN == OWN {
-                self.own_ready |= 1 << (data as u32 & 31);
                 continue;
             }
             // SAFETY: the block has room for as many events as epoll was asked for.

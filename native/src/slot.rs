@@ -36,8 +36,8 @@ pub const COMMON_TABLE: u64 = 0x2000;
 pub const COMMON_HAS_FSGSBASE: u32 = 1;
 /// RDGSBASE and RORX are there, which the way from patched call sites needs.
 pub const COMMON_CAN_PATCH: u32 = 2;
-/// clone(2) asks the sentry: the filter has a listener.
-pub const COMMON_ASKS_CLONE: u32 = 4;
+/// Host calls of a stub ask the sentry: the filter has a listener.
+pub const COMMON_ASKS: u32 = 4;
 pub const MARSHAL_CALLS: u64 = 512;
 pub const MARSHAL_ITEMS: u64 = 4;
 
@@ -157,6 +157,9 @@ pub const OP_PATCH: u32 = 7; // args: address of the 16-byte line, old lo, old h
 pub const OP_EXIT: u32 = 8;
 /// As OP_SYSCALL, the last of its commands: its result is the guest's. An interrupt ends it; then the guest's call is posted.
 pub const OP_WAIT: u32 = 9;
+
+/// The first of a new thread: gives it its signal stack, and notes that it can take signals.
+pub const OP_BEGIN: u32 = 10;
 
 // Marshalling item: kind | argument << 4 | length argument << 7 | size or unit << 10.
 pub const ITEM_END: u32 = 0;

@@ -3,9 +3,10 @@
 //!
 //! Results are >= 0 or -errno. One thread calls in here.
 
-use crate::clone_question::may_ask;
 use crate::common_page::fill_common;
+use crate::orders::{make_orders, may_ask, open_orders};
 use crate::slot::*;
+use crate::stub_filter::Asks;
 use core::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -84,10 +85,10 @@ pub fn is_running(state: u32) -> bool {
     state == STATE_RUN || state == STATE_RUN_SENTRY_ASLEEP
 }
 
-/// Reserves the region of all arenas, makes the first one and the common page, whose filter has the stubs ask for clone(2)
-/// where `asks_clone` and the host can. 0 or -errno.
+/// Reserves the region of all arenas, makes the first one and the common page, whose filter has the stubs ask for what `asks`
+/// says (0 nothing, 1 what is the sentry's, 2 all but what is the guest's) where the host can. 0 or -errno.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_stub_start(asks_clone: u32) -> i32 {
+pub extern "C" fn tsv_stub_start(asks: u32) -> i32 {
     // SAFETY: plain system calls on memory and descriptors made here; checked one by one.
     unsafe {
         let region_bytes = ARENAS_MAX * ARENA_BYTES as usize;
@@ -124,7 +125,16 @@ pub extern "C" fn tsv_stub_start(asks_clone: u32) -> i32 {
             return errno();
         }
         MEMORY = Some(StubMemory { region: region as *mut u8, common: common as *mut u8, common_fd, arena_fds: Vec::new() });
-        fill_common(common as *mut u8, asks_clone != 0 && may_ask());
+        let asks = match asks {
+            1 if may_ask() => Asks::ForMost,
+            2 if may_ask() => Asks::ForAll,
+            _ => Asks::Never,
+        };
+        fill_common(common as *mut u8, asks);
+        let made = make_orders(ARENAS_MAX * ARENA_SLOTS as usize);
+        if made < 0 {
+            return made;
+        }
     }
     tsv_stub_arena(0)
 }
@@ -145,7 +155,8 @@ pub extern "C" fn tsv_stub_arena(index: u32) -> i32 {
     if index as usize != memory.arena_fds.len() || index as usize >= ARENAS_MAX {
         return -libc::ENOSPC;
     }
-    let fd = memory.map_arena(index);
+    let opened = open_orders(index);
+    let fd = if opened < 0 { opened } else { memory.map_arena(index) };
     if fd < 0 {
         return fd;
     }

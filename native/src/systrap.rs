@@ -5,7 +5,6 @@
 
 use crate::host_loop::{host_loop, monotonic_nanos, nanos_until};
 use crate::slot::*;
-use crate::stub_commands::refuse_clones;
 use crate::stub_memory::{is_running, stub_memory};
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::SeqCst;
@@ -166,9 +165,7 @@ impl Systrap {
 
     /// What is ready of the host goes to its block; how much it is.
     fn poll(&self, timeout_nanos: f64) -> usize {
-        let ready = host_loop().poll(timeout_nanos);
-        refuse_clones();
-        ready
+        host_loop().poll(timeout_nanos)
     }
 }
 

@@ -17,9 +17,8 @@ use marshal::*;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
-    // SAFETY: exit_group touches no memory.
-    unsafe { syscall(231, 99, 0, 0, 0, 0, 0) };
-    loop {}
+    // SAFETY: does not go on.
+    unsafe { asm!("ud2", options(noreturn)) }
 }
 
 // Order of user_regs_struct.
@@ -270,13 +269,11 @@ stub_wait_interrupted:
     pop r12
     ret
 
-    // clone(2): rdi flags, rsi child stack, rdx slot of the child, rcx child tid address, r8 kind
+    // clone(2): rdi flags, rsi child stack, rdx slot of the child, rcx child tid address
     .globl stub_clone
 stub_clone:
     push r12
-    push r13
     mov r12, rdx
-    mov r13, r8
     xor edx, edx
     mov r10, rcx
     xor r8d, r8d
@@ -284,13 +281,11 @@ stub_clone:
     syscall
     test rax, rax
     jz 5f
-    pop r13
     pop r12
     ret
 5:
     xor ebp, ebp
     mov rdi, r12
-    mov rsi, r13
     call {child}
     jmp stub_leave
 "#,
@@ -330,7 +325,7 @@ unsafe extern "C" {
     fn stub_wait_look();
     fn stub_wait_end();
     fn stub_wait_interrupted();
-    fn stub_clone(flags: u64, stack: u64, slot: u64, tid: u64, kind: u64) -> i64;
+    fn stub_clone(flags: u64, stack: u64, slot: u64, tid: u64) -> i64;
 }
 
 #[inline(always)]
@@ -587,7 +582,7 @@ unsafe fn execute(slot: u64, at: u64) -> i64 {
                 restore_frame_fpu(slot);
             }
             let child = arg(1);
-            return stub_clone(arg(0), child + STACK_END, child, child + TID, op as u64);
+            return stub_clone(arg(0), child + STACK_END, child, child + TID);
         }
         if op == OP_COPY {
             return -(stub_copy(arg(0), arg(1), arg(2)) as i64);
@@ -602,6 +597,11 @@ unsafe fn execute(slot: u64, at: u64) -> i64 {
         }
         if op == OP_PATCH {
             return stub_patch(arg(0), arg(1), arg(2), arg(3), arg(4)) as i64;
+        }
+        if op == OP_BEGIN {
+            let result = set_signal_stack(slot);
+            word(slot, READY).swap(1, SeqCst);
+            return result;
         }
         if op == OP_EXIT {
             syscall(60, 0, 0, 0, 0, 0, 0);
@@ -900,21 +900,11 @@ unsafe fn fix_copy(registers: u64, rip: u64) -> bool {
 // Beginnings
 
 /// First code of a new thread or a forked process, on its own slot's stack. Returns into stub_leave.
-unsafe extern "C" fn child(slot: u64, kind: u64) {
+unsafe extern "C" fn child(slot: u64) {
     unsafe {
         set_gs(slot);
-        set_signal_stack(slot);
-        if kind == OP_FORK as u64 {
-            // Descriptors: 0 = our parent's socket, 1 = doorbell, 2 = our arena, 3 = our own socket.
-            syscall(33, 3, 0, 0, 0, 0, 0);
-            syscall(3, 3, 0, 0, 0, 0, 0);
-            syscall(3, 2, 0, 0, 0, 0, 0);
-            syscall(157, 1, 9, 0, 0, 0, 0);
-            // Arenas are not inherited: a fork of ours gives its child one of its own.
-            syscall(28, slot & !(ARENA_BYTES - 1), ARENA_BYTES, 10, 0, 0, 0);
-        }
-        word(slot, READY).swap(1, SeqCst);
-        // The sentry has filled the slot as if we had reported: wait to be let go, then leave.
+        // The sentry has filled the slot as if we had reported: wait to be let go, then leave. The first commands are what a
+        // new thread or process begins with; it makes no host call before.
         loop {
             wait_run(slot);
             if serve(slot) {
@@ -943,10 +933,10 @@ unsafe fn set_gs(slot: u64) {
     }
 }
 
-unsafe fn set_signal_stack(slot: u64) {
+unsafe fn set_signal_stack(slot: u64) -> i64 {
     unsafe {
         let stack: [u64; 3] = [slot + SIGNAL_STACK, 0, SIGNAL_STACK_BYTES];
-        syscall(131, stack.as_ptr() as u64, 0, 0, 0, 0, 0);
+        syscall(131, stack.as_ptr() as u64, 0, 0, 0, 0, 0)
     }
 }
 
@@ -964,9 +954,10 @@ unsafe extern "C" fn zygote(stack: u64) -> ! {
         set_gs(slot);
         set_signal_stack(slot);
         for signal in [4u64, 5, 7, 8, 11, 31, INTERRUPT_SIGNAL as u64] {
-            // SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER: a trap may come while we handle another.
+            // SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESTORER: a trap may come while we handle another, and an
+            // interrupt that comes while a call asks the sentry does not end it.
             let action: [u64; 4] =
-                [on_signal as *const () as u64, 0x4c00_0004, stub_restorer as *const () as u64, 0];
+                [on_signal as *const () as u64, 0x5c00_0004, stub_restorer as *const () as u64, 0];
             must(syscall(13, signal, action.as_ptr() as u64, 0, 8, 0, 0), 95);
         }
         must(syscall(157, 38, 1, 0, 0, 0, 0), 96);
@@ -975,7 +966,7 @@ unsafe extern "C" fn zygote(stack: u64) -> ! {
         put32(slot, SPIN, 0);
         let program: [u64; 2] = [get32(COMMON, COMMON_FILTER_LENGTH) as u64, COMMON + COMMON_FILTER];
         // SECCOMP_FILTER_FLAG_NEW_LISTENER, and once the sentry has a question nothing but SIGKILL ends the wait.
-        let flags = if get32(COMMON, COMMON_FLAGS) & COMMON_ASKS_CLONE != 0 { 8 | 32 } else { 0 };
+        let flags = if get32(COMMON, COMMON_FLAGS) & COMMON_ASKS != 0 { 8 | 32 } else { 0 };
         let listener = syscall(317, 1, flags, program.as_ptr() as u64, 0, 0, 0);
         must(listener, 98);
         // The sentry takes the listener from here and has us close it.

@@ -4,7 +4,7 @@
 import { loadPtrace, type PtraceCalls } from "../../native/ptrace.ts";
 import { EVENT, type Platform, type PlatformEvents, REG } from "../platform.ts";
 import { HostLoop } from "../host/host_loop.ts";
-import { Stubs } from "../stub/stubs.ts";
+import { ASKS, Stubs } from "../stub/stubs.ts";
 import { PtraceAddressSpace } from "./address_space.ts";
 import { PtraceThread } from "./thread.ts";
 
@@ -21,7 +21,7 @@ export class PtracePlatform implements Platform {
   readonly name = "ptrace";
   readonly ownCpu = -1;
   mayPatch = false;
-  readonly stubs = new Stubs(false);
+  readonly stubs = new Stubs(ASKS.NEVER);
   readonly calls: PtraceCalls;
   readonly threadsByTid = new Map<number, PtraceThread>();
   /** Our end of the socket that descriptors go to stubs by; all stubs share the other, as only we can make them read. */

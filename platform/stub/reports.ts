@@ -5,7 +5,6 @@ import { EAGAIN, EPIPE, ETIMEDOUT } from "../../kernel/abi/errno.ts";
 import type { StubCalls } from "../../native/stub.ts";
 import { Patience, Stall } from "./patience.ts";
 
-const TWO_32 = 4294967296;
 /** How long a stub may take over commands, milliseconds, before it is looked into. */
 const PROMPT_MILLIS = 20;
 /** How long it is left alone between two looks, and may take to halt. */
@@ -15,14 +14,7 @@ const HALT_MILLIS_MAX = 100;
 /** A stub's thread that carries out commands. */
 interface Commanded {
   readonly slot: number;
-  readonly tid: number;
   readonly addressSpace: { readonly socket: number; readonly pid: number };
-}
-
-/** A clone(2) among the commands: its flags, and where the slot of the new thread stands. */
-interface CommandedClone {
-  readonly flags: number;
-  readonly slotAddress: number;
 }
 
 export class Reports {
@@ -46,33 +38,33 @@ export class Reports {
   wait(by: Commanded, count: number, isWhole: boolean): number {
     const { slot, addressSpace: { socket } } = by;
     const result = this.#calls.tsv_stub_await(slot, socket, this.spins, PROMPT_MILLIS);
-    return result === -ETIMEDOUT ? this.#insist(by, count, isWhole, null) : result;
+    return result === -ETIMEDOUT ? this.#insist(by, count, isWhole, false) : result;
   }
 
-  /** As wait(), where one of the commands is `clone`. */
-  waitForClone(by: Commanded, count: number, clone: CommandedClone): number {
-    const result = this.#look(by, clone, this.spins, PROMPT_MILLIS);
-    return result === -ETIMEDOUT || result === -EAGAIN ? this.#insist(by, count, true, clone) : result;
+  /** As wait(), where one of the commands is clone(2). */
+  waitForClone(by: Commanded, count: number): number {
+    const result = this.#look(by, true, this.spins, PROMPT_MILLIS);
+    return result === -ETIMEDOUT || result === -EAGAIN ? this.#insist(by, count, true, true) : result;
   }
 
-  #look(by: Commanded, clone: CommandedClone | null, spins: number, millis: number): number {
-    const { slot, tid, addressSpace: { socket } } = by;
-    if (clone === null) return this.#calls.tsv_stub_await(slot, socket, spins, millis);
-    const low = clone.slotAddress % TWO_32, high = Math.floor(clone.slotAddress / TWO_32);
-    return this.#calls.tsv_stub_clone(slot, socket, spins, millis, tid, clone.flags, low, high);
+  #look(by: Commanded, clones: boolean, spins: number, millis: number): number {
+    const { slot, addressSpace: { socket } } = by;
+    return clones
+      ? this.#calls.tsv_stub_clone(slot, socket, spins, millis)
+      : this.#calls.tsv_stub_await(slot, socket, spins, millis);
   }
 
   /** Goes on waiting for a stub that does not answer, and finds out whether it ever will. */
-  #insist(by: Commanded, count: number, isWhole: boolean, clone: CommandedClone | null): number {
+  #insist(by: Commanded, count: number, isWhole: boolean, clones: boolean): number {
     const { pid } = by.addressSpace;
     const start = performance.now();
     const cpuNanos = this.#calls.tsv_stub_cpu_nanos(pid);
     const stall = new Stall(count, isWhole, this.#patience.left(start), cpuNanos);
     let slice = SLICE_MILLIS, last = start, result: number;
     for (;;) {
-      result = this.#look(by, clone, 0, slice);
+      result = this.#look(by, clones, 0, slice);
       if (result !== -ETIMEDOUT && result !== -EAGAIN) break;
-      const mayHalt = clone === null || result === -EAGAIN || stall.isCloneOver;
+      const mayHalt = !clones || result === -EAGAIN || stall.isCloneOver;
       const from = performance.now();
       const halted = mayHalt ? this.#calls.tsv_stub_halt(pid, HALT_MILLIS_MAX) : 0;
       if (halted < 0) return -EPIPE;
@@ -86,7 +78,7 @@ export class Reports {
       result = -ETIMEDOUT;
       break;
     }
-    if (clone !== null) this.#patience.spend(last, last - start);
+    if (clones) this.#patience.spend(last, last - start);
     return result;
   }
 }

@@ -9,6 +9,9 @@ const TWO_32 = 4294967296;
 /** Milliseconds the first stub may take to start. */
 const START_MILLIS_MAX = 10_000;
 
+/** Which host calls of a stub ask the sentry: none; those that make processes or take descriptors; those on its own memory too. */
+export const ASKS = { NEVER: 0, FOR_MOST: 1, FOR_ALL: 2 } as const;
+
 /** Directions of copy(). */
 export const COPY_IN = 0, COPY_OUT = 1;
 
@@ -18,6 +21,8 @@ export class Stubs {
   readonly common: Uint8Array;
   /** The memory of a slot. */
   readonly slot: (slot: number) => ArrayBuffer;
+  /** Memory of the sentry's for what the slot is commanded. */
+  readonly orders: (slot: number) => ArrayBuffer;
   /** Flags of the clone(2) that makes a stub, or a thread of one. */
   readonly forkFlags: number;
   readonly threadFlags: number;
@@ -26,12 +31,13 @@ export class Stubs {
   stubSocket = -1;
   readonly #pair = new Int32Array(2);
 
-  /** `asksClone`: stubs may make a clone(2) only where the sentry says so, as far as the host can ask. */
-  constructor(asksClone: boolean) {
-    const memory: StubMemory = startStubMemory(SLOT_BYTES, COMMON_BYTES, asksClone);
+  /** `asks`: what stubs may do only where the sentry says so, as far as the host can ask (ASKS). */
+  constructor(asks: number) {
+    const memory: StubMemory = startStubMemory(SLOT_BYTES, COMMON_BYTES, asks);
     this.calls = memory.calls;
     this.common = memory.common;
     this.slot = memory.slot;
+    this.orders = memory.orders;
     this.forkFlags = this.calls.tsv_stub_fork_flags();
     this.threadFlags = this.calls.tsv_stub_thread_flags();
   }

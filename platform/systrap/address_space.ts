@@ -3,6 +3,7 @@
 
 import { EAGAIN, EFAULT, EIO, ENOMEM } from "../../kernel/abi/errno.ts";
 import {
+  MADV_DONTFORK,
   MADV_DONTNEED,
   MADV_FREE,
   MADV_REMOVE,
@@ -38,6 +39,7 @@ import {
   ARENA_SLOTS,
   ARENAS,
   COMMANDS_MAX,
+  OP_BEGIN,
   OP_CLONE,
   OP_COPY,
   OP_EXIT,
@@ -66,6 +68,10 @@ const SYS_mremap = 25;
 const SYS_msync = 26;
 const SYS_mincore = 27;
 const SYS_madvise = 28;
+const SYS_dup2 = 33;
+const SYS_prctl = 157;
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9;
 const SYS_rseq = 334;
 const RSEQ_FLAG_UNREGISTER = 1;
 
@@ -466,9 +472,10 @@ export class SystrapAddressSpace implements AddressSpace {
     const thread = this.takeSlot();
     if (thread === null) return -EAGAIN;
     thread.inherit(by);
+    thread.command(OP_BEGIN, true, 0);
     thread.words[SLOT_TID >> 2] = 1; // until the clone has answered; the host zeroes it at the end
     const clone = by.command(OP_CLONE, true, 0, this.platform.stubs.threadFlags, thread.address);
-    const result = by.runClone(thread, this.platform.stubs.threadFlags);
+    const result = by.runClone();
     if (result < 0) {
       thread.words[SLOT_TID >> 2] = 0;
       this.threads.delete(thread);
@@ -480,7 +487,7 @@ export class SystrapAddressSpace implements AddressSpace {
       this.fail(`thread ${tid}`);
       return -EAGAIN;
     }
-    thread.tid = tid;
+    thread.hostThread(tid);
     return thread;
   }
 
@@ -501,6 +508,7 @@ export class SystrapAddressSpace implements AddressSpace {
     if (typeof space === "number") return space;
     const thread = space.takeSlot()!;
     thread.inherit(by);
+    enterBeginning(thread, space.base);
     thread.words[SLOT_TID >> 2] = 1;
     const sent = platform.stubs.calls.tsv_stub_send(this.socket, space.arena, platform.childSocket);
     platform.stubs.calls.tsv_stub_close(platform.childSocket);
@@ -515,13 +523,13 @@ export class SystrapAddressSpace implements AddressSpace {
     by.call(SYS_munmap, false, space.base, ARENA_BYTES);
     by.call(SYS_close, false, RECEIVED_FD);
     by.call(SYS_close, false, RECEIVED_FD + 1);
-    const ran = by.runClone(thread, platform.stubs.forkFlags);
+    const ran = by.runClone();
     const pid = ran < 0 ? ran : by.result(fork);
     if (pid < 0 || !platform.adopt(space, pid)) {
       platform.discard(space);
       return pid === -ENOMEM ? pid : -EAGAIN;
     }
-    thread.tid = pid;
+    thread.hostThread(pid);
     return thread;
   }
 
@@ -560,6 +568,20 @@ export class SystrapAddressSpace implements AddressSpace {
     this.platform.reportDead(this, reason);
     for (const thread of this.threads) thread.event = EVENT.DEAD;
   }
+}
+
+/**
+ * Enters what a forked process begins with. Its descriptors are then 0 = its parent's socket, 1 = the doorbell, 2 = the
+ * memory of its slots, 3 = its own socket.
+ */
+function enterBeginning(thread: SystrapThread, base: number): void {
+  thread.call(SYS_dup2, true, RECEIVED_FD + 1, 0);
+  thread.call(SYS_close, true, RECEIVED_FD + 1);
+  thread.call(SYS_close, true, RECEIVED_FD);
+  thread.call(SYS_prctl, true, PR_SET_PDEATHSIG, SIGKILL);
+  // Arenas are not inherited: a fork gives its child one of its own.
+  thread.call(SYS_madvise, true, base, ARENA_BYTES, MADV_DONTFORK);
+  thread.command(OP_BEGIN, true, 0);
 }
 
 /** Whether a number that a stub gave can be that of a host process or thread other than the first of a namespace. */

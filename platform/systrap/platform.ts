@@ -5,10 +5,11 @@ import { EAGAIN } from "../../kernel/abi/errno.ts";
 import { u32 } from "../../kernel/abi/struct.ts";
 import { startSystrap, type SystrapCalls } from "../../native/systrap.ts";
 import { HostLoop } from "../host/host_loop.ts";
+import type { StubCalls } from "../names.ts";
 import { EVENT, type Platform, type PlatformEvents } from "../platform.ts";
 import {
   ARENA_SLOTS,
-  COMMON_ASKS_CLONE,
+  COMMON_ASKS,
   COMMON_BYTES,
   COMMON_CAN_PATCH,
   COMMON_FLAGS,
@@ -20,7 +21,7 @@ import {
   STAGING_IN,
 } from "../slot.ts";
 import { Reports } from "../stub/reports.ts";
-import { Stubs } from "../stub/stubs.ts";
+import { ASKS, Stubs } from "../stub/stubs.ts";
 import { isHostId, SystrapAddressSpace } from "./address_space.ts";
 import { Images } from "./images.ts";
 import { PLACE, Placement } from "./placement.ts";
@@ -68,7 +69,7 @@ const COMMAND_SPINS_APART = 20_000, COMMAND_SPINS_TOGETHER = 50;
 export class SystrapPlatform implements Platform {
   readonly name = "systrap";
   readonly ownCpu: number;
-  readonly stubs = new Stubs(true);
+  readonly stubs: Stubs;
   readonly reports: Reports;
   readonly #hostLoop = new HostLoop((arena) => this.#hangUp(arena));
   readonly #calls: SystrapCalls;
@@ -124,7 +125,8 @@ export class SystrapPlatform implements Platform {
   onStubDeath: (reason: string) => void = () => {};
 
   /** `preference`: by how much the sentry's nice value is below that of guests. */
-  constructor(preference: number) {
+  constructor(preference: number, stubCalls: StubCalls) {
+    this.stubs = new Stubs(stubCalls === "own" ? ASKS.FOR_MOST : ASKS.FOR_ALL);
     this.reports = new Reports(this.stubs.calls, (reason) => this.onStubDeath(reason));
     const { calls, words } = startSystrap(C_WORDS);
     this.#calls = calls;
@@ -151,12 +153,19 @@ export class SystrapPlatform implements Platform {
     this.reports.spins = isApart ? COMMAND_SPINS_APART : COMMAND_SPINS_TOGETHER;
     const calls = this.#calls;
     calls.tsv_systrap_place(0, isApart ? CPUS_SENTRY : CPUS_ALL);
+    this.#placeNotary();
     const guests = isApart ? CPUS_GUESTS : CPUS_ALL;
     // New threads and processes inherit it. A thread that has just ended is no matter.
     for (const space of this.#spaces) {
       if (space === null) continue;
       for (const thread of space.hostThreads) if (thread.tid > 1) calls.tsv_systrap_place(thread.tid, guests);
     }
+  }
+
+  /** The thread that answers what stubs ask runs where they do: it changes places with them. */
+  #placeNotary(): void {
+    const notary = this.stubs.calls.tsv_stub_notary();
+    if (notary > 0) this.#calls.tsv_systrap_place(notary, this.#placement.isApart ? CPUS_GUESTS : CPUS_ALL);
   }
 
   #startZygote(preference: number): SystrapThread {
@@ -166,22 +175,23 @@ export class SystrapPlatform implements Platform {
     const thread = space.takeSlot()!;
     space.pid = this.reports.firstPid = pid;
     this.#pids.add(pid);
-    thread.tid = pid;
+    thread.hostThread(pid);
     return thread;
   }
 
   /** Waits until the first stub stands. It is not waited for where it is made: it starts while the kernel is built. */
   #awaitZygote(): void {
     this.vdsoAddress = this.stubs.awaitFirst(this.#zygote.addressSpace.socket, this.reports.spins);
-    if ((u32(this.stubs.common, COMMON_FLAGS) & COMMON_ASKS_CLONE) !== 0) this.#takeListener();
+    if ((u32(this.stubs.common, COMMON_FLAGS) & COMMON_ASKS) !== 0) this.#takeListener();
   }
 
-  /** From now on a stub makes a clone(2) only where runClone() has commanded it. */
+  /** From now on a stub makes the calls that its filter asks for only where they were commanded. */
   #takeListener(): void {
     const { addressSpace, words } = this.#zygote;
     const fd = words[SLOT_RESULT >> 2];
     const result = this.stubs.calls.tsv_stub_listen(addressSpace.pid, fd);
     if (result < 0) throw new Error(`Cannot take the first stub's listener: errno ${-result}`);
+    this.#placeNotary();
     this.#zygote.callNow(SYS_close, fd);
   }
 
@@ -403,6 +413,7 @@ export class SystrapPlatform implements Platform {
   }
 
   shutdown(): void {
+    this.#calls.tsv_systrap_place(0, CPUS_ALL);
     for (const space of this.#condemned) this.#kill(space);
     for (const space of this.#spaces) {
       if (space !== null && space.pid > 0) this.stubs.kill(space.pid);

@@ -35,7 +35,6 @@ import {
   LEAVE_RIP,
   OP_COPY,
   OP_SYSCALL,
-  OP_WAIT,
   OP_XRSTOR,
   OP_XSAVE,
   OUT_COUNT,
@@ -49,9 +48,7 @@ import {
   SLOT_READY,
   SLOT_SPIN,
   SLOT_STATE,
-  SLOT_THEN,
   SLOT_TID,
-  SLOT_TIME,
   SLOT_WAITING,
   STATE_EVENT,
   STATE_EVENT_ASLEEP,
@@ -71,14 +68,14 @@ import {
 } from "./commands.ts";
 import { CpuTime } from "./cpu_time.ts";
 import { clearFpu, frameFpuAt } from "./fpu_frame.ts";
+import { callFutex, enterFutexWait } from "./host_futex.ts";
+import { Orders } from "./orders.ts";
 import type { SystrapPlatform } from "./platform.ts";
 import { ARGUMENTS_WORD, NUMBER_WORD, REGISTER_WORDS, REGS_WORD, RESULT_WORD } from "./registers.ts";
 import { readUsage } from "../stub/usage.ts";
 import { SystrapWindow } from "./window.ts";
 
 const TWO_32 = 4294967296;
-const FUTEX_WAIT_BITSET_PRIVATE = 137;
-const SYS_futex = 202;
 const SYS_membarrier = 324;
 const SYS_rseq = 334;
 const RSEQ_FLAG_UNREGISTER = 1;
@@ -105,7 +102,8 @@ export class SystrapThread implements GuestThread {
   readonly #state: Int32Array;
   /** Host tid, from the clone that made it. */
   tid = 0;
-  /** Commands entered for the next run, and where they stand, laid out as a slot. */
+  readonly #orders: Orders;
+  /** Commands entered for the next run, and where they are, laid out as a slot. */
   #commands = 0;
   #commandWords: Uint32Array;
   /** start() has set commands going that nobody has waited for. */
@@ -131,7 +129,8 @@ export class SystrapThread implements GuestThread {
     this.index = index;
     const memory = platform.stubs.slot(slot);
     this.words = new Uint32Array(memory, 0, 1024);
-    this.#commandWords = this.words;
+    this.#orders = new Orders(platform.stubs.orders(slot));
+    this.#commandWords = this.#orders.words;
     this.bytes = new Uint8Array(memory);
     this.#state = new Int32Array(memory, 0, 1024);
     this.window = new SystrapWindow(space, this.bytes, this.words);
@@ -140,6 +139,12 @@ export class SystrapThread implements GuestThread {
   /** Where this slot stands in the stub's address space. */
   get address(): number {
     return this.addressSpace.base + this.index * SLOT_BYTES;
+  }
+
+  /** Its host thread is `tid`, whose calls are looked up among the orders of this slot. */
+  hostThread(tid: number): void {
+    this.tid = tid;
+    this.platform.stubs.calls.tsv_stub_enroll(tid, this.slot);
   }
 
   low(index: number): number {
@@ -197,6 +202,7 @@ export class SystrapThread implements GuestThread {
   /** Takes over the event the stub has posted. It is NONE where the thread is just to go on. */
   takeEvent(): void {
     this.isRunning = false;
+    this.#orders.withdraw();
     const word = this.words[CALL_WORD];
     const kind = word >> CALL_EVENT_SHIFT & CALL_EVENT_MASK;
     this.#number = word & CALL_NUMBER;
@@ -249,9 +255,8 @@ export class SystrapThread implements GuestThread {
   /** Hands the entered commands to the stub; gives back how many they are. */
   #handOver(then: number): number {
     const count = this.#commands;
-    this.words[SLOT_THEN >> 2] = then;
-    this.words[COMMANDS_COUNT >> 2] = count;
     this.#commands = 0;
+    this.#orders.handOver(count, this.words, then);
     return count;
   }
 
@@ -286,21 +291,11 @@ export class SystrapThread implements GuestThread {
   }
 
   waitHostFutex(address: number, value: number, bitset: number, deadline: number): void {
-    let time = 0;
-    if (deadline !== Infinity) {
-      time = this.address + SLOT_TIME;
-      putNumber(this.words, SLOT_TIME >> 2, Math.floor(deadline / 1e9));
-      putNumber(this.words, (SLOT_TIME >> 2) + 2, Math.floor(deadline % 1e9));
-    }
-    const operation = FUTEX_WAIT_BITSET_PRIVATE;
-    this.command(OP_WAIT, false, SYS_futex, address, operation, value, time, 0, bitset);
+    enterFutexWait(this, address, value, bitset, deadline);
   }
 
   hostFutex(args: Uint32Array): number {
-    const index = this.call(SYS_futex, false);
-    for (let n = 0; n < 6; n++) this.putCommandWords(index, n, args[2 * n], args[2 * n + 1]);
-    const result = this.run();
-    return result < 0 ? result : this.result(index);
+    return callFutex(this, args);
   }
 
   rseq(address: number, length: number, flags: number, signature: number): number {
@@ -368,36 +363,38 @@ export class SystrapThread implements GuestThread {
   /** Waits for what start() has set going. A failure ends the process, as it would have to be undone. */
   #settle(): void {
     this.#isStarted = false;
-    this.#commandWords = this.words;
+    this.#commandWords = this.#orders.words;
     const result = this.platform.reports.wait(this, COMMANDS_MAX, true);
     if (this.#reported(COMMANDS_MAX, result) < 0) this.addressSpace.fail("started commands");
-    copyCommands(started, this.words, this.#commands);
+    copyCommands(started, this.#orders.words, this.#commands);
   }
 
   /** Runs what was entered and waits. 0, the error of the command that had to succeed, or -EIO when the process died. */
   run(): number {
+    return this.#carryOut(false);
+  }
+
+  /** As run(), where one of the commands is clone(2). */
+  runClone(): number {
+    return this.#carryOut(true);
+  }
+
+  #carryOut(clones: boolean): number {
     if (this.#isStarted) this.#settle();
     // The outbox is for the guest's return, not for this run; the stub looks at it only when it leaves.
     const count = this.#handOver(THEN_REPORT);
     if (this.#spins !== this.platform.stubSpins) this.#setSpins();
     if (this.addressSpace.isDead) return -EIO;
-    this.platform.stubs.calls.tsv_stub_let_go(this.slot);
-    return this.#reported(count, this.platform.reports.wait(this, count, false));
-  }
-
-  /** As run(), where one of the commands makes `child`: the host asks us before it carries that one out. */
-  runClone(child: SystrapThread, flags: number): number {
-    if (this.#isStarted) this.#settle();
-    const count = this.#handOver(THEN_REPORT);
-    if (this.addressSpace.isDead) return -EIO;
-    this.platform.stubs.calls.tsv_stub_let_go(this.slot);
+    const { reports, stubs } = this.platform;
+    stubs.calls.tsv_stub_let_go(this.slot);
     return this.#reported(
       count,
-      this.platform.reports.waitForClone(this, count, { flags, slotAddress: child.address }),
+      clones ? reports.waitForClone(this, count) : reports.wait(this, count, false),
     );
   }
 
   #reported(count: number, result: number): number {
+    this.#orders.withdraw();
     if (result < 0) {
       this.addressSpace.fail(`commands: ${result}`);
       return -EIO;
@@ -560,8 +557,9 @@ export class SystrapThread implements GuestThread {
     this.isRunning = this.mayUseHostFutex = false;
     this.#isStarted = false;
     this.owner = null;
-    this.#commandWords = this.words;
+    this.#commandWords = this.#orders.words;
     this.#commands = 0;
+    this.#orders.withdraw();
   }
 
   /** The guest has a GS base of its own: no host thread goes from or to it. */

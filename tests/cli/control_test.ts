@@ -32,6 +32,7 @@ function launched(bundle: Bundle, script: string): RunningSandbox {
     id: "box",
     platform: "systrap" as const,
     mayPatch: true,
+    stubCalls: "own" as const,
     watchdog: { timeoutSeconds: 30, kills: false },
     isDebug: false,
     strace: false,

@@ -128,12 +128,15 @@ export class Kernel {
     this.descriptors = new HostDescriptors(host);
     this.watches = new HostWatches(platform);
     this.services.add(this.deadlines);
+    this.services.add(this.descriptors.releases);
     this.limits = limits;
     this.memory = new MemoryPressure(limits.memoryBytesMax);
     this.account = new KernelMemory(memoryTotalBytes);
     this.vfs = new Vfs(this.account, registry);
+    this.services.add(this.vfs.releases);
     this.pseudo = new PseudoFilesystems(this.vfs, clock);
     this.unix = new UnixRoom(this.account.heap);
+    this.services.add(this.unix.rights);
     this.rootPids = new PidNamespace(this.namespaceInodes.next(), null);
     this.cpuCount = cpuCount;
     this.memoryTotalBytes = memoryTotalBytes;

@@ -46,9 +46,14 @@ export class MemoryFile {
     return u64(status, STAT.blocks) * 512;
   }
 
+  /** Its end is being cut off: until that is done, nothing must be written there, and its size must not change. */
+  get isShrinking(): boolean {
+    return this.#memory !== null && this.#memory.isShrinking;
+  }
+
   /** It has no holes: each of its bytes takes up memory. */
   get isDense(): boolean {
-    return this.allocatedBytes >= this.size;
+    return !this.isShrinking && this.allocatedBytes >= this.size;
   }
 
   read(into: Uint8Array, at: number, length: number, offset: number): number {
@@ -99,8 +104,12 @@ export class MemoryFile {
     }
     const from = Math.max(offset - offset % PAGE_SIZE, this.#chargedEnd);
     if (!this.#account.memory.files.take(end - from)) {
-      this.#recount();
-      return false;
+      // Some of what others have given up may still be on its way back.
+      this.#descriptors.releases.hurry(end - from);
+      if (!this.#account.memory.files.take(end - from)) {
+        this.#recount();
+        return false;
+      }
     }
     this.#charged += end - from;
     this.#chargedEnd = end;
@@ -128,6 +137,7 @@ export class MemoryFile {
     this.#bytes = EMPTY;
   }
 
+  /** Less goes in pieces: see isShrinking. */
   truncate(size: number): number {
     if (size > FILE_BYTES_MAX) return -EFBIG;
     if (size > this.size) this.holesMade++;
@@ -136,9 +146,13 @@ export class MemoryFile {
       if (typeof memory === "number") return memory;
     }
     if (this.#memory !== null) {
-      const result = this.#memory.ftruncate(size);
-      if (result < 0) return result;
-      if (size < this.#chargedEnd) {
+      if (size < this.size) {
+        this.#memory.shrink(size);
+      } else {
+        const result = this.#memory.ftruncate(size);
+        if (result < 0) return result;
+      }
+      if (size <= this.#chargedEnd) {
         this.#chargedEnd = pagesOf(size);
         this.#recount();
       }
@@ -203,10 +217,9 @@ export class MemoryFile {
   }
 
   release(): void {
-    this.#memory?.drop();
+    this.#memory?.drop(this.#account.memory.files, this.#charged);
     this.#memory = null;
-    this.#chargedEnd = 0;
-    this.#recount();
+    this.#charged = this.#chargedEnd = 0;
     this.#dropBytes();
     this.size = 0;
   }

@@ -32,6 +32,7 @@ import type { HostDescriptors } from "../host/host_descriptor.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Task } from "../task/task.ts";
+import { giveTurnBelow } from "../task/wait_engine.ts";
 import { Filesystem, type FilesystemStat, type FilesystemType } from "../vfs/filesystem.ts";
 import {
   ATTR_ATIME,
@@ -71,6 +72,7 @@ export interface TmpfsOptions {
 }
 
 export class Tmpfs extends Filesystem {
+  readonly #kernel: Kernel;
   readonly descriptors: HostDescriptors;
   readonly clock: Clock;
   readonly limits: TmpfsOptions;
@@ -85,6 +87,7 @@ export class Tmpfs extends Filesystem {
 
   constructor(kernel: Kernel, options: TmpfsOptions, optionText: string, type = "tmpfs") {
     super(kernel.vfs, type);
+    this.#kernel = kernel;
     this.descriptors = kernel.descriptors;
     this.clock = kernel.clock;
     this.account = new KernelAccount(kernel.account);
@@ -137,6 +140,11 @@ export class Tmpfs extends Filesystem {
       }
     }
     this.account.close();
+  }
+
+  /** The call that is being served goes on in the next turn. */
+  giveTurn(): number {
+    return giveTurnBelow(this.#kernel.currentTask!);
   }
 
   /** Takes note of `bytes` more content, or less. */
@@ -237,6 +245,16 @@ export class TmpfsInode extends Inode {
     this.#charged += granted;
     this.#chargedEnd = from + granted;
     return fits;
+  }
+
+  /** Sets the size of the content; MUST_WAIT while memory of another's size, or of this call's, goes back to the host. */
+  resize(size: number): number {
+    const content = this.content!;
+    if (content.isShrinking) return this.fs.giveTurn();
+    const result = content.truncate(size);
+    if (result < 0) return result;
+    this.noteSize();
+    return content.isShrinking ? this.fs.giveTurn() : 0;
   }
 
   /** Brings size and blocks up to date with the content. */
@@ -433,9 +451,8 @@ export class TmpfsInode extends Inode {
   override setattr(change: AttributeChange): number {
     if ((change.mask & ATTR_SIZE) !== 0) {
       if (this.content === null) return -EINVAL;
-      const result = this.content.truncate(change.size);
+      const result = this.resize(change.size);
       if (result < 0) return result;
-      this.noteSize();
     }
     applyAttributes(this, change);
     return 0;

@@ -107,6 +107,7 @@ export class TmpfsRegularFile extends ContentFile implements Mappable, MappableF
     const inode = this.inode;
     if ((this.flags & O_APPEND) !== 0) offset = inode.size;
     if (length === 0) return 0;
+    if (inode.content!.isShrinking && offset + length > inode.size) return inode.fs.giveTurn();
     const fits = inode.reserve(offset, length);
     if (fits < 0) return fits;
     const n = inode.content!.write(from, at, fits, offset);
@@ -127,9 +128,8 @@ export class TmpfsRegularFile extends ContentFile implements Mappable, MappableF
 
   override truncate(size: number): number {
     const inode = this.inode;
-    const result = inode.content!.truncate(size);
+    const result = inode.resize(size);
     if (result < 0) return result;
-    inode.noteSize();
     inode.touch();
     return 0;
   }
@@ -152,6 +152,7 @@ export class TmpfsRegularFile extends ContentFile implements Mappable, MappableF
       if (fits < 0) return fits;
       if (fits < length) return -ENOSPC;
     }
+    if (this.inode.content!.isShrinking) return this.inode.fs.giveTurn();
     const result = this.inode.content!.allocate(mode, offset, length);
     this.inode.noteSize();
     this.inode.touch();
@@ -210,6 +211,11 @@ export function seekIn(
 
 export class TmpfsDirectoryFile extends File implements DirectoryFile {
   declare readonly inode: TmpfsInode;
+  /** Where the last read has ended, so that the next need not look for it: names come and go in a Map's iterator too. */
+  #walk: Iterator<string, undefined> | null = null;
+  #next: string | null = null;
+  /** The position that belongs to it. */
+  #walkedTo = -1;
 
   constructor(inode: TmpfsInode, flags: number) {
     super(inode, flags);
@@ -237,11 +243,26 @@ export class TmpfsDirectoryFile extends File implements DirectoryFile {
       if (!sink.emit("..", directory.parent!.ino, S_IFDIR >> 12, 2)) return 0;
       this.position = 2;
     }
-    for (const [name, { inode, offset }] of directory.entries!) {
-      if (offset < this.position) continue;
-      if (!sink.emit(name, inode.ino, directoryType(inode.mode), offset + 1)) return 0;
-      this.position = offset + 1;
+    const entries = directory.entries!;
+    if (this.position !== this.#walkedTo) this.#walk = this.#next = null;
+    const walk = this.#walk ??= entries.keys();
+    for (;;) {
+      const name = this.#next ?? walk.next().value;
+      this.#next = null;
+      if (name === undefined) {
+        // What is made from now on is met by a new walk.
+        this.#walk = null;
+        break;
+      }
+      const entry = entries.get(name);
+      if (entry === undefined || entry.offset < this.position) continue;
+      if (!sink.emit(name, entry.inode.ino, directoryType(entry.inode.mode), entry.offset + 1)) {
+        this.#next = name;
+        break;
+      }
+      this.position = entry.offset + 1;
     }
+    this.#walkedTo = this.position;
     return 0;
   }
 

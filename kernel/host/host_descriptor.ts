@@ -5,6 +5,8 @@
 import type { Host } from "../../platform/platform.ts";
 import { EBADF } from "../abi/errno.ts";
 import { MFD_CLOEXEC } from "../abi/memory.ts";
+import type { Budget } from "../util/kernel_memory.ts";
+import { MemoryReleases, type Shrinking } from "./memory_release.ts";
 
 /** What a descriptor may be used for. */
 export const HOST_READ = 1;
@@ -12,8 +14,8 @@ export const HOST_WRITE = 2;
 /** Passed to a stub, to be mapped or to be read and written there. */
 export const HOST_MAP = 4;
 
-/** Where it comes from: given by whoever started the sandbox, made by the kernel, or opened by the gofer. */
-export type HostDescriptorOrigin = "donated" | "made" | "gofer";
+/** Where it comes from: given by whoever started the sandbox, made by the kernel, memory made by it, or opened by the gofer. */
+export type HostDescriptorOrigin = "donated" | "made" | "memory" | "gofer";
 
 /** Room for the arguments of the ioctl requests that are made here. */
 export const HOST_IOCTL_BYTES = 64;
@@ -22,9 +24,12 @@ export const HOST_IOCTL_BYTES = 64;
 export class HostDescriptors {
   readonly host: Host;
   readonly #open = new Set<HostDescriptor>();
+  /** Memory that goes back to the host little by little: a service of the loop. */
+  readonly releases: MemoryReleases;
 
   constructor(host: Host) {
     this.host = host;
+    this.releases = new MemoryReleases(host);
   }
 
   /** Takes over the open descriptor `fd`, counted once. `purpose` is for a reader of the log. */
@@ -44,11 +49,14 @@ export class HostDescriptors {
       this.host.close(fd);
       return result;
     }
-    return this.own(fd, "made", HOST_READ | HOST_WRITE | HOST_MAP, purpose);
+    return this.own(fd, "memory", HOST_READ | HOST_WRITE | HOST_MAP, purpose);
   }
 
-  /** Another descriptor of the same description, with the same rights; or -ERRNO. */
+  /** Another descriptor of the same description, with the same rights; or -ERRNO. Memory has one: its end empties it. */
   copy(descriptor: HostDescriptor): HostDescriptor | number {
+    if (descriptor.origin === "memory") {
+      throw new Error(`Cannot copy the descriptor of ${descriptor.purpose}`);
+    }
     const fd = this.host.dup(descriptor.fd);
     if (fd < 0) return fd;
     return this.own(fd, descriptor.origin, descriptor.rights, descriptor.purpose);
@@ -57,7 +65,7 @@ export class HostDescriptors {
   /** What `descriptor` is open on, for reading and mapping only; or -ERRNO. */
   reopen(descriptor: HostDescriptor): HostDescriptor | number {
     const fd = this.host.reopen(descriptor.fd);
-    return fd < 0 ? fd : this.own(fd, descriptor.origin, HOST_READ | HOST_MAP, descriptor.purpose);
+    return fd < 0 ? fd : this.own(fd, "made", HOST_READ | HOST_MAP, descriptor.purpose);
   }
 
   /** How many are open. */
@@ -89,6 +97,8 @@ export class HostDescriptor {
   #references = 1;
   /** The same memory, for reading only; opened when a stub first wants that. */
   #reader: HostDescriptor | null = null;
+  /** Memory whose end is being cut off. */
+  #shrinking: Shrinking | null = null;
 
   constructor(
     all: HostDescriptors,
@@ -114,12 +124,20 @@ export class HostDescriptor {
     if (this.#references === 0) throw new Error(`Descriptor of ${this.purpose} is held after its end`);
     this.#references++;
   }
-  /** One user less; the last one closes it. */
-  drop(): void {
+  /** One user less; the last one closes it. Of memory, `charged` bytes are counted in `budget` until they have gone. */
+  drop(budget: Budget | null = null, charged = 0): void {
     if (this.#references === 0) throw new Error(`Descriptor of ${this.purpose} is dropped twice`);
     if (--this.#references > 0) return;
     this.#reader?.drop();
-    this.#host.close(this.fd);
+    const { releases } = this.#all;
+    if (this.#shrinking !== null && !this.#shrinking.isDone) {
+      releases.closeShrinking(this.#shrinking, budget, charged);
+    } else if (this.origin === "memory") {
+      releases.close(this.fd, budget, charged);
+    } else {
+      this.#host.close(this.fd);
+    }
+    this.#shrinking = null;
     this.fd = -1;
     this.#all.onClosed(this);
   }
@@ -159,6 +177,13 @@ export class HostDescriptor {
   }
   ftruncate(size: number): number {
     return (this.rights & HOST_WRITE) === 0 ? -EBADF : this.#host.ftruncate(this.fd, size);
+  }
+  /** Cuts memory off at `size`, little by little: its end must not be used while isShrinking. */
+  shrink(size: number): void {
+    this.#shrinking = this.#all.releases.shrink(this.fd, size);
+  }
+  get isShrinking(): boolean {
+    return this.#shrinking !== null && !this.#shrinking.isDone;
   }
   fallocate(mode: number, offset: number, length: number): number {
     return (this.rights & HOST_WRITE) === 0 ? -EBADF : this.#host.fallocate(this.fd, mode, offset, length);

@@ -88,7 +88,7 @@ Deno.test("memory that gets no room is closed again", () => {
   host.truncation = -ENOSPC;
   equal(descriptors.newMemory("shared memory", 4096), -ENOSPC);
   same(host.closed, [11]);
-  same(descriptors.describe(), ["10: shared memory (made)"]);
+  same(descriptors.describe(), ["10: shared memory (memory)"]);
 });
 
 Deno.test("memory that a stub may only read is passed by a descriptor for reading only, which goes with it", () => {

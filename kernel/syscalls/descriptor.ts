@@ -108,7 +108,7 @@ const SETFL_FLAGS = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC;
  * What fallocate(2) gets, or punches out, before others have their turn: the host finds and clears the memory meanwhile.
  * Linux: one that a signal ends takes back what it had got; here that much is allocated.
  */
-const ALLOCATION_BYTES_MAX = 64 * 2 ** 20;
+const ALLOCATION_BYTES_MAX = 16 * 2 ** 20;
 /** The modes of fallocate(2) that Linux knows; a file system may know fewer. */
 const FALLOC_FL_KNOWN = 0x7f;
 

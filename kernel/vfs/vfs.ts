@@ -1,6 +1,7 @@
 // What the file systems of one kernel share: kernel.vfs. Each file system leads to it, and so does every inode, file and
 // mount.
 
+import type { LoopService } from "../host/loop_service.ts";
 import type { Task } from "../task/task.ts";
 import type { KernelMemory } from "../util/kernel_memory.ts";
 import { Sequence } from "../util/sequence.ts";
@@ -21,11 +22,15 @@ export interface FileRegistry {
   readonly openers: ReadonlyMap<number, SpecialOpener>;
 }
 
+/** Files within files that are released at once; the rest goes in the next turns. */
+const RELEASED_MAX = 64;
+
 /**
  * Files that close, one after the other: a file in a message in a socket in a message, and so on, is as deep as a guest likes,
  * and our stack is not. Linux: delayed_fput_list, and unix_gc() for sockets.
  */
-class FileReleases {
+class FileReleases implements LoopService {
+  readonly name = "files that close";
   readonly #waiting: File[] = [];
   #isAtWork = false;
 
@@ -44,10 +49,20 @@ class FileReleases {
     }
   }
 
+  /** Others have waited for their turn. */
+  poll(): void {
+    this.#isAtWork = true;
+    this.#finish();
+  }
+
+  pollAt(): number {
+    return this.#waiting.length > 0 ? 0 : Infinity;
+  }
+
   #finish(): void {
     const waiting = this.#waiting;
     try {
-      for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) file.release();
+      for (let count = 0; count < RELEASED_MAX && waiting.length > 0; count++) waiting.pop()!.release();
       this.#isAtWork = false;
     } finally {
       if (this.#isAtWork) this.#finish();

@@ -2,16 +2,23 @@
 // be found in messages that wait in sockets that are only to be found there too, and so on, would live for ever; the
 // collector finds such rings and empties their queues.
 
+import type { LoopService } from "../../host/loop_service.ts";
 import type { File } from "../../vfs/file.ts";
 import { UnixSocket } from "./unix_socket.ts";
 
 /** Sockets that each call of collectRings() pays the look at. */
 const SOCKETS_PER_CALL = 64;
 
+/** Sockets of rings that are emptied in one turn. */
+const EMPTIED_MAX = 64;
+
 /** Descriptors in the messages of one kernel. */
-export class RightsInFlight {
+export class RightsInFlight implements LoopService {
+  readonly name = "descriptors in messages";
   /** Unix sockets that stand in some message at this moment. */
   readonly #sockets = new Set<UnixSocket>();
+  /** Sockets in rings, held here until they have been emptied: the rest of them goes in the next turns. */
+  readonly #garbage: UnixSocket[] = [];
   #isCollecting = false;
   /** Calls of collectRings() since it last looked. */
   #callsSince = 0;
@@ -55,11 +62,25 @@ export class RightsInFlight {
     this.#callsSince++;
     if (this.#callsSince * SOCKETS_PER_CALL < this.#sockets.size) return;
     this.#callsSince = 0;
+    for (const socket of findGarbage(this.#sockets)) {
+      socket.hold();
+      this.#garbage.push(socket);
+    }
+    this.poll();
+  }
+
+  pollAt(): number {
+    return this.#garbage.length > 0 ? 0 : Infinity;
+  }
+
+  /** Empties some of what was found. */
+  poll(): void {
     this.#isCollecting = true;
-    const garbage = findGarbage(this.#sockets);
-    for (const socket of garbage) socket.hold();
-    for (const socket of garbage) socket.dropQueuedFiles();
-    for (const socket of garbage) socket.drop();
+    for (let count = 0; count < EMPTIED_MAX && this.#garbage.length > 0; count++) {
+      const socket = this.#garbage.pop()!;
+      socket.dropQueuedFiles();
+      socket.drop();
+    }
     this.#isCollecting = false;
   }
 }

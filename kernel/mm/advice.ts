@@ -34,7 +34,7 @@ import {
 import { CAP_SYS_ADMIN } from "../abi/task.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
-import type { Vma } from "./vma.ts";
+import type { Vma, VmaSet } from "./vma.ts";
 
 /** By advice: the platform is told. Others only change the tree, or nothing. */
 const HOST_ADVICE = new Set([
@@ -85,26 +85,38 @@ export function adviseMemory(task: Task, address: number, length: number, advice
       hasHole = true;
       break;
     }
-    const area = areas.at(index);
-    if (area.start > at) {
+    const first = areas.at(index);
+    if (first.start > at) {
       hasHole = true;
       if (isPopulate(advice)) break;
     }
-    const from = Math.max(at, area.start), to = Math.min(end, area.end);
-    const result = adviseArea(task, area, from, to, advice);
+    const from = Math.max(at, first.start);
+    const to = runEnd(areas, index, end, advice);
+    if (to <= from) return refusal(first, advice);
+    const result = adviseRun(task, from, to, advice);
     if (result < 0) return result;
     at = to;
   }
   return hasHole ? -ENOMEM : 0;
 }
 
+/** How far the areas from `index` on follow each other and allow the advice: they are advised as one. */
+function runEnd(areas: VmaSet, index: number, end: number, advice: number): number {
+  const { start } = areas.at(index);
+  let to = start;
+  for (let i = index; i < areas.count && to < end; i++) {
+    const area = areas.at(i);
+    if (area.start !== to || refusal(area, advice) < 0) break;
+    to = area.end;
+  }
+  return Math.min(to, end);
+}
+
 function isPopulate(advice: number): boolean {
   return advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE;
 }
 
-function adviseArea(task: Task, area: Vma, from: number, to: number, advice: number): number {
-  const refused = refusal(area, advice);
-  if (refused < 0) return refused;
+function adviseRun(task: Task, from: number, to: number, advice: number): number {
   if (HOST_ADVICE.has(advice)) {
     const given = advice === MADV_DONTNEED_LOCKED ? MADV_DONTNEED : advice;
     const result = task.mm.space.advise(task.thread, from, to - from, given);

@@ -282,10 +282,24 @@ export class VmaSet {
       change(area);
       this.#count(area, area.length);
     }
-    for (let i = Math.min(last, this.#areas.length - 1); i >= Math.max(first - 1, 0); i--) {
-      this.#mergeAround(i);
-    }
+    this.#mergeWithin(Math.max(first - 1, 0), Math.min(last + 1, this.#areas.length));
     this.#settle();
+  }
+
+  /** Merges those from index `first` up to `last` that can be one, in one pass: there may be thousands. */
+  #mergeWithin(first: number, last: number): void {
+    const areas = this.#areas;
+    let kept = first;
+    for (let i = first + 1; i < last; i++) {
+      const area = areas[i];
+      if (areas[kept].canMerge(area)) {
+        areas[kept].end = area.end;
+        area.backing?.drop();
+      } else {
+        areas[++kept] = area;
+      }
+    }
+    if (kept + 1 < last) areas.splice(kept + 1, last - kept - 1);
   }
 
   /** `bytes` of the kind of `area` come (or go, when negative). */

@@ -6,13 +6,13 @@ import * as M from "../abi/memory.ts";
 import { isPageAligned, MAP_ANONYMOUS, MAP_HUGETLB, PAGE_SIZE, pageUp } from "../abi/memory.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { lockAllMemory, lockMemory, unlockAllMemory, unlockMemory } from "../mm/locking.ts";
-import { changeBreak, mapMemory, protectMemory, unmapMemory } from "../mm/mapping.ts";
+import { mapMemory, protectMemory } from "../mm/mapping.ts";
 import { remapMemory } from "../mm/remap.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurnKillable } from "../task/wait_engine.ts";
 import type { File } from "../vfs/file.ts";
 import type { Args } from "./args.ts";
-import { advise, populateLocked, populateMapping } from "./paging.ts";
+import { advise, populateAll, populateLocked, populateMapping, setBreak, unmap } from "./paging.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 const PROT_FLAGS = {
@@ -109,14 +109,14 @@ export const MEMORY_CALLS: SyscallFamily = {
     args: { addr: "word", length: "size" },
     returns: "int",
     support: FULL,
-    run: (task, args) => unmapMemory(task, args.word(0), args.word(1)),
+    run: (task, args) => unmap(task, args.word(0), args.word(1)),
   },
   brk: {
     nr: { x64: 12, arm64: 214 },
     args: { addr: "word" },
     returns: "word",
     support: FULL,
-    run: (task, args) => changeBreak(task, args.word(0)),
+    run: (task, args) => setBreak(task, args.word(0)),
   },
   mremap: {
     nr: { x64: 25, arm64: 216 },
@@ -172,7 +172,7 @@ export const MEMORY_CALLS: SyscallFamily = {
     args: { flags: { flags: MLOCKALL_FLAGS } },
     returns: "int",
     support: LOCKING,
-    run: (task, args) => lockAllMemory(task, args.i32(0)),
+    run: mlockall,
   },
   munlockall: {
     nr: { x64: 152, arm64: 231 },
@@ -241,6 +241,11 @@ function map(task: Task, args: Args, flags: number, file: File | null, offset: n
   const length = args.word(1);
   const address = mapMemory(task, args.word(0), length, args.u32(2), flags, file, offset);
   return populateMapping(task, address, length, flags);
+}
+
+function mlockall(task: Task, args: Args): number {
+  const flags = args.i32(0), result = lockAllMemory(task, flags);
+  return (flags & (M.MCL_CURRENT | M.MCL_ONFAULT)) === M.MCL_CURRENT ? populateAll(task, result) : result;
 }
 
 function mlock2(task: Task, args: Args): number {

@@ -23,12 +23,13 @@ import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { adviseMemory } from "../mm/advice.ts";
 import { POPULATE_PIECE_BYTES } from "../mm/limits.ts";
 import { populateAdvice } from "../mm/locking.ts";
+import { changeBreak, unmapMemory } from "../mm/mapping.ts";
 import { type Continuation, continuation } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurnKillable, suspendKillable } from "../task/wait_engine.ts";
 
-/** What pages given back at once may come to: some 10 ms of the host's time, on a slow one 300. */
-const GIVE_BACK_PIECE_BYTES = 1 << 30;
+/** What pages given back or unmapped at once may come to: some 20 ms of the host's time. */
+export const GIVE_BACK_PIECE_BYTES = 128 << 20;
 
 /** Most bytes of one piece, by advice. Others change the areas alone. */
 const PIECE_BYTES: ReadonlyMap<number, number> = new Map([
@@ -43,20 +44,49 @@ const PIECE_BYTES: ReadonlyMap<number, number> = new Map([
   [MADV_PAGEOUT, GIVE_BACK_PIECE_BYTES],
 ]);
 
+/** Areas that one piece changes at most. */
+const PIECE_AREAS = 512;
+
+/** munmap(2). Linux: other threads see the memory go at once, here a piece after the other. */
+export function unmap(task: Task, start: number, length: number): number {
+  if (length <= GIVE_BACK_PIECE_BYTES || !isPageAligned(start) || length > USER_ADDRESS_END - start) {
+    return unmapMemory(task, start, length);
+  }
+  const { areas } = task.mm, { call } = task, end = start + pageUp(length);
+  const index = areas.indexAfter(start + call.done);
+  if (index >= areas.count || areas.at(index).start >= end) return 0;
+  const from = Math.max(start + call.done, areas.at(index).start);
+  const to = Math.min(end, from + GIVE_BACK_PIECE_BYTES);
+  const result = unmapMemory(task, from, to - from);
+  if (result < 0 || to === end) return result;
+  call.setDone(to - start);
+  return giveTurnKillable(task);
+}
+
+/** brk(2): gives back from the top down, so that the break says at any time what is left. */
+export function setBreak(task: Task, wanted: number): number {
+  const { mm } = task, { brk } = mm;
+  const piece = brk - GIVE_BACK_PIECE_BYTES;
+  if (wanted < mm.brkStart || wanted >= piece) return changeBreak(task, wanted);
+  return changeBreak(task, piece) === piece ? giveTurnKillable(task) : mm.brk;
+}
+
 /** madvise(2). */
 export function advise(task: Task, start: number, length: number, advice: number): number {
-  const piece = PIECE_BYTES.get(advice) ?? Infinity;
-  if (length <= piece || length > USER_ADDRESS_END || start + pageUp(length) > USER_ADDRESS_END) {
+  if (length > USER_ADDRESS_END || start + pageUp(length) > USER_ADDRESS_END || !isPageAligned(start)) {
     return adviseMemory(task, start, length, advice);
   }
-  if (!isPageAligned(start)) return adviseMemory(task, start, length, advice);
-  const { call } = task;
+  const { call } = task, { areas } = task.mm;
+  let piece = PIECE_BYTES.get(advice) ?? Infinity;
+  const last = areas.indexAfter(start + call.done) + PIECE_AREAS - 1;
+  if (last < areas.count) piece = Math.min(piece, areas.at(last).end - start - call.done);
+  if (call.done === 0 && length <= piece) return adviseMemory(task, start, length, advice);
   const count = Math.min(length - call.done, piece);
   const result = adviseMemory(task, start + call.done, count, advice);
   // A hole is reported when the rest is done, but ends populating.
   const isPopulate = advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE;
   if (result < 0 && (result !== -ENOMEM || isPopulate)) return result;
-  call.done += count;
+  call.setDone(call.done + count);
   if (call.done < length) return giveTurnKillable(task);
   return task.mm.areas.isCovered(start, start + pageUp(length)) ? 0 : -ENOMEM;
 }
@@ -74,6 +104,11 @@ export function populateMapping(task: Task, address: number, length: number, fla
 export function populateLocked(task: Task, start: number, length: number, result: number): number {
   const from = pageDown(start), to = pageUp(start + length);
   return result < 0 || to - from <= POPULATE_PIECE_BYTES ? result : populate(task, from, to, result);
+}
+
+/** mlockall(2) has answered `result`: as above, of all that is mapped. */
+export function populateAll(task: Task, result: number): number {
+  return result < 0 ? result : populate(task, 0, USER_ADDRESS_END, result);
 }
 
 /** Brings in what is mapped in [start, end), as far as it can be; then the call answers `answer`. */

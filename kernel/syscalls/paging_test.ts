@@ -17,7 +17,7 @@ import {
 import { mapMemory, unmapMemory } from "../mm/mapping.ts";
 import { BLOCKED } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
-import { advise, populateLocked, populateMapping } from "./paging.ts";
+import { advise, populateLocked, populateMapping, setBreak, unmap } from "./paging.ts";
 
 const MIB = 2 ** 20, GIB = 2 ** 30;
 const BASE = 0x1_0000_0000;
@@ -37,7 +37,8 @@ class PagingTask {
       this.told.push([advice, (address - BASE) / MIB, length / MIB]);
       return 0;
     };
-    const call = { done: 0, deadline: Infinity, then: null, wake() {}, leaveQueues() {} };
+    const setDone = (bytes: number) => void (call.done = bytes);
+    const call = { done: 0, deadline: Infinity, then: null, wake() {}, leaveQueues() {}, setDone };
     const signals = Object.defineProperty({}, "isKilled", { get: () => this.isKilled });
     this.task = Object.assign(task, { call, signals, blockCount: 0 });
   }
@@ -88,13 +89,44 @@ Deno.test("paging: only what is wanted is brought in, and small mappings by the 
 
 Deno.test("paging: much advice goes in pieces, a hole is reported when the rest is done, SIGKILL makes it short", () => {
   const t = new PagingTask();
-  t.map(0, GIB / 2);
-  t.map(GIB, GIB);
+  t.map(0, 64 * MIB);
+  t.map(128 * MIB, 200 * MIB);
   const again = () => advise(t.task, BASE, 2 * GIB, MADV_DONTNEED);
   equal(t.finish(again(), again), -ENOMEM);
-  deepEqual(t.told, [[MADV_DONTNEED, 0, 512], [MADV_DONTNEED, 1024, 1024]]);
+  deepEqual(t.told, [[MADV_DONTNEED, 0, 64], [MADV_DONTNEED, 128, 128], [MADV_DONTNEED, 256, 72]]);
   t.task.call.done = 0;
   t.isKilled = true;
   equal(again(), -ERESTARTSYS);
   equal(advise(t.task, BASE + 1, 2 * GIB, MADV_DONTNEED), -EINVAL);
+});
+
+Deno.test("paging: what follows each other is advised as one, areas that refuse end it", () => {
+  const t = new PagingTask();
+  for (let i = 0; i < 4; i++) t.map(i * MIB, MIB, i % 2 === 0 ? RW : PROT_READ);
+  equal(advise(t.task, BASE, 4 * MIB, MADV_DONTNEED), 0);
+  deepEqual(t.told, [[MADV_DONTNEED, 0, 4]]);
+  t.task.mm.areas.at(2).isLocked = true;
+  equal(advise(t.task, BASE, 4 * MIB, MADV_DONTNEED), -EINVAL);
+  deepEqual(t.told.slice(1), [[MADV_DONTNEED, 0, 2]]);
+});
+
+Deno.test("paging: much is unmapped in pieces, and the break comes down in pieces", () => {
+  const t = new PagingTask();
+  t.map(0, 300 * MIB);
+  t.map(GIB, MIB);
+  const { mm } = t.task;
+  let turns = 0;
+  const again = () => unmap(t.task, BASE, 2 * GIB);
+  equal(t.finish(again(), again, () => turns++), 0);
+  deepEqual([turns, mm.areas.count], [4, 0]);
+  t.task.call.done = 0;
+  mm.brkStart = BASE;
+  mm.brk = BASE + 300 * MIB;
+  t.map(0, 300 * MIB);
+  turns = 0;
+  const lower = () => setBreak(t.task, BASE + MIB);
+  equal(t.finish(lower(), lower, () => turns++), BASE + MIB);
+  deepEqual([turns, mm.areas.count, mm.areas.totalBytes], [2, 1, MIB]);
+  // What cannot be is answered at once.
+  equal(setBreak(t.task, BASE - PAGE_SIZE), BASE + MIB);
 });

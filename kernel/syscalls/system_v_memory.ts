@@ -48,7 +48,9 @@ import {
 import { systemV } from "../ipc/system_v/tables.ts";
 import { mapMemory, unmapMemory } from "../mm/mapping.ts";
 import type { Task } from "../task/task.ts";
+import { giveTurnKillable } from "../task/wait_engine.ts";
 import type { Args } from "./args.ts";
+import { GIVE_BACK_PIECE_BYTES } from "./paging.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 const SHM_COMMANDS = {
@@ -163,8 +165,11 @@ function shmdt(task: Task, args: Args): number {
     }
     segment = file.segment;
     segment.onDetach(task);
-    const result = unmapMemory(task, area.start, area.end - area.start);
+    const bytes = area.length, piece = Math.min(bytes, GIVE_BACK_PIECE_BYTES);
+    const result = unmapMemory(task, area.start, piece);
     if (result < 0) return result;
+    // What is left of it is found again by its offset.
+    if (piece < bytes) return giveTurnKillable(task);
   }
   return segment === null ? -EINVAL : 0;
 }

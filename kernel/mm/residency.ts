@@ -5,8 +5,7 @@
 import { PAGE_SIZE } from "../abi/memory.ts";
 import type { GuestThread } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
-import type { MemoryMap } from "./address_space.ts";
-import type { Vma } from "./vma.ts";
+import type { Vma, VmaSet } from "./vma.ts";
 
 /** Pages asked for at a time. */
 const CHUNK_PAGES = 8192;
@@ -61,23 +60,23 @@ export function residentMemory(task: Task): ResidentMemory {
   const { resident } = mm;
   const now = task.kernel.clock.monotonic();
   if (now - resident.atNanos < FRESH_NANOS) return resident;
-  const thread = stoppedThread(task);
-  if (thread === null) return resident;
+  if (stoppedThread(task) === null) return resident;
   resident.atNanos = now;
   if (resident.nextAddress === 0) resident.nextAnonymous = resident.nextFile = resident.nextShared = 0;
-  const isComplete = look(thread, mm, resident);
+  const isComplete = look(task, resident);
   if (isComplete || resident.peakPages === 0 || resident.pages < resident.nextPages) resident.publish();
   return resident;
 }
 
 /** Counts on from where the last look ended; false when it has to end as well. */
-function look(thread: GuestThread, mm: MemoryMap, resident: ResidentMemory): boolean {
-  const { areas } = mm;
+function look(task: Task, resident: ResidentMemory): boolean {
+  const { areas } = task.mm;
+  const residents = new ResidentPages(task);
   let areasLeft = LOOK_AREAS, pagesLeft = LOOK_PAGES;
   for (let i = areas.indexAfter(resident.nextAddress); i < areas.count; i++) {
     if (areasLeft-- === 0 || pagesLeft <= 0) return false;
     const area = areas.at(i);
-    const pages = residentPages(thread, area);
+    const pages = residents.of(i);
     pagesLeft -= area.prot === 0 ? 0 : area.length / PAGE_SIZE;
     if (area.backing === null) resident.nextAnonymous += pages;
     else if (area.backing.file === null) resident.nextShared += pages;
@@ -88,8 +87,55 @@ function look(thread: GuestThread, mm: MemoryMap, resident: ResidentMemory): boo
   return true;
 }
 
+/** Resident pages of the areas of an address space, in order: areas that follow each other are asked for in one. */
+export class ResidentPages {
+  readonly #task: Task;
+  readonly #areas: VmaSet;
+  /** What the host has told of the pages from #from up to #to; it may be some turns old. */
+  readonly #pages = new Uint8Array(CHUNK_PAGES);
+  #from = 0;
+  #to = 0;
+
+  constructor(task: Task) {
+    this.#task = task;
+    this.#areas = task.mm.areas;
+  }
+
+  /** Resident pages of the area at `index`. */
+  of(index: number): number {
+    const area = this.#areas.at(index);
+    if (area.prot === 0) return 0;
+    if (area.start < this.#from || area.end > this.#to) {
+      const thread = stoppedThread(this.#task);
+      if (thread === null) return 0;
+      if (!this.#ask(thread, index)) return residentPages(thread, area);
+    }
+    let resident = 0;
+    const first = (area.start - this.#from) / PAGE_SIZE, end = first + area.length / PAGE_SIZE;
+    for (let i = first; i < end; i++) resident += this.#pages[i] & 1;
+    return resident;
+  }
+
+  /** Asks for the area at `index` and those that follow it; false where that is too much, or where the host has a gap. */
+  #ask(thread: GuestThread, index: number): boolean {
+    const areas = this.#areas, { start } = areas.at(index);
+    const top = start + CHUNK_PAGES * PAGE_SIZE;
+    let end = start;
+    for (let i = index; i < areas.count; i++) {
+      const area = areas.at(i);
+      if (area.start !== end || area.end > top) break;
+      end = area.end;
+    }
+    if (end === start) return false;
+    if (thread.addressSpace.residency(thread, start, end - start, this.#pages, 0) < 0) return false;
+    this.#from = start;
+    this.#to = end;
+    return true;
+  }
+}
+
 /** Resident pages of one area; `thread` is stopped and of that address space. */
-export function residentPages(thread: GuestThread, area: Vma): number {
+function residentPages(thread: GuestThread, area: Vma): number {
   // Reservations: nothing was ever touched there.
   if (area.prot === 0) return 0;
   const pages = Math.min(AREA_PAGES_MAX, area.length / PAGE_SIZE);

@@ -8,7 +8,7 @@ import { MAP_GROWSDOWN, MAP_NORESERVE } from "../../abi/memory.ts";
 import { put32, zero } from "../../abi/struct.ts";
 import { FIXED_MAPPINGS } from "../../arch/arch.ts";
 import { mapsLine } from "../../mm/address_space.ts";
-import { residentPages, stoppedThread } from "../../mm/residency.ts";
+import { ResidentPages } from "../../mm/residency.ts";
 import type { Vma } from "../../mm/vma.ts";
 import type { Task } from "../../task/task.ts";
 import { File, seekWithin } from "../../vfs/file.ts";
@@ -42,12 +42,6 @@ function isAnonymous(area: Vma): boolean {
   return !area.isShared && (area.backing === null || (area.prot & PROT_WRITE) !== 0);
 }
 
-/** Resident KiB of one mapping. */
-function residentKib(task: Task, area: Vma): number {
-  const thread = stoppedThread(task);
-  return thread === null ? 0 : residentPages(thread, area) * PAGE_KIB;
-}
-
 /** Areas and pages that one piece of a text is about. */
 const PIECE_AREAS = 64;
 const PIECE_PAGES = 128 * 1024;
@@ -57,12 +51,20 @@ abstract class AreaText implements TextSource {
   protected readonly task: Task;
   #from = 0;
   #isAtEnd = false;
+  #residents: ResidentPages | null = null;
 
   constructor(task: Task) {
     this.task = task;
   }
 
-  protected abstract textOf(area: Vma): string;
+  /** What it says of an area; `index` is its place. */
+  protected abstract textOf(area: Vma, index: number): string;
+
+  /** Resident KiB of the area at `index`: of those of one piece. */
+  protected residentKib(index: number): number {
+    this.#residents ??= new ResidentPages(this.task);
+    return this.#residents.of(index) * PAGE_KIB;
+  }
 
   /** What follows the last area. */
   protected get end(): string {
@@ -78,7 +80,7 @@ abstract class AreaText implements TextSource {
         if (areasLeft-- === 0 || pagesLeft <= 0) return text;
         const area = areas.at(i);
         pagesLeft -= area.length / PAGE_SIZE;
-        text += this.textOf(area);
+        text += this.textOf(area, i);
         this.#from = area.end;
       }
     }
@@ -110,12 +112,11 @@ export class SmapsText extends AreaText {
     super(task);
     this.#nameOf = nameOf;
   }
-  protected override textOf(area: Vma): string {
+  protected override textOf(area: Vma, index: number): string {
     const sizes = new Sizes();
-    sizes.add(area, residentKib(this.task, area));
+    sizes.add(area, this.residentKib(index));
     return mapsLine(area, this.#nameOf) + line("Size", area.length / 1024) +
-      line("KernelPageSize", PAGE_SIZE / 1024) +
-      line("MMUPageSize", PAGE_SIZE / 1024) + counters(sizes, false) +
+      PAGE_SIZES + counters(sizes, false) +
       `THPeligible:           0\nVmFlags: ${flagNames(area)}\n`;
   }
 }
@@ -125,8 +126,8 @@ export class SmapsRollupText extends AreaText {
   #start = -1;
   #end = 0;
 
-  protected override textOf(area: Vma): string {
-    this.#sizes.add(area, residentKib(this.task, area));
+  protected override textOf(area: Vma, index: number): string {
+    this.#sizes.add(area, this.residentKib(index));
     if (this.#start < 0) this.#start = area.start;
     this.#end = area.end;
     return "";
@@ -142,18 +143,20 @@ function counters(sizes: Sizes, isRollup: boolean): string {
   const kinds = isRollup
     ? line("Pss_Anon", anonymous) + line("Pss_File", file) + line("Pss_Shmem", shared)
     : "";
-  return line("Rss", rss) + line("Pss", rss) + line("Pss_Dirty", anonymous) + kinds +
-    line("Shared_Clean", 0) +
+  return line("Rss", rss) + line("Pss", rss) + line("Pss_Dirty", anonymous) + kinds + SHARED_CLEAN +
     line("Shared_Dirty", shared) + line("Private_Clean", file) + line("Private_Dirty", anonymous) +
-    line("Referenced", rss) + line("Anonymous", anonymous) + line("KSM", 0) + line("LazyFree", 0) +
-    line("AnonHugePages", 0) + line("ShmemPmdMapped", 0) + line("FilePmdMapped", 0) +
-    line("Shared_Hugetlb", 0) +
-    line("Private_Hugetlb", 0) + line("Swap", 0) + line("SwapPss", 0) + line("Locked", locked);
+    line("Referenced", rss) + line("Anonymous", anonymous) + UNKNOWN + line("Locked", locked);
 }
 
 function line(name: string, kib: number): string {
   return `${`${name}:`.padEnd(16)}${String(kib).padStart(8)} kB\n`;
 }
+
+const SHARED_CLEAN = line("Shared_Clean", 0);
+/** What is never anything but 0 here. */
+const UNKNOWN = ["KSM", "LazyFree", "AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb"]
+  .concat("Private_Hugetlb", "Swap", "SwapPss").map((name) => line(name, 0)).join("");
+const PAGE_SIZES = line("KernelPageSize", PAGE_KIB) + line("MMUPageSize", PAGE_KIB);
 
 function hex(address: number): string {
   return address.toString(16).padStart(8, "0");
@@ -190,8 +193,8 @@ export class NumaMapsText extends AreaText {
     super(task);
     this.#nameOf = nameOf;
   }
-  protected override textOf(area: Vma): string {
-    const pages = residentKib(this.task, area) / PAGE_KIB;
+  protected override textOf(area: Vma, index: number): string {
+    const pages = this.residentKib(index) / PAGE_KIB;
     const file = area.backing?.file ?? null;
     const what = file !== null
       ? ` file=${this.#nameOf(file)}`

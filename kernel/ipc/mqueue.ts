@@ -8,6 +8,7 @@ import { sendSignal } from "../signal/send.ts";
 import { SignalInfo } from "../signal/signal_info.ts";
 import type { Task } from "../task/task.ts";
 import type { ThreadGroup } from "../task/thread_group.ts";
+import { CallQueue } from "../task/call_queue.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 
 /** fs.mqueue.msg_max, msgsize_max, queues_max, and what CAP_SYS_RESOURCE may go up to. */
@@ -41,7 +42,7 @@ export class MessageQueue {
   /** Pollers, and senders that wait for room. */
   readonly queue = new WaitQueue();
   /** Tasks that wait in mq_timedreceive: while there is one, nobody is notified. */
-  readonly receivers = new WaitQueue();
+  readonly receivers = new CallQueue();
   #notification: Notification | null = null;
   /** Bytes of all messages, for the text of its file. */
   bytes = 0;
@@ -66,7 +67,7 @@ export class MessageQueue {
     while (place > 0 && messages[place - 1].priority < priority) place--;
     messages.splice(place, 0, { bytes: from.slice(at, at + length), priority });
     this.bytes += length;
-    if (!this.receivers.isEmpty) this.receivers.notify(POLLIN);
+    if (!this.receivers.isEmpty) this.receivers.wakeOne(POLLIN);
     else if (messages.length === 1) this.#notify(task);
     this.queue.notify(POLLIN | POLLRDNORM);
     return 0;

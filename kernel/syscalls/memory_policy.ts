@@ -1,7 +1,7 @@
 // NUMA memory policies: mbind(2), set_mempolicy(2), get_mempolicy(2), migrate_pages(2), move_pages(2). The sandbox has one
 // memory node, number 0: every valid policy leads there, so policies are checked and remembered. Linux: mm/mempolicy.c.
 
-import { EFAULT, EINVAL, ENODEV, ENOENT, EPERM, ESRCH } from "../abi/errno.ts";
+import { EFAULT, EINTR, EINVAL, ENODEV, ENOENT, EPERM, ESRCH } from "../abi/errno.ts";
 import * as M from "../abi/memory.ts";
 import { isPageAligned, PAGE_SIZE, pageDown, pageUp } from "../abi/memory.ts";
 import { i32, put32, u64, zero } from "../abi/struct.ts";
@@ -9,13 +9,14 @@ import { CAP_SYS_NICE } from "../abi/task.ts";
 import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { mayTrace, REALCREDS } from "../task/trace_access.ts";
 import type { Task } from "../task/task.ts";
+import { giveTurn } from "../task/wait_engine.ts";
 import type { Args } from "./args.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 /** Bits a node mask may have: a page of them (get_nodes). */
 const NODE_BITS_MAX = PAGE_SIZE * 8;
-/** Pages of one move_pages call. */
-const MOVED_PAGES_MAX = 1 << 16;
+/** Pages of move_pages(2) before others have their turn. */
+const MOVED_PAGES_MAX = 256;
 
 const MODES = {
   MPOL_DEFAULT: M.MPOL_DEFAULT,
@@ -217,8 +218,8 @@ function movePages(task: Task, args: Args): number {
   if ((flags & M.MPOL_MF_MOVE_ALL) !== 0 && !task.credentials.has(CAP_SYS_NICE)) return -EPERM;
   const other = targetOf(task, args.i32(0));
   if (typeof other === "number") return other;
-  if (count > MOVED_PAGES_MAX) return -EINVAL;
-  for (let i = 0; i < count; i++) {
+  const end = Math.min(count, task.call.done + MOVED_PAGES_MAX);
+  for (let i = task.call.done; i < end; i++) {
     if (task.memory.copyIn(args.word(2) + i * 8, word, 0, 8) < 0) return -EFAULT;
     const page = pageDown(u64(word, 0));
     if (args.word(3) !== 0) {
@@ -228,7 +229,9 @@ function movePages(task: Task, args: Args): number {
     put32(word, 0, statusOf(other, page));
     if (args.word(4) !== 0 && task.memory.copyOut(args.word(4) + i * 4, word, 0, 4) < 0) return -EFAULT;
   }
-  return 0;
+  if (end === count) return 0;
+  task.call.setDone(end);
+  return giveTurn(task, -EINTR);
 }
 
 /** Node of a page, -EFAULT where nothing is mapped, -ENOENT where nothing can be. */

@@ -31,7 +31,9 @@ import { ADDRESS_BYTES_MAX, IncomingMessage, OutgoingMessage } from "../socket/m
 import type { Socket } from "../socket/socket.ts";
 import { BLOCKED, LAST_SPECIAL_RESULT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
+import { giveTurn } from "../task/wait_engine.ts";
 import type { Args } from "./args.ts";
+import { FILE } from "./file_wait.ts";
 import { readTimespec, relativeDeadline } from "./guest_time.ts";
 import { COUNT_MAX } from "./io.ts";
 import { readAddress, socketOf, waitToReceive, waitToSend, writeAddress } from "./socket_call.ts";
@@ -265,7 +267,12 @@ function sendmmsg(task: Task, args: Args): number {
   const count = Math.min(args.u32(2), IOVECS_MAX);
   const flags = args.u32(3);
   let sent = messagesDone(task);
-  while (sent < count) {
+  const from = sent;
+  for (let pieces = 0; sent < count;) {
+    if (pieces >= PIECES_MAX && sent > from) {
+      task.call.hold(FILE, socket);
+      return giveTurn(task, sent, { kind: "messages", count: sent, end: null });
+    }
     const at = args.word(1) + sent * MULTI_HEADER_BYTES;
     const result = sendHeader(task, socket, at, flags);
     if (result === BLOCKED_SEND) {
@@ -276,6 +283,7 @@ function sendmmsg(task: Task, args: Args): number {
     } else if (result < 0) {
       return sent > 0 ? sent : result;
     }
+    pieces += piecesOf(result);
     put32(control, 0, result === BLOCKED_SEND ? task.call.done : result);
     if (task.call.done !== 0) task.call.setDone(0);
     if (task.memory.copyOut(at + MULTI_LENGTH_AT, control, 0, 4) < 0) return sent > 0 ? sent : -EFAULT;
@@ -283,6 +291,16 @@ function sendmmsg(task: Task, args: Args): number {
     if (result === BLOCKED_SEND) break;
   }
   return sent;
+}
+
+/** Pieces of memory that sendmmsg and recvmmsg move before others have their turn; a message without one counts as one. */
+const PIECES_MAX = 256;
+/** Bytes that count as a piece more. */
+const PIECE_BYTES = 4096;
+
+/** What the message that was moved last, of `bytes` bytes, counts. */
+function piecesOf(bytes: number): number {
+  return 1 + header.iovCount + (bytes > 0 ? bytes / PIECE_BYTES : 0);
 }
 
 /** Messages that a sendmmsg or recvmmsg has done before it waited. */
@@ -465,7 +483,12 @@ function recvmmsg(task: Task, args: Args): number {
     end = relativeDeadline(task, timeout);
   }
   let received = messagesDone(task);
-  while (received < count) {
+  const from = received;
+  for (let pieces = 0; received < count;) {
+    if (pieces >= PIECES_MAX && received > from) {
+      task.call.hold(FILE, socket);
+      return giveTurn(task, received, { kind: "messages", count: received, end });
+    }
     // Linux: MSG_WAITALL does not hold here.
     let flags = args.u32(3) & ~(MSG_WAITFORONE | MSG_WAITALL);
     if (received > 0 && (args.u32(3) & MSG_WAITFORONE) !== 0) flags |= MSG_DONTWAIT;
@@ -480,6 +503,7 @@ function recvmmsg(task: Task, args: Args): number {
       if (result !== -EAGAIN) socket.noteError(-result);
       return received;
     }
+    pieces += piecesOf(result);
     put32(fields, 0, result);
     if (task.call.hasWaited) {
       task.call.setDone(0);

@@ -102,7 +102,7 @@ function msgsnd(task: Task, args: Args): number {
   const queue = queueOf(task, args.i32(0));
   if (typeof queue === "number") return queue;
   if (queue.mayAccess(task, MAY_WRITE_OBJECT) < 0) return -EACCES;
-  if (!queue.hasRoom(size)) return wait(task, queue, POLLOUT, args.u32(3), EAGAIN);
+  if (!queue.hasRoom(size)) return wait(task, queue, POLLOUT, type, args.u32(3), EAGAIN);
   const copy = new Uint8Array(size);
   if (size > 0 && task.memory.copyIn(args.word(1) + 8, copy, 0, size) < 0) return -EFAULT;
   if (!queue.takeMemory(size)) return -ENOMEM;
@@ -120,17 +120,24 @@ function msgrcv(task: Task, args: Args): number {
   if (typeof queue === "number") return queue;
   if (queue.mayAccess(task, MAY_READ_OBJECT) < 0) return -EACCES;
   const length = queue.receive(task, message, Math.min(size, MESSAGE_BYTES_MAX), type, flags);
-  if (length === -ENOMSG) return wait(task, queue, POLLIN, flags, ENOMSG);
+  if (length === -ENOMSG) return wait(task, queue, POLLIN, type, flags, ENOMSG);
   if (length < 0) return length;
   put64(bytes, 0, queue.lastType);
   if (task.memory.copyOut(args.word(1), bytes, 0, 8) < 0) return -EFAULT;
   return length > 0 && task.memory.copyOut(args.word(1) + 8, message, 0, length) < 0 ? -EFAULT : length;
 }
 
-function wait(task: Task, queue: TypedQueue, events: number, flags: number, errno: number): number {
+function wait(
+  task: Task,
+  queue: TypedQueue,
+  events: number,
+  type: number,
+  flags: number,
+  errno: number,
+): number {
   if ((flags & IPC_NOWAIT) !== 0) return -errno;
   task.call.waitOn(queue.queue, events);
-  return suspend(task, { kind: "system v", id: queue.id }, -ERESTARTNOHAND);
+  return suspend(task, { kind: "system v message", id: queue.id, type, flags }, -ERESTARTNOHAND);
 }
 
 function msgctl(task: Task, args: Args): number {

@@ -282,7 +282,7 @@ const WAITS_BY_CALL: Readonly<Record<string, Wait>> = {
     },
   },
   msgrcv: {
-    kind: "system v",
+    kind: "system v message",
     files: 0,
     make: (c) => c.call("msgrcv", c.call("msgget", 0, 0o600) as number, BUFFER, 8, 0, 0),
   },
@@ -416,6 +416,7 @@ Deno.test("each kind of wait is described", () => {
     "wanted signals": true,
     "message queue": true,
     "system v": true,
+    "system v message": true,
     "external": true,
     "host file": true,
   };

@@ -159,6 +159,9 @@ export interface PosixTimerSettings {
   readonly value: { readonly low: number; readonly high: number } | null;
 }
 
+/** A signal that nobody takes is not sent more often: a tick of Linux at HZ=250, posix_timer_fn(). */
+const IGNORED_NANOS_MIN = 4e6;
+
 export class PosixTimer implements TimerListener, SignalTakenListener {
   readonly settings: PosixTimerSettings;
   readonly timer: Timer;
@@ -192,7 +195,8 @@ export class PosixTimer implements TimerListener, SignalTakenListener {
     this.#isStale = this.#isPending();
     this.#missed = 0;
     this.overrun = 0;
-    this.timer.set(target, interval);
+    if (this.#info !== null) this.timer.set(target, interval);
+    else this.timer.setSilent(target, interval);
   }
 
   taskConcerned(): Task | null {
@@ -203,11 +207,7 @@ export class PosixTimer implements TimerListener, SignalTakenListener {
     const count = timer.forward();
     this.#missed += count - 1;
     this.#isStale = false;
-    const info = this.#info;
-    if (info === null) {
-      timer.rearm();
-      return;
-    }
+    const info = this.#info!;
     // The next period begins when the signal is taken.
     if (this.#isPending()) return;
     const { target } = this.settings;
@@ -215,7 +215,7 @@ export class PosixTimer implements TimerListener, SignalTakenListener {
     if (this.#isPending()) return;
     // Nobody takes it (ignored, or one of its kind is pending already): the next period begins by itself.
     this.#missed++;
-    timer.rearm();
+    timer.rearm(IGNORED_NANOS_MIN);
   }
 
   /** Its signal stands in a queue: it has been accounted for. */

@@ -50,6 +50,8 @@ export type WaitState =
   | { readonly kind: "message queue" }
   /** semop(2), msgsnd(2), msgrcv(2): the id of the object. */
   | { readonly kind: "system v"; readonly id: number }
+  /** msgsnd(2) and msgrcv(2): the queue, and of the latter the type and the flags. */
+  | { readonly kind: "system v message"; readonly id: number; readonly type: number; readonly flags: number }
   /** An answer from outside the sandbox that a file system has asked for; `token` is its own number for the request. */
   | { readonly kind: "external"; readonly token: number }
   /** The gofer's answer about a host file; `token` as above. Only SIGKILL ends it. */

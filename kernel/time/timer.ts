@@ -60,6 +60,13 @@ export class Timer implements Deadlined {
     if (target !== Infinity) this.#start();
   }
 
+  /** As set(), where nobody is to be told: only remaining() wants to know. SIGEV_NONE in common_hrtimer_arm(). */
+  setSilent(target: number, interval: number): void {
+    this.#kernel.deadlines.remove(this);
+    this.target = target;
+    this.interval = interval;
+  }
+
   /** Moves the target past now by whole intervals and gives back how many expirations that were; 0 = not yet over. */
   forward(): number {
     if (this.target === Infinity) return 0;
@@ -74,10 +81,10 @@ export class Timer implements Deadlined {
     return count;
   }
 
-  /** Starts waiting for the target again, after forward(). */
-  rearm(): void {
+  /** Starts waiting for the target again, after forward(), but at least `nanosMin`. */
+  rearm(nanosMin = INTERVAL_NANOS_MIN): void {
     this.#kernel.deadlines.remove(this);
-    if (this.target !== Infinity) this.#start();
+    if (this.target !== Infinity) this.#start(nanosMin);
   }
 
   stop(): void {
@@ -92,10 +99,10 @@ export class Timer implements Deadlined {
     return this.interval === 0 ? 0 : this.interval - (-left % this.interval);
   }
 
-  #start(): void {
+  #start(nanosMin = INTERVAL_NANOS_MIN): void {
     const now = this.#kernel.clock.monotonic();
     if (this.#cpu === null) {
-      this.deadline = this.interval === 0 ? this.target : Math.max(this.target, now + INTERVAL_NANOS_MIN);
+      this.deadline = this.interval === 0 ? this.target : Math.max(this.target, now + nanosMin);
     } else {
       this.#lastCpu = this.#cpu.cpuNanos();
       this.deadline = now + this.#nextLook(this.#lastCpu);

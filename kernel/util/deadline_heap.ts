@@ -13,6 +13,9 @@ export interface Deadlined {
   taskConcerned?(): unknown;
 }
 
+/** Items told in one turn of the loop. */
+const TOLD_MAX = 512;
+
 export class DeadlineHeap {
   readonly #items: Deadlined[] = [];
   /** The item that is being told, or was last. */
@@ -48,9 +51,9 @@ export class DeadlineHeap {
     this.#down(last.deadlineIndex, last);
   }
 
-  /** Tells every item whose deadline is not after `now`. Those added meanwhile for a time that has passed wait a turn. */
+  /** Tells the items whose deadline is not after `now`. Those added meanwhile for a time that has passed wait a turn. */
   poll(now: number): void {
-    for (let turns = this.#items.length; turns > 0 && this.#items.length > 0; turns--) {
+    for (let turns = Math.min(TOLD_MAX, this.#items.length); turns > 0 && this.#items.length > 0; turns--) {
       const item = this.#items[0];
       if (item.deadline > now) return;
       this.remove(item);

@@ -5,9 +5,9 @@ import { MSG_COPY, MSG_EXCEPT, MSG_NOERROR, MSQID_BYTES } from "../../abi/ipc.ts
 import { POLLIN, POLLOUT } from "../../abi/file.ts";
 import { put32, put64, zero } from "../../abi/struct.ts";
 import type { Pid } from "../../task/pid.ts";
+import { CallQueue } from "../../task/call_queue.ts";
 import type { Task } from "../../task/task.ts";
 import type { Budget } from "../../util/kernel_memory.ts";
-import { WaitQueue } from "../../util/wait_queue.ts";
 import { IpcObject } from "./ids.ts";
 
 /** kernel.msgmax, msgmnb, msgmni. */
@@ -29,6 +29,13 @@ const MSQID = {
 /** What a message costs us beside its bytes. */
 const MESSAGE_COST = 256;
 
+/** A message of type `type` is one that `wanted` and `flags` of msgrcv(2) ask for: testmsg(). */
+function isWanted(type: number, wanted: number, flags: number): boolean {
+  if (wanted === 0) return true;
+  if (wanted < 0) return type <= -wanted;
+  return (type === wanted) !== ((flags & MSG_EXCEPT) !== 0);
+}
+
 interface TypedMessage {
   readonly type: number;
   readonly bytes: Uint8Array;
@@ -38,7 +45,7 @@ export class TypedQueue extends IpcObject {
   readonly #heap: Budget;
   readonly #messages: TypedMessage[] = [];
   /** Senders wait for POLLOUT, receivers for POLLIN. */
-  readonly queue = new WaitQueue();
+  readonly queue = new CallQueue();
   bytes = 0;
   bytesMax = QUEUE_BYTES;
   #sendSeconds = 0;
@@ -71,7 +78,10 @@ export class TypedQueue extends IpcObject {
     this.bytes += bytes.length;
     this.#sendSeconds = task.kernel.clock.realtime();
     this.#sender = task.threadGroup.pid;
-    this.queue.notify(POLLIN);
+    this.queue.wakeOne(
+      POLLIN,
+      (state) => state.kind === "system v message" && isWanted(type, state.type, state.flags),
+    );
   }
 
   /** Type of the message that receive() has given last. */
@@ -109,14 +119,10 @@ export class TypedQueue extends IpcObject {
   /** type 0: the first; positive: the first of it (or, with MSG_EXCEPT, of another); negative: the lowest up to -type. */
   #find(type: number, flags: number): number {
     const messages = this.#messages;
-    if (type === 0) return messages.length > 0 ? 0 : -1;
-    if (type > 0) {
-      const isExcept = (flags & MSG_EXCEPT) !== 0;
-      return messages.findIndex((message) => (message.type === type) !== isExcept);
-    }
+    if (type >= 0) return messages.findIndex((message) => isWanted(message.type, type, flags));
     let found = -1;
     for (let i = 0; i < messages.length; i++) {
-      if (messages[i].type > -type) continue;
+      if (!isWanted(messages[i].type, type, flags)) continue;
       if (found < 0 || messages[i].type < messages[found].type) found = i;
     }
     return found;

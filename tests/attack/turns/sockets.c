@@ -1,0 +1,164 @@
+// Sockets: long vectors of messages, messages of many pieces, what travels in them.
+#include "turns.h"
+#include <netinet/in.h>
+#include <sys/un.h>
+
+static void pair(int type, int ends[2]) {
+  check(socketpair(AF_UNIX, type, 0, ends) == 0, "socketpair");
+  for (int i = 0; i < 2; i++) {
+    int bytes = 8 << 20;
+    setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    setsockopt(ends[i], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    fcntl(ends[i], F_SETFL, O_NONBLOCK);
+  }
+}
+
+static void messages(void) {
+  static struct mmsghdr list[1024];
+  static struct iovec pieces[1024];
+  int ends[2];
+  pair(SOCK_STREAM, ends);
+  char *bytes = reserve(64 * MIB);
+  for (int i = 0; i < 1024; i++) {
+    pieces[i] = (struct iovec){bytes + i * 4096, 1};
+    list[i].msg_hdr = (struct msghdr){.msg_iov = pieces, .msg_iovlen = 50};
+  }
+  int sent = 0;
+  sent += sendmmsg(ends[0], list, 1024, 0) > 0;
+  recvmmsg(ends[1], list, 1024, 0, 0);
+  check(sent > 0, "sendmmsg");
+}
+static void large_messages(void) {
+  static struct mmsghdr list[1024];
+  static struct iovec pieces[1024];
+  struct sockaddr_in address = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}};
+  socklen_t length = sizeof address;
+  int to = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), from = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+  char *bytes = reserve(MIB);
+  if (bind(to, (void *)&address, sizeof address) < 0 || getsockname(to, (void *)&address, &length) < 0) return;
+  for (int i = 0; i < 1024; i++) {
+    pieces[i] = (struct iovec){bytes, 60000};
+    list[i].msg_hdr = (struct msghdr){&address, sizeof address, &pieces[i], 1};
+  }
+  // Which part of them finds room is the network's affair.
+  for (int i = 0; i < 3; i++) sendmmsg(from, list, 1024, 0);
+  recvmmsg(to, list, 1024, 0, 0);
+}
+static void large_send(void) {
+  static struct iovec pieces[1024];
+  int ends[2];
+  pair(SOCK_STREAM, ends);
+  char *bytes = reserve(64 * MIB);
+  for (int i = 0; i < 1024; i++) pieces[i] = (struct iovec){bytes + i * 65536, 65536};
+  struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 1024};
+  for (int i = 0; i < 20; i++) {
+    check(sendmsg(ends[0], &message, 0) > 0, "sendmsg");
+    check(recvmsg(ends[1], &message, 0) > 0, "recvmsg");
+    while (recv(ends[1], bytes, 64 * MIB, 0) > 0);
+  }
+}
+/** A process reads what another sends, gigabytes at a time. */
+static void stream(void) {
+  int ends[2];
+  check(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "socketpair");
+  char *bytes = reserve(64 * MIB);
+  pid_t child = fork();
+  if (child == 0) {
+    send(ends[0], bytes, 64 * MIB, 0);
+    _exit(0);
+  }
+  check(recv(ends[1], bytes, 64 * MIB, MSG_WAITALL) == 64 * MIB, "recv");
+  waitpid(child, 0, 0);
+}
+static void many_descriptors(void) {
+  int ends[2], list[253];
+  pair(SOCK_DGRAM, ends);
+  allow_files(20000);
+  for (int i = 0; i < 253; i++) list[i] = 0;
+  char byte = 0, control[CMSG_SPACE(sizeof list)];
+  struct iovec one = {&byte, 1};
+  struct msghdr message = {.msg_iov = &one, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  for (int i = 0; i < 200; i++) {
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    *rights = (struct cmsghdr){CMSG_LEN(sizeof list), SOL_SOCKET, SCM_RIGHTS};
+    memcpy(CMSG_DATA(rights), list, sizeof list);
+    if (sendmsg(ends[0], &message, 0) < 0) break;
+  }
+  begin();
+  for (int i = 0; i < 50; i++) recvmsg(ends[1], &message, 0);
+  close(ends[0]), close(ends[1]);
+}
+static void nested(void) {
+  int inner = -1;
+  for (int i = 0; i < 2000; i++) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) break;
+    if (inner >= 0) {
+      char byte = 0, control[CMSG_SPACE(4)] = {0};
+      struct iovec one = {&byte, 1};
+      struct msghdr message = {.msg_iov = &one, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+      struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+      *rights = (struct cmsghdr){CMSG_LEN(4), SOL_SOCKET, SCM_RIGHTS};
+      memcpy(CMSG_DATA(rights), &inner, 4);
+      check(sendmsg(ends[0], &message, 0) == 1, "sendmsg");
+      close(inner);
+    }
+    close(ends[0]);
+    inner = ends[1];
+  }
+  begin();
+  close(inner);
+  settle();
+}
+static void many_sockets(void) {
+  enum { COUNT = 1000 };
+  allow_files(COUNT + 100);
+  for (int i = 0; i < COUNT; i++) {
+    struct sockaddr_un address = {AF_UNIX};
+    snprintf(address.sun_path + 1, 30, "turns-%d", i);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    check(bind(fd, (void *)&address, 3 + 10) == 0 || errno == EADDRINUSE, "bind");
+    listen(fd, 1000000);
+  }
+  begin();
+  for (int i = 0; i < 3; i++) read_all("/proc/net/unix");
+  read_all("/proc/net/tcp");
+  read_all("/proc/net/dev");
+}
+/** More connections than anybody accepts. */
+static void backlog(void) {
+  struct sockaddr_un address = {AF_UNIX, "\0turns-backlog"};
+  int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  allow_files(6000);
+  check(bind(listener, (void *)&address, 2 + 14) == 0 && listen(listener, 4096) == 0, "listen");
+  for (int i = 0; i < 1000; i++) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (connect(fd, (void *)&address, 2 + 14) < 0) break;
+  }
+  begin();
+  close(listener);
+}
+static void options(void) {
+  char *bytes = reserve(MIB);
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (fd < 0) return;
+  for (int level = 0; level < 60; level++) {
+    for (int name = 0; name < 60; name++) {
+      socklen_t length = MIB;
+      getsockopt(fd, level, name, bytes, &length);
+    }
+  }
+}
+
+const struct turns_case socket_cases[] = {
+  {"messages", "sendmmsg recvmmsg", messages},
+  {"large_messages", "sendmmsg recvmmsg sendto", large_messages},
+  {"large_send", "sendmsg recvmsg", large_send},
+  {"stream", "sendto recvfrom", stream},
+  {"many_descriptors", "sendmsg recvmsg", many_descriptors},
+  {"nested_sockets", "socketpair close sendmsg", nested},
+  {"many_sockets", "socket bind listen", many_sockets},
+  {"backlog", "connect accept accept4 shutdown", backlog},
+  {"options", "setsockopt getsockopt", options},
+  {0},
+};

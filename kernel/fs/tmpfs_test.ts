@@ -5,7 +5,8 @@ import { VfsTask } from "../../tests/support/vfs_task.ts";
 import { FilesystemStat } from "../vfs/filesystem.ts";
 import type { Inode, NewNode } from "../vfs/inode.ts";
 import { INLINE_BYTES_MAX } from "./memory_file.ts";
-import { parseTmpfsOptions, type TmpfsInode } from "./tmpfs.ts";
+import type { TmpfsInode } from "./tmpfs.ts";
+import { parseTmpfsOptions } from "./tmpfs_options.ts";
 
 const FILE: NewNode = { mode: S_IFREG | 0o644, uid: 0, gid: 0 };
 const PAGES = 4096;

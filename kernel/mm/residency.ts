@@ -152,7 +152,7 @@ function residentPages(thread: GuestThread, area: Vma): number {
 }
 
 /** A thread of the process that can be asked now. */
-export function stoppedThread(task: Task): GuestThread | null {
+function stoppedThread(task: Task): GuestThread | null {
   if (task.hasExited) return null;
   if (!task.thread.isRunning) return task.thread;
   for (const other of task.threadGroup.tasks) {

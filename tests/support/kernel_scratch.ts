@@ -13,6 +13,7 @@ export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
   "fs/overlay/copy_up.ts": "buffer change",
   "fs/proc/proc_memory.ts": "states",
   "fs/proc/proc_status.ts": "usage",
+  "host/memory_release.ts": "status",
   "loader/load.ts": "zeros page",
   "loader/program.ts": "head",
   "mm/address_space.ts": "randomWords randomBytes",

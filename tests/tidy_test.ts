@@ -42,6 +42,8 @@ const TYPES_FROM_THE_RIGHT: Readonly<Record<string, string>> = {
   "time -> kernel.ts": "clocks hang at the Kernel",
   "mm -> vfs": "a mapping keeps its file",
   "mm -> task": "an address space acts for a Task",
+  "vfs -> ipc": "an inode keeps the pipe of a FIFO",
+  "vfs -> socket": "an inode keeps the socket bound to it",
   "vfs -> task": "permission and limits are the Task's",
   "loader -> task": "a program is loaded for a Task",
   "task -> kernel.ts": "tasks hang at the Kernel",

@@ -14,7 +14,7 @@ import { Pipe, PipeFile } from "./pipe.ts";
 
 /** Opens a FIFO; MUST_WAIT where it has to wait for the other side: the call goes on with goOnOpening(). */
 export function openFifo(task: Task, inode: Inode, flags: number): File | number {
-  const pipe = (inode.attachment ??= new Pipe(task.kernel.account.heap)) as Pipe;
+  const pipe = inode.pipe ??= new Pipe(task.kernel.account.heap);
   const isNonblocking = (flags & O_NONBLOCK) !== 0;
   switch (flags & O_ACCMODE) {
     case O_RDONLY: {

@@ -320,7 +320,7 @@ export function makePipe(task: Task, flags: number, ends: [File | null, File | n
   const pipe = new Pipe(task.kernel.account.heap);
   pipe.isAnonymous = true;
   pipe.open(task);
-  inode.attachment = pipe;
+  inode.pipe = pipe;
   ends[0] = new PipeFile(inode, pipe, O_RDONLY | (flags & ~O_DIRECT), -1);
   ends[1] = new PipeFile(inode, pipe, O_WRONLY | flags, -1);
 }

@@ -49,50 +49,47 @@ export const buffer = new GrowingBytes(64 * 1024);
 /** Copies `length` bytes of the vector from its byte `skip` on into `buffer`. Bytes before a bad address, or -EFAULT. */
 export function gather(task: Task, count: number, skip: number, length: number): number {
   buffer.reserve(length, VIEW_MAX);
-  let done = 0;
-  for (let i = 0; i < count && done < length; i++) {
-    if (skip >= lengths[i]) {
-      skip -= lengths[i];
-      continue;
-    }
-    const n = Math.min(lengths[i] - skip, length - done);
-    const copied = task.memory.copyIn(bases[i] + skip, buffer.bytes, done, n);
-    if (copied < 0) return done > 0 ? done : copied;
-    done += n;
-    skip = 0;
-  }
-  return done;
-}
-
-/** How many of the `length` bytes of the vector from its byte `skip` on may be written, up to the first that may not. */
-export function vectorRoom(task: Task, count: number, skip: number, length: number): number {
-  let room = 0;
-  for (let i = 0; i < count && room < length; i++) {
-    if (skip >= lengths[i]) {
-      skip -= lengths[i];
-      continue;
-    }
-    const n = Math.min(lengths[i] - skip, length - room);
-    const fits = task.mm.accessibleBytes(bases[i] + skip, n, PROT_WRITE);
-    room += fits;
-    if (fits < n) break;
-    skip = 0;
-  }
-  return room;
+  return eachPart(task, count, skip, length, copyPartIn);
 }
 
 /** Copies the first `length` bytes of `buffer` to the vector from its byte `skip` on. Bytes before a bad address, or -EFAULT. */
 export function scatter(task: Task, count: number, skip: number, length: number): number {
+  return eachPart(task, count, skip, length, copyPartOut);
+}
+
+/** How many of the `length` bytes of the vector from its byte `skip` on may be written, up to the first that may not. */
+export function vectorRoom(task: Task, count: number, skip: number, length: number): number {
+  return eachPart(task, count, skip, length, roomOfPart);
+}
+
+/** What is done with `length` bytes at `address` of the guest's and at `at` of `buffer`: how many were fit for it, or -ERRNO. */
+type OnPart = (task: Task, address: number, at: number, length: number) => number;
+
+function copyPartIn(task: Task, address: number, at: number, length: number): number {
+  const copied = task.memory.copyIn(address, buffer.bytes, at, length);
+  return copied < 0 ? copied : length;
+}
+function copyPartOut(task: Task, address: number, at: number, length: number): number {
+  const copied = task.memory.copyOut(address, buffer.bytes, at, length);
+  return copied < 0 ? copied : length;
+}
+function roomOfPart(task: Task, address: number, _at: number, length: number): number {
+  return task.mm.accessibleBytes(address, length, PROT_WRITE);
+}
+
+/** Calls `onPart` for the entries of the vector that hold its bytes from `skip` on, up to `length` bytes or the first failure. */
+function eachPart(task: Task, count: number, skip: number, length: number, onPart: OnPart): number {
   let done = 0;
   for (let i = 0; i < count && done < length; i++) {
     if (skip >= lengths[i]) {
       skip -= lengths[i];
       continue;
     }
-    const n = Math.min(lengths[i] - skip, length - done);
-    const copied = task.memory.copyOut(bases[i] + skip, buffer.bytes, done, n);
-    if (copied < 0) return done > 0 ? done : copied;
-    done += n;
+    const wanted = Math.min(lengths[i] - skip, length - done);
+    const fit = onPart(task, bases[i] + skip, done, wanted);
+    if (fit < 0) return done > 0 ? done : fit;
+    done += fit;
+    if (fit < wanted) break;
     skip = 0;
   }
   return done;

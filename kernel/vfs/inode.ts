@@ -11,6 +11,8 @@ import type { File } from "./file.ts";
 import type { InodeLocks } from "./file_locks.ts";
 import type { InodeWatch } from "./notify.ts";
 import type { Path } from "./path.ts";
+import type { Pipe } from "../ipc/pipe.ts";
+import type { UnixSocket } from "../socket/unix/unix_socket.ts";
 import type { FutexTable } from "../task/futex_queue.ts";
 import type { Task } from "../task/task.ts";
 
@@ -71,8 +73,10 @@ export abstract class Inode {
   ctimeNsec = 0;
   birthSec = 0;
   birthNsec = 0;
-  /** Objects that are attached to a node from outside: bound Unix socket, FIFO, file locks. Owned by those rooms. */
-  attachment: unknown = null;
+  /** What is read and written through a pipe or an open FIFO; owned by ipc/. */
+  pipe: Pipe | null = null;
+  /** The socket that is bound to this name; owned by socket/unix/. */
+  socket: UnixSocket | null = null;
   /** A namespace that a bind mount of this keeps alive, and what mountinfo calls it; null for files. */
   namespaceShown: { readonly pin: Pinned; readonly name: string } | null = null;
   /** flock, POSIX and OFD locks of this inode; made by vfs/file_locks on first use. */

@@ -2,7 +2,7 @@
 // udp_sendmsg(), ping_v4_sendmsg(), raw_sendmsg(); udp(7), icmp(7), raw(7).
 
 import type { Endpoint } from "../../../netstack/mod.ts";
-import { EAFNOSUPPORT, EDESTADDRREQ, EINVAL, ENOBUFS, EOPNOTSUPP } from "../../abi/errno.ts";
+import { EAFNOSUPPORT, EDESTADDRREQ, EINVAL, EOPNOTSUPP } from "../../abi/errno.ts";
 import { IPPROTO_UDP, SOL_RAW, SOL_UDP } from "../../abi/inet.ts";
 import {
   AF_INET,
@@ -21,7 +21,7 @@ import {
 } from "../../abi/socket.ts";
 import type { Task } from "../../task/task.ts";
 import type { IncomingMessage, OutgoingMessage, SocketAddress } from "../message.ts";
-import { isUnspecifiedFamily, readPeerAddress, writeSocketAddress } from "./address.ts";
+import { readPeerAddress, writeSocketAddress } from "./address.ts";
 import { putInetControl, readInetControl } from "./control.ts";
 import { InetSocket } from "./inet_socket.ts";
 import type { Network } from "./network.ts";
@@ -50,14 +50,10 @@ export class InetDatagram extends InetSocket {
     return this.socketType === SOCK_RAW ? SOL_RAW : this.hasPorts ? SOL_UDP : -1;
   }
 
-  override connect(_task: Task, address: SocketAddress): number {
-    const { endpoint, network } = this;
-    if (address.length < 2) return -EINVAL;
-    network.touch();
-    if (isUnspecifiedFamily(address)) return endpoint.disconnect();
+  protected override connectTo(address: SocketAddress): number {
     const { callAddress } = this;
     const read = readPeerAddress(address, this.isV4, true, callAddress);
-    return read < 0 ? read : endpoint.connect(callAddress);
+    return read < 0 ? read : this.endpoint.connect(callAddress);
   }
 
   override takeControl(
@@ -84,24 +80,19 @@ export class InetDatagram extends InetSocket {
     );
   }
 
-  override send(
-    task: Task,
+  protected override transmit(
     from: Uint8Array,
     at: number,
     length: number,
     flags: number,
     message: OutgoingMessage | null,
   ): number {
-    if (task.kernel.account.heap.isFull) return -ENOBUFS;
-    const { network } = this;
-    network.touch();
-    const n = this.#send(from, at, length, flags, message);
-    network.shared.outgoing.clear();
-    network.settle();
+    const n = this.#transmit(from, at, length, flags, message);
+    this.network.shared.outgoing.clear();
     return n;
   }
 
-  #send(
+  #transmit(
     from: Uint8Array,
     at: number,
     length: number,

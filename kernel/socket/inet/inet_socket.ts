@@ -4,7 +4,7 @@
 
 import type { Endpoint, EndpointAddress, TcpEndpoint } from "../../../netstack/mod.ts";
 import { SHUTDOWN_READ, SHUTDOWN_WRITE } from "../../../netstack/numbers.ts";
-import { EACCES, EINVAL, ENOPROTOOPT, EOPNOTSUPP, EPERM } from "../../abi/errno.ts";
+import { EACCES, EINVAL, ENOBUFS, ENOPROTOOPT, EOPNOTSUPP, EPERM } from "../../abi/errno.ts";
 import { FIONREAD } from "../../abi/file.ts";
 import { IP_TRANSPARENT, IPV6_TRANSPARENT, SOL_IP, SOL_IPV6 } from "../../abi/inet.ts";
 import {
@@ -29,9 +29,9 @@ import { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW } from "../../abi/task
 import { putIntResult } from "../../fs/anonymous/filesystem.ts";
 import { hasCapability } from "../../task/credentials.ts";
 import type { Task } from "../../task/task.ts";
-import type { SocketAddress } from "../message.ts";
+import type { OutgoingMessage, SocketAddress } from "../message.ts";
 import { Socket } from "../socket.ts";
-import { readBindAddress, writeSocketAddress } from "./address.ts";
+import { isUnspecifiedFamily, readBindAddress, writeSocketAddress } from "./address.ts";
 import type { Network } from "./network.ts";
 
 /** What a socket counts with its endpoint (and connection), besides its file. */
@@ -88,6 +88,41 @@ export abstract class InetSocket extends Socket {
     if (isPrivileged && !hasCapability(task.credentials, CAP_NET_BIND_SERVICE)) return -EACCES;
     return this.endpoint.bind(to);
   }
+
+  override connect(_task: Task, address: SocketAddress): number {
+    if (address.length < 2) return -EINVAL;
+    const { endpoint, network } = this;
+    network.touch();
+    const result = isUnspecifiedFamily(address) ? endpoint.disconnect() : this.connectTo(address);
+    network.settle();
+    return result;
+  }
+  /** connect(2) to an address of a family. */
+  protected abstract connectTo(address: SocketAddress): number;
+
+  override send(
+    task: Task,
+    from: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    message: OutgoingMessage | null,
+  ): number {
+    if (task.kernel.account.heap.isFull) return -ENOBUFS;
+    const { network } = this;
+    network.touch();
+    const n = this.transmit(from, at, length, flags, message);
+    network.settle();
+    return n;
+  }
+  /** Hands bytes to the stack. */
+  protected abstract transmit(
+    from: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    message: OutgoingMessage | null,
+  ): number;
 
   override localAddress(into: SocketAddress): number {
     const { callAddress } = this;

@@ -2,7 +2,7 @@
 
 import type { TcpEndpoint } from "../../../netstack/mod.ts";
 import { TcpState } from "../../../netstack/numbers.ts";
-import { EAGAIN, EINVAL, ENOBUFS } from "../../abi/errno.ts";
+import { EAGAIN, EINVAL } from "../../abi/errno.ts";
 import { O_NONBLOCK, O_RDWR } from "../../abi/file.ts";
 import { IPPROTO_TCP, SIOCOUTQNSD, SOL_TCP } from "../../abi/inet.ts";
 import {
@@ -18,8 +18,8 @@ import {
 } from "../../abi/socket.ts";
 import { putIntResult } from "../../fs/anonymous/filesystem.ts";
 import type { Task } from "../../task/task.ts";
-import type { IncomingMessage, OutgoingMessage, SocketAddress } from "../message.ts";
-import { isUnspecifiedFamily, readPeerAddress } from "./address.ts";
+import type { IncomingMessage, SocketAddress } from "../message.ts";
+import { readPeerAddress } from "./address.ts";
 import { putStreamControl, readInetControl } from "./control.ts";
 import { InetSocket } from "./inet_socket.ts";
 import type { Network } from "./network.ts";
@@ -57,22 +57,12 @@ export class InetStream extends InetSocket {
     return socket;
   }
 
-  override connect(_task: Task, address: SocketAddress): number {
-    const { endpoint, network } = this;
-    if (address.length < 2) return -EINVAL;
-    network.touch();
-    if (isUnspecifiedFamily(address)) {
-      const result = endpoint.disconnect();
-      network.settle();
-      return result;
-    }
-    const { callAddress } = this;
+  protected override connectTo(address: SocketAddress): number {
+    const { callAddress, endpoint } = this;
     const read = readPeerAddress(address, this.isV4, false, callAddress);
     // Only a socket that is to begin looks at the address.
     if (read < 0 && endpoint.state === TcpState.Closed && endpoint.connection === null) return read;
-    const result = endpoint.connect(callAddress);
-    network.settle();
-    return result;
+    return endpoint.connect(callAddress);
   }
   override connectResult(): number {
     // Asked once more, the stack says how it went and knows that this was told.
@@ -99,20 +89,8 @@ export class InetStream extends InetSocket {
     return putStreamControl(this.network.shared.controlOptions, this.endpoint, bytes);
   }
 
-  override send(
-    task: Task,
-    from: Uint8Array,
-    at: number,
-    length: number,
-    flags: number,
-    _message: OutgoingMessage | null,
-  ): number {
-    if (task.kernel.account.heap.isFull) return -ENOBUFS;
-    const { network } = this;
-    network.touch();
-    const n = this.endpoint.write(from, at, length, flags & SEND_FLAGS, null);
-    network.settle();
-    return n;
+  protected override transmit(from: Uint8Array, at: number, length: number, flags: number): number {
+    return this.endpoint.write(from, at, length, flags & SEND_FLAGS, null);
   }
 
   override bytesAtStake(length: number): number {

@@ -98,7 +98,7 @@ export abstract class UnixSocket extends Socket {
     const path = makeNode(task, AT_FDCWD, name, S_IFSOCK | (this.inode.mode & 0o777), 0, 0);
     if (typeof path === "number") return path === -EEXIST ? -EADDRINUSE : path;
     path.hold();
-    path.inode.attachment = this;
+    path.inode.socket = this;
     this.#path = path;
     this.name = name;
     return 0;
@@ -164,7 +164,7 @@ export abstract class UnixSocket extends Socket {
       this.#namespace.abstractNames.delete(abstractKey(this.socketType, this.name));
     }
     if (this.#path !== null) {
-      if (this.#path.inode.attachment === this) this.#path.inode.attachment = null;
+      if (this.#path.inode.socket === this) this.#path.inode.socket = null;
       this.#path.drop();
     }
     this.dropQueuedFiles();
@@ -184,8 +184,8 @@ export function findUnixSocket(task: Task, address: SocketAddress, type: number)
   if (typeof path === "number") return path;
   const refused = mayAccess(task.credentials, path.inode, MAY_WRITE);
   if (refused < 0) return refused;
-  const socket = path.inode.attachment;
-  if (path.inode.type !== S_IFSOCK || !(socket instanceof UnixSocket)) return -ECONNREFUSED;
+  const { socket } = path.inode;
+  if (path.inode.type !== S_IFSOCK || socket === null) return -ECONNREFUSED;
   return socket.socketType === type ? socket : -EPROTOTYPE;
 }
 

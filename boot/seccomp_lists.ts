@@ -126,6 +126,8 @@ export const SENTRY_CALLS: readonly AllowedCall[] = [
   ),
   call(46, "sendmsg", "gofer, stubs, CLI"),
   call(47, "recvmsg", "gofer, CLI"),
+  call(299, "recvmmsg", "frames of the interfaces it was given"),
+  call(307, "sendmmsg", "frames of the interfaces it was given"),
   call(53, "socketpair", "a socket for each stub", { argument: 0, mask: WHOLE, value: 1 }),
   call(319, "memfd_create", "slots, shared memory, tmpfs files"),
   call(77, "ftruncate", "memory files, donated files"),

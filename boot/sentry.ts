@@ -27,6 +27,7 @@ import { printable } from "./control/printable.ts";
 import { HELLO, SENTRY_PREFERENCE } from "./control/protocol.ts";
 import { ControlServer } from "./control/server.ts";
 import { bootKernel, endKernel } from "./kernel.ts";
+import { SandboxNetwork } from "./net/sandbox_network.ts";
 import { LOG_LEVEL, SandboxLog } from "./sandbox_log.ts";
 import { Services } from "./services.ts";
 import { SENTRY_GOFER, SENTRY_LOG, SENTRY_PASSED, type SentryConfig } from "./sentry_config.ts";
@@ -105,7 +106,8 @@ export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): n
     if (config.strace) sandboxLog.trace(config.straceCalls);
     const lifecycle = new Services(kernel, host);
     const control = serveControl(kernel, host, lifecycle);
-    control.serveQueries({ kernel, host, table, log: sandboxLog, lifecycle });
+    const network = new SandboxNetwork(kernel, host);
+    control.serveQueries({ kernel, host, table, log: sandboxLog, lifecycle, network });
     reportLimits(kernel, control);
     const container = startContainer(kernel, config, {
       thread: first,

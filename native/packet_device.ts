@@ -1,9 +1,9 @@
 // Bindings of native/src/packet_device.rs: an interface of the host, or a TAP, as a device of ethernet frames.
 
-import { nativeLibraryPath } from "./library.ts";
+import { nativeLibraryPath, openLibrary } from "./library.ts";
 
 const symbols = {
-  tsv_packet_open: { parameters: ["buffer", "u32", "buffer"], result: "i32" },
+  tsv_packet_open: { parameters: ["i32", "buffer", "u32", "u32", "buffer"], result: "i32" },
   tsv_packet_tap: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_packet_receive: { parameters: ["i32", "buffer", "buffer", "buffer", "u32", "u32"], result: "i32" },
   tsv_packet_send: { parameters: ["i32", "buffer", "buffer", "buffer", "u32", "u32"], result: "i32" },
@@ -15,12 +15,8 @@ const waitSymbols = {
   tsv_packet_wait: { parameters: ["i32", "i32", "f64"], result: "i32", nonblocking: true },
 } as const;
 
-let loaded: Deno.DynamicLibrary<typeof symbols>["symbols"] | null = null;
+const native = openLibrary(symbols);
 let waits: Deno.DynamicLibrary<typeof waitSymbols>["symbols"] | null = null;
-
-function calls(): Deno.DynamicLibrary<typeof symbols>["symbols"] {
-  return loaded ??= Deno.dlopen(nativeLibraryPath(), symbols).symbols;
-}
 
 /** Frames a call carries at most. */
 const BATCH_MAX = 64;
@@ -42,7 +38,6 @@ export class HostPacketDevice {
   readonly address: Uint8Array;
   readonly virtioHeaderBytes: number;
   readonly #isTap: number;
-  readonly #calls = calls();
   readonly #places = new Uint32Array(BATCH_MAX);
   readonly #lengths = new Uint32Array(BATCH_MAX);
 
@@ -54,14 +49,28 @@ export class HostPacketDevice {
     this.#isTap = isTap ? 1 : 0;
   }
 
-  /** Opens interface `name` by AF_PACKET (needs CAP_NET_RAW). -errno when it cannot. */
-  static openInterface(name: string, options: { hasOffload: boolean }): HostPacketDevice | number {
+  /**
+   * Opens interface `name` by AF_PACKET (needs CAP_NET_RAW). -errno when it cannot. `namespace` is a descriptor of the network
+   * namespace that has it, -1 = this process's; `fanout` a number of all that share its frames, 0 = none other does.
+   */
+  static openInterface(
+    name: string,
+    options: { hasOffload: boolean; namespace?: number; fanout?: number },
+  ): HostPacketDevice | number {
     const facts = new Uint8Array(FACTS_BYTES);
-    const { hasOffload } = options;
-    const fd = calls().tsv_packet_open(cString(name), hasOffload ? 1 : 0, facts);
+    const { hasOffload, namespace = -1, fanout = 0 } = options;
+    const fd = native.tsv_packet_open(namespace, cString(name), hasOffload ? 1 : 0, fanout, facts);
     if (fd < 0) return fd;
     const mtu = new DataView(facts.buffer).getUint32(0, true);
     return new HostPacketDevice(fd, mtu, facts.slice(8, 14), hasOffload, false);
+  }
+
+  /** Over packet socket `fd`, which somebody else has opened, and closes instead of close(). */
+  static ofSocket(
+    fd: number,
+    facts: { hasOffload: boolean; mtu: number; address: Uint8Array },
+  ): HostPacketDevice {
+    return new HostPacketDevice(fd, facts.mtu, facts.address, facts.hasOffload, false);
   }
 
   /** Opens or makes TAP `name` (needs CAP_NET_ADMIN); its far end is the host's interface of that name. */
@@ -69,7 +78,7 @@ export class HostPacketDevice {
     name: string,
     options: { hasOffload: boolean; mtu: number; address: Uint8Array },
   ): HostPacketDevice | number {
-    const fd = calls().tsv_packet_tap(cString(name), options.hasOffload ? 1 : 0);
+    const fd = native.tsv_packet_tap(cString(name), options.hasOffload ? 1 : 0);
     if (fd < 0) return fd;
     return new HostPacketDevice(fd, options.mtu, options.address, options.hasOffload, true);
   }
@@ -86,7 +95,7 @@ export class HostPacketDevice {
       this.#places[i] = frames[i].at;
       this.#lengths[i] = frames[i].end - frames[i].at;
     }
-    const got = this.#calls.tsv_packet_receive(this.fd, arena, this.#places, this.#lengths, n, this.#isTap);
+    const got = native.tsv_packet_receive(this.fd, arena, this.#places, this.#lengths, n, this.#isTap);
     for (let i = 0; i < got; i++) frames[i].end = frames[i].at + this.#lengths[i];
     return got;
   }
@@ -102,12 +111,12 @@ export class HostPacketDevice {
       this.#places[n] = frame.at;
       this.#lengths[n] = frame.end - frame.at;
     }
-    return this.#calls.tsv_packet_send(this.fd, arena, this.#places, this.#lengths, n, this.#isTap);
+    return native.tsv_packet_send(this.fd, arena, this.#places, this.#lengths, n, this.#isTap);
   }
 
   /** Waits until frames are there or `also` (a descriptor, -1 = none) is readable; `micros` < 0 = as long as it takes. */
   wait(also: number, micros: number): boolean {
-    return this.#calls.tsv_packet_wait(this.fd, also, micros) !== 0;
+    return native.tsv_packet_wait(this.fd, also, micros) !== 0;
   }
 
   /** As wait(), while the event loop runs: dearer by a thread's hand-over, for waits that may be long. */
@@ -117,7 +126,7 @@ export class HostPacketDevice {
   }
 
   close(): void {
-    this.#calls.tsv_host_close(this.fd);
+    native.tsv_host_close(this.fd);
   }
 }
 

@@ -184,8 +184,11 @@ export class Stack {
     nic.routerDiscovery?.restart();
   }
 
-  /** Adds an address with its prefix (unified form) and the route to its subnet. 0 or -ERRNO. */
-  addAddress(nic: Nic, address: Address, bits: number): number {
+  /**
+   * Adds an address with its prefix (unified form) and the route to its subnet. 0 or -ERRNO. `probes` is how often duplicate
+   * detection asks for an IPv6 address: 0 where it is known to be ours.
+   */
+  addAddress(nic: Nic, address: Address, bits: number, probes = this.#duplicateProbes): number {
     const entry = new InterfaceAddress(address.clone(), bits);
     const result = nic.addAddress(entry);
     if (result < 0) return result;
@@ -203,7 +206,7 @@ export class Stack {
       });
     }
     this.routes.generation++;
-    if (!address.isV4) startDetection(nic, entry, this.#duplicateProbes);
+    if (!address.isV4) startDetection(nic, entry, probes);
     else if (nic.hasNeighbours && nic.isUp) announceArp(nic, entry.address);
     return 0;
   }

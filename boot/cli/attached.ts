@@ -50,19 +50,17 @@ export async function runAttached(options: Launch, attachment: Attachment): Prom
   if (terminal !== null) releaseOpened(terminal);
   const launcher = Deno.env.get("TSVISOR_LAUNCHER");
   // The launcher finds in the pipe what has come until then. In a checkout there is none, and we stay.
-  const diverted = launcher === undefined || options.sentry.isHeld ? -1 : divertSignals();
+  const hasMoreToDo = (attachment.onStart ?? null) !== null;
+  const diverted = launcher === undefined || hasMoreToDo ? -1 : divertSignals();
   const stopListening = diverted >= 0 ? () => {} : passSignalsOn(sandbox, terminal !== null);
   try {
     terminal?.caller?.makeRawGuarded();
     await sandbox.ready();
     stages.reach("the container runs");
     await attachment.onReady?.(sandbox.sentryPid, sandbox.controlFd);
-    if (options.sentry.isHeld) {
-      sandbox.start();
-      await attachment.onStart?.();
-    } else if (diverted >= 0) {
-      becomeLauncher(launcher!, diverted, sandbox, options, attachment);
-    }
+    if (options.sentry.isHeld) sandbox.start();
+    await attachment.onStart?.();
+    if (diverted >= 0) becomeLauncher(launcher!, diverted, sandbox, options, attachment);
     serveControlApi(attachment.listener ?? -1, sandbox);
     const status = await sandbox.exited();
     stages.reach("sentry and gofer have ended");

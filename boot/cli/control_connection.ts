@@ -23,10 +23,17 @@ export function connectTo({ runner }: ContainerState): number {
   const borrowed = borrowDescriptor(process, runner.controlFd);
   host.close(process);
   if (borrowed < 0) return borrowed;
-  const [ours, theirs] = socketPair();
-  const isSent = send(host, borrowed, { kind: "connect" }, { fds: Int32Array.of(theirs) });
-  host.close(theirs);
+  const socket = connectOver(borrowed);
   host.close(borrowed);
+  return socket;
+}
+
+/** A further socket to the sentry whose first one is `controlFd`, ours to close; or -ERRNO. */
+export function connectOver(controlFd: number): number {
+  const host = commandLineHost();
+  const [ours, theirs] = socketPair();
+  const isSent = send(host, controlFd, { kind: "connect" }, { fds: Int32Array.of(theirs) });
+  host.close(theirs);
   if (isSent) return ours;
   host.close(ours);
   return -ESRCH;

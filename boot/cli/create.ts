@@ -4,9 +4,15 @@ import { EALREADY, errnoName } from "../../kernel/abi/errno.ts";
 import { readBundle } from "../oci/spec.ts";
 import { StateDirectory } from "../oci/state.ts";
 import { currentState } from "./condition.ts";
-import { requestOf } from "./control_connection.ts";
+import { connectTo, requestOf } from "./control_connection.ts";
 import { type GlobalFlags, type Options, parse, UsageError } from "./flags.ts";
-import { createInBackground, NEW_OPTIONS, prepareContainer, runLateHooks } from "./new_container.ts";
+import {
+  createInBackground,
+  giveNetwork,
+  NEW_OPTIONS,
+  prepareContainer,
+  runLateHooks,
+} from "./new_container.ts";
 
 export const CREATE_OPTIONS = NEW_OPTIONS satisfies Options;
 
@@ -23,12 +29,14 @@ export async function startCommand(args: string[], flags: GlobalFlags): Promise<
   const state = await currentState(states, words[0]);
   const refuse = (reason: string) => new Error(`Cannot start container "${state.id}" ${reason}`);
   if (state.status !== "created") throw refuse(`in state ${state.status}`);
+  const { config } = readBundle(state.bundle);
+  // A container of a pod is in the network of its sandbox.
+  if (state.sandboxId === undefined) await giveNetwork(config, state.pid, () => connectTo(state), flags);
   const result = await requestOf(state, { kind: "start" });
   // Somebody was quicker.
   if (result === -EALREADY) throw refuse("in state running");
   if (result < 0) throw refuse(`: ${errnoName(-result)}`);
   states.move(state.id, ["created"], "running");
-  const { config } = readBundle(state.bundle);
   await runLateHooks(config, "poststart", state, flags);
   return 0;
 }

@@ -3,6 +3,8 @@
 
 import arg from "arg";
 import { PLATFORM_NAMES, STUB_CALLS, type StubCalls } from "../../platform/names.ts";
+import { QueueingDiscipline } from "../api/network.ts";
+import type { NetworkFlags } from "../net/namespace.ts";
 import type { WatchdogConfig } from "../sentry_config.ts";
 
 /** A wrong command line. */
@@ -29,6 +31,7 @@ export interface GlobalFlags {
   readonly isExclusive: boolean;
   /** A denied host call of ours gives EPERM instead of killing the process; for finding out which. */
   readonly isLenient: boolean;
+  readonly network: NetworkFlags;
 }
 
 /** Flags by name. `value` stands for what follows in the help text. */
@@ -88,6 +91,23 @@ export const GLOBAL_OPTIONS: Options = {
     value: "log|kill",
     about: "what happens then besides a line in the log (default: log)",
   },
+  network: {
+    type: "string",
+    value: "MODE",
+    about:
+      "sandbox (default: the interfaces of the container's network namespace become the sandbox's) or none",
+  },
+  "num-network-channels": {
+    type: "string",
+    value: "N",
+    about: "packet sockets for each of these interfaces (default: 1)",
+  },
+  qdisc: {
+    type: "string",
+    value: "NAME",
+    about: "queueing discipline of these interfaces: fifo (default) or none",
+  },
+  pcap: { type: "string", value: "FILE", about: "write all packets of these interfaces to FILE" },
   log: { type: "string", value: "FILE", about: "append errors to FILE" },
   "log-format": { type: "string", value: "text|json", about: "of --log" },
   "debug-log": { type: "string", value: "FILE", about: "append what sentry and gofer log to FILE" },
@@ -109,7 +129,6 @@ export const GLOBAL_OPTIONS: Options = {
   },
   "systemd-cgroup": { type: "boolean", about: IGNORED },
   rootless: { type: "string", about: IGNORED },
-  network: { type: "string", about: IGNORED },
   "ignore-cgroups": { type: "boolean", about: IGNORED },
 };
 
@@ -169,6 +188,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     straceCalls: String(values["strace-syscalls"] ?? "").split(",").filter((name) => name !== ""),
     overlay: overlay === "none" ? "none" : "memory",
     isLenient: values["lenient-seccomp"] === true,
+    network: networkOf(values),
   };
   return { flags, rest: argv.slice(end), isVersion: values.version === true, isHelp: values.help === true };
 }
@@ -188,6 +208,33 @@ function watchdogOf(values: Record<string, unknown>): WatchdogConfig {
     throw new UsageError(`--watchdog-action: "${action}" is not log or kill`);
   }
   return { timeoutSeconds: Number(timeout), kills: action === "kill" };
+}
+
+/** As CHANNELS_MAX of boot/net/sandbox_network.ts. */
+const CHANNELS_MAX = 64;
+
+function networkOf(values: Record<string, unknown>): NetworkFlags {
+  const mode = String(values.network ?? "sandbox");
+  if (mode === "host") {
+    throw new UsageError('--network: "host" is not supported yet: a sandbox cannot use the host\'s sockets');
+  }
+  if (mode !== "sandbox" && mode !== "none") {
+    throw new UsageError(`--network: "${mode}" is not sandbox or none`);
+  }
+  const channels = String(values["num-network-channels"] ?? "1");
+  if (!/^\d+$/.test(channels) || Number(channels) < 1 || Number(channels) > CHANNELS_MAX) {
+    throw new UsageError(`--num-network-channels: "${channels}" is not a number up to ${CHANNELS_MAX}`);
+  }
+  const queueing = String(values.qdisc ?? "fifo");
+  if (queueing !== "fifo" && queueing !== "none") {
+    throw new UsageError(`--qdisc: "${queueing}" is not fifo or none`);
+  }
+  return {
+    mode,
+    channels: Number(channels),
+    queueing: queueing === "fifo" ? QueueingDiscipline.Fifo : QueueingDiscipline.None,
+    pcap: String(values.pcap ?? ""),
+  };
 }
 
 /** runsc takes -flag for --flag. */

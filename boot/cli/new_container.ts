@@ -5,6 +5,7 @@ import { commandLineHost } from "../../native/host.ts";
 import { ATTENDANCE, type Attendant, requireAttendant } from "../attendant.ts";
 import { listenAt } from "../control/control_socket.ts";
 import { type Launch, launchAttended } from "../launch.ts";
+import { namespacePathOf } from "../net/namespace.ts";
 import { containerOf } from "../oci/container.ts";
 import { missingMounts } from "../oci/guest_view.ts";
 import { type HookStage, type HookState, runHooks, runHooksRegardless } from "../oci/hooks.ts";
@@ -14,6 +15,7 @@ import { openDirectory, writeWhole } from "../oci/own_directory.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
 import { type ContainerState, shownPid, startTicksOf, StateDirectory } from "../oci/state.ts";
 import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
+import { connectOver } from "./control_connection.ts";
 import { type GlobalFlags, IGNORED, type Options, UsageError } from "./flags.ts";
 import { joinInBackground } from "./new_subcontainer.ts";
 import { reportBackgroundWarning, reportWarning } from "./report.ts";
@@ -164,6 +166,28 @@ export function hookState(state: ContainerState, status: string): HookState {
   return { id, status, pid: status === "stopped" ? 0 : pid, bundle, annotations };
 }
 
+/**
+ * Gives a container that waits for its start, whose sentry is `pid`, the network that its namespace has by now. `connect` makes
+ * a connection to the sentry.
+ */
+export async function giveNetwork(
+  config: OciConfig,
+  pid: number,
+  connect: () => number,
+  flags: GlobalFlags,
+): Promise<void> {
+  const path = namespacePathOf(config, flags.network);
+  if (path === null) return;
+  // Loaded when there is one: most containers that are run by hand have none.
+  const { handOverNetwork } = await import("../net/hand_over.ts");
+  const ignored = handOverNetwork(path === "" ? `/proc/${pid}/ns/net` : path, flags.network, connect);
+  if (ignored.length === 0) return;
+  reportBackgroundWarning(
+    `Interfaces that carry no ethernet frames stay the host's: ${ignored.join(", ")}`,
+    flags,
+  );
+}
+
 /** Before its init runs: a failure means there is no container. */
 export async function runCreateHooks(config: OciConfig, state: ContainerState): Promise<void> {
   const stages: readonly HookStage[] = ["prestart", "createRuntime", "createContainer"];
@@ -234,6 +258,7 @@ async function becomeContainer(
   // It was deleted by force before it was there.
   if (!states.update(created)) throw new Error(`Container "${record.id}" was deleted while it started`);
   if (!isHeld) {
+    await giveNetwork(config, pid, () => connectOver(sandbox.controlFd), flags);
     sandbox.start();
     states.move(record.id, ["created"], "running");
   }

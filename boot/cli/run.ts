@@ -2,10 +2,13 @@
 
 import { listenAt } from "../control/control_socket.ts";
 import { startTicksOf } from "../oci/state.ts";
+import { namespacePathOf } from "../net/namespace.ts";
 import { runAttached } from "./attached.ts";
+import { connectOver } from "./control_connection.ts";
 import { type GlobalFlags, IGNORED, type Options, parse } from "./flags.ts";
 import {
   createInBackground,
+  giveNetwork,
   NEW_OPTIONS,
   type NewContainer,
   prepareContainer,
@@ -40,6 +43,9 @@ async function runInForeground(
 ): Promise<number> {
   const { states, record, config, launch, pidFile, consoleSocket } = container;
   const hasHooks = Object.values(config.hooks ?? {}).some((list) => list !== undefined && list.length > 0);
+  // In a namespace that was made just now there is nothing but what hooks have put there.
+  const path = namespacePathOf(config, flags.network);
+  const mayHaveNetwork = path !== null && (hasHooks || path !== "");
   let state = record;
   try {
     const terminal = terminalOf(config.process, consoleSocket);
@@ -49,6 +55,7 @@ async function runInForeground(
       const runner = { ...record.runner, controlFd };
       state = { ...record, pid, startTicks, status: "created", runner };
       if (hasHooks) await runCreateHooks(config, state);
+      if (mayHaveNetwork) await giveNetwork(config, pid, () => connectOver(controlFd), flags);
       state = { ...state, status: "running" };
       // It was deleted by force before it ran.
       if (!states.update(state)) throw new Error(`Container "${record.id}" was deleted while it started`);
@@ -57,7 +64,7 @@ async function runInForeground(
     const onStart = async () => await runLateHooks(config, "poststart", state, flags);
     const own = {
       ...launch,
-      sentry: { ...launch.sentry, process, isHeld: hasHooks },
+      sentry: { ...launch.sentry, process, isHeld: hasHooks || mayHaveNetwork },
       stdio: terminal?.stdio ?? [0, 1, 2] as const,
     };
     return await runAttached(own, {

@@ -59,8 +59,8 @@ export function sharingOf(
 
 /** Fields that ask a container of its own sandbox to join somebody else's namespaces, which it cannot. */
 export function joinedNamespaces(config: OciConfig): string[] {
-  return (config.linux?.namespaces ?? []).flatMap(({ path }, i) =>
-    path === undefined || path === "" ? [] : [`linux.namespaces[${i}].path`]
+  return (config.linux?.namespaces ?? []).flatMap(({ type, path }, i) =>
+    type === "network" || path === undefined || path === "" ? [] : [`linux.namespaces[${i}].path`]
   );
 }
 

@@ -86,7 +86,7 @@ export const configSchema = z.object({
     maskedPaths: paths,
     readonlyPaths: paths,
     rootfsPropagation: text,
-    /** A sandbox has one of each kind; containers of a pod may share (pod.ts). */
+    /** A sandbox has one of each kind; containers of a pod may share (pod.ts). Of a network's path it takes the interfaces. */
     namespaces: z.optional(z.array(z.object({ type: z.string(), path: text }))),
   })),
 });

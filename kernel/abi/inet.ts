@@ -54,6 +54,10 @@ export const UDP_GRO = 104;
 export const IFNAMSIZ = 16;
 /** sizeof(struct ifreq). */
 export const IFREQ_BYTES = 40;
+// Kinds of links
+export const ARPHRD_ETHER = 1;
+export const ARPHRD_LOOPBACK = 772;
+
 export const IFF_UP = 0x1;
 export const IFF_BROADCAST = 0x2;
 export const IFF_LOOPBACK = 0x8;

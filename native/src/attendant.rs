@@ -66,6 +66,7 @@ fn run(link: i32, roles: Option<(&Program, &Program, &Options)>) -> Result<i32, 
     if let Some((sentry, gofer, options)) = roles {
         match start(sentry, gofer, options) {
             Ok(roles) => {
+                enter_network(roles.sentry);
                 tell(link, &roles, options);
                 started = Some(roles);
             }
@@ -107,6 +108,20 @@ fn run(link: i32, roles: Option<(&Program, &Program, &Options)>) -> Result<i32, 
                 unsafe { libc::fcntl(fd, libc::F_SETFD, 0) };
             }
             Err(hand_over(&attendance.frame()))
+        }
+    }
+}
+
+/// Moves to the sentry's network namespace. An engine knows the container by our number, and puts interfaces into the namespace
+/// that it finds there; the host's would be the wrong one. A caller without the right to enter could not do that either.
+fn enter_network(sentry: i32) {
+    let Ok(path) = std::ffi::CString::new(format!("/proc/{sentry}/ns/net")) else { return };
+    // SAFETY: the path ends with a NUL byte; the descriptor is ours.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        if fd >= 0 {
+            libc::setns(fd, libc::CLONE_NEWNET);
+            libc::close(fd);
         }
     }
 }

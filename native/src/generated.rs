@@ -195,6 +195,10 @@ pub const GLOBAL_FLAGS: &[Flag] = &[
     Flag { name: "file-access", short: "", takes_value: true, is_multiple: false },
     Flag { name: "watchdog-timeout", short: "", takes_value: true, is_multiple: false },
     Flag { name: "watchdog-action", short: "", takes_value: true, is_multiple: false },
+    Flag { name: "network", short: "", takes_value: true, is_multiple: false },
+    Flag { name: "num-network-channels", short: "", takes_value: true, is_multiple: false },
+    Flag { name: "qdisc", short: "", takes_value: true, is_multiple: false },
+    Flag { name: "pcap", short: "", takes_value: true, is_multiple: false },
     Flag { name: "log", short: "", takes_value: true, is_multiple: false },
     Flag { name: "log-format", short: "", takes_value: true, is_multiple: false },
     Flag { name: "debug-log", short: "", takes_value: true, is_multiple: false },
@@ -206,7 +210,6 @@ pub const GLOBAL_FLAGS: &[Flag] = &[
     Flag { name: "debug", short: "", takes_value: false, is_multiple: false },
     Flag { name: "systemd-cgroup", short: "", takes_value: false, is_multiple: false },
     Flag { name: "rootless", short: "", takes_value: true, is_multiple: false },
-    Flag { name: "network", short: "", takes_value: true, is_multiple: false },
     Flag { name: "ignore-cgroups", short: "", takes_value: false, is_multiple: false },
 ];
 

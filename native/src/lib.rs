@@ -38,4 +38,5 @@ mod systrap;
 mod usage;
 mod watchdog;
 mod ptrace;
+mod network_namespace;
 mod packet_device;

@@ -2,6 +2,7 @@
 //! travel many a call between the stack's packet arena and the host; with virtio-net headers the host does checksums, GSO
 //! and GRO. Linux: packet(7), Documentation/networking/tuntap.rst.
 
+use crate::network_namespace::in_namespace;
 use core::ffi::{c_char, c_void};
 use core::mem::{size_of, zeroed};
 
@@ -45,35 +46,55 @@ fn set_option(fd: i32, level: i32, option: i32, value: i32) -> i32 {
     unsafe { libc::setsockopt(fd, level, option, &raw const value as *const c_void, size_of::<i32>() as u32) }
 }
 
-/// Opens interface `name` (NUL-terminated) by AF_PACKET, non-blocking, for frames of any protocol. `offload` != 0 asks for
-/// virtio-net headers. Writes to `facts`: MTU (u32), interface flags (u32), hardware address (6 bytes). A descriptor or -errno.
+/// Opens interface `name` (NUL-terminated) of network namespace `namespace` (< 0 = the caller's) by AF_PACKET, non-blocking,
+/// for frames of any protocol. `offload` != 0 asks for virtio-net headers; `fanout` != 0 (a number of its own) shares the
+/// interface's frames with the others of that number, flow by flow. Writes to `facts`: MTU (u32), interface flags (u32),
+/// hardware address (6 bytes). A descriptor or -errno.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_packet_open(name: *const c_char, offload: u32, facts: *mut u8) -> i32 {
-    // SAFETY: `name` is NUL-terminated and `facts` has 14 bytes (packet_device.ts); the structs live over each call.
+pub extern "C" fn tsv_packet_open(
+    namespace: i32,
+    name: *const c_char,
+    offload: u32,
+    fanout: u32,
+    facts: *mut u8,
+) -> i32 {
+    // SAFETY: `name` is NUL-terminated (packet_device.ts).
+    let Some(request) = (unsafe { request_for(name) }) else { return -libc::EINVAL };
+    let fd = in_namespace(namespace, || {
+        // SAFETY: passes no memory. Protocol 0 hears nothing until it is bound.
+        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) };
+        if fd < 0 { errno() } else { fd }
+    });
+    if fd < 0 {
+        return fd;
+    }
+    let result = set_up(fd, request, offload, fanout, facts);
+    if result < 0 {
+        // SAFETY: ours.
+        unsafe { libc::close(fd) };
+        return result;
+    }
+    fd
+}
+
+/// Has packet socket `fd`, which stays in the namespace it was made in, carry the frames of the interface `request` names.
+fn set_up(fd: i32, mut request: libc::ifreq, offload: u32, fanout: u32, facts: *mut u8) -> i32 {
+    // SAFETY: `facts` has 14 bytes (packet_device.ts); the structs live over each call.
     unsafe {
-        let Some(mut request) = request_for(name) else { return -libc::EINVAL };
-        let fd = libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0);
-        if fd < 0 {
-            return errno();
-        }
-        let fail = |code: i32| {
-            libc::close(fd);
-            code
-        };
         if libc::ioctl(fd, libc::SIOCGIFMTU, &mut request) < 0 {
-            return fail(errno());
+            return errno();
         }
         facts.cast::<u32>().write_unaligned(request.ifr_ifru.ifru_mtu as u32);
         if libc::ioctl(fd, libc::SIOCGIFFLAGS, &mut request) < 0 {
-            return fail(errno());
+            return errno();
         }
         facts.add(4).cast::<u32>().write_unaligned(request.ifr_ifru.ifru_flags as u16 as u32);
         if libc::ioctl(fd, libc::SIOCGIFHWADDR, &mut request) < 0 {
-            return fail(errno());
+            return errno();
         }
         core::ptr::copy_nonoverlapping(request.ifr_ifru.ifru_hwaddr.sa_data.as_ptr() as *const u8, facts.add(8), 6);
         if libc::ioctl(fd, libc::SIOCGIFINDEX, &mut request) < 0 {
-            return fail(errno());
+            return errno();
         }
         let index = request.ifr_ifru.ifru_ifindex;
         // Beyond rmem_max with CAP_NET_ADMIN, up to it without.
@@ -84,22 +105,38 @@ pub extern "C" fn tsv_packet_open(name: *const c_char, offload: u32, facts: *mut
         }
         set_option(fd, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
         if offload != 0 && set_option(fd, libc::SOL_PACKET, libc::PACKET_VNET_HDR, 1) < 0 {
-            return fail(errno());
+            return errno();
         }
         // Frames for other stations too: the stack's hardware address need not be the interface's.
-        let membership = libc::packet_mreq { mr_ifindex: index, mr_type: libc::PACKET_MR_PROMISC as u16, mr_alen: 0, mr_address: [0; 8] };
+        let membership = libc::packet_mreq {
+            mr_ifindex: index,
+            mr_type: libc::PACKET_MR_PROMISC as u16,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
         let size = size_of::<libc::packet_mreq>() as u32;
-        if libc::setsockopt(fd, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &raw const membership as *const c_void, size) < 0 {
-            return fail(errno());
+        if libc::setsockopt(
+            fd,
+            libc::SOL_PACKET,
+            libc::PACKET_ADD_MEMBERSHIP,
+            &raw const membership as *const c_void,
+            size,
+        ) < 0
+        {
+            return errno();
         }
         let mut address: libc::sockaddr_ll = zeroed();
         address.sll_family = libc::AF_PACKET as u16;
         address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
         address.sll_ifindex = index;
         if libc::bind(fd, &raw const address as *const libc::sockaddr, size_of::<libc::sockaddr_ll>() as u32) < 0 {
-            return fail(errno());
+            return errno();
         }
-        fd
+        // Hash of the flow, as PACKET_FANOUT_HASH is 0 and has no flags.
+        if fanout != 0 && set_option(fd, libc::SOL_PACKET, libc::PACKET_FANOUT, (fanout & 0xffff) as i32) < 0 {
+            return errno();
+        }
+        0
     }
 }
 
@@ -129,7 +166,9 @@ pub extern "C" fn tsv_packet_tap(name: *const c_char, offload: u32) -> i32 {
         if offload != 0 {
             let size: i32 = 10;
             let bits = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
-            if libc::ioctl(fd, TUNSETVNETHDRSZ as libc::Ioctl, &size) < 0 || libc::ioctl(fd, TUNSETOFFLOAD as libc::Ioctl, bits as libc::c_ulong) < 0 {
+            if libc::ioctl(fd, TUNSETVNETHDRSZ as libc::Ioctl, &size) < 0
+                || libc::ioctl(fd, TUNSETOFFLOAD as libc::Ioctl, bits as libc::c_ulong) < 0
+            {
                 return fail();
             }
         }
@@ -140,7 +179,14 @@ pub extern "C" fn tsv_packet_tap(name: *const c_char, offload: u32) -> i32 {
 /// Receives up to `count` frames. Frame i goes to arena + places[i], at most room[i] bytes; its length comes back in
 /// room[i]. The number of frames, 0 = none there, -errno. `is_tap` != 0 reads one by one.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_packet_receive(fd: i32, arena: *mut u8, places: *const u32, room: *mut u32, count: u32, is_tap: u32) -> i32 {
+pub extern "C" fn tsv_packet_receive(
+    fd: i32,
+    arena: *mut u8,
+    places: *const u32,
+    room: *mut u32,
+    count: u32,
+    is_tap: u32,
+) -> i32 {
     let count = (count as usize).min(BATCH_MAX);
     // SAFETY: packet_device.ts has checked that places and room hold `count` entries within the arena.
     unsafe {
@@ -175,7 +221,14 @@ pub extern "C" fn tsv_packet_receive(fd: i32, arena: *mut u8, places: *const u32
 
 /// Sends up to `count` frames of lengths[i] bytes at arena + places[i]. The number taken, 0 = no room now, -errno.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_packet_send(fd: i32, arena: *const u8, places: *const u32, lengths: *const u32, count: u32, is_tap: u32) -> i32 {
+pub extern "C" fn tsv_packet_send(
+    fd: i32,
+    arena: *const u8,
+    places: *const u32,
+    lengths: *const u32,
+    count: u32,
+    is_tap: u32,
+) -> i32 {
     let count = (count as usize).min(BATCH_MAX);
     // SAFETY: as tsv_packet_receive.
     unsafe {
@@ -205,9 +258,12 @@ pub extern "C" fn tsv_packet_send(fd: i32, arena: *const u8, places: *const u32,
         if n >= 0 {
             return n;
         }
-        match none_or_errno() {
+        match errno() {
+            code if code == -libc::EAGAIN || code == -libc::EINTR || code == -libc::ENOBUFS => 0,
             // The first frame is refused for itself: it counts as taken, and is lost.
             code if code == -libc::EINVAL || code == -libc::EMSGSIZE => 1,
+            // The interface is down, or gone: what is sent is lost, as on a cable that is not plugged in.
+            code if code == -libc::ENETDOWN || code == -libc::ENXIO => count as i32,
             code => code,
         }
     }
@@ -226,7 +282,10 @@ fn none_or_errno() -> i32 {
 /// Waits until `fd` is readable (or `also`, >= 0, is), at most `micros`; < 0 = as long as it takes. 1 = ready, 0 = not.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_packet_wait(fd: i32, also: i32, micros: f64) -> i32 {
-    let mut fds = [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }, libc::pollfd { fd: also, events: libc::POLLIN, revents: 0 }];
+    let mut fds = [
+        libc::pollfd { fd, events: libc::POLLIN, revents: 0 },
+        libc::pollfd { fd: also, events: libc::POLLIN, revents: 0 },
+    ];
     let time = libc::timespec { tv_sec: (micros / 1e6) as i64, tv_nsec: ((micros % 1e6) * 1e3) as i64 };
     let timeout = if micros < 0.0 { core::ptr::null() } else { &raw const time };
     // SAFETY: the array and the time live over the call.

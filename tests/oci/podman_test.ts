@@ -2,22 +2,35 @@
 
 import { deepEqual, equal, match } from "node:assert/strict";
 import { Bundle } from "../support/bundle.ts";
-import { command, type Finished, type RunOptions, tsvisorPath } from "../support/tsvisor.ts";
+import { command, delay, type Finished, type RunOptions, tsvisorPath } from "../support/tsvisor.ts";
 
 const IMAGE = "localhost/box";
-/** The machines that test lack CAP_SYS_RESOURCE, and networks are not podman's to make here. */
+/** The machines that test lack CAP_SYS_RESOURCE. Networks have a test of their own. */
 const RUN = ["--network", "none", "--ulimit", "nofile=1024:4096", "--ulimit", "nproc=1024:4096"];
 
 class Podman {
   readonly directory = Deno.makeTempDirSync({ prefix: "tsvisor-podman-" });
 
-  async call(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  /** `within` is a command that runs podman. */
+  async call(
+    args: readonly string[],
+    options: RunOptions = {},
+    within: readonly string[] = [],
+  ): Promise<Finished> {
     const own = [
-      ...["--runtime", await tsvisorPath(), "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs"],
+      ...[
+        "--runtime",
+        await tsvisorPath(),
+        "--storage-driver",
+        "vfs",
+        "--cgroup-manager",
+        "cgroupfs",
+      ],
       ...["--events-backend", "file", "--log-level", "error"],
       ...["--root", `${this.directory}/root`, "--runroot", `${this.directory}/run`],
+      ...["--network-config-dir", `${this.directory}/networks`],
     ];
-    return await command(["podman", ...own, ...args], options);
+    return await command([...within, "podman", ...own, ...args], options);
   }
 
   async must(...args: string[]): Promise<string> {
@@ -113,4 +126,61 @@ Deno.test("podman: run, exec, logs, ps, pause, stop, rm", async (test) => {
     const { code, stdout } = await command(["script", "-qec", line, "/dev/null"]);
     deepEqual([code, stdout], [0, "terminal\r\n"]);
   });
+});
+
+/** Tries of a published port, half a second apart. */
+const TRIES_MAX = 120;
+
+/**
+ * What a client gets from port 18080, published of a container on podman's default bridge, by its address and by loopback. All
+ * of it is in a network namespace of the test's, with which bridge, ports and rules go.
+ */
+async function published(podman: Podman, namespace: string): Promise<string> {
+  const within = ["ip", "netns", "exec", namespace];
+  const script = "echo hello >/tmp/page; cd /tmp; exec busybox httpd -f -p 80";
+  const run = [
+    "run",
+    "-d",
+    "--name",
+    "web",
+    "-p",
+    "18080:80",
+    ...RUN.slice(2),
+    IMAGE,
+    "/bin/sh",
+    "-c",
+    script,
+  ];
+  const started = await podman.call(run, {}, within);
+  if (started.code !== 0) return started.stderr;
+  let said = "";
+  for (const address of ["127.0.0.1", "10.88.0.1"]) {
+    const ask = ["curl", "-s", "-m", "5", `http://${address}:18080/page`];
+    let page = await command([...within, ...ask]);
+    for (let i = 0; i < TRIES_MAX && page.code !== 0; i++) {
+      await delay(500);
+      page = await command([...within, ...ask]);
+    }
+    said += page.stdout;
+  }
+  await podman.call(["rm", "--force", "--time", "0", "web"], {}, within);
+  return said;
+}
+
+Deno.test("podman: the default bridge, and a published port", async () => {
+  await using podman = new Podman();
+  await podman.makeImage();
+  const namespace = `tsvp${Deno.pid}`;
+  equal((await command(["ip", "netns", "add", namespace])).code, 0);
+  try {
+    await command(["ip", "-n", namespace, "link", "set", "lo", "up"]);
+    const said = await published(podman, namespace);
+    // A kernel without bridges or address translation has no such networks, whatever the runtime.
+    if (/plugin type=|netavark:|iptables/.test(said)) {
+      return console.log(`podman has no network here: ${said}`);
+    }
+    equal(said, "hello\nhello\n");
+  } finally {
+    await command(["ip", "netns", "del", namespace]);
+  }
 });

@@ -4,6 +4,7 @@ import { CONTAINERS } from "./containers.ts";
 import { DEBUG } from "./debug.ts";
 import { LOGGING } from "./logging.ts";
 import { METRICS_SERVICES } from "./metrics.ts";
+import { NETWORK } from "./network.ts";
 import { PROCFS } from "./procfs.ts";
 import type { Services } from "./query.ts";
 import { SUBCONTAINERS } from "./subcontainers.ts";
@@ -16,6 +17,7 @@ export const SERVICES: Services = {
   ...DEBUG,
   ...LOGGING,
   ...METRICS_SERVICES,
+  ...NETWORK,
   ...PROCFS,
   ...SUBCONTAINERS,
   ...USAGE,

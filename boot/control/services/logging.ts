@@ -4,7 +4,7 @@ import { LOG_LEVEL } from "../../sandbox_log.ts";
 import { Refusal, type Services } from "./query.ts";
 
 export const LOGGING: Services = {
-  "Logging.Change": ({ log, kernel }, query) => {
+  "Logging.Change": ({ log, network }, query) => {
     const level = query.number("Level");
     if (query.flag("SetLevel") && level > LOG_LEVEL.DEBUG) return new Refusal(`unknown log level: ${level}`);
     if (query.flag("SetStrace")) {
@@ -19,9 +19,7 @@ export const LOGGING: Services = {
       return new Refusal("error configuring event strace: there is no event log");
     }
     if (query.flag("SetLevel")) log.level = level;
-    if (query.flag("SetLogPackets") && query.flag("LogPackets")) {
-      kernel.log("Logging: packets are not logged: the sandbox's stack has no link but loopback");
-    }
+    if (query.flag("SetLogPackets")) network.logPackets(query.flag("LogPackets"));
     return 0;
   },
 };

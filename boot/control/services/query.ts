@@ -5,6 +5,7 @@ import type { Kernel } from "../../../kernel/kernel.ts";
 import type { SyscallTable } from "../../../kernel/syscalls/dispatch.ts";
 import type { NativeHost } from "../../../native/host.ts";
 import type { Services as Lifecycle } from "../../services.ts";
+import type { SandboxNetwork } from "../../net/sandbox_network.ts";
 import type { SandboxLog } from "../../sandbox_log.ts";
 
 /** What the services work on. */
@@ -15,6 +16,8 @@ export interface Sandbox {
   readonly log: SandboxLog;
   /** Processes that are started in containers, and their ends. */
   readonly lifecycle: Lifecycle;
+  /** Links of the sandbox's stack beside loopback. */
+  readonly network: SandboxNetwork;
 }
 
 /** Why a call is not carried out: the text of its error. */

@@ -25,7 +25,6 @@ export const UNSUPPORTED: Services = {
   "Fs.Read": lacks("reading files of a container is not supported"),
   "containerManager.Checkpoint": lacks("checkpoint is not supported"),
   "containerManager.Restore": lacks("restore is not supported"),
-  "Network.CreateLinksAndRoutes": lacks("the sandbox's stack has no link but loopback"),
   "Profile.CPU": noProfile,
   "Profile.Heap": noProfile,
   "Profile.Block": noProfile,

@@ -57,6 +57,11 @@ export class Network implements LoopService {
     this.#isBusy = this.stack.poll(now);
   }
 
+  /** Has it take its turn soon: a link has something. */
+  wake(): void {
+    this.#isBusy = true;
+  }
+
   /** Tells the stack the time: before every call that may start a timer. */
   touch(): void {
     this.stack.now = this.#kernel.clock.monotonic();

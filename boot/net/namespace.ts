@@ -1,0 +1,22 @@
+// Which network a container has, by --network and config.json's linux.namespaces.
+
+import type { OciConfig } from "../oci/spec.ts";
+import type { LinkOptions } from "./host_links.ts";
+
+/** What the command line says of the network. */
+export interface NetworkFlags extends LinkOptions {
+  /** "sandbox": the interfaces of the container's namespace; "none": loopback alone. */
+  readonly mode: "sandbox" | "none";
+  /** File that all packets of the links go to; "" = none. */
+  readonly pcap: string;
+}
+
+/**
+ * Path of the network namespace that a container names; "" = the one that is made for it, null = it gets loopback alone.
+ * Without an entry nobody outside can put anything into the namespace that it is in.
+ */
+export function namespacePathOf(config: OciConfig, flags: NetworkFlags): string | null {
+  if (flags.mode === "none") return null;
+  const entry = config.linux?.namespaces?.find(({ type }) => type === "network");
+  return entry === undefined ? null : entry.path ?? "";
+}

@@ -52,7 +52,7 @@ import {
   IPWithPrefix,
   type LoopbackLink,
   type Neighbor,
-  QueueingDiscipline,
+  type QueueingDiscipline,
   Route,
 } from "../api/network.ts";
 import { RouteSocket } from "./rtnetlink.ts";

@@ -43,9 +43,14 @@ Deno.test("namespaces are the sandbox's, a container's own, or those of another 
   });
   same(sharing({ type: "pid", path: "/proc/21/ns/pid" }), { pid: "side", ipc: "pod", uts: "pod" });
   same(sharing({ type: "pid", path: "/proc/31/ns/pid" }).pid, "pod", "another pod's is none to join");
-  same(joinedNamespaces(configOf([{ type: "pid" }, { type: "network", path: "/run/netns/x" }])), [
-    "linux.namespaces[1].path",
-  ]);
+  same(
+    joinedNamespaces(
+      configOf([{ type: "network", path: "/run/netns/x" }, { type: "ipc", path: "/run/ipc/x" }]),
+    ),
+    [
+      "linux.namespaces[1].path",
+    ],
+  );
 });
 
 Deno.test("mount hints of a pod decide how its containers' volumes are served", () => {

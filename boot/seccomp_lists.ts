@@ -189,6 +189,7 @@ export const GOFER_CALLS: readonly AllowedCall[] = [
   call(77, "ftruncate", "truncate"),
   call(138, "fstatfs", "statfs"),
   call(17, "pread64", "content that goes with an answer"),
+  call(327, "preadv2", "content of what the host has in memory"),
   call(328, "pwritev2", "writes that may take long"),
   call(285, "fallocate", "fallocate"),
   call(191, "getxattr", "extended attributes through /proc/self/fd"),

@@ -72,6 +72,11 @@ export const REQUEST = {
   ALLOCATE: 24,
   /** node u32 -> (): what OPEN has kept open is closed */
   RELEASE: 25,
+  /**
+   * dir u32, restart u8 -> count u16, done u8, entries {attributes, name, length u16, bytes}: as READ_ATTRIBUTES, with the
+   * content of small files that the host has in memory (a length of NO_CONTENT: it does not come along)
+   */
+  READ_CONTENTS: 26,
 } as const;
 
 /** What WALK may bring along of a regular file. */
@@ -81,6 +86,7 @@ export const WANTS = { NOTHING: 0, DESCRIPTOR: 1, CONTENT: 2 } as const;
  * WRITE, since a call on a descriptor of it might take as long as somebody else likes (FUSE, network file systems).
  */
 export const HAS = { NOTHING: 0, DESCRIPTOR: 1, CONTENT: 2, SERVED: 3 } as const;
+export const NO_CONTENT = 0xffff;
 /** A bit of OPEN's flags: the descriptor is to be mapped, and is wanted whatever its file system. */
 export const OPEN_TO_MAP = 0x8000_0000;
 export const WRITE_APPENDS = 1;

@@ -1,7 +1,6 @@
 // The gofer's two ends in one process, over a directory of the host: what is asked for how often, and that both ends agree.
 
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { GoferClient, GoferConnection } from "../gofer/client.ts";
 import {
   ATTRIBUTES_BYTES,
   CLOSE_COUNT_MAX,
@@ -26,157 +25,24 @@ import {
   WRITE_DATA_SYNC,
   WRITE_SYNC,
 } from "../gofer/protocol.ts";
-import { EAGAIN, EEXIST, ENOENT } from "../kernel/abi/errno.ts";
+import { EEXIST, ENOENT } from "../kernel/abi/errno.ts";
 import {
   AT_FDCWD,
-  O_APPEND,
   O_CREAT,
-  O_DSYNC,
   O_EXCL,
   O_RDONLY,
   O_RDWR,
-  O_SYNC,
   O_WRONLY,
   S_IFDIR,
   S_IFREG,
 } from "../kernel/abi/file.ts";
-import { HostDescriptors } from "../kernel/host/host_descriptor.ts";
-import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
 import { RecordListing } from "../kernel/fs/gofer/listing.ts";
 import { makeDirectory, makeLink, makeSymlink } from "../kernel/vfs/create.ts";
-import type { File } from "../kernel/vfs/file.ts";
 import { FilesystemStat } from "../kernel/vfs/filesystem.ts";
-import { newMount } from "../kernel/vfs/mount.ts";
-import { attach } from "../kernel/vfs/mounting.ts";
 import { openByName } from "../kernel/vfs/open.ts";
-import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
+import { resolve } from "../kernel/vfs/path_walk.ts";
 import { removeDirectory, removeFile, renamePath } from "../kernel/vfs/remove.ts";
-import { NativeHost } from "../native/host.ts";
-import type { GoferChannel } from "../platform/platform.ts";
-import { TestGofer } from "./support/gofer.ts";
-import { VfsTask } from "./support/vfs_task.ts";
-
-/** Longer than an answer about a shared mount holds. */
-const FORGOTTEN_MILLIS = 60;
-const NAMES = new Map<number, string>(Object.entries(REQUEST).map(([name, id]) => [id, name]));
-
-/**
- * A host whose time can be stopped, for tests of what holds for a while: the machine may be slow. And one that may have
- * nothing of a file in memory, or take its time over a write.
- */
-class StoppableHost extends NativeHost {
-  stoppedAt = 0;
-  isCold = false;
-  writeNanos = 0;
-  override preadNow(fd: number, into: Uint8Array, at: number, length: number, offset: number): number {
-    return this.isCold ? -EAGAIN : super.preadNow(fd, into, at, length, offset);
-  }
-  override pwrite(fd: number, from: Uint8Array, at: number, length: number, offset: number): number {
-    this.stoppedAt += this.writeNanos;
-    return super.pwrite(fd, from, at, length, offset);
-  }
-  override clockNanos(clock: number): number {
-    return this.stoppedAt > 0 ? this.stoppedAt : super.clockNanos(clock);
-  }
-  stop(): void {
-    this.stoppedAt = super.clockNanos(1);
-  }
-}
-
-/** The channel, with what is asked on it. */
-class CountingChannel implements GoferChannel {
-  readonly asked: string[] = [];
-  readonly #channel: GoferChannel;
-  readonly #host: StoppableHost;
-  constructor(channel: GoferChannel, host: StoppableHost) {
-    this.#channel = channel;
-    this.#host = host;
-  }
-  get slot() {
-    return this.#channel.slot;
-  }
-  get hasOthers() {
-    return this.#channel.hasOthers;
-  }
-  get donated() {
-    return this.#channel.donated;
-  }
-  get answeredAtNanos() {
-    return this.#host.stoppedAt || this.#channel.answeredAtNanos;
-  }
-  ask(question: Uint8Array, length: number, answer: Uint8Array, micros: number): number {
-    this.asked.push(NAMES.get(question[0] | question[1] << 8)!);
-    return this.#channel.ask(question, length, answer, micros);
-  }
-  take(slot: number, answer: Uint8Array): number {
-    return this.#channel.take(slot, answer);
-  }
-  answered(): number {
-    return this.#channel.answered();
-  }
-  close(): void {
-    this.#channel.close();
-  }
-
-  /** What was asked since the last time. */
-  forget(): string[] {
-    return this.asked.splice(0);
-  }
-}
-
-class Mounted implements AsyncDisposable {
-  readonly t = new VfsTask();
-  readonly directory = Deno.makeTempDirSync({ prefix: "tsvisor-gofer-" });
-  // The same directory twice, for two mounts.
-  readonly gofer = new TestGofer([this.directory, this.directory]);
-  readonly clock = new StoppableHost();
-  readonly descriptors = new HostDescriptors(this.clock);
-  readonly host = new CountingChannel(this.gofer.channel, this.clock);
-  readonly #connection = new GoferConnection(this.host);
-  #mounts = 0;
-
-  constructor() {
-    this.mount("/host", false);
-  }
-
-  /** Mounts the directory once more. */
-  mount(at: string, isExclusive: boolean): GoferFilesystem {
-    const { t } = this;
-    const client = new GoferClient(this.#connection, this.#mounts++);
-    const fs = new GoferFilesystem(t.kernel, client, this.descriptors, false, isExclusive);
-    makeDirectory(t.task, AT_FDCWD, at, 0o755);
-    const place = resolve(t.task, AT_FDCWD, at, FOLLOW);
-    if (typeof place === "number") throw new Error(`No ${at}: ${place}`);
-    attach(t.namespaces.mount, newMount(fs, "host", 0), place);
-    this.host.forget();
-    return fs;
-  }
-
-  open(name: string, flags: number): File {
-    const file = openByName(this.t.task, AT_FDCWD, name, flags, 0o644);
-    if (typeof file === "number") throw new Error(`Cannot open ${name}: ${file}`);
-    return file;
-  }
-
-  names(name: string): string[] {
-    const file = this.open(name, O_RDONLY), names: string[] = [];
-    equal(file.asDirectory()!.readDirectory(this.t.task, { emit: (entry) => names.push(entry) > 0 }), 0);
-    file.drop();
-    return names.sort();
-  }
-
-  inode(name: string) {
-    const path = resolve(this.t.task, AT_FDCWD, name, 0);
-    if (typeof path === "number") return path;
-    const refreshed = path.inode.refresh();
-    return refreshed < 0 ? refreshed : path.inode;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.gofer[Symbol.asyncDispose]();
-    Deno.removeSync(this.directory, { recursive: true });
-  }
-}
+import { FORGOTTEN_MILLIS, Mounted } from "./support/gofer_mount.ts";
 
 Deno.test("a new file costs one request, and so does its end", async () => {
   await using m = new Mounted();
@@ -340,103 +206,6 @@ Deno.test("a file that the host replaces after it was read ahead is opened as wh
   Deno.renameSync(`${m.directory}/new`, `${m.directory}/25`);
   const file = m.open("/host/25", O_RDONLY), into = new Uint8Array(10);
   equal(file.read(m.t.task, into, 0, 10, 0), 5);
-  file.drop();
-});
-
-Deno.test("a small file is read with the question that looks it up, and no descriptor", async () => {
-  await using m = new Mounted();
-  const { t } = m;
-  Deno.writeTextFileSync(`${m.directory}/small`, "small");
-  Deno.writeTextFileSync(`${m.directory}/large`, "x".repeat(CONTENT_BYTES_MAX + 1));
-  Deno.writeTextFileSync(`${m.directory}/program`, "\x7fELF and so on");
-  m.inode("/host");
-  m.clock.stop();
-  m.host.forget();
-  const file = m.open("/host/small", O_RDONLY), into = new Uint8Array(100);
-  const text = (n: number) => new TextDecoder().decode(into.subarray(0, n));
-  equal(file.inode.refresh(), 0);
-  equal(text(file.read(t.task, into, 0, 100, 0)), "small");
-  equal(text(file.read(t.task, into, 0, 3, 1)), "mal");
-  equal(file.read(t.task, into, 0, 100, 5), 0);
-  deepEqual(m.host.forget(), ["WALK"]);
-  equal(m.descriptors.count, 0);
-  // What is written by another descriptor is read, and so is what the host writes, once the content is old.
-  const writer = m.open("/host/small", O_WRONLY);
-  equal(writer.write(t.task, new TextEncoder().encode("SM"), 0, 2, 0), 2);
-  equal(text(file.read(t.task, into, 0, 100, 0)), "SMall");
-  writer.drop();
-  file.drop();
-  // The descriptor stays for a while, for who opens it next.
-  equal(m.descriptors.count, 1);
-  for (const name of ["large", "program"]) {
-    m.host.forget();
-    const file = m.open(`/host/${name}`, O_RDONLY);
-    ok(file.read(t.task, into, 0, 4, 0) === 4);
-    deepEqual(m.host.forget(), ["WALK"]);
-    file.drop();
-  }
-});
-
-Deno.test("content that came with a look-up is read for a moment only", async () => {
-  await using m = new Mounted();
-  Deno.writeTextFileSync(`${m.directory}/f`, "before");
-  m.clock.stop();
-  const file = m.open("/host/f", O_RDONLY), into = new Uint8Array(100);
-  equal(file.read(m.t.task, into, 0, 100, 0), 6);
-  Deno.writeTextFileSync(`${m.directory}/f`, "afterwards");
-  equal(file.read(m.t.task, into, 0, 100, 0), 6);
-  m.clock.stoppedAt += 60e6;
-  equal(file.read(m.t.task, into, 0, 100, 0), 10);
-  equal(file.inode.refresh(), 0);
-  equal(file.inode.size, 10);
-  file.drop();
-});
-
-Deno.test("what the host does not have in memory is fetched by the gofer first", async () => {
-  await using m = new Mounted();
-  const text = "0123456789".repeat(10_000);
-  Deno.writeTextFileSync(`${m.directory}/f`, text);
-  const file = m.open("/host/f", O_RDONLY), into = new Uint8Array(text.length);
-  m.host.forget();
-  m.clock.isCold = true;
-  equal(file.read(m.t.task, into, 0, text.length, 0), text.length);
-  equal(new TextDecoder().decode(into), text);
-  deepEqual(m.host.forget(), ["FETCH"]);
-  m.clock.isCold = false;
-  equal(file.read(m.t.task, into, 0, 10, 20), 10);
-  deepEqual(m.host.forget(), []);
-  file.drop();
-});
-
-Deno.test("after a write that took long the gofer writes for a while, and always where the disk must have it", async () => {
-  await using m = new Mounted();
-  const { t, clock } = m;
-  const bytes = new Uint8Array(10).fill(65);
-  const file = m.open("/host/f", O_RDWR | O_CREAT);
-  clock.stop();
-  const write = (flags: number, at: number) => {
-    file.flags = O_RDWR | flags;
-    m.host.forget();
-    equal(file.write(t.task, bytes, 0, 10, at), 10);
-    return m.host.forget();
-  };
-  deepEqual(write(0, 0), []);
-  deepEqual(write(O_SYNC, 0), ["WRITE"]);
-  deepEqual(write(O_DSYNC, 0), ["WRITE"]);
-  clock.writeNanos = 1e9;
-  deepEqual(write(0, 0), []);
-  deepEqual(write(0, 10), ["WRITE"]);
-  deepEqual(write(O_APPEND, 0), ["WRITE"]);
-  equal(Deno.statSync(`${m.directory}/f`).size, 30);
-  equal(file.inode.size, 30);
-  clock.stoppedAt += 2e9;
-  deepEqual(write(0, 30), []);
-  // What changes a file otherwise is the gofer's in any case.
-  equal(file.asContent()!.truncate(5), 0);
-  equal(file.asContent()!.allocate(0, 0, 4096), 0);
-  deepEqual(m.host.forget(), ["SET_ATTRIBUTES", "ALLOCATE"]);
-  equal(Deno.statSync(`${m.directory}/f`).size, 4096);
-  equal(file.inode.size, 4096);
   file.drop();
 });
 

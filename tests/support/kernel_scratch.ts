@@ -8,6 +8,7 @@ export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
   "fs/anonymous/filesystem.ts": "word",
   "fs/dev.ts": "word",
   "fs/gofer/attributes.ts": "loaded words",
+  "fs/gofer/content.ts": "age",
   "fs/gofer/inode.ts": "status sizeChange",
   "fs/memory_file.ts": "status",
   "fs/overlay/copy_up.ts": "buffer change",

@@ -13,7 +13,7 @@ import {
   WRITE_DATA_SYNC,
   WRITE_SYNC,
 } from "../../../gofer/protocol.ts";
-import { EACCES, EAGAIN, EINVAL, EOPNOTSUPP } from "../../abi/errno.ts";
+import { EACCES, EAGAIN, EINVAL, ENOENT, EOPNOTSUPP } from "../../abi/errno.ts";
 import { O_APPEND, O_DSYNC, O_RDONLY, O_RDWR, O_SYNC } from "../../abi/file.ts";
 import type { HostDescriptor } from "../../host/host_descriptor.ts";
 import { MUST_WAIT } from "../../task/call_in_flight.ts";
@@ -28,6 +28,9 @@ const CLOCK_MONOTONIC = 1;
  */
 const SLOW_WRITE_NANOS = 20e6;
 const WRITES_ASIDE_NANOS = 1e9;
+
+/** Of an answer that has just come. */
+const age = new Freshness();
 
 export class GoferContent {
   readonly #inode: GoferInode;
@@ -68,9 +71,7 @@ export class GoferContent {
   get #recentBytes(): Uint8Array | null {
     const bytes = this.#bytes;
     if (bytes === null) return null;
-    if (!this.#inode.isOld && this.#bytesAge.isRecent(this.#fs.host, this.#fs.late)) return bytes;
-    this.forgetBytes();
-    return null;
+    return !this.#inode.isOld && this.#bytesAge.isRecent(this.#fs.host, this.#fs.late) ? bytes : null;
   }
 
   /** Its attributes, as they came with the content, are not older than that may be. */
@@ -92,11 +93,17 @@ export class GoferContent {
     if (has !== HAS.CONTENT) return;
     const length = answer.u32(), at = answer.raw(length);
     if (at < 0 || length > TRANSFER_BYTES_MAX) return;
+    age.note(answeredAtNanos);
+    this.takeBytes(answer.bytes.slice(at, at + length), age);
+  }
+
+  /** All of it is `bytes`, as of then. */
+  takeBytes(bytes: Uint8Array, then: Freshness): void {
     this.forgetBytes();
-    this.#bytes = answer.bytes.slice(at, at + length);
-    this.#fs.contentBytes += length;
+    this.#bytes = bytes;
+    this.#fs.contentBytes += bytes.length;
     this.#wasSmall = true;
-    this.#bytesAge.note(answeredAtNanos);
+    this.#bytesAge.copy(then);
     this.#inode.noteIdle();
   }
 
@@ -206,13 +213,15 @@ export class GoferContent {
 
   read(into: Uint8Array, at: number, length: number, offset: number): number {
     const bytes = this.#recentBytes;
-    if (bytes !== null) {
-      const n = Math.max(0, Math.min(length, bytes.length - offset));
-      if (n > 0) into.set(n === bytes.length ? bytes : bytes.subarray(offset, offset + n), at);
-      return n;
-    }
+    if (bytes !== null) return copyPart(bytes, into, at, length, offset);
     const file = this.#opened(false);
-    if (typeof file === "number") return file;
+    if (typeof file === "number") {
+      // It was read ahead, without a node, and has lost its name since: whoever has it open goes on with what it was.
+      return file === -ENOENT && this.#bytes !== null
+        ? copyPart(this.#bytes, into, at, length, offset)
+        : file;
+    }
+    this.forgetBytes();
     if (file === null) return this.#readServed(into, at, length, offset);
     if (!this.#readsNow) return file.pread(into, at, length, offset);
     const n = file.preadNow(into, at, length, offset);
@@ -339,4 +348,11 @@ export class GoferContent {
     if (file !== null) return file.lseek(offset, whence);
     return isForHole ? size : offset;
   }
+}
+
+/** Up to `length` of `bytes` from `offset` on. */
+function copyPart(bytes: Uint8Array, into: Uint8Array, at: number, length: number, offset: number): number {
+  const n = Math.max(0, Math.min(length, bytes.length - offset));
+  if (n > 0) into.set(n === bytes.length ? bytes : bytes.subarray(offset, offset + n), at);
+  return n;
 }

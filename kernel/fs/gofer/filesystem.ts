@@ -23,6 +23,7 @@ import {
 } from "../../host/host_descriptor.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
 import type { GoferContent } from "./content.ts";
+import { ContentsAhead } from "./contents_ahead.ts";
 import { Freshness } from "./freshness.ts";
 import type { FileKey, HostFiles, SharedFiles } from "./host_files.ts";
 import { GoferInode } from "./inode.ts";
@@ -52,6 +53,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   #statusChanges = 0;
   /** Bytes of small files that are kept (content.ts). */
   contentBytes = 0;
+  readonly contentsAhead = new ContentsAhead();
   /** Until then writes are the gofer's, as one of ours has taken long. */
   writesAsideUntil = 0;
 

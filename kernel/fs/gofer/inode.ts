@@ -55,6 +55,11 @@ const sizeChange = new AttributeChange();
 const status = new Uint8Array(ATTRIBUTES_BYTES);
 const CLOCK_MONOTONIC = 1;
 
+/** What stands at `name` must be asked for, to be opened: nothing is known to read it by, and no content was read ahead. */
+function isToOpen(known: GoferInode | number, names: KnownNames, name: string): boolean {
+  return typeof known !== "number" && known.wantsOpening && !names.takeContent(name, known);
+}
+
 export class GoferInode extends Inode {
   declare readonly fs: GoferFilesystem;
   /** Its device and inode number on the host; see HostFiles.keyOf(). */
@@ -201,6 +206,8 @@ export class GoferInode extends Inode {
       if (isOwner) return 0;
     }
     const node = this.node();
+    // One that was read ahead, and has lost its name while it was open, is known by what it was.
+    if (node === -ENOENT && this.#openFiles > 0) return 0;
     if (node < 0) return node;
     this.fs.client.request.start(REQUEST.STAT);
     this.fs.client.request.u32(node);
@@ -215,13 +222,11 @@ export class GoferInode extends Inode {
     const { opensNext } = this.fs.vfs;
     let known = names.lookup(name);
     // What is opened next is asked for with what it is read by.
-    if (known !== null && !(opensNext && typeof known !== "number" && known.wantsOpening)) return known;
+    if (known !== null && !(opensNext && isToOpen(known, names, name))) return known;
     const node = this.node();
     if (node < 0) return node;
-    if (!opensNext) {
-      known = names.readAhead(name);
-      if (known !== null) return known;
-    }
+    known = opensNext ? names.readContentsAhead(name) : names.readAhead(name);
+    if (known !== null && !(opensNext && isToOpen(known, names, name))) return known;
     const last = names.lastOf(name);
     const wants = opensNext ? this.fs.wantsOf(last === null ? null : last.#content) : WANTS.NOTHING;
     const result = this.fs.walk(node, name, last === null ? NO_NODE : last.knownNode, wants);

@@ -1,14 +1,17 @@
 // What the kernel knows of the names in a host directory, so that not each look-up asks the gofer.
 
 import { EINVAL, ENOENT } from "../../abi/errno.ts";
-import { u32 } from "../../abi/struct.ts";
+import { S_IFREG } from "../../abi/file.ts";
+import { u16, u32 } from "../../abi/struct.ts";
 import {
   ATTRIBUTE,
   ATTRIBUTES_BYTES,
   FRAME_BYTES_MAX,
   NAME_BYTES_MAX,
+  NO_CONTENT,
   NO_NODE,
   REQUEST,
+  WANTS,
 } from "../../../gofer/protocol.ts";
 import type { GoferFilesystem } from "./filesystem.ts";
 import { Freshness } from "./freshness.ts";
@@ -34,8 +37,11 @@ class Frame {
   readonly freshness = new Freshness();
   /** HostFiles.changes of the moment when it was asked for: what has been changed since is not as it says. */
   readonly changes: number;
-  constructor(bytes: Uint8Array, answeredAtNanos: number, changes: number) {
+  /** Entries go on with content behind their names. */
+  readonly hasContents: boolean;
+  constructor(bytes: Uint8Array, answeredAtNanos: number, changes: number, hasContents = false) {
     this.bytes = bytes;
+    this.hasContents = hasContents;
     this.freshness.note(answeredAtNanos);
     this.changes = changes;
   }
@@ -70,6 +76,9 @@ export class KnownNames {
   #framesAhead = 0;
   /** The next frame goes on where the last one ended. */
   #isAhead = false;
+  /** Look-ups of files to be opened that were asked for since the last frame with contents; the same of those frames. */
+  #opensAsked = 0;
+  #hasContentsAhead = false;
 
   constructor(fs: GoferFilesystem, directory: GoferInode) {
     this.#fs = fs;
@@ -105,6 +114,7 @@ export class KnownNames {
       if (!isExclusive && !frame.freshness.isRecent(host, late)) return null;
       if (hostFiles.isChangedSince(hostFiles.keyOf(frame.bytes, at), frame.changes)) return null;
       inode = this.#fs.takeEntry(frame.bytes, at, this.#directory, name, frame.freshness);
+      if (this.#fs.vfs.opensNext) this.#giveContent(frame, at, inode);
       if (isExclusive) this.#entries!.set(name, inode);
       else {
         this.#uses++;
@@ -113,6 +123,50 @@ export class KnownNames {
     }
     inode.revive(this.#directory, name);
     return inode;
+  }
+
+  /** Content of `name` that was read ahead goes to `inode`, which stands there and is opened next. False = there is none. */
+  takeContent(name: string, inode: GoferInode): boolean {
+    const entry = this.#entries?.get(name);
+    if (typeof entry !== "number") return false;
+    const { host, late, hostFiles } = this.#fs;
+    const frame = this.#frames[Math.floor(entry / FRAME_BYTES_MAX)], at = entry % FRAME_BYTES_MAX;
+    const key = hostFiles.keyOf(frame.bytes, at);
+    if (key !== inode.key || hostFiles.isChangedSince(key, frame.changes)) return false;
+    return frame.freshness.isRecent(host, late) && this.#giveContent(frame, at, inode);
+  }
+
+  #giveContent(frame: Frame, at: number, inode: GoferInode): boolean {
+    if (!frame.hasContents || inode.type !== S_IFREG) return false;
+    const lengthAt = at + ATTRIBUTES_BYTES + 2 + u16(frame.bytes, at + ATTRIBUTES_BYTES);
+    const length = u16(frame.bytes, lengthAt);
+    if (length === NO_CONTENT || inode.content.wants === WANTS.NOTHING) return false;
+    this.#fs.contentsAhead.uses++;
+    inode.content.takeBytes(frame.bytes.slice(lengthAt + 2, lengthAt + 2 + length), frame.freshness);
+    return true;
+  }
+
+  /**
+   * A file is about to be asked for, to be opened. As readAhead(), with the contents of small files: who reads a whole tree
+   * opens one after the other.
+   */
+  readContentsAhead(name: string): GoferInode | number | null {
+    const { client, contentsAhead } = this.#fs;
+    if (client.isSlow || !this.#fs.hasRoomForContent) return null;
+    if (++this.#opensAsked < (this.#hasContentsAhead ? 1 : contentsAhead.askedFirst)) return null;
+    this.#opensAsked = 0;
+    const node = this.#directory.knownNode;
+    if (node === NO_NODE) return null;
+    const isOld = this.#frames.length > 0 &&
+      !this.#frames[0].freshness.isRecent(this.#fs.host, this.#fs.late);
+    if (this.#entries === null || (isOld && !this.#fs.isExclusive)) {
+      this.#entries = new Map();
+      this.#frames = [];
+    }
+    const isDone = this.#readFrame(node, !this.#hasContentsAhead, this.#entries, null, true);
+    this.#hasContentsAhead = isDone === 0;
+    this.#isAhead = false;
+    return isDone < 0 ? null : this.lookup(name);
   }
 
   /**
@@ -133,8 +187,9 @@ export class KnownNames {
       this.#frames = [];
     }
     this.#framesAhead++;
-    const isDone = this.#readFrame(node, !this.#isAhead, this.#entries, null);
+    const isDone = this.#readFrame(node, !this.#isAhead, this.#entries, null, false);
     this.#isAhead = isDone === 0;
+    this.#hasContentsAhead = false;
     return isDone < 0 ? null : this.lookup(name);
   }
 
@@ -164,11 +219,12 @@ export class KnownNames {
     const entries = new Map<string, GoferInode | number>();
     this.#frames = [];
     for (let isFirst = true;; isFirst = false) {
-      const isDone = this.#readFrame(node, isFirst, entries, listing);
+      const isDone = this.#readFrame(node, isFirst, entries, listing, false);
       if (isDone < 0) return isDone;
       if (isDone > 0) break;
     }
     this.#entries = entries;
+    this.#hasContentsAhead = false;
     return listing;
   }
 
@@ -178,10 +234,11 @@ export class KnownNames {
     isFirst: boolean,
     entries: Map<string, GoferInode | number>,
     listing: AttributeListing | null,
+    hasContents: boolean,
   ): number {
     const { client } = this.#fs, { request, answer } = client;
     const before = this.#fs.hostFiles.changes;
-    request.start(REQUEST.READ_ATTRIBUTES);
+    request.start(hasContents ? REQUEST.READ_CONTENTS : REQUEST.READ_ATTRIBUTES);
     request.u32(node);
     request.u8(isFirst ? 1 : 0);
     // What frames before have told a listing would be asked for again: the others are waited for.
@@ -190,16 +247,23 @@ export class KnownNames {
     const count = answer.u16();
     const isDone = answer.u8() !== 0;
     const from = this.#frames.length * FRAME_BYTES_MAX;
+    let contents = 0;
     for (let i = 0; i < count; i++) {
       const at = answer.raw(ATTRIBUTES_BYTES);
       const name = answer.name(NAME_BYTES_MAX);
+      if (hasContents) {
+        const length = answer.u16();
+        if (length !== NO_CONTENT) contents += answer.raw(length) < 0 ? 0 : 1;
+      }
       if (at < 0 || answer.isBad) return -EINVAL;
       listing?.addAttributes(name, answer.bytes, at);
       if (typeof entries.get(name) !== "object") entries.set(name, from + at);
     }
     if (count > 0) {
-      this.#frames.push(new Frame(answer.bytes.slice(0, answer.end), client.answeredAtNanos, before));
+      const { answeredAtNanos } = client;
+      this.#frames.push(new Frame(answer.bytes.slice(0, answer.end), answeredAtNanos, before, hasContents));
     }
+    if (hasContents) this.#fs.contentsAhead.noteFrame(this, contents, answer.end);
     return isDone ? 1 : 0;
   }
 
@@ -232,7 +296,7 @@ export class KnownNames {
     }
     this.#entries = entries;
     this.#frames = frames;
-    this.#isAhead = false;
+    this.#isAhead = this.#hasContentsAhead = false;
     return listing;
   }
 
@@ -252,10 +316,18 @@ export class KnownNames {
     return listing;
   }
 
+  /** Frames of others need the room. */
+  dropFrames(): void {
+    if (this.#fs.isExclusive) return;
+    this.#entries = null;
+    this.#frames = [];
+    this.#isAhead = this.#hasContentsAhead = false;
+  }
+
   forget(): void {
     this.#entries = null;
     this.#frames = [];
     this.#recent = null;
-    this.#isAhead = false;
+    this.#isAhead = this.#hasContentsAhead = false;
   }
 }

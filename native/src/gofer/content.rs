@@ -26,6 +26,9 @@ const WRITE_APPENDS: u8 = 1;
 const WRITE_DATA_SYNC: u8 = 2;
 const WRITE_SYNC: u8 = 4;
 
+/// How programs and libraries begin: they are mapped, which needs a descriptor.
+pub const ELF: &[u8] = b"\x7fELF";
+
 impl Request<'_> {
     /// What a regular file that was looked up is read by: its content where it is small, else a descriptor, or neither. A
     /// refusal of the host is OPEN's to tell.
@@ -41,8 +44,7 @@ impl Request<'_> {
             // One byte more: a file that has grown, or one of /proc, is longer than it says.
             let room = &mut self.answer.room()[5..5 + size + 1];
             let n = host::pread(&fd, room, 0).unwrap_or(usize::MAX);
-            // Programs and libraries are mapped.
-            if n <= size && !room[..n].starts_with(b"\x7fELF") {
+            if n <= size && !room[..n].starts_with(ELF) {
                 self.answer.u8(HAS_CONTENT);
                 self.answer.u32(n as u32);
                 self.answer.grow(n);

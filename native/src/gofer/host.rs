@@ -78,6 +78,20 @@ pub fn pread(fd: &HostFd, into: &mut [u8], offset: u64) -> Result<usize, i32> {
     Ok(done)
 }
 
+/// The file from its start, if the host has it in memory or its file system cannot tell: Err(-EAGAIN).
+pub fn pread_now(fd: &HostFd, into: &mut [u8]) -> Result<usize, i32> {
+    let iovec = libc::iovec { iov_base: into.as_mut_ptr() as *mut libc::c_void, iov_len: into.len() };
+    // SAFETY: one iovec over `into`.
+    let n = unsafe { libc::preadv2(fd.number(), &iovec, 1, 0, libc::RWF_NOWAIT) };
+    if n >= 0 {
+        return Ok(n as usize);
+    }
+    match errno() {
+        error if error == -libc::EOPNOTSUPP => pread(fd, into, 0),
+        error => Err(error),
+    }
+}
+
 /// Writes `bytes` at `offset` with RWF_ flags, in one call: an append is one.
 pub fn pwrite(fd: &HostFd, bytes: &[u8], offset: u64, flags: i32) -> Result<usize, i32> {
     let iovec = libc::iovec { iov_base: bytes.as_ptr() as *mut libc::c_void, iov_len: bytes.len() };

@@ -1,6 +1,7 @@
 //! Reading directories for the gofer: names with the attributes of all, or of the directories among them.
 
 use super::frame::{ATTRIBUTES_BYTES, NAME_BYTES_MAX, Name, component};
+use super::content::ELF;
 use super::host;
 use super::requests::{NO_NODE, Outcome, Request};
 use super::tree::{Node, read_directory};
@@ -9,6 +10,15 @@ use super::tree::{Node, read_directory};
 const DIRENTS_BYTES: usize = 4 * 1024;
 /// What those may become in an answer: 24 bytes are one entry at least, and it adds its attributes.
 const DIRENTS_ANSWER_BYTES: usize = DIRENTS_BYTES / 24 * (ATTRIBUTES_BYTES + 8) + DIRENTS_BYTES;
+
+/// The same where content goes with them.
+const CONTENT_DIRENTS_BYTES: usize = 1024;
+const CONTENT_DIRENTS_ANSWER_BYTES: usize = CONTENT_DIRENTS_BYTES / 24 * (ATTRIBUTES_BYTES + 8) + CONTENT_DIRENTS_BYTES;
+/// Largest file whose content goes with its directory.
+const AHEAD_BYTES_MAX: usize = 8 * 1024;
+const NO_CONTENT: u16 = 0xffff;
+/// Entries of such a frame once there is no room for more content.
+const ATTRIBUTES_ALONE_MAX: u16 = 16;
 
 /// struct linux_dirent64 one after the other, from the host.
 struct Entries<'a>(&'a [u8]);
@@ -68,6 +78,65 @@ impl Request<'_> {
                 self.answer.u16(entry.name.len() as u16);
                 self.answer.put(entry.name);
                 count += 1;
+            }
+        }
+        self.answer.set_u16(head, count);
+        Ok(())
+    }
+
+    /// As read_attributes(), with the content of small files that the host has in memory: nothing that takes long.
+    pub fn read_contents(&mut self) -> Outcome {
+        let (number, is_restart) = (self.reader.u32(), self.reader.u8() != 0);
+        self.checked()?;
+        let node = self.tree.node(number)?;
+        let directory = host::stat(&node.fd)?;
+        let mut has_contents = self.tree.is_local(&node, directory.st_dev);
+        let mut stream = node.stream.lock().unwrap();
+        let head = self.answer.length();
+        self.answer.u16(0);
+        self.answer.u8(0);
+        let mut entries = [0u8; CONTENT_DIRENTS_BYTES];
+        let (mut count, mut is_restart) = (0, is_restart);
+        while self.answer.left() >= CONTENT_DIRENTS_ANSWER_BYTES {
+            let n = read_directory(&mut stream, &node, is_restart, &mut entries)?;
+            is_restart = false;
+            if n == 0 {
+                *stream = None;
+                self.answer.set_u8(head + 2, 1);
+                break;
+            }
+            for entry in Entries(&entries[..n]) {
+                let Ok(name) = component(entry.name) else { continue };
+                let Ok(stat) = host::stat_at(&node.fd, name.as_ptr()) else { continue };
+                self.answer.attributes(&stat);
+                self.answer.u16(entry.name.len() as u16);
+                self.answer.put(entry.name);
+                let length_at = self.answer.length();
+                self.answer.u16(NO_CONTENT);
+                count += 1;
+                let size = stat.st_size as usize;
+                let is_small = stat.st_mode & libc::S_IFMT == libc::S_IFREG && size <= AHEAD_BYTES_MAX;
+                if !has_contents || !is_small || stat.st_dev != directory.st_dev {
+                    continue;
+                }
+                if self.answer.left() < size + 1 + CONTENT_DIRENTS_ANSWER_BYTES {
+                    // The next frame has room for those that follow.
+                    has_contents = false;
+                    continue;
+                }
+                let room = &mut self.answer.room()[..size + 1];
+                let read = host::open(&node.fd, name.as_ptr(), libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW, 0)
+                    .and_then(|file| host::pread_now(&file, room));
+                if let Ok(read) = read
+                    && read == size
+                    && !room.starts_with(ELF)
+                {
+                    self.answer.set_u16(length_at, read as u16);
+                    self.answer.grow(read);
+                }
+            }
+            if !has_contents && count >= ATTRIBUTES_ALONE_MAX {
+                break;
             }
         }
         self.answer.set_u16(head, count);

@@ -40,6 +40,7 @@ pub const FETCH: u16 = 22;
 pub const WRITE: u16 = 23;
 pub const ALLOCATE: u16 = 24;
 pub const RELEASE: u16 = 25;
+pub const READ_CONTENTS: u16 = 26;
 
 // Bits of SET_ATTRIBUTES' mask.
 const SET_MODE: u32 = 1;
@@ -84,6 +85,7 @@ impl Request<'_> {
             WALK => self.walk(),
             READ_ATTRIBUTES => self.read_attributes(),
             READ_DIRECTORY => self.read_directory(),
+            READ_CONTENTS => self.read_contents(),
             OPEN => self.open(),
             CREATE => self.create(),
             CREATE_UNNAMED => self.create_unnamed(),

@@ -29,6 +29,7 @@ export const ATTENDANCE: Attendance = {
   hasTerminal: false,
   root: "",
   id: "",
+  cgroup: "",
   log: "",
   logFormat: "",
 };

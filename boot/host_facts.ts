@@ -1,5 +1,7 @@
 // What the CLI reads of the host for a sandbox: processors and memory. The sentry could not: it sees no /proc.
 
+import { childrenOf } from "./cgroup/files.ts";
+
 /** Facts that go into a SentryConfig. */
 export interface HostFacts {
   readonly cpuCount: number;
@@ -36,16 +38,6 @@ export function memoryOf(sentryPid: number): number {
     }
   }
   return kilobytes * 1024;
-}
-
-function childrenOf(pid: number): string[] {
-  try {
-    return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim().split(" ").filter((child) =>
-      child !== ""
-    );
-  } catch {
-    return [];
-  }
 }
 
 /** AT_HWCAP and the rest of this process. */

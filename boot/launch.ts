@@ -11,6 +11,8 @@ import {
   waitProcess,
 } from "../native/process.ts";
 import { nativeLibraryPath } from "../native/library.ts";
+import { childrenOf } from "./cgroup/files.ts";
+import { guestScore, ownScore, setScore } from "./cgroup/oom_score.ts";
 import { rememberCompiled, warmArguments } from "./code_cache.ts";
 import type { Attendant } from "./attendant.ts";
 import { receive, send, takeOver } from "./control/channel.ts";
@@ -43,6 +45,10 @@ export interface Launch {
   readonly debugLog: string;
   /** For /proc/PID/oom_score_adj of sentry, gofer and guests; null = the caller's. */
   readonly oomScoreAdj: number | null;
+  /** Where the host ends the memory of the sandbox, bytes; 0 = nowhere. */
+  readonly memoryLimitBytes?: number;
+  /** Puts the sandbox's processes where the host limits them. They know nothing yet, and have no guest. */
+  readonly enter?: (pids: readonly number[]) => Promise<void>;
   /** How a caller that is not root sees its files inside: as root's (a container), or as its own. */
   readonly isRootInside: boolean;
   /** What the container's first process gets from 3 on. */
@@ -63,6 +69,10 @@ export class RunningSandbox {
   /** What the user should hear. */
   onNotice: (sentence: string) => void = (sentence) => console.error(`tsvisor: ${sentence}`);
   #noticeCount = 0;
+  /** Of guests' processes, for the host that is short of memory; null = the caller's. */
+  #guestScore: number | null = null;
+  /** A sentence about what the caller may not do. */
+  #unset = "";
   #isOver = false;
   #meter: ReturnType<typeof setInterval> | undefined = undefined;
 
@@ -78,6 +88,29 @@ export class RunningSandbox {
     this.goferPid = gofer;
     this.#control = control;
     this.#goferControl = goferControl;
+  }
+
+  /** Its processes of ours; what guests have, these make. */
+  get pids(): readonly number[] {
+    const own = [this.sentryPid, this.goferPid];
+    return this.#attendant === null ? own : [this.#attendant.pid, ...own];
+  }
+
+  /**
+   * Says whom the host is to end when memory is short: `score` (null = the caller's) for the sandbox, more for the guests where
+   * its memory ends at `limitBytes` (0 = nowhere).
+   */
+  score(score: number | null, limitBytes: number): void {
+    this.#guestScore = limitBytes === 0 ? score : guestScore(score ?? ownScore(), limitBytes);
+    if (score !== null && !setScore([this.sentryPid, this.goferPid], score)) {
+      this.#unset = `process.oomScoreAdj: ${score} is not the caller's to set (CAP_SYS_RESOURCE)`;
+    }
+  }
+
+  /** Guests' processes have the score of the one that they are forked from; the first are there before we know it. */
+  #scoreGuests(): void {
+    if (this.#guestScore !== null) setScore(childrenOf(this.sentryPid), this.#guestScore);
+    if (this.#unset !== "") this.onNotice(this.#unset);
   }
 
   /** Our end of the control socket. */
@@ -105,6 +138,7 @@ export class RunningSandbox {
       this.#hear(message);
     }
     this.#closeGoferControl();
+    this.#scoreGuests();
     if (IS_BUNDLED) await rememberCompiled(DIRECTORY);
   }
 
@@ -217,17 +251,18 @@ export class RunningSandbox {
 }
 
 /** Starts gofer and sentry, or takes those that the launcher has started, and tells them what to do. */
-export function launch(options: Launch): RunningSandbox {
-  return tell(options, new RunningSandbox(commandLineHost(), takeStarted(options) ?? start(options)));
+export async function launch(options: Launch): Promise<RunningSandbox> {
+  return await tell(options, new RunningSandbox(commandLineHost(), takeStarted(options) ?? start(options)));
 }
 
 /** As launch(), with roles that `attendant` has started and stays with. */
-export function launchAttended(
+export async function launchAttended(
   options: Launch,
   attendant: Attendant,
-): { readonly sandbox: RunningSandbox; readonly controlFd: number } {
+): Promise<{ readonly sandbox: RunningSandbox; readonly controlFd: number }> {
   const { roles, controlFd } = attendant.takeRoles();
-  return { sandbox: tell(options, new RunningSandbox(commandLineHost(), roles, attendant)), controlFd };
+  const sandbox = new RunningSandbox(commandLineHost(), roles, attendant);
+  return { sandbox: await tell(options, sandbox), controlFd };
 }
 
 /** A gofer for a container in another one's sandbox, as launch() starts one; the sentry that comes with it is ended. */
@@ -239,15 +274,16 @@ export function launchGofer(options: Launch): StartedRoles {
 }
 
 /** Tells the roles of `sandbox` what to do; ends them where that fails. */
-function tell(options: Launch, sandbox: RunningSandbox): RunningSandbox {
+async function tell(options: Launch, sandbox: RunningSandbox): Promise<RunningSandbox> {
   const host = commandLineHost();
   const opened: number[] = [];
   try {
+    await options.enter?.(sandbox.pids);
     const [client, server] = socketPair();
     opened.push(client, server);
     const logFd = openLog(host, options);
     opened.push(logFd);
-    if (options.oomScoreAdj !== null) setOomScore([sandbox.sentryPid, sandbox.goferPid], options.oomScoreAdj);
+    sandbox.score(options.oomScoreAdj, options.memoryLimitBytes ?? 0);
     sendSetup(host, sandbox.goferControlFd, options.gofer, [logFd, server]);
     const passed = options.passed ?? [];
     sendSetup(host, sandbox.controlFd, options.sentry, [...options.stdio, logFd, client, ...passed]);
@@ -342,17 +378,6 @@ function roleCommand(role: Role): string[] {
 
 function denoDirectory(): string {
   return Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME") ?? "/root"}/.cache/deno`;
-}
-
-/** The guests' processes inherit it from the sentry. A score below the caller's own needs rights that it may not have. */
-export function setOomScore(pids: readonly number[], score: number): void {
-  for (const pid of pids) {
-    try {
-      Deno.writeTextFileSync(`/proc/${pid}/oom_score_adj`, String(score));
-    } catch {
-      // As runc: an unprivileged caller's is left as it is.
-    }
-  }
 }
 
 /** What --strace and --debug write is for whoever has asked for it, with or without a file. */

@@ -6,6 +6,8 @@ import { commandLineHost } from "../../native/host.ts";
 import { becomeProgram, divertSignals, receiveSignals, waitProcess } from "../../native/process.ts";
 import { finishController, serveController } from "../../native/controller.ts";
 import { handOver, takeOver } from "../control/channel.ts";
+import type { CgroupRecord } from "../cgroup/cgroup.ts";
+import { removalFrom, removalOf } from "../cgroup/removal.ts";
 import type { MessageFrom } from "../control/protocol.ts";
 import { controllerProgram, type Launch, launch, RunningSandbox } from "../launch.ts";
 import { Stages } from "../stages.ts";
@@ -31,7 +33,7 @@ export const ATTEND = "--attend";
 export interface Attachment {
   readonly terminal: ContainerTerminal | null;
   /** The record in the state directory that goes with the container; null = none. */
-  readonly record: { readonly root: string; readonly id: string } | null;
+  readonly record: { readonly root: string; readonly id: string; readonly cgroup?: CgroupRecord } | null;
   readonly flags: Pick<GlobalFlags, "log" | "logFormat">;
   /** Where clients of the control API connect; -1 = nowhere. */
   readonly listener?: number;
@@ -45,7 +47,7 @@ export interface Attachment {
 export async function runAttached(options: Launch, attachment: Attachment): Promise<number> {
   const { terminal } = attachment;
   stages.reach("arguments and bundle are read");
-  const sandbox = launch(options);
+  const sandbox = await launch(options);
   stages.reach("sentry and gofer are told");
   if (terminal !== null) releaseOpened(terminal);
   const launcher = Deno.env.get("TSVISOR_LAUNCHER");
@@ -83,7 +85,7 @@ export type Attendance = Extract<MessageFrom<"self">, { kind: "attend" }>;
 
 /** Goes on where becomeLauncher() has left. */
 export async function resumeAttached(attendance: Attendance): Promise<number> {
-  const { control, sentry, gofer, guard, release, hasTerminal, root, id } = attendance;
+  const { control, sentry, gofer, guard, release, hasTerminal, root, id, cgroup } = attendance;
   const sandbox = new RunningSandbox(commandLineHost(), { sentry, gofer, control, goferControl: -1 });
   const stopListening = passSignalsOn(sandbox, hasTerminal);
   receiveSignals();
@@ -98,13 +100,17 @@ export async function resumeAttached(attendance: Attendance): Promise<number> {
       commandLineHost().close(release);
       waitProcess(guard, true);
     }
-    if (id !== "") await removeRecord(root, id);
+    if (id !== "") await removeRecord(root, id, cgroup);
   }
 }
 
 /** Loaded when it is needed: it reads documents, which `do` does not. */
-async function removeRecord(root: string, id: string): Promise<void> {
-  const { StateDirectory } = await import("../oci/state.ts");
+async function removeRecord(root: string, id: string, cgroup: string): Promise<void> {
+  const [{ StateDirectory }, { removeCgroup }] = await Promise.all([
+    import("../oci/state.ts"),
+    import("./host_cgroup.ts"),
+  ]);
+  await removeCgroup(removalFrom(cgroup));
   new StateDirectory(root).remove(id);
 }
 
@@ -155,6 +161,7 @@ function becomeLauncher(
     hasTerminal: terminal !== null,
     root: record?.root ?? "",
     id: record?.id ?? "",
+    cgroup: removalOf(record?.cgroup),
     log: flags.log,
     logFormat: flags.logFormat,
   });

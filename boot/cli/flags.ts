@@ -32,6 +32,10 @@ export interface GlobalFlags {
   /** A denied host call of ours gives EPERM instead of killing the process; for finding out which. */
   readonly isLenient: boolean;
   readonly network: NetworkFlags;
+  /** The sandbox is put into a cgroup of the host. */
+  readonly wantsCgroup: boolean;
+  /** systemd makes that cgroup. */
+  readonly wantsSystemd: boolean;
 }
 
 /** Flags by name. `value` stands for what follows in the help text. */
@@ -127,9 +131,12 @@ export const GLOBAL_OPTIONS: Options = {
     type: "boolean",
     about: "when each stage of a start was reached goes to --debug-log, or else to stderr",
   },
-  "systemd-cgroup": { type: "boolean", about: IGNORED },
+  "systemd-cgroup": {
+    type: "boolean",
+    about: "systemd makes the sandbox's cgroup: linux.cgroupsPath is slice:prefix:name",
+  },
   rootless: { type: "string", about: IGNORED },
-  "ignore-cgroups": { type: "boolean", about: IGNORED },
+  "ignore-cgroups": { type: "boolean", about: "the sandbox has no cgroup on the host" },
 };
 
 export interface Parsed {
@@ -189,6 +196,8 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     overlay: overlay === "none" ? "none" : "memory",
     isLenient: values["lenient-seccomp"] === true,
     network: networkOf(values),
+    wantsCgroup: values["ignore-cgroups"] !== true,
+    wantsSystemd: values["systemd-cgroup"] === true,
   };
   return { flags, rest: argv.slice(end), isVersion: values.version === true, isHelp: values.help === true };
 }

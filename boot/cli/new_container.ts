@@ -17,6 +17,7 @@ import { type ContainerState, shownPid, startTicksOf, StateDirectory } from "../
 import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
 import { connectOver } from "./control_connection.ts";
 import { type GlobalFlags, IGNORED, type Options, UsageError } from "./flags.ts";
+import { enterCgroup, type HostCgroup, madeCgroup, plannedCgroup, undoCgroup } from "./host_cgroup.ts";
 import { joinInBackground } from "./new_subcontainer.ts";
 import { reportBackgroundWarning, reportWarning } from "./report.ts";
 
@@ -45,6 +46,8 @@ export interface NewContainer {
   readonly record: ContainerState;
   readonly config: OciConfig;
   readonly launch: Omit<Launch, "stdio">;
+  /** The host's, made; null = it has none. */
+  readonly cgroup: HostCgroup | null;
   readonly pidFile: string | undefined;
   readonly consoleSocket: string | undefined;
 }
@@ -72,6 +75,9 @@ export function prepareContainer(
   const sandbox = sandboxId === null ? null : states.read(sandboxId);
   const hints = new PodHints(sandbox === null ? annotations : sandbox.annotations);
   const container = containerOf(bundle, config, { id, hints, ...flags });
+  const warn = command === "create" || values.detach === true ? reportBackgroundWarning : reportWarning;
+  // The processes of one that shares a sandbox are in the sandbox's.
+  const planned = sandbox === null ? plannedCgroup(config, id, flags, (line) => warn(line, flags)) : null;
   const record: ContainerState = {
     id,
     pid: 0,
@@ -83,7 +89,19 @@ export function prepareContainer(
     startTicks: "",
     runner: { pid: Deno.pid, startTicks: startTicksOf(Deno.pid), controlFd: -1 },
     ...(sandboxId === null ? {} : { sandboxId }),
+    // Before it is made: should we be killed meanwhile, `delete` knows what to remove.
+    ...recordedCgroup(planned),
   };
+  const passed = preserved(values["preserve-fds"] as string | undefined);
+  states.create(record);
+  const cgroup = makeCgroup(states, record, planned, (line) => warn(line, flags));
+  const missing = cgroup?.cgroup.missing(cgroup.resources) ?? [];
+  const withoutEffect = [...ignored, ...missing, ...missingMounts(config), ...hooksInside(config)];
+  if (sandbox === null) withoutEffect.push(...joinedNamespaces(config));
+  if (withoutEffect.length > 0) warn(ignoredLine(withoutEffect), flags);
+  for (const warning of hints.warnings) warn(warning, flags);
+  const pidFile = values["pid-file"] as string | undefined;
+  const limit = cgroup === null ? 0 : Math.max(0, cgroup.resources.memory?.limit ?? 0);
   const launch = {
     gofer: container.gofer,
     sentry: sandboxId === null
@@ -91,18 +109,49 @@ export function prepareContainer(
       : { ...container.sentry, sharing: sharingOf(config, sandboxId, states.list().states) },
     debugLog: flags.debugLog,
     oomScoreAdj: config.process.oomScoreAdj ?? null,
+    memoryLimitBytes: limit,
+    ...(cgroup === null ? {} : { enter: (pids: readonly number[]) => enterCgroup(cgroup, pids) }),
     isRootInside: true,
-    passed: preserved(values["preserve-fds"] as string | undefined),
+    passed,
   };
-  states.create(record);
-  const withoutEffect = [...ignored, ...missingMounts(config), ...hooksInside(config)];
-  if (sandbox === null) withoutEffect.push(...joinedNamespaces(config));
-  const isInBackground = command === "create" || values.detach === true;
-  const warn = isInBackground ? reportBackgroundWarning : reportWarning;
-  if (withoutEffect.length > 0) warn(ignoredLine(withoutEffect), flags);
-  for (const warning of hints.warnings) warn(warning, flags);
-  const pidFile = values["pid-file"] as string | undefined;
-  return { states, record, config, launch, pidFile, consoleSocket };
+  return {
+    states,
+    record: { ...record, ...recordedCgroup(cgroup) },
+    config,
+    launch,
+    cgroup,
+    pidFile,
+    consoleSocket,
+  };
+}
+
+/** Where that fails nothing is left of the container. */
+function makeCgroup(
+  states: StateDirectory,
+  record: ContainerState,
+  planned: HostCgroup | null,
+  warn: (line: string) => void,
+): HostCgroup | null {
+  if (planned === null) return null;
+  try {
+    const note = (cgroup: HostCgroup | null) => states.update({ ...record, ...recordedCgroup(cgroup) });
+    const cgroup = madeCgroup(planned, record.id, warn, note);
+    note(cgroup);
+    return cgroup;
+  } catch (error) {
+    states.remove(record.id);
+    throw error;
+  }
+}
+
+/** What of a cgroup stands in its container's record. */
+export function recordedCgroup(host: HostCgroup | null): Pick<ContainerState, "cgroup" | "systemdUnit"> {
+  if (host === null) return { cgroup: undefined, systemdUnit: undefined };
+  const { version, places } = host.cgroup.record;
+  return {
+    cgroup: { version, places: places.map((place) => ({ ...place, controllers: [...place.controllers] })) },
+    systemdUnit: host.scope?.unit,
+  };
 }
 
 /** Its programs would be the container's own; ours are the host's. */
@@ -223,13 +272,14 @@ export async function createInBackground(
     else await joinInBackground(container, attendant, isHeld, flags);
   } catch (error) {
     attendant?.dismiss();
+    await undoCgroup(container.cgroup);
     states.remove(record.id);
     throw error;
   }
 }
 
 async function becomeContainer(
-  { states, record, config, launch, pidFile, consoleSocket }: NewContainer,
+  { states, record, config, launch, cgroup, pidFile, consoleSocket }: NewContainer,
   attendant: Attendant,
   isHeld: boolean,
   flags: GlobalFlags,
@@ -237,7 +287,7 @@ async function becomeContainer(
   const terminal = backgroundTerminal(config, consoleSocket);
   const ownTerminal = terminal === null ? null : { ...terminal.config, isOwn: false };
   const process = { ...launch.sentry.process, terminal: ownTerminal };
-  const { sandbox, controlFd } = launchAttended({
+  const { sandbox, controlFd } = await launchAttended({
     ...launch,
     sentry: { ...launch.sentry, process, isHeld: true },
     stdio: terminal?.stdio ?? [0, 1, 2],
@@ -248,6 +298,7 @@ async function becomeContainer(
   const pid = sandbox.sentryPid;
   const created = {
     ...record,
+    ...recordedCgroup(cgroup),
     pid,
     startTicks: startTicksOf(pid),
     status: "created" as const,

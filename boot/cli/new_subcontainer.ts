@@ -4,11 +4,13 @@
 import { errnoName } from "../../kernel/abi/errno.ts";
 import { commandLineHost, type NativeHost } from "../../native/host.ts";
 import { killProcess, socketPair, type StartedRoles, waitProcess } from "../../native/process.ts";
+import { Cgroup } from "../cgroup/cgroup.ts";
+import { setScore } from "../cgroup/oom_score.ts";
 import { ATTENDANCE, type Attendant } from "../attendant.ts";
 import { receive, send } from "../control/channel.ts";
 import { WAIT_REQUEST } from "../control/protocol.ts";
 import { jsonDescriptor } from "../descriptors.ts";
-import { type Launch, launchGofer, openLog, setOomScore } from "../launch.ts";
+import { type Launch, launchGofer, openLog } from "../launch.ts";
 import { shownPid, startTicksOf } from "../oci/state.ts";
 import type { ContainerConfig } from "../sentry_config.ts";
 import { sendSetup } from "../setup.ts";
@@ -42,7 +44,7 @@ export async function joinInBackground(
   const terminal = backgroundTerminal(config, container.consoleSocket);
   const { roles, controlFd } = attendant.takeRoles();
   const host = commandLineHost();
-  const socket = await join(container, roles, terminal);
+  const socket = await join(container, roles, terminal, [attendant.pid]);
   host.close(roles.control);
   host.close(roles.goferControl);
   const startTicks = startTicksOf(attendant.pid);
@@ -115,6 +117,7 @@ async function join(
   { states, config, launch, record }: NewContainer,
   roles: StartedRoles,
   terminal: ContainerTerminal | null,
+  attendants: readonly number[] = [],
 ): Promise<number> {
   const host = commandLineHost();
   const sandbox = await currentState(states, record.sandboxId!);
@@ -129,7 +132,9 @@ async function join(
     const logFd = openLog(host, { ...launch, stdio: [0, 1, 2] });
     opened.push(logFd);
     const score = config.process.oomScoreAdj ?? null;
-    if (score !== null) setOomScore([roles.gofer], score);
+    if (score !== null) setScore([roles.gofer], score);
+    // It is one sandbox for the host, in one cgroup.
+    if (sandbox.cgroup !== undefined) new Cgroup(sandbox.cgroup).join([...attendants, roles.gofer]);
     sendSetup(host, roles.goferControl, launch.gofer, [logFd, server]);
     awaitGofer(host, roles.goferControl);
     socket = connectTo(sandbox);

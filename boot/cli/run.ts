@@ -6,12 +6,14 @@ import { namespacePathOf } from "../net/namespace.ts";
 import { runAttached } from "./attached.ts";
 import { connectOver } from "./control_connection.ts";
 import { type GlobalFlags, IGNORED, type Options, parse } from "./flags.ts";
+import { undoCgroup } from "./host_cgroup.ts";
 import {
   createInBackground,
   giveNetwork,
   NEW_OPTIONS,
   type NewContainer,
   prepareContainer,
+  recordedCgroup,
   runCreateHooks,
   runLateHooks,
   terminalOf,
@@ -41,7 +43,7 @@ async function runInForeground(
   keepsRecord: boolean,
   flags: GlobalFlags,
 ): Promise<number> {
-  const { states, record, config, launch, pidFile, consoleSocket } = container;
+  const { states, record, config, launch, cgroup, pidFile, consoleSocket } = container;
   const hasHooks = Object.values(config.hooks ?? {}).some((list) => list !== undefined && list.length > 0);
   // In a namespace that was made just now there is nothing but what hooks have put there.
   const path = namespacePathOf(config, flags.network);
@@ -53,7 +55,7 @@ async function runInForeground(
     const onReady = async (pid: number, controlFd: number) => {
       const startTicks = startTicksOf(pid);
       const runner = { ...record.runner, controlFd };
-      state = { ...record, pid, startTicks, status: "created", runner };
+      state = { ...record, ...recordedCgroup(cgroup), pid, startTicks, status: "created", runner };
       if (hasHooks) await runCreateHooks(config, state);
       if (mayHaveNetwork) await giveNetwork(config, pid, () => connectOver(controlFd), flags);
       state = { ...state, status: "running" };
@@ -69,14 +71,17 @@ async function runInForeground(
     };
     return await runAttached(own, {
       terminal,
-      record: keepsRecord ? null : { root: flags.root, id: record.id },
+      record: keepsRecord ? null : { root: flags.root, id: record.id, cgroup: cgroup?.cgroup.record },
       flags,
       listener: listenAt(flags.root, record.id),
       onReady,
       onStart: hasHooks ? onStart : null,
     });
   } finally {
-    if (!keepsRecord) states.remove(record.id);
+    if (!keepsRecord) {
+      await undoCgroup(cgroup);
+      states.remove(record.id);
+    }
     if (hasHooks) await runLateHooks(config, "poststop", state, flags);
   }
 }

@@ -142,6 +142,7 @@ export async function deleteCommand(args: string[], flags: GlobalFlags): Promise
   }
   if (state.status !== "stopped") await endSandbox(state);
   await forgetInSandbox(states, state);
+  await removeCgroupOf(state);
   if (states.remove(id)) await afterwards(state, flags);
   return 0;
 }
@@ -157,6 +158,14 @@ async function forgetInSandbox(states: StateDirectory, state: ContainerState): P
   ]);
   // It may be gone meanwhile, and the container with it.
   await callOf(sandbox, ContMgrDestroySubcontainer, state.id).catch(() => {});
+}
+
+/** Before the record goes, which alone says what there is to remove. */
+async function removeCgroupOf(state: ContainerState): Promise<void> {
+  if (state.cgroup === undefined) return;
+  const { removeCgroup } = await import("./host_cgroup.ts");
+  const left = await removeCgroup(state.cgroup, state.systemdUnit);
+  if (left !== null) console.error(`tsvisor: ${printable(left)}`);
 }
 
 /** Kills it and waits until it is gone, and whoever waits for it in the background. */
@@ -178,6 +187,7 @@ async function deleteStopped(states: StateDirectory, id: string, flags: GlobalFl
     throw new Error(`Cannot delete container "${id}" in state ${state.status} without --force`);
   }
   await forgetInSandbox(states, state);
+  await removeCgroupOf(state);
   if (!states.remove(id)) throw new Error(`Container "${id}" does not exist`);
   await afterwards(state, flags);
   return 0;

@@ -9,7 +9,7 @@
 import { printable } from "./printable.ts";
 
 /** Changes with the layout of any message. The header stays. */
-export const VERSION = 2;
+export const VERSION = 3;
 /** u16 version, u16 kind, u32 request id, u32 bytes of the fields, u32 flags. */
 export const HEADER_BYTES = 16;
 export const FRAME_BYTES_MAX = 16 * 1024;
@@ -180,7 +180,7 @@ export const KINDS = {
    * Command line to launcher, which waits in its place: the control socket, the pipe of signals that have come meanwhile
    * (-1 = none); where clients of the control API connect (-1 = nowhere); sentry and gofer to be reaped (0 = none: it waits for process `pid` of a container, and has asked for its end
    * in WAIT_REQUEST); `guard` puts the terminal back when `release` closes (0 = there is none); the record to be removed at the
-   * end ("" = none). The launcher hands the same to the command line when there is more to do than to wait. To an attendant the
+   * end ("" = none), and with it the directories of the cgroup (boot/cgroup/removal.ts). The launcher hands the same to the command line when there is more to do than to wait. To an attendant the
    * control socket (where there is no sentry to be reaped), the listening one and its terminal go as descriptors.
    */
   attend: {
@@ -198,6 +198,7 @@ export const KINDS = {
       hasTerminal: { type: "flag" },
       root: path,
       id: { type: "text", bytesMax: 255 },
+      cgroup: { type: "text", bytesMax: 8192 },
       log: path,
       logFormat: { type: "text", bytesMax: 16 },
     },

@@ -7,6 +7,7 @@ import {
   KINDS,
   type Message,
   type MessageFrom,
+  VERSION,
 } from "./protocol.ts";
 
 /** One message of every kind. */
@@ -54,6 +55,7 @@ const MESSAGES: readonly Message[] = [
     hasTerminal: true,
     root: "/run/tsvisor",
     id: "bücher",
+    cgroup: "12 /sys/fs/cgroup/memory/box\n13 /sys/fs/cgroup/pids/box",
     log: "",
     logFormat: "json",
   },
@@ -103,8 +105,8 @@ Deno.test("each side hears only what the other may say, in its version, with the
   equal(reason({ kind: "signal", signal: 9, pid: 0, scope: 0 }, "role", asItIs), "kind 3");
   equal(reason({ kind: "ready" }, "caller", asItIs), "kind 16");
   equal(
-    reason({ kind: "ready" }, "role", (view) => view.setUint16(0, 3, true)),
-    "version 3 of the control protocol, ours is 2",
+    reason({ kind: "ready" }, "role", (view) => view.setUint16(0, VERSION + 1, true)),
+    `version ${VERSION + 1} of the control protocol, ours is ${VERSION}`,
   );
   equal(reason({ kind: "ready" }, "role", (view) => view.setUint32(12, 2, true)), "ready with flags 2");
   equal(reason({ kind: "ready" }, "role", asItIs, 1), "ready with 1 descriptors");

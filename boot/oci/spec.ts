@@ -4,11 +4,11 @@ import { CAPABILITY_NAMES } from "../../kernel/abi/task.ts";
 import { RLIMIT_NAMES } from "../../kernel/task/rlimits.ts";
 import * as z from "../schema.ts";
 import { ignoredFields } from "./ignored.ts";
+import { type Resources, resourcesSchema } from "./resources.ts";
 
 const text = z.optional(z.string());
 const texts = z.optional(z.array(z.string()));
 const paths = z.optional(z.array(z.string().check(z.startsWith("/", "must be an absolute path"))));
-const amount = z.optional(z.number());
 const count = z.number().check(z.int(), z.nonnegative());
 const absolutePath = z.string().check(z.startsWith("/", "must be an absolute path"));
 const id = z.number().check(z.int(), z.gte(0), z.lte(0xffff_fffe));
@@ -59,11 +59,6 @@ const hookSchema = z.object({
 });
 const hooks = z.optional(z.array(hookSchema));
 
-const resourcesSchema = z.object({
-  memory: z.optional(z.object({ limit: amount })),
-  pids: z.optional(z.object({ limit: amount })),
-});
-
 export const configSchema = z.object({
   ociVersion: z.string(),
   process: processSchema,
@@ -82,6 +77,7 @@ export const configSchema = z.object({
   annotations: z.optional(z.record(z.string(), z.string())),
   linux: z.optional(z.object({
     resources: z.optional(resourcesSchema),
+    cgroupsPath: text,
     sysctl: z.optional(z.record(z.string(), z.string())),
     maskedPaths: paths,
     readonlyPaths: paths,
@@ -123,6 +119,12 @@ function checkedProcess(path: string, process: OciConfig["process"]): OciConfig[
   const wrong = problemOfProcess(process);
   if (wrong !== null) throw new Error(`Cannot read ${path}: ${wrong}`);
   return process;
+}
+
+/** Reads and checks a file that is the `linux.resources` of a config.json (update --resources). Throws as readBundle(). */
+export function readResources(path: string): { resources: Resources; ignored: readonly string[] } {
+  const { value, document } = readDocument(path, resourcesSchema);
+  return { resources: document, ignored: ignoredFields(value, document) };
 }
 
 function readDocument<T>(path: string, schema: z.Schema<T>): { value: unknown; document: T } {

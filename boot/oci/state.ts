@@ -30,6 +30,17 @@ const stateSchema = z.object({
     startTicks: ticks,
     controlFd: z.number().check(z.int(), z.gte(-1), z.lte(FD_MAX)),
   }),
+  /** The host's cgroup that was made for it, and the unit that systemd has it in. */
+  cgroup: z.optional(z.object({
+    version: z.custom<1 | 2>((version) => version === 1 || version === 2),
+    places: z.array(z.object({
+      controllers: z.array(z.string()),
+      path: z.string().check(z.startsWith("/")),
+      inode: z.number().check(z.int(), z.nonnegative()),
+      isForeign: z.boolean(),
+    })),
+  })),
+  systemdUnit: z.optional(z.string()),
   /** Its runner waits in the background: that is the process that engines know. */
   isDetached: z.optional(z.boolean()),
   /** The root container of the sandbox that it runs in, where that is not itself. */

@@ -11,6 +11,7 @@ use crate::programs::{library_directory, strings};
 use core::ffi::c_void;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 /// What is passed on to the container's init. SIGUSR1 comes here alone: in our runtime it would open the inspector.
@@ -125,6 +126,8 @@ pub struct Attendance {
     /// State directory and id of the container whose record goes with its end; empty = none.
     root: OsString,
     id: OsString,
+    /// Directories of its cgroup that are removed as well: see boot/cgroup/removal.ts.
+    cgroup: OsString,
     /// The command line's, should it come back.
     log: OsString,
     log_format: OsString,
@@ -159,7 +162,7 @@ impl Attendance {
         let Attendance { control, diverted, listener, sentry, gofer, pid, guard, guard_release, .. } = *self;
         let numbers = [control, diverted, listener, sentry, gofer, pid, guard, guard_release, self.has_terminal as i32];
         let writer = numbers.into_iter().fold(Writer::new(ATTEND), Writer::integer);
-        let texts = [&self.root, &self.id, &self.log, &self.log_format];
+        let texts = [&self.root, &self.id, &self.cgroup, &self.log, &self.log_format];
         texts.into_iter().fold(writer, |writer, text| writer.text(text.as_encoded_bytes())).finish()
     }
 }
@@ -179,6 +182,7 @@ pub fn parse(frame: &[u8]) -> Option<Attendance> {
         has_terminal: fields.integer()? != 0,
         root: owned(fields.text()?),
         id: owned(fields.text()?),
+        cgroup: owned(fields.text()?),
         log: owned(fields.text()?),
         log_format: owned(fields.text()?),
     })
@@ -309,12 +313,34 @@ fn finish(attendance: &Attendance, status: i32) -> i32 {
         unsafe { libc::close(attendance.guard_release) };
         wait(attendance.guard);
     }
+    roles.into_iter().for_each(wait);
     if !attendance.id.is_empty() {
+        remove_cgroup(attendance.cgroup.as_encoded_bytes());
         remove_record(&attendance.root, &attendance.id);
     }
-    roles.into_iter().for_each(wait);
     controller::finish();
     if status & 0x7f == 0 { status >> 8 & 0xff } else { 128 + (status & 0x7f) }
+}
+
+/// How often, and how long in between, a cgroup is tried whose last process has just ended.
+const CGROUP_TRIES_MAX: u32 = 400;
+const CGROUP_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+
+/// Lines "INODE PATH": each directory that is still the same one, and empty as soon as its last process is off the books.
+fn remove_cgroup(lines: &[u8]) {
+    for line in lines.split(|&byte| byte == b'\n') {
+        let mut words = line.splitn(2, |&byte| byte == b' ');
+        let inode = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse::<u64>().ok());
+        let (Some(inode), Some(path)) = (inode, words.next()) else { continue };
+        let path = std::path::PathBuf::from(OsString::from_vec(path.to_vec()));
+        for _ in 0..CGROUP_TRIES_MAX {
+            let found = std::fs::symlink_metadata(&path).map_or(0, |data| data.ino());
+            if found != inode || std::fs::remove_dir(&path).is_ok() {
+                break;
+            }
+            std::thread::sleep(CGROUP_PAUSE);
+        }
+    }
 }
 
 /// As StateDirectory.remove() in boot/oci/state.ts.

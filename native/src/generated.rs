@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 /// See boot/control/protocol.ts.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 pub const HEADER_BYTES: usize = 16;
 pub const FRAME_BYTES_MAX: usize = 16384;
 

@@ -151,11 +151,11 @@ Deno.test("run: what a config.json asks for and does not get is told in one line
     config.mounts.push({ destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup" });
     config.process.apparmorProfile = "docker-default";
     config.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW" };
-    config.linux.resources = { cpu: { shares: 512 }, memory: {}, devices: null };
+    config.linux.resources = { memory: {}, devices: null, nothing: { shares: 512 } };
     config.linux.namespaces[0].path = "/proc/1/ns/pid";
   });
   const line =
-    "Fields of config.json without effect: process.apparmorProfile, linux.resources.cpu, linux.seccomp, linux.namespaces[0].path, mounts[6] (cgroup)";
+    "Fields of config.json without effect: process.apparmorProfile, linux.resources.nothing, linux.seccomp, linux.namespaces[0].path, mounts[6] (cgroup)";
   const { code, stdout, stderr } = await bundle.run();
   deepEqual([code, stdout], [0, "fine\n"]);
   const sorted = (text: string) => text.trimEnd().split(/, |: /).sort();

@@ -106,7 +106,10 @@ Deno.test("life cycle: a process in the background is its own pid, which ends wi
   const pid = Number(Deno.readTextFileSync(pidFile));
   ok(isAlive(pid));
   const number = Deno.readTextFileSync(inside);
-  while (!await exists(`${life.rootfs}/number`)) await delay(20);
+  // It is there before it is written.
+  while (!await exists(`${life.rootfs}/number`) || Deno.readTextFileSync(`${life.rootfs}/number`) === "") {
+    await delay(20);
+  }
   equal(Deno.readTextFileSync(`${life.rootfs}/number`).trim(), number);
   await life.must("kill", "--pid", number, "box", "KILL");
   await goes(pid);

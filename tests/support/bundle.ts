@@ -1,7 +1,8 @@
 // OCI bundles for tests: busybox in a root of its own, a config.json to be changed, a state directory beside.
 
 import { defaultSpec } from "../../boot/oci/default_spec.ts";
-import { command, type Finished, type RunOptions, tsvisor } from "./tsvisor.ts";
+import { Cgroup, type CgroupRecord } from "../../boot/cgroup/cgroup.ts";
+import { command, type Finished, type RunOptions, tsvisor, tsvisorPath } from "./tsvisor.ts";
 
 /** The parts of a config.json that tests change; anything may be put there. */
 export interface Config {
@@ -33,6 +34,7 @@ export class Bundle {
   }
 
   [Symbol.dispose](): void {
+    removeCgroups(this.state);
     Deno.removeSync(this.directory, { recursive: true });
   }
 
@@ -54,6 +56,14 @@ export class Bundle {
     return await tsvisor(["--root", this.state, ...args], options);
   }
 
+  /** As tsvisor(), of a command whose stdio stays with what it leaves running: pipes of ours would have no end. */
+  async inBackground(args: readonly string[]): Promise<Finished> {
+    const errors = `${this.directory}/stderr`;
+    const words = [await tsvisorPath(), "--root", this.state, ...args];
+    const done = await command(["sh", "-c", `exec "$0" "$@" >/dev/null 2>${errors}`, ...words]);
+    return { ...done, stderr: Deno.readTextFileSync(errors) };
+  }
+
   /** Runs the container "box". */
   async run(flags: readonly string[] = [], options: RunOptions = {}): Promise<Finished> {
     return await this.tsvisor([...flags, "run", "--bundle", this.directory, "box"], options);
@@ -63,6 +73,19 @@ export class Bundle {
   async script(script: string, change: (config: Config) => void = () => {}): Promise<Finished> {
     this.write(script, change);
     return await this.run();
+  }
+}
+
+/** Of containers that a test has killed and nobody has deleted: their records say which. */
+function removeCgroups(state: string): void {
+  try {
+    for (const { name } of Deno.readDirSync(state)) {
+      if (!name.endsWith(".json")) continue;
+      const { cgroup } = JSON.parse(Deno.readTextFileSync(`${state}/${name}`)) as { cgroup?: CgroupRecord };
+      if (cgroup !== undefined) new Cgroup(cgroup).removeEmpty();
+    }
+  } catch {
+    // No state, or a record that a test has made up.
   }
 }
 

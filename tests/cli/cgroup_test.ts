@@ -1,0 +1,202 @@
+// The host's cgroup of a sandbox: where it lies, what is in it, that it goes with the container. A host that lets nobody have
+// one is told of in one line (boot/cgroup/ has tests for other hosts).
+
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import type { Cgroup } from "../../boot/cgroup/cgroup.ts";
+import { Bundle } from "../support/bundle.ts";
+import { canHaveCgroups, cgroupOf, numberOf, pathsOf } from "../support/cgroups.ts";
+import { childrenOf, isAlive } from "../support/host_processes.ts";
+import { command, delay, tsvisorPath } from "../support/tsvisor.ts";
+
+/** A path of its own below a cgroup of the test's, so that tests do not meet. */
+function ownPath(): string {
+  return `/tsvisor-test-${crypto.randomUUID()}`;
+}
+
+interface State {
+  readonly pid: number;
+  readonly status: string;
+}
+
+async function stateOf(bundle: Bundle): Promise<State> {
+  const { stdout } = await bundle.tsvisor(["state", "box"]);
+  return JSON.parse(stdout) as State;
+}
+
+/** Starts "box" in the background. */
+async function started(bundle: Bundle, flags: readonly string[] = []): Promise<Cgroup> {
+  const { code, stderr } = await bundle.inBackground([
+    ...flags,
+    "run",
+    "--detach",
+    "--bundle",
+    bundle.directory,
+    "box",
+  ]);
+  equal(code, 0, stderr);
+  return cgroupOf(bundle.state, "box")!;
+}
+
+Deno.test("cgroup: all processes of a sandbox are in the one that config.json names, with its limits", async () => {
+  if (!canHaveCgroups()) return;
+  using bundle = new Bundle();
+  const path = ownPath();
+  bundle.write("sleep 1000", ({ linux }) => {
+    linux.cgroupsPath = `${path}/inner`;
+    linux.resources = {
+      memory: { limit: 1 << 28 },
+      pids: { limit: 20 },
+      cpu: { quota: 50_000, period: 100_000 },
+    };
+  });
+  const cgroup = await started(bundle);
+  try {
+    for (const place of cgroup.record.places) ok(place.path.endsWith(`${path}/inner`), place.path);
+    const { pid } = await stateOf(bundle);
+    const roles = childrenOf(pid);
+    const expected = [pid, ...roles, ...roles.flatMap(childrenOf)].sort();
+    for (const process of expected) ok(cgroup.processes().includes(process), `${process} is outside`);
+    equal(numberOf(cgroup, "memory", "memory.limit_in_bytes", "memory.max"), 1 << 28);
+    // Our own processes and threads come on top.
+    equal(numberOf(cgroup, "pids", "pids.max", "pids.max"), 20 + 128);
+    equal(cgroup.read("cpu", cgroup.version === 1 ? "cpu.cfs_quota_us" : "cpu.max")!.split(" ")[0], "50000");
+  } finally {
+    await bundle.tsvisor(["delete", "--force", "box"]);
+    for (const { path } of cgroup.record.places) await command(["rmdir", path.slice(0, -"/inner".length)]);
+  }
+  deepEqual(pathsOf(cgroup), []);
+});
+
+Deno.test("cgroup: a container that runs attached has one until its end", async () => {
+  if (!canHaveCgroups()) return;
+  using bundle = new Bundle();
+  const path = ownPath();
+  bundle.write("cat", ({ linux }) => linux.cgroupsPath = path);
+  const child = new Deno.Command(await tsvisorPath(), {
+    args: ["--root", bundle.state, "run", "--bundle", bundle.directory, "box"],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  let cgroup: Cgroup | null = null;
+  while (cgroup === null || cgroup.processes().length < 3) {
+    await delay(20);
+    try {
+      cgroup = cgroupOf(bundle.state, "box");
+    } catch {
+      // There is no record yet.
+    }
+  }
+  await child.stdin.close();
+  equal((await child.status).code, 0);
+  deepEqual(pathsOf(cgroup), []);
+});
+
+Deno.test("cgroup: it goes with `delete`, whichever process was killed before", async (test) => {
+  if (!canHaveCgroups()) return;
+  for (const victim of ["attendant", "sentry", "gofer"]) {
+    await test.step(victim, async () => {
+      using bundle = new Bundle();
+      bundle.write("sleep 1000", ({ linux }) => linux.cgroupsPath = ownPath());
+      const cgroup = await started(bundle);
+      const { pid } = await stateOf(bundle);
+      const record = JSON.parse(Deno.readTextFileSync(`${bundle.state}/box.json`));
+      const gofer = childrenOf(pid).find((child) => child !== record.pid)!;
+      Deno.kill(victim === "attendant" ? pid : victim === "sentry" ? record.pid : gofer, "SIGKILL");
+      while (isAlive(record.pid)) await delay(10);
+      equal((await bundle.tsvisor(["delete", "--force", "box"])).code, 0);
+      deepEqual(pathsOf(cgroup), []);
+    });
+  }
+});
+
+Deno.test("cgroup: one that was there is used and left; one in use is refused", async () => {
+  if (!canHaveCgroups()) return;
+  using bundle = new Bundle();
+  bundle.write("sleep 1000", ({ linux }) => linux.cgroupsPath = ownPath());
+  const cgroup = await started(bundle);
+  using second = new Bundle();
+  const { linux } = JSON.parse(Deno.readTextFileSync(`${bundle.directory}/config.json`));
+  second.write("true", (config) => config.linux.cgroupsPath = linux.cgroupsPath);
+  try {
+    const refused = await second.run();
+    equal(refused.code, 128);
+    match(refused.stderr, /^tsvisor: linux\.cgroupsPath: \/\S+ is in use, \d+ processes are in it\n$/);
+    equal((await second.tsvisor(["list", "--quiet"])).stdout, "");
+  } finally {
+    await bundle.tsvisor(["delete", "--force", "box"]);
+  }
+  deepEqual(pathsOf(cgroup), []);
+  for (const { path } of cgroup.record.places) Deno.mkdirSync(path);
+  try {
+    if (cgroup.version === 1) {
+      const cpuset = cgroup.record.places.find(({ controllers }) => controllers.includes("cpuset"))!.path;
+      const parent = cpuset.slice(0, cpuset.lastIndexOf("/"));
+      for (const file of ["cpuset.cpus", "cpuset.mems"]) {
+        Deno.writeTextFileSync(`${cpuset}/${file}`, Deno.readTextFileSync(`${parent}/${file}`).trim());
+      }
+    }
+    equal((await second.run()).code, 0);
+    equal(pathsOf(cgroup).length, cgroup.record.places.length);
+  } finally {
+    for (const { path } of cgroup.record.places) Deno.removeSync(path);
+  }
+});
+
+Deno.test("cgroup: containers of one id in two state directories have one each", async () => {
+  if (!canHaveCgroups()) return;
+  using one = new Bundle();
+  using two = new Bundle();
+  for (const bundle of [one, two]) bundle.write("sleep 1000");
+  try {
+    const cgroups = await Promise.all([one, two].map((bundle) => started(bundle)));
+    const [first, second] = cgroups.map((cgroup) => cgroup.record.places.map(({ path }) => path));
+    deepEqual(first.filter((path) => second.includes(path)), []);
+    for (const bundle of [one, two]) equal((await bundle.tsvisor(["delete", "--force", "box"])).code, 0);
+    deepEqual(cgroups.flatMap(pathsOf), []);
+  } finally {
+    for (const bundle of [one, two]) await bundle.tsvisor(["delete", "--force", "box"]);
+  }
+});
+
+Deno.test("cgroup: what the host cannot hold is one line that names field and value, and nothing stays", async () => {
+  if (!canHaveCgroups()) return;
+  using bundle = new Bundle();
+  const { code, stderr } = await bundle.script(
+    "true",
+    ({ linux }) => linux.resources = { cpu: { cpus: "4095" } },
+  );
+  equal(code, 128);
+  match(
+    stderr,
+    /^tsvisor: linux\.resources\.cpu\.cpus: the host does not set cpuset\.cpus to "4095": \S.*\n$/,
+  );
+  equal((await bundle.tsvisor(["list", "--quiet"])).stdout, "");
+});
+
+Deno.test("cgroup: --ignore-cgroups makes none, and our kernel's own limits hold", async () => {
+  using bundle = new Bundle();
+  bundle.write("sleep 1000", ({ linux }) => linux.resources = { pids: { limit: 20 } });
+  const { code } = await bundle.inBackground([
+    "--ignore-cgroups",
+    "run",
+    "-d",
+    "--bundle",
+    bundle.directory,
+    "box",
+  ]);
+  equal(code, 0);
+  equal(cgroupOf(bundle.state, "box"), null);
+  await bundle.tsvisor(["delete", "--force", "box"]);
+});
+
+Deno.test("cgroup: --systemd-cgroup wants slice:prefix:name, and a systemd", async () => {
+  using bundle = new Bundle();
+  bundle.write("true", ({ linux }) => linux.cgroupsPath = "/a/b");
+  const named = await bundle.run(["--systemd-cgroup"]);
+  equal(named.code, 128);
+  match(
+    named.stderr,
+    /^tsvisor: linux\.cgroupsPath: "\/a\/b" is not slice:prefix:name, as --systemd-cgroup asks for\n$/,
+  );
+});

@@ -4,6 +4,7 @@
 //! what is wrong; so nothing is printed here before all is done, and what is done may be done twice. What holds is said in
 //! boot/cli/; tests/cli/answers_test.ts compares both.
 
+use crate::cgroup;
 use crate::control::Writer;
 use crate::exec::{self, Outcome, Resume};
 use crate::generated::{
@@ -212,7 +213,7 @@ fn kill_process(recorded: &Recorded) -> Option<()> {
 
 fn delete(states: &States, id: &str) -> Option<String> {
     let record = current(states, id)?;
-    if record.has_cgroup || has_hooks(&record, "poststop") {
+    if record.cgroup.is_none() || has_hooks(&record, "poststop") {
         return None;
     }
     match record.status.as_str() {
@@ -221,7 +222,13 @@ fn delete(states: &States, id: &str) -> Option<String> {
         "created" => end_sandbox(&record),
         _ => return None,
     }
+    remove_cgroup(&record)?;
     states.remove(id)?.then(String::new)
+}
+
+/// Before the record goes, which alone says what there is to remove. None: something is left in it.
+fn remove_cgroup(record: &Record) -> Option<()> {
+    record.cgroup.as_ref()?.iter().all(|(inode, path)| cgroup::remove(path, *inode)).then_some(())
 }
 
 fn delete_by_force(states: Option<States>, id: &str) -> Option<String> {
@@ -231,12 +238,13 @@ fn delete_by_force(states: Option<States>, id: &str) -> Option<String> {
         states.remove(id)?;
         return Some(String::new());
     };
-    if record.has_cgroup || has_hooks(&record, "poststop") {
+    if record.cgroup.is_none() || has_hooks(&record, "poststop") {
         return None;
     }
     if record.status != "stopped" {
         end_sandbox(&record);
     }
+    remove_cgroup(&record)?;
     states.remove(id)?;
     Some(String::new())
 }

@@ -12,6 +12,8 @@ mod attend;
 #[path = "../src/controller.rs"]
 mod controller;
 mod answers;
+#[path = "../src/cgroup.rs"]
+mod cgroup;
 #[path = "../src/attendant.rs"]
 mod attendant;
 // The launcher reads what the library writes.

@@ -5,11 +5,14 @@
 use crate::json::Json;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::PathBuf;
 
 const FILE_BYTES_MAX: i64 = 1024 * 1024;
 const ID_CHARACTERS_MAX: usize = 200;
 const PID_MAX: u64 = 4_194_304;
 const FD_MAX: u64 = 1_048_576;
+/// What a number of JSON holds exactly.
+const INODE_MAX: u64 = (1 << 53) - 1;
 const FILE_SUFFIX: &str = ".json";
 /// Begins the name of a file that is not whole yet.
 const UNFINISHED: &str = ".new-";
@@ -71,7 +74,8 @@ pub struct Record {
     pub owner: String,
     pub annotations: Json,
     pub status: String,
-    pub has_cgroup: bool,
+    /// Directories of the host's cgroup that were made for it, by inode. None: what there is only the command line removes.
+    pub cgroup: Option<Vec<(u64, PathBuf)>>,
     /// As it was read.
     whole: Json,
 }
@@ -109,11 +113,26 @@ impl Record {
             owner: text("owner")?,
             annotations: annotations.clone(),
             status: text("status")?,
-            has_cgroup: whole.member(CGROUP).is_some(),
+            cgroup: cgroup_of(&whole),
             whole,
         };
         (record.id == id && STATUSES.contains(&record.status.as_str())).then_some(record)
     }
+}
+
+/// See boot/cgroup/cgroup.ts. A scope is systemd's to be asked for; a directory whose inode was not noted may be another's.
+fn cgroup_of(record: &Json) -> Option<Vec<(u64, PathBuf)>> {
+    if record.member("systemdUnit").is_some() {
+        return None;
+    }
+    let Some(cgroup) = record.member(CGROUP) else { return Some(Vec::new()) };
+    let places = cgroup.member("places")?.list()?.iter();
+    let own = places.filter(|place| place.member("isForeign").and_then(Json::flag) != Some(true));
+    own.map(|place| {
+        let inode = place.member("inode")?.whole(INODE_MAX).filter(|&inode| inode > 0)?;
+        Some((inode, PathBuf::from(place.member("path")?.text()?)))
+    })
+    .collect()
 }
 
 fn recorded(of: &Json) -> Option<Recorded> {

@@ -4,6 +4,7 @@
 //! what is no message at all: the process becomes the command line once more (boot/cli/attached.ts) and finds it still in the
 //! socket.
 
+use crate::cgroup;
 use crate::control::{Reader, Writer, take_over};
 use crate::controller;
 use crate::generated::{ATTEND, EXIT, FORWARDED, FRAME_BYTES_MAX, RESIZED, SCOPE_PROCESS, SIGNAL, WAIT_REQUEST};
@@ -11,7 +12,6 @@ use crate::programs::{library_directory, strings};
 use core::ffi::c_void;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 /// What is passed on to the container's init. SIGUSR1 comes here alone: in our runtime it would open the inspector.
@@ -137,7 +137,7 @@ impl Attendance {
     /// It waits for process `pid` of a container, whose end has been asked for over `control`.
     pub fn of_process(control: i32, pid: i32) -> Attendance {
         let nothing = OsString::new;
-        let (root, id, log, log_format) = (nothing(), nothing(), nothing(), nothing());
+        let (root, id, cgroup, log, log_format) = (nothing(), nothing(), nothing(), nothing(), nothing());
         let (diverted, listener, sentry, gofer, guard, guard_release) = (-1, -1, 0, 0, 0, -1);
         let has_terminal = false;
         Attendance {
@@ -152,6 +152,7 @@ impl Attendance {
             has_terminal,
             root,
             id,
+            cgroup,
             log,
             log_format,
         }
@@ -315,32 +316,11 @@ fn finish(attendance: &Attendance, status: i32) -> i32 {
     }
     roles.into_iter().for_each(wait);
     if !attendance.id.is_empty() {
-        remove_cgroup(attendance.cgroup.as_encoded_bytes());
+        cgroup::remove_listed(attendance.cgroup.as_encoded_bytes());
         remove_record(&attendance.root, &attendance.id);
     }
     controller::finish();
     if status & 0x7f == 0 { status >> 8 & 0xff } else { 128 + (status & 0x7f) }
-}
-
-/// How often, and how long in between, a cgroup is tried whose last process has just ended.
-const CGROUP_TRIES_MAX: u32 = 400;
-const CGROUP_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
-
-/// Lines "INODE PATH": each directory that is still the same one, and empty as soon as its last process is off the books.
-fn remove_cgroup(lines: &[u8]) {
-    for line in lines.split(|&byte| byte == b'\n') {
-        let mut words = line.splitn(2, |&byte| byte == b' ');
-        let inode = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse::<u64>().ok());
-        let (Some(inode), Some(path)) = (inode, words.next()) else { continue };
-        let path = std::path::PathBuf::from(OsString::from_vec(path.to_vec()));
-        for _ in 0..CGROUP_TRIES_MAX {
-            let found = std::fs::symlink_metadata(&path).map_or(0, |data| data.ino());
-            if found != inode || std::fs::remove_dir(&path).is_ok() {
-                break;
-            }
-            std::thread::sleep(CGROUP_PAUSE);
-        }
-    }
 }
 
 /// As StateDirectory.remove() in boot/oci/state.ts.

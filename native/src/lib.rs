@@ -7,6 +7,8 @@ mod host;
 // The launcher uses the other half of it.
 #[allow(dead_code)]
 mod attend;
+#[allow(dead_code)]
+mod cgroup;
 // The launcher uses the other half of these.
 #[allow(dead_code)]
 mod control;

@@ -14,6 +14,9 @@ import type { NamespaceSharing } from "../sentry_config.ts";
 import type { OciConfig } from "./spec.ts";
 import type { ContainerState } from "./state.ts";
 
+/** podman writes CRI-O's annotations, with the id of a pod that is no container: its containers have sandboxes of their own. */
+const MANAGER = "io.container.manager", PODMAN = "libpod";
+
 type Annotations = Readonly<Record<string, string>>;
 
 /** Names of the annotations, of containerd and of CRI-O. */
@@ -24,6 +27,7 @@ const WRITERS = [
 
 /** The sandbox that a container of these annotations is to be in; null = one of its own. */
 export function sandboxOf(annotations: Annotations): string | null {
+  if (annotations[MANAGER] === PODMAN) return null;
   for (const writer of WRITERS) {
     if (annotations[writer.type] !== "container") continue;
     const id = annotations[writer.sandbox] ?? "";

@@ -17,6 +17,12 @@ Deno.test("a container's annotations say which sandbox it is in, in containerd's
     sandboxOf({ "io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.cri-o.SandboxID": "q" }),
     "q",
   );
+  const byPodman = {
+    "io.container.manager": "libpod",
+    "io.kubernetes.cri-o.ContainerType": "container",
+    "io.kubernetes.cri-o.SandboxID": "pod",
+  };
+  equal(sandboxOf(byPodman), null);
   throws(
     () => sandboxOf({ "io.kubernetes.cri.container-type": "container" }),
     /annotations: io.kubernetes.cri.container-type is "container", io.kubernetes.cri.sandbox-id is missing/,

@@ -256,7 +256,8 @@ fn plan_of(arguments: &[OsString]) -> Plan {
     let has_attendant = command.attendant.is_some_and(|flag| flag.is_empty() || is_given(flag));
     let is_other = !has_attendant && command.unless.iter().any(|flag| is_given(flag));
     let is_systrap = !global.iter().any(|name| name == "platform");
-    let options = roles::Options { is_root_inside: command.is_root_inside, is_systrap, terminal: -1 };
+    let has_stderr = !is_given("console-socket");
+    let options = roles::Options { is_root_inside: command.is_root_inside, is_systrap, terminal: -1, has_stderr };
     Plan { roles: Some(options).filter(|_| command.has_roles && !is_other), has_attendant }
 }
 

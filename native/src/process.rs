@@ -22,7 +22,7 @@ pub extern "C" fn tsv_start_roles(
         let envp = std::slice::from_raw_parts(envp, envp_length as usize);
         let sentry = Program { argv: std::slice::from_raw_parts(sentry, sentry_length as usize), envp };
         let gofer = Program { argv: std::slice::from_raw_parts(gofer, gofer_length as usize), envp };
-        let options = Options { is_root_inside: is_root_inside != 0, is_systrap: false, terminal };
+        let options = Options { is_root_inside: is_root_inside != 0, is_systrap: false, terminal, has_stderr: true };
         match roles::start(&sentry, &gofer, &options) {
             Err(error) => error,
             Ok(started) => {

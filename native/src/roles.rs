@@ -40,6 +40,9 @@ pub struct Options {
     pub is_systrap: bool,
     /// A terminal that becomes the sentry's controlling one; -1 = none.
     pub terminal: i32,
+    /// What they say in an emergency goes to the caller's stderr. Not where the container has a terminal that an engine has asked
+    /// for: then the engine waits until nobody has that stderr any more.
+    pub has_stderr: bool,
 }
 
 /// Starts both, or none: -errno.
@@ -54,7 +57,8 @@ pub fn start(sentry: &Program, gofer: &Program, options: &Options) -> Result<Rol
     let control = Pair::new()?;
     let gofer_control = Pair::new()?;
     let has_terminal = options.terminal >= 0;
-    let sentry_fds = [if has_terminal { options.terminal } else { nothing }, nothing, 2, control.theirs];
+    let stderr = if options.has_stderr { 2 } else { nothing };
+    let sentry_fds = [if has_terminal { options.terminal } else { nothing }, nothing, stderr, control.theirs];
     let more = if has_terminal { spawn::FLAG_TERMINAL } else { 0 };
     let mut hello = if options.is_systrap { HELLO_SYSTRAP } else { 0 };
     if !is_root {
@@ -71,7 +75,7 @@ pub fn start(sentry: &Program, gofer: &Program, options: &Options) -> Result<Rol
     if sentry_pid > 0 && prefer(sentry_pid) {
         hello |= HELLO_PREFERRED;
     }
-    let gofer_fds = [nothing, nothing, 2, gofer_control.theirs];
+    let gofer_fds = [nothing, nothing, stderr, gofer_control.theirs];
     let gofer_pid = if sentry_pid < 0 { sentry_pid } else { spawn_role(gofer, &gofer_fds, &ids, 0) };
     // SAFETY: closes descriptors made here, sends one byte, ends a process made here.
     unsafe {

@@ -3,35 +3,10 @@
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { defaultSpec } from "../../boot/oci/default_spec.ts";
+import { drive, type Step } from "../support/terminal.ts";
 import { command, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
 
-const DRIVER = new URL("drive_terminal.py", import.meta.url).pathname;
 const SIGKILL = 9;
-
-type Step =
-  | ["send", string]
-  | ["expect", string]
-  | ["resize", number, number]
-  | ["sleep", number]
-  | ["kill", number]
-  | ["modes"]
-  | ["close"];
-
-interface Driven {
-  /** For each expect what was printed up to it, for each modes the modes; at the end the modes once more. */
-  readonly seen: string[];
-  readonly status: number | null;
-  readonly rest: string;
-}
-
-async function drive(argv: readonly string[], steps: Step[], isSocket = false): Promise<Driven> {
-  const plan = JSON.stringify({ argv, steps, socket: isSocket, seconds: 30 });
-  const { stdout, stderr } = await command(["python3", DRIVER], { stdin: plan });
-  ok(stdout !== "", stderr);
-  const result = JSON.parse(stdout) as Driven & { failure: string | null };
-  equal(result.failure, null);
-  return result;
-}
 
 async function doArgv(...words: string[]): Promise<string[]> {
   return [await tsvisorPath(), "do", "--env", "TERM=dumb", "--env", "PS1=$ ", "--", ...words];

@@ -1,128 +1,66 @@
-// containerd drives tsvisor through its stock shim for runc: the real ones of the distribution, with directories of their own
-// and an image that is written here.
+// containerd drives tsvisor through its stock shim for runc. TSVISOR_REPEATS=N repeats lives more often.
 
-import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { Bundle } from "../support/bundle.ts";
-import { command, delay, type Finished, type RunOptions, tsvisorPath } from "../support/tsvisor.ts";
+import { deepEqual, equal, match } from "node:assert/strict";
+import { Containerd } from "../support/containerd.ts";
+import { drive } from "../support/terminal.ts";
 
-const IMAGE = "localhost/box:latest";
+const REPEATS = Number(Deno.env.get("TSVISOR_REPEATS") ?? 2);
+const AT_ONCE = 8;
+const SERVICE = ["/bin/sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"];
 
-class Containerd {
-  readonly directory = Deno.makeTempDirSync({ prefix: "tsvisor-containerd-" });
-  #daemon: Deno.ChildProcess | null = null;
-
-  /** Without CRI, which would need networks. */
-  async start(): Promise<void> {
-    const at = this.directory;
-    Deno.writeTextFileSync(
-      `${at}/config.toml`,
-      `version = 2\nroot = "${at}/root"\nstate = "${at}/state"\n` +
-        `disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n` +
-        `[grpc]\naddress = "${at}/socket"\n`,
-    );
-    this.#daemon = new Deno.Command("containerd", {
-      args: ["-c", `${at}/config.toml`, "--log-level", "error"],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    for (let tries = 0; tries < 200; tries++) {
-      if ((await this.call(["version"])).code === 0) return;
-      await delay(50);
-    }
-    throw new Error("containerd does not answer");
-  }
-
-  async call(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-    return await command(["ctr", "--address", `${this.directory}/socket`, ...args], options);
-  }
-
-  async run(flags: readonly string[], id: string, words: readonly string[]): Promise<Finished> {
-    const own = ["--runc-binary", await tsvisorPath(), "--snapshotter", "native"];
-    return await this.call(["run", ...own, ...flags, IMAGE, id, ...words]);
-  }
-
-  /** An OCI image of one layer: busybox and the names of its applets. */
-  async makeImage(): Promise<void> {
-    using bundle = new Bundle();
-    const image = `${this.directory}/image`, blobs = `${image}/blobs/sha256`;
-    Deno.mkdirSync(blobs, { recursive: true });
-    const blob = async (bytes: Uint8Array<ArrayBuffer>, mediaType: string) => {
-      const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-      Deno.writeFileSync(`${blobs}/${digest}`, bytes);
-      return {
-        mediaType: `application/vnd.oci.image.${mediaType}`,
-        digest: `sha256:${digest}`,
-        size: bytes.length,
-      };
-    };
-    const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
-    await command(["tar", "-C", bundle.rootfs, "-cf", `${this.directory}/layer.tar`, "."]);
-    const layer = await blob(Deno.readFileSync(`${this.directory}/layer.tar`), "layer.v1.tar");
-    const config = await blob(
-      json({
-        architecture: "amd64",
-        os: "linux",
-        config: { Env: ["PATH=/bin"] },
-        rootfs: { type: "layers", diff_ids: [layer.digest] },
-      }),
-      "config.v1+json",
-    );
-    const manifest = await blob(json({ schemaVersion: 2, config, layers: [layer] }), "manifest.v1+json");
-    const annotations = { "io.containerd.image.name": IMAGE };
-    Deno.writeFileSync(
-      `${image}/index.json`,
-      json({ schemaVersion: 2, manifests: [{ ...manifest, annotations }] }),
-    );
-    Deno.writeFileSync(`${image}/oci-layout`, json({ imageLayoutVersion: "1.0.0" }));
-    const archive = `${this.directory}/image.tar`;
-    await command(["tar", "-C", image, "-cf", archive, "."]);
-    const { code, stderr } = await this.call(["images", "import", "--snapshotter", "native", archive]);
-    equal(code, 0, stderr);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const { stdout } = await this.call(["tasks", "ls", "-q"]);
-    for (const id of stdout.split("\n").filter((line) => line !== "")) {
-      await this.call(["tasks", "delete", "--force", id]);
-    }
-    this.#daemon?.kill("SIGTERM");
-    await this.#daemon?.status;
-    Deno.removeSync(this.directory, { recursive: true });
-  }
+/** Everything that `ctr` does with a container in the background. */
+async function live(containerd: Containerd, id: string): Promise<void> {
+  const ended = await containerd.run(["--rm"], `${id}-ends`, ["/bin/sh", "-c", "echo out; exit 7"]);
+  deepEqual([ended.code, ended.stdout], [7, "out\n"], ended.stderr);
+  const started = await containerd.run(["--detach"], id, SERVICE);
+  equal(started.code, 0, started.stderr);
+  const inside = await containerd.call(
+    ["tasks", "exec", "--exec-id", "e", id, "/bin/sh", "-c", "echo in; exit 4"],
+  );
+  deepEqual([inside.code, inside.stdout], [4, "in\n"], inside.stderr);
+  await containerd.reaches(id, "RUNNING");
+  await containerd.must("tasks", "pause", id);
+  await containerd.reaches(id, "PAUSED");
+  await containerd.must("tasks", "resume", id);
+  match(await containerd.must("tasks", "ps", id), /^PID +INFO\n1 /);
+  await containerd.must("tasks", "kill", "--signal", "TERM", id);
+  await containerd.reaches(id, "STOPPED");
+  match((await containerd.call(["tasks", "delete", id])).stderr, /exit code 3/);
+  await containerd.must("containers", "delete", id);
 }
 
-Deno.test("containerd: run, exec, kill, delete through the shim for runc", async () => {
+Deno.test(`containerd: ${REPEATS} lives in a row, and ${AT_ONCE} at once`, async () => {
   await using containerd = new Containerd();
   await containerd.start();
   await containerd.makeImage();
-  const ended = await containerd.run(["--rm"], "ends", ["/bin/sh", "-c", "echo out; exit 7"]);
-  deepEqual([ended.code, ended.stdout], [7, "out\n"], ended.stderr);
-  const started = await containerd.run(["--detach"], "stays", [
-    "/bin/sh",
-    "-c",
-    "trap 'exit 3' TERM; while :; do sleep 0.1; done",
+  for (let n = 0; n < REPEATS; n++) await live(containerd, `row-${Deno.pid}-${n}`);
+  await Promise.all(Array.from({ length: AT_ONCE }, (_, n) => live(containerd, `once-${Deno.pid}-${n}`)));
+  equal(await containerd.must("containers", "ls", "-q"), "");
+  deepEqual(await containerd.traces(), []);
+});
+
+Deno.test("containerd: a terminal of a task and of a process in it", async () => {
+  await using containerd = new Containerd();
+  await containerd.start();
+  await containerd.makeImage();
+  // The shim keeps the state of all containerds of a host in one place.
+  const stays = `stays-${Deno.pid}`;
+  const own = await containerd.runWords(["--rm", "-t"], `talks-${Deno.pid}`, ["/bin/sh"]);
+  const { status } = await drive(containerd.words(own), [
+    ["send", "test -t 0 && echo is $((6 * 7))\n"],
+    ["expect", "is 42"],
+    ["send", "exit 6\n"],
   ]);
-  equal(started.code, 0, started.stderr);
-  const inside = await containerd.call([
-    "tasks",
-    "exec",
-    "--exec-id",
-    "e",
-    "stays",
-    "/bin/sh",
-    "-c",
-    "echo in; exit 4",
+  equal(status, 6);
+  equal((await containerd.run(["--detach"], stays, SERVICE)).code, 0);
+  const exec = ["tasks", "exec", "-t", "--exec-id", "e", stays, "/bin/sh"];
+  const inside = await drive(containerd.words(exec), [
+    ["send", "test -t 0 && echo is $((6 * 7))\n"],
+    ["expect", "is 42"],
+    ["send", "exit 5\n"],
   ]);
-  deepEqual([inside.code, inside.stdout], [4, "in\n"], inside.stderr);
-  const listed = async () => (await containerd.call(["tasks", "ls"])).stdout;
-  ok((await listed()).includes("RUNNING"));
-  equal((await containerd.call(["tasks", "pause", "stays"])).code, 0);
-  ok((await listed()).includes("PAUSED"));
-  equal((await containerd.call(["tasks", "resume", "stays"])).code, 0);
-  equal((await containerd.call(["tasks", "kill", "--signal", "TERM", "stays"])).code, 0);
-  for (let tries = 0; tries < 100 && !(await listed()).includes("STOPPED"); tries++) await delay(50);
-  const removed = await containerd.call(["tasks", "delete", "stays"]);
-  match(removed.stderr, /exit code 3/);
-  equal((await containerd.call(["containers", "delete", "stays"])).code, 0);
+  equal(inside.status, 5);
+  await containerd.must("tasks", "delete", "--force", stays);
+  await containerd.must("containers", "delete", stays);
+  deepEqual(await containerd.traces(), []);
 });

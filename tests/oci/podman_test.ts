@@ -1,67 +1,23 @@
-// podman drives tsvisor: the real one of the distribution, with directories of its own and an image made on the spot.
+// podman drives tsvisor: the real one of the distribution. TSVISOR_REPEATS=N repeats lives more often.
 
-import { deepEqual, equal, match } from "node:assert/strict";
-import { Bundle } from "../support/bundle.ts";
-import { command, delay, type Finished, type RunOptions, tsvisorPath } from "../support/tsvisor.ts";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { IMAGE, Podman, RUN } from "../support/podman.ts";
+import { command, delay } from "../support/tsvisor.ts";
 
-const IMAGE = "localhost/box";
-/** The machines that test lack CAP_SYS_RESOURCE. Networks have a test of their own. */
-const RUN = ["--network", "none", "--ulimit", "nofile=1024:4096", "--ulimit", "nproc=1024:4096"];
-
-class Podman {
-  readonly directory = Deno.makeTempDirSync({ prefix: "tsvisor-podman-" });
-
-  /** `within` is a command that runs podman. */
-  async call(
-    args: readonly string[],
-    options: RunOptions = {},
-    within: readonly string[] = [],
-  ): Promise<Finished> {
-    const own = [
-      ...[
-        "--runtime",
-        await tsvisorPath(),
-        "--storage-driver",
-        "vfs",
-        "--cgroup-manager",
-        "cgroupfs",
-      ],
-      ...["--events-backend", "file", "--log-level", "error"],
-      ...["--root", `${this.directory}/root`, "--runroot", `${this.directory}/run`],
-      ...["--network-config-dir", `${this.directory}/networks`],
-    ];
-    return await command([...within, "podman", ...own, ...args], options);
-  }
-
-  async must(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await this.call(args);
-    equal(code, 0, `podman ${args.join(" ")}: ${stderr}`);
-    return stdout.replaceAll("\r\n", "\n");
-  }
-
-  /** busybox and the names of its applets. */
-  async makeImage(): Promise<void> {
-    using bundle = new Bundle();
-    const archive = `${this.directory}/image.tar`;
-    await command(["tar", "-C", bundle.rootfs, "-cf", archive, "."]);
-    await this.must("import", archive, IMAGE);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.call(["rm", "--all", "--force", "--time", "0"]);
-    // Should anything of it be mounted still.
-    await command(["umount", "-R", "-q", `${this.directory}/root/vfs`]);
-    Deno.removeSync(this.directory, { recursive: true });
-  }
-}
+/** Lives one after the other, and at once. */
+const REPEATS = Number(Deno.env.get("TSVISOR_REPEATS") ?? 2);
+const AT_ONCE = 8;
+const SH = [IMAGE, "/bin/sh", "-c"];
+/** Says that it runs, and ends with 5 when it is asked to. */
+const SERVICE = "echo begins; trap 'echo ends; exit 5' TERM; while :; do sleep 0.1; done";
 
 Deno.test("podman: run, exec, logs, ps, pause, stop, rm", async (test) => {
   await using podman = new Podman();
   await podman.makeImage();
   await test.step("run --rm gives output and status", async () => {
-    const { code, stdout, stderr } = await podman.call([
-      ...["run", "--rm", ...RUN, IMAGE, "/bin/sh", "-c", "echo out; echo err >&2; exit 42"],
-    ]);
+    const { code, stdout, stderr } = await podman.call(
+      ["run", "--rm", ...RUN, ...SH, "echo out; echo err >&2; exit 42"],
+    );
     deepEqual([code, stdout, stderr], [42, "out\n", "err\n"]);
   });
   await test.step("a program that is missing is reported as podman does for runc", async () => {
@@ -75,57 +31,100 @@ Deno.test("podman: run, exec, logs, ps, pause, stop, rm", async (test) => {
     Deno.mkdirSync(shared);
     Deno.writeTextFileSync(`${shared}/file`, "shared\n");
     const { code, stdout } = await podman.call([
-      ...["run", "--rm", "-i", ...RUN, "--user", "1000", "--read-only", "-v", `${shared}:/mnt:ro`],
-      ...[
-        IMAGE,
-        "/bin/sh",
-        "-c",
-        "id -u; cat; cat /mnt/file; echo x >/bin/x || echo refused; touch /tmp/y && echo fine",
-      ],
+      ...["run", "--rm", "-i", ...RUN, "--user", "1000", "--read-only", "-v", `${shared}:/mnt:ro`, ...SH],
+      "id -u; cat; cat /mnt/file; echo x >/bin/x || echo refused; touch /tmp/y && echo fine",
     ], { stdin: "typed\n" });
     deepEqual([code, stdout], [0, "1000\ntyped\nshared\nrefused\nfine\n"]);
   });
   await test.step("in the background", async () => {
-    const script = "echo begins; trap 'echo ends; exit 5' TERM; while :; do sleep 0.1; done";
-    await podman.must("run", "-d", "--name", "one", ...RUN, IMAGE, "/bin/sh", "-c", script);
+    await podman.must("run", "-d", "--name", "one", ...RUN, ...SH, SERVICE);
     equal(await podman.must("exec", "one", "/bin/echo", "inside"), "inside\n");
     equal((await podman.call(["exec", "one", "/bin/sh", "-c", "exit 9"])).code, 9);
     equal((await podman.call(["exec", "one", "nothing"])).code, 127);
     const fed = await podman.call(["exec", "-i", "one", "/bin/cat"], { stdin: "fed" });
     deepEqual([fed.code, fed.stdout], [0, "fed"]);
-    const status = async () => await podman.must("inspect", "one", "--format", "{{.State.Status}}");
-    equal(await status(), "running\n");
+    match(await podman.must("exec", "one", "/bin/busybox", "ps"), /\n +1 root .* \/bin\/sh -c echo begins/);
+    equal(await podman.status("one"), "running 0");
     await podman.must("pause", "one");
-    equal(await status(), "paused\n");
+    equal(await podman.status("one"), "paused 0");
     await podman.must("unpause", "one");
     await podman.must("stop", "one");
-    equal(
-      await podman.must("inspect", "one", "--format", "{{.State.Status}} {{.State.ExitCode}}"),
-      "exited 5\n",
-    );
-    equal(await podman.must("logs", "one"), "begins\nends\n");
+    equal(await podman.status("one"), "exited 5");
+    equal(await podman.logs("one", "ends"), "begins\nends\n");
     await podman.must("start", "one");
+    equal(await podman.status("one"), "running 0");
+    await podman.must("restart", "one");
+    equal(await podman.status("one"), "running 0");
+    await podman.must("kill", "--signal", "KILL", "one");
+    await podman.must("wait", "one");
+    equal(await podman.status("one"), "exited 137");
     await podman.must("rm", "--force", "--time", "0", "one");
     equal(await podman.must("ps", "-aq"), "");
   });
-  await test.step("a terminal", async () => {
-    const args = [
-      "run",
-      "--rm",
-      "-it",
-      ...RUN,
-      IMAGE,
-      "/bin/sh",
-      "-c",
-      "test -t 0 && test -t 1 && echo terminal",
-    ];
-    const own = [await tsvisorPath(), `${podman.directory}/root`, `${podman.directory}/run`];
-    const podmanWords = `podman --runtime ${own[0]} --storage-driver vfs --cgroup-manager cgroupfs ` +
-      `--events-backend file --root ${own[1]} --runroot ${own[2]} `;
-    const line = podmanWords + args.map((word) => `'${word}'`).join(" ");
-    const { code, stdout } = await command(["script", "-qec", line, "/dev/null"]);
-    deepEqual([code, stdout], [0, "terminal\r\n"]);
-  });
+  await test.step("nothing is left", async () => deepEqual(await podman.traces(), []));
+});
+
+Deno.test("podman: a terminal of run and of exec, its size, its status", async () => {
+  await using podman = new Podman();
+  await podman.makeImage();
+  const talk = async (args: readonly string[]) => {
+    const { status } = await podman.drive(args, [
+      ["send", "test -t 0 && test -t 1 && echo is $((6 * 7))\n"],
+      ["expect", "is 42"],
+      ["send", "/bin/busybox stty size\n"],
+      ["expect", "30 100"],
+      ["resize", 20, 70],
+      [
+        "send",
+        "while test \"$(/bin/busybox stty size)\" != '20 70'; do sleep 0.1; done; echo seen $((1 + 1))\n",
+      ],
+      ["expect", "seen 2"],
+      ["send", "exit 6\n"],
+    ]);
+    equal(status, 6);
+  };
+  await talk(["run", "--rm", "-it", ...RUN, IMAGE, "/bin/sh"]);
+  await podman.must("run", "-d", "--name", "one", ...RUN, ...SH, SERVICE);
+  await talk(["exec", "-it", "one", "/bin/sh"]);
+  await podman.must("rm", "--force", "--time", "0", "one");
+  deepEqual(await podman.traces(), []);
+});
+
+Deno.test("podman: a pod of two, each in a sandbox of its own", async () => {
+  await using podman = new Podman();
+  await podman.makeImage();
+  // Without the container that only holds namespaces, of which sandboxes share none.
+  await podman.must("pod", "create", "--name", "pod", "--infra=false");
+  for (const name of ["one", "two"]) {
+    await podman.must("run", "-d", "--pod", "pod", "--name", name, ...RUN, ...SH, SERVICE);
+  }
+  match(await podman.must("pod", "ps"), /Running/);
+  equal(await podman.must("exec", "two", "/bin/echo", "inside"), "inside\n");
+  await podman.must("pod", "stop", "pod");
+  deepEqual([await podman.status("one"), await podman.status("two")], ["exited 5", "exited 5"]);
+  await podman.must("pod", "start", "pod");
+  equal(await podman.status("one"), "running 0");
+  await podman.must("pod", "rm", "--force", "--time", "0", "pod");
+  equal(await podman.must("ps", "-aq"), "");
+  deepEqual(await podman.traces(), []);
+});
+
+Deno.test(`podman: ${REPEATS} lives in a row, and ${AT_ONCE} at once`, async () => {
+  await using podman = new Podman();
+  await podman.makeImage();
+  const live = async (name: string) => {
+    await podman.must("run", "-d", "--name", name, ...RUN, ...SH, SERVICE);
+    equal(await podman.must("exec", name, "/bin/echo", "inside"), "inside\n");
+    ok((await podman.logs(name, "begins")).includes("begins"));
+    await podman.must("stop", "--time", "60", name);
+    equal(await podman.status(name), "exited 5");
+    await podman.must("rm", name);
+    equal((await podman.call(["run", "--rm", ...RUN, ...SH, "exit 3"])).code, 3);
+  };
+  for (let n = 0; n < REPEATS; n++) await live(`row-${n}`);
+  await Promise.all(Array.from({ length: AT_ONCE }, (_, n) => live(`once-${n}`)));
+  equal(await podman.must("ps", "-aq"), "");
+  deepEqual(await podman.traces(), []);
 });
 
 /** Tries of a published port, half a second apart. */

@@ -14,10 +14,11 @@ import {
   confineProcesses,
   confineRoot,
   dieWithParent,
+  sharedRegion,
 } from "../native/process.ts";
 import type { Platform } from "../platform/platform.ts";
 import { HELLO } from "./control/protocol.ts";
-import { CONTROLLER_CALLS, GOFER_CALLS, packRules, PTRACE_CALLS, SENTRY_CALLS } from "./seccomp_lists.ts";
+import { CONTROLLER_CALLS, goferCalls, packRules, PTRACE_CALLS, sentryCalls } from "./seccomp_lists.ts";
 import type { SentryConfig } from "./sentry_config.ts";
 import { ROLE_FDS } from "./setup.ts";
 
@@ -57,7 +58,7 @@ export function confineSentryProcesses(config: SentryConfig, hello: number, plat
 /** The sentry once all is open, before guest code runs. */
 export function confineSentryCalls(config: SentryConfig): void {
   settleSignals();
-  const calls = config.platform === "ptrace" ? [...SENTRY_CALLS, ...PTRACE_CALLS] : SENTRY_CALLS;
+  const calls = [...sentryCalls(sharedRegion()), ...config.platform === "ptrace" ? PTRACE_CALLS : []];
   confineCalls(packRules(calls), config.isLenient);
 }
 
@@ -72,8 +73,9 @@ export function confineGofer(isLenient: boolean, startWorkers: () => void): void
   confineRoot(true);
   confineCapabilities(GOFER_CAPABILITIES, 0);
   confineDumps();
+  const region = sharedRegion();
   startWorkers();
-  confineCalls(packRules(GOFER_CALLS), isLenient);
+  confineCalls(packRules(goferCalls(region)), isLenient);
 }
 
 /** The controller, which has all it needs: `first` is the number after its last descriptor. */

@@ -1,23 +1,33 @@
 // The host calls each role may make once it runs, with the reason. Numbers are x86-64's. What is not here kills the role.
 
+import type { AddressRange } from "../native/process.ts";
+
+/** What an argument must be: (its low word & mask) == value; or, the whole of it, below or from a bound on. */
+export type Condition =
+  | { readonly argument: number; readonly mask: number; readonly value: number }
+  | { readonly argument: number; readonly below: number }
+  | { readonly argument: number; readonly from: number };
+
 export interface AllowedCall {
   readonly nr: number;
   readonly name: string;
   readonly reason: string;
-  /** Allowed only where (argument & mask) == value. */
-  readonly when?: { readonly argument: number; readonly mask: number; readonly value: number };
+  /** Allowed only where all of these hold. */
+  readonly when?: readonly Condition[];
   /** The runtime tries it and can do without: EPERM instead of death. */
   readonly isRefused?: boolean;
 }
 
-const call = (nr: number, name: string, reason: string, when?: AllowedCall["when"]): AllowedCall => ({
-  nr,
-  name,
-  reason,
-  when,
-});
+const call = (nr: number, name: string, reason: string, ...when: Condition[]): AllowedCall =>
+  when.length === 0 ? { nr, name, reason } : { nr, name, reason, when };
 
-const PROT_EXEC = 4, MAP_ANONYMOUS = 0x20;
+const PROT_RW = 3, PROT_EXEC = 4, MAP_SHARED = 1, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MREMAP_MAYMOVE = 1;
+const FUTEX_WAIT = 0,
+  FUTEX_WAKE = 1,
+  FUTEX_WAIT_BITSET = 9,
+  FUTEX_PRIVATE_FLAG = 128,
+  FUTEX_CLOCK_REALTIME = 256;
+const MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000;
 const WHOLE = 0xffff_ffff;
 
 const refused = (nr: number, name: string, reason: string): AllowedCall => ({
@@ -35,17 +45,24 @@ const TRIED: readonly AllowedCall[] = [
 
 /** What V8 and Deno's threads need whatever we do (measured; shared/deno.md). */
 const RUNTIME: readonly AllowedCall[] = [
-  call(202, "futex", "V8 and tokio threads"),
-  call(9, "mmap", "V8 heap; memory files", { argument: 2, mask: PROT_EXEC, value: 0 }),
-  call(9, "mmap", "V8 code; never from a file", {
+  call(202, "futex", "V8 and tokio threads", {
+    argument: 1,
+    mask: FUTEX_PRIVATE_FLAG,
+    value: FUTEX_PRIVATE_FLAG,
+  }),
+  call(202, "futex", "thread pools join threads that have ended", {
+    argument: 1,
+    mask: WHOLE,
+    value: FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME,
+  }),
+  call(9, "mmap", "V8 heap and code; never from a file", {
     argument: 3,
     mask: MAP_ANONYMOUS,
     value: MAP_ANONYMOUS,
   }),
   call(11, "munmap", "V8 heap"),
-  call(10, "mprotect", "V8 code pages"),
+  call(10, "mprotect", "V8 heap", { argument: 2, mask: PROT_EXEC, value: 0 }),
   call(28, "madvise", "V8 heap"),
-  call(25, "mremap", "realloc of large blocks"),
   call(12, "brk", "malloc"),
   call(232, "epoll_wait", "event loops"),
   call(281, "epoll_pwait", "event loops"),
@@ -96,6 +113,62 @@ const RUNTIME: readonly AllowedCall[] = [
   call(234, "tgkill", "the sentry interrupts guests; V8 its own threads"),
 ];
 
+/** No more than realloc has use for: a mapping goes to no place that is chosen for it, and leaves no copy. */
+const realloc = (...when: Condition[]) =>
+  call(
+    25,
+    "mremap",
+    "realloc of large blocks",
+    { argument: 3, mask: WHOLE - MREMAP_MAYMOVE, value: 0 },
+    ...when,
+  );
+
+/** Of a process that maps no file. */
+const OWN_MEMORY: readonly AllowedCall[] = [
+  call(10, "mprotect", "V8 code pages", { argument: 2, mask: PROT_EXEC, value: PROT_EXEC }),
+  realloc(),
+];
+
+/** As GUARD_BYTES and TAIL_BYTES in native/src/shared_region.rs. */
+const GUARD_BYTES = 2 ** 32, TAIL_BYTES = 2 ** 28;
+
+/**
+ * Of a process that maps files in `region` alone: nothing in there becomes executable, and no mapping leaves it. Code may be
+ * shorter than the guard before the region, and lie before it, or lie behind.
+ */
+function sharedMemory({ from, end }: AddressRange): readonly AllowedCall[] {
+  const address = 0, length = 1;
+  return [
+    call(
+      9,
+      "mmap",
+      "memory shared with stubs or gofer",
+      { argument: 3, mask: WHOLE, value: MAP_SHARED | MAP_FIXED },
+      { argument: 2, mask: WHOLE, value: PROT_RW },
+      { argument: address, from: from + GUARD_BYTES },
+      { argument: address, below: end - TAIL_BYTES },
+      { argument: length, below: TAIL_BYTES + 1 },
+    ),
+    call(10, "mprotect", "V8 code pages", { argument: address, below: from }, {
+      argument: length,
+      below: GUARD_BYTES,
+    }),
+    call(10, "mprotect", "V8 code pages", { argument: address, from: end }),
+    realloc({ argument: address, below: from }),
+    realloc({ argument: address, from: end }),
+    call(202, "futex", "wake stubs and the gofer, in shared memory", {
+      argument: 1,
+      mask: WHOLE,
+      value: FUTEX_WAKE,
+    }),
+    call(202, "futex", "wait for the other side", { argument: 1, mask: WHOLE, value: FUTEX_WAIT }),
+  ];
+}
+
+/** At once or after a wait, and never with a signal. (On sockets that we hold.) */
+const sendmsg = (reason: string) =>
+  call(46, "sendmsg", reason, { argument: 2, mask: WHOLE - MSG_DONTWAIT, value: MSG_NOSIGNAL });
+
 const ioctl = (request: number, reason: string): AllowedCall =>
   call(16, "ioctl", reason, { argument: 1, mask: WHOLE, value: request });
 
@@ -118,13 +191,14 @@ const TERMINAL_REQUESTS: readonly AllowedCall[] = [
 ];
 
 /** The sentry: its platform, memory files, messages to gofer and CLI. No open but for reading, no socket, no exec, no fork. */
-export const SENTRY_CALLS: readonly AllowedCall[] = [
+export const sentryCalls = (region: AddressRange): readonly AllowedCall[] => [
   ...RUNTIME,
   ...TRIED,
+  ...sharedMemory(region),
   openForReading(
     "memory files anew, for stubs that may only read them; what the host counts of stubs; the root holds nothing but the own /proc",
   ),
-  call(46, "sendmsg", "gofer, stubs, CLI"),
+  sendmsg("gofer, stubs, CLI"),
   call(47, "recvmsg", "gofer, CLI"),
   call(299, "recvmmsg", "frames of the interfaces it was given"),
   call(307, "sendmmsg", "frames of the interfaces it was given"),
@@ -167,10 +241,11 @@ export const PTRACE_CALLS: readonly AllowedCall[] = [
 ];
 
 /** The gofer: file calls below descriptors it holds. */
-export const GOFER_CALLS: readonly AllowedCall[] = [
+export const goferCalls = (region: AddressRange): readonly AllowedCall[] => [
   ...RUNTIME,
   ...TRIED,
-  call(46, "sendmsg", "answers"),
+  ...sharedMemory(region),
+  sendmsg("answers"),
   call(47, "recvmsg", "requests"),
   call(437, "openat2", "one name below a node"),
   call(257, "openat", "a node opened anew through /proc/self/fd"),
@@ -205,9 +280,10 @@ export const GOFER_CALLS: readonly AllowedCall[] = [
 export const CONTROLLER_CALLS: readonly AllowedCall[] = [
   ...RUNTIME,
   ...TRIED,
+  ...OWN_MEMORY,
   openForReading("the runtime looks for the processor's frequency when threads meet; the root holds nothing"),
   call(288, "accept4", "clients"),
-  call(46, "sendmsg", "answers, queries"),
+  sendmsg("answers, queries"),
   call(47, "recvmsg", "calls, the sentry's answers"),
   call(319, "memfd_create", "arguments of calls"),
   call(17, "pread64", "the sentry's answers"),
@@ -217,16 +293,27 @@ export const CONTROLLER_CALLS: readonly AllowedCall[] = [
 /** As in native/src/confine.rs. */
 const REFUSED = 0xff;
 
+/** What is compared, as in native/src/confine.rs. */
+const MASKED = 0, BELOW = 1, FROM = 2;
+const TWO_32 = 2 ** 32;
+
 /** Rules as tsv_confine_calls wants them. */
 export function packRules(calls: readonly AllowedCall[]): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array(calls.length * 4);
-  calls.forEach((allowed, i) => {
-    words[4 * i] = allowed.nr;
-    if (allowed.isRefused) words[4 * i + 1] = REFUSED;
-    if (allowed.when === undefined) return;
-    words[4 * i + 1] = allowed.when.argument + 1;
-    words[4 * i + 2] = allowed.when.mask;
-    words[4 * i + 3] = allowed.when.value;
-  });
-  return words;
+  const words: number[] = [];
+  for (const { nr, isRefused, when } of calls) {
+    if (isRefused || when === undefined) {
+      words.push(nr, 0, isRefused ? REFUSED : 0, 0, 0, 0);
+      continue;
+    }
+    when.forEach((condition, n) =>
+      words.push(nr, n === 0 ? 0 : 1, condition.argument + 1, ...comparison(condition))
+    );
+  }
+  return Uint32Array.from(words);
+}
+
+function comparison(condition: Condition): readonly number[] {
+  if ("mask" in condition) return [MASKED, condition.mask, condition.value];
+  const [compared, bound] = "below" in condition ? [BELOW, condition.below] : [FROM, condition.from];
+  return [compared, bound % TWO_32, Math.floor(bound / TWO_32)];
 }

@@ -22,6 +22,9 @@ const symbols = {
   tsv_confine_root: { parameters: ["u32"], result: "i32" },
   tsv_confine_ids: { parameters: ["u32", "u32"], result: "i32" },
   tsv_confine_capabilities: { parameters: ["u32", "u32"], result: "i32" },
+  tsv_region_reserve: { parameters: [], result: "i32" },
+  tsv_region_start: { parameters: [], result: "pointer" },
+  tsv_region_end: { parameters: [], result: "pointer" },
   tsv_confine_calls: { parameters: ["buffer", "u32", "u32"], result: "i32" },
 } as const;
 
@@ -142,9 +145,23 @@ export function confineIds(uid: number, gid: number): void {
 export function confineCapabilities(low: number, high: number): void {
   check("capabilities", native.tsv_confine_capabilities(low, high));
 }
+/** The addresses from `from` on, below `end`. */
+export interface AddressRange {
+  readonly from: number;
+  readonly end: number;
+}
+
+/** Reserves, once, the addresses where alone this process maps files from now on (native/src/shared_region.rs). */
+export function sharedRegion(): AddressRange {
+  check("memory", native.tsv_region_reserve());
+  // User addresses are below 2^47.
+  const at = (pointer: Deno.PointerValue) => Number(Deno.UnsafePointer.value(pointer));
+  return { from: at(native.tsv_region_start()), end: at(native.tsv_region_end()) };
+}
+
 /** `rules`: see tsv_confine_calls. */
 export function confineCalls(rules: Uint32Array<ArrayBuffer>, isLenient: boolean): void {
-  check("system calls", native.tsv_confine_calls(rules, rules.length / 4, isLenient ? 1 : 0));
+  check("system calls", native.tsv_confine_calls(rules, rules.length / 6, isLenient ? 1 : 0));
 }
 
 function check(what: string, result: number): void {

@@ -124,28 +124,36 @@ pub extern "C" fn tsv_confine_root(keeps_proc: u32) -> i32 {
 /// In the place of the argument: the call gives EPERM instead of killing.
 const REFUSED: u32 = 0xff;
 
-/// Installs an allow-list on every thread. `rules` are `count` entries of 4 words: call number, argument + 1 (0 = any),
-/// mask, value: the call is allowed when (argument & mask) == value. Other calls kill the process, or give EPERM when
-/// `is_lenient`.
+/// What is compared with an argument: bits of its low word, or the whole of it with a bound.
+const MASKED: u32 = 0;
+const BELOW: u32 = 1;
+const FROM: u32 = 2;
+
+/// Installs an allow-list on every thread. `rules` are `count` entries of 6 words: call number, 1 = a further condition of the
+/// entry before, argument + 1 (0 = any), what is compared, and two words for that: mask and value, or the bound. The call is
+/// allowed when all conditions of an entry hold. Other calls kill the process, or give EPERM when `is_lenient`.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_confine_calls(rules: *const u32, count: u32, is_lenient: u32) -> i32 {
-    // SAFETY: `rules` has 4 * count words (process.ts).
-    let words = unsafe { std::slice::from_raw_parts(rules, count as usize * 4) };
+    // SAFETY: `rules` has 6 * count words (process.ts).
+    let words = unsafe { std::slice::from_raw_parts(rules, count as usize * 6) };
     let mut map: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let mut refused: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for rule in words.chunks(4) {
-        let list = map.entry(rule[0] as i64).or_default();
-        if rule[1] == REFUSED {
-            refused.entry(rule[0] as i64).or_default();
+    let mut entries = words.chunks(6).peekable();
+    while let Some(entry) = entries.next() {
+        let list = map.entry(entry[0] as i64).or_default();
+        if entry[2] == REFUSED {
+            refused.entry(entry[0] as i64).or_default();
             continue;
         }
-        if rule[1] == 0 {
+        if entry[2] == 0 {
             continue;
         }
-        let operator = SeccompCmpOp::MaskedEq(rule[2] as u64);
-        let condition =
-            SeccompCondition::new((rule[1] - 1) as u8, SeccompCmpArgLen::Dword, operator, rule[3] as u64);
-        let Some(rule) = condition.ok().and_then(|condition| SeccompRule::new(vec![condition]).ok()) else {
+        let mut conditions = vec![condition(entry)];
+        while let Some(further) = entries.next_if(|further| further[1] == 1) {
+            conditions.push(condition(further));
+        }
+        let rule = conditions.into_iter().collect::<Option<Vec<_>>>().and_then(|all| SeccompRule::new(all).ok());
+        let Some(rule) = rule else {
             return -libc::EINVAL;
         };
         list.push(rule);
@@ -166,4 +174,16 @@ pub extern "C" fn tsv_confine_calls(rules: *const u32, count: u32, is_lenient: u
         Ok(()) => 0,
         Err(_) => -libc::EPERM,
     }
+}
+
+fn condition(entry: &[u32]) -> Option<SeccompCondition> {
+    let [_, _, argument, compared, low, high] = entry[..] else { return None };
+    let whole = low as u64 | (high as u64) << 32;
+    let (length, operator, value) = match compared {
+        MASKED => (SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(low as u64), high as u64),
+        BELOW => (SeccompCmpArgLen::Qword, SeccompCmpOp::Lt, whole),
+        FROM => (SeccompCmpArgLen::Qword, SeccompCmpOp::Ge, whole),
+        _ => return None,
+    };
+    SeccompCondition::new((argument - 1) as u8, length, operator, value).ok()
 }

@@ -26,6 +26,7 @@ mod image;
 mod spawn;
 mod stream;
 mod orders;
+mod shared_region;
 mod stub_filter;
 mod stub_process;
 mod stub_memory;

@@ -5,6 +5,7 @@
 
 use crate::common_page::fill_common;
 use crate::orders::{make_orders, may_ask, open_orders};
+use crate::shared_region::reserve;
 use crate::slot::*;
 use crate::stub_filter::Asks;
 use core::ffi::c_void;
@@ -91,18 +92,10 @@ pub fn is_running(state: u32) -> bool {
 pub extern "C" fn tsv_stub_start(asks: u32) -> i32 {
     // SAFETY: plain system calls on memory and descriptors made here; checked one by one.
     unsafe {
-        let region_bytes = ARENAS_MAX * ARENA_BYTES as usize;
-        let region = libc::mmap(
-            null_mut(),
-            region_bytes,
-            libc::PROT_NONE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-            -1,
-            0,
-        );
-        if region == libc::MAP_FAILED {
-            return errno();
-        }
+        let region = match reserve(ARENAS_MAX * ARENA_BYTES as usize) {
+            Ok(region) => region,
+            Err(error) => return error,
+        };
         let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
         let common_fd = libc::memfd_create(c"tsvisor-common".as_ptr(), flags);
         if common_fd < 0 || libc::ftruncate(common_fd, COMMON_BYTES as i64) < 0 {
@@ -124,7 +117,7 @@ pub extern "C" fn tsv_stub_start(asks: u32) -> i32 {
         if libc::fcntl(common_fd, libc::F_ADD_SEALS, libc::F_SEAL_FUTURE_WRITE) < 0 {
             return errno();
         }
-        MEMORY = Some(StubMemory { region: region as *mut u8, common: common as *mut u8, common_fd, arena_fds: Vec::new() });
+        MEMORY = Some(StubMemory { region, common: common as *mut u8, common_fd, arena_fds: Vec::new() });
         let asks = match asks {
             1 if may_ask() => Asks::ForMost,
             2 if may_ask() => Asks::ForAll,

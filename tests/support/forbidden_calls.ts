@@ -1,11 +1,12 @@
 // A program that gives up calls as the role of its argument does, then tries what an attacker would need next, and prints
 // which of that succeeded. Run by tests/cli/seccomp_test.ts.
 
-import { confineCalls } from "../../native/process.ts";
-import { GOFER_CALLS, packRules, SENTRY_CALLS } from "../../boot/seccomp_lists.ts";
+import { confineCalls, sharedRegion } from "../../native/process.ts";
+import { goferCalls, packRules, sentryCalls } from "../../boot/seccomp_lists.ts";
 
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
-const MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20;
+const MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20;
+const MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2;
 const S_IFBLK = 0o060000;
 const TIOCSTI = 0x5412;
 
@@ -31,7 +32,17 @@ const role = Deno.args[0];
 Deno.addSignalListener("SIGWINCH", () => {});
 const file = call(2, "/bin/true", 0);
 call(39);
-confineCalls(packRules(role === "gofer" ? GOFER_CALLS : SENTRY_CALLS), true);
+const region = sharedRegion();
+/** Where the roles map files. */
+const inside = region.from + 2 ** 33;
+const before = Number(call(9, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0));
+const memory = call(319, "memory", 0);
+call(77, memory, 1 << 20);
+confineCalls(packRules(role === "gofer" ? goferCalls(region) : sentryCalls(region)), true);
+const mapInside = (at: number) =>
+  call(9, at, 65536, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memory, 0);
+/** What a call leaves undone that must come before it. */
+const REFUSED_BEFORE = -1;
 
 const tries: Record<string, () => number> = {
   "open by path": () => call(2, "/etc/passwd", 0),
@@ -59,6 +70,18 @@ const tries: Record<string, () => number> = {
   "type into a terminal": () => call(16, 0, TIOCSTI, "x"),
   "map a file executable": () => call(9, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0),
   "map a file executable, shared": () => call(9, 0, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0),
+  "map a file anywhere": () => call(9, 0, 4096, PROT_READ, MAP_PRIVATE, file, 0),
+  "map a file at a place of its choice": () => mapInside(region.end + 2 ** 30),
+  "map a file across the end": () => mapInside(region.end - 4096),
+  "make a mapped file executable": () =>
+    mapInside(inside) === inside ? call(10, inside, 4096, PROT_READ | PROT_EXEC) : REFUSED_BEFORE,
+  "make it executable from before": () => call(10, region.from - 4096, 2 ** 34, PROT_READ | PROT_EXEC),
+  "move it out": () => call(25, inside, 4096, 65536, MREMAP_MAYMOVE),
+  "copy it out": () => call(25, inside, 0, 65536, MREMAP_MAYMOVE),
+  "move memory to a place of its choice": () =>
+    call(25, before, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, inside + 65536),
+  "requeue waiters in shared memory": () => call(202, inside, 3, 1, 0, inside + 64, 0),
+  "send out of band": () => call(46, memory, inside, 1),
   "make a block device": () => call(259, -100, "/tmp/tsvisor-forbidden", S_IFBLK | 0o600, 0x800),
 };
 
@@ -66,7 +89,12 @@ const succeeded = Object.entries(tries).filter(([, attempt]) => attempt() !== -1
 const still: Record<string, () => number> = {
   "map memory": () => call(9, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
   "map code of its own": () => call(9, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-  "map a file for reading": () => call(9, 0, 4096, PROT_READ, MAP_PRIVATE, file, 0),
+  "map a file where they are mapped": () => mapInside(inside) === inside ? 0 : -1,
+  "wake in shared memory": () => call(202, inside, 1, 1, 0, 0, 0),
+  "make memory executable": () => {
+    const at = call(9, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return call(10, at, 4096, PROT_READ | PROT_EXEC);
+  },
 };
 const failed = Object.entries(still).filter(([, attempt]) => attempt() === -1).map(([name]) => name);
 const report = new TextEncoder().encode(JSON.stringify({ succeeded, failed }));

@@ -3,6 +3,7 @@
 //! a sentry that no longer waits for an answer. Each end takes the other for hostile: the memory is sealed against shrinking,
 //! a frame is copied out once before it is looked at, and no index and no length comes from the other side unchecked.
 
+use crate::shared_region::{give_channel, take_channel};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -66,7 +67,9 @@ impl Shared {
                 return Err(-libc::EPROTO);
             }
             let rights = libc::PROT_READ | libc::PROT_WRITE;
-            let base = libc::mmap(std::ptr::null_mut(), CHANNEL_BYTES, rights, libc::MAP_SHARED, fd, 0);
+            let Some(place) = take_channel() else { return Err(-libc::ENOMEM) };
+            let flags = if place.is_null() { libc::MAP_SHARED } else { libc::MAP_SHARED | libc::MAP_FIXED };
+            let base = libc::mmap(place, CHANNEL_BYTES, rights, flags, fd, 0);
             if base == libc::MAP_FAILED { Err(errno()) } else { Ok(Shared { base: base as *mut u8 }) }
         }
     }
@@ -99,8 +102,8 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // SAFETY: unmaps what map() has mapped; no reference outlives self.
-        unsafe { libc::munmap(self.base as *mut libc::c_void, CHANNEL_BYTES) };
+        // What map() has mapped; no reference outlives self.
+        give_channel(self.base as *mut libc::c_void);
     }
 }
 

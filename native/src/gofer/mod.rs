@@ -1,7 +1,7 @@
 //! Host files: the gofer, which opens and serves them, and the channel on which the sentry asks for them. The protocol stands
 //! in gofer/protocol.ts.
 
-mod channel;
+pub mod channel;
 mod client;
 mod content;
 mod frame;

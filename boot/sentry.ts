@@ -25,6 +25,8 @@ import { connectToGofer, startContainer } from "./container.ts";
 import { send } from "./control/channel.ts";
 import { printable } from "./control/printable.ts";
 import { HELLO, SENTRY_PREFERENCE } from "./control/protocol.ts";
+import { SERVICES } from "./control/services/all.ts";
+import { CallTimes } from "./control/services/call_times.ts";
 import { ControlServer } from "./control/server.ts";
 import { bootKernel, endKernel } from "./kernel.ts";
 import { SandboxNetwork } from "./net/sandbox_network.ts";
@@ -107,7 +109,8 @@ export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): n
     const lifecycle = new Services(kernel, host);
     const control = serveControl(kernel, host, lifecycle);
     const network = new SandboxNetwork(kernel, host);
-    control.serveQueries({ kernel, host, table, log: sandboxLog, lifecycle, network });
+    const callTimes = new CallTimes(Object.keys(SERVICES));
+    control.serveQueries({ kernel, host, table, log: sandboxLog, lifecycle, network, callTimes });
     reportLimits(kernel, control);
     const container = startContainer(kernel, config, {
       thread: first,

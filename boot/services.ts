@@ -28,6 +28,7 @@ import {
 } from "./sentry_config.ts";
 import { StartError } from "./start_error.ts";
 import { ownPassed, ownStdio } from "./stdio.ts";
+import type { Forward } from "./port_forward.ts";
 import { Subcontainers } from "./subcontainers.ts";
 
 /** Configuration, stdin, stdout, stderr. */
@@ -37,6 +38,8 @@ const LISTENERS_MAX = 64;
 
 export class Services {
   readonly subcontainers: Subcontainers;
+  /** Streams of the host that are forwarded into containers. */
+  readonly forwards = new Set<Forward>();
   readonly #kernel: Kernel;
   readonly #host: NativeHost;
 
@@ -222,5 +225,9 @@ function statisticsOf(container: Container): Statistics {
   for (const group of groupsOf(container)) {
     cpuNanos += group.cpuNanos() + (isAlone ? 0 : group.childrenUsage.cpuNanos);
   }
-  return { cpuNanos, tasks: container.taskCount, tasksMax: container.limits.tasksMax };
+  return {
+    cpuNanos,
+    tasks: container.taskCount,
+    tasksMax: Number.isFinite(container.limits.tasksMax) ? container.limits.tasksMax : 0,
+  };
 }

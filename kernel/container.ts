@@ -27,7 +27,8 @@ export interface ContainerGofer {
 export class Container {
   readonly kernel: Kernel;
   readonly id: string;
-  readonly limits: ContainerLimits;
+  /** Replaced as a whole when somebody changes one. */
+  limits: ContainerLimits;
   /** Those that its init begins with, held until release(); it may share some with other containers of the pod. */
   readonly namespaces: TaskNamespaces;
   readonly gofer: ContainerGofer;

@@ -9,7 +9,13 @@ const symbols = {
   tsv_stream_poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
 } as const;
 
-const listenSymbols = { tsv_stream_listen: { parameters: ["buffer", "u32"], result: "i32" } } as const;
+/** Of the command line, which makes what others use. */
+const openingSymbols = {
+  tsv_stream_listen: { parameters: ["buffer", "u32"], result: "i32" },
+  tsv_stream_listen_local: { parameters: ["u32"], result: "i32" },
+  tsv_stream_port: { parameters: ["i32"], result: "i32" },
+  tsv_stream_connect: { parameters: ["buffer", "u32", "i32"], result: "i32" },
+} as const;
 
 /** What a process needs once its calls are limited is bound before. */
 const HOT = ["tsv_stream_accept", "tsv_stream_receive", "tsv_stream_send", "tsv_stream_poll"] as const;
@@ -21,7 +27,26 @@ export const STREAM_FDS_MAX = 128;
 /** A socket that listens at `path`, for its owner alone; -errno. */
 export function listenAtPath(path: string): number {
   const bytes = new TextEncoder().encode(path);
-  return openLibrary(listenSymbols).tsv_stream_listen(bytes, bytes.length);
+  return openLibrary(openingSymbols).tsv_stream_listen(bytes, bytes.length);
+}
+
+/** A socket that listens on TCP port `port` of 127.0.0.1, 0 = any; -errno. */
+export function listenLocally(port: number): number {
+  return openLibrary(openingSymbols).tsv_stream_listen_local(port);
+}
+
+/** The port of what listenLocally() has made. */
+export function portOf(fd: number): number {
+  return openLibrary(openingSymbols).tsv_stream_port(fd);
+}
+
+export const SOCK_STREAM = 1;
+export const SOCK_SEQPACKET = 5;
+
+/** A socket connected with the Unix socket at `path`; -errno. */
+export function connectToPath(path: string, kind: typeof SOCK_STREAM | typeof SOCK_SEQPACKET): number {
+  const bytes = new TextEncoder().encode(path);
+  return openLibrary(openingSymbols).tsv_stream_connect(bytes, bytes.length, kind);
 }
 
 export class NativeStreams {

@@ -2,6 +2,7 @@
 // loaded when it is called for: `run` alone needs the schema of config.json.
 
 import type { GlobalFlags, Options } from "./flags.ts";
+import { SANDBOX_COMMANDS } from "./sandbox_commands.ts";
 
 /** A command: its own arguments, the global flags; gives back the exit code. */
 export type Run = (args: string[], flags: GlobalFlags) => number | Promise<number>;
@@ -193,6 +194,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return { run: deleteCommand, options: DELETE_OPTIONS };
     },
   },
+  ...SANDBOX_COMMANDS,
   help: {
     words: "[COMMAND | syscalls]",
     about: "Print this, a command's flags, or the table of system calls",

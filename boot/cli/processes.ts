@@ -3,12 +3,15 @@
 import { EALREADY, EPIPE, EPROTO, errnoName } from "../../kernel/abi/errno.ts";
 import { SIGKILL } from "../../kernel/abi/signal.ts";
 import { commandLineHost } from "../../native/host.ts";
+import { ContMgrEvent } from "../api/methods.ts";
+import type { EventOut } from "../api/stats.ts";
 import { ControlClient, type Reply } from "../control/client.ts";
 import { memoryOf } from "../host_facts.ts";
 import { type ContainerState, StateDirectory } from "../oci/state.ts";
 import type { ProcessRow, Statistics } from "../sentry_config.ts";
 import { exitCode } from "./attached.ts";
 import { currentState } from "./condition.ts";
+import { callOf } from "./control_call.ts";
 import { connectTo, documentOf, requestOf } from "./control_connection.ts";
 import { type GlobalFlags, type Options, parse, UsageError } from "./flags.ts";
 import { printTable } from "./state.ts";
@@ -103,6 +106,8 @@ export async function eventsCommand(args: string[], flags: GlobalFlags): Promise
 
 /** As runc prints them (its type stats.Stats): what nobody counts is 0. */
 async function statisticsOf(state: ContainerState): Promise<unknown> {
+  // Of a pod's memory the host knows the sum alone: the sandbox divides it.
+  if (state.sandboxId !== undefined) return (await callOf(state, ContMgrEvent, state.id) as EventOut).event;
   const what = `Cannot read what container "${state.id}" uses`;
   const { cpuNanos, tasks, tasksMax } = await documentOf(state, { kind: "statistics" }, what) as Statistics;
   return {

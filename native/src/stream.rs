@@ -44,6 +44,72 @@ pub extern "C" fn tsv_stream_listen(path: *const u8, length: u32) -> i32 {
     }
 }
 
+/// A socket that listens on TCP port `port` of 127.0.0.1 (0 = one that is free). The descriptor or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stream_listen_local(port: u32) -> i32 {
+    // SAFETY: the address and the option live until the calls return.
+    unsafe {
+        let mut address: libc::sockaddr_in = std::mem::zeroed();
+        address.sin_family = libc::AF_INET as u16;
+        address.sin_port = (port as u16).to_be();
+        address.sin_addr.s_addr = u32::from_be_bytes([127, 0, 0, 1]).to_be();
+        let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0);
+        if fd < 0 {
+            return errno();
+        }
+        let one = 1i32;
+        let size = size_of::<i32>() as u32;
+        libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, &one as *const i32 as *const c_void, size);
+        let size = size_of::<libc::sockaddr_in>() as u32;
+        if libc::bind(fd, &address as *const libc::sockaddr_in as *const libc::sockaddr, size) < 0
+            || libc::listen(fd, BACKLOG) < 0
+        {
+            let error = errno();
+            libc::close(fd);
+            return error;
+        }
+        fd
+    }
+}
+
+/// The port that TCP socket `fd` is bound to, or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stream_port(fd: i32) -> i32 {
+    // SAFETY: the address lives until the call returns.
+    unsafe {
+        let mut address: libc::sockaddr_in = std::mem::zeroed();
+        let mut size = size_of::<libc::sockaddr_in>() as u32;
+        let result = libc::getsockname(fd, &mut address as *mut libc::sockaddr_in as *mut libc::sockaddr, &mut size);
+        if result < 0 { errno() } else { u16::from_be(address.sin_port) as i32 }
+    }
+}
+
+/// A socket of `kind` (SOCK_STREAM, SOCK_SEQPACKET) connected with the Unix socket at `path` (`length` bytes). It waits for the
+/// other end to have room for one more. The descriptor or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stream_connect(path: *const u8, length: u32, kind: i32) -> i32 {
+    // SAFETY: `path` has `length` bytes; the address is filled within its bounds.
+    unsafe {
+        let mut address: libc::sockaddr_un = std::mem::zeroed();
+        if length as usize >= address.sun_path.len() {
+            return -libc::ENAMETOOLONG;
+        }
+        address.sun_family = libc::AF_UNIX as u16;
+        std::ptr::copy_nonoverlapping(path, address.sun_path.as_mut_ptr() as *mut u8, length as usize);
+        let fd = libc::socket(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0);
+        if fd < 0 {
+            return errno();
+        }
+        let size = size_of::<libc::sa_family_t>() as u32 + length + 1;
+        if libc::connect(fd, &address as *const libc::sockaddr_un as *const libc::sockaddr, size) < 0 {
+            let error = errno();
+            libc::close(fd);
+            return error;
+        }
+        fd
+    }
+}
+
 /// The next connection to `fd`: its descriptor, -EAGAIN where there is none, -errno.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stream_accept(fd: i32) -> i32 {
@@ -103,7 +169,14 @@ pub extern "C" fn tsv_stream_receive(fd: i32, buffer: *mut u8, at: u32, length: 
 
 /// Sends what the other end has room for, with `count` descriptors: bytes, -EAGAIN, -errno.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_stream_send(fd: i32, buffer: *const u8, at: u32, length: u32, fds: *const i32, count: u32) -> i32 {
+pub extern "C" fn tsv_stream_send(
+    fd: i32,
+    buffer: *const u8,
+    at: u32,
+    length: u32,
+    fds: *const i32,
+    count: u32,
+) -> i32 {
     if count as usize > FDS_MAX {
         return -libc::EINVAL;
     }

@@ -56,7 +56,7 @@ const processes: Service = ({ kernel }, query) => {
 };
 
 /** Processor time of a container's processes and of the children they have waited for. */
-function cpuNanosOf(kernel: Kernel, container: Container): number {
+export function cpuNanosOf(kernel: Kernel, container: Container): number {
   let nanos = 0;
   for (const group of processesOf(kernel, container)) {
     nanos += group.cpuNanos() + group.childrenUsage.cpuNanos;
@@ -64,12 +64,17 @@ function cpuNanosOf(kernel: Kernel, container: Container): number {
   return Math.round(nanos);
 }
 
+/** Bytes that it uses, as far as that can be told: what the sandbox uses is divided among the containers. */
+export function memoryShareOf(kernel: Kernel, container: Container): number {
+  const others = kernel.containers.size - 1;
+  // The first of several is a pod's pause container: it is given none.
+  const share = others === 0 ? 1 : container.isRoot ? 0 : 1 / others;
+  return Math.round(fullUsage(kernel).Total * share);
+}
+
 function event(container: Container, { kernel }: Sandbox): EventOut {
   const usage: Record<string, number> = {};
   for (const [id, one] of kernel.containers) usage[id] = cpuNanosOf(kernel, one);
-  const others = kernel.containers.size - 1;
-  // The first of several is a pod's pause container: what the sandbox uses is divided among the rest.
-  const share = others === 0 ? 1 : container.isRoot ? 0 : 1 / others;
   const limit = kernel.limits.memoryBytesMax === Infinity ? 0 : kernel.limits.memoryBytesMax;
   const none = { limit: 0, failcnt: 0 };
   const cpu = usage[container.id];
@@ -80,16 +85,21 @@ function event(container: Container, { kernel }: Sandbox): EventOut {
       data: {
         cpu: { usage: { user: cpu, total: cpu } },
         memory: {
-          usage: { limit, usage: Math.round(fullUsage(kernel).Total * share), failcnt: 0 },
+          usage: { limit, usage: memoryShareOf(kernel, container), failcnt: 0 },
           swap: none,
           kernel: none,
           kernelTCP: none,
         },
-        pids: { current: container.taskCount, limit: container.limits.tasksMax },
+        pids: { current: container.taskCount, limit: finite(container.limits.tasksMax) },
       },
     },
     containerUsage: usage,
   };
+}
+
+/** As runc tells it: 0 = no limit. */
+function finite(limit: number): number {
+  return limit === Infinity ? 0 : limit;
 }
 
 /** Answers `query` with the wait status of `group`, when it has ended. */

@@ -6,13 +6,14 @@ import { busyNanos } from "../../../kernel/fs/proc/load.ts";
 import { SYSCALLS_MAX } from "../../../kernel/syscalls/table.ts";
 import { rfc3339 } from "../civil_time.ts";
 import { isSafePattern } from "../metric_pattern.ts";
+import { BOUNDS_NANOS } from "./call_times.ts";
 import { type Query, Refusal, type Sandbox, type Services } from "./query.ts";
 import { fullUsage } from "./usage.ts";
 
 /** As in gVisor's metric.proto. */
 const UNITS = { NONE: 0, NANOSECONDS: 1 } as const;
 /** As in gVisor's pkg/prometheus. */
-const TYPE = { GAUGE: 1, COUNTER: 2 } as const;
+const TYPE = { GAUGE: 1, COUNTER: 2, HISTOGRAM: 3 } as const;
 
 interface Metric {
   readonly name: string;
@@ -135,7 +136,34 @@ function registration(sandbox: Sandbox): object {
       : { fields: [{ field_name: label.name, allowed_values: label.values(sandbox) }] }),
     prometheus_name: prometheusName(name),
   }));
-  return { RegisteredMetrics: { metrics } };
+  const fields = [{ field_name: "method", allowed_values: sandbox.callTimes.methods }];
+  return { RegisteredMetrics: { metrics: [...metrics, { ...CALL_TIMES, fields }] } };
+}
+
+/** The one distribution; its names are those of the API's methods. */
+const CALL_TIMES = {
+  name: "/control/call_latency",
+  description: "How long calls of the control API took to be answered.",
+  cumulative: true,
+  sync: true,
+  units: UNITS.NANOSECONDS,
+  distribution_bucket_lower_bounds: [0, ...BOUNDS_NANOS],
+  prometheus_name: "control_call_latency",
+};
+
+function callTimes({ callTimes }: Sandbox): object[] {
+  const { description, prometheus_name: name } = CALL_TIMES;
+  return [...callTimes.byMethod].map(([method, { totalNanos, counts }]) => ({
+    metric: { name, type: TYPE.HISTOGRAM, help: description },
+    labels: { method },
+    hist: {
+      total: { int: Math.round(totalNanos) },
+      buckets: counts.map((n, i) => ({
+        le: i < BOUNDS_NANOS.length ? { int: BOUNDS_NANOS[i] } : { float: "+Inf" },
+        n,
+      })),
+    },
+  }));
 }
 
 /** A Snapshot of pkg/prometheus. */
@@ -157,6 +185,7 @@ function snapshot(sandbox: Sandbox, query: Query): object {
       data.push({ metric: described, ...labels, val: number === 0 ? {} : { int: number } });
     }
   }
+  if (pattern.test(CALL_TIMES.prometheus_name)) data.push(...callTimes(sandbox));
   return { snapshot: { when: when(sandbox), data } };
 }
 

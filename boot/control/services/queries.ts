@@ -24,18 +24,20 @@ export class Queries {
 
   /** Carries out `method`; `fds`, its argument and what came along, are taken over. */
   serve(request: number, method: string, fds: readonly number[], send: SendAnswer): void {
-    const { host, kernel, log } = this.#sandbox;
+    const { host, kernel, log, callTimes } = this.#sandbox;
+    const start = kernel.clock.monotonic();
     if (log.level >= LOG_LEVEL.DEBUG) kernel.log(`Control: ${method}`);
     const [document = -1, ...files] = fds;
+    const service = Object.hasOwn(SERVICES, method) ? SERVICES[method] : undefined;
     let isAnswered = false;
     const reply = (result: unknown) => {
       if (isAnswered) return;
       isAnswered = true;
       this.#pending.delete(request);
       for (const fd of files) host.close(fd);
+      if (service !== undefined) callTimes.note(method, kernel.clock.monotonic() - start);
       this.#answer(result, send);
     };
-    const service = Object.hasOwn(SERVICES, method) ? SERVICES[method] : undefined;
     try {
       const argument = document < 0 ? null : this.#take(document);
       if (service === undefined) return reply(new Refusal("unknown method"));

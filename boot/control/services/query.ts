@@ -4,6 +4,7 @@
 import type { Kernel } from "../../../kernel/kernel.ts";
 import type { SyscallTable } from "../../../kernel/syscalls/dispatch.ts";
 import type { NativeHost } from "../../../native/host.ts";
+import type { CallTimes } from "./call_times.ts";
 import type { Services as Lifecycle } from "../../services.ts";
 import type { SandboxNetwork } from "../../net/sandbox_network.ts";
 import type { SandboxLog } from "../../sandbox_log.ts";
@@ -18,6 +19,8 @@ export interface Sandbox {
   readonly lifecycle: Lifecycle;
   /** Links of the sandbox's stack beside loopback. */
   readonly network: SandboxNetwork;
+  /** Of calls that have been answered. */
+  readonly callTimes: CallTimes;
 }
 
 /** Why a call is not carried out: the text of its error. */

@@ -9,20 +9,11 @@ const noProfile = lacks(
   "profiling is not supported: the runtime gives no profile to the program that it runs",
 );
 
-/** Each of a batch is refused by itself. */
-const noControlFiles: Service = (_sandbox, query) => ({
-  results: query.list("args").map(() => ({ value: "the sandbox has no cgroup controllers", is_error: true })),
-});
-
 export const UNSUPPORTED: Services = {
-  "containerManager.PortForward": lacks("port forwarding is not supported"),
   "containerManager.CreateTraceSession": lacks("trace sessions are not supported"),
   "containerManager.DeleteTraceSession": (_sandbox, query) =>
     new Refusal(`trace session "${query.text}" not found`),
   "containerManager.ListTraceSessions": () => [],
-  "Cgroups.ReadControlFiles": noControlFiles,
-  "Cgroups.WriteControlFiles": noControlFiles,
-  "Fs.Read": lacks("reading files of a container is not supported"),
   "containerManager.Checkpoint": lacks("checkpoint is not supported"),
   "containerManager.Restore": lacks("restore is not supported"),
   "Profile.CPU": noProfile,

@@ -54,7 +54,12 @@ const signalArgs = go.struct("SignalArgs", {
   Mode: go.int32,
 });
 const waitPidArgs = go.struct("WaitPIDArgs", { PID: go.int32, CID: go.string });
-const portForward = go.struct("PortForwardOpts", { ContainerID: go.string, Port: go.uint16 });
+/** Path is ours: a Unix socket of the container instead of a port. */
+const portForward = go.struct("PortForwardOpts", {
+  ContainerID: go.string,
+  Port: go.uint16,
+  Path: go.string,
+});
 
 const point = go.struct("PointConfig", {
   name: go.string,

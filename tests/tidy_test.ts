@@ -93,6 +93,7 @@ const CROSSINGS: Readonly<Record<string, string>> = {
 /** Third-party packages, each behind one file. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "boot/cli/flags.ts": ["arg"],
+  "boot/protobuf.ts": ["pbf"],
   "boot/schema.ts": ["zod/mini", "zod/v4/locales/en.js"],
   // Part of Deno.
   "boot/code_cache.ts": ["node:sqlite"],

@@ -280,12 +280,30 @@ fn has_hooks(record: &Record, stage: &str) -> bool {
 
 fn start(states: &States, id: &str) -> Option<String> {
     let record = current(states, id)?;
-    if record.status != "created" || !record.is_detached || has_hooks(&record, "poststart") {
+    let has_hooks = ["startContainer", "poststart"].iter().any(|stage| has_hooks(&record, stage));
+    if record.status != "created" || !record.is_detached || has_hooks || !is_without_network(&record)? {
         return None;
     }
     Sentry::connect(&record)?.request(Writer::new(START))?;
     states.move_to(id, &["created"], "running")?;
     Some(String::new())
+}
+
+/// Whether there is no interface to be handed to the sandbox (giveNetwork() in boot/cli/new_container.ts).
+fn is_without_network(record: &Record) -> Option<bool> {
+    let config = Json::read(&std::fs::read(format!("{}/config.json", record.bundle)).ok()?)?;
+    let namespaces = config.member("linux").and_then(|linux| linux.member("namespaces"));
+    let is_network = |one: &&Json| one.member("type").and_then(Json::text) == Some("network");
+    let Some(network) = namespaces.map_or(Some(&[][..]), Json::list)?.iter().find(is_network) else {
+        return Some(true);
+    };
+    // Somebody else's, which may have any.
+    if network.member("path").is_some_and(|path| path.text() != Some("")) {
+        return Some(false);
+    }
+    let interfaces = std::fs::read_to_string(format!("/proc/{}/net/dev", record.sentry.pid)).ok()?;
+    let names = interfaces.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
+    Some(names.into_iter().all(|name| name == "lo"))
 }
 
 fn pause(states: &States, id: &str) -> Option<String> {

@@ -5,7 +5,7 @@ import type { Host, Platform } from "../platform/platform.ts";
 import type { Container } from "./container.ts";
 import type { Clock } from "./time/clock.ts";
 import type { Task } from "./task/task.ts";
-import type { UserAccount } from "./task/user_account.ts";
+import { descriptorUsers, type UserAccount } from "./task/user_account.ts";
 import type { HardwareCapabilities } from "./loader/stack.ts";
 import { HostFiles } from "./fs/gofer/host_files.ts";
 import { LoadAverage } from "./fs/proc/load.ts";
@@ -47,7 +47,7 @@ export class Kernel {
   readonly coverage = new Coverage();
   readonly vfs: Vfs;
   readonly pseudo: PseudoFilesystems;
-  readonly hostFiles = new HostFiles();
+  readonly hostFiles: HostFiles;
   readonly unix: UnixRoom;
   readonly futexes = new FutexRoom();
   readonly inet = new InetRoom();
@@ -125,7 +125,8 @@ export class Kernel {
     this.host = host;
     this.platform = platform;
     this.clock = clock;
-    this.descriptors = new HostDescriptors(host);
+    this.descriptors = new HostDescriptors(host, descriptorUsers(this));
+    this.hostFiles = new HostFiles(host.descriptorsMax(), descriptorUsers(this));
     this.watches = new HostWatches(platform);
     this.services.add(this.deadlines);
     this.services.add(this.descriptors.releases);
@@ -133,6 +134,7 @@ export class Kernel {
     this.memory = new MemoryPressure(limits.memoryBytesMax);
     this.account = new KernelMemory(memoryTotalBytes);
     this.vfs = new Vfs(this.account, registry);
+    this.vfs.dentries.unusedMax = Math.min(this.vfs.dentries.unusedMax, host.descriptorsMax() >> 2);
     this.services.add(this.vfs.releases);
     this.pseudo = new PseudoFilesystems(this.vfs, clock);
     this.unix = new UnixRoom(this.account.heap);

@@ -11,6 +11,7 @@ const symbols = {
   tsv_host_read: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
   tsv_host_write: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
   tsv_host_close: { parameters: ["i32"], result: "i32" },
+  tsv_host_descriptors_max: { parameters: [], result: "u32" },
   tsv_host_reopen: { parameters: ["i32"], result: "i32" },
   tsv_host_dup: { parameters: ["i32"], result: "i32" },
   tsv_host_ftruncate: { parameters: ["i32", "u32", "u32"], result: "i32" },
@@ -117,6 +118,9 @@ export class NativeHost implements Host {
   }
   close(fd: number): number {
     return this.#calls.tsv_host_close(fd);
+  }
+  descriptorsMax(): number {
+    return this.#calls.tsv_host_descriptors_max();
   }
   reopen(fd: number): number {
     return this.#calls.tsv_host_reopen(fd);

@@ -398,6 +398,8 @@ export interface Host {
   read(fd: number, into: Uint8Array, at: number, length: number): number;
   write(fd: number, from: Uint8Array, at: number, length: number): number;
   close(fd: number): number;
+  /** Descriptors that this process may have at once. */
+  descriptorsMax(): number;
   dup(fd: number): number;
   /** Another descriptor of what `fd` is open on, a memory file, for reading only. */
   reopen(fd: number): number;

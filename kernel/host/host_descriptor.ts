@@ -3,9 +3,10 @@
 // them. A number means nothing: it is the host's name for the descriptor while it is open, and -1 (EBADF) afterwards.
 
 import type { Host } from "../../platform/platform.ts";
-import { EBADF } from "../abi/errno.ts";
+import { EBADF, ENFILE } from "../abi/errno.ts";
 import { MFD_CLOEXEC } from "../abi/memory.ts";
 import type { Budget } from "../util/kernel_memory.ts";
+import { DescriptorQuota, type DescriptorUsers } from "./descriptor_quota.ts";
 import { MemoryReleases, type Shrinking } from "./memory_release.ts";
 
 /** What a descriptor may be used for. */
@@ -20,16 +21,27 @@ export type HostDescriptorOrigin = "donated" | "made" | "memory" | "gofer";
 /** Room for the arguments of the ioctl requests that are made here. */
 export const HOST_IOCTL_BYTES = 64;
 
+/** What sentry and gofer have for themselves, generously. */
+const OWN_DESCRIPTORS = 64;
+/** A process has a socket to its stub and a descriptor for questions of that; threads count as if they had them too. */
+const DESCRIPTORS_OF_TASK = 2;
+/** Nobody to count for. */
+const NO_USERS: DescriptorUsers = { current: () => -1, tasksOf: () => 0, tasks: 0 };
+
 /** All descriptors of one kernel, so that its end can say what is left. */
 export class HostDescriptors {
   readonly host: Host;
   readonly #open = new Set<HostDescriptor>();
   /** Memory that goes back to the host little by little: a service of the loop. */
   readonly releases: MemoryReleases;
+  /** Which guest user has how many of them. */
+  readonly quota: DescriptorQuota;
 
-  constructor(host: Host) {
+  constructor(host: Host, users: DescriptorUsers = NO_USERS) {
     this.host = host;
     this.releases = new MemoryReleases(host);
+    const max = host.descriptorsMax() - OWN_DESCRIPTORS;
+    this.quota = new DescriptorQuota(max, DESCRIPTORS_OF_TASK, users);
   }
 
   /** Takes over the open descriptor `fd`, counted once. `purpose` is for a reader of the log. */
@@ -42,6 +54,7 @@ export class HostDescriptors {
 
   /** New memory of `length` bytes, all zero; or -ERRNO. */
   newMemory(purpose: string, length: number): HostDescriptor | number {
+    if (!this.quota.hasRoom) return -ENFILE;
     const fd = this.host.memfdCreate(purpose, MFD_CLOEXEC);
     if (fd < 0) return fd;
     const result = this.host.ftruncate(fd, length);
@@ -64,6 +77,7 @@ export class HostDescriptors {
 
   /** What `descriptor` is open on, for reading and mapping only; or -ERRNO. */
   reopen(descriptor: HostDescriptor): HostDescriptor | number {
+    if (!this.quota.hasRoom) return -ENFILE;
     const fd = this.host.reopen(descriptor.fd);
     return fd < 0 ? fd : this.own(fd, "made", HOST_READ | HOST_MAP, descriptor.purpose);
   }
@@ -95,6 +109,8 @@ export class HostDescriptor {
   readonly #all: HostDescriptors;
   readonly #host: Host;
   #references = 1;
+  /** The guest user it counts for. */
+  readonly #user: number;
   /** The same memory, for reading only; opened when a stub first wants that. */
   #reader: HostDescriptor | null = null;
   /** Memory whose end is being cut off. */
@@ -113,6 +129,7 @@ export class HostDescriptor {
     this.purpose = purpose;
     this.#all = all;
     this.#host = all.host;
+    this.#user = all.quota.take();
   }
 
   get isOpen(): boolean {
@@ -139,6 +156,7 @@ export class HostDescriptor {
     }
     this.#shrinking = null;
     this.fd = -1;
+    this.#all.quota.give(this.#user);
     this.#all.onClosed(this);
   }
 

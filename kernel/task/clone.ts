@@ -166,6 +166,8 @@ function checkLimits(task: Task): number {
     hasCapability(credentials, CAP_SYS_ADMIN);
   const count = userAccount(kernel, credentials.uid).tasks;
   if (!isExempt && count >= task.threadGroup.limits.soft(RLIMIT_NPROC)) return -EAGAIN;
+  // A process takes some of the host's descriptors.
+  if (!kernel.descriptors.quota.hasRoom) return -EAGAIN;
   const { container } = task.threadGroup;
   const isFull = container.taskCount >= container.limits.tasksMax;
   if (!isFull && kernel.tasks.size < kernel.limits.tasksMax) return 0;

@@ -1,6 +1,7 @@
 // What is counted per real user id: tasks (RLIMIT_NPROC), queued signals (RLIMIT_SIGPENDING), POSIX message queues
 // (RLIMIT_MSGQUEUE), pages of pipes, watches of epoll and inotify. Linux: struct ucounts, struct user_struct.
 
+import type { DescriptorUsers } from "../host/descriptor_quota.ts";
 import type { Kernel } from "../kernel.ts";
 
 export class UserAccount {
@@ -20,6 +21,17 @@ export class UserAccount {
   constructor(uid: number) {
     this.uid = uid;
   }
+}
+
+/** The users of `kernel`, for what is counted by them elsewhere. */
+export function descriptorUsers(kernel: Kernel): DescriptorUsers {
+  return {
+    current: () => kernel.currentTask?.credentials.uid ?? -1,
+    tasksOf: (uid) => kernel.users.get(uid)?.tasks ?? 0,
+    get tasks() {
+      return kernel.tasks.size;
+    },
+  };
 }
 
 /** The account of a user id, made on first use. Accounts stay: there are as many as user ids in use. */

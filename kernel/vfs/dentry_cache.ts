@@ -3,7 +3,7 @@
 
 import type { Dentry } from "./dentry.ts";
 
-/** Unused dentries kept, over all file systems of a kernel. */
+/** Unused dentries kept, over all file systems of a kernel; fewer where the gofer has few descriptors for them. */
 export const DENTRIES_UNUSED_MAX = 12_000;
 /** Dentries visited each time the ring is over-full. */
 const EVICTIONS_MAX = 64;
@@ -13,6 +13,7 @@ export const LOOKUPS_OF_CALL_MAX = 1000;
 export class DentryCache {
   /** Counts look-ups. */
   clock = 0;
+  unusedMax = DENTRIES_UNUSED_MAX;
   /** The ring: from #from on, dentries in the order they became unused. */
   #unused: Dentry[] = [];
   #from = 0;
@@ -22,9 +23,9 @@ export class DentryCache {
     if (dentry.isListed) return;
     dentry.isListed = true;
     this.#unused.push(dentry);
-    if (this.#unused.length - this.#from <= DENTRIES_UNUSED_MAX) return;
+    if (this.#unused.length - this.#from <= this.unusedMax) return;
     for (let n = 0; n < EVICTIONS_MAX; n++) this.#evictOldest(false);
-    if (this.#from > DENTRIES_UNUSED_MAX) {
+    if (this.#from > this.unusedMax) {
       this.#unused = this.#unused.slice(this.#from);
       this.#from = 0;
     }

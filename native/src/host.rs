@@ -50,6 +50,14 @@ pub extern "C" fn tsv_host_close(fd: i32) -> i32 {
     // SAFETY: closes a descriptor that the caller owns.
     result(unsafe { libc::close(fd) } as i64)
 }
+/// Descriptors that this process may have at once.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_host_descriptors_max() -> u32 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is there to be written.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    limit.rlim_cur.min(u32::MAX as u64) as u32
+}
 /// Opens what `fd` is open on anew, for reading only, by way of the own /proc; a descriptor or -errno.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_host_reopen(fd: i32) -> i32 {

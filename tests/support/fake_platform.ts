@@ -85,6 +85,9 @@ export class FakeHost implements Host {
     const file = this.files.get(fd);
     return file === undefined ? -EBADF : this.#open(file);
   }
+  descriptorsMax(): number {
+    return 1 << 20;
+  }
   close(fd: number): number {
     return this.files.delete(fd) ? 0 : -EBADF;
   }

@@ -13,7 +13,7 @@ import {
   WRITE_DATA_SYNC,
   WRITE_SYNC,
 } from "../../../gofer/protocol.ts";
-import { EACCES, EAGAIN, EINVAL, ENOENT, EOPNOTSUPP } from "../../abi/errno.ts";
+import { EACCES, EAGAIN, EINVAL, ENFILE, ENOENT, EOPNOTSUPP } from "../../abi/errno.ts";
 import { O_APPEND, O_DSYNC, O_RDONLY, O_RDWR, O_SYNC } from "../../abi/file.ts";
 import type { HostDescriptor } from "../../host/host_descriptor.ts";
 import { MUST_WAIT } from "../../task/call_in_flight.ts";
@@ -175,7 +175,7 @@ export class GoferContent {
       this.#isServedForWriting ||= isForWriting;
       return null;
     }
-    return this.#takeOpened(isForWriting) ?? -EOPNOTSUPP;
+    return this.#takeOpened(isForWriting) ?? -ENFILE;
   }
 
   #takeOpened(isForWriting: boolean): HostDescriptor | null {
@@ -201,7 +201,7 @@ export class GoferContent {
     client.request.u32((isForWriting ? O_RDWR : O_RDONLY) | OPEN_TO_MAP);
     const result = client.callNow();
     if (result < 0) return result;
-    return this.#takeOpened(isForWriting) ?? -EOPNOTSUPP;
+    return this.#takeOpened(isForWriting) ?? -ENFILE;
   }
 
   /** A stub may read or write on a descriptor of it: large transfers go past us. */

@@ -95,16 +95,25 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     return this.hasRoomForContent ? WANTS.CONTENT : WANTS.DESCRIPTOR;
   }
 
-  /** The descriptor that came with the last answer, or null; the caller owns it. Whatever the gofer says, a stub may map it. */
+  /** The descriptor that came with the last answer, or null where none did or the user has too many; the caller owns it. Whatever the gofer says, a stub may map it. */
   takeDescriptor(isForWriting: boolean): HostDescriptor | null {
     const fd = this.client.takeDonated();
     if (fd < 0) return null;
+    if (!this.#descriptors.quota.hasRoom) this.#dropIdle();
+    if (!this.#descriptors.quota.hasRoom) {
+      this.host.close(fd);
+      return null;
+    }
     const rights = HOST_READ | HOST_MAP | (isForWriting ? HOST_WRITE : 0);
     return this.#descriptors.own(fd, "gofer", rights, "a host file");
   }
 
   /** No file is open any more: what was kept for the next open goes. */
   override release(): void {
+    this.#dropIdle();
+  }
+
+  #dropIdle(): void {
     for (const inode of [...this.#idle]) inode.dropDescriptors();
   }
 

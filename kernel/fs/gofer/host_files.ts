@@ -2,6 +2,7 @@
 
 import { ATTRIBUTE } from "../../../gofer/protocol.ts";
 import { u32, u64 } from "../../abi/struct.ts";
+import { DescriptorQuota, type DescriptorUsers } from "../../host/descriptor_quota.ts";
 
 /** What makes two names one file of the host: device and inode number. */
 export type FileKey = number | string;
@@ -15,7 +16,12 @@ export interface SharedFiles {
   forget(key: FileKey): void;
 }
 
+/** Part of the gofer's descriptors for files that guests have open; a quarter is for names that are kept, as kernel.ts says. */
+const OPEN_PART = 5 / 8;
+
 export class HostFiles {
+  /** Which guest user has how many host files open: each costs the gofer a descriptor. */
+  readonly quota: DescriptorQuota;
   readonly #shared: SharedFiles[] = [];
   #changes = 0;
   /** What `changes` became when a file was changed last; of changes before #unknownBefore that is forgotten. */
@@ -24,6 +30,11 @@ export class HostFiles {
   /** The device of the first file seen, high word and low: most files are there, and are known by their number alone. */
   #commonHigh = -1;
   #commonLow = 0;
+
+  /** The gofer has as many descriptors as we: `descriptorsMax`. */
+  constructor(descriptorsMax: number, users: DescriptorUsers) {
+    this.quota = new DescriptorQuota(descriptorsMax * OPEN_PART, 0, users);
+  }
 
   /** How often this kernel has changed host files. */
   get changes(): number {

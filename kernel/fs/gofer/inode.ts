@@ -2,7 +2,18 @@
 // shared one they are asked for again at each look. Content is read and written on descriptors the gofer has donated,
 // without asking it.
 
-import { EACCES, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, ENXIO, EROFS } from "../../abi/errno.ts";
+import {
+  EACCES,
+  EEXIST,
+  EINVAL,
+  EISDIR,
+  ENFILE,
+  ENOENT,
+  ENOTDIR,
+  ENOTEMPTY,
+  ENXIO,
+  EROFS,
+} from "../../abi/errno.ts";
 import {
   AT_REMOVEDIR,
   O_ACCMODE,
@@ -74,6 +85,8 @@ export class GoferInode extends Inode {
   /** Of a regular file; made when it is first opened. */
   #content: GoferContent | null = null;
   #openFiles = 0;
+  /** The guest user for whom it is counted as open. */
+  #openFor = -1;
   /** What is known of a directory's names; made when something is. */
   #known: KnownNames | null = null;
   /** How old the attributes are. */
@@ -498,6 +511,7 @@ export class GoferInode extends Inode {
   }
 
   override open(task: Task, flags: number): File | number {
+    if (this.#openFiles === 0 && !this.fs.hostFiles.quota.hasRoom) return -ENFILE;
     switch (this.mode & S_IFMT) {
       case S_IFREG: {
         const access = flags & O_ACCMODE;
@@ -537,13 +551,14 @@ export class GoferInode extends Inode {
   }
 
   noteOpen(): void {
-    this.#openFiles++;
+    if (this.#openFiles++ === 0) this.#openFor = this.fs.hostFiles.quota.take();
     this.hold();
     this.fs.noteUsed(this);
   }
   noteClosed(): void {
     this.#openFiles--;
     if (this.#openFiles === 0) {
+      this.fs.hostFiles.quota.give(this.#openFor);
       // What was written through a network file system is to be there for others once the file is closed.
       if (this.#content?.isServed === true) this.dropDescriptors();
       else if (this.nlink > 0) this.fs.noteIdle(this);

@@ -18,7 +18,7 @@ import {
   type Credentials,
   newCredentials,
 } from "../kernel/task/credentials.ts";
-import { exitKilled, killContainer, killGroup } from "../kernel/task/exit.ts";
+import { exitKilled, killContainer } from "../kernel/task/exit.ts";
 import {
   IpcNamespace,
   NetNamespace,
@@ -41,6 +41,7 @@ import { addMounts, mountPoint, overlaid } from "./mounts.ts";
 import { homeOf, loadProgram } from "./program.ts";
 import type { ContainerConfig, ProcessConfig } from "./sentry_config.ts";
 import { bindConsole, type Console, openConsole, openStdio } from "./stdio.ts";
+import { killGroup } from "../kernel/task/kill.ts";
 
 /** How long the root container's gofer may take until it serves: it opens what it serves first. */
 const GOFER_MILLIS_MAX = 60_000;

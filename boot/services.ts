@@ -7,7 +7,6 @@ import { SI_USER, SIGKILL } from "../kernel/abi/signal.ts";
 import type { Container } from "../kernel/container.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { sendGroupSignal, sendProcessGroupSignal } from "../kernel/signal/send.ts";
-import { killGroup } from "../kernel/task/exit.ts";
 import { pauseContainer, resumeContainer } from "../kernel/task/freeze.ts";
 import { onMemoryMeasured } from "../kernel/task/memory_pressure.ts";
 import type { Task } from "../kernel/task/task.ts";
@@ -30,6 +29,7 @@ import { StartError } from "./start_error.ts";
 import { ownPassed, ownStdio } from "./stdio.ts";
 import type { Forward } from "./port_forward.ts";
 import { Subcontainers } from "./subcontainers.ts";
+import { killGroup } from "../kernel/task/kill.ts";
 
 /** Configuration, stdin, stdout, stderr. */
 const EXECUTE_FDS_MIN = 4;

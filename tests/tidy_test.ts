@@ -221,6 +221,25 @@ Deno.test("tidy: nothing is imported for its effect", () => {
   offences(imports.filter((one) => one.isBare).map((one) => `${one.from} imports ${one.to} for its effect`));
 });
 
+Deno.test("tidy: no file imports values of itself, by whatever way", () => {
+  const needs = new Map<string, string[]>();
+  for (const { from, to, isOurs, isType, isLate } of imports) {
+    if (!isOurs || isType || isLate) continue;
+    needs.set(from, [...needs.get(from) ?? [], to]);
+  }
+  const list: string[] = [];
+  const done = new Set<string>();
+  const visit = (path: string, way: readonly string[]) => {
+    const at = way.indexOf(path);
+    if (at >= 0) list.push([...way.slice(at), path].join(" -> "));
+    if (at >= 0 || done.has(path)) return;
+    for (const next of needs.get(path) ?? []) visit(next, [...way, path]);
+    done.add(path);
+  };
+  for (const path of needs.keys()) visit(path, []);
+  offences(list);
+});
+
 Deno.test("tidy: top-level rooms import along the arrows", () => {
   const list: string[] = [];
   for (const { from, to, isOurs } of imports) {

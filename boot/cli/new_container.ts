@@ -18,7 +18,6 @@ import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../term
 import { connectOver } from "./control_connection.ts";
 import { type GlobalFlags, IGNORED, type Options, UsageError } from "./flags.ts";
 import { enterCgroup, type HostCgroup, madeCgroup, plannedCgroup, undoCgroup } from "./host_cgroup.ts";
-import { joinInBackground } from "./new_subcontainer.ts";
 import { reportBackgroundWarning, reportWarning } from "./report.ts";
 
 export const NEW_OPTIONS = {
@@ -269,7 +268,10 @@ export async function createInBackground(
   try {
     attendant = requireAttendant();
     if (record.sandboxId === undefined) await becomeContainer(container, attendant, isHeld, flags);
-    else await joinInBackground(container, attendant, isHeld, flags);
+    else {
+      const { joinInBackground } = await import("./new_subcontainer.ts");
+      await joinInBackground(container, attendant, isHeld, flags);
+    }
   } catch (error) {
     attendant?.dismiss();
     await undoCgroup(container.cgroup);

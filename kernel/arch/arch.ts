@@ -3,6 +3,7 @@
 // and its build names it here.
 
 export { archPrctl } from "./x64/arch_prctl.ts";
+export { LAYOUT } from "./x64/layout.ts";
 export { FIXED_MAPPINGS, isUnmappedAccess } from "./x64/memory.ts";
 export { AUDIT_ARCHITECTURE, CALL_NUMBERS, ELF_MACHINE, MACHINE_NAME, PROGRAMS_NAME } from "./x64/names.ts";
 export {

@@ -15,7 +15,7 @@ import {
 } from "../../platform/platform.ts";
 import { SIGSEGV } from "../abi/signal.ts";
 import type { FutexHome, FutexTable } from "../task/futex_queue.ts";
-import { isUnmappedAccess } from "../arch/arch.ts";
+import { isUnmappedAccess, LAYOUT } from "../arch/arch.ts";
 import type { Task } from "../task/task.ts";
 import type { Budget } from "../util/kernel_memory.ts";
 import type { File } from "../vfs/file.ts";
@@ -24,8 +24,6 @@ import { growStack } from "./stack_growth.ts";
 import { MAPPINGS_MAX } from "./limits.ts";
 import { STACK_GUARD_BYTES, Vma, VmaSet } from "./vma.ts";
 
-/** Lowest address chosen without a hint. */
-export const MMAP_BOTTOM = 0x10_0000;
 /** How far mapNear() goes, and pages of randomness there. */
 const NEAR_BYTES = 2 ** 30;
 const NEAR_RANDOM_PAGES = 2 ** 12;
@@ -180,7 +178,7 @@ export class MemoryMap implements GuestAreas {
       const below = Math.min(start + length + STACK_GUARD_BYTES, USER_ADDRESS_END);
       if (this.areas.findGapAbove(start, below, length) === start) return start;
     }
-    const lowest = Math.max(MMAP_BOTTOM, near - NEAR_BYTES);
+    const lowest = Math.max(LAYOUT.mappingsBottom, near - NEAR_BYTES);
     const pages = Math.floor((near - lowest - length) / PAGE_SIZE);
     const start = this.areas.findGapBelow(near - random(Math.min(pages, NEAR_RANDOM_PAGES)), lowest, length);
     return start >= 0 ? start : this.areas.findGapAbove(near, near + NEAR_BYTES, length);

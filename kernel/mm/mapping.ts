@@ -43,19 +43,17 @@ import {
   PROT_WRITE,
 } from "../abi/memory.ts";
 import { RLIMIT_DATA } from "../abi/task.ts";
-import { instructionPointer } from "../arch/arch.ts";
+import { instructionPointer, LAYOUT } from "../arch/arch.ts";
 import { USER_ADDRESS_END, USER_ADDRESS_START } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
-import { type MemoryMap, MMAP_BOTTOM } from "./address_space.ts";
+import type { MemoryMap } from "./address_space.ts";
 import { AREA_COST } from "../util/kernel_memory.ts";
 import { FileBacking, newSharedMemory } from "./backing.ts";
 import { isReserved, MAPPINGS_MAX, mayCommit, mayExpand, mayLock, POPULATE_PIECE_BYTES } from "./limits.ts";
 import { type Backing, Vma } from "./vma.ts";
 
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
-const LOW_START = 0x4000_0000;
-const LOW_END = 0x8000_0000;
 /** Offsets end where numbers stop to be exact. */
 const OFFSET_END = 2 ** 53;
 /** Flags MAP_SHARED_VALIDATE knows (LEGACY_MAP_MASK); the bits of a huge page size are looked at with MAP_HUGETLB only. */
@@ -135,7 +133,7 @@ function checkFixed(mm: MemoryMap, address: number, length: number, flags: numbe
 /** Where a mapping without MAP_FIXED goes, or -ENOMEM. */
 function choose(mm: MemoryMap, hint: number, length: number, flags: number): number {
   if ((flags & MAP_32BIT) !== 0) {
-    const low = mm.areas.findGapAbove(LOW_START, LOW_END, length);
+    const low = mm.areas.findGapAbove(LAYOUT.lowStart, LAYOUT.lowEnd, length);
     return low < 0 ? -ENOMEM : low;
   }
   if (hint !== 0 && hint <= USER_ADDRESS_END - length) {
@@ -149,9 +147,9 @@ function choose(mm: MemoryMap, hint: number, length: number, flags: number): num
 
 /** The place of new memory without a wish: below the mmap base, else anywhere. */
 export function findFree(mm: MemoryMap, length: number): number {
-  const address = mm.areas.findGapBelow(mm.mmapTop, MMAP_BOTTOM, length);
+  const address = mm.areas.findGapBelow(mm.mmapTop, LAYOUT.mappingsBottom, length);
   if (address >= 0) return address;
-  const above = mm.areas.findGapAbove(MMAP_BOTTOM, USER_ADDRESS_END, length);
+  const above = mm.areas.findGapAbove(LAYOUT.mappingsBottom, USER_ADDRESS_END, length);
   return above < 0 ? -ENOMEM : above;
 }
 

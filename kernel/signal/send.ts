@@ -5,25 +5,29 @@ import type { Fault } from "../../platform/platform.ts";
 import { EAGAIN } from "../abi/errno.ts";
 import { POLLIN } from "../abi/file.ts";
 import {
+  CLD_CONTINUED,
+  SA_NOCLDSTOP,
   SI_KERNEL,
   SI_QUEUE,
   SI_TKILL,
   SI_USER,
   SIG_DFL,
   SIG_IGN,
+  SIGCHLD,
   SIGCONT,
   SIGKILL,
   SIGRTMIN,
   SIGSTOP,
 } from "../abi/signal.ts";
 import { RLIMIT_SIGPENDING } from "../abi/task.ts";
-import { killGroup } from "../task/exit.ts";
+import { childInfo } from "../task/child_info.ts";
+import { killGroup } from "../task/kill.ts";
 import type { PidNamespace } from "../task/namespaces.ts";
 import type { ProcessGroup } from "../task/process_group.ts";
 import { type Task, TaskState } from "../task/task.ts";
 import { ThreadGroup } from "../task/thread_group.ts";
 import { userAccount } from "../task/user_account.ts";
-import { continueGroup } from "./job_control.ts";
+import { continueGroup } from "./continue.ts";
 import { bit, isCoreSignal, isIgnoredByDefault, isStopSignal, STOP_LOW } from "./signal_actions.ts";
 import { SignalInfo } from "./signal_info.ts";
 
@@ -134,7 +138,9 @@ function send(group: ThreadGroup, task: Task | null, info: SignalInfo): number {
   if (group.liveCount === 0 || group.isExiting || (task !== null && task.hasExited)) return 0;
   if (signal === SIGCONT) {
     discardSignals(group, STOP_LOW, 0);
-    continueGroup(group);
+    const { stopSignal } = group;
+    const code = continueGroup(group);
+    if (code !== 0) tellParentOfStop(group, code, code === CLD_CONTINUED ? SIGCONT : stopSignal);
   } else if (isStopSignal(signal)) {
     discardSignals(group, bit(SIGCONT), 0);
   }
@@ -234,4 +240,14 @@ function isDeadly(group: ThreadGroup, signal: number): boolean {
 export function wakeForSignal(task: Task): void {
   if (task.state === TaskState.Blocked) task.call.wake();
   else if (task.state === TaskState.Running && task.thread.isRunning) task.thread.interrupt();
+}
+
+/** SIGCHLD for a child that has stopped or goes on, and wait(2) is woken: do_notify_parent_cldstop(). */
+export function tellParentOfStop(group: ThreadGroup, code: number, status: number): void {
+  const parent = group.parent;
+  if (parent === null) return;
+  const isWanted = parent.actions.handler[SIGCHLD] !== SIG_IGN &&
+    (parent.actions.flags[SIGCHLD] & SA_NOCLDSTOP) === 0;
+  if (isWanted) sendSignal(parent, childInfo(group, SIGCHLD, code, status));
+  parent.childQueue.notify(POLLIN);
 }

@@ -18,7 +18,7 @@ import {
 } from "../abi/memory.ts";
 import { SIGKILL, SIGSEGV } from "../abi/signal.ts";
 import { RLIMIT_STACK } from "../abi/task.ts";
-import { PROGRAMS_NAME, startProgram } from "../arch/arch.ts";
+import { LAYOUT, PROGRAMS_NAME, startProgram } from "../arch/arch.ts";
 import { type GuestThread, USER_ADDRESS_END } from "../../platform/platform.ts";
 import { checkImage, type ElfImage } from "../loader/elf.ts";
 import { ImageLoader, imageRanges } from "../loader/load.ts";
@@ -31,18 +31,13 @@ import { Vma } from "../mm/vma.ts";
 import { MAY_READ, mayAccess } from "../vfs/permission.ts";
 import { FOLLOW, resolve } from "../vfs/path_walk.ts";
 import { commitCredentials } from "./credential_changes.ts";
-import { killOtherThreads, releaseVforkParent, resetForExec } from "./exec_changes.ts";
+import { killOtherThreads, resetForExec } from "./exec_changes.ts";
 import { credentialsAfterExec, type ExecCredentials } from "./exec_credentials.ts";
 import { exitGroup } from "./exit.ts";
 import { NO_RESULT } from "./call_in_flight.ts";
 import type { Task } from "./task.ts";
+import { releaseVforkParent } from "./vfork.ts";
 
-/** Where position-independent programs go without randomization: two thirds of the space (ELF_ET_DYN_BASE). */
-const PIE_BASE = 0x5555_5555_4000;
-/** Positions there are by randomization: 28 bits of pages for mappings and programs, 16 GiB of stack tops, 32 MiB of heap. */
-const RANDOM_PAGES = 2 ** 28;
-const RANDOM_STACK_PAGES = 2 ** 22;
-const RANDOM_HEAP_PAGES = 2 ** 13;
 /** Stack reserved at once; below it, it grows by faults as far as its limit lets it (mm/stack_growth.ts). */
 const STACK_BYTES_MAX = 64 * 1024 * 1024;
 const STACK_BYTES_MIN = 256 * 1024;
@@ -231,14 +226,16 @@ function load(
   else randomBytes.fill(0);
 
   const loader = new ImageLoader(task);
-  const stackTop = USER_ADDRESS_END - PAGE_SIZE - randomPages(0, RANDOM_STACK_PAGES);
+  const stackTop = USER_ADDRESS_END - PAGE_SIZE - randomPages(0, LAYOUT.randomStackPages);
   const stack = reserveStack(task, stackTop, image.hasExecutableStack);
   if (stack < 0) return stack;
   const limit = task.threadGroup.limits.soft(RLIMIT_STACK);
   const gap = Math.min(Math.max(limit, STACK_GAP_MIN), STACK_GAP_MAX);
-  mm.mmapTop = pageDown(stackTop - gap) - randomPages(1, RANDOM_PAGES);
+  mm.mmapTop = pageDown(stackTop - gap) - randomPages(1, LAYOUT.randomPages);
 
-  const bias = image.isPositionIndependent ? biasOf(image, PIE_BASE + randomPages(2, RANDOM_PAGES)) : 0;
+  const bias = image.isPositionIndependent
+    ? biasOf(image, LAYOUT.programBase + randomPages(2, LAYOUT.randomPages))
+    : 0;
   const loaded = loader.load(file, image, bias);
   if (loaded < 0) return loaded;
   const ranges = imageRanges(image, bias);
@@ -246,7 +243,7 @@ function load(
   mm.codeEnd = ranges.codeEnd;
   mm.dataStart = ranges.dataStart;
   mm.dataEnd = ranges.dataEnd;
-  mm.brkStart = mm.brk = pageUp(image.end + bias) + randomPages(3, RANDOM_HEAP_PAGES);
+  mm.brkStart = mm.brk = pageUp(image.end + bias) + randomPages(3, LAYOUT.randomHeapPages);
 
   let start = image.entry + bias, interpreterBase = 0;
   if (interpreter !== null) {

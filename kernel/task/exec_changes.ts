@@ -64,11 +64,3 @@ export function resetForExec(task: Task): void {
   group.hasExeced = true;
   group.timers?.onExec();
 }
-
-/** vfork(2): the parent goes on, as the child no longer uses its memory (execve) or is gone. */
-export function releaseVforkParent(task: Task): void {
-  const parent = task.vforkParent;
-  if (parent === null) return;
-  task.vforkParent = null;
-  parent.call.wake();
-}

@@ -5,34 +5,22 @@
 // of the loop's next turn (exitKilled). In the second case its host thread may still be running guest code; the task is
 // over at once, and only its hold on the memory lingers until the host thread has stopped.
 
-import { POLLHUP, POLLIN } from "../abi/file.ts";
-import {
-  CLD_DUMPED,
-  CLD_EXITED,
-  CLD_KILLED,
-  SA_NOCLDWAIT,
-  SIG_IGN,
-  SIGCHLD,
-  SIGCONT,
-  SIGHUP,
-  SIGKILL,
-} from "../abi/signal.ts";
+import { POLLIN } from "../abi/file.ts";
+import { SIGCONT, SIGHUP, SIGKILL } from "../abi/signal.ts";
 import type { Container } from "../container.ts";
 import type { Kernel } from "../kernel.ts";
 import { leaveStop } from "../signal/job_control.ts";
-import { discardSignals, discardTaskSignals, sendProcessGroupSignal, sendSignal } from "../signal/send.ts";
+import { discardSignals, discardTaskSignals, sendProcessGroupSignal } from "../signal/send.ts";
 import { bugText } from "../util/bug.ts";
-import { childInfo } from "./child_info.ts";
-import { releaseVforkParent } from "./exec_changes.ts";
 import { exitFutexes } from "./futex_exit.ts";
-import { leaveProcessGroup } from "./process_group.ts";
+import { killGroup } from "./kill.ts";
+import { buryTask, reap, tellParent } from "./reap.ts";
 import { hangUpIfOrphaned, reparentChildren } from "./reparent.ts";
+import { releaseVforkParent } from "./vfork.ts";
 import { NO_RESULT } from "./call_in_flight.ts";
 import { type Task, TaskState } from "./task.ts";
 import { endCall } from "./wait_engine.ts";
-import type { ThreadGroup } from "./thread_group.ts";
 import { closeUsage } from "./usage.ts";
-import { userAccount } from "./user_account.ts";
 
 /** exit(2): `task` ends with `status` in wait(2) form; its process ends with its last task. */
 export function exitTask(task: Task, status: number): void {
@@ -119,31 +107,6 @@ export function exitGroup(task: Task, status: number): void {
   exitTask(task, status);
 }
 
-/** Condemns every task of a process but `except`. The first who asks decides the status. */
-export function killGroup(group: ThreadGroup, status: number, except: Task | null = null): void {
-  if (group.liveCount === 0) return;
-  if (!group.isExiting) {
-    group.isExiting = true;
-    group.exitStatus = status;
-    group.stopSignal = 0;
-    group.stopsOutstanding = 0;
-    group.isStopped = false;
-  }
-  for (const task of group.tasks) {
-    if (task === except || task.hasExited) continue;
-    task.signals.mustStop = false;
-    condemn(task);
-  }
-}
-
-/** `task` exits at the start of the next turn, or before when it comes by deliverSignals. */
-function condemn(task: Task): void {
-  if (task.signals.isKilled) return;
-  task.signals.isKilled = true;
-  task.signals.hasPending = true;
-  task.kernel.killed.push(task);
-}
-
 /** Ends all tasks that have been condemned. Called by the loop when no call is being served. */
 export function exitKilled(kernel: Kernel): void {
   for (let task = kernel.killed.pop(); task !== undefined; task = kernel.killed.pop()) {
@@ -222,58 +185,6 @@ function notifyParentOfExit({ threadGroup: group }: Task): void {
   hangUpIfOrphaned(group, group.parent, true);
   group.exitQueue.notify(POLLIN);
   if (tellParent(group)) reap(group);
-}
-
-/** Sends the exit signal and wakes wait(2). True when nobody will wait for it: do_notify_parent(). */
-export function tellParent(group: ThreadGroup): boolean {
-  const parent = group.parent;
-  // Without a parent: boot's own processes, whose status boot has read by now; only an init stays.
-  if (parent === null) return group.pid.namespace.init !== group;
-  if (parent.liveCount === 0) return true;
-  let isAutoReaped = false;
-  let signal = group.exitSignal;
-  if (signal === SIGCHLD) {
-    const handler = parent.actions.handler[SIGCHLD];
-    if (handler === SIG_IGN || (parent.actions.flags[SIGCHLD] & SA_NOCLDWAIT) !== 0) {
-      isAutoReaped = true;
-      if (handler === SIG_IGN) signal = 0;
-    }
-  }
-  if (signal !== 0) sendSignal(parent, exitInfo(group, signal));
-  parent.childQueue.notify(POLLIN);
-  return isAutoReaped;
-}
-
-function exitInfo(group: ThreadGroup, signal: number) {
-  const status = group.exitStatus;
-  if ((status & 0x7f) === 0) return childInfo(group, signal, CLD_EXITED, status >> 8 & 0xff);
-  return childInfo(group, signal, (status & 0x80) !== 0 ? CLD_DUMPED : CLD_KILLED, status & 0x7f);
-}
-
-/** Waited for, or nobody will: its id is free again. release_task() of the leader. */
-export function reap(group: ThreadGroup): void {
-  group.isReaped = true;
-  group.kernel.reapedCpuNanos += group.usage.cpuNanos;
-  group.parent?.children.delete(group);
-  buryTask(group.leader);
-  leaveProcessGroup(group);
-  group.exitQueue.notify(POLLIN | POLLHUP);
-}
-
-/** A task that nobody waits for any more leaves every table. */
-function buryTask(task: Task): void {
-  const group = task.threadGroup;
-  task.state = TaskState.Dead;
-  const index = group.tasks.indexOf(task);
-  if (index >= 0) group.tasks.splice(index, 1);
-  task.kernel.tasks.delete(task.tid);
-  userAccount(task.kernel, task.credentials.uid).tasks--;
-  group.container.taskCount--;
-  if (task.pid.task === task) {
-    task.pid.task = null;
-    task.pid.dropIfUnused();
-  }
-  if (task !== group.leader) group.usage.voluntarySwitches += task.blockCount;
 }
 
 /** A container's init ends the container. The root's stays a zombie: nobody waits for it, and the sandbox goes. */

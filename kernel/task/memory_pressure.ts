@@ -5,8 +5,8 @@ import { SIGKILL } from "../abi/signal.ts";
 import type { Kernel } from "../kernel.ts";
 import type { MemoryMap } from "../mm/address_space.ts";
 import { byteStringToUtf8 } from "../util/bytes.ts";
-import { killGroup } from "./exit.ts";
 import type { Task } from "./task.ts";
+import { killGroup } from "./kill.ts";
 
 /** Promises of all processes, each memory once. */
 function promisedBytes(kernel: Kernel): number {

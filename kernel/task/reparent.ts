@@ -4,7 +4,7 @@
 import { SI_USER, SIGCHLD, SIGCONT, SIGHUP } from "../abi/signal.ts";
 import { sendProcessGroupSignal, sendSignal } from "../signal/send.ts";
 import { SignalInfo } from "../signal/signal_info.ts";
-import { reap, tellParent } from "./exit.ts";
+import { reap, tellParent } from "./reap.ts";
 import type { Task } from "./task.ts";
 import type { ThreadGroup } from "./thread_group.ts";
 

@@ -13,10 +13,11 @@ import { bugText } from "../util/bug.ts";
 import { BLOCKED, MUST_WAIT, NO_RESULT } from "./call_in_flight.ts";
 import { describeWait } from "./describe_wait.ts";
 import { freeze } from "./freeze.ts";
-import { endLingering, exitGroup, exitKilled, killGroup } from "./exit.ts";
+import { endLingering, exitGroup, exitKilled } from "./exit.ts";
 import { type HostWait, Task, TaskState } from "./task.ts";
 import { SAMPLED_CALLS } from "./usage.ts";
 import { endCall, endWait, suspendOperation } from "./wait_engine.ts";
+import { killGroup } from "./kill.ts";
 
 /** What the loop needs of the syscall table; the table stands above tasks and is handed in. */
 export interface CallTable {

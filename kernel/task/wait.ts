@@ -22,13 +22,13 @@ import {
   WSTOPPED,
 } from "../abi/task.ts";
 import { ERESTARTSYS } from "../abi/errno.ts";
-import { reap } from "./exit.ts";
 import { ChildEvent, type ThreadGroup } from "./thread_group.ts";
 import { ProcessGroup } from "./process_group.ts";
 import type { Task } from "./task.ts";
 import { processUsage, Usage } from "./usage.ts";
 import { suspend } from "./wait_engine.ts";
 import type { WaitState } from "./wait_state.ts";
+import { reap } from "./reap.ts";
 
 const FOR_CHILD: WaitState = { kind: "child", group: 0 };
 

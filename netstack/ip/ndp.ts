@@ -23,11 +23,9 @@ import {
   sendAdvertisement,
 } from "./ndp_send.ts";
 import { receiveRouterAdvertisement } from "./router_discovery.ts";
+import { hasGoodOptions, optionAt } from "./ndp_options.ts";
 
 const HOP_LIMIT = 255;
-/** Options of one message at most. */
-const OPTIONS_MAX = 64;
-
 const target = new Address();
 
 /** An ICMPv6 message of neighbour discovery, checksum verified: type at packet.at. */
@@ -109,24 +107,4 @@ function advertised(packet: Packet, nic: Nic): void {
   const high = get16(bytes, link + 2), low = get32(bytes, link + 4);
   if ((high & 0x100) !== 0) return;
   entry.learn(high, low, (flags & FLAG_SOLICITED) !== 0, (flags & FLAG_OVERRIDE) !== 0);
-}
-
-/** Options fill the message exactly, and none has length 0 (RFC 4861 section 7.1.1). */
-export function hasGoodOptions(packet: Packet, optionsAt = NDP_OPTIONS_AT): boolean {
-  const { bytes, end } = packet;
-  let at = packet.at + optionsAt;
-  for (let n = 0; at < end; n++) {
-    if (n >= OPTIONS_MAX || at + 2 > end || bytes[at + 1] === 0) return false;
-    at += bytes[at + 1] * 8;
-  }
-  return at === end;
-}
-
-/** Where the first option `type` begins, -1 when there is none. The options are good. */
-export function optionAt(packet: Packet, type: number, optionsAt = NDP_OPTIONS_AT): number {
-  const { bytes, end } = packet;
-  for (let at = packet.at + optionsAt; at < end; at += bytes[at + 1] * 8) {
-    if (bytes[at] === type) return at;
-  }
-  return -1;
 }

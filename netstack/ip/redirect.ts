@@ -7,7 +7,7 @@ import type { Packet } from "../packet.ts";
 import { Route, type RouteEntry } from "../route.ts";
 import { ICMP_BYTES } from "../wire/icmp.ts";
 import { IPV4_BYTES, IPV4_DESTINATION_AT } from "../wire/ipv4.ts";
-import { hasGoodOptions } from "./ndp.ts";
+import { hasGoodOptions } from "./ndp_options.ts";
 
 /** Routes from redirects at a time; the oldest goes. */
 const REDIRECTS_MAX = 64;

@@ -12,9 +12,9 @@ import { checksumOf, putChecksum, sumBytes, sumPseudoHeader } from "../wire/chec
 import { ICMPV6_ROUTER_SOLICITATION } from "../wire/icmp.ts";
 import { IPV6_BYTES, IPV6_DESTINATION_AT, IPV6_MTU_MIN, IPV6_SOURCE_AT, putIpv6Start } from "../wire/ipv6.ts";
 import { ETHERTYPE_IPV6, IPPROTO_ICMPV6 } from "../wire/numbers.ts";
-import { hasGoodOptions, optionAt } from "./ndp.ts";
 import { noteMulticastHardware, OPTION_SOURCE_LINK } from "./ndp_send.ts";
 import { SelfAddress } from "./self_addresses.ts";
+import { hasGoodOptions, optionAt } from "./ndp_options.ts";
 
 const RA_OPTIONS_AT = 16;
 const OPTION_PREFIX = 3;

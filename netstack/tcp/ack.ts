@@ -4,7 +4,7 @@
 import { POLLOUT, POLLWRNORM } from "../readiness.ts";
 import type { TcpOptions } from "../wire/tcp.ts";
 import { ECE } from "../wire/tcp.ts";
-import { type Connection, RetransmitMode } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import {
   detectLosses,
   endOfRecovery,
@@ -16,6 +16,7 @@ import {
 import { RecoveryPhase } from "./recovery_state.ts";
 import { Limit } from "./limits.ts";
 import { LOST, RETRANSMITTED, SACKED, type SentSegment } from "./sent_list.ts";
+import { RetransmitMode } from "./retransmit_mode.ts";
 
 const DUPLICATE_ACKS = 3;
 /** What an acknowledgement has brought; one object, for the call. */

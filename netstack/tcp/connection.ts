@@ -22,24 +22,12 @@ import { SendBuffer } from "./send_buffer.ts";
 import { SentList } from "./sent_list.ts";
 import { canReceive, canSend, mayMove, TcpState } from "./state.ts";
 import { enterTimeWait } from "./time_wait.ts";
+import { RetransmitMode } from "./retransmit_mode.ts";
 
 /** Kinds of a connection's timers. */
 export const TIMER_RETRANSMIT = 0;
 export const TIMER_DELAYED_ACK = 1;
 export const TIMER_KEEPALIVE = 2;
-
-/** What the retransmission timer is set for. */
-export const enum RetransmitMode {
-  None,
-  /** Nothing was acknowledged for the timeout. */
-  Timeout,
-  /** Tail loss probe, RFC 8985 section 7. */
-  Probe,
-  /** Time for reordered segments is over, RFC 8985 section 6.2. */
-  Reorder,
-  /** The peer's window is closed: a probe, RFC 9293 section 3.8.6.1. */
-  Persist,
-}
 
 export class Connection implements Deferred, TimerOwner, Window {
   readonly tcp: Tcp;

@@ -28,7 +28,7 @@ import {
 import { PortBinding } from "../ports.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } from "../readiness.ts";
 import { noteRead } from "./auto_tuning.ts";
-import { Connection, RetransmitMode } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { ConfiguredEndpoint, deferRetriesOf, OPT } from "./endpoint_options.ts";
 import { armFinWait, armKeepAlive } from "./keepalive.ts";
 import { Listener } from "./listener.ts";
@@ -37,6 +37,7 @@ import { afterRead, sendSyn } from "./output.ts";
 import { RTO_INITIAL_NANOS } from "./rtt.ts";
 import { canSend, TcpState } from "./state.ts";
 import { SHUTDOWN_READ, SHUTDOWN_WRITE } from "../numbers.ts";
+import { RetransmitMode } from "./retransmit_mode.ts";
 
 /** net.core.somaxconn. */
 const BACKLOG_MAX = 4096;

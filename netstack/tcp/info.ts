@@ -2,11 +2,12 @@
 // filled whole.
 
 import { THRESHOLD_NONE } from "./congestion/congestion.ts";
-import { type Connection, RetransmitMode } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import type { ConfiguredEndpoint } from "./endpoint_options.ts";
 import { advertisedMss, DELAYED_ACK_NANOS } from "./output.ts";
 import { RecoveryPhase } from "./recovery_state.ts";
 import { TcpState } from "./state.ts";
+import { RetransmitMode } from "./retransmit_mode.ts";
 
 /** sizeof(struct tcp_info) as of Linux 6.7. */
 export const TCP_INFO_BYTES = 248;

@@ -7,7 +7,7 @@ import { POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLLWRNORM } from "../
 import { ACK, CWR, ECE, FIN, RST, SYN, URG } from "../wire/tcp.ts";
 import { takeAck } from "./ack.ts";
 import { tuneReceiveBuffer } from "./auto_tuning.ts";
-import { type Connection, RetransmitMode } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import { armFinWait, armKeepAlive } from "./keepalive.ts";
 import { joinLocalPeer } from "./local.ts";
 import { scheduleAck, sendAck, sendSyn } from "./output.ts";
@@ -15,6 +15,7 @@ import { RTO_INITIAL_NANOS } from "./rtt.ts";
 import { RING_BYTES_MAX } from "./ring.ts";
 import type { Segment } from "./segment.ts";
 import { canReceive, TcpState } from "./state.ts";
+import { RetransmitMode } from "./retransmit_mode.ts";
 
 /** Two challenge acknowledgements of one connection are so far apart at least (tcp_invalid_ratelimit). */
 const CHALLENGE_NANOS = 500e6;

@@ -33,7 +33,7 @@ import { Limit } from "./limits.ts";
 import { RecoveryPhase } from "./recovery_state.ts";
 import { LOST, RETRANSMITTED, SACKED, type SentSegment } from "./sent_list.ts";
 import { canReceive, canSend, TcpState } from "./state.ts";
-import { armRetransmit } from "./timeout.ts";
+import { armRetransmit, hasRoom } from "./retransmit_timer.ts";
 
 /** Segments sent in one turn: the others have their turn, then it goes on. */
 const SENDS_MAX = 64;
@@ -189,12 +189,6 @@ function sendNew(connection: Connection, now: number, sendsMax: number): number 
     sends++;
   }
   return sends;
-}
-
-/** The link takes more. When it does not an acknowledgement of what is out brings us back, or a timer. */
-export function hasRoom(connection: Connection): boolean {
-  const { nic } = connection.route;
-  return nic === null || nic.link.room > 0;
 }
 
 /** RFC 5681 section 4.1 (and RFC 7661): a window that was not used for a timeout says nothing any more. */

@@ -2,9 +2,10 @@
 // when nothing was lost (Eifel, RFC 3522; D-SACK, RFC 3708).
 
 import type { TcpOptions } from "../wire/tcp.ts";
-import { type Connection, RetransmitMode } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import { RecoveryPhase } from "./recovery_state.ts";
 import { LOST, RETRANSMITTED, SACKED, type SentSegment } from "./sent_list.ts";
+import { RetransmitMode } from "./retransmit_mode.ts";
 
 /** RFC 8985 section 6.2: duplicates that stand for a loss before reordering was seen. */
 const DUPLICATE_SEGMENTS = 3;

@@ -59,6 +59,7 @@ import type { Image } from "./images.ts";
 import { Patches } from "./patches.ts";
 import type { SystrapPlatform } from "./platform.ts";
 import type { SystrapThread } from "./thread.ts";
+import { RECEIVED_FD } from "./commands.ts";
 
 const SYS_close = 3;
 const SYS_mmap = 9;
@@ -77,8 +78,6 @@ const RSEQ_FLAG_UNREGISTER = 1;
 
 /** Of the caller's mmap flags, those the host is to see. */
 const MAP_PASSED = MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_POPULATE | MAP_STACK;
-/** Descriptor number the first received descriptor takes in a stub (0 is the socket, 1 the doorbell). */
-export const RECEIVED_FD = 2;
 const PROT_RW = 3;
 /** Most bytes of one munmap(2) or mprotect(2): a stub that is busy for very long is given up (patience.ts). */
 const PIECE_BYTES = 1 << 30;

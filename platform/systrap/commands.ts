@@ -12,6 +12,9 @@ import {
   TRAP_ERROR,
 } from "../slot.ts";
 
+/** Descriptor number the first received descriptor takes in a stub (0 is the socket, 1 the doorbell). */
+export const RECEIVED_FD = 2;
+
 const TWO_32 = 4294967296;
 const COMMAND_WORDS = COMMAND_BYTES >> 2;
 const FIRST_WORD = SLOT_COMMANDS >> 2;

@@ -29,8 +29,7 @@ import {
   SLOT_TIME,
   STATE_EVENT,
 } from "../slot.ts";
-import { putNumber } from "./commands.ts";
-import { RECEIVED_FD } from "./address_space.ts";
+import { putNumber, RECEIVED_FD } from "./commands.ts";
 import type { SystrapThread } from "./thread.ts";
 
 const SYS_close = 3;

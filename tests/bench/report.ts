@@ -1,7 +1,7 @@
 // The table of runtimes in docs/PERFORMANCE.md.
 
 import { replaceTable } from "./page.ts";
-import { ratio, type Row, show } from "./run.ts";
+import { ratio, type Row, show } from "./row.ts";
 
 export function writeTable(rows: readonly Row[], names: readonly string[], rounds: number): void {
   const peers = names.filter((name) => name !== "tsvisor");

@@ -6,6 +6,7 @@ import { Containers } from "./containers.ts";
 import { processTree, pssBytes, schedNanos } from "./processes.ts";
 import { writeTable } from "./report.ts";
 import { Bundles, type Runtime, runtimes } from "./runtimes.ts";
+import { ratio, type Row, show } from "./row.ts";
 
 const HERE = new URL(".", import.meta.url).pathname;
 const ROUNDS = 3;
@@ -15,13 +16,6 @@ const STARTS_A_ROUND = 5;
 const ROUND_MILLIS_MAX = 60_000;
 const IDLE_SETTLE_MILLIS = 1000;
 const IDLE_WATCH_MILLIS = 2000;
-
-/** A row of the table: one number a runtime, in its unit; NaN where a runtime has failed. */
-export interface Row {
-  readonly name: string;
-  readonly unit: string;
-  readonly values: Map<string, number>;
-}
 
 /** Files of a directory of the host that the sandbox has not seen yet. */
 const FIRST = ["first-stat-files", "first-open-files"];
@@ -230,16 +224,4 @@ function printRows(runtimeNames: string[]): void {
     const ratios = peers.map((peer) => ratio(values.get("tsvisor"), values.get(peer)).padStart(12));
     console.log([name.padEnd(21), unit.padEnd(5), ...numbers].join(" ") + ratios.join(""));
   }
-}
-
-/** Three digits are what such a measurement holds. */
-export function show(value: number | undefined): string {
-  if (value === undefined) return "-";
-  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
-}
-
-export function ratio(own: number | undefined, peer: number | undefined): string {
-  if (own === undefined || peer === undefined || peer === 0) return "-";
-  const quotient = own / peer;
-  return quotient >= 10 ? quotient.toFixed(0) : quotient.toPrecision(2);
 }

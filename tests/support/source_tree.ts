@@ -19,6 +19,8 @@ export interface Import {
   readonly isType: boolean;
   /** `import "x"`: for its effect. */
   readonly isBare: boolean;
+  /** A dynamic import: evaluated when it is called for. */
+  readonly isLate: boolean;
 }
 
 /** Every file that git tracks or would track, with the ending(s) asked for; all without. */
@@ -62,6 +64,7 @@ export function importsOf(file: SourceFile): Import[] {
       isOurs,
       isType: match[1] !== undefined || onlyTypes(clause),
       isBare: /^import\s*"/.test(clause),
+      isLate: match[3] !== undefined,
     });
   }
   return list;

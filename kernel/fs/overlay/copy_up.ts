@@ -16,7 +16,7 @@ import { mergedEntries } from "./directory_file.ts";
 import type { File } from "../../vfs/file.ts";
 import type { Task } from "../../task/task.ts";
 import type { OverlayInode } from "./inode.ts";
-import { PRIVATE_XATTRS } from "./overlay.ts";
+import { PRIVATE_XATTRS } from "./layer_marks.ts";
 
 /** Depth of directories that a rename copies up. */
 const TREE_DEPTH_MAX = 200;

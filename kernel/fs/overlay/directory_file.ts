@@ -7,7 +7,7 @@ import { File, seekWithin } from "../../vfs/file.ts";
 import type { DirectoryFile, DirectorySink } from "../../vfs/file_kinds.ts";
 import type { Inode } from "../../vfs/inode.ts";
 import type { OverlayInode } from "./inode.ts";
-import { isWhiteout } from "./overlay.ts";
+import { isWhiteout } from "./layer_marks.ts";
 
 export interface OverlayEntry {
   readonly name: string;

@@ -31,15 +31,9 @@ import { ATTR_SIZE, type AttributeChange, Inode, type NewNode } from "../../vfs/
 import { openSpecial } from "../../vfs/special.ts";
 import { copyTreeUp, copyUp } from "./copy_up.ts";
 import { mergedEntries, OverlayDirectoryFile } from "./directory_file.ts";
-import {
-  isOpaque,
-  isWhiteout,
-  lookupIn,
-  OPAQUE_XATTR,
-  type OverlayFilesystem,
-  PRIVATE_XATTRS,
-} from "./overlay.ts";
+import type { OverlayFilesystem } from "./overlay.ts";
 import { OverlayFile } from "./regular_file.ts";
+import { isOpaque, isWhiteout, lookupIn, OPAQUE_XATTR, PRIVATE_XATTRS } from "./layer_marks.ts";
 
 const WHITEOUT: NewNode = { mode: S_IFCHR, uid: 0, gid: 0 };
 const OPAQUE = new Uint8Array([0x79]);

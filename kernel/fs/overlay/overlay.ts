@@ -6,8 +6,7 @@
 // Linux: directories of a lower layer can be renamed here: their content is copied up. Linux answers EXDEV without
 // redirect_dir, and programs copy and delete then.
 
-import { ENOENT } from "../../abi/errno.ts";
-import { OVERLAYFS_SUPER_MAGIC, S_IFCHR, S_IFMT } from "../../abi/file.ts";
+import { OVERLAYFS_SUPER_MAGIC } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
 import type { Inode } from "../../vfs/inode.ts";
@@ -15,9 +14,6 @@ import { OverlayInode } from "./inode.ts";
 
 /** Lower layers of one overlay (OVL_MAX_STACK). */
 export const LOWER_LAYERS_MAX = 500;
-export const OPAQUE_XATTR = "trusted.overlay.opaque";
-/** Attributes of this name space are the overlay's own and not shown. */
-export const PRIVATE_XATTRS = "trusted.overlay.";
 /** Inode numbers of a layer keep their low 48 bits; the layer's index stands above. */
 const LAYER_INODES = 2 ** 48;
 
@@ -88,22 +84,4 @@ export class OverlayFilesystem extends Filesystem {
   keepNumber(upper: Inode, ino: number): void {
     this.#numbers.set(upper, ino);
   }
-}
-
-/** Whether `inode` of a layer says "there is nothing of this name here or below". */
-export function isWhiteout(inode: Inode): boolean {
-  return (inode.mode & S_IFMT) === S_IFCHR && inode.rdevMajor === 0 && inode.rdevMinor === 0;
-}
-
-/** Whether directory `inode` of a layer hides the layers below it. */
-export function isOpaque(inode: Inode): boolean {
-  const value = inode.getXattr(OPAQUE_XATTR);
-  return typeof value !== "number" && value.length === 1 && value[0] === 0x79; // "y"
-}
-
-/** `name` in directory `inode` of a layer: the inode (a whiteout too), null where there is none, -ERRNO. */
-export function lookupIn(inode: Inode, name: string): Inode | number | null {
-  const found = inode.lookup(name);
-  if (found === -ENOENT) return null;
-  return found;
 }

@@ -45,6 +45,7 @@ export const SO_RCVTIMEO = 20;
 export const SO_RCVTIMEO_OLD = 20;
 export const SO_SNDTIMEO = 21;
 export const SO_SNDTIMEO_OLD = 21;
+export const SO_DETACH_FILTER = 27;
 export const SO_TIMESTAMP_OLD = 29;
 export const SO_BINDTODEVICE = 25;
 export const SO_ACCEPTCONN = 30;

@@ -1,6 +1,6 @@
 // SOL_SOCKET options, which all sockets have. Linux: sk_setsockopt(), sk_getsockopt() of net/core/sock.c, socket(7).
 
-import { EDOM, EINVAL, ENOPROTOOPT, EOPNOTSUPP, EPERM } from "../abi/errno.ts";
+import { EDOM, EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPERM } from "../abi/errno.ts";
 import {
   AF_UNIX,
   SO_ACCEPTCONN,
@@ -9,6 +9,7 @@ import {
   SO_BSDCOMPAT,
   SO_COOKIE,
   SO_DEBUG,
+  SO_DETACH_FILTER,
   SO_DOMAIN,
   SO_DONTROUTE,
   SO_ERROR,
@@ -184,6 +185,9 @@ export function setSocketOption(
       if ((value < 0 || value > 6) && !task.credentials.has(CAP_NET_ADMIN)) return -EPERM;
       options.priority = value;
       return 0;
+    case SO_DETACH_FILTER:
+      // sk_detach_filter(): there is none, as none can be attached.
+      return -ENOENT;
     case SO_MARK:
       if (!task.credentials.has(CAP_NET_ADMIN)) return -EPERM;
       options.mark = value;

@@ -13,6 +13,7 @@ import {
 } from "../abi/errno.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT } from "../abi/file.ts";
 import { SOL_IP, SOL_IPV6, SOL_TCP, SOL_UDP } from "../abi/inet.ts";
+import { PACKET_HDRLEN, SOL_PACKET } from "../abi/packet.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -177,7 +178,7 @@ export const SOCKET_CALLS: SyscallFamily = {
     nr: { x64: 54, arm64: 208 },
     args: {
       sockfd: "fd",
-      level: { values: { SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6 } },
+      level: { values: { SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_PACKET } },
       optname: { values: SOCKET_OPTIONS },
       optval: { inBuffer: "optlen" },
       optlen: "int",
@@ -190,7 +191,7 @@ export const SOCKET_CALLS: SyscallFamily = {
     nr: { x64: 55, arm64: 209 },
     args: {
       sockfd: "fd",
-      level: { values: { SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6 } },
+      level: { values: { SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_PACKET } },
       optname: { values: SOCKET_OPTIONS },
       optval: "word",
       optlen: { inOut: 4 },
@@ -384,6 +385,11 @@ function getsockopt(task: Task, args: Args): number {
   if (level === SOL_SOCKET && found instanceof UnixSocket) {
     if (option === SO_PEERGROUPS) return getPeerGroups(task, found, args.word(3), args.word(4), room);
     if (option === SO_PEERPIDFD) return getPeerPidfd(task, found, args.word(3), args.word(4), room);
+  }
+  // Of these the value says what is asked for.
+  const isQuestion = level === SOL_PACKET && option === PACKET_HDRLEN;
+  if (isQuestion && task.memory.copyIn(args.word(3), bytes, 0, Math.min(room, OPTION_BYTES_MAX)) < 0) {
+    return -EFAULT;
   }
   const size = readOption(task, found, level, option, Math.min(room, OPTION_BYTES_MAX));
   if (size < 0) return size;

@@ -158,6 +158,11 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
     this.queue.notify(POLLIN | POLLRDNORM);
   }
 
+  /** Frames were lost since the last PACKET_STATISTICS. */
+  get hasLost(): boolean {
+    return this.#lost > 0;
+  }
+
   read(into: Uint8Array, at: number, length: number, flags: number, control: IncomingControl | null): number {
     const pending = this.takeError();
     if (pending < 0) return pending;

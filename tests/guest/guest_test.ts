@@ -55,6 +55,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "netlink": 91,
   "netlink, as a user": 70,
   "notify": 45,
+  "packets": 100,
   "patching": 116,
   "peers": 106,
   "peers, as a user": 106,

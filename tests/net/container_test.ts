@@ -275,6 +275,24 @@ function cpuTicks(pid: number): number {
   return Number(fields[11]) + Number(fields[12]);
 }
 
+Deno.test("tcpdump in a container sees its frames, and no others", async () => {
+  await using network = await ContainerNetwork.open();
+  // It says that it listens before it does; the peer goes on until it has seen enough.
+  network.write("exec tcpdump -Z root -n -l -i eth0 -c 4 icmp");
+  const running = network.run();
+  const state = { hasEnded: false };
+  running.finally(() => state.hasEnded = true);
+  await until(async () => {
+    await network.linux(["ping", "-c", "2", "-i", "0.2", "-W", "1", BOX_V4]);
+    return state.hasEnded;
+  }, "tcpdump's end");
+  const { code, stdout, stderr } = await running;
+  equal(code, 0, stderr);
+  match(stdout, /IP 10.78.0.2 > 10.78.0.1: ICMP echo request/);
+  match(stdout, /IP 10.78.0.1 > 10.78.0.2: ICMP echo reply/);
+  equal(stdout.trim().split("\n").length, 4);
+});
+
 Deno.test("--network=none, --pcap, several channels, and what is refused", async (test) => {
   await using network = await ContainerNetwork.open();
   const count = `ip -br link | wc -l; ping -c 2 -i 0.2 -W 20 ${PEER_V4} | grep -c "bytes from"`;

@@ -28,6 +28,7 @@ import {
   UDP_GRO,
   UDP_SEGMENT,
 } from "../../abi/inet.ts";
+import { PACKET_AUXDATA, SOL_PACKET } from "../../abi/packet.ts";
 import {
   MSG_ERRQUEUE,
   SCM_CREDENTIALS,
@@ -56,6 +57,7 @@ export class ControlOptions {
   readonly originalDestinationV6: number;
   readonly gro: number;
   readonly unreadBytes: number;
+  readonly auxiliaryData: number;
 
   constructor(optionNumber: (level: number, name: number) => number) {
     this.packetInfo = optionNumber(SOL_IP, IP_PKTINFO);
@@ -68,6 +70,7 @@ export class ControlOptions {
     this.originalDestinationV6 = optionNumber(SOL_IPV6, IPV6_RECVORIGDSTADDR);
     this.gro = optionNumber(SOL_UDP, UDP_GRO);
     this.unreadBytes = optionNumber(SOL_TCP, TCP_INQ);
+    this.auxiliaryData = optionNumber(SOL_PACKET, PACKET_AUXDATA);
   }
 }
 
@@ -206,7 +209,13 @@ export function putStreamControl(asked: ControlOptions, endpoint: Endpoint, byte
 }
 
 /** A moment of the stack's clock as wall-clock time: SO_TIMESTAMP, SO_TIMESTAMPNS. */
-function putTimestamp(task: Task, isNanos: boolean, nanos: number, bytes: Uint8Array, at: number): number {
+export function putTimestamp(
+  task: Task,
+  isNanos: boolean,
+  nanos: number,
+  bytes: Uint8Array,
+  at: number,
+): number {
   const { clock } = task.kernel;
   const age = Math.max(0, clock.monotonic() - nanos);
   const seconds = clock.realtime();

@@ -12,7 +12,14 @@ export const PEER_V6 = "fd78::2";
 
 /** A condition may take so long; it is waited for, not slept for. */
 const PATIENCE_MILLIS = 60_000;
-const CAPABILITIES = ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE", "CAP_KILL"];
+const CAPABILITIES = [
+  "CAP_SETUID",
+  "CAP_SETGID",
+  "CAP_NET_ADMIN",
+  "CAP_NET_RAW",
+  "CAP_NET_BIND_SERVICE",
+  "CAP_KILL",
+];
 
 export const SHELL = "/usr/bin/dash";
 
@@ -48,6 +55,10 @@ export class ContainerNetwork {
     return network;
   }
 
+  /** The container's: others on this machine may be testing too, and a cgroup goes by it. */
+  get id(): string {
+    return this.#name;
+  }
   /** Name of the namespace that a container takes over, and of the one with Linux' programs. */
   get box(): string {
     return `${this.#name}-box`;
@@ -87,13 +98,13 @@ export class ContainerNetwork {
   }
   /** Runs what write() has written, to its end. */
   async run(flags: readonly string[] = []): Promise<Finished> {
-    return await this.tsvisor([...flags, "run", "--bundle", this.bundle.directory, "box"]);
+    return await this.tsvisor([...flags, "run", "--bundle", this.bundle.directory, this.id]);
   }
   /** Runs it in the background of the test, until it is killed; the command line's process. */
   async start(flags: readonly string[] = []): Promise<Deno.ChildProcess> {
     const args = [`--platform=${this.#platform}`, "--root", this.bundle.state, ...flags];
     const child = new Deno.Command(await tsvisorPath(), {
-      args: [...args, "run", "--bundle", this.bundle.directory, "box"],
+      args: [...args, "run", "--bundle", this.bundle.directory, this.id],
       stdin: "null",
       stdout: "null",
       stderr: "inherit",
@@ -106,7 +117,7 @@ export class ContainerNetwork {
   async create(): Promise<void> {
     const args = [`--platform=${this.#platform}`, "--root", this.bundle.state, "create"];
     const child = new Deno.Command(await tsvisorPath(), {
-      args: [...args, "--bundle", this.bundle.directory, "box"],
+      args: [...args, "--bundle", this.bundle.directory, this.id],
       stdin: "null",
       stdout: "null",
       stderr: "null",
@@ -151,7 +162,7 @@ export class ContainerNetwork {
       }
       await child.status;
     }
-    await this.bundle.tsvisor(["delete", "--force", "box"]);
+    await this.bundle.tsvisor(["delete", "--force", this.id]);
     for (const name of [this.box, this.peer]) {
       const { stdout } = await command(["ip", "netns", "pids", name]);
       for (const pid of stdout.split("\n").filter((line) => line !== "")) await command(["kill", "-9", pid]);

@@ -92,7 +92,7 @@ Deno.test("ping, HTTP and datagrams go both ways", async (test) => {
       until curl -s -o /dev/null http://${PEER_V4}:9000/; do sleep 0.1; done
       curl -s http://${PEER_V4}:9000/file | wc -c; wget -q -O - http://[${PEER_V6}]:9000/file | wc -c
       ping -c 1 -W 20 ${PEER_V4} >/dev/null && ping -6 -c 1 -W 20 ${PEER_V6} >/dev/null && echo pings`;
-    const { stdout, stderr } = await network.tsvisor(["exec", "box", SHELL, "-c", script]);
+    const { stdout, stderr } = await network.tsvisor(["exec", network.id, SHELL, "-c", script]);
     equal(stdout, `${body.length}\n${body.length}\npings\n`, stderr);
   });
   await test.step("a refused connection is refused at once, both ways", async () => {
@@ -100,7 +100,7 @@ Deno.test("ping, HTTP and datagrams go both ways", async (test) => {
       `import socket\ntry: socket.create_connection(("${address}", 1), 20)\nexcept ConnectionRefusedError: print("refused")`;
     equal((await network.linux(["python3", "-c", probe(BOX_V4)])).stdout, "refused\n");
     equal(
-      (await network.tsvisor(["exec", "box", "/usr/bin/python3", "-c", probe(PEER_V4)])).stdout,
+      (await network.tsvisor(["exec", network.id, "/usr/bin/python3", "-c", probe(PEER_V4)])).stdout,
       "refused\n",
     );
   });
@@ -158,12 +158,12 @@ Deno.test("an engine puts the interface into the namespace of a container that w
   await using network = await ContainerNetwork.open();
   network.write(`ping -c 1 -W 20 ${PEER_V4} >/dev/null && echo answered >/file; exec sleep 1000`, "");
   await network.create();
-  const { pid } = JSON.parse((await network.tsvisor(["state", "box"])).stdout);
+  const { pid } = JSON.parse((await network.tsvisor(["state", network.id])).stdout);
   await must(["ip", "-n", network.box, "link", "set", "eth0", "netns", `${pid}`]);
   const ip = ["nsenter", "-t", `${pid}`, "-n", "ip"];
   await must([...ip, "link", "set", "eth0", "up"]);
   await must([...ip, "addr", "add", `${BOX_V4}/24`, "dev", "eth0"]);
-  const started = await network.tsvisor(["start", "box"]);
+  const started = await network.tsvisor(["start", network.id]);
   equal(started.code, 0, started.stderr);
   await until(() => {
     try {
@@ -208,9 +208,9 @@ Deno.test("Network.CreateLinksAndRoutes of the control API gives a sandbox its l
   await must(["ip", "-n", network.box, "addr", "flush", "dev", "eth0"]);
   network.write("exec python3 -m http.server 8000");
   await network.start(["--network=none"]);
-  const socket = `${network.bundle.state}/runsc-box.sock`;
+  const socket = `${network.bundle.state}/runsc-${network.id}.sock`;
   await until(
-    async () => (await network.tsvisor(["exec", "box", SHELL, "-c", "true"])).code === 0,
+    async () => (await network.tsvisor(["exec", network.id, SHELL, "-c", "true"])).code === 0,
     "the container",
   );
   const client = async (count: number) => {
@@ -224,7 +224,7 @@ Deno.test("Network.CreateLinksAndRoutes of the control API gives a sandbox its l
   equal(await client(1), "False links and routes have been created already\n");
   await network.accepts(8000);
   const show = "ip -o -4 addr show dev eth7; ip link show dev eth7 | grep -o 'mtu [0-9]*'; ip route | sort";
-  const { stdout } = await network.tsvisor(["exec", "box", SHELL, "-c", show]);
+  const { stdout } = await network.tsvisor(["exec", network.id, SHELL, "-c", show]);
   match(stdout, new RegExp(`inet ${BOX_V4}/24 .*\\n`));
   match(stdout, /\nmtu 1300\n10.78.0.0\/24 dev eth7 .*\ndefault via 10.78.0.2 dev eth7 \n$/);
 });
@@ -239,7 +239,8 @@ held = [socket.create_connection(("${BOX_V4}", 8000)) for _ in range(50)]
 print("held", flush=True)
 time.sleep(1000)`;
   network.serve(["python3", "-c", holder]);
-  const exec = async (script: string) => (await network.tsvisor(["exec", "box", SHELL, "-c", script])).stdout;
+  const exec = async (script: string) =>
+    (await network.tsvisor(["exec", network.id, SHELL, "-c", script])).stdout;
   await until(
     async () => (await exec("ss -Htn state established | wc -l")).trim() === "50",
     "50 connections",
@@ -278,7 +279,7 @@ function cpuTicks(pid: number): number {
 Deno.test("tcpdump in a container sees its frames, and no others", async () => {
   await using network = await ContainerNetwork.open();
   // It says that it listens before it does; the peer goes on until it has seen enough.
-  network.write("exec tcpdump -Z root -n -l -i eth0 -c 4 icmp");
+  network.write("exec tcpdump -n -l -i eth0 -c 4 icmp");
   const running = network.run();
   const state = { hasEnded: false };
   running.finally(() => state.hasEnded = true);

@@ -22,7 +22,7 @@ export const REQUEST = {
   WALK: 2,
   /** dir u32, restart u8 -> count u16, done u8, entries {attributes, name} */
   READ_ATTRIBUTES: 3,
-  /** node u32, flags u32 (access mode, OPEN_TO_MAP) -> has u8: HAS.DESCRIPTOR, or HAS.SERVED */
+  /** node u32, flags u32 (access mode, OPEN_ bits) -> has u8 (HAS), and for HAS.CONTENT length u32, bytes */
   OPEN: 4,
   /**
    * dir u32, flags u32, mode u32, uid u32, gid u32, name -> node u32, attributes, dir's attributes, has u8 as OPEN has it;
@@ -89,6 +89,8 @@ export const HAS = { NOTHING: 0, DESCRIPTOR: 1, CONTENT: 2, SERVED: 3 } as const
 export const NO_CONTENT = 0xffff;
 /** A bit of OPEN's flags: the descriptor is to be mapped, and is wanted whatever its file system. */
 export const OPEN_TO_MAP = 0x8000_0000;
+/** For reading: a small file's content will do. */
+export const OPEN_CONTENT = 0x4000_0000;
 export const WRITE_APPENDS = 1;
 export const WRITE_DATA_SYNC = 2;
 export const WRITE_SYNC = 4;

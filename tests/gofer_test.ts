@@ -60,6 +60,29 @@ Deno.test("a new file costs one request, and so does its end", async () => {
   deepEqual(host.forget(), []);
 });
 
+Deno.test("what is not in a directory that was just made is not asked for", async () => {
+  await using m = new Mounted();
+  const { host, t, clock } = m;
+  m.mount("/twin", false);
+  clock.stop();
+  equal(makeDirectory(t.task, AT_FDCWD, "/host/new", 0o755), 0);
+  host.forget();
+  equal(m.inode("/host/new/none"), -ENOENT);
+  deepEqual(host.forget(), []);
+  m.open("/host/new/made", O_WRONLY | O_CREAT | O_EXCL).drop();
+  deepEqual(host.forget(), ["CREATE"]);
+  const made = m.inode("/host/new/made");
+  ok(typeof made !== "number");
+  equal(m.inode("/host/new/none"), -ENOENT);
+  deepEqual(host.forget(), []);
+  // Made through another mount, or by the host a moment ago.
+  m.open("/twin/new/other", O_WRONLY | O_CREAT | O_EXCL).drop();
+  ok(typeof m.inode("/host/new/other") !== "number");
+  Deno.writeTextFileSync(`${m.directory}/new/hosts`, "");
+  clock.stoppedAt += 60e6;
+  ok(typeof m.inode("/host/new/hosts") !== "number");
+});
+
 Deno.test("a large file that was deleted is given back to the host at once", async () => {
   await using m = new Mounted();
   const { host, t } = m;

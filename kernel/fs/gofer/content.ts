@@ -5,6 +5,7 @@
 
 import {
   HAS,
+  OPEN_CONTENT,
   OPEN_TO_MAP,
   REQUEST,
   TRANSFER_BYTES_MAX,
@@ -86,11 +87,14 @@ export class GoferContent {
 
   /** Takes what a WALK has brought along, whose answer goes on with it. */
   takeAlong(): void {
-    const { answer, answeredAtNanos } = this.#fs.client;
-    const has = answer.u8();
+    const has = this.#fs.client.answer.u8();
     const opened = this.#fs.takeDescriptor(false);
     if (opened !== null) this.keepForReading(opened);
-    if (has !== HAS.CONTENT) return;
+    if (has === HAS.CONTENT) this.#takeContent();
+  }
+
+  #takeContent(): void {
+    const { answer, answeredAtNanos } = this.#fs.client;
     const length = answer.u32(), at = answer.raw(length);
     if (at < 0 || length > TRANSFER_BYTES_MAX) return;
     age.note(answeredAtNanos);
@@ -132,6 +136,13 @@ export class GoferContent {
     this.#inode.noteIdle();
   }
 
+  /** Nobody has it open for writing any more: it can be executed, and who watches it on the host hears that it is written. */
+  closeWriting(): void {
+    if (this.#isServed) return;
+    this.#writing?.drop();
+    this.#writing = null;
+  }
+
   /** Nobody has the file open any more, or has for long. */
   drop(): void {
     this.forgetBytes();
@@ -150,27 +161,34 @@ export class GoferContent {
   /** Makes sure that it can be read, or written too: 0 or -ERRNO. */
   open(isForWriting: boolean): number {
     if (!isForWriting && this.#recentBytes !== null) return 0;
-    const opened = this.#opened(isForWriting);
+    const opened = this.#opened(isForWriting, this.wants === WANTS.CONTENT);
     return typeof opened === "number" ? opened : 0;
   }
 
   /** What to read or write it by; null = by asking the gofer. -ERRNO. */
-  #opened(isForWriting: boolean): HostDescriptor | null | number {
-    if (this.#isServed) return isForWriting && !this.#isServedForWriting ? this.#ask(true) : null;
+  #opened(isForWriting: boolean, mayBeContent = false): HostDescriptor | null | number {
+    if (this.#isServed) return isForWriting && !this.#isServedForWriting ? this.#ask(true, false) : null;
     if (this.#writing !== null) return this.#writing;
-    return this.#reading !== null && !isForWriting ? this.#reading : this.#ask(isForWriting);
+    if (this.#reading !== null && !isForWriting) return this.#reading;
+    return this.#ask(isForWriting, mayBeContent && !isForWriting);
   }
 
-  #ask(isForWriting: boolean): HostDescriptor | null | number {
+  /** As #opened(); with `mayBeContent` null may also mean that its content has come. */
+  #ask(isForWriting: boolean, mayBeContent: boolean): HostDescriptor | null | number {
     const node = this.#inode.node();
     if (node < 0) return node;
     const { client } = this.#fs;
     client.request.start(REQUEST.OPEN);
     client.request.u32(node);
-    client.request.u32(isForWriting ? O_RDWR : O_RDONLY);
+    client.request.u32(isForWriting ? O_RDWR : mayBeContent ? O_RDONLY | OPEN_CONTENT : O_RDONLY);
     const result = client.call();
     if (result < 0) return result;
-    if (client.answer.u8() === HAS.SERVED) {
+    const has = client.answer.u8();
+    if (has === HAS.CONTENT && mayBeContent) {
+      this.#takeContent();
+      return null;
+    }
+    if (has === HAS.SERVED) {
       this.#isServed = true;
       this.#isServedForWriting ||= isForWriting;
       return null;

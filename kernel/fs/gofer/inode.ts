@@ -374,7 +374,9 @@ export class GoferInode extends Inode {
     const started = this.#startMake(REQUEST.MKDIR, node, -1);
     if (started < 0) return started;
     this.fs.client.request.name(name);
-    return this.#made(name);
+    const made = this.#made(name);
+    if (typeof made !== "number") made.#names().noteEmpty();
+    return made;
   }
 
   override mknod(name: string, node: NewNode, rdevMajor: number, rdevMinor: number): Inode | number {
@@ -557,6 +559,7 @@ export class GoferInode extends Inode {
   }
   noteClosed(): void {
     this.#openFiles--;
+    if (this.writers === 0 && !this.fs.isExclusive) this.#content?.closeWriting();
     if (this.#openFiles === 0) {
       this.fs.hostFiles.quota.give(this.#openFor);
       // What was written through a network file system is to be there for others once the file is closed.

@@ -68,6 +68,8 @@ export class KnownNames {
   #frames: Frame[] = [];
   /** In shared mounts: the last answers to look-ups. */
   #recent: Map<string, RecentName> | null = null;
+  /** In shared mounts: when it was known to be empty. What was made in it since is in #recent. */
+  #wasEmpty: Freshness | null = null;
   /** Look-ups that were asked for since the last frame was read ahead, and how many there must be for the first one. */
   #asked = 0;
   #askedForFirst = ASKED_FIRST;
@@ -94,7 +96,17 @@ export class KnownNames {
       if (inode === null) return -ENOENT;
       if (!inode.isOld && this.#fs.inodes.get(inode.key) === inode) return inode;
     }
-    return this.#entries === null ? null : this.#entry(name, null);
+    const entry = this.#entries === null ? null : this.#entry(name, null);
+    if (entry !== null || recent?.inode !== undefined) return entry;
+    return this.#wasEmpty?.isRecent(this.#fs.host, this.#fs.late) === true ? -ENOENT : null;
+  }
+
+  /** We have just made the directory: it holds nothing but what we make in it. */
+  noteEmpty(): void {
+    if (this.#fs.isExclusive) return;
+    this.#wasEmpty = new Freshness();
+    this.#wasEmpty.note(this.#fs.client.answeredAtNanos);
+    this.#recent = null;
   }
 
   /** The inode that `name` had when it was looked up last: it most often still has. */
@@ -207,7 +219,12 @@ export class KnownNames {
   }
 
   #setRecent(name: string, inode: GoferInode | null, freshness: Freshness): void {
-    if (this.#recent === null || this.#recent.size >= RECENT_NAMES_MAX) this.#recent = new Map();
+    if (this.#recent === null) {
+      this.#recent = new Map();
+    } else if (this.#recent.size >= RECENT_NAMES_MAX) {
+      this.#recent = new Map();
+      this.#wasEmpty = null;
+    }
     this.#recent.set(name, new RecentName(inode, freshness));
   }
 
@@ -328,6 +345,7 @@ export class KnownNames {
     this.#entries = null;
     this.#frames = [];
     this.#recent = null;
+    this.#wasEmpty = null;
     this.#isAhead = this.#hasContentsAhead = false;
   }
 }

@@ -22,6 +22,7 @@ const TRANSFER_BYTES_MAX: usize = 60 * 1024;
 const FETCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
 // Flags of OPEN, beside the access mode, and of WRITE.
 const OPEN_TO_MAP: u32 = 0x8000_0000;
+const OPEN_CONTENT: u32 = 0x4000_0000;
 const WRITE_APPENDS: u8 = 1;
 const WRITE_DATA_SYNC: u8 = 2;
 const WRITE_SYNC: u8 = 4;
@@ -38,26 +39,39 @@ impl Request<'_> {
         } else {
             None
         };
-        let Some(fd) = opened else { return self.answer.u8(HAS_NOTHING) };
-        let size = stat.st_size as usize;
-        if may_be_content && size <= CONTENT_BYTES_MAX {
-            // One byte more: a file that has grown, or one of /proc, is longer than it says.
-            let room = &mut self.answer.room()[5..5 + size + 1];
-            let n = host::pread(&fd, room, 0).unwrap_or(usize::MAX);
-            if n <= size && !room[..n].starts_with(ELF) {
-                self.answer.u8(HAS_CONTENT);
-                self.answer.u32(n as u32);
-                self.answer.grow(n);
-                return;
-            }
+        match opened {
+            None => self.answer.u8(HAS_NOTHING),
+            Some(fd) if may_be_content => self.give_content(fd, stat),
+            Some(fd) => self.give_descriptor(fd),
         }
+    }
+
+    fn give_descriptor(&mut self, fd: HostFd) {
         self.answer.u8(HAS_DESCRIPTOR);
         self.donated = Some(fd);
     }
 
+    /// The content of a small file instead of its descriptor.
+    fn give_content(&mut self, fd: HostFd, stat: &libc::stat) {
+        let size = stat.st_size as usize;
+        if size > CONTENT_BYTES_MAX {
+            return self.give_descriptor(fd);
+        }
+        // One byte more: a file that has grown, or one of /proc, is longer than it says.
+        let room = &mut self.answer.room()[5..5 + size + 1];
+        let n = host::pread(&fd, room, 0).unwrap_or(usize::MAX);
+        if n > size || room[..n].starts_with(ELF) {
+            return self.give_descriptor(fd);
+        }
+        self.answer.u8(HAS_CONTENT);
+        self.answer.u32(n as u32);
+        self.answer.grow(n);
+    }
+
     pub fn open(&mut self) -> Outcome {
         let (number, flags) = (self.reader.u32(), self.reader.u32());
-        let (access, is_to_map) = ((flags & !OPEN_TO_MAP) as i32, flags & OPEN_TO_MAP != 0);
+        let (is_to_map, may_be_content) = (flags & OPEN_TO_MAP != 0, flags & OPEN_CONTENT != 0);
+        let access = (flags & !(OPEN_TO_MAP | OPEN_CONTENT)) as i32;
         if self.reader.is_bad || access & !libc::O_ACCMODE != 0 {
             return Err(-libc::EINVAL);
         }
@@ -71,9 +85,14 @@ impl Request<'_> {
             return Err(-libc::EINVAL);
         }
         let opened = host::reopen(self.proc, &node.fd, access | libc::O_NONBLOCK)?;
-        if is_to_map || self.tree.is_local(&node, stat.st_dev) {
-            self.answer.u8(HAS_DESCRIPTOR);
-            self.donated = Some(opened);
+        if is_to_map {
+            self.give_descriptor(opened);
+        } else if self.tree.is_local(&node, stat.st_dev) {
+            if may_be_content && access == libc::O_RDONLY {
+                self.give_content(opened, &stat);
+            } else {
+                self.give_descriptor(opened);
+            }
         } else {
             self.answer.u8(IS_SERVED_HERE);
             node.keep(opened, access != libc::O_RDONLY);
@@ -156,11 +175,9 @@ impl Request<'_> {
     }
 
     /// A file that was made, open for reading and writing: the sentry's, or kept here.
-    pub fn give_out(&mut self, node: &Node, opened: HostFd) -> Outcome {
-        let stat = host::stat(&opened)?;
-        if self.tree.is_local(node, stat.st_dev) {
-            self.answer.u8(HAS_DESCRIPTOR);
-            self.donated = Some(opened);
+    pub fn give_out(&mut self, node: &Node, device: u64, opened: HostFd) -> Outcome {
+        if self.tree.is_local(node, device) {
+            self.give_descriptor(opened);
         } else {
             self.answer.u8(IS_SERVED_HERE);
             node.keep(opened, true);

@@ -1,7 +1,7 @@
 //! Reading directories for the gofer: names with the attributes of all, or of the directories among them.
 
-use super::frame::{ATTRIBUTES_BYTES, NAME_BYTES_MAX, Name, component};
 use super::content::ELF;
+use super::frame::{ATTRIBUTES_BYTES, NAME_BYTES_MAX, Name, component};
 use super::host;
 use super::requests::{NO_NODE, Outcome, Request};
 use super::tree::{Node, read_directory};

@@ -204,9 +204,9 @@ impl Request<'_> {
         let flags = flags as i32 | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
         match host::open(&node.fd, name.as_ptr(), flags, mode & 0o7777) {
             Ok(fd) => {
-                let made = self.own(&node, &name, uid, gid, Some(mode))?;
+                let (made, device) = self.own(&node, &name, uid, gid, Some(mode))?;
                 self.put_attributes(&node.fd)?;
-                self.give_out(&made, fd)
+                self.give_out(&made, device, fd)
             }
             // For O_CREAT: answers with what exists and saves the client a WALK.
             Err(error) if error == -libc::EEXIST => {
@@ -230,12 +230,11 @@ impl Request<'_> {
         let node = self.tree.node(directory)?;
         let made = host::open(&node.fd, c".".as_ptr(), libc::O_TMPFILE | libc::O_RDWR, mode & 0o7777)?;
         let fd = host::reopen(self.proc, &made, libc::O_PATH)?;
-        self.give(&fd, uid, gid, Some(mode))?;
-        let stat = host::stat(&fd)?;
+        let stat = self.give(&fd, host::stat(&fd)?, uid, gid, Some(mode))?;
         let number = self.tree.add(fd)?;
         self.put_node(number, &stat);
         let node = self.tree.node(number)?;
-        self.give_out(&node, made)
+        self.give_out(&node, stat.st_dev, made)
     }
 
     fn make(&mut self, kind: u16) -> Outcome {
@@ -268,41 +267,45 @@ impl Request<'_> {
                 }
             }
         } as i64)?;
-        let _ = self.own(&node, &name, uid, gid, (kind != SYMLINK).then_some(mode))?;
+        self.own(&node, &name, uid, gid, (kind != SYMLINK).then_some(mode))?;
         self.put_attributes(&node.fd)
     }
 
-    /// Gives what was made to its owner and answers with its node. On failure it is removed again.
-    fn own(&mut self, directory: &Node, name: &Name, uid: u32, gid: u32, mode: Option<u32>) -> Result<Arc<Node>, i32> {
+    /// Gives what was made to its owner and answers with its node; that, and the device it is on. On failure it is removed again.
+    fn own(
+        &mut self,
+        directory: &Node,
+        name: &Name,
+        uid: u32,
+        gid: u32,
+        mode: Option<u32>,
+    ) -> Result<(Arc<Node>, u64), i32> {
         let (fd, made) = self.tree.find(directory, name)?;
-        let given = self.give(&fd, uid, gid, mode);
+        let given = self.give(&fd, made, uid, gid, mode);
         if given.is_err() {
             let flags = if made.st_mode & libc::S_IFMT == libc::S_IFDIR { libc::AT_REMOVEDIR } else { 0 };
             // SAFETY: the name is NUL-terminated.
             unsafe { libc::unlinkat(directory.fd.number(), name.as_ptr(), flags) };
         }
-        let stat = given?.unwrap_or(made);
+        let stat = given?;
         let number = self.tree.add(fd)?;
         self.put_node(number, &stat);
-        self.tree.node(number)
+        Ok((self.tree.node(number)?, stat.st_dev))
     }
 
-    /// Owner of a new object, and its mode where that has taken bits away; its attributes where they have changed.
-    fn give(&self, fd: &HostFd, uid: u32, gid: u32, mode: Option<u32>) -> Result<Option<libc::stat>, i32> {
-        let mut stat = host::stat(fd)?;
-        let mut is_changed = false;
+    /// Owner of a new object with attributes `stat`, and its mode where that has taken bits away; its attributes then.
+    fn give(&self, fd: &HostFd, stat: libc::stat, uid: u32, gid: u32, mode: Option<u32>) -> Result<libc::stat, i32> {
+        let mut stat = stat;
         if stat.st_uid != uid || stat.st_gid != gid {
             chown(fd, uid, gid)?;
             stat = host::stat(fd)?;
-            is_changed = true;
         }
         // chown(2) clears setuid and setgid. The umask of this process is 0: what else differs is a default ACL's doing.
         if let Some(mode) = mode.filter(|mode| mode & 0o6000 != 0 && (stat.st_mode ^ mode) & 0o7777 != 0) {
             self.change_mode(fd, mode)?;
             stat = host::stat(fd)?;
-            is_changed = true;
         }
-        Ok(is_changed.then_some(stat))
+        Ok(stat)
     }
 
     fn change_mode(&self, fd: &HostFd, mode: u32) -> Outcome {

@@ -40,7 +40,7 @@ import { RecordListing } from "../kernel/fs/gofer/listing.ts";
 import { makeDirectory, makeLink, makeSymlink } from "../kernel/vfs/create.ts";
 import { FilesystemStat } from "../kernel/vfs/filesystem.ts";
 import { openByName } from "../kernel/vfs/open.ts";
-import { resolve } from "../kernel/vfs/path_walk.ts";
+import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import { removeDirectory, removeFile, renamePath } from "../kernel/vfs/remove.ts";
 import { FORGOTTEN_MILLIS, Mounted } from "./support/gofer_mount.ts";
 
@@ -58,6 +58,62 @@ Deno.test("a new file costs one request, and so does its end", async () => {
   deepEqual(host.forget(), ["UNLINK"]);
   equal(resolve(t.task, AT_FDCWD, "/host/new", 0), -ENOENT);
   deepEqual(host.forget(), []);
+});
+
+Deno.test("a path is looked up with one request, and again with one when that is old", async () => {
+  await using m = new Mounted();
+  const { host, clock } = m;
+  Deno.mkdirSync(`${m.directory}/a/b/c`, { recursive: true });
+  Deno.writeTextFileSync(`${m.directory}/a/b/c/f`, "f");
+  Deno.symlinkSync("a/b", `${m.directory}/link`);
+  m.inode("/host");
+  clock.stop();
+  host.forget();
+  ok(typeof m.inode("/host/a//b/c/f") !== "number");
+  ok(typeof m.inode("/host/a/b/c") !== "number");
+  deepEqual(host.forget(), ["WALK"]);
+  equal(m.inode("/host/a/b/none/x"), -ENOENT);
+  deepEqual(host.forget(), ["WALK"]);
+  equal(m.inode("/host/a/b/none"), -ENOENT);
+  ok(typeof m.inode("/host/a/b/../b/./c") !== "number");
+  deepEqual(host.forget(), []);
+  // The link, its target, and the rest of the path.
+  ok(typeof m.inode("/host/link/c/f") !== "number");
+  deepEqual(host.forget(), ["WALK", "READLINK"]);
+  const nodes = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  const before = nodes();
+  for (let i = 0; i < 3; i++) {
+    clock.stoppedAt += 60e6;
+    ok(typeof m.inode("/host/a/b/c/f") !== "number");
+    deepEqual(host.forget(), ["WALK"]);
+  }
+  equal(nodes(), before);
+  // A file that is opened comes with its content.
+  clock.stoppedAt += 60e6;
+  m.open("/host/a/b/c/f", O_RDONLY).drop();
+  deepEqual(host.forget().slice(0, 1), ["WALK"]);
+  // What is no directory ends it.
+  ok(typeof m.inode("/host/a/b/c/f/x") === "number");
+});
+
+Deno.test("nodes that were asked for along with others, and that nobody came for, are closed", async () => {
+  await using m = new Mounted();
+  const { t } = m;
+  const COUNT = 300;
+  for (let i = 0; i < COUNT; i++) Deno.mkdirSync(`${m.directory}/${i}/in`, { recursive: true });
+  const place = resolve(t.task, AT_FDCWD, "/host", FOLLOW);
+  if (typeof place === "number") throw new Error("no /host");
+  const { vfs } = t.kernel, nodes = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  const before = nodes();
+  for (let i = 0; i < COUNT; i++) {
+    vfs.aheadText = "in";
+    vfs.aheadAt = 0;
+    ok(typeof place.dentry.lookup(String(i)) !== "number");
+  }
+  vfs.aheadAt = -1;
+  await new Promise((resolve) => setTimeout(resolve, FORGOTTEN_MILLIS));
+  // Those that were asked for, and some that are closed together.
+  ok(nodes() - before < COUNT + CLOSE_COUNT_MAX, `${nodes() - before}`);
 });
 
 Deno.test("what is not in a directory that was just made is not asked for", async () => {

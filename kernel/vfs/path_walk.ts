@@ -23,6 +23,7 @@ import type { Mount, MountNamespace } from "./mount.ts";
 import { placeOf } from "./nameless.ts";
 import { acrossMounts, Path } from "./path.ts";
 import { MAY_EXEC, mayAccess } from "./permission.ts";
+import type { Vfs } from "./vfs.ts";
 
 /** Symlinks followed in one resolution (MAXSYMLINKS). */
 export const SYMLINKS_MAX = 40;
@@ -195,6 +196,13 @@ class Walk {
 
   /** Walks `name`. 0 or -ERRNO; the last component may turn out negative. */
   run(name: string, end: WalkEnd): number {
+    const { vfs } = this.#task.kernel;
+    const result = this.#run(name, end, vfs);
+    vfs.aheadAt = -1;
+    return result;
+  }
+
+  #run(name: string, end: WalkEnd, vfs: Vfs): number {
     let index = 0;
     for (;;) {
       while (name.charCodeAt(index) === SLASH) index++;
@@ -252,6 +260,8 @@ class Walk {
           continue;
         }
       }
+      vfs.aheadText = name;
+      vfs.aheadAt = index < name.length ? index : -1;
       const child = this.dentry.lookupIn(name, start, stop, hash & HASH_MASK);
       if (typeof child === "number") return child;
       const inode = child.inode;

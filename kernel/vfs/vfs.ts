@@ -95,6 +95,12 @@ export class Vfs {
 
   /** What the path walk under way leads to is opened for reading next: LOOKUP_OPEN. A file system may open it at once. */
   opensNext = false;
+  /**
+   * The path walk under way looks up aheadText.slice(aheadAt) behind the name that it asks for; -1 = nothing. A file system
+   * may find out about several names at once.
+   */
+  aheadText = "";
+  aheadAt = -1;
   /** What is under way cannot be made again piece by piece: files may not answer MUST_WAIT, but wait on the spot. */
   isIndivisible = false;
 

@@ -10,6 +10,7 @@ export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
   "fs/gofer/attributes.ts": "loaded words",
   "fs/gofer/content.ts": "age",
   "fs/gofer/inode.ts": "status sizeChange",
+  "fs/gofer/walk.ts": "asked known",
   "fs/memory_file.ts": "status",
   "fs/overlay/copy_up.ts": "buffer change",
   "fs/proc/proc_memory.ts": "states",

@@ -65,7 +65,7 @@ export class GoferContent {
   get wants(): number {
     if (this.#reading !== null || this.#writing !== null || this.#isServed) return WANTS.NOTHING;
     // One that is opened again and again is quicker to open with a descriptor.
-    return this.#wasSmall || !this.#fs.hasRoomForContent ? WANTS.DESCRIPTOR : WANTS.CONTENT;
+    return this.#wasSmall ? WANTS.DESCRIPTOR : WANTS.CONTENT;
   }
 
   /** A small file's content, young enough to be read. */

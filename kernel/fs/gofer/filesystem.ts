@@ -22,7 +22,6 @@ import {
   type HostDescriptors,
 } from "../../host/host_descriptor.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
-import type { GoferContent } from "./content.ts";
 import { ContentsAhead } from "./contents_ahead.ts";
 import { Freshness } from "./freshness.ts";
 import type { FileKey, HostFiles, SharedFiles } from "./host_files.ts";
@@ -30,6 +29,8 @@ import { GoferInode } from "./inode.ts";
 
 /** Donated descriptors kept open although no guest has the file open: libraries are opened again and again. */
 const IDLE_MAX = 256;
+/** Inodes that may have no holder, until that is looked into. */
+const UNHELD_MAX = 64;
 /** Small files' content that is kept for open files and the next open. */
 const CONTENT_BYTES_KEPT_MAX = 8 * 1024 * 1024;
 
@@ -45,6 +46,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   /** Inodes by host device and number, so that hard links are one inode. */
   readonly inodes = new Map<FileKey, GoferInode>();
   readonly #toClose: number[] = [];
+  readonly #unheld: GoferInode[] = [];
   /** Inodes with a cached descriptor and no open file, oldest first. */
   readonly #idle = new Set<GoferInode>();
   /** The last status of the root's file system, how old it is, and HostFiles.changes then: programs ask once a directory. */
@@ -89,10 +91,10 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   get hasRoomForContent(): boolean {
     return this.contentBytes < CONTENT_BYTES_KEPT_MAX;
   }
-  /** What to ask for with a file that is opened next, where `content` is what is known of it. */
-  wantsOf(content: GoferContent | null): number {
-    if (content !== null) return content.wants;
-    return this.hasRoomForContent ? WANTS.CONTENT : WANTS.DESCRIPTOR;
+  /** What to ask for with a file that is opened next, where `known` is what had its name last. */
+  wantsOf(known: GoferInode | null): number {
+    const wants = known === null ? WANTS.CONTENT : known.wants;
+    return wants === WANTS.CONTENT && !this.hasRoomForContent ? WANTS.DESCRIPTOR : wants;
   }
 
   /** The descriptor that came with the last answer, or null where none did or the user has too many; the caller owns it. Whatever the gofer says, a stub may map it. */
@@ -179,6 +181,11 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     return walked === 1 ? 0 : -EINVAL;
   }
 
+  /** `inode` was asked for along with another, and nobody holds it yet: should nobody begin to, it goes. */
+  noteUnheld(inode: GoferInode): void {
+    this.#unheld.push(inode);
+  }
+
   /** A node that is not needed any more. It is closed together with others, later: an answer may be being read. */
   closeNode(node: number): void {
     this.#toClose.push(node);
@@ -186,6 +193,9 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
 
   /** Between requests: closes what closeNode() has collected, once that is enough. */
   closeNodes(): void {
+    if (this.#unheld.length >= UNHELD_MAX) {
+      for (const inode of this.#unheld.splice(0)) inode.giveUpUnheld();
+    }
     if (this.#toClose.length >= CLOSE_COUNT_MAX) this.closeNodesNow();
   }
 

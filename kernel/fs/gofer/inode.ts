@@ -49,6 +49,7 @@ import { Freshness } from "./freshness.ts";
 import type { FileKey } from "./host_files.ts";
 import type { Listing } from "./listing.ts";
 import { KnownNames } from "./names.ts";
+import { askForName } from "./walk.ts";
 import { getXattr, listXattr, removeXattr, setXattr } from "./xattr.ts";
 
 /** Mask of SET_ATTRIBUTES bits that the protocol knows; ctime follows by itself on the host. */
@@ -99,7 +100,8 @@ export class GoferInode extends Inode {
     this.key = key;
   }
 
-  #names(): KnownNames {
+  /** Of a directory. */
+  get names(): KnownNames {
     return this.#known ??= new KnownNames(this.fs, this);
   }
 
@@ -167,7 +169,12 @@ export class GoferInode extends Inode {
     this.#holders++;
   }
   override drop(): void {
-    if (--this.#holders > 0 || this.#openFiles > 0) return;
+    this.#holders--;
+    this.giveUpUnheld();
+  }
+  /** Nobody uses it, or nobody has begun to. */
+  giveUpUnheld(): void {
+    if (this.#holders > 0 || this.#openFiles > 0) return;
     this.dropDescriptors();
     if (this.#node >= 0) this.fs.closeNode(this.#node);
     this.#node = -1;
@@ -231,33 +238,29 @@ export class GoferInode extends Inode {
 
   override lookup(name: string): Inode | number {
     if (!this.isDirectory) return -ENOTDIR;
-    const names = this.#names();
+    const names = this.names;
     const { opensNext } = this.fs.vfs;
     let known = names.lookup(name);
     // What is opened next is asked for with what it is read by.
     if (known !== null && !(opensNext && isToOpen(known, names, name))) return known;
     const node = this.node();
     if (node < 0) return node;
-    known = opensNext ? names.readContentsAhead(name) : names.readAhead(name);
+    if (!opensNext) known = names.readAhead(name);
+    else if (this.fs.vfs.aheadAt < 0) known = names.readContentsAhead(name);
+    else known = null;
     if (known !== null && !(opensNext && isToOpen(known, names, name))) return known;
-    const last = names.lastOf(name);
-    const wants = opensNext ? this.fs.wantsOf(last === null ? null : last.#content) : WANTS.NOTHING;
-    const result = this.fs.walk(node, name, last === null ? NO_NODE : last.knownNode, wants);
-    if (result < 0) {
-      if (result === -ENOENT) names.note(name, null);
-      return result;
-    }
-    const inode = this.fs.take(this.fs.client.answer.u32());
-    if (inode === null) return -EINVAL;
-    names.note(name, inode);
-    if (wants !== WANTS.NOTHING && inode.type === S_IFREG) inode.content.takeAlong();
-    return inode;
+    return askForName(this, node, name, opensNext);
+  }
+
+  /** What a look-up that leads to it, to be opened, is to bring along. */
+  get wants(): number {
+    return this.#content?.wants ?? WANTS.CONTENT;
   }
 
   /** A regular file that opening would ask the gofer for twice: it has no node, and nothing is known to read it by. */
   get wantsOpening(): boolean {
     return this.#node < 0 && this.type === S_IFREG &&
-      (this.#content?.wants ?? WANTS.CONTENT) !== WANTS.NOTHING;
+      this.wants !== WANTS.NOTHING;
   }
 
   /** There is something to be kept for the next open, and given up when others have more need of it. */
@@ -267,8 +270,8 @@ export class GoferInode extends Inode {
 
   /** What the directory holds, in the host's order; read whole from the server unless that is known. -ERRNO. */
   readEntries(): Listing | number {
-    return this.#names().listing() ??
-      (this.fs.isExclusive ? this.#names().readAttributes() : this.#names().readRecords());
+    return this.names.listing() ??
+      (this.fs.isExclusive ? this.names.readAttributes() : this.names.readRecords());
   }
 
   /** Sends READ_DIRECTORY; a directory that has no node yet gets one along with it. */
@@ -312,7 +315,7 @@ export class GoferInode extends Inode {
     const node = this.fs.client.answer.u32();
     const inode = this.fs.take(node);
     if (inode === null) return -EINVAL;
-    this.#names().note(name, inode);
+    this.names.note(name, inode);
     this.loadAnswer();
     return inode;
   }
@@ -340,7 +343,7 @@ export class GoferInode extends Inode {
     if (result === 0 && client.answer.left === NODE_BYTES) {
       // No more comes along: this is what stands there already.
       const found = this.fs.take(client.answer.u32());
-      if (found !== null) this.#names().note(name, found);
+      if (found !== null) this.names.note(name, found);
       return -EEXIST;
     }
     this.fs.hostFiles.noteChange(this.fs, this.key);
@@ -366,7 +369,7 @@ export class GoferInode extends Inode {
 
   override presumesMissing(name: string): boolean {
     if (this.fs.isExclusive || this.fs.isReadOnly) return false;
-    const known = this.#names().lookup(name);
+    const known = this.names.lookup(name);
     return typeof known === "number" || known === null;
   }
 
@@ -375,7 +378,7 @@ export class GoferInode extends Inode {
     if (started < 0) return started;
     this.fs.client.request.name(name);
     const made = this.#made(name);
-    if (typeof made !== "number") made.#names().noteEmpty();
+    if (typeof made !== "number") made.names.noteEmpty();
     return made;
   }
 
@@ -410,7 +413,7 @@ export class GoferInode extends Inode {
     const result = this.fs.client.call();
     if (result < 0) return result;
     target.loadAnswer();
-    this.#names().note(name, target);
+    this.names.note(name, target);
     this.loadAnswer();
     return 0;
   }
@@ -427,7 +430,7 @@ export class GoferInode extends Inode {
     request.name(name);
     const result = this.fs.client.call();
     if (result < 0) return result;
-    this.#names().note(name, null);
+    this.names.note(name, null);
     this.loadAnswer();
     return 0;
   }
@@ -481,12 +484,12 @@ export class GoferInode extends Inode {
     if (result < 0) return result;
     this.loadAnswer();
     directory.loadAnswer();
-    this.#names().note(name, null);
-    directory.#names().note(newName, source);
+    this.names.note(name, null);
+    directory.names.note(newName, source);
     source.noteChange();
     if (replaced !== null) {
       replaced.noteChange();
-      if ((flags & 2) !== 0) this.#names().note(name, replaced);
+      if ((flags & 2) !== 0) this.names.note(name, replaced);
       else if (replaced.nlink > 0) replaced.nlink -= replaced.isDirectory ? replaced.nlink : 1;
     }
     return 0;

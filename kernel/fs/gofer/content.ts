@@ -8,6 +8,7 @@ import {
   OPEN_CONTENT,
   OPEN_TO_MAP,
   REQUEST,
+  SET_SIZE,
   TRANSFER_BYTES_MAX,
   WANTS,
   WRITE_APPENDS,
@@ -17,7 +18,9 @@ import {
 import { EACCES, EAGAIN, EINVAL, ENFILE, ENOENT, EOPNOTSUPP } from "../../abi/errno.ts";
 import { O_APPEND, O_DSYNC, O_RDONLY, O_RDWR, O_SYNC } from "../../abi/file.ts";
 import type { HostDescriptor } from "../../host/host_descriptor.ts";
+import { AttributeChange } from "../../vfs/inode.ts";
 import { MUST_WAIT } from "../../task/call_in_flight.ts";
+import { askToChange } from "./attributes.ts";
 import type { GoferFilesystem } from "./filesystem.ts";
 import { Freshness } from "./freshness.ts";
 import type { GoferInode } from "./inode.ts";
@@ -29,6 +32,8 @@ const CLOCK_MONOTONIC = 1;
  */
 const SLOW_WRITE_NANOS = 20e6;
 const WRITES_ASIDE_NANOS = 1e9;
+
+const sizeChange = new AttributeChange();
 
 /** Of an answer that has just come. */
 const age = new Freshness();
@@ -336,6 +341,29 @@ export class GoferContent {
     const isAside = this.#isServed || (flags & O_DSYNC) !== 0 ||
       (writesAsideUntil > 0 && host.clockNanos(CLOCK_MONOTONIC) < writesAsideUntil);
     return isAside ? TRANSFER_BYTES_MAX : most;
+  }
+
+  /** fsync(2), by the gofer: a disk may take seconds. */
+  sync(isDataOnly: boolean): number {
+    const node = this.#inode.node();
+    if (node < 0) return node;
+    this.#fs.client.request.start(REQUEST.SYNC);
+    this.#fs.client.request.u32(node);
+    this.#fs.client.request.u8(isDataOnly ? 1 : 0);
+    const result = this.#fs.client.call();
+    // Its mode may forbid to open it anew.
+    return result === -EACCES ? this.descriptor?.fsync(isDataOnly) ?? result : result;
+  }
+
+  /** ftruncate(2), by the gofer: a disk may take seconds. */
+  truncate(size: number): number {
+    const node = this.#inode.node();
+    if (node < 0) return node;
+    this.#inode.noteChange();
+    sizeChange.size = size;
+    const result = askToChange(this.#fs.client, node, SET_SIZE, sizeChange);
+    if (result === 0) this.#inode.loadAnswer();
+    return result === -EACCES ? this.descriptor?.ftruncate(size) ?? result : result;
   }
 
   /** fallocate(2), by the gofer: a disk may take its time to find room. */

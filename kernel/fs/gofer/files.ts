@@ -122,7 +122,7 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
   }
 
   override truncate(size: number): number {
-    return this.inode.truncate(size);
+    return this.inode.content.truncate(size);
   }
 
   override allocate(mode: number, offset: number, length: number): number {
@@ -130,7 +130,7 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
   }
 
   override sync(isDataOnly: boolean): number {
-    return this.inode.sync(isDataOnly);
+    return this.inode.content.sync(isDataOnly);
   }
 
   mappable(isShared: boolean, _prot: number): Mappable | number {

@@ -2,18 +2,7 @@
 // shared one they are asked for again at each look. Content is read and written on descriptors the gofer has donated,
 // without asking it.
 
-import {
-  EACCES,
-  EEXIST,
-  EINVAL,
-  EISDIR,
-  ENFILE,
-  ENOENT,
-  ENOTDIR,
-  ENOTEMPTY,
-  ENXIO,
-  EROFS,
-} from "../../abi/errno.ts";
+import { EEXIST, EINVAL, EISDIR, ENFILE, ENOENT, ENOTDIR, ENOTEMPTY, ENXIO, EROFS } from "../../abi/errno.ts";
 import {
   AT_REMOVEDIR,
   O_ACCMODE,
@@ -38,7 +27,7 @@ import {
 } from "../../../gofer/protocol.ts";
 import { MUST_WAIT } from "../../task/call_in_flight.ts";
 import type { Task } from "../../task/task.ts";
-import { AttributeChange, Inode, type NewNode } from "../../vfs/inode.ts";
+import { type AttributeChange, Inode, type NewNode } from "../../vfs/inode.ts";
 import type { File } from "../../vfs/file.ts";
 import { openSpecial } from "../../vfs/special.ts";
 import { askToChange, keepOwner, loadAttributes } from "./attributes.ts";
@@ -60,8 +49,6 @@ const DELETED_BYTES_MAX = 1 << 20;
 
 /** A node with its attributes in an answer. */
 const NODE_BYTES = 4 + ATTRIBUTES_BYTES;
-
-const sizeChange = new AttributeChange();
 
 /** Attributes that the host gives for a descriptor. */
 const status = new Uint8Array(ATTRIBUTES_BYTES);
@@ -530,29 +517,6 @@ export class GoferInode extends Inode {
       default:
         return openSpecial(task, this, flags);
     }
-  }
-
-  /** fsync(2), by the gofer: a disk may take seconds. */
-  sync(isDataOnly: boolean): number {
-    const node = this.node();
-    if (node < 0) return node;
-    this.fs.client.request.start(REQUEST.SYNC);
-    this.fs.client.request.u32(node);
-    this.fs.client.request.u8(isDataOnly ? 1 : 0);
-    const result = this.fs.client.call();
-    // Its mode may forbid to open it anew.
-    return result === -EACCES ? this.#content?.descriptor?.fsync(isDataOnly) ?? result : result;
-  }
-
-  /** ftruncate(2), by the gofer: a disk may take seconds. */
-  truncate(size: number): number {
-    const node = this.node();
-    if (node < 0) return node;
-    this.noteChange();
-    sizeChange.size = size;
-    const result = askToChange(this.fs.client, node, SET_SIZE, sizeChange);
-    if (result === 0) this.loadAnswer();
-    return result === -EACCES ? this.#content?.descriptor?.ftruncate(size) ?? result : result;
   }
 
   noteOpen(): void {

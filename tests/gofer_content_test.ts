@@ -53,6 +53,23 @@ Deno.test("a small file is read with the question that looks it up, and no descr
   equal(m.descriptors.count, 2);
 });
 
+Deno.test("what was not read ahead of a directory is there all the same, in an exclusive mount", async () => {
+  await using m = new Mounted();
+  m.mount("/alone", true);
+  const COUNT = 1500, length = 100;
+  Deno.mkdirSync(`${m.directory}/many`);
+  for (let i = 0; i < COUNT; i++) {
+    Deno.writeTextFileSync(`${m.directory}/many/${"n".repeat(length)}${i}`, "x".repeat(500));
+  }
+  const missing = [];
+  for (let i = 0; i < COUNT; i++) {
+    const file = openByName(m.t.task, AT_FDCWD, `/alone/many/${"n".repeat(length)}${i}`, O_RDONLY, 0);
+    if (typeof file === "number") missing.push(i);
+    else file.drop();
+  }
+  deepEqual(missing, []);
+});
+
 Deno.test("small files that are opened one after the other are read in few requests", async () => {
   await using m = new Mounted();
   const { host, t, clock } = m;

@@ -61,11 +61,13 @@ export class KnownNames {
   readonly #fs: GoferFilesystem;
   readonly #directory: GoferInode;
   /**
-   * What has been read of the directory: in an exclusive mount all it holds, in a shared one the directories in it, and what
-   * was read ahead. Inodes, or, of those nobody has looked up yet, where their attributes are in #frames.
+   * What has been read of the directory: all it holds (#isWhole), in a shared mount the directories in it, and what was read
+   * ahead. Inodes, or, of those nobody has looked up yet, where their attributes are in #frames.
    */
   #entries: Map<string, GoferInode | number> | null = null;
   #frames: Frame[] = [];
+  /** In exclusive mounts: #entries has all that the directory holds, not only what was read ahead of it. */
+  #isWhole = false;
   /** In shared mounts: the last answers to look-ups. */
   #recent: Map<string, RecentName> | null = null;
   /** In shared mounts: when it was known to be empty. What was made in it since is in #recent. */
@@ -89,7 +91,9 @@ export class KnownNames {
 
   /** What stands at `name`: its inode, -ENOENT, or null where the gofer must be asked. */
   lookup(name: string): GoferInode | number | null {
-    if (this.#fs.isExclusive) return this.#entries === null ? null : this.#entry(name, -ENOENT);
+    if (this.#fs.isExclusive) {
+      return this.#entries === null ? null : this.#entry(name, this.#isWhole ? -ENOENT : null);
+    }
     const recent = this.#recent?.get(name);
     if (recent !== undefined && recent.freshness.isRecent(this.#fs.host, this.#fs.late)) {
       const { inode } = recent;
@@ -172,6 +176,7 @@ export class KnownNames {
     const isOld = this.#frames.length > 0 &&
       !this.#frames[0].freshness.isRecent(this.#fs.host, this.#fs.late);
     if (this.#entries === null || (isOld && !this.#fs.isExclusive)) {
+      this.#isWhole = false;
       this.#entries = new Map();
       this.#frames = [];
     }
@@ -234,6 +239,9 @@ export class KnownNames {
     if (node < 0) return node;
     const listing = new AttributeListing();
     const entries = new Map<string, GoferInode | number>();
+    // What was read ahead stands in these, and an answer may come late.
+    this.#entries = null;
+    this.#isWhole = false;
     this.#frames = [];
     for (let isFirst = true;; isFirst = false) {
       const isDone = this.#readFrame(node, isFirst, entries, listing, false);
@@ -241,6 +249,7 @@ export class KnownNames {
       if (isDone > 0) break;
     }
     this.#entries = entries;
+    this.#isWhole = true;
     this.#hasContentsAhead = false;
     return listing;
   }
@@ -319,7 +328,7 @@ export class KnownNames {
 
   /** All entries, where they are known. */
   listing(): AttributeListing | null {
-    if (!this.#fs.isExclusive || this.#entries === null) return null;
+    if (!this.#isWhole || this.#entries === null) return null;
     const listing = new AttributeListing();
     for (const [name, entry] of this.#entries) {
       if (typeof entry === "number") {
@@ -343,6 +352,7 @@ export class KnownNames {
 
   forget(): void {
     this.#entries = null;
+    this.#isWhole = false;
     this.#frames = [];
     this.#recent = null;
     this.#wasEmpty = null;

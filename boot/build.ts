@@ -6,9 +6,9 @@ import { buildNative, modified } from "../native/build.ts";
 import { checkedComponents } from "./components.ts";
 import { roleArguments, roleEnvironment, RUN } from "./roles.ts";
 
-const ROOT = import.meta.dirname!.replace(/[^/]+$/, "");
-const DIST = `${ROOT}dist`;
-const LIB = `${DIST}/lib`;
+export const ROOT = import.meta.dirname!.replace(/[^/]+$/, "");
+export const DIST = `${ROOT}dist`;
+export const LIB = `${DIST}/lib`;
 
 /** Each role is a bundle of its own, so that none loads (or even reads) what another needs. */
 const ROLES: Readonly<Record<string, string>> = {
@@ -26,13 +26,16 @@ const ROLES: Readonly<Record<string, string>> = {
 /** Bundles that are no modules, as they are evaluated without a promise (boot/netstack_bundle.ts). */
 const COMMON_JS = ["netstack"];
 
-/** What the launcher starts: lines of arguments, and the roles' environment. `{lib}` stands for where dist/lib is by then. */
-const COMMANDS: Readonly<Record<string, readonly string[]>> = {
-  "cli.argv": ["{lib}/deno", ...RUN, "-A", "--v8-flags=--no-lazy", "{lib}/cli.js"],
+/**
+ * What the launcher starts: lines of arguments, and the roles' environment. `{lib}` stands for where dist/lib is by
+ * then, `{cache}` for where compiled code is kept.
+ */
+export const OWN_ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
+  "cli.argv": ["{lib}/deno", ...RUN, "--ext=js", "-A", "--v8-flags=--no-lazy", "{lib}/cli.js"],
   "sentry.argv": roleArguments("{lib}/deno", "{lib}/sentry.js", true),
   "gofer.argv": roleArguments("{lib}/deno", "{lib}/gofer.js", true),
   "controller.argv": roleArguments("{lib}/deno", "{lib}/controller.js", true),
-  "roles.envp": roleEnvironment("{lib}/libtsvisor_native.so", "{lib}/cache"),
+  "roles.envp": roleEnvironment("{lib}/libtsvisor_native.so", "{cache}"),
 };
 
 const SOURCES = ["boot", "kernel", "platform", "netstack", "gofer", "native", "main.ts", "deno.json"];
@@ -50,7 +53,7 @@ export async function build(): Promise<string> {
     // One after the other: the first one ever fetches the bundler, and two would do that over each other.
     for (const [role, text] of Object.entries(ROLES)) await bundle(fresh, role, text);
     Deno.copyFileSync(library, `${fresh}/libtsvisor_native.so`);
-    for (const [name, lines] of Object.entries(COMMANDS)) {
+    for (const [name, lines] of Object.entries(OWN_ARGUMENTS)) {
       Deno.writeTextFileSync(`${fresh}/${name}`, lines.map((line) => `${line}\n`).join(""));
     }
     placeRuntime(`${fresh}/deno`);

@@ -13,6 +13,7 @@ import {
 import { nativeLibraryPath } from "../native/library.ts";
 import { childrenOf } from "./cgroup/files.ts";
 import { guestScore, ownScore, setScore } from "./cgroup/oom_score.ts";
+import { DIRECTORY, IS_BUNDLED, runtimePath } from "./place.ts";
 import { rememberCompiled, warmArguments } from "./code_cache.ts";
 import type { Attendant } from "./attendant.ts";
 import { receive, send, takeOver } from "./control/channel.ts";
@@ -32,8 +33,6 @@ const MEASURE_MILLIS = 100;
 const NOTICES_MAX = 16;
 
 /** Where this program stands, and whether as bundles (dist/) or as a checkout. */
-const DIRECTORY = `${import.meta.dirname}/`;
-const IS_BUNDLED = import.meta.url.endsWith(".js");
 
 /** What a sandbox is made of. */
 export interface Launch {
@@ -366,14 +365,15 @@ function refusal(errno: number): string {
   return Deno.uid() === 0
     ? `the host lets this root have no namespaces (${name}); it needs CAP_SYS_ADMIN, or to be allowed user namespaces`
     : `the caller is not root, and the host lets it have no user namespace (${name}); run it as root, or allow them ` +
-      "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)";
+      "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns); " +
+      "in a chroot Linux gives none";
 }
 
 /** Bundled there is a file per role beside the command line's; in a checkout main.ts is all of them. */
 function roleCommand(role: Role): string[] {
   const entry = DIRECTORY + (IS_BUNDLED ? `${role}.js` : "../main.ts");
   const own = IS_BUNDLED ? warmArguments(DIRECTORY) : [`--role=${role}`];
-  return [...roleArguments(Deno.execPath(), entry, IS_BUNDLED), ...own];
+  return [...roleArguments(runtimePath(), entry, IS_BUNDLED), ...own];
 }
 
 function denoDirectory(): string {

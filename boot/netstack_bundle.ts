@@ -5,19 +5,16 @@
 
 import type { Netstack } from "../kernel/socket/inet/room.ts";
 import { errnoName } from "../kernel/abi/errno.ts";
-import { O_RDONLY } from "../kernel/abi/file.ts";
-import { openAt } from "../native/directory.ts";
 import type { NativeHost } from "../native/host.ts";
-import { nativeLibraryPath } from "../native/library.ts";
+import { openPart } from "../native/parts.ts";
 import { readText } from "./descriptors.ts";
 
 const NAME = "netstack.js";
 
 /** Reads the script that stands beside the native library. The function it gives evaluates it. */
 export function readNetstack(host: NativeHost): () => Netstack {
-  const path = nativeLibraryPath().replace(/[^/]+$/, NAME);
-  const fd = openAt(-1, path, O_RDONLY);
-  if (fd < 0) throw new Error(`Cannot open ${path}: ${errnoName(-fd)}`);
+  const fd = openPart(NAME);
+  if (fd < 0) throw new Error(`Cannot open ${NAME}: ${errnoName(-fd)}`);
   const text = readText(host, fd);
   host.close(fd);
   return () => evaluate(text);

@@ -20,6 +20,8 @@ export function roleArguments(deno: string, entry: string, isBundled: boolean): 
   return [
     deno,
     ...RUN,
+    // What the one file runs has no name that tells its kind.
+    ...(isBundled ? ["--ext=js"] : []),
     // Pointers to shared memory need the FFI permission whole; see docs/DECISIONS.md.
     "--allow-ffi",
     "--allow-env=TSVISOR_NATIVE",

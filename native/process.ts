@@ -1,6 +1,6 @@
 // Bindings of native/src/spawn.rs, confine.rs and capabilities.rs: starting the roles' processes and what they give up.
 
-import { errnoName } from "../kernel/abi/errno.ts";
+import { EPERM, errnoName } from "../kernel/abi/errno.ts";
 import { nativeLibraryPath, openLibrary } from "./library.ts";
 
 const symbols = {
@@ -137,7 +137,14 @@ export function confineProcesses(most: number): void {
   check("the number of processes", native.tsv_confine_processes(most));
 }
 export function confineRoot(keepsProc: boolean): void {
-  check("empty root directory", native.tsv_confine_root(keepsProc ? 1 : 0));
+  const result = native.tsv_confine_root(keepsProc ? 1 : 0);
+  if (result === -EPERM) {
+    throw new Error(
+      "Cannot mount a /proc of its own (EPERM): parts of this container's /proc are masked; " +
+        "let it have all of it (Docker: --security-opt systempaths=unconfined)",
+    );
+  }
+  check("empty root directory", result);
 }
 export function confineIds(uid: number, gid: number): void {
   check("user ids", native.tsv_confine_ids(uid, gid));

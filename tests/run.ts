@@ -33,7 +33,7 @@ const FIRST: readonly Group[] = [
 /** Folders of tests/ that run sandboxes or stacks, one file after the other; the order in which they run. Those that are
  * not named follow by name. */
 const SYSTEM_ORDER = ["guest", "programs", "attack", "cli", "net"];
-const SYSTEM_MINUTES_MAX = 15;
+const SYSTEM_MINUTES_MAX = 25;
 
 const GROUPS: readonly Group[] = [...FIRST, ...systemGroups()];
 

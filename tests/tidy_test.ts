@@ -97,6 +97,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "boot/schema.ts": ["zod/mini", "zod/v4/locales/en.js"],
   // Part of Deno.
   "boot/code_cache.ts": ["node:sqlite"],
+  "boot/one_file.ts": ["node:zlib"],
 };
 
 /** Where `Deno.` may stand: whoever touches the host. The kernel, the platforms and the network stack do not. */

@@ -1,6 +1,7 @@
 // tsvisor help: commands and flags from commands.ts and flags.ts, system calls from the one table.
 
 import type { SyscallRow } from "../syscall_rows.ts";
+import { bundleUrl, IS_BUNDLED } from "../place.ts";
 import { COMMANDS } from "./commands.ts";
 import { GLOBAL_OPTIONS, type GlobalFlags, type Options, parse, UsageError } from "./flags.ts";
 
@@ -66,7 +67,7 @@ function columns(rows: readonly (readonly [string, string])[]): string {
 
 async function syscalls(format: string): Promise<string> {
   // Bundled, the kernel's table is a file of its own: the runtime reads whatever an import names, called for or not.
-  const place = import.meta.url.endsWith(".js") ? "./syscall_rows.js" : "../syscall_rows.ts";
+  const place = IS_BUNDLED ? bundleUrl("syscall_rows.js") : "../syscall_rows.ts";
   const rows = await (await import(place)).syscallRows() as SyscallRow[];
   if (format === "json") return JSON.stringify(rows, null, 2);
   return rows.map(({ number, name, support, note }) =>

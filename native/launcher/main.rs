@@ -16,6 +16,10 @@ mod answers;
 mod cgroup;
 #[path = "../src/attendant.rs"]
 mod attendant;
+#[path = "../src/chroot.rs"]
+mod chroot;
+#[path = "../src/code_cache.rs"]
+mod code_cache;
 // The launcher reads what the library writes.
 #[allow(dead_code)]
 #[path = "../src/control.rs"]
@@ -24,10 +28,14 @@ mod exec;
 #[path = "../src/generated.rs"]
 mod generated;
 mod json;
+#[allow(dead_code)]
+#[path = "../src/parts.rs"]
+mod parts;
 #[path = "../src/programs.rs"]
 mod programs;
 #[path = "../src/roles.rs"]
 mod roles;
+mod runtime;
 mod sentry;
 #[path = "../src/spawn.rs"]
 mod spawn;
@@ -36,7 +44,7 @@ mod words;
 
 use exec::Outcome;
 use generated::{ATTEND_WORD, ATTENDANT, COMMANDS, Flag, GLOBAL_FLAGS, HANDOVER, STARTED};
-use programs::{library_directory, lines, strings};
+use programs::{NO_CACHE, Place};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -46,23 +54,26 @@ const TAKEN: [&str; 2] = ["DENO_DIR", "DENO_NO_UPDATE_CHECK"];
 const OURS: [&str; 3] = [HANDOVER, ATTENDANT, "TSVISOR_LAUNCHER"];
 
 fn main() {
-    let lib = own_library();
+    if runtime::is_asked_for() {
+        fail(&runtime::become_runtime());
+    }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if arguments.first().is_some_and(|word| word == ATTEND_WORD) {
         let handover = arguments.get(1).and_then(|word| word.to_str()?.parse().ok());
         if let Some(code) = handover.and_then(attend::attend) {
             std::process::exit(code);
         }
-        run_command_line(&lib, arguments, inherited());
+        run_command_line(&own_place(), arguments, inherited());
     }
     let outcome = answers::answer(&arguments, attend_as_command_line);
-    let mut environment = environment(&lib);
+    let place = own_place();
+    let mut environment = environment(&place);
     block_inspector();
     match outcome {
         Some(Outcome::Exit(code)) => std::process::exit(code),
         Some(Outcome::Attended(made)) => {
             environment.push(attendant_entry(&made));
-            run_command_line(&lib, arguments, environment);
+            run_command_line(&place, arguments, environment);
         }
         None => {}
     }
@@ -71,7 +82,7 @@ fn main() {
         take_limits();
     }
     match (plan.roles, plan.has_attendant) {
-        (roles, true) => match fork_attendant(&lib, roles.as_ref()) {
+        (roles, true) => match fork_attendant(&place, roles.as_ref()) {
             Some(attendant::Forked::Launcher(made)) => {
                 environment.push(attendant_entry(&made));
             }
@@ -80,13 +91,13 @@ fn main() {
         },
         (Some(options), false) => {
             // Without them the command line starts them itself, and says why when that fails too.
-            if let Some(started) = start_roles(&lib, &options) {
+            if let Some(started) = start_roles(&place, &options) {
                 environment.push(entry(HANDOVER.as_bytes(), hand_over(&started, &options).to_string().as_bytes()));
             }
         }
         (None, false) => {}
     }
-    run_command_line(&lib, arguments, environment);
+    run_command_line(&place, arguments, environment);
 }
 
 /// Tells the command line which attendant there is.
@@ -97,13 +108,13 @@ fn attendant_entry(made: &attendant::Attendant) -> Vec<u8> {
 /// There is more to do than to wait.
 fn attend_as_command_line(handover: i32) -> ! {
     block_inspector();
-    let lib = own_library();
+    let place = own_place();
     let words = vec![OsString::from(ATTEND_WORD), OsString::from(handover.to_string())];
-    run_command_line(&lib, words, environment(&lib))
+    run_command_line(&place, words, environment(&place))
 }
 
-fn own_library() -> Vec<u8> {
-    library_directory().unwrap_or_else(|error| fail(&format!("Cannot find its own place: {error}")))
+fn own_place() -> Place {
+    Place::find().unwrap_or_else(|error| fail(&error))
 }
 
 /// The command line inherits what has been started: the descriptor that says so.
@@ -121,8 +132,8 @@ fn hand_over(started: &roles::Roles, options: &roles::Options) -> i32 {
     fd
 }
 
-fn run_command_line(lib: &[u8], arguments: Vec<OsString>, environment: Vec<Vec<u8>>) -> ! {
-    let argv = lines(lib, "cli.argv").unwrap_or_default();
+fn run_command_line(place: &Place, arguments: Vec<OsString>, environment: Vec<Vec<u8>>) -> ! {
+    let argv = place.lines("cli.argv").unwrap_or_default();
     let argv = argv.into_iter().chain(arguments.into_iter().map(OsString::into_vec));
     let argv: Vec<CString> = argv.filter_map(|word| CString::new(word).ok()).collect();
     let envp: Vec<CString> = environment.into_iter().filter_map(|entry| CString::new(entry).ok()).collect();
@@ -134,7 +145,7 @@ fn run_command_line(lib: &[u8], arguments: Vec<OsString>, environment: Vec<Vec<u
         unsafe { libc::execve(program.as_ptr(), pointers(&argv).as_ptr(), pointers(&envp).as_ptr()) };
     }
     let error = std::io::Error::last_os_error();
-    fail(&format!("Cannot start the runtime in {}: {error}", String::from_utf8_lossy(lib)));
+    fail(&format!("Cannot start the runtime in {}: {error}", String::from_utf8_lossy(place.prefix())));
 }
 
 fn fail(message: &str) -> ! {
@@ -148,7 +159,7 @@ fn inherited() -> Vec<Vec<u8>> {
 }
 
 /// The caller's, with what our runtime needs.
-fn environment(lib: &[u8]) -> Vec<Vec<u8>> {
+fn environment(place: &Place) -> Vec<Vec<u8>> {
     let mut list = Vec::new();
     for (name, value) in std::env::vars_os() {
         if !TAKEN.iter().chain(&OURS).any(|taken| name == OsStr::new(taken)) {
@@ -159,12 +170,11 @@ fn environment(lib: &[u8]) -> Vec<Vec<u8>> {
         let own = std::env::var_os(name).unwrap_or_default();
         list.push(entry(format!("TSVISOR_CALLER_{name}").as_bytes(), own.as_bytes()));
     }
-    let within = |name: &str| [lib, b"/", name.as_bytes()].concat();
     if let Ok(path) = std::env::current_exe() {
         list.push(entry(b"TSVISOR_LAUNCHER", path.as_os_str().as_bytes()));
     }
-    list.push(entry(b"TSVISOR_NATIVE", &within("libtsvisor_native.so")));
-    list.push(entry(b"DENO_DIR", &within("cache")));
+    list.push(entry(b"TSVISOR_NATIVE", &place.path("libtsvisor_native.so")));
+    list.push(entry(b"DENO_DIR", &place.cache().unwrap_or_else(|| NO_CACHE.to_vec())));
     list.push(entry(b"DENO_NO_UPDATE_CHECK", b"1"));
     list
 }
@@ -279,26 +289,26 @@ fn flags_of(words: &[OsString], known: &[Flag]) -> (Vec<String>, usize) {
     (names, at.min(words.len()))
 }
 
-fn start_roles(lib: &[u8], options: &roles::Options) -> Option<roles::Roles> {
-    let (sentry, gofer, envp) = role_programs(lib)?;
+fn start_roles(place: &Place, options: &roles::Options) -> Option<roles::Roles> {
+    let (sentry, gofer, envp) = role_programs(place)?;
     let program = |argv| roles::Program { argv, envp: &envp };
     roles::start(&program(&sentry), &program(&gofer), options).ok()
 }
 
-fn fork_attendant(lib: &[u8], options: Option<&roles::Options>) -> Option<attendant::Forked> {
+fn fork_attendant(place: &Place, options: Option<&roles::Options>) -> Option<attendant::Forked> {
     let Some(options) = options else { return attendant::fork(None).ok() };
-    let (sentry, gofer, envp) = role_programs(lib)?;
+    let (sentry, gofer, envp) = role_programs(place)?;
     let program = |argv| roles::Program { argv, envp: &envp };
     attendant::fork(Some((&program(&sentry), &program(&gofer), options))).ok()
 }
 
 /// argv of sentry and gofer, and their environment.
-fn role_programs(lib: &[u8]) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
-    let (mut sentry, mut gofer) = (strings(lib, "sentry.argv")?, strings(lib, "gofer.argv")?);
-    let envp = strings(lib, "roles.envp")?;
+fn role_programs(place: &Place) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+    let (mut sentry, mut gofer) = (place.strings("sentry.argv")?, place.strings("gofer.argv")?);
+    let envp = place.strings("roles.envp")?;
     // As boot/code_cache.ts: the roles' compiled code is kept for this very place.
-    let marker = std::fs::read(OsString::from_vec([lib, b"/cache/compiled"].concat())).unwrap_or_default();
-    if marker == [lib, b"/"].concat() {
+    let marker = place.cache().map(|cache| OsString::from_vec([&cache[..], b"/compiled"].concat()));
+    if marker.is_some_and(|path| std::fs::read(path).is_ok_and(|text| text == place.marker())) {
         sentry.extend_from_slice(b"--warm\0");
         gofer.extend_from_slice(b"--warm\0");
     }

@@ -8,7 +8,7 @@ use crate::cgroup;
 use crate::control::{Reader, Writer, take_over};
 use crate::controller;
 use crate::generated::{ATTEND, EXIT, FORWARDED, FRAME_BYTES_MAX, RESIZED, SCOPE_PROCESS, SIGNAL, WAIT_REQUEST};
-use crate::programs::{library_directory, strings};
+use crate::programs::Place;
 use core::ffi::c_void;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -252,8 +252,8 @@ pub fn attend_to(attendance: &Attendance) -> Option<i32> {
 }
 
 fn serve_control_api(attendance: &Attendance) {
-    let Some(lib) = library_directory().ok().filter(|_| attendance.listener >= 0) else { return };
-    let (Some(argv), Some(envp)) = (strings(&lib, "controller.argv"), strings(&lib, "roles.envp")) else { return };
+    let Some(place) = Place::find().ok().filter(|_| attendance.listener >= 0) else { return };
+    let (Some(argv), Some(envp)) = (place.strings("controller.argv"), place.strings("roles.envp")) else { return };
     controller::serve(attendance.listener, attendance.control, argv, envp);
 }
 

@@ -137,11 +137,17 @@ unsafe fn drop_capabilities() -> i32 {
         version: u32,
         pid: i32,
     }
-    let (low, high) = (KEPT[0].load(SeqCst), KEPT[1].load(SeqCst));
     let header = Header { version: 0x2008_0522, pid: 0 };
-    let data = [low, low, 0u32, high, high, 0];
+    // Effective, permitted, inheritable: the low words, then the high ones.
+    let mut had = [0u32; 6];
     // SAFETY: header and data have the layout of version 3; the rest passes no memory.
     unsafe {
+        if libc::syscall(libc::SYS_capget, &header, had.as_mut_ptr()) < 0 {
+            return errno();
+        }
+        // Root of a container has fewer than we would keep.
+        let (low, high) = (KEPT[0].load(SeqCst) & had[1], KEPT[1].load(SeqCst) & had[4]);
+        let data = [low, low, 0u32, high, high, 0];
         libc::syscall(libc::SYS_prctl, libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
         for capability in 0..=CAPABILITY_LAST {
             libc::syscall(libc::SYS_prctl, libc::PR_CAPBSET_DROP, capability, 0, 0, 0);

@@ -84,7 +84,8 @@ fn make_private(from: usize, length: usize, is_writable: bool) -> i32 {
 pub extern "C" fn tsv_confine_root(keeps_proc: u32) -> i32 {
     // SAFETY: mounts and pivots with constant strings; each step is checked.
     unsafe {
-        let place = c"/tmp".as_ptr();
+        // Of all directories the one that exists on every host that we can run on.
+        let place = c"/proc".as_ptr();
         let none = c"none".as_ptr();
         let tmpfs = c"tmpfs".as_ptr();
         let options = c"size=4k,mode=0555".as_ptr() as *const libc::c_void;
@@ -107,8 +108,15 @@ pub extern "C" fn tsv_confine_root(keeps_proc: u32) -> i32 {
                 return errno();
             }
         }
-        if libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) < 0 {
-            return errno();
+        let is_pivoted = || libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) == 0;
+        if !is_pivoted() {
+            // In a chroot, which ends here.
+            let here = libc::open(c".".as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
+            let is_out = here >= 0 && crate::chroot::leave().is_some() && libc::fchdir(here) == 0;
+            if !is_out || !is_pivoted() {
+                return errno();
+            }
+            libc::close(here);
         }
         if libc::umount2(c".".as_ptr(), libc::MNT_DETACH) < 0 || libc::chdir(c"/".as_ptr()) < 0 {
             return errno();

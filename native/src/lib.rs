@@ -18,7 +18,12 @@ mod controller;
 mod generated;
 mod memory;
 mod process;
-// The launcher alone has a lib/ beside it.
+mod chroot;
+// The launcher alone starts programs by these.
+#[allow(dead_code)]
+mod code_cache;
+#[allow(dead_code)]
+mod parts;
 #[allow(dead_code)]
 mod programs;
 mod roles;

@@ -1,6 +1,7 @@
 //! Starts a role's process: descriptors by number, namespaces, parent-death signal, no_new_privs, and the signals that
 //! Deno must not handle blocked, all before exec.
 
+use crate::chroot;
 use core::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
@@ -178,15 +179,7 @@ extern "C" fn become_program(start: *mut c_void) -> i32 {
         if start.flags & FLAG_DIE_WITH_PARENT != 0 {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         }
-        if start.flags & FLAG_PRIVATE_MOUNTS != 0
-            && libc::mount(
-                std::ptr::null(),
-                c"/".as_ptr(),
-                std::ptr::null(),
-                libc::MS_REC | libc::MS_PRIVATE,
-                std::ptr::null(),
-            ) < 0
-        {
+        if start.flags & FLAG_PRIVATE_MOUNTS != 0 && !has_private_mounts() && !has_private_mounts_outside() {
             libc::_exit(126);
         }
         if start.flags & FLAG_NO_NEW_PRIVS != 0 {
@@ -221,6 +214,23 @@ extern "C" fn become_program(start: *mut c_void) -> i32 {
         libc::syscall(libc::SYS_close_range, start.count as u32, u32::MAX, 0);
         libc::execve(*start.argv, start.argv, start.envp);
         libc::_exit(127)
+    }
+}
+
+/// All mounts are private from now on. False where the root directory is no mount: in a chroot.
+unsafe fn has_private_mounts() -> bool {
+    let none = std::ptr::null();
+    // SAFETY: constant strings.
+    unsafe { libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, std::ptr::null()) == 0 }
+}
+
+/// The same from a chroot, which is left for that.
+unsafe fn has_private_mounts_outside() -> bool {
+    // SAFETY: the child has a root directory of its own.
+    unsafe {
+        let Some(root) = chroot::leave() else { return false };
+        let is_private = has_private_mounts();
+        chroot::enter(root) && is_private
     }
 }
 

@@ -83,6 +83,14 @@ export interface Features {
   readonly hasHostFutex: boolean;
 }
 
+/** Which addresses a platform leaves to guests. The kernel asks here; what it chooses within them is the architecture's. */
+export interface GuestLayout {
+  /** Lowest address that a guest may map. */
+  readonly start: number;
+  /** End of its addresses (TASK_SIZE_MAX): what is above is the platform's own, or nobody's. */
+  readonly end: number;
+}
+
 /** What the kernel's tree of mappings tells of an address space. */
 export interface GuestAreas {
   /** Protection of the mapping at an address (PROT_*), or -1. */
@@ -102,6 +110,7 @@ export interface GuestAreas {
  */
 export interface AddressSpace {
   readonly features: Features;
+  readonly layout: GuestLayout;
   /** Set by the kernel; null = it has no tree yet. */
   areas: GuestAreas | null;
 
@@ -341,11 +350,6 @@ export const VIEW_MAX = 1 << 20;
 /** Largest XSAVE area we carry (AVX-512 needs 2,696). */
 export const FPU_STATE_MAX = 4096;
 
-/** Guest addresses are below this; the stub lives above. */
-export const USER_ADDRESS_END = 0x7fe0_0000_0000;
-/** Lowest address a guest may map (mmap_min_addr). */
-export const USER_ADDRESS_START = 0x1_0000;
-
 // Flags of AddressSpace.map() beside those of mmap(2): for code that a platform may map a patched copy of.
 /** The file is the program interpreter, mapped by execve(2). */
 export const MAP_INTERPRETER = 1 << 29;
@@ -371,7 +375,7 @@ export interface Platform {
   mayPatch: boolean;
   /** Stubs that are there, and those that come, make processes up to `most` of the host's user: a second line. */
   limitProcesses(most: number): void;
-  /** A fresh address space with nothing mapped below USER_ADDRESS_END, and its first thread, stopped. */
+  /** A fresh address space with nothing mapped below the end of its layout, and its first thread, stopped. */
   createAddressSpace(): GuestThread | number;
   /**
    * Waits until a guest thread has an event, a watched host fd is ready, or `deadline` (monotonic nanoseconds; Infinity =

@@ -7,9 +7,9 @@ import { PAGE_SIZE, pageDown, PROT_EXEC, PROT_READ, PROT_WRITE } from "../abi/me
 import { u16, u32, u64 } from "../abi/struct.ts";
 import { ELF_MACHINE } from "../arch/arch.ts";
 import { bytesToLatin1 } from "../util/bytes.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
+import type { GuestLayout } from "../../platform/platform.ts";
 
 const EHDR_BYTES = 64;
 const PHDR_BYTES = 56;
@@ -153,19 +153,25 @@ function protOf(flags: number): number {
  * Whether the segments lie in the file and in the address space: for a sandbox's first program, of which the user is told
  * what is wrong with it. 0, -ENOEXEC, -EINVAL.
  */
-export function checkImage(file: File, image: ElfImage): number {
+export function checkImage(file: File, image: ElfImage, layout: GuestLayout): number {
   if (image.segments.length === 0) return -ENOEXEC;
   for (const { address, offset, fileBytes, memoryBytes } of image.segments) {
-    if (!isPlausible(address, fileBytes, memoryBytes)) return -EINVAL;
+    if (!isPlausible(address, fileBytes, memoryBytes, layout)) return -EINVAL;
     if (fileBytes > 0 && address % PAGE_SIZE !== offset % PAGE_SIZE) return -EINVAL;
     if (fileBytes > 0 && offset > file.inode.size - fileBytes) return -ENOEXEC;
   }
-  return image.entry >= USER_ADDRESS_END ? -EINVAL : 0;
+  return image.entry >= layout.end ? -EINVAL : 0;
 }
 
 /** What load_elf_binary() asks of a segment once it is mapped. */
-export function isPlausible(address: number, fileBytes: number, memoryBytes: number): boolean {
-  return address < USER_ADDRESS_END && fileBytes <= memoryBytes && memoryBytes <= USER_ADDRESS_END - address;
+export function isPlausible(
+  address: number,
+  fileBytes: number,
+  memoryBytes: number,
+  { end }: GuestLayout,
+): boolean {
+  return address < end && fileBytes <= memoryBytes &&
+    memoryBytes <= end - address;
 }
 
 function readInterpreter(

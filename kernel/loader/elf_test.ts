@@ -4,6 +4,7 @@ import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import { ok as assert } from "node:assert/strict";
 import { checkImage, type ElfImage, HEAD_BYTES, readElf, readFully } from "./elf.ts";
+import { FAKE_LAYOUT } from "../../tests/support/fake_platform.ts";
 
 const PT_LOAD = 1, PT_INTERP = 3, PT_GNU_STACK = 0x6474e551;
 const PHDR_AT = 64;
@@ -122,7 +123,7 @@ for (const [what, change, errno] of IMPLAUSIBLE) {
     const bytes = program(change);
     const image = read(bytes);
     assert(typeof image !== "number", "its headers can be read");
-    const result = checkImage({ inode: { size: bytes.length } } as unknown as File, image);
+    const result = checkImage({ inode: { size: bytes.length } } as unknown as File, image, FAKE_LAYOUT);
     assert(result === errno, `${result} is not ${errno}`);
   });
 }
@@ -151,7 +152,7 @@ Deno.test("readElf() survives every truncation and random bytes in its headers",
     }
     const image = read(bytes);
     if (typeof image === "number") continue;
-    if (checkImage({ inode: { size: bytes.length } } as unknown as File, image) < 0) continue;
+    if (checkImage({ inode: { size: bytes.length } } as unknown as File, image, FAKE_LAYOUT) < 0) continue;
     for (const segment of image.segments) {
       const { offset, fileBytes, memoryBytes, address } = segment;
       assert(fileBytes === 0 || offset + fileBytes <= bytes.length, "file bytes lie in the file");

@@ -12,7 +12,6 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../abi/memory.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { mapMemory, protectMemory } from "../mm/mapping.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
@@ -37,13 +36,14 @@ export class ImageLoader {
 
   /** Maps `image` of `file` with load bias `bias`. 0 or -ERRNO. */
   load(file: File, image: ElfImage, bias: number): number {
+    const { layout } = this.#task.mm;
     if (image.segments.length === 0) return -EINVAL;
     // The bias is a guess for an image that may be larger than what is left of the space.
-    if (image.isPositionIndependent && image.end + bias > USER_ADDRESS_END) return -ENOMEM;
+    if (image.isPositionIndependent && image.end + bias > layout.end) return -ENOMEM;
     for (const segment of image.segments) {
       const result = this.#loadSegment(file, segment, bias);
       if (result < 0) return result;
-      if (!isPlausible(segment.address, segment.fileBytes, segment.memoryBytes)) return -EINVAL;
+      if (!isPlausible(segment.address, segment.fileBytes, segment.memoryBytes, layout)) return -EINVAL;
     }
     return 0;
   }
@@ -74,7 +74,7 @@ export class ImageLoader {
     if (segment.fileBytes > 0) {
       const offset = segment.offset - inPage;
       if (offset % PAGE_SIZE !== 0 || offset < 0 || offset >= OFFSET_END) return -EINVAL;
-      if (segment.fileBytes > USER_ADDRESS_END) return -ENOMEM;
+      if (segment.fileBytes > task.mm.layout.end) return -ENOMEM;
       const result = this.#mapFile(file, start, fileEnd - start, segment.prot, offset);
       if (result < 0) return result;
       mappedEnd = pageUp(fileEnd);

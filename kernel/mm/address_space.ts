@@ -11,7 +11,6 @@ import {
   type Host,
   MAP_BY_INTERPRETER,
   MAP_INTERPRETER,
-  USER_ADDRESS_END,
 } from "../../platform/platform.ts";
 import { SIGSEGV } from "../abi/signal.ts";
 import type { FutexHome, FutexTable } from "../task/futex_queue.ts";
@@ -23,6 +22,7 @@ import { ResidentMemory } from "./residency.ts";
 import { growStack } from "./stack_growth.ts";
 import { MAPPINGS_MAX } from "./limits.ts";
 import { STACK_GUARD_BYTES, Vma, VmaSet } from "./vma.ts";
+import type { GuestLayout } from "../../platform/platform.ts";
 
 /** How far mapNear() goes, and pages of randomness there. */
 const NEAR_BYTES = 2 ** 30;
@@ -32,6 +32,8 @@ const randomBytes = new Uint8Array(randomWords.buffer);
 
 export class MemoryMap implements GuestAreas {
   readonly space: AddressSpace;
+  /** Which addresses are the guest's. */
+  readonly layout: GuestLayout;
   readonly host: Host;
   /** What its areas count in: kernel.account.heap. */
   readonly heap: Budget;
@@ -42,7 +44,7 @@ export class MemoryMap implements GuestAreas {
   brkStart = 0;
   brk = 0;
   /** Where mmap without a hint starts looking downwards. */
-  mmapTop = USER_ADDRESS_END;
+  mmapTop: number;
   /** mlockall(MCL_FUTURE): what is mapped from now on is locked. */
   lockFuture = false;
   /** Queues of futexes that lie here alone; owned by task/futex_queue.ts. */
@@ -80,6 +82,8 @@ export class MemoryMap implements GuestAreas {
     this.heap = heap;
     this.areas = new VmaSet(heap);
     this.space = space;
+    this.layout = space.layout;
+    this.mmapTop = this.layout.end;
     this.host = host;
     space.areas = this;
   }
@@ -175,7 +179,7 @@ export class MemoryMap implements GuestAreas {
     const random = (pages: number) => PAGE_SIZE * (randomWords[0] % Math.max(1, pages));
     if (near < this.mmapTop && near >= this.mmapTop - NEAR_BYTES) {
       const start = this.mmapTop + random(NEAR_RANDOM_PAGES);
-      const below = Math.min(start + length + STACK_GUARD_BYTES, USER_ADDRESS_END);
+      const below = Math.min(start + length + STACK_GUARD_BYTES, this.layout.end);
       if (this.areas.findGapAbove(start, below, length) === start) return start;
     }
     const lowest = Math.max(LAYOUT.mappingsBottom, near - NEAR_BYTES);
@@ -191,7 +195,7 @@ export class MemoryMap implements GuestAreas {
 
   /** 0 when [address, +length) is mapped with `prot`, else -EFAULT. What access_ok and a page walk would say. */
   checkRange(address: number, length: number, prot: number): number {
-    if (address < 0 || address + length > USER_ADDRESS_END) return -EFAULT;
+    if (address < 0 || address + length > this.layout.end) return -EFAULT;
     const end = address + length;
     for (let i = this.areas.indexAfter(address); address < end; i++) {
       if (i >= this.areas.count) return -EFAULT;
@@ -204,7 +208,7 @@ export class MemoryMap implements GuestAreas {
 
   /** Bytes from `address` on, `length` at most, that are mapped with `prot`: how far a copy would come. */
   accessibleBytes(address: number, length: number, prot: number): number {
-    if (address < 0 || address >= USER_ADDRESS_END) return 0;
+    if (address < 0 || address >= this.layout.end) return 0;
     let end = address;
     for (let i = this.areas.indexAfter(address); end < address + length && i < this.areas.count; i++) {
       const area = this.areas.at(i);

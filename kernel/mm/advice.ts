@@ -32,7 +32,6 @@ import {
   PROT_WRITE,
 } from "../abi/memory.ts";
 import { CAP_SYS_ADMIN } from "../abi/task.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import type { Vma, VmaSet } from "./vma.ts";
 
@@ -73,9 +72,9 @@ export function adviseMemory(task: Task, address: number, length: number, advice
   // MADV_COLLAPSE is unknown here as to a kernel without huge pages.
   const isKnown = HOST_ADVICE.has(advice) || TREE_ADVICE.has(advice) || NO_EFFECT.has(advice);
   if (!isKnown || !isPageAligned(address)) return -EINVAL;
-  if (length > USER_ADDRESS_END) return -EINVAL;
+  if (length > task.mm.layout.end) return -EINVAL;
   const end = address + pageUp(length);
-  if (end > USER_ADDRESS_END) return address > USER_ADDRESS_END ? -EINVAL : -ENOMEM;
+  if (end > task.mm.layout.end) return address > task.mm.layout.end ? -EINVAL : -ENOMEM;
   if (end === address) return 0;
   const areas = task.mm.areas;
   let hasHole = false;

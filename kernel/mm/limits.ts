@@ -7,8 +7,8 @@
 
 import { EAGAIN, ENOMEM, EPERM } from "../abi/errno.ts";
 import { CAP_IPC_LOCK, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from "../abi/task.ts";
-import { USER_ADDRESS_END, USER_ADDRESS_START } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
+import type { GuestLayout } from "../../platform/platform.ts";
 
 /** Most bytes the host brings in at once: others wait meanwhile. 4 ms of its time, on a slow host 50. */
 export const POPULATE_PIECE_BYTES = 16 << 20;
@@ -17,8 +17,8 @@ export const POPULATE_PIECE_BYTES = 16 << 20;
 export const MAPPINGS_MAX = 65530;
 
 /** Whether [start, end) holds addresses where nothing of the guest's may lie: too low, or the stub's. */
-export function isReserved(start: number, end: number): boolean {
-  return start < USER_ADDRESS_START || end > USER_ADDRESS_END;
+export function isReserved(layout: GuestLayout, start: number, end: number): boolean {
+  return start < layout.start || end > layout.end;
 }
 
 /** 0 when the address space may become `bytes` larger, `dataBytes` of them private and writable; else -ENOMEM. */

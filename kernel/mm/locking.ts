@@ -14,7 +14,6 @@ import {
   PROT_WRITE,
 } from "../abi/memory.ts";
 import { CAP_IPC_LOCK, RLIMIT_MEMLOCK } from "../abi/task.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import { mayLock, POPULATE_PIECE_BYTES } from "./limits.ts";
 import type { Vma } from "./vma.ts";
@@ -24,7 +23,7 @@ export function lockMemory(task: Task, address: number, length: number, isOnFaul
   if (mayLock(task, 0) === -EPERM) return -EPERM;
   const start = pageDown(address);
   const bytes = pageUp(length + (address - start));
-  if (bytes > USER_ADDRESS_END || start + bytes > USER_ADDRESS_END) return -ENOMEM;
+  if (bytes > task.mm.layout.end || start + bytes > task.mm.layout.end) return -ENOMEM;
   const areas = task.mm.areas;
   // What is locked already does not count twice.
   if (mayLock(task, bytes) < 0 && mayLock(task, bytes - lockedBytes(task, start, start + bytes)) < 0) {
@@ -61,7 +60,7 @@ export function populateAdvice(area: Vma): number {
 export function unlockMemory(task: Task, address: number, length: number): number {
   const start = pageDown(address);
   const bytes = pageUp(length + (address - start));
-  if (bytes > USER_ADDRESS_END || start + bytes > USER_ADDRESS_END) return -EINVAL;
+  if (bytes > task.mm.layout.end || start + bytes > task.mm.layout.end) return -EINVAL;
   if (bytes === 0) return 0;
   if (!task.mm.areas.isCovered(start, start + bytes)) return -ENOMEM;
   task.mm.areas.update(start, start + bytes, unlock);
@@ -78,13 +77,13 @@ export function lockAllMemory(task: Task, flags: number): number {
     areas.totalBytes > task.threadGroup.limits.soft(RLIMIT_MEMLOCK);
   if (isOver) return -ENOMEM;
   task.mm.lockFuture = (flags & MCL_FUTURE) !== 0;
-  if ((flags & MCL_CURRENT) !== 0) areas.update(0, USER_ADDRESS_END, lock);
+  if ((flags & MCL_CURRENT) !== 0) areas.update(0, task.mm.layout.end, lock);
   return 0;
 }
 
 /** munlockall(2). */
 export function unlockAllMemory(task: Task): number {
-  task.mm.areas.update(0, USER_ADDRESS_END, unlock);
+  task.mm.areas.update(0, task.mm.layout.end, unlock);
   task.mm.lockFuture = false;
   return 0;
 }

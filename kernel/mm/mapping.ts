@@ -44,7 +44,6 @@ import {
 } from "../abi/memory.ts";
 import { RLIMIT_DATA } from "../abi/task.ts";
 import { instructionPointer, LAYOUT } from "../arch/arch.ts";
-import { USER_ADDRESS_END, USER_ADDRESS_START } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import type { File } from "../vfs/file.ts";
 import type { MemoryMap } from "./address_space.ts";
@@ -78,7 +77,7 @@ export function mapMemory(
   length = pageUp(length);
   const mm = task.mm;
   const isFixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
-  if (mm.areas.count >= MAPPINGS_MAX || length > USER_ADDRESS_END) return -ENOMEM;
+  if (mm.areas.count >= MAPPINGS_MAX || length > mm.layout.end) return -ENOMEM;
   if (mm.heap.isExhausted(AREA_COST)) return -ENOMEM;
   const address = isFixed ? checkFixed(mm, hint, length, flags) : choose(mm, hint, length, flags);
   if (address < 0) return address;
@@ -122,10 +121,10 @@ export function mapMemory(
 
 /** A fixed address, or why it cannot be. */
 function checkFixed(mm: MemoryMap, address: number, length: number, flags: number): number {
-  if (address + length > USER_ADDRESS_END) return -ENOMEM;
+  if (address + length > mm.layout.end) return -ENOMEM;
   if (!isPageAligned(address)) return -EINVAL;
-  if (address < USER_ADDRESS_START) return -EPERM;
-  if (isReserved(address, address + length)) return -ENOMEM;
+  if (address < mm.layout.start) return -EPERM;
+  if (isReserved(mm.layout, address, address + length)) return -ENOMEM;
   if ((flags & MAP_FIXED_NOREPLACE) !== 0 && !mm.areas.isFree(address, address + length)) return -EEXIST;
   return address;
 }
@@ -136,9 +135,9 @@ function choose(mm: MemoryMap, hint: number, length: number, flags: number): num
     const low = mm.areas.findGapAbove(LAYOUT.lowStart, LAYOUT.lowEnd, length);
     return low < 0 ? -ENOMEM : low;
   }
-  if (hint !== 0 && hint <= USER_ADDRESS_END - length) {
+  if (hint !== 0 && hint <= mm.layout.end - length) {
     const at = pageDown(hint);
-    if (!isReserved(at, at + length) && mm.areas.findGapAbove(at, at + length, length) === at) {
+    if (!isReserved(mm.layout, at, at + length) && mm.areas.findGapAbove(at, at + length, length) === at) {
       return at;
     }
   }
@@ -149,7 +148,7 @@ function choose(mm: MemoryMap, hint: number, length: number, flags: number): num
 export function findFree(mm: MemoryMap, length: number): number {
   const address = mm.areas.findGapBelow(mm.mmapTop, LAYOUT.mappingsBottom, length);
   if (address >= 0) return address;
-  const above = mm.areas.findGapAbove(LAYOUT.mappingsBottom, USER_ADDRESS_END, length);
+  const above = mm.areas.findGapAbove(LAYOUT.mappingsBottom, mm.layout.end, length);
   return above < 0 ? -ENOMEM : above;
 }
 
@@ -235,7 +234,7 @@ function hostType(area: Vma): number {
 /** munmap(2). */
 export function unmapMemory(task: Task, address: number, length: number): number {
   if (!isPageAligned(address) || length === 0) return -EINVAL;
-  if (address > USER_ADDRESS_END || length > USER_ADDRESS_END - address) return -EINVAL;
+  if (address > task.mm.layout.end || length > task.mm.layout.end - address) return -EINVAL;
   const end = address + pageUp(length);
   const { areas, space } = task.mm;
   const first = areas.indexAfter(address);
@@ -256,7 +255,7 @@ export function protectMemory(task: Task, address: number, length: number, prot:
   prot &= ~(PROT_GROWSDOWN | PROT_GROWSUP);
   if (!isPageAligned(address)) return -EINVAL;
   if (length === 0) return 0;
-  if (length > USER_ADDRESS_END || address + pageUp(length) > USER_ADDRESS_END) return -ENOMEM;
+  if (length > task.mm.layout.end || address + pageUp(length) > task.mm.layout.end) return -ENOMEM;
   if ((prot & ~(PROT_ALL | PROT_SEM)) !== 0) return -EINVAL;
   prot &= PROT_ALL;
   const areas = task.mm.areas;
@@ -309,7 +308,7 @@ function mayBecomeData(task: Task, area: Vma, bytes: number): number {
 /** brk(2): the new break, or the old one when it cannot be. */
 export function changeBreak(task: Task, wanted: number): number {
   const mm = task.mm;
-  if (wanted < mm.brkStart || wanted >= USER_ADDRESS_END) return mm.brk;
+  if (wanted < mm.brkStart || wanted >= mm.layout.end) return mm.brk;
   const limit = task.threadGroup.limits.soft(RLIMIT_DATA);
   if (wanted - mm.brkStart + (mm.dataEnd - mm.dataStart) > limit) return mm.brk;
   const oldEnd = pageUp(mm.brk), newEnd = pageUp(wanted);
@@ -324,7 +323,8 @@ function growHeap(task: Task, from: number, to: number): boolean {
   const length = to - from;
   // A page stays free between the heap and what lies above.
   if (
-    isReserved(from, to) || areas.findGapAbove(from, to + PAGE_SIZE, length + PAGE_SIZE) !== from
+    isReserved(task.mm.layout, from, to) ||
+    areas.findGapAbove(from, to + PAGE_SIZE, length + PAGE_SIZE) !== from
   ) {
     return false;
   }

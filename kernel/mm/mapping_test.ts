@@ -1,5 +1,4 @@
 import { newMemoryTask } from "../../tests/support/memory_task.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import * as E from "../abi/errno.ts";
 import * as M from "../abi/memory.ts";
 import { PAGE_SIZE } from "../abi/memory.ts";
@@ -13,6 +12,7 @@ import { adviseMemory } from "./advice.ts";
 import { lockMemory } from "./locking.ts";
 import { changeBreak, mapMemory, protectMemory, unmapMemory } from "./mapping.ts";
 import { remapMemory } from "./remap.ts";
+import { FAKE_LAYOUT } from "../../tests/support/fake_platform.ts";
 
 const RW = M.PROT_READ | M.PROT_WRITE;
 const ANON = M.MAP_PRIVATE | M.MAP_ANONYMOUS;
@@ -97,7 +97,7 @@ Deno.test("mmap() refuses what Linux refuses, with its errno", () => {
   equal(map(2 ** 63, RW, ANON), -E.ENOMEM, "absurd length");
   equal(map(PAGE_SIZE, RW, ANON | M.MAP_FIXED, null, 0x12345), -E.EINVAL, "unaligned fixed address");
   equal(map(PAGE_SIZE, RW, ANON | M.MAP_FIXED, null, 0x1000), -E.EPERM, "below mmap_min_addr");
-  equal(map(PAGE_SIZE, RW, ANON | M.MAP_FIXED, null, USER_ADDRESS_END), -E.ENOMEM, "above the space");
+  equal(map(PAGE_SIZE, RW, ANON | M.MAP_FIXED, null, FAKE_LAYOUT.end), -E.ENOMEM, "above the space");
   equal(map(PAGE_SIZE, RW, M.MAP_SHARED | M.MAP_ANONYMOUS | M.MAP_GROWSDOWN), -E.EINVAL, "a shared stack");
   equal(map(PAGE_SIZE, RW, M.MAP_SHARED, fakeFile({})), -E.EACCES, "writable and shared, file is read-only");
   equal(
@@ -119,7 +119,7 @@ Deno.test("a free hint is taken, a taken one is not, and new memory lies below w
   const { task } = newMemoryTask();
   equal(mapMemory(task, BASE + 5, PAGE_SIZE, RW, ANON, null, 0), BASE, "an unaligned hint is rounded down");
   const other = mapMemory(task, BASE, PAGE_SIZE, RW, ANON, null, 0);
-  equal(other, USER_ADDRESS_END - PAGE_SIZE, "the top is free");
+  equal(other, FAKE_LAYOUT.end - PAGE_SIZE, "the top is free");
   equal(mapMemory(task, 0, PAGE_SIZE, RW, ANON, null, 0), other - PAGE_SIZE, "below it");
   assert(mapMemory(task, 0, PAGE_SIZE, RW, ANON | M.MAP_32BIT, null, 0) < 2 ** 31, "MAP_32BIT is low");
 });

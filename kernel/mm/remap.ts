@@ -11,7 +11,6 @@ import {
   pageDown,
   pageUp,
 } from "../abi/memory.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import { isReserved, MAPPINGS_MAX, mayCommit, mayExpand, mayLock } from "./limits.ts";
 import { carryOut, findFree, unmapMemory } from "./mapping.ts";
@@ -52,8 +51,9 @@ export function remapMemory(
   const refused = checkResize(task, area, address, oldLength, newLength);
   if (refused < 0) return refused;
   const end = address + newLength;
-  const canGrow = address + oldLength === area.end && end <= USER_ADDRESS_END &&
-    !isReserved(area.end, end) && areas.findGapAbove(area.end, end, end - area.end) === area.end;
+  const canGrow = address + oldLength === area.end && end <= task.mm.layout.end &&
+    !isReserved(task.mm.layout, area.end, end) &&
+    areas.findGapAbove(area.end, end, end - area.end) === area.end;
   if (oldLength > 0 && canGrow) {
     const grown = task.mm.space.remap(task.thread, address, oldLength, newLength, address);
     if (grown === 0) {
@@ -78,11 +78,11 @@ function moveTo(
   keepsOld: boolean,
 ): number {
   if (!isPageAligned(target)) return -EINVAL;
-  if (newLength > USER_ADDRESS_END || target > USER_ADDRESS_END - newLength) return -EINVAL;
+  if (newLength > task.mm.layout.end || target > task.mm.layout.end - newLength) return -EINVAL;
   if (address + oldLength > target && target + newLength > address) return -EINVAL;
   const { areas } = task.mm;
   if (areas.count >= MAPPINGS_MAX - SPARE_MAPPINGS) return -ENOMEM;
-  if (isFixed && isReserved(target, target + newLength)) return -EINVAL;
+  if (isFixed && isReserved(task.mm.layout, target, target + newLength)) return -EINVAL;
   // What is refused anyway takes nothing away from the target: check_prep_vma(), since Linux 6.17.
   const whole = areas.find(address);
   if (whole === null || Math.min(oldLength, newLength) > whole.end - address) return -EFAULT;
@@ -107,7 +107,7 @@ function moveTo(
   let place = target;
   if (!isFixed) {
     const hint = pageDown(target);
-    const isHintFree = hint !== 0 && !isReserved(hint, hint + newLength) &&
+    const isHintFree = hint !== 0 && !isReserved(task.mm.layout, hint, hint + newLength) &&
       areas.findGapAbove(hint, hint + newLength, newLength) === hint;
     place = isHintFree ? hint : findFree(task.mm, newLength);
     if (place < 0) return place;

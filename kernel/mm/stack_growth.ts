@@ -28,7 +28,7 @@ export function growStack(task: Task, mm: MemoryMap, address: number): boolean {
   const wanted = Math.max(stack.start - GROWTH_BYTES_MIN, floor, stack.end - limit);
   const start = Math.min(needed, pageUp(wanted));
   const length = stack.start - start;
-  if (isReserved(start, stack.start) || mayExpand(task, length, 0) < 0) return false;
+  if (isReserved(mm.layout, start, stack.start) || mayExpand(task, length, 0) < 0) return false;
   if (stack.isLocked && mayLock(task, length) === -EAGAIN) return false;
   const grown = new Vma(start, stack.start, stack.prot, stack.flags, null, 0, "");
   if (carryOut(task, grown, 0) < 0) return false;

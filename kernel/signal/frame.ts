@@ -1,7 +1,6 @@
 // A handler's frame: which stack it goes to, whether there is room, and what a handler may bring back by sigreturn(2). The
 // frame itself is the architecture's (arch/). Linux: get_sigframe(), setup_rt_frame(), rt_sigreturn().
 
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { EFAULT } from "../abi/errno.ts";
 import { PROT_WRITE } from "../abi/memory.ts";
 import { SA_ONSTACK, SA_SIGINFO, SI_KERNEL, SIGSEGV, SS_DISABLE, SS_ONSTACK } from "../abi/signal.ts";
@@ -47,7 +46,7 @@ export function pushSignalFrame(
     isOnAlternate = true;
   }
   const frame = frameStart(thread, top), end = frameEnd(thread, top);
-  if (frame < 0 || end > USER_ADDRESS_END) return -EFAULT;
+  if (frame < 0 || end > task.mm.layout.end) return -EFAULT;
   if (isOnAlternate && !isWithinAltStack(signals, frame)) return -EFAULT;
   if (!canWrite(task, frame, end - frame)) return -EFAULT;
   const maskLow = signals.hasSavedMask ? signals.savedLow : signals.maskLow;

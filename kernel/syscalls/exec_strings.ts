@@ -3,7 +3,7 @@
 
 import { E2BIG, EFAULT } from "../abi/errno.ts";
 import { u64 } from "../abi/struct.ts";
-import { USER_ADDRESS_END, type UserWindow } from "../../platform/platform.ts";
+import type { UserWindow } from "../../platform/platform.ts";
 import { ARG_STRING_BYTES_MAX } from "../loader/stack.ts";
 import type { Task } from "../task/task.ts";
 import { bytesToLatin1 } from "../util/bytes.ts";
@@ -37,10 +37,10 @@ class Block {
   #at(task: Task, address: number, length: number): number {
     const at = address - this.#start;
     if (at >= 0 && at + length <= this.#length) return at;
-    if (address + length > USER_ADDRESS_END) return -1;
+    if (address + length > task.mm.layout.end) return -1;
     this.#start = address;
     const size = this.#reads++ < SMALL_READS ? Math.min(SMALL_BYTES, this.#bytes.length) : this.#bytes.length;
-    const room = Math.min(Math.max(size, length), USER_ADDRESS_END - address);
+    const room = Math.min(Math.max(size, length), task.mm.layout.end - address);
     // Short where mapped memory ends.
     this.#length = Math.max(0, task.mm.space.read(address, this.#bytes, 0, room));
     return length <= this.#length ? 0 : -1;

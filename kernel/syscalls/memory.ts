@@ -4,7 +4,6 @@ import { EBADF, EBUSY, EFAULT, EINVAL, EIO, ENOMEM, ENOSPC, ENOSYS } from "../ab
 import { O_PATH } from "../abi/file.ts";
 import * as M from "../abi/memory.ts";
 import { isPageAligned, MAP_ANONYMOUS, MAP_HUGETLB, PAGE_SIZE, pageUp } from "../abi/memory.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { lockAllMemory, lockMemory, unlockAllMemory, unlockMemory } from "../mm/locking.ts";
 import { mapMemory, protectMemory } from "../mm/mapping.ts";
 import { remapMemory } from "../mm/remap.ts";
@@ -264,7 +263,7 @@ function msync(task: Task, args: Args): number {
   const start = args.word(0);
   if ((flags & ~(M.MS_ASYNC | M.MS_INVALIDATE | M.MS_SYNC)) !== 0 || !isPageAligned(start)) return -EINVAL;
   if ((flags & M.MS_ASYNC) !== 0 && (flags & M.MS_SYNC) !== 0) return -EINVAL;
-  if (args.word(1) > USER_ADDRESS_END) return -ENOMEM;
+  if (args.word(1) > task.mm.layout.end) return -ENOMEM;
   const end = start + pageUp(args.word(1));
   const { areas, space } = task.mm;
   for (let i = areas.indexAfter(start); i < areas.count && areas.at(i).start < end; i++) {
@@ -282,9 +281,9 @@ const residency = new Uint8Array(RESIDENCY_PAGES_MAX);
 function mincore(task: Task, args: Args): number {
   const start = args.word(0), into = args.word(2);
   if (!isPageAligned(start)) return -EINVAL;
-  if (start > USER_ADDRESS_END || args.word(1) > USER_ADDRESS_END - start) return -ENOMEM;
+  if (start > task.mm.layout.end || args.word(1) > task.mm.layout.end - start) return -ENOMEM;
   const pages = pageUp(args.word(1)) / PAGE_SIZE;
-  if (into + pages > USER_ADDRESS_END) return -EFAULT;
+  if (into + pages > task.mm.layout.end) return -EFAULT;
   const { areas, space } = task.mm;
   const sliceEnd = Math.min(pages, task.call.done + RESIDENCY_SLICE_PAGES);
   for (let { done } = task.call; done < sliceEnd;) {

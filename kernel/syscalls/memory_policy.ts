@@ -6,7 +6,6 @@ import * as M from "../abi/memory.ts";
 import { isPageAligned, PAGE_SIZE, pageDown, pageUp } from "../abi/memory.ts";
 import { i32, put32, u64, zero } from "../abi/struct.ts";
 import { CAP_SYS_NICE } from "../abi/task.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { mayTrace, REALCREDS } from "../task/trace_access.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurn } from "../task/wait_engine.ts";
@@ -143,7 +142,7 @@ function mbind(task: Task, args: Args): number {
   if (nodes < 0) return nodes;
   if ((flags & ~MOVE_FLAGS_KNOWN) !== 0) return -EINVAL;
   if ((flags & M.MPOL_MF_MOVE_ALL) !== 0 && !task.credentials.has(CAP_SYS_NICE)) return -EPERM;
-  if (!isPageAligned(start) || args.word(1) > USER_ADDRESS_END) return -EINVAL;
+  if (!isPageAligned(start) || args.word(1) > task.mm.layout.end) return -EINVAL;
   const end = start + pageUp(args.word(1));
   if (end === start) return 0;
   const policy = policyOf(args.i32(2), nodes);

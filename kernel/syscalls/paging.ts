@@ -19,7 +19,6 @@ import {
   pageDown,
   pageUp,
 } from "../abi/memory.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { adviseMemory } from "../mm/advice.ts";
 import { POPULATE_PIECE_BYTES } from "../mm/limits.ts";
 import { populateAdvice } from "../mm/locking.ts";
@@ -49,7 +48,7 @@ const PIECE_AREAS = 512;
 
 /** munmap(2). Linux: other threads see the memory go at once, here a piece after the other. */
 export function unmap(task: Task, start: number, length: number): number {
-  if (length <= GIVE_BACK_PIECE_BYTES || !isPageAligned(start) || length > USER_ADDRESS_END - start) {
+  if (length <= GIVE_BACK_PIECE_BYTES || !isPageAligned(start) || length > task.mm.layout.end - start) {
     return unmapMemory(task, start, length);
   }
   const { areas } = task.mm, { call } = task, end = start + pageUp(length);
@@ -73,7 +72,7 @@ export function setBreak(task: Task, wanted: number): number {
 
 /** madvise(2). */
 export function advise(task: Task, start: number, length: number, advice: number): number {
-  if (length > USER_ADDRESS_END || start + pageUp(length) > USER_ADDRESS_END || !isPageAligned(start)) {
+  if (length > task.mm.layout.end || start + pageUp(length) > task.mm.layout.end || !isPageAligned(start)) {
     return adviseMemory(task, start, length, advice);
   }
   const { call } = task, { areas } = task.mm;
@@ -108,7 +107,7 @@ export function populateLocked(task: Task, start: number, length: number, result
 
 /** mlockall(2) has answered `result`: as above, of all that is mapped. */
 export function populateAll(task: Task, result: number): number {
-  return result < 0 ? result : populate(task, 0, USER_ADDRESS_END, result);
+  return result < 0 ? result : populate(task, 0, task.mm.layout.end, result);
 }
 
 /** Brings in what is mapped in [start, end), as far as it can be; then the call answers `answer`. */

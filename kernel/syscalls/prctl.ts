@@ -6,7 +6,6 @@ import { SIGRTMAX } from "../abi/signal.ts";
 import { put32, put64 } from "../abi/struct.ts";
 import * as T from "../abi/task.ts";
 import { archPrctl } from "../arch/arch.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { commitCredentials } from "../task/credential_changes.ts";
 import { CapabilitySet, hasCapability, NO_CAPABILITIES } from "../task/credentials.ts";
 import type { Task } from "../task/task.ts";
@@ -221,7 +220,7 @@ function nameMapping(task: Task, args: Args): number {
     name = `[anon:${text}]`;
   }
   const end = start + length;
-  if (!isPageAligned(start) || end > USER_ADDRESS_END) return -EINVAL;
+  if (!isPageAligned(start) || end > task.mm.layout.end) return -EINVAL;
   if (length === 0) return 0;
   const { areas } = task.mm;
   if (areas.isFree(start, end)) return -ENOMEM;
@@ -239,7 +238,7 @@ function setMemoryLayout(task: Task, args: Args): number {
   if (!hasCapability(task.credentials, T.CAP_SYS_RESOURCE)) return -EPERM;
   const address = args.word(2);
   const { mm } = task;
-  const isPointer = address < USER_ADDRESS_END;
+  const isPointer = address < task.mm.layout.end;
   if (!isPointer || !isZero(args, 3)) {
     return task.kernel.coverage.unfinished(`prctl PR_SET_MM ${args.word(1)}`, EINVAL);
   }

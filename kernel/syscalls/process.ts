@@ -45,7 +45,6 @@ import {
   WUNTRACED,
 } from "../abi/task.ts";
 import { CLONE_CHILD_TID, CLONE_TLS } from "../arch/layouts.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { cloneTask } from "../task/clone.ts";
 import { exitGroup, exitTask } from "../task/exit.ts";
 import { PID_LEVELS_MAX } from "../task/namespaces.ts";
@@ -185,7 +184,7 @@ function clone3(task: Task, args: Args): number {
   if ((flags & CLONE_SIGHAND) !== 0 && (high & HIGH_CLEAR_SIGHAND) !== 0) return -EINVAL;
   if ((flags & (CLONE_THREAD | CLONE_PARENT)) !== 0 && exitSignal !== 0) return -EINVAL;
   if ((stack === 0) !== (stackSize === 0)) return -EINVAL;
-  if (stack + stackSize > USER_ADDRESS_END) return -EINVAL;
+  if (stack + stackSize > task.mm.layout.end) return -EINVAL;
   if ((high & HIGH_INTO_CGROUP) !== 0) {
     return task.kernel.coverage.unfinished("clone3 CLONE_INTO_CGROUP", EINVAL);
   }

@@ -25,7 +25,6 @@ import {
   SCHED_RR,
 } from "../abi/task.ts";
 import { hasCapability } from "../task/credentials.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import type { Args } from "./args.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
@@ -372,7 +371,7 @@ function membarrier(task: Task, args: Args): number {
 function rseq(task: Task, args: Args): number {
   const { thread } = task;
   const address = args.word(0), length = args.u32(1), flags = args.i32(2), signature = args.u32(3);
-  if (address + length > USER_ADDRESS_END) return -EINVAL;
+  if (address + length > task.mm.layout.end) return -EINVAL;
   const result = thread.rseq(address, length, flags, signature);
   if (result < 0) return result;
   const isRegistered = (flags & RSEQ_FLAG_UNREGISTER) === 0;

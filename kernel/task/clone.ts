@@ -1,7 +1,6 @@
 // How tasks are born: clone(2), clone3(2), fork(2), vfork(2). Linux: copy_process(), kernel_clone() of kernel/fork.c. The
 // system calls' own argument forms stand in syscalls/process.ts.
 
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import { EAGAIN, EEXIST, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR } from "../abi/errno.ts";
 import { PROT_WRITE } from "../abi/memory.ts";
 import { put32 } from "../abi/struct.ts";
@@ -155,7 +154,7 @@ function checkFlags(task: Task, request: CloneRequest): number {
     // Linux: pidfds of threads (PIDFD_THREAD) came with 6.9.
     if ((flags & CLONE_PIDFD) !== 0) return -EINVAL;
   }
-  if ((flags & CLONE_SETTLS) !== 0 && request.tls >= USER_ADDRESS_END) return -EPERM;
+  if ((flags & CLONE_SETTLS) !== 0 && request.tls >= task.mm.layout.end) return -EPERM;
   return 0;
 }
 

@@ -19,7 +19,7 @@ import {
 import { SIGKILL, SIGSEGV } from "../abi/signal.ts";
 import { RLIMIT_STACK } from "../abi/task.ts";
 import { LAYOUT, PROGRAMS_NAME, startProgram } from "../arch/arch.ts";
-import { type GuestThread, USER_ADDRESS_END } from "../../platform/platform.ts";
+import type { GuestThread } from "../../platform/platform.ts";
 import { checkImage, type ElfImage } from "../loader/elf.ts";
 import { ImageLoader, imageRanges } from "../loader/load.ts";
 import { closeProgram, findProgram, type Program, refusalOf, type Target } from "../loader/program.ts";
@@ -130,8 +130,8 @@ function become(task: Task, program: Program, filename: string, envp: readonly s
   const isFirst = task.mm.areas.count === 0 && task.mm.references === 1;
   if (isFirst) {
     const { interpreter } = program;
-    const refused = checkImage(program.file, program.image) ||
-      (interpreter === null ? 0 : checkImage(interpreter.file, interpreter.image));
+    const refused = checkImage(program.file, program.image, task.mm.layout) ||
+      (interpreter === null ? 0 : checkImage(interpreter.file, interpreter.image, task.mm.layout));
     if (refused < 0) return refused;
     const result = load(task, program, filename, envp, changed);
     if (result < 0) return result;
@@ -226,7 +226,7 @@ function load(
   else randomBytes.fill(0);
 
   const loader = new ImageLoader(task);
-  const stackTop = USER_ADDRESS_END - PAGE_SIZE - randomPages(0, LAYOUT.randomStackPages);
+  const stackTop = task.mm.layout.end - PAGE_SIZE - randomPages(0, LAYOUT.randomStackPages);
   const stack = reserveStack(task, stackTop, image.hasExecutableStack);
   if (stack < 0) return stack;
   const limit = task.threadGroup.limits.soft(RLIMIT_STACK);
@@ -259,7 +259,7 @@ function load(
     mm.interpreterEnd = other.end + interpreterBase;
     start = other.entry + interpreterBase;
   }
-  if (start >= USER_ADDRESS_END) return -EINVAL;
+  if (start >= task.mm.layout.end) return -EINVAL;
   const sp = buildStack(task, stackTop, {
     argv: program.argv,
     envp,

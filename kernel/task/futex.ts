@@ -27,7 +27,6 @@ import {
 } from "../abi/task.ts";
 import { u32, u64 } from "../abi/struct.ts";
 import { assert } from "../util/assert.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Args } from "../syscalls/args.ts";
 import { FutexPlace, leaveQueues, locate, waiterOf, wakeQueue } from "./futex_queue.ts";
 import { compareWord, EXCHANGE_TRIES_MAX, exchangeWord, readWord } from "./futex_word.ts";
@@ -84,7 +83,7 @@ function sleep(task: Task): number {
 
 /** The host waits. With a signal pending there is nothing to wait for, and the word decides between the two answers. */
 function waitOnHost(task: Task, address: number, value: number, bitset: number, deadline: number): number {
-  if (address + 4 > USER_ADDRESS_END) return -EFAULT;
+  if (address + 4 > task.mm.layout.end) return -EFAULT;
   if (deadline !== Infinity) task.setRestart(RESTART, deadline);
   const interrupted = deadline === Infinity ? -ERESTARTSYS : -ERESTART_RESTARTBLOCK;
   if (task.signals.hasPending) {
@@ -97,7 +96,7 @@ function waitOnHost(task: Task, address: number, value: number, bitset: number, 
 
 /** futex(2) as the guest has called it, by the host, where it keeps the queues of private futexes. */
 function onHost(task: Task, address: number, address2: number): number {
-  if (Math.max(address, address2) + 4 > USER_ADDRESS_END) return -EFAULT;
+  if (Math.max(address, address2) + 4 > task.mm.layout.end) return -EFAULT;
   return task.thread.hostFutex(task.args.words);
 }
 

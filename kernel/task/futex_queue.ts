@@ -4,7 +4,6 @@
 
 import { EFAULT, EINVAL } from "../abi/errno.ts";
 import { PROT_READ } from "../abi/memory.ts";
-import { USER_ADDRESS_END } from "../../platform/platform.ts";
 import type { Task } from "./task.ts";
 
 /** One wait of one task for one futex. */
@@ -121,7 +120,7 @@ export class FutexQueue {
 /** Finds where the futex at `address` belongs: 0, -EINVAL when it is misaligned, -EFAULT when nothing is mapped there. */
 export function locate(task: Task, address: number, isPrivate: boolean, into: FutexPlace): number {
   if (address % 4 !== 0) return -EINVAL;
-  if (address + 4 > USER_ADDRESS_END) return -EFAULT;
+  if (address + 4 > task.mm.layout.end) return -EFAULT;
   into.home = task.mm;
   into.key = address;
   if (isPrivate) return 0;

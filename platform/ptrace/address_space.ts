@@ -20,13 +20,13 @@ import {
   type GuestThread,
   type HostUsage,
   NOT_MOVED,
-  USER_ADDRESS_END,
 } from "../platform.ts";
 import { STUB_SYSCALL, STUB_TEXT } from "../slot.ts";
 import { COPY_IN, COPY_OUT } from "../stub/stubs.ts";
 import { readUsage } from "../stub/usage.ts";
 import type { PtracePlatform } from "./platform.ts";
 import { PtraceThread } from "./thread.ts";
+import { GUEST_END, STUB_LAYOUT } from "../stub/layout.ts";
 
 const TWO_32 = 4294967296;
 const MAP_PASSED = MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_POPULATE | MAP_STACK;
@@ -62,6 +62,7 @@ export class PtraceAddressSpace implements AddressSpace {
   readonly pid: number;
   readonly threads = new Set<PtraceThread>();
   readonly features = FEATURES;
+  readonly layout = STUB_LAYOUT;
   areas: GuestAreas | null = null;
   isDead = false;
   #cpuNanos = 0;
@@ -214,11 +215,11 @@ export class PtraceAddressSpace implements AddressSpace {
   }
 
   read(address: number, into: Uint8Array, at: number, length: number): number {
-    if (address < 0 || address + length > USER_ADDRESS_END || at + length > into.length) return -EFAULT;
+    if (address < 0 || address + length > GUEST_END || at + length > into.length) return -EFAULT;
     return this.platform.stubs.copy(this.#livingTid, COPY_IN, address, into, at, length);
   }
   write(address: number, from: Uint8Array, at: number, length: number): number {
-    if (address < 0 || address + length > USER_ADDRESS_END || at + length > from.length) return -EFAULT;
+    if (address < 0 || address + length > GUEST_END || at + length > from.length) return -EFAULT;
     return this.platform.stubs.copy(this.#livingTid, COPY_OUT, address, from, at, length);
   }
 

@@ -11,10 +11,11 @@ import {
   MREMAP_MAYMOVE,
 } from "../../kernel/abi/memory.ts";
 import { put32, u32 } from "../../kernel/abi/struct.ts";
-import { EVENT, REG, USER_ADDRESS_END } from "../platform.ts";
+import { EVENT, REG } from "../platform.ts";
 import { PtraceAddressSpace } from "./address_space.ts";
 import type { PtracePlatform } from "./platform.ts";
 import { PtraceThread } from "./thread.ts";
+import { GUEST_END } from "../stub/layout.ts";
 
 const FPU_BYTES = 832;
 const SYS = { close: 3, mmap: 9, mprotect: 10, munmap: 11, mremap: 25, madvise: 28, clone: 56 };
@@ -182,7 +183,7 @@ Deno.test("a host call's answer is an address, an errno, or EIO from a thread th
 Deno.test("memory beyond a guest's addresses or the caller's array is not asked for", () => {
   const { space } = newThread();
   const bytes = new Uint8Array(16);
-  for (const [address, at, length] of [[-8, 0, 8], [USER_ADDRESS_END - 4, 0, 8], [0x1000, 10, 8]]) {
+  for (const [address, at, length] of [[-8, 0, 8], [GUEST_END - 4, 0, 8], [0x1000, 10, 8]]) {
     equal(space.read(address, bytes, at, length), -EFAULT);
     equal(space.write(address, bytes, at, length), -EFAULT);
   }

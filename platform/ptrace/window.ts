@@ -2,7 +2,8 @@
 
 import { EFAULT, ENAMETOOLONG } from "../../kernel/abi/errno.ts";
 import { bytesToLatin1 } from "../../kernel/util/bytes.ts";
-import { type AddressSpace, USER_ADDRESS_END, type UserWindow, VIEW_MAX } from "../platform.ts";
+import { type AddressSpace, type UserWindow, VIEW_MAX } from "../platform.ts";
+import { GUEST_END } from "../stub/layout.ts";
 
 /** One for all threads: a view holds only until the next call on its window. */
 const scratch = new Uint8Array(VIEW_MAX);
@@ -29,7 +30,7 @@ export class PtraceWindow implements UserWindow {
 
   outView(address: number, length: number): number {
     if (length > VIEW_MAX) throw new Error("outView is longer than VIEW_MAX");
-    if (address < 0 || address + length > USER_ADDRESS_END) return -EFAULT;
+    if (address < 0 || address + length > GUEST_END) return -EFAULT;
     this.#outAddress = address;
     return 0;
   }

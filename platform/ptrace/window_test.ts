@@ -4,8 +4,9 @@ import { deepEqual, equal, throws } from "node:assert/strict";
 import { EFAULT, ENAMETOOLONG } from "../../kernel/abi/errno.ts";
 import { MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE } from "../../kernel/abi/memory.ts";
 import { FakeAddressSpace } from "../../tests/support/fake_platform.ts";
-import { USER_ADDRESS_END, VIEW_MAX } from "../platform.ts";
+import { VIEW_MAX } from "../platform.ts";
 import { PtraceWindow } from "./window.ts";
+import { GUEST_END } from "../stub/layout.ts";
 
 const AT = 0x10_0000;
 const END = AT + 2 * PAGE_SIZE;
@@ -53,7 +54,7 @@ Deno.test("views: what is looked at is a copy, what is written arrives with outC
 Deno.test("a view outside a guest's memory is refused before anything is read or written", () => {
   const { window } = open();
   equal(window.outView(-1, 8), -EFAULT);
-  equal(window.outView(USER_ADDRESS_END - 4, 8), -EFAULT);
+  equal(window.outView(GUEST_END - 4, 8), -EFAULT);
   throws(() => window.inView(AT, VIEW_MAX + 1), /VIEW_MAX/);
   throws(() => window.outView(AT, VIEW_MAX + 1), /VIEW_MAX/);
 });

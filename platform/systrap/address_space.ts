@@ -30,7 +30,6 @@ import {
   type HostUsage,
   MAP_BY_INTERPRETER,
   MAP_INTERPRETER,
-  USER_ADDRESS_END,
 } from "../platform.ts";
 import { readUsage } from "../stub/usage.ts";
 import {
@@ -60,6 +59,7 @@ import { Patches } from "./patches.ts";
 import type { SystrapPlatform } from "./platform.ts";
 import type { SystrapThread } from "./thread.ts";
 import { RECEIVED_FD } from "./commands.ts";
+import { GUEST_END, STUB_LAYOUT } from "../stub/layout.ts";
 
 const SYS_close = 3;
 const SYS_mmap = 9;
@@ -113,6 +113,7 @@ export class SystrapAddressSpace implements AddressSpace {
   readonly threads = new Set<SystrapThread>();
   patches: Patches;
   readonly features = FEATURES;
+  readonly layout = STUB_LAYOUT;
   areas: GuestAreas | null = null;
   /** Its process is gone or not to be trusted any more. */
   isDead = false;
@@ -360,7 +361,7 @@ export class SystrapAddressSpace implements AddressSpace {
   }
 
   read(address: number, into: Uint8Array, at: number, length: number): number {
-    if (address < 0 || address + length > USER_ADDRESS_END) return -EFAULT;
+    if (address < 0 || address + length > GUEST_END) return -EFAULT;
     return this.platform.stubs.copy(this.pid, COPY_IN, address, into, at, length);
   }
 
@@ -372,7 +373,7 @@ export class SystrapAddressSpace implements AddressSpace {
     } else if (by !== null) {
       return length;
     }
-    if (address < 0 || address + length > USER_ADDRESS_END) return -EFAULT;
+    if (address < 0 || address + length > GUEST_END) return -EFAULT;
     return this.platform.stubs.copy(this.pid, COPY_OUT, address, from, at, length);
   }
 
@@ -427,7 +428,7 @@ export class SystrapAddressSpace implements AddressSpace {
     if (rseqAddress !== 0) {
       by.call(SYS_rseq, false, rseqAddress, rseqLength, RSEQ_FLAG_UNREGISTER, rseqSignature);
     }
-    by.call(SYS_munmap, true, 0, USER_ADDRESS_END);
+    by.call(SYS_munmap, true, 0, GUEST_END);
     by.start();
     this.patches = new Patches(this, null);
     return 0;

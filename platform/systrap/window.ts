@@ -4,7 +4,7 @@
 
 import { EFAULT, ENAMETOOLONG } from "../../kernel/abi/errno.ts";
 import { bytesToLatin1 } from "../../kernel/util/bytes.ts";
-import { USER_ADDRESS_END, type UserWindow, VIEW_MAX } from "../platform.ts";
+import { type UserWindow, VIEW_MAX } from "../platform.ts";
 import {
   IN_ENTRIES,
   IN_MAX,
@@ -17,6 +17,7 @@ import {
   STAGING_OUT_BYTES,
 } from "../slot.ts";
 import type { SystrapAddressSpace } from "./address_space.ts";
+import { GUEST_END } from "../stub/layout.ts";
 
 const TWO_32 = 4294967296;
 
@@ -224,5 +225,5 @@ export class SystrapWindow implements UserWindow {
 }
 
 function isUserRange(address: number, length: number): boolean {
-  return address >= 0 && address + length <= USER_ADDRESS_END;
+  return address >= 0 && address + length <= GUEST_END;
 }

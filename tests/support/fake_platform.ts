@@ -13,6 +13,7 @@ import {
   Fault,
   type Features,
   type GuestAreas,
+  type GuestLayout,
   type GuestThread,
   type Host,
   NOT_MOVED,
@@ -189,7 +190,11 @@ interface Page {
 }
 
 /** Follows mmap, munmap, mprotect and mremap page by page. */
+/** Addresses of guests without a stub. */
+export const FAKE_LAYOUT: GuestLayout = { start: 0x1_0000, end: 0x7fe0_0000_0000 };
+
 export class FakeAddressSpace implements AddressSpace {
+  readonly layout = FAKE_LAYOUT;
   readonly pages = new Map<number, Page>();
   /** Commands carried out: what a call costs. */
   commands = 0;

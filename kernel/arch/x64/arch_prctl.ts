@@ -1,6 +1,6 @@
 // arch_prctl(2): base registers of the segments FS and GS, and what of CPUID and AMX a program may ask for.
 
-import { REG, USER_ADDRESS_END } from "../../../platform/platform.ts";
+import { REG } from "../../../platform/platform.ts";
 import { EFAULT, EINVAL, ENODEV, EPERM } from "../../abi/errno.ts";
 import { put32, put64 } from "../../abi/struct.ts";
 import {
@@ -25,11 +25,11 @@ export function archPrctl(task: Task, args: Args): number {
   const address = args.word(1);
   switch (args.i32(0)) {
     case ARCH_SET_FS:
-      if (address >= USER_ADDRESS_END) return -EPERM;
+      if (address >= task.mm.layout.end) return -EPERM;
       task.thread.set(REG.FS_BASE, address);
       return 0;
     case ARCH_SET_GS:
-      if (address >= USER_ADDRESS_END) return -EPERM;
+      if (address >= task.mm.layout.end) return -EPERM;
       task.thread.set(REG.GS_BASE, address);
       return 0;
     case ARCH_GET_FS:

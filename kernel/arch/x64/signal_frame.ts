@@ -2,7 +2,7 @@
 // sigreturn(2). From low to high: return address, ucontext, siginfo, and above, aligned to 64, the XSAVE area. Which stack
 // it goes to, and what of it the kernel believes, is decided in signal/frame.ts.
 
-import { FPU_STATE_MAX, type GuestThread, REG, USER_ADDRESS_END } from "../../../platform/platform.ts";
+import { FPU_STATE_MAX, type GuestThread, REG } from "../../../platform/platform.ts";
 import { EFAULT } from "../../abi/errno.ts";
 import { SA_RESTORER } from "../../abi/signal.ts";
 import { put16, put32, put64, u32, u64, zero } from "../../abi/struct.ts";
@@ -156,7 +156,7 @@ export function restoreFrame(task: Task): boolean {
   // The return address has been popped.
   const frame = thread.get(REG.RSP) - 8;
   if (frame < 0) return false;
-  const room = Math.min(frameBytes.length, USER_ADDRESS_END - frame);
+  const room = Math.min(frameBytes.length, task.mm.layout.end - frame);
   const read = task.mm.space.read(frame, frameBytes, 0, room);
   if (read < FRAME_INFO || !loadFpu(task, frame, read)) return false;
   const flags = thread.low(REG.EFLAGS);
@@ -188,7 +188,7 @@ const marks = new Uint8Array(FXSAVE_BYTES - FX_SW);
 function loadFpu(task: Task, frame: number, read: number): boolean {
   const address = u64(frameBytes, SC_FPSTATE);
   if (address === 0) return loadInitialFpu(task);
-  if (address % 64 !== 0 || address + FXSAVE_BYTES > USER_ADDRESS_END) return false;
+  if (address % 64 !== 0 || address + FXSAVE_BYTES > task.mm.layout.end) return false;
   let from = frameBytes;
   let at = address - frame;
   let have = read - at;
@@ -196,7 +196,7 @@ function loadFpu(task: Task, frame: number, read: number): boolean {
     // A guest may have put it elsewhere.
     from = area;
     at = 0;
-    have = task.mm.space.read(address, area, 0, Math.min(FPU_STATE_MAX, USER_ADDRESS_END - address));
+    have = task.mm.space.read(address, area, 0, Math.min(FPU_STATE_MAX, task.mm.layout.end - address));
     if (have < FXSAVE_BYTES) return false;
   }
   if ((u32(from, at + FX_MXCSR) & ~MXCSR_VALID) !== 0) return false;

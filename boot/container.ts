@@ -118,7 +118,10 @@ function furnish(task: Task, config: ContainerConfig, parts: ContainerParts): vo
   }
   prepare(task, process, parts.stdio, console, home);
   if (config.isHeld) task.threadGroup.container.isHeld = true;
-  else task.kernel.ready.push(task);
+  else {
+    task.kernel.life?.onContainerStart(task.threadGroup.container);
+    task.kernel.ready.push(task);
+  }
 }
 
 /** Stdio, working directory and program of a process that boot starts. */
@@ -139,6 +142,7 @@ function prepare(
 export function startHeld(container: Container): boolean {
   if (!container.isHeld || container.initTask === null) return false;
   container.isHeld = false;
+  container.kernel.life?.onContainerStart(container);
   container.kernel.ready.push(container.initTask);
   return true;
 }

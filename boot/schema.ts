@@ -18,6 +18,7 @@ export {
   maxLength,
   minLength,
   nonnegative,
+  nullable,
   nullish,
   number,
   object,
@@ -26,8 +27,10 @@ export {
   record,
   regex,
   startsWith,
+  strictObject,
   string,
   transform,
+  unknown,
   type ZodMiniType as Schema,
 } from "zod/mini";
 

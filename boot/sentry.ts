@@ -127,6 +127,7 @@ export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): n
     if (config.isDebug) { for (const line of stages.take()) log(line); }
     const status = runLoop(kernel, table);
     stages.reach("init has ended");
+    lifecycle.release();
     // It ends while we do.
     if (!config.isDebug) container.gofer.release();
     container.hostConsole?.drain();

@@ -15,6 +15,7 @@ import type { NativeHost } from "../native/host.ts";
 import { executeIn, startHeld } from "./container.ts";
 import type { Answer, Caller } from "./control/server.ts";
 import { type MessageFrom, SCOPE } from "./control/protocol.ts";
+import type { RunningTrace } from "./control/services/trace.ts";
 import { jsonDescriptor, readJson } from "./descriptors.ts";
 import {
   type ContainerConfig,
@@ -40,6 +41,8 @@ export class Services {
   readonly subcontainers: Subcontainers;
   /** Streams of the host that are forwarded into containers. */
   readonly forwards = new Set<Forward>();
+  /** The trace session that runs; null = none. */
+  trace: RunningTrace | null = null;
   readonly #kernel: Kernel;
   readonly #host: NativeHost;
 
@@ -47,6 +50,13 @@ export class Services {
     this.#kernel = kernel;
     this.#host = host;
     this.subcontainers = new Subcontainers(kernel, host);
+  }
+
+  /** The sandbox ends: what is left for monitors goes out, and descriptors of others close. */
+  release(): void {
+    this.trace?.session.stop();
+    this.trace = null;
+    for (const forward of [...this.forwards]) forward.close();
   }
 
   /** See Serve in control/server.ts. */

@@ -4,6 +4,7 @@
 import type { Host, Platform } from "../platform/platform.ts";
 import type { Container } from "./container.ts";
 import type { Clock } from "./time/clock.ts";
+import type { LifeListener } from "./task/life_listener.ts";
 import type { Task } from "./task/task.ts";
 import { descriptorUsers, type UserAccount } from "./task/user_account.ts";
 import type { HardwareCapabilities } from "./loader/stack.ts";
@@ -94,6 +95,8 @@ export class Kernel {
   callsToSample = SAMPLED_CALLS;
   /** Status that the sandbox ends with, -1 while it runs: its root container's, or why it cannot go on. */
   exitStatus = -1;
+  /** Who hears of births and ends of tasks; null = nobody. */
+  life: LifeListener | null = null;
   /** Who hears of system calls. */
   readonly callHooks = new CallHooks(this.tasks);
   /** The sentry's own log: bugs of ours, dead stubs. One line or a stack. */

@@ -36,6 +36,8 @@ export interface GlobalFlags {
   readonly wantsCgroup: boolean;
   /** systemd makes that cgroup. */
   readonly wantsSystemd: boolean;
+  /** File of an InitConfig; "" = none. */
+  readonly podInitConfig: string;
 }
 
 /** Flags by name. `value` stands for what follows in the help text. */
@@ -125,6 +127,11 @@ export const GLOBAL_OPTIONS: Options = {
     type: "boolean",
     about: "for debugging tsvisor: a host call of ours that is not allowed fails instead of killing us",
   },
+  "pod-init-config": {
+    type: "string",
+    value: "FILE",
+    about: "what a sandbox gets before it runs: a trace session, as JSON",
+  },
   version: { type: "boolean", short: "v", about: "print version, commit and runtime-spec version" },
   help: { type: "boolean", short: "h", about: "print this" },
   debug: {
@@ -195,6 +202,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     straceCalls: String(values["strace-syscalls"] ?? "").split(",").filter((name) => name !== ""),
     overlay: overlay === "none" ? "none" : "memory",
     isLenient: values["lenient-seccomp"] === true,
+    podInitConfig: String(values["pod-init-config"] ?? ""),
     network: networkOf(values),
     wantsCgroup: values["ignore-cgroups"] !== true,
     wantsSystemd: values["systemd-cgroup"] === true,

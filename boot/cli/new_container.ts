@@ -18,6 +18,7 @@ import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../term
 import { connectOver } from "./control_connection.ts";
 import { type GlobalFlags, IGNORED, type Options, UsageError } from "./flags.ts";
 import { enterCgroup, type HostCgroup, madeCgroup, plannedCgroup, undoCgroup } from "./host_cgroup.ts";
+import { initPod } from "./pod_init.ts";
 import { reportBackgroundWarning, reportWarning } from "./report.ts";
 
 export const NEW_OPTIONS = {
@@ -310,6 +311,7 @@ async function becomeContainer(
   await runCreateHooks(config, created);
   // It was deleted by force before it was there.
   if (!states.update(created)) throw new Error(`Container "${record.id}" was deleted while it started`);
+  await initPod(created, flags);
   if (!isHeld) {
     await giveNetwork(config, pid, () => connectOver(sandbox.controlFd), flags);
     sandbox.start();

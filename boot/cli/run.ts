@@ -19,6 +19,7 @@ import {
   terminalOf,
   writePid,
 } from "./new_container.ts";
+import { initPod } from "./pod_init.ts";
 import { joinInForeground } from "./new_subcontainer.ts";
 
 export const RUN_OPTIONS = {
@@ -57,6 +58,7 @@ async function runInForeground(
       const runner = { ...record.runner, controlFd };
       state = { ...record, ...recordedCgroup(cgroup), pid, startTicks, status: "created", runner };
       if (hasHooks) await runCreateHooks(config, state);
+      await initPod(state, flags);
       if (mayHaveNetwork) await giveNetwork(config, pid, () => connectOver(controlFd), flags);
       state = { ...state, status: "running" };
       // It was deleted by force before it ran.
@@ -66,7 +68,7 @@ async function runInForeground(
     const onStart = async () => await runLateHooks(config, "poststart", state, flags);
     const own = {
       ...launch,
-      sentry: { ...launch.sentry, process, isHeld: hasHooks || mayHaveNetwork },
+      sentry: { ...launch.sentry, process, isHeld: hasHooks || mayHaveNetwork || flags.podInitConfig !== "" },
       stdio: terminal?.stdio ?? [0, 1, 2] as const,
     };
     return await runAttached(own, {

@@ -75,4 +75,13 @@ export const SANDBOX_COMMANDS: Readonly<Record<string, Command>> = {
       return { run: metricServerCommand, options: METRIC_SERVER_OPTIONS };
     },
   },
+  trace: {
+    words: "create|delete|list|procfs|metadata ID",
+    about: "Have a monitor told what goes on in a sandbox",
+    example: "tsvisor trace create --config session.json my-id",
+    load: async () => {
+      const { traceCommand, TRACE_OPTIONS } = await import("./trace.ts");
+      return { run: traceCommand, options: TRACE_OPTIONS };
+    },
+  },
 };

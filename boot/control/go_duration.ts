@@ -1,4 +1,5 @@
-// Durations as Go's time.Duration prints them: "1h2m3.5s", "12.5ms", "0s". https://pkg.go.dev/time#Duration.String
+// Durations as Go's time.Duration prints and reads them: "1h2m3.5s", "12.5ms", "0s".
+// https://pkg.go.dev/time#Duration.String, https://pkg.go.dev/time#ParseDuration
 
 /** Text of whole nanoseconds. */
 export function goDuration(nanos: number): string {
@@ -22,4 +23,25 @@ function decimal(value: number, digits: number): string {
   const fraction = text.slice(-digits).replace(/0+$/, "");
   const integer = text.slice(0, -digits);
   return fraction === "" ? integer : `${integer}.${fraction}`;
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  ns: 1,
+  us: 1e3,
+  "\u00b5s": 1e3,
+  "\u03bcs": 1e3,
+  ms: 1e6,
+  s: 1e9,
+  m: 60e9,
+  h: 3600e9,
+};
+
+/** Nanoseconds of "1h2m3.5s"; null where it is none. */
+export function parseGoDuration(text: string): number | null {
+  if (text === "0") return 0;
+  const match = /^([+-]?)((?:\d{1,15}(?:\.\d{0,15})?(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+)$/.exec(text);
+  if (match === null) return null;
+  let nanos = 0;
+  for (const [, number, unit] of match[2].matchAll(/([\d.]+)(\D+)/g)) nanos += Number(number) * UNITS[unit];
+  return match[1] === "-" ? -nanos : nanos;
 }

@@ -126,6 +126,7 @@ export function cloneTask(task: Task, request: CloneRequest): number {
   const number = pid.in(task.pid.namespace);
   if ((flags & CLONE_PARENT_SETTID) !== 0) writeWord(task, request.parentTid, number);
   publish(child);
+  task.kernel.life?.onClone(task, child, flags);
   if ((flags & CLONE_VFORK) === 0) return number;
   child.vforkParent = task;
   return suspendKillable(task, { kind: "vfork", child: child.tid, answer: number }, GO_ON_FROM_VFORK);

@@ -159,6 +159,7 @@ function become(task: Task, program: Program, filename: string, envp: readonly s
   task.files = unshareFiles(task);
   task.files.closeForExec(task);
   releaseVforkParent(task);
+  task.kernel.life?.onExec(task);
   return NO_RESULT;
 }
 

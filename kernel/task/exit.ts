@@ -38,6 +38,7 @@ export function exitTask(task: Task, status: number): void {
 type ExitStep = (task: Task) => void;
 
 const WHILE_ALIVE: readonly ExitStep[] = [
+  tellOfExit,
   leaveStop,
   discardTaskSignals,
   passOnSignals,
@@ -75,6 +76,10 @@ function attempt(task: Task, step: ExitStep): void {
   } catch (error) {
     task.kernel.log(bugText(`Task ${task.tid} (${task.name}), its end`, error));
   }
+}
+
+function tellOfExit(task: Task): void {
+  task.kernel.life?.onTaskExit(task);
 }
 
 function leaveCall(task: Task): void {
@@ -183,6 +188,7 @@ function leaveTerminal({ threadGroup: group }: Task): void {
 /** The process is a zombie: its groups may be orphans now, its parent hears of it, or it is reaped at once. */
 function notifyParentOfExit({ threadGroup: group }: Task): void {
   hangUpIfOrphaned(group, group.parent, true);
+  group.kernel.life?.onExitNotifyParent(group);
   group.exitQueue.notify(POLLIN);
   if (tellParent(group)) reap(group);
 }

@@ -205,6 +205,7 @@ pub const GLOBAL_FLAGS: &[Flag] = &[
     Flag { name: "strace", short: "", takes_value: false, is_multiple: false },
     Flag { name: "strace-syscalls", short: "", takes_value: true, is_multiple: false },
     Flag { name: "lenient-seccomp", short: "", takes_value: false, is_multiple: false },
+    Flag { name: "pod-init-config", short: "", takes_value: true, is_multiple: false },
     Flag { name: "version", short: "v", takes_value: false, is_multiple: false },
     Flag { name: "help", short: "h", takes_value: false, is_multiple: false },
     Flag { name: "debug", short: "", takes_value: false, is_multiple: false },

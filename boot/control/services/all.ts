@@ -11,6 +11,7 @@ import { PORT_FORWARD } from "./port_forward.ts";
 import { PROCFS } from "./procfs.ts";
 import type { Services } from "./query.ts";
 import { SUBCONTAINERS } from "./subcontainers.ts";
+import { TRACE } from "./trace.ts";
 import { UNSUPPORTED } from "./unsupported.ts";
 import { USAGE } from "./usage.ts";
 
@@ -26,5 +27,6 @@ export const SERVICES: Services = {
   ...PORT_FORWARD,
   ...PROCFS,
   ...SUBCONTAINERS,
+  ...TRACE,
   ...USAGE,
 };

@@ -75,6 +75,12 @@ export class Query {
     return typeof value === "string" ? value : "";
   }
 
+  /** The struct as it came. */
+  get record(): Readonly<Record<string, unknown>> {
+    const argument = this.#argument;
+    return typeof argument === "object" && argument !== null ? argument as Record<string, unknown> : {};
+  }
+
   /** A part of the argument as it came: the door has checked its type. */
   value(field: string): unknown {
     return this.#field(field);

@@ -10,10 +10,6 @@ const noProfile = lacks(
 );
 
 export const UNSUPPORTED: Services = {
-  "containerManager.CreateTraceSession": lacks("trace sessions are not supported"),
-  "containerManager.DeleteTraceSession": (_sandbox, query) =>
-    new Refusal(`trace session "${query.text}" not found`),
-  "containerManager.ListTraceSessions": () => [],
   "containerManager.Checkpoint": lacks("checkpoint is not supported"),
   "containerManager.Restore": lacks("restore is not supported"),
   "Profile.CPU": noProfile,

@@ -9,6 +9,7 @@ import { COMMANDS } from "../cli/commands.ts";
 import { GLOBAL_OPTIONS, type Options } from "../cli/flags.ts";
 import { ATTENDANT } from "../attendant.ts";
 import { HANDOVER } from "../launch.ts";
+import { EXECUTE } from "../oci/hooks.ts";
 import { signalNumber } from "../signals.ts";
 import { OCI_VERSION } from "../version.ts";
 import {
@@ -106,6 +107,8 @@ pub const SENTRY_PREFERENCE: i32 = ${SENTRY_PREFERENCE};
 pub const FORWARDED: [i32; ${signals.length}] = [${signals.join(", ")}];
 /// First word of the launcher that waits for a container; then the descriptor of a message ATTEND.
 pub const ATTEND_WORD: &str = ${text(ATTEND)};
+/// First word of the launcher that is to become another program; then its path and its arguments, its own name first.
+pub const EXECUTE_WORD: &str = ${text(EXECUTE)};
 /// Variable with the descriptor of a message STARTED.
 pub const HANDOVER: &str = ${text(HANDOVER)};
 /// Variable with the descriptor of the socket to an attendant, and its pid.

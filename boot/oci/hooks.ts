@@ -17,6 +17,9 @@ export interface HookState {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+/** First argument of the launcher that becomes another program: its path, then its arguments with its own name first. */
+export const EXECUTE = "--execute";
+
 /** How much of what a failed hook has printed is told. */
 const PRINTED_CHARACTERS_MAX = 300;
 
@@ -47,9 +50,9 @@ async function failureOf(hook: Hook, state: HookState): Promise<string | null> {
   const text = JSON.stringify({ ociVersion: OCI_VERSION, ...state });
   let child: Deno.ChildProcess;
   try {
-    child = new Deno.Command(hook.path, {
-      // Its own name is args[0], which is the path's to begin with.
-      args: (hook.args ?? []).slice(1),
+    const [program, args] = commandOf(hook);
+    child = new Deno.Command(program, {
+      args,
       clearEnv: true,
       env: Object.fromEntries((hook.env ?? []).map(pair)),
       stdin: "piped",
@@ -71,6 +74,16 @@ async function failureOf(hook: Hook, state: HookState): Promise<string | null> {
   const printed = new TextDecoder().decode(output.stderr).trim().replaceAll("\n", "; ");
   const how = output.signal === null ? `exit status ${output.code}` : `killed by ${output.signal}`;
   return printed === "" ? how : `${how}: ${printed.slice(0, PRINTED_CHARACTERS_MAX)}`;
+}
+
+/**
+ * Program and arguments. A hook's own name is args[0], and some programs go by it (dockerd, which is its own hook): where that
+ * is another than its path the launcher names it so.
+ */
+function commandOf({ path, args = [] }: Hook): [string, string[]] {
+  const launcher = Deno.env.get("TSVISOR_LAUNCHER");
+  const isNamed = args.length > 0 && args[0] !== path && launcher !== undefined;
+  return isNamed ? [launcher, [EXECUTE, path, ...args]] : [path, args.slice(1)];
 }
 
 function pair(entry: string): [string, string] {

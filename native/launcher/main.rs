@@ -43,7 +43,7 @@ mod states;
 mod words;
 
 use exec::Outcome;
-use generated::{ATTEND_WORD, ATTENDANT, COMMANDS, Flag, GLOBAL_FLAGS, HANDOVER, STARTED};
+use generated::{ATTEND_WORD, ATTENDANT, COMMANDS, EXECUTE_WORD, Flag, GLOBAL_FLAGS, HANDOVER, STARTED};
 use programs::{NO_CACHE, Place};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -58,6 +58,9 @@ fn main() {
         fail(&runtime::become_runtime());
     }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if arguments.first().is_some_and(|word| word == EXECUTE_WORD) {
+        execute(&arguments[1..]);
+    }
     if arguments.first().is_some_and(|word| word == ATTEND_WORD) {
         let handover = arguments.get(1).and_then(|word| word.to_str()?.parse().ok());
         if let Some(code) = handover.and_then(attend::attend) {
@@ -115,6 +118,16 @@ fn attend_as_command_line(handover: i32) -> ! {
 
 fn own_place() -> Place {
     Place::find().unwrap_or_else(|error| fail(&error))
+}
+
+/// Becomes the program of the first word, whose own name is the second: what the runtime cannot ask for (boot/oci/hooks.ts).
+fn execute(words: &[OsString]) -> ! {
+    let words: Vec<CString> = words.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+    let Some((program, names)) = words.split_first() else { fail("Cannot execute nothing") };
+    let argv: Vec<*const libc::c_char> = names.iter().map(|name| name.as_ptr()).chain([std::ptr::null()]).collect();
+    // SAFETY: the list ends with a null pointer and lives until the call returns.
+    unsafe { libc::execv(program.as_ptr(), argv.as_ptr()) };
+    fail(&format!("Cannot execute {}: {}", program.to_string_lossy(), std::io::Error::last_os_error()));
 }
 
 /// The command line inherits what has been started: the descriptor that says so.

@@ -53,6 +53,8 @@ pub fn fork(roles: Option<(&Program, &Program, &Options)>) -> Result<Forked, i32
         libc::syscall(libc::SYS_close_range, 3, theirs as u32 - 1, 0);
         libc::syscall(libc::SYS_close_range, theirs as u32 + 1, u32::MAX, 0);
         libc::setsid();
+        // The runtimes of the roles keep copies of their stderr, and an engine that has made a pipe of it waits for the last one.
+        leave(2..=2);
     }
     match run(theirs, roles) {
         Ok(code) => std::process::exit(code),
@@ -173,10 +175,14 @@ fn take_terminal(attendance: &Attendance, terminal: Option<i32>) {
 
 /// Stdio is the container's: whoever reads it outside waits for the last one who could write.
 fn leave_stdio() {
+    leave(0..=2);
+}
+
+fn leave(fds: std::ops::RangeInclusive<i32>) {
     // SAFETY: a constant path, descriptors of ours.
     unsafe {
         let nothing = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
-        for fd in 0..=2 {
+        for fd in fds {
             libc::dup2(nothing, fd);
         }
         libc::close(nothing);

@@ -51,6 +51,8 @@ pub const SENTRY_PREFERENCE: i32 = 10;
 pub const FORWARDED: [i32; 7] = [1, 2, 3, 10, 12, 15, 28];
 /// First word of the launcher that waits for a container; then the descriptor of a message ATTEND.
 pub const ATTEND_WORD: &str = "--attend";
+/// First word of the launcher that is to become another program; then its path and its arguments, its own name first.
+pub const EXECUTE_WORD: &str = "--execute";
 /// Variable with the descriptor of a message STARTED.
 pub const HANDOVER: &str = "TSVISOR_HANDOVER";
 /// Variable with the descriptor of the socket to an attendant, and its pid.

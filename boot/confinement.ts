@@ -49,7 +49,7 @@ export function confineSentryEarly(hello: number): void {
 /** What all processes and threads of the sandbox may be, where they are counted apart from the host's. */
 export function confineSentryProcesses(config: SentryConfig, hello: number, platform: Platform | null): void {
   if ((hello & HELLO.USER_NAMESPACE) === 0) return;
-  const most = config.tasksMax + SPARE_PROCESSES;
+  const most = config.processesMax + SPARE_PROCESSES;
   confineProcesses(most);
   // A limit is inherited: the first stubs are there already.
   platform?.limitProcesses(most);

@@ -117,6 +117,11 @@ export interface SentryConfig extends KernelConfig, ContainerConfig {
   /** Names of the calls it shows; empty = all. */
   readonly straceCalls: readonly string[];
   readonly isLenient: boolean;
+  /**
+   * Guests' processes and threads that the host lets the sandbox have at most, for good. At least tasksMax; more where a cgroup
+   * keeps to the limit, since `update` may raise that.
+   */
+  readonly processesMax: number;
 }
 
 /** A process of a container, as `ps` lists it. Ids are the container's. */

@@ -88,6 +88,8 @@ export class Services {
         return pauseContainer(container, () => answer(0)) ? null : -EALREADY;
       case "resume":
         return resumeContainer(container) ? 0 : -EALREADY;
+      case "limit":
+        return limit(container, message);
       case "inquire":
         return { kind: "condition", isStarted: !container.isHeld, isPaused: container.isPaused };
       case "processes":
@@ -184,6 +186,21 @@ export class Services {
 
 function failedBy({ code, message }: StartError): MessageFrom<"role"> {
   return { kind: "failed", code, message };
+}
+
+/** What is in use already stays in use; more is refused. The sandbox's own limits are those of its root container. */
+function limit(container: Container, message: Extract<MessageFrom<"caller">, { kind: "limit" }>): number {
+  const { memoryBytes, tasks } = message, { kernel } = container;
+  if (tasks > 0) {
+    container.limits.tasksMax = tasks;
+    if (container.isRoot) kernel.limits.tasksMax = tasks;
+  }
+  if (memoryBytes > 0 && container.isRoot) {
+    kernel.limits.memoryBytesMax = memoryBytes;
+    kernel.memory.limitBytes = memoryBytes;
+    kernel.memory.onTally();
+  }
+  return 0;
 }
 
 function signal(container: Container, message: Extract<MessageFrom<"caller">, { kind: "signal" }>): number {

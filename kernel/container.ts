@@ -12,9 +12,10 @@ import type { Terminal } from "./tty/terminal.ts";
 import type { Filesystem } from "./vfs/filesystem.ts";
 import type { MountNamespace } from "./vfs/mount.ts";
 
+/** `update` changes them. */
 export interface ContainerLimits {
   /** Live tasks; clone answers EAGAIN beyond. */
-  readonly tasksMax: number;
+  tasksMax: number;
 }
 
 /** A container's gofer: the trees of host files that it serves, the root's first. */

@@ -29,12 +29,12 @@ import { Sequence } from "./util/sequence.ts";
 import type { Filesystem } from "./vfs/filesystem.ts";
 import { type FileRegistry, Vfs } from "./vfs/vfs.ts";
 
-/** Limits of the whole sandbox, from the OCI resources or the command line. */
+/** Limits of the whole sandbox, from the OCI resources or the command line; `update` changes them. */
 export interface KernelLimits {
   /** Live tasks; clone answers EAGAIN beyond. */
-  readonly tasksMax: number;
+  tasksMax: number;
   /** Bytes of guest memory; Infinity = the host's. */
-  readonly memoryBytesMax: number;
+  memoryBytesMax: number;
 }
 
 export class Kernel {

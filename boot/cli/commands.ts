@@ -126,6 +126,15 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return { run: resumeCommand, options: {} };
     },
   },
+  update: {
+    words: "ID",
+    about: "Give a container other limits of memory, tasks, processors and disks",
+    example: "tsvisor update --memory 512m --pids-limit 100 my-id",
+    load: async () => {
+      const { updateCommand, UPDATE_OPTIONS } = await import("./update.ts");
+      return { run: updateCommand, options: UPDATE_OPTIONS };
+    },
+  },
   wait: {
     words: "ID",
     about: "Wait for a container's end and print its status as JSON",

@@ -5,6 +5,7 @@ import { readHostFacts } from "../host_facts.ts";
 import type { Launch } from "../launch.ts";
 import { OWN_NAMESPACES } from "../sentry_config.ts";
 import { terminalOfCaller } from "../terminal.ts";
+import { TASKS_MAX } from "../oci/guest_view.ts";
 import { runAttached } from "./attached.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
 
@@ -97,11 +98,12 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     domainname: "(none)",
     cpuCount: facts.cpuCount,
     memoryTotalBytes: facts.memoryTotalBytes,
-    tasksMax: 8192,
+    tasksMax: TASKS_MAX,
     isHeld: false,
     memoryBytesMax: facts.memoryTotalBytes,
     host: { cpuinfo: facts.cpuinfo, hwcap: facts.hwcap, hwcap2: facts.hwcap2 },
     isLenient: flags.isLenient,
+    processesMax: TASKS_MAX,
   };
   const root = (values.root as string | undefined) ?? "/";
   return await runAttached({

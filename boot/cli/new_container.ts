@@ -11,6 +11,7 @@ import { missingMounts } from "../oci/guest_view.ts";
 import { type HookStage, type HookState, runHooks, runHooksRegardless } from "../oci/hooks.ts";
 import { ignoredLine } from "../oci/ignored.ts";
 import { joinedNamespaces, PodHints, sandboxOf, sharingOf } from "../oci/pod.ts";
+import { TASKS_MAX } from "../oci/guest_view.ts";
 import { openDirectory, writeWhole } from "../oci/own_directory.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
 import { type ContainerState, shownPid, startTicksOf, StateDirectory } from "../oci/state.ts";
@@ -105,7 +106,7 @@ export function prepareContainer(
   const launch = {
     gofer: container.gofer,
     sentry: sandboxId === null
-      ? container.sentry
+      ? { ...container.sentry, processesMax: processesMax(container.sentry, cgroup) }
       : { ...container.sentry, sharing: sharingOf(config, sandboxId, states.list().states) },
     debugLog: flags.debugLog,
     oomScoreAdj: config.process.oomScoreAdj ?? null,
@@ -123,6 +124,12 @@ export function prepareContainer(
     pidFile,
     consoleSocket,
   };
+}
+
+/** A limit that the host keeps may be raised later. */
+function processesMax({ tasksMax }: { readonly tasksMax: number }, cgroup: HostCgroup | null): number {
+  const hasLimit = (cgroup?.resources.pids?.limit ?? 0) > 0;
+  return hasLimit ? Math.max(tasksMax, TASKS_MAX) : tasksMax;
 }
 
 /** Where that fails nothing is left of the container. */

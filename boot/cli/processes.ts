@@ -5,6 +5,8 @@ import { SIGKILL } from "../../kernel/abi/signal.ts";
 import { commandLineHost } from "../../native/host.ts";
 import { ContMgrEvent } from "../api/methods.ts";
 import type { EventOut } from "../api/stats.ts";
+import { Cgroup } from "../cgroup/cgroup.ts";
+import { oomKills, statisticsOf as cgroupStatistics } from "../cgroup/statistics.ts";
 import { ControlClient, type Reply } from "../control/client.ts";
 import { memoryOf } from "../host_facts.ts";
 import { type ContainerState, StateDirectory } from "../oci/state.ts";
@@ -35,6 +37,8 @@ export const WAIT_OPTIONS = {
 } as const satisfies Options;
 
 const INTERVAL_SECONDS = 5;
+/** Between two looks at whether the host has ended a process. */
+const OOM_POLL_MILLIS = 500;
 
 async function liveState(
   words: readonly string[],
@@ -95,21 +99,39 @@ export async function eventsCommand(args: string[], flags: GlobalFlags): Promise
   const seconds = Number(values.interval ?? INTERVAL_SECONDS);
   if (!(seconds > 0)) throw new UsageError(`--interval: "${values.interval}" is not a number of seconds`);
   let state = await liveState(words, "events", flags);
+  const cgroup = state.cgroup === undefined ? null : new Cgroup(state.cgroup);
+  let kills = cgroup === null ? 0 : oomKills(cgroup);
   for (;;) {
-    console.log(JSON.stringify(await statisticsOf(state)));
+    console.log(JSON.stringify(await statisticsOf(state, cgroup)));
     if (values.stats === true) return 0;
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-    state = await currentState(new StateDirectory(flags.root), state.id);
+    const next = performance.now() + seconds * 1000;
+    while (state.status !== "stopped" && performance.now() < next) {
+      await new Promise((resolve) =>
+        setTimeout(resolve, Math.min(OOM_POLL_MILLIS, next - performance.now()))
+      );
+      state = new StateDirectory(flags.root).find(state.id) ?? { ...state, status: "stopped" };
+      const present = cgroup === null ? 0 : oomKills(cgroup);
+      if (present > kills) console.log(JSON.stringify({ type: "oom", id: state.id }));
+      kills = present;
+    }
     if (state.status === "stopped") return 0;
   }
 }
 
-/** As runc prints them (its type stats.Stats): what nobody counts is 0. */
-async function statisticsOf(state: ContainerState): Promise<unknown> {
+/**
+ * As runc prints them (its type stats.Stats): what nobody counts is 0. The host counts memory and CPU time of the whole sandbox
+ * where that has a cgroup; tasks are the container's, which our kernel counts.
+ */
+async function statisticsOf(state: ContainerState, cgroup: Cgroup | null): Promise<unknown> {
   // Of a pod's memory the host knows the sum alone: the sandbox divides it.
   if (state.sandboxId !== undefined) return (await callOf(state, ContMgrEvent, state.id) as EventOut).event;
   const what = `Cannot read what container "${state.id}" uses`;
   const { cpuNanos, tasks, tasksMax } = await documentOf(state, { kind: "statistics" }, what) as Statistics;
+  const pids = { current: tasks, limit: tasksMax };
+  if (cgroup !== null) {
+    const { cpu, memory, blkio } = cgroupStatistics(cgroup);
+    return { type: "stats", id: state.id, data: { cpu, memory, pids, blkio, hugetlb: {} } };
+  }
   return {
     type: "stats",
     id: state.id,
@@ -119,7 +141,7 @@ async function statisticsOf(state: ContainerState): Promise<unknown> {
         throttling: {},
       },
       memory: { usage: { limit: 0, usage: memoryOf(state.pid), max: 0, failcnt: 0 }, raw: {} },
-      pids: { current: tasks, limit: tasksMax },
+      pids,
       blkio: {},
       hugetlb: {},
     },

@@ -120,6 +120,13 @@ export const KINDS = {
    * connections that are made over it; it ends with this connection.
    */
   join: { number: 15, from: "caller", fields: {}, fdsMax: FRAME_FDS_MAX },
+  /** Other limits of memory and tasks from now on; 0 = as it is. */
+  limit: {
+    number: 44,
+    from: "caller",
+    fields: { memoryBytes: { type: "amount" }, tasks: { type: "amount" } },
+    fdsMax: 0,
+  },
 
   /** Guest code runs from now on. The sentry is confined. */
   ready: { number: 16, from: "role", fields: {}, fdsMax: 0 },

@@ -29,6 +29,7 @@ const MESSAGES: readonly Message[] = [
   { kind: "resume" },
   { kind: "inquire" },
   { kind: "join" },
+  { kind: "limit", memoryBytes: 2 ** 33, tasks: 20 },
   { kind: "ready" },
   { kind: "failed", code: 127, message: "Cannot run x: command not found" },
   { kind: "notice", message: "Limit of tasks reached: 40 tasks" },

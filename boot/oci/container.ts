@@ -75,10 +75,11 @@ export function containerOf(
   const memory = config.linux?.resources?.memory?.limit ?? 0;
   const memoryBytes = memory > 0 ? Math.min(memory, facts.memoryTotalBytes) : facts.memoryTotalBytes;
   const parts = { sharing: OWN_NAMESPACES, mounts, gofers: served.gofers, hasOverlay };
+  const guest = guestContainerOf(options.id, config, parts);
   return {
     gofer: { mounts: served.mounts, isLenient: options.isLenient, isDebug: options.isDebug },
     sentry: {
-      ...guestContainerOf(options.id, config, parts),
+      ...guest,
       platform: options.platform,
       mayPatch: options.mayPatch && mayPatchBy(config),
       stubCalls: stubCallsBy(config) ?? options.stubCalls,
@@ -91,6 +92,7 @@ export function containerOf(
       memoryBytesMax: memoryBytes,
       host: { cpuinfo: facts.cpuinfo, hwcap: facts.hwcap, hwcap2: facts.hwcap2 },
       isLenient: options.isLenient,
+      processesMax: guest.tasksMax,
     },
   };
 }

@@ -47,7 +47,7 @@ export function processOf(process: OciConfig["process"]): ProcessConfig {
 }
 
 /** Tasks at most where the bundle says nothing. */
-const TASKS_MAX = 8192;
+export const TASKS_MAX = 8192;
 
 /** What does not come from config.json alone. */
 export interface GuestParts {

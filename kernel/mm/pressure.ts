@@ -7,7 +7,8 @@
 const TALLY_PART = 16;
 
 export class MemoryPressure {
-  readonly limitBytes: number;
+  /** `update` changes it. */
+  limitBytes: number;
   /** Promised since the last sum; what is given back does not count. */
   #grownBytes = 0;
   /** Somebody measures: the promises are above the limit. Changed by setOver() alone. */

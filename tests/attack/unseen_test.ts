@@ -3,7 +3,7 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Bundle } from "../support/bundle.ts";
 import { canHaveCgroups, cgroupOf, numberOf, pathsOf } from "../support/cgroups.ts";
-import { command, delay, PLATFORMS } from "../support/tsvisor.ts";
+import { command, delay, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
 
 const LIMIT_BYTES = 64 << 20;
 const TASKS = 20;
@@ -26,13 +26,53 @@ async function outputOf(path: string): Promise<string> {
   throw new Error(`The script does not end: ${Deno.readTextFileSync(path)}`);
 }
 
+/** `tsvisor events` once it watches. */
+async function eventsOf(bundle: Bundle) {
+  const child = new Deno.Command(await tsvisorPath(), {
+    args: ["--root", bundle.state, "events", "--interval", "600", "box"],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
+    .getReader();
+  const line = async (wanted: RegExp) => {
+    for (;;) {
+      const { value, done } = await lines.read();
+      if (done) throw new Error(`events ends without ${wanted}`);
+      if (wanted.test(value)) return;
+    }
+  };
+  const end = async () => {
+    child.kill("SIGKILL");
+    await lines.cancel();
+    await child.status;
+  };
+  await line(/^\{"type":"stats"/);
+  return { line, end };
+}
+
+/** Lines of a text that comes in pieces. */
+class TextLineStream extends TransformStream<string, string> {
+  constructor() {
+    let rest = "";
+    super({
+      transform: (piece, controller) => {
+        const lines = (rest + piece).split("\n");
+        rest = lines.pop()!;
+        for (const line of lines) controller.enqueue(line);
+      },
+    });
+  }
+}
+
 for (const platform of PLATFORMS) {
   Deno.test(`memory and processes that our kernel does not see meet the host's limits, on ${platform}`, async () => {
     using bundle = new Bundle();
     await withProgram(bundle);
     const output = `${bundle.rootfs}/output`;
     const script =
-      "(unseen memory 520; echo memory $?; unseen processes 1500; echo processes $?; echo end) >/output; sleep 1000";
+      "while [ ! -e /tmp/go ]; do sleep 0.1; done; (unseen memory 520; echo memory $?; unseen processes 1500; echo processes $?; echo end) >/output; sleep 1000";
     bundle.write(script, ({ linux }) => {
       linux.resources = { memory: { limit: LIMIT_BYTES, swap: LIMIT_BYTES }, pids: { limit: TASKS } };
     });
@@ -52,12 +92,17 @@ for (const platform of PLATFORMS) {
         match(Deno.readTextFileSync(`${bundle.directory}/log`), /No cgroup for the sandbox/);
         return;
       }
+      const events = await eventsOf(bundle);
+      equal((await bundle.tsvisor(["exec", "box", "/bin/touch", "/tmp/go"])).code, 0);
       const text = await outputOf(output);
       ok(!text.includes("has 520 MiB") && !text.includes("has 1500 processes"), text);
       const cgroup = cgroupOf(bundle.state, "box")!;
       equal(numberOf(cgroup, "memory", "memory.limit_in_bytes", "memory.max"), LIMIT_BYTES);
       ok(numberOf(cgroup, "memory", "memory.usage_in_bytes", "memory.current") <= LIMIT_BYTES);
       ok(numberOf(cgroup, "pids", "pids.current", "pids.current") <= TASKS + 128);
+      // On ptrace our kernel sees all of it, and refuses it.
+      if (platform === "systrap") await events.line(/^\{"type":"oom","id":"box"\}$/);
+      await events.end();
       // The sandbox lives, and so does its first process.
       const alive = await bundle.tsvisor(["exec", "box", "/bin/echo", "alive"]);
       deepEqual([alive.code, alive.stdout], [0, "alive\n"]);

@@ -190,6 +190,52 @@ Deno.test("cgroup: --ignore-cgroups makes none, and our kernel's own limits hold
   await bundle.tsvisor(["delete", "--force", "box"]);
 });
 
+Deno.test("update: other limits on the host and in our kernel, which `events --stats` shows", async () => {
+  if (!canHaveCgroups()) return;
+  using bundle = new Bundle();
+  bundle.write("sleep 1000", ({ linux }) => {
+    linux.cgroupsPath = ownPath();
+    linux.resources = { memory: { limit: 1 << 28 }, pids: { limit: 20 } };
+  });
+  const cgroup = await started(bundle);
+  const statistics = async () => {
+    const { stdout } = await bundle.tsvisor(["events", "--stats", "box"]);
+    const { type, id, data } = JSON.parse(stdout);
+    deepEqual([type, id], ["stats", "box"]);
+    ok(data.cpu.usage.total > 0 && data.memory.usage.usage > 0, stdout);
+    return [data.memory.usage.limit, data.pids.limit];
+  };
+  try {
+    deepEqual(await statistics(), [1 << 28, 20]);
+    const flags = ["--memory", "128m", "--pids-limit", "30", "--cpu-quota", "50000"];
+    equal((await bundle.tsvisor(["update", ...flags, "box"])).code, 0);
+    deepEqual(await statistics(), [1 << 27, 30]);
+    equal(cgroup.read("cpu", cgroup.version === 1 ? "cpu.cfs_quota_us" : "cpu.max")!.split(" ")[0], "50000");
+    const document = JSON.stringify({ memory: { limit: 1 << 29 }, pids: { limit: 300 }, blockIO: null });
+    const byFile = await bundle.tsvisor(["update", "--resources", "-", "box"], { stdin: document });
+    deepEqual([byFile.code, byFile.stderr], [0, ""]);
+    deepEqual(await statistics(), [1 << 29, 300]);
+    equal(numberOf(cgroup, "pids", "pids.max", "pids.max"), 300 + 128);
+    for (
+      const [words, reason] of [
+        [["--memory", "much"], /^tsvisor: --memory: "much" is not a size in bytes\n$/],
+        [["--l3-cache-schema", "x"], /^tsvisor: --l3-cache-schema: refused/],
+        [[], /^tsvisor: Nothing to update/],
+        [
+          ["--cpuset-cpus", "4095"],
+          /^tsvisor: linux\.resources\.cpu\.cpus: the host does not set cpuset\.cpus to "4095"/,
+        ],
+      ] as const
+    ) {
+      const { code, stderr } = await bundle.tsvisor(["update", ...words, "box"]);
+      equal(code, 128);
+      match(stderr, reason);
+    }
+  } finally {
+    await bundle.tsvisor(["delete", "--force", "box"]);
+  }
+});
+
 Deno.test("cgroup: --systemd-cgroup wants slice:prefix:name, and a systemd", async () => {
   using bundle = new Bundle();
   bundle.write("true", ({ linux }) => linux.cgroupsPath = "/a/b");

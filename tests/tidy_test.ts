@@ -95,6 +95,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "boot/cli/flags.ts": ["arg"],
   "boot/protobuf.ts": ["pbf"],
   "boot/schema.ts": ["zod/mini", "zod/v4/locales/en.js"],
+  "boot/install/toml.ts": ["smol-toml"],
   // Part of Deno.
   "boot/code_cache.ts": ["node:sqlite"],
   "boot/one_file.ts": ["node:zlib"],

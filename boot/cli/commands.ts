@@ -204,6 +204,24 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   ...SANDBOX_COMMANDS,
+  install: {
+    words: "[FLAGS FOR EACH COMMAND...]",
+    about: "Register this runtime with Docker, podman and containerd",
+    example: "tsvisor install --engine docker -- --debug-log /var/log/tsvisor.log",
+    load: async () => {
+      const { installCommand, INSTALL_OPTIONS } = await import("./install.ts");
+      return { run: installCommand, options: INSTALL_OPTIONS };
+    },
+  },
+  uninstall: {
+    words: "",
+    about: "Take back what install has written",
+    example: "tsvisor uninstall --engine docker",
+    load: async () => {
+      const { uninstallCommand, UNINSTALL_OPTIONS } = await import("./install.ts");
+      return { run: uninstallCommand, options: UNINSTALL_OPTIONS };
+    },
+  },
   help: {
     words: "[COMMAND | syscalls]",
     about: "Print this, a command's flags, or the table of system calls",

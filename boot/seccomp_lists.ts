@@ -215,6 +215,7 @@ export const sentryCalls = (region: AddressRange): readonly AllowedCall[] => [
   call(311, "process_vm_writev", "guest memory"),
   call(62, "kill", "ending stubs, in the own pid namespace"),
   call(61, "wait4", "reaping stubs"),
+  call(247, "waitid", "which signal has ended a stub"),
   ...TERMINAL_REQUESTS,
   ioctl(0xc0502100, "SECCOMP_IOCTL_NOTIF_RECV: a stub asks for a clone"),
   ioctl(0xc0182101, "SECCOMP_IOCTL_NOTIF_SEND"),

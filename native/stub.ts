@@ -26,6 +26,7 @@ const symbols = {
   tsv_stub_interrupt: { parameters: ["i32", "i32"], result: "i32" },
   tsv_stub_halt: { parameters: ["i32", "u32"], result: "i32" },
   tsv_stub_kill: { parameters: ["i32"], result: "i32" },
+  tsv_stub_end_signal: { parameters: ["i32", "u32"], result: "i32" },
   tsv_stub_reap: { parameters: ["i32"], result: "i32" },
   tsv_stub_memory: { parameters: ["i32", "u32", "u32", "u32", "buffer", "u32", "u32"], result: "i32" },
   tsv_stub_limit: { parameters: ["i32", "u32"], result: "i32" },

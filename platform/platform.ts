@@ -51,11 +51,19 @@ export class Fault {
   trap = 0;
   error = 0;
 
+  /** The host itself could not write to the guest's memory, at no place that it tells. */
+  setByHost(signal: number): void {
+    this.setSignal(signal);
+    this.code = SI_KERNEL;
+    this.address = this.trap = this.error = 0;
+  }
+
   /** Takes over a signal that a stub names: one that is no fault's becomes SIGSEGV. */
   setSignal(signal: number): void {
     this.signal = FAULT_SIGNALS.has(signal) ? signal : 11;
   }
 }
+const SI_KERNEL = 0x80;
 /** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV. */
 const FAULT_SIGNALS: ReadonlySet<number> = new Set([4, 5, 7, 8, 11]);
 

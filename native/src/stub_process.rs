@@ -188,6 +188,27 @@ pub extern "C" fn tsv_stub_halt(pid: i32, millis: u32) -> i32 {
     }
 }
 
+/// The signal that has ended stub process `pid`, which has hung up: it is about to end, within `millis`, or only pretends. 0 = none
+/// has, or it lives. It stays a zombie.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stub_end_signal(pid: i32, millis: u32) -> i32 {
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    for _ in 0..=millis {
+        // SAFETY: the kernel fills one siginfo_t; all zeros is a valid one. poll sleeps.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            if libc::waitid(libc::P_PID, pid as u32, &mut info, flags) < 0 {
+                return 0;
+            }
+            if info.si_pid() == pid {
+                return if info.si_code == libc::CLD_EXITED { 0 } else { info.si_status() };
+            }
+            libc::poll(null_mut(), 0, 1);
+        }
+    }
+    0
+}
+
 /// Reaps `pid`: 1 when it is gone, 0 when it still lives.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stub_reap(pid: i32) -> i32 {

@@ -28,6 +28,9 @@ import { PLACE, Placement } from "./placement.ts";
 import { SystrapThread } from "./thread.ts";
 
 const SYS_close = 3;
+const SIGSEGV = 11;
+/** How long a process that has hung up may take to be gone. */
+const END_MILLIS_MAX = 5;
 
 /** As ARENAS_MAX in native/src/stub_memory.rs. */
 const ARENAS_MAX = 8192;
@@ -396,11 +399,16 @@ export class SystrapPlatform implements Platform {
     if (decision !== PLACE.STAY) this.#place();
   }
 
-  /** Every thread of a dead process that was thought to run has a DEAD event. */
+  /**
+   * Every thread of a dead process that was thought to run has a DEAD event; or a fault, where the host has ended it for one
+   * that no stub hears of: it could not write to the guest's memory (rseq(2), a signal's frame).
+   */
   #buryDead(space: SystrapAddressSpace): void {
     const events = this.#events;
+    const hasFaulted = this.stubs.calls.tsv_stub_end_signal(space.pid, END_MILLIS_MAX) === SIGSEGV;
     for (const thread of space.threads) {
-      thread.event = EVENT.DEAD;
+      thread.event = hasFaulted ? EVENT.FAULT : EVENT.DEAD;
+      if (hasFaulted) thread.fault.setByHost(SIGSEGV);
       this.forget(thread);
       if (!events.threads.slice(0, events.threadCount).includes(thread)) {
         events.threads[events.threadCount++] = thread;

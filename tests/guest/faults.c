@@ -1,6 +1,7 @@
 // Memory that answers back: what each fault's siginfo says, remapping and advice that meet faults, stacks that grow and
 // guards, handlers that repair and go on, and calls that are given every kind of bad memory.
 #include "check.h"
+#include <sys/rseq.h>
 
 #define PAGE 4096UL
 
@@ -401,6 +402,22 @@ static void executables(void) {
   munmap(p, PAGE);
 }
 
+// Memory that the kernel itself writes to, behind the program's back.
+static void restartable_sequences(void) {
+  pid_t pid = fork();
+  if (pid == 0) {
+    signal(SIGSEGV, SIG_DFL);
+    alarm(30);  // where nothing is registered
+    uintptr_t thread;
+    __asm__("mov %%fs:0, %0" : "=r"(thread));
+    mprotect((void *)((thread + __rseq_offset) & -PAGE), PAGE, PROT_READ);
+    for (;;) __asm__ volatile("" ::: "memory");
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  EQUALS("an rseq area that cannot be written", SIGSEGV, WTERMSIG(status));
+}
+
 int main(void) {
   char base[] = "/tmp/tsvisor-faults-XXXXXX";
   if (!mkdtemp(base) || chdir(base) < 0) return 1;
@@ -412,6 +429,7 @@ int main(void) {
   advice();
   stacks();
   executables();
+  restartable_sequences();
   chdir("/");
   char command[100];
   snprintf(command, sizeof command, "rm -rf %s", base);

@@ -318,12 +318,14 @@ export class GoferContent {
     const node = this.#inode.node();
     if (node < 0) return node;
     const { client } = this.#fs;
-    let how = (flags & O_APPEND) !== 0 ? WRITE_APPENDS : 0;
+    const isAppend = (flags & O_APPEND) !== 0;
+    let how = isAppend ? WRITE_APPENDS : 0;
     if ((flags & O_DSYNC) !== 0) how |= (flags & O_SYNC) === O_SYNC ? WRITE_SYNC : WRITE_DATA_SYNC;
     client.request.start(REQUEST.WRITE);
     client.request.u32(node);
     client.request.u8(how);
-    client.request.u64(offset);
+    // The file's end may be another one when the call is made again: the request must be the same.
+    client.request.u64(isAppend ? 0 : offset);
     client.request.raw(from, at, length);
     const result = client.call();
     if (result === -EACCES && file !== null) return file.pwrite(from, at, length, offset);

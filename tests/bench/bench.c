@@ -379,6 +379,9 @@ static const struct program program_table[] = {
     {"find-10k", "", "exec find \"$FILES/many\" -newer /proc/self/exe >/dev/null"},
     {"grep-10k", "", "grep -rc word \"$FILES/many/tree\" >/dev/null; test $? -lt 2"},
     {"git-status-10k", "", "cd \"$FILES/many\" && exec git -c safe.directory=* -c core.trustctime=false status >/dev/null"},
+    {"git-grep-10k", "", "cd \"$FILES/many\" && git -c safe.directory=* grep -c word >/dev/null; test $? -lt 2"},
+    // To a pipe: tar reads nothing where it writes to /dev/null.
+    {"tar-10k", "", "tar -cf - -C \"$FILES/many\" tree | cat >/dev/null"},
     {"cp-10k", "", "exec cp -r \"$FILES/many/tree\" \"$FILES/copy\""},
 };
 

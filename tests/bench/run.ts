@@ -59,6 +59,8 @@ const PROGRAMS = [
   "find-10k",
   "grep-10k",
   "git-status-10k",
+  "git-grep-10k",
+  "tar-10k",
   "cp-10k",
   "redis-unix",
 ];

@@ -112,11 +112,9 @@ export function exitGroup(task: Task, status: number): void {
   exitTask(task, status);
 }
 
-/** Ends all tasks that have been condemned. Called by the loop when no call is being served. */
-export function exitKilled(kernel: Kernel): void {
-  for (let task = kernel.killed.pop(); task !== undefined; task = kernel.killed.pop()) {
-    exitTask(task, SIGKILL);
-  }
+/** Ends tasks that have been condemned, at most `count`. Called by the loop when no call is being served. */
+export function exitKilled(kernel: Kernel, count = Infinity): void {
+  for (; count > 0 && kernel.killed.length > 0; count--) exitTask(kernel.killed.pop()!, SIGKILL);
 }
 
 /** The host thread of an exited task has stopped: it ends, and lets go of the memory. Called by the loop for its event. */

@@ -5,6 +5,7 @@ use crate::host_loop::{host_loop, monotonic_nanos};
 use crate::slot::INTERRUPT_SIGNAL;
 use crate::stub_filter::{FORK_FLAGS, THREAD_FLAGS};
 use crate::stub_memory::stub_memory;
+use crate::usage::thread_state;
 use core::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -158,11 +159,11 @@ pub extern "C" fn tsv_stub_kill(pid: i32) -> i32 {
     if unsafe { libc::kill(pid, libc::SIGKILL) } < 0 { errno() } else { 0 }
 }
 
-/// Stops all threads of stub process `pid` for a moment and lets them go on. 1 when all have stopped within `millis`: none of
-/// them is in a call that the host cannot break off, so each has come to the end of the call it was in, or sleeps in one that
-/// any signal ends. 0 when they have not, -ESRCH when the process is gone.
+/// Stops all threads of stub process `pid` for a moment and lets them go on. 1 when `tid` has stopped within `millis`, whatever
+/// the others are at: it is in no call that the host cannot break off, so it has come to the end of the call it was in, or
+/// sleeps in one that any signal ends. 0 when it has not, -ESRCH when the process is gone.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_stub_halt(pid: i32, millis: u32) -> i32 {
+pub extern "C" fn tsv_stub_halt(pid: i32, tid: i32, millis: u32) -> i32 {
     // SAFETY: signals and waitpid pass no memory but a status; poll sleeps.
     unsafe {
         if libc::kill(pid, libc::SIGSTOP) < 0 {
@@ -175,7 +176,7 @@ pub extern "C" fn tsv_stub_halt(pid: i32, millis: u32) -> i32 {
             if waited < 0 || (waited == pid && !libc::WIFSTOPPED(status)) {
                 break -libc::ESRCH;
             }
-            if waited == pid {
+            if waited == pid || thread_state(pid, tid) == b'T' {
                 break 1;
             }
             if monotonic_nanos() > end {

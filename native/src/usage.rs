@@ -11,7 +11,10 @@ fn read(path: &str, buffer: &mut [u8; FILE_BYTES]) -> usize {
 }
 
 fn number(text: &[u8]) -> f64 {
-    text.iter().skip_while(|c| !c.is_ascii_digit()).take_while(|c| c.is_ascii_digit()).fold(0.0, |n, c| n * 10.0 + (c - b'0') as f64)
+    text.iter()
+        .skip_while(|c| !c.is_ascii_digit())
+        .take_while(|c| c.is_ascii_digit())
+        .fold(0.0, |n, c| n * 10.0 + (c - b'0') as f64)
 }
 
 /// CPU nanoseconds of thread `tid` of process `pid`, as of the host's last tick where it runs; negative when it is gone.
@@ -20,6 +23,15 @@ pub extern "C" fn tsv_usage_thread_nanos(pid: i32, tid: i32) -> f64 {
     let mut buffer = [0; FILE_BYTES];
     let length = read(&format!("/proc/{pid}/task/{tid}/schedstat"), &mut buffer);
     if length == 0 { -1.0 } else { number(&buffer[..length]) }
+}
+
+/// The state of thread `tid` of process `pid`, as proc_pid_stat(5) has it: R, S, D, T and others; 0 when it is gone.
+pub fn thread_state(pid: i32, tid: i32) -> u8 {
+    let mut buffer = [0; FILE_BYTES];
+    let length = read(&format!("/proc/{pid}/task/{tid}/stat"), &mut buffer);
+    // The name, in brackets, may have any bytes.
+    let end = buffer[..length].iter().rposition(|&c| c == b')');
+    end.and_then(|end| buffer[..length].get(end + 2)).copied().unwrap_or(0)
 }
 
 /// Into `out`: minor faults, major faults, user and system time in ticks; of the whole process where `tid` is 0. 0 or -1.

@@ -4,14 +4,15 @@
 //
 // What tells them apart: the sentry halts the stub now and then (SIGSTOP). A thread halts at the end of the call it is in, or
 // in a sleep that any signal ends, and nothing that an honest stub is told to do sleeps like that. So a stub that has halted
-// more often than it had calls to make has not made them. One that does not halt is in a long call, where it uses CPU time,
+// more often than it had calls to make has not made them, whatever other threads of its process do. One that does not halt is in a long call, where it uses CPU time,
 // or waits for the host's disk, or for a CPU.
 
 /**
- * How long a stub may be busy in calls that do not halt. A page of 4 KiB costs a slow host 1 us to unmap (a GiB at a time)
- * and 0.5 us to fork; a usual one a tenth of that.
+ * How long a stub may be busy in calls that do not halt. A page of 4 KiB costs a slow host 1 us to unmap (256 MiB at a time)
+ * and 0.5 us to fork; a usual one a tenth of that. Its whole process counts: other threads may keep it waiting for the lock
+ * of their memory.
  */
-const BUSY_MILLIS_MAX = 2000;
+const BUSY_MILLIS_MAX = 1000;
 /** The same for what cannot be done in pieces: to fork(2), or to empty a process for execve(2). */
 const BUSY_WHOLE_MILLIS_MAX = 6000;
 /** How long a clone(2) that was let go is not halted: it would be made, and asked for, a second time. */

@@ -18,7 +18,7 @@ Deno.test("patience: a stub that halts and does not go on is given up soon, asle
 });
 
 Deno.test("patience: a long call of the host's may take its time, and the host's disk more", () => {
-  equal(untilGivenUp(new Stall(1, false, 1000, 0), false, 1), 2010);
+  equal(untilGivenUp(new Stall(1, false, 1000, 0), false, 1), 1010);
   equal(untilGivenUp(new Stall(1, true, 1000, 0), false, 1), 6010);
   equal(untilGivenUp(new Stall(1, false, 1000, 0), false, 0), 20_010);
 });

@@ -14,6 +14,8 @@ const HALT_MILLIS_MAX = 100;
 /** A stub's thread that carries out commands. */
 interface Commanded {
   readonly slot: number;
+  /** The host thread that carries out what it is told. */
+  readonly tid: number;
   readonly addressSpace: { readonly socket: number; readonly pid: number };
 }
 
@@ -66,7 +68,7 @@ export class Reports {
       if (result !== -ETIMEDOUT && result !== -EAGAIN) break;
       const mayHalt = !clones || result === -EAGAIN || stall.isCloneOver;
       const from = performance.now();
-      const halted = mayHalt ? this.#calls.tsv_stub_halt(pid, HALT_MILLIS_MAX) : 0;
+      const halted = mayHalt ? this.#calls.tsv_stub_halt(pid, by.tid, HALT_MILLIS_MAX) : 0;
       if (halted < 0) return -EPIPE;
       const now = performance.now();
       // Where the host is so busy that it halts late, it goes on late.

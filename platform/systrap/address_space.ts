@@ -80,7 +80,7 @@ const RSEQ_FLAG_UNREGISTER = 1;
 const MAP_PASSED = MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_POPULATE | MAP_STACK;
 const PROT_RW = 3;
 /** Most bytes of one munmap(2) or mprotect(2): a stub that is busy for very long is given up (patience.ts). */
-const PIECE_BYTES = 1 << 30;
+const PIECE_BYTES = 1 << 28;
 /** Commands one mapping may add to a batch: close, receive, map, and the close at the end. */
 const BATCH_COMMANDS_MAX = 4;
 /** Bytes one command of a batch writes: a result that says how many are missing is no larger than an errno. */

@@ -1,6 +1,8 @@
 // One guest user takes all the host's descriptors he can get: memory, or the files of the directory that is named. Then
-// others fork, execute and open, and so does he when he has closed some.
+// others fork, execute and open, and so does he when he has closed some. Or ("read" and a directory) all directories in it are
+// read twice: what that takes of the host's has to come back.
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ATTACKER = 1000, OTHER = 1001, COUNT_MAX = 4000, OTHERS_COUNT = 10 };
+enum { ATTACKER = 1000, OTHER = 1001, COUNT_MAX = 4000, OTHERS_COUNT = 10, DIRECTORIES = 1000 };
 
 static const char *directory;
 
@@ -60,7 +62,25 @@ static void work(int user) {
   waitpid(child, NULL, 0);
 }
 
+static int read_directories(const char *path) {
+  for (int i = 0; i < 2 * DIRECTORIES; i++) {
+    char name[4096];
+    snprintf(name, sizeof name, "%s/%d", path, i % DIRECTORIES);
+    DIR *list = opendir(name);
+    int entries = 0;
+    while (list != NULL && readdir(list) != NULL) entries++;
+    if (list == NULL || entries != 2) {
+      printf("%d: %d entries, %s\n", i, entries, strerror(errno));
+      return 1;
+    }
+    closedir(list);
+  }
+  printf("read\n");
+  return 0;
+}
+
 int main(int count, char **arguments) {
+  if (count > 2) return read_directories(arguments[2]);
   if (count > 1) directory = arguments[1];
   struct rlimit limit = {COUNT_MAX + 100, COUNT_MAX + 100};
   if (setrlimit(RLIMIT_NOFILE, &limit) < 0) perror("setrlimit");

@@ -1,13 +1,13 @@
 // The host's descriptors of sentry and gofer are counted by guest user: one who takes all he can get (descriptors.c) leaves
 // fork, execve and open working for the others.
 
-import { deepEqual, ok } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import { command, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
 
 /** What sentry and gofer may have each. The attacker tries to get more than both together. */
 const DESCRIPTORS_MAX = 1500;
-/** COUNT_MAX of descriptors.c. */
-const FILES = 4000;
+/** COUNT_MAX and DIRECTORIES of descriptors.c. */
+const FILES = 4000, DIRECTORIES = 1000;
 
 const directory = Deno.makeTempDirSync({ prefix: "tsvisor-descriptors-" });
 globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
@@ -21,10 +21,20 @@ async function prepare(): Promise<string> {
   Deno.chmodSync(directory, 0o755);
   Deno.mkdirSync(`${directory}/files`, { mode: 0o755 });
   for (let i = 0; i < FILES; i++) Deno.writeTextFileSync(`${directory}/files/${i}`, "x");
+  for (let i = 0; i < DIRECTORIES; i++) Deno.mkdirSync(`${directory}/directories/${i}`, { recursive: true });
   return path;
 }
 
 for (const platform of PLATFORMS) {
+  Deno.test(`directories that are read leave no descriptor behind, on ${platform}`, async () => {
+    const argv = [await tsvisorPath(), `--platform=${platform}`, "do", "--", await program, "read"];
+    const { stdout, stderr } = await command(
+      ["prlimit", `--nofile=${DESCRIPTORS_MAX}:${DESCRIPTORS_MAX}`, ...argv, `${directory}/directories`],
+      { timeoutMillis: 120_000 },
+    );
+    equal(stdout, "read\n", stderr);
+  });
+
   for (const kind of ["memory", "files"]) {
     Deno.test(`one user who takes all ${kind} leaves descriptors to the others, on ${platform}`, async () => {
       const argv = [await tsvisorPath(), `--platform=${platform}`, "do", "--", await program];

@@ -43,6 +43,45 @@ static void crowd(void) {
   for (int i = 0; i < COUNT; i++) kill(children[i], SIGKILL);
   while (wait(0) > 0);
 }
+/** Each the child of the one before; then all end at once, from the last to the first. */
+static void deep_processes(void) {
+  int ready[2];
+  pipe(ready);
+  pid_t first = fork();
+  if (first == 0) {
+    setpgid(0, 0);
+    for (int depth = 0; depth < 100; depth++) {
+      pid_t child = fork();
+      if (child < 0) _exit(1);
+      if (child == 0) continue;
+      int status;
+      waitpid(child, &status, 0);
+      _exit(0);
+    }
+    write(ready[1], "", 1);
+    for (;;) pause();
+  }
+  char byte;
+  check(read(ready[0], &byte, 1) == 1, "fork");
+  begin();
+  check(kill(-first, SIGKILL) == 0, "kill");
+  check(waitpid(first, NULL, 0) == first, "waitpid");
+  settle();
+}
+/** Their parent ends first: somebody else has to become it. */
+static void orphans(void) {
+  pid_t parent = fork();
+  if (parent == 0) {
+    static pid_t children[60];
+    setpgid(0, 0);
+    sleepers(60, children);
+    _exit(0);
+  }
+  check(waitpid(parent, NULL, 0) == parent, "waitpid");
+  settle();
+  check(kill(-parent, SIGKILL) == 0, "kill");
+  settle();
+}
 /** The end of a namespace's init is the end of all in it. */
 static void namespace_end(void) {
   check(unshare(CLONE_NEWPID) == 0, "unshare");
@@ -178,6 +217,8 @@ static void names(void) {
 
 const struct turns_case process_cases[] = {
   {"crowd", "fork kill wait4 waitid futex futex_waitv setpriority getpriority ioprio_set ioprio_get membarrier", crowd},
+  {"deep_processes", "fork kill wait4", deep_processes},
+  {"orphans", "exit_group kill", orphans},
   {"namespace_end", "unshare exit_group kill", namespace_end},
   {"threads", "clone clone3 exit exit_group tgkill tkill", threads},
   {"signals", "rt_sigqueueinfo rt_tgsigqueueinfo rt_sigtimedwait rt_sigpending", signals},

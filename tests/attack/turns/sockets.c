@@ -88,7 +88,8 @@ static void many_descriptors(void) {
   for (int i = 0; i < 50; i++) recvmsg(ends[1], &message, 0);
   close(ends[0]), close(ends[1]);
 }
-static void nested(void) {
+/** A socket in a message in a socket in a message, and so on: the outermost. */
+static int chain(void) {
   int inner = -1;
   for (int i = 0; i < 2000; i++) {
     int ends[2];
@@ -106,8 +107,28 @@ static void nested(void) {
     close(ends[0]);
     inner = ends[1];
   }
+  return inner;
+}
+static void nested(void) {
+  int outermost = chain();
   begin();
-  close(inner);
+  close(outermost);
+  settle();
+}
+static void nested_killed(void) {
+  int ready[2];
+  pipe(ready);
+  pid_t child = fork();
+  if (child == 0) {
+    chain();
+    write(ready[1], "", 1);
+    for (;;) pause();
+  }
+  char byte;
+  check(read(ready[0], &byte, 1) == 1, "fork");
+  begin();
+  kill(child, SIGKILL);
+  check(waitpid(child, NULL, 0) == child, "waitpid");
   settle();
 }
 static void many_sockets(void) {
@@ -157,6 +178,7 @@ const struct turns_case socket_cases[] = {
   {"stream", "sendto recvfrom", stream},
   {"many_descriptors", "sendmsg recvmsg", many_descriptors},
   {"nested_sockets", "socketpair close sendmsg", nested},
+  {"nested_killed", "kill exit_group", nested_killed},
   {"many_sockets", "socket bind listen", many_sockets},
   {"backlog", "connect accept accept4 shutdown", backlog},
   {"options", "setsockopt getsockopt", options},

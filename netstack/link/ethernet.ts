@@ -46,6 +46,8 @@ export class EthernetLink implements Link {
   readonly #receiving: Packet[] = [];
   readonly #sending: Packet[] = [];
   #now = 0;
+  /** Time of the turn that has taken all there was. */
+  #drainedAt = -1;
   #batch = BATCH;
   /** The device has gone: -ERRNO of its last call. */
   failure = 0;
@@ -134,6 +136,8 @@ export class EthernetLink implements Link {
   }
 
   poll(now: number, budget: number): number {
+    // A turn polls again what its own packets may have filled; the host's were all taken when less came than was asked for.
+    if (now === this.#drainedAt) return 0;
     this.#now = now;
     let handed = 0, bytes = 0;
     while (handed < budget && bytes < POLL_BYTES && this.failure === 0) {
@@ -148,7 +152,10 @@ export class EthernetLink implements Link {
       if (ready === 0) break;
       const n = this.#device.receive(packets, ready);
       if (n < 0) this.failure = n;
-      if (n <= 0) break;
+      if (n <= 0) {
+        this.#drainedAt = now;
+        break;
+      }
       let got = 0;
       for (let i = 0; i < n; i++) {
         got += packets[i].length;
@@ -158,7 +165,10 @@ export class EthernetLink implements Link {
       this.#batch = got > POLL_BYTES / 4 ? LARGE_BATCH : BATCH;
       this.#replace(n);
       handed += n;
-      if (n < ready) break;
+      if (n < ready) {
+        this.#drainedAt = now;
+        break;
+      }
     }
     return handed;
   }

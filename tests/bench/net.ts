@@ -1,8 +1,8 @@
 // The network stack side by side with Linux' and with runsc's over a veth pair, in turns: one connection in and out, one-byte
-// round trips, connections a second. `deno task bench-net [--seconds=N] [--rounds=N] [--markdown]`; RUNSC names a newer runsc.
+// round trips, connections a second; the stack alone, and the same server in a container of runc, runsc and tsvisor. `deno task bench-net [--seconds=N] [--rounds=N] [--only=SERVER,...] [--markdown]`; RUNSC names a newer runsc.
 
 import { Hosts, LINUX_V4, STACK_V4 } from "../net/hosts.ts";
-import { command } from "../support/tsvisor.ts";
+import { command, tsvisorPath } from "../support/tsvisor.ts";
 import { replaceTable } from "./page.ts";
 
 const HERE = new URL(".", import.meta.url).pathname;
@@ -17,6 +17,8 @@ const flag = (name: string, preset: number) =>
   Number(Deno.args.find((word) => word.startsWith(`--${name}=`))?.split("=")[1] ?? preset);
 const seconds = flag("seconds", 2), rounds = flag("rounds", 3);
 
+const only = Deno.args.find((word) => word.startsWith("--only="))?.slice("--only=".length).split(",");
+
 const directory = Deno.makeTempDirSync({ prefix: "tsvisor-bench-net-" });
 const peer = `${directory}/net_peer`;
 
@@ -26,13 +28,17 @@ interface Server {
   open(hosts: Hosts): Promise<() => Promise<void>>;
 }
 
+/** The stack alone, without a sandbox. */
+const STACK = "stack";
 const servers: Server[] = [
   { name: "linux", open: (hosts) => hosts.serveFromLinux([peer, "serve"]) },
   ...runscs().map(([name, path]): Server => ({
     name,
-    open: (hosts) => serveFromRunsc(hosts, path),
+    open: (hosts) => serveFromContainer(hosts, path),
   })),
-  { name: "tsvisor", open: () => Promise.resolve(async () => {}) },
+  { name: "runc", open: (hosts) => serveFromContainer(hosts, "runc") },
+  { name: STACK, open: () => Promise.resolve(async () => {}) },
+  { name: "tsvisor", open: async (hosts) => await serveFromContainer(hosts, await tsvisorPath()) },
 ];
 
 function runscs(): [string, string][] {
@@ -40,8 +46,11 @@ function runscs(): [string, string][] {
   return [["runsc", "runsc"], ...(given ? [["runsc-new", given] as [string, string]] : [])];
 }
 
+/** Its ports are below 1024. */
+const PORTS = ["CAP_NET_BIND_SERVICE"];
+
 /** The same program in a container whose network is the server's namespace. */
-async function serveFromRunsc(hosts: Hosts, runsc: string): Promise<() => Promise<void>> {
+async function serveFromContainer(hosts: Hosts, runtime: string): Promise<() => Promise<void>> {
   const bundle = Deno.makeTempDirSync({ dir: directory });
   const root = `${bundle}/root`;
   Deno.mkdirSync(root);
@@ -52,14 +61,20 @@ async function serveFromRunsc(hosts: Hosts, runsc: string): Promise<() => Promis
     `${bundle}/config.json`,
     JSON.stringify({
       ociVersion: "1.0.2",
-      process: { args: ["/net_peer", "serve"], cwd: "/", env: [], user: { uid: 0, gid: 0 } },
+      process: {
+        args: ["/net_peer", "serve"],
+        cwd: "/",
+        env: [],
+        user: { uid: 0, gid: 0 },
+        capabilities: { bounding: PORTS, effective: PORTS, permitted: PORTS },
+      },
       root: { path: root, readonly: true },
       linux: { namespaces: [...namespaces, { type: "network", path: hosts.serverNamespacePath }] },
     }),
   );
   await hosts.addressForLinux();
   const id = `bench-net-${Deno.pid}`;
-  const run = [runsc, "--root", `${bundle}/state`, "run", "--bundle", bundle, id];
+  const run = [runtime, "--root", `${bundle}/state`, "run", "--bundle", bundle, id];
   const child = new Deno.Command(run[0], {
     args: run.slice(1),
     stdin: "null",
@@ -67,16 +82,16 @@ async function serveFromRunsc(hosts: Hosts, runsc: string): Promise<() => Promis
     stderr: "null",
   }).spawn();
   return async () => {
-    await command([runsc, "--root", `${bundle}/state`, "kill", id, "KILL"]);
+    await command([runtime, "--root", `${bundle}/state`, "kill", id, "KILL"]);
     await child.status;
-    await command([runsc, "--root", `${bundle}/state`, "delete", "--force", id]);
+    await command([runtime, "--root", `${bundle}/state`, "delete", "--force", id]);
     await command(["umount", `${bundle}/state/null-netns`]);
   };
 }
 
 /** Numbers of one round; null where the server cannot be had. */
 async function measure(server: Server): Promise<Map<string, number> | null> {
-  const hosts = await Hosts.open({ isBare: server.name !== "tsvisor" });
+  const hosts = await Hosts.open({ isBare: server.name !== STACK });
   let stop = async () => {};
   try {
     stop = await server.open(hosts);
@@ -114,7 +129,7 @@ try {
   if (built.code !== 0) throw new Error(built.stderr);
   const best = new Map<string, number>();
   for (let round = 0; round < rounds; round++) {
-    for (const server of servers) {
+    for (const server of servers.filter(({ name }) => only === undefined || only.includes(name))) {
       for (const [name, value] of await measure(server) ?? []) {
         const key = `${server.name} ${name}`;
         const isLess = name === "round-trip";

@@ -247,6 +247,47 @@ static void files(void) {
   close(u);
 }
 
+/* Neighbours of an ethernet interface: one end of a veth pair. */
+static void neighbours(void) {
+  int s = route();
+  struct request r;
+  unsigned char mac[6] = {2, 0, 0, 0, 0, 9};
+  unsigned address = htonl(0x0a000009);
+  struct ifinfomsg *link = begin(&r, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof *link);
+  struct { struct rtattr kind; char name[8]; } info = {{RTA_LENGTH(5), IFLA_INFO_KIND}, "veth"};
+  attribute(&r, IFLA_IFNAME, "one", 4);
+  attribute(&r, IFLA_LINKINFO, &info, sizeof info);
+  EQUALS("a veth pair", 0, ask(s, &r));
+  int index = if_nametoindex("one");
+  struct ifreq up = {.ifr_name = "one", .ifr_flags = IFF_UP};
+  int t = socket(AF_INET, SOCK_DGRAM, 0);
+  EQUALS("is set up", 0, ioctl(t, SIOCSIFFLAGS, &up));
+  close(t);
+  struct { const char *name; int type, flags, index, has_address, mac_bytes, expected; } cases[] = {
+      {"a neighbour without an address", RTM_NEWNEIGH, NLM_F_CREATE, index, 0, 6, -EINVAL},
+      {"of an interface that is not there", RTM_NEWNEIGH, NLM_F_CREATE, 77, 1, 6, -ENODEV},
+      {"of no interface", RTM_NEWNEIGH, NLM_F_CREATE, 0, 1, 6, -EINVAL},
+      {"with half an address", RTM_NEWNEIGH, NLM_F_CREATE, index, 1, 3, -EINVAL},
+      {"without NLM_F_CREATE", RTM_NEWNEIGH, 0, index, 1, 6, -ENOENT},
+      {"a new neighbour", RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_EXCL, index, 1, 6, 0},
+      {"the same again", RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_EXCL, index, 1, 6, -EEXIST},
+      {"in place of it", RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, index, 1, 6, 0},
+      {"it goes", RTM_DELNEIGH, 0, index, index, 0, 0},
+      {"no address to go", RTM_DELNEIGH, 0, index, 0, 0, -EINVAL},
+      {"permanent without hardware address", RTM_NEWNEIGH, NLM_F_CREATE, index, 1, 0, -EINVAL},
+  };
+  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct ndmsg *n = begin(&r, cases[i].type, NLM_F_ACK | cases[i].flags, sizeof *n);
+    n->ndm_family = AF_INET;
+    n->ndm_ifindex = cases[i].index;
+    n->ndm_state = NUD_PERMANENT;
+    if (cases[i].has_address) attribute(&r, NDA_DST, &address, 4);
+    if (cases[i].mac_bytes > 0) attribute(&r, NDA_LLADDR, mac, cases[i].mac_bytes);
+    EQUALS(cases[i].name, cases[i].expected, ask(s, &r));
+  }
+  close(s);
+}
+
 static void fresh_namespace(void) {
   if (geteuid() != 0) return;
   pid_t child = fork();
@@ -288,6 +329,7 @@ static void fresh_namespace(void) {
     link = begin(&r, RTM_DELLINK, NLM_F_ACK, sizeof *link);
     link->ifi_index = 1;
     EQUALS("RTM_DELLINK of lo", -EOPNOTSUPP, ask(s, &r));
+    neighbours();
     struct rtmsg *rt = begin(&r, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof *rt);
     rt->rtm_family = AF_INET;
     rt->rtm_dst_len = 16;

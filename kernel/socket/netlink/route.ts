@@ -7,6 +7,7 @@ import {
   NLMSG_HEADER_BYTES,
   RTM_DELADDR,
   RTM_DELLINK,
+  RTM_DELNEIGH,
   RTM_DELROUTE,
   RTM_GETADDR,
   RTM_GETLINK,
@@ -16,6 +17,7 @@ import {
   RTM_MAX,
   RTM_NEWADDR,
   RTM_NEWLINK,
+  RTM_NEWNEIGH,
   RTM_NEWROUTE,
   RTM_SETLINK,
 } from "../../abi/netlink.ts";
@@ -24,7 +26,8 @@ import { hasCapability } from "../../task/credentials.ts";
 import { addAddress, dumpAddresses, removeAddress } from "./addresses.ts";
 import { changeLink, dumpLinks, getLink, removeLink } from "./links.ts";
 import type { NetlinkHandler, NetlinkRequest } from "./netlink_socket.ts";
-import { addRoute, dumpNeighbours, dumpRoutes, dumpRules, getRoute, removeRoute } from "./routes.ts";
+import { addNeighbour, dumpNeighbours, removeNeighbour } from "./neighbours.ts";
+import { addRoute, dumpRoutes, dumpRules, getRoute, removeRoute } from "./routes.ts";
 
 /** Of four types that belong together (new, del, get, set) the one that asks. */
 const KIND_GET = 2;
@@ -40,6 +43,8 @@ const REQUESTS: ReadonlyMap<number, NetlinkHandler> = new Map([
   [RTM_NEWROUTE, addRoute],
   [RTM_DELROUTE, removeRoute],
   [RTM_GETROUTE, getRoute],
+  [RTM_NEWNEIGH, addNeighbour],
+  [RTM_DELNEIGH, removeNeighbour],
 ]);
 const DUMPS: ReadonlyMap<number, NetlinkHandler> = new Map([
   [RTM_GETLINK, dumpLinks],

@@ -1,8 +1,8 @@
 // Routes, rules and neighbours over rtnetlink: ip-route(8), ip-rule(8), ip-neighbour(8). Linux: fib_dump_info(),
 // rt6_fill_node(), inet_rtm_getroute(), fib_nl_fill_rule(), neigh_fill_info().
 
-import type { Address, NeighbourEntry, Nic, RouteEntry, Stack } from "../../../netstack/mod.ts";
-import { NeighbourState, RouteType, TABLE_DEFAULT, TABLE_MAIN } from "../../../netstack/numbers.ts";
+import type { Address, Nic, RouteEntry, Stack } from "../../../netstack/mod.ts";
+import { RouteType, TABLE_DEFAULT, TABLE_MAIN } from "../../../netstack/numbers.ts";
 import {
   EAFNOSUPPORT,
   EEXIST,
@@ -18,20 +18,11 @@ import {
   FRA_PRIORITY,
   FRA_SUPPRESS_PREFIXLEN,
   FRA_TABLE,
-  NDA_DST,
-  NDA_LLADDR,
   NLM_F_CREATE,
   NLM_F_EXCL,
   NLM_F_MULTI,
   NLM_F_REPLACE,
   NLMSG_HEADER_BYTES,
-  NUD_DELAY,
-  NUD_FAILED,
-  NUD_INCOMPLETE,
-  NUD_PERMANENT,
-  NUD_PROBE,
-  NUD_REACHABLE,
-  NUD_STALE,
   RT_SCOPE_HOST,
   RT_SCOPE_LINK,
   RT_SCOPE_UNIVERSE,
@@ -46,7 +37,6 @@ import {
   RTAX_MTU,
   RTCF_LOCAL,
   RTM_F_CLONED,
-  RTM_NEWNEIGH,
   RTM_NEWROUTE,
   RTM_NEWRULE,
   RTN_BLACKHOLE,
@@ -59,7 +49,7 @@ import {
   RTPROT_KERNEL,
 } from "../../abi/netlink.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC } from "../../abi/socket.ts";
-import { put16, put32 } from "../../abi/struct.ts";
+import { put32 } from "../../abi/struct.ts";
 import {
   beginAnswer,
   endOfDump,
@@ -73,9 +63,8 @@ import {
 import { attributeAddress, attributeBytes, attributeWord, findAttribute } from "./message.ts";
 import type { NetlinkRequest } from "./netlink_socket.ts";
 
-/** sizeof(struct rtmsg), struct ndmsg, struct fib_rule_hdr. */
+/** sizeof(struct rtmsg), struct fib_rule_hdr. */
 const RTMSG_BYTES = 12;
-const NDMSG_BYTES = 12;
 const RULE_BYTES = 12;
 /** IP6_RT_PRIO_USER: the metric of IPv6 routes that say none. */
 const V6_METRIC = 1024;
@@ -370,48 +359,4 @@ function putRule(request: NetlinkRequest, isV4: boolean, priority: number, table
   writer.word(FRA_SUPPRESS_PREFIXLEN, 0xffff_ffff);
   if (priority !== 0) writer.word(FRA_PRIORITY, priority);
   endOfDump(request);
-}
-
-/** NUD_ numbers by NeighbourState. */
-const NEIGHBOUR_STATES: Readonly<Record<NeighbourState, number>> = {
-  [NeighbourState.None]: 0,
-  [NeighbourState.Incomplete]: NUD_INCOMPLETE,
-  [NeighbourState.Reachable]: NUD_REACHABLE,
-  [NeighbourState.Stale]: NUD_STALE,
-  [NeighbourState.Delay]: NUD_DELAY,
-  [NeighbourState.Probe]: NUD_PROBE,
-  [NeighbourState.Failed]: NUD_FAILED,
-  [NeighbourState.Permanent]: NUD_PERMANENT,
-};
-
-export function dumpNeighbours(request: NetlinkRequest): number {
-  const at = fixedPart(request, 1);
-  const family = at < 0 ? AF_UNSPEC : request.bytes[at];
-  for (const nic of stackOf(request).nics) {
-    if (nic === undefined) continue;
-    for (const entry of nic.neighbours.entries) {
-      const { isV4 } = entry.address;
-      if (family !== AF_UNSPEC && family !== (isV4 ? AF_INET : AF_INET6)) continue;
-      putNeighbour(request, nic, entry);
-      endOfDump(request);
-    }
-  }
-  return finishDump(request);
-}
-
-function putNeighbour(request: NetlinkRequest, nic: Nic, entry: NeighbourEntry): void {
-  const at = beginAnswer(request, RTM_NEWNEIGH, NLM_F_MULTI, NDMSG_BYTES);
-  const writer = writerOf(request);
-  const { bytes } = writer;
-  const state = NEIGHBOUR_STATES[entry.state];
-  bytes[at] = entry.address.isV4 ? AF_INET : AF_INET6;
-  put32(bytes, at + 4, nic.id);
-  put16(bytes, at + 8, state);
-  bytes[at + 11] = RTN_UNICAST;
-  writer.address(NDA_DST, entry.address);
-  if ((state & (NUD_INCOMPLETE | NUD_FAILED)) !== 0 || state === 0) return;
-  const data = writer.attribute(NDA_LLADDR, 6);
-  bytes[data] = entry.hardwareHigh >>> 8;
-  bytes[data + 1] = entry.hardwareHigh;
-  for (let i = 0; i < 4; i++) bytes[data + 2 + i] = entry.hardwareLow >>> 24 - 8 * i;
 }

@@ -234,6 +234,8 @@ export async function giveNetwork(
 ): Promise<void> {
   const path = namespacePathOf(config, flags.network);
   if (path === null) return;
+  // setns(2) is root's, also into a namespace of one's own sandbox; nobody else's hooks have put anything there either.
+  if (path === "" && Deno.uid() !== 0) return;
   // Loaded when there is one: most containers that are run by hand have none.
   const { handOverNetwork } = await import("../net/hand_over.ts");
   const ignored = handOverNetwork(path === "" ? `/proc/${pid}/ns/net` : path, flags.network, connect);

@@ -78,7 +78,10 @@ function withoutCgroup(resources: Resources): string[] {
     memory: { limit: resources.memory?.limit ?? 0 },
     pids: { limit: resources.pids?.limit ?? 0 },
   };
-  return ignoredFields(resources, kept).map((field) => `linux.resources.${field}`);
+  // What is undefined is not asked for.
+  return ignoredFields(JSON.parse(JSON.stringify(resources)), kept).map((field) =>
+    `linux.resources.${field}`
+  );
 }
 
 /** As runc: flags by their names in config.json. */

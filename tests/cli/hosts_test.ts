@@ -3,7 +3,7 @@
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Bundle } from "../support/bundle.ts";
-import { command, type Finished, PLATFORMS, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
+import { command, type Finished, forEverybody, PLATFORMS, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
 
 const ON = ["do", "--", "sh", "-c", "for i in 1 2 3; do sleep 0.1 & done; wait; echo on"];
 
@@ -15,19 +15,6 @@ function refused({ code, stdout, stderr }: Finished, words: RegExp): void {
   match(stderr, /^tsvisor: [^\n]+\n$/);
   match(stderr, words);
   deepEqual([code, stdout], [128, ""]);
-}
-
-/** Copies dist/ to where every user may read it, for the time of `use`. */
-async function forEverybody(use: (tsvisor: string) => Promise<void>): Promise<void> {
-  const directory = Deno.makeTempDirSync({ prefix: "tsvisor-host-" });
-  try {
-    Deno.chmodSync(directory, 0o755);
-    const from = (await tsvisorPath()).replace(/\/tsvisor$/, "");
-    equal((await command(["cp", "-r", from, `${directory}/dist`])).code, 0);
-    await use(`${directory}/dist/tsvisor`);
-  } finally {
-    Deno.removeSync(directory, { recursive: true });
-  }
 }
 
 for (const platform of PLATFORMS) {

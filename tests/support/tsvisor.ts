@@ -90,3 +90,17 @@ async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
 export function delay(millis: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, millis));
 }
+
+/** Copies dist/ to where every user may read it, for the time of `use`. */
+export async function forEverybody(use: (tsvisor: string) => Promise<void>): Promise<void> {
+  const directory = Deno.makeTempDirSync({ prefix: "tsvisor-host-" });
+  try {
+    Deno.chmodSync(directory, 0o755);
+    const from = (await tsvisorPath()).replace(/\/tsvisor$/, "");
+    const { code, stderr } = await command(["cp", "-r", from, `${directory}/dist`]);
+    if (code !== 0) throw new Error(`cp: ${stderr}`);
+    await use(`${directory}/dist/tsvisor`);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}

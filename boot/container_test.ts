@@ -54,6 +54,7 @@ function configOf(id: string, change: Partial<ContainerConfig> = {}): ContainerC
     mounts: [{ destination: "/proc", type: "proc", source: "proc", options: [], gofer: -1 }],
     maskedPaths: [],
     readonlyPaths: [],
+    devices: [],
     sysctl: {},
     process: {
       args: ["/program"],

@@ -14,6 +14,10 @@ import {
   MS_RELATIME,
   MS_STRICTATIME,
   O_WRONLY,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+  S_IFMT,
 } from "../kernel/abi/file.ts";
 import { OverlayFilesystem } from "../kernel/fs/overlay/overlay.ts";
 import { Tmpfs } from "../kernel/fs/tmpfs.ts";
@@ -28,7 +32,7 @@ import { openByName } from "../kernel/vfs/open.ts";
 import { acrossMounts, Path } from "../kernel/vfs/path.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import { StartError } from "./start_error.ts";
-import type { ContainerConfig, MountConfig } from "./sentry_config.ts";
+import type { ContainerConfig, DeviceConfig, MountConfig } from "./sentry_config.ts";
 
 /** Options that set flags, and those that take them back: of "ro" and "rw" the later one holds. */
 const SETS: Readonly<Record<string, number>> = {
@@ -81,6 +85,7 @@ export function addMounts(
   served: readonly Filesystem[],
 ): void {
   for (const mount of config.mounts) addMount(task, namespace, mount, served);
+  for (const device of config.devices) addDevice(task, namespace, device);
   for (const [name, value] of Object.entries(config.sysctl)) setParameter(task, name, value);
   for (const path of config.readonlyPaths) makeReadonly(task, namespace, path);
   for (const path of config.maskedPaths) mask(task, namespace, path);
@@ -176,6 +181,29 @@ function makePoint(directory: Path, name: string, destination: string, isDirecto
     : directory.inode.create(name, { ...node, mode: 0o100644 });
   if (typeof made === "number") throw new StartError(`Cannot mount ${destination}: ${errnoName(-made)}`, 128);
   return new Path(directory.mount, directory.dentry.add(name, made));
+}
+
+const DEVICE_TYPES = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO } as const;
+
+/** A node of linux.devices; directories on the way are made. One that is there is kept where it is the same device. */
+function addDevice(task: Task, namespace: MountNamespace, device: DeviceConfig): void {
+  const { path, major, minor, uid, gid } = device;
+  const refuse = (reason: string) => new StartError(`Cannot make the device ${path}: ${reason}`, 128);
+  const type = DEVICE_TYPES[device.type];
+  const found = resolve(task, AT_FDCWD, utf8ToByteString(path), FOLLOW);
+  if (typeof found !== "number") {
+    const { inode } = found;
+    const isSame = (inode.mode & S_IFMT) === type &&
+      (type === S_IFIFO || inode.rdevMajor === major && inode.rdevMinor === minor);
+    if (isSame) return;
+    throw refuse("something else is there");
+  }
+  const slash = path.lastIndexOf("/"), name = utf8ToByteString(path.slice(slash + 1));
+  if (name === "" || name === "." || name === "..") throw refuse("it has no name");
+  const directory = mountPoint(task, namespace, path.slice(0, slash), true);
+  const made = directory.inode.mknod(name, { mode: type | device.mode, uid, gid }, major, minor);
+  if (typeof made === "number") throw refuse(errnoName(-made));
+  directory.dentry.add(name, made);
 }
 
 /** A path of maskedPaths shows nothing: /dev/null in place of a file, an empty directory of a directory. */

@@ -72,6 +72,18 @@ export interface NamespaceSharing {
 /** Of a container that is a sandbox of its own. */
 export const OWN_NAMESPACES: NamespaceSharing = { pid: "", ipc: "", uts: "" };
 
+/** A node of a device that a container is to have. Opening one that our kernel does not serve answers ENXIO. */
+export interface DeviceConfig {
+  /** As mknod(1): character (c, u) and block devices, FIFOs. */
+  readonly type: "c" | "u" | "b" | "p";
+  readonly path: string;
+  readonly major: number;
+  readonly minor: number;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /** What a container is started from. */
 export interface ContainerConfig {
   readonly id: string;
@@ -86,6 +98,8 @@ export interface ContainerConfig {
   readonly readonlyPaths: readonly string[];
   /** Values below /proc/sys by their names with dots. */
   readonly sysctl: Readonly<Record<string, string>>;
+  /** Nodes that are made besides those of /dev. */
+  readonly devices: readonly DeviceConfig[];
   readonly process: ProcessConfig;
   readonly hostname: string;
   readonly domainname: string;

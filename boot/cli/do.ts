@@ -76,6 +76,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     maskedPaths: [],
     readonlyPaths: [],
     sysctl: {},
+    devices: [],
     process: {
       args: words,
       env: [...callerEnvironment(), ...extra],

@@ -170,14 +170,14 @@ function containerConfig(
   { sentry }: Omit<Launch, "stdio">,
   terminal: ContainerTerminal | null,
 ): ContainerConfig {
-  const { id, sharing, gofers, root, mounts, maskedPaths, readonlyPaths, sysctl } = sentry;
+  const { id, sharing, gofers, root, mounts, maskedPaths, readonlyPaths, sysctl, devices } = sentry;
   const { hostname, domainname, tasksMax } = sentry;
   const process = {
     ...sentry.process,
     terminal: terminal === null ? null : { ...terminal.config, isOwn: false },
   };
   return {
-    ...{ id, sharing, gofers, root, mounts, maskedPaths, readonlyPaths, sysctl },
+    ...{ id, sharing, gofers, root, mounts, maskedPaths, readonlyPaths, sysctl, devices },
     ...{ hostname, domainname, tasksMax, process },
     isHeld: true,
   };

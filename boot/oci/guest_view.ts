@@ -58,6 +58,9 @@ export interface GuestParts {
   readonly hasOverlay: boolean;
 }
 
+/** Of a device for which a bundle says none, as runc. */
+const DEVICE_MODE = 0o666;
+
 /** Container `id` as the sentry is told of it. Its init runs at once, without a terminal. */
 export function guestContainerOf(id: string, config: OciConfig, parts: GuestParts): ContainerConfig {
   const pids = config.linux?.resources?.pids?.limit ?? 0;
@@ -70,6 +73,15 @@ export function guestContainerOf(id: string, config: OciConfig, parts: GuestPart
     maskedPaths: config.linux?.maskedPaths ?? [],
     readonlyPaths: config.linux?.readonlyPaths ?? [],
     sysctl: config.linux?.sysctl ?? {},
+    devices: (config.linux?.devices ?? []).map(({ type, path, major, minor, fileMode, uid, gid }) => ({
+      type,
+      path,
+      major: major ?? 0,
+      minor: minor ?? 0,
+      mode: (fileMode ?? DEVICE_MODE) & 0o777,
+      uid: uid ?? 0,
+      gid: gid ?? 0,
+    })),
     process: { ...processOf(config.process), makesCwd: true },
     hostname: config.hostname ?? "tsvisor",
     domainname: config.domainname ?? "(none)",

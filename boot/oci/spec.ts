@@ -13,6 +13,9 @@ const count = z.number().check(z.int(), z.nonnegative());
 const absolutePath = z.string().check(z.startsWith("/", "must be an absolute path"));
 const id = z.number().check(z.int(), z.gte(0), z.lte(0xffff_fffe));
 
+/** 12 and 20 bits; <linux/kdev_t.h>. */
+const deviceNumber = z.number().check(z.int(), z.gte(0), z.lte(0xf_ffff));
+
 const mountSchema = z.object({
   destination: absolutePath,
   type: text,
@@ -78,6 +81,15 @@ export const configSchema = z.object({
   linux: z.optional(z.object({
     resources: z.optional(resourcesSchema),
     cgroupsPath: text,
+    devices: z.optional(z.array(z.object({
+      type: z.enum(["c", "u", "b", "p"]),
+      path: absolutePath,
+      major: z.optional(deviceNumber),
+      minor: z.optional(deviceNumber),
+      fileMode: z.optional(count),
+      uid: z.optional(id),
+      gid: z.optional(id),
+    }))),
     sysctl: z.optional(z.record(z.string(), z.string())),
     maskedPaths: paths,
     readonlyPaths: paths,

@@ -155,6 +155,37 @@ Deno.test("run: what a config.json asks for and does not get is told in one line
   ok(msg.startsWith("Fields of config.json without effect: "));
 });
 
+Deno.test("run: devices of a config.json are there with mode and owner; one that nobody serves answers ENXIO", async () => {
+  using bundle = new Bundle();
+  const script = "stat -c '%n %F %a %u:%g %t:%T' /dev/one /dev/deep/two /dev/pipe /dev/null; " +
+    "cat /dev/one; cat /dev/deep/zero | head -c 2 | wc -c";
+  const { code, stdout, stderr } = await bundle.script(script, (config) => {
+    config.linux.devices = [
+      { type: "c", path: "/dev/one", major: 10, minor: 229, fileMode: 0o644, uid: 7, gid: 8 },
+      { type: "b", path: "/dev/deep/two", major: 8, minor: 1 },
+      { type: "p", path: "/dev/pipe" },
+      { type: "u", path: "/dev/deep/zero", major: 1, minor: 5 },
+      { type: "c", path: "/dev/null", major: 1, minor: 3 },
+    ];
+  });
+  const expected = [
+    "/dev/one character special file 644 7:8 a:e5",
+    "/dev/deep/two block special file 666 0:0 8:1",
+    "/dev/pipe fifo 666 0:0 0:0",
+    "/dev/null character special file 666 0:0 1:3",
+    "2",
+  ];
+  deepEqual([code, stdout], [0, `${expected.join("\n")}\n`], stderr);
+  match(stderr, /'\/dev\/one': No such device or address/);
+  const taken = await bundle.script("true", (config) => {
+    config.linux.devices = [{ type: "c", path: "/dev/zero", major: 9, minor: 9 }];
+  });
+  deepEqual([taken.code, taken.stderr], [
+    128,
+    "tsvisor: Cannot make the device /dev/zero: something else is there\n",
+  ]);
+});
+
 Deno.test("run: a kernel parameter that is not there is told in one line", async () => {
   using bundle = new Bundle();
   const { code, stdout, stderr } = await bundle.script("echo fine", ({ linux }) => {

@@ -31,7 +31,22 @@ Deno.test("podman: run, exec, logs, ps, pause, stop, rm", async (test) => {
     Deno.mkdirSync(shared);
     Deno.writeTextFileSync(`${shared}/file`, "shared\n");
     const { code, stdout } = await podman.call([
-      ...["run", "--rm", "-i", ...RUN, "--user", "1000", "--read-only", "-v", `${shared}:/mnt:ro`, ...SH],
+      ...[
+        "run",
+        "--rm",
+        "-i",
+        ...RUN,
+        "--memory",
+        "128m",
+        "--pids-limit",
+        "50",
+        "--user",
+        "1000",
+        "--read-only",
+        "-v",
+        `${shared}:/mnt:ro`,
+        ...SH,
+      ],
       "id -u; cat; cat /mnt/file; echo x >/bin/x || echo refused; touch /tmp/y && echo fine",
     ], { stdin: "typed\n" });
     deepEqual([code, stdout], [0, "1000\ntyped\nshared\nrefused\nfine\n"]);

@@ -259,7 +259,7 @@ static void steal(const char *path, int owners, char *text) {
     pthread_t thread;
     pthread_create(&thread, NULL, thief, text);
     while (!is_waiting) sched_yield();
-    for (int tries = 0; tries < 1000; tries++) mmap(NULL, PAGE, PROT_READ, tries & 1 ? MAP_PRIVATE : MAP_SHARED, fd, 0);
+    for (int tries = 0; tries < 200; tries++) mmap(NULL, PAGE, PROT_READ, tries & 1 ? MAP_PRIVATE : MAP_SHARED, fd, 0);
     _exit(0);
   }
   wait(NULL);
@@ -285,7 +285,7 @@ int main(int argc, char **argv) {
     int fd = open(argv[2], O_RDWR | O_CREAT, 0644);
     char before[PAGE] = "owner", now[PAGE];
     if (pwrite(fd, before, PAGE, 0) != PAGE) return perror(argv[2]), 1;
-    for (int tries = 0; tries < 20; tries++) steal(argv[2], fd, argv[3]);
+    for (int tries = 0; tries < 8; tries++) steal(argv[2], fd, argv[3]);
     printf("%s\n", pread(fd, now, PAGE, 0) == PAGE && memcmp(now, before, PAGE) == 0 ? "unchanged" : now);
     return 0;
   }

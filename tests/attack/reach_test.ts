@@ -2,6 +2,7 @@
 // descriptors that pass through a stub are not its own.
 
 import { deepEqual, equal, ok } from "node:assert/strict";
+import { Bundle } from "../support/bundle.ts";
 import { sandboxOf } from "../support/host_processes.ts";
 import { command, PLATFORMS, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
 
@@ -37,9 +38,8 @@ const NEVER = [
   "pwrite64",
 ];
 
-async function compile(): Promise<string> {
-  const path = `${directory}/reach`;
-  const flags = ["-O1", "-Wall", "-Werror", "-mfsgsbase", "-pthread"];
+async function compile(more: readonly string[] = [], path = `${directory}/reach`): Promise<string> {
+  const flags = [...more, "-O1", "-Wall", "-Werror", "-mfsgsbase", "-pthread"];
   const done = await command(["gcc", ...flags, "-o", path, `${HERE}reach.c`]);
   if (done.code !== 0) throw new Error(`gcc: ${done.stderr}`);
   return path;
@@ -53,6 +53,10 @@ async function reach(flags: readonly string[]): Promise<{ gained: string[]; trie
     timeoutMillis: 300_000,
   });
   equal(code, 0, stdout);
+  return resultsOf(stdout);
+}
+
+function resultsOf(stdout: string): { gained: string[]; tried: string[] } {
   const results = [...stdout.matchAll(/^(.*): ([01])$/gm)];
   return {
     gained: results.filter(([, , result]) => result === "1").map(([, name]) => name),
@@ -62,6 +66,21 @@ async function reach(flags: readonly string[]): Promise<{ gained: string[]; trie
 
 Deno.test("reach: with --stub-calls=none guest code reaches no call of its stub", async () => {
   const { gained, tried } = await reach(["--platform=systrap", "--stub-calls=none"]);
+  deepEqual(tried, [...OWN, ...NEVER].sort());
+  deepEqual(gained, []);
+});
+
+Deno.test("reach: a bundle's annotation takes the calls away as the flag does", async () => {
+  using bundle = new Bundle();
+  await compile(["-static"], `${bundle.rootfs}/bin/reach`);
+  bundle.write("", (config) => {
+    config.process.args = ["/bin/reach", "calls"];
+    config.annotations = { "dev.tsvisor.flag.stub-calls": "none" };
+  });
+  const { stdout, stderr, code } = await bundle.run(["--platform=systrap"]);
+  equal(stderr, "");
+  equal(code, 0);
+  const { gained, tried } = resultsOf(stdout);
   deepEqual(tried, [...OWN, ...NEVER].sort());
   deepEqual(gained, []);
 });

@@ -53,6 +53,10 @@ const BAD_CONFIGS: Readonly<Record<string, [(config: Config) => void, RegExp]>> 
     ({ process }) => process.rlimits = [{ type: "RLIMIT_NOFILE", soft: 2, hard: 1 }],
     /process\.rlimits\[0\]\.soft: 2 is above/,
   ],
+  "an annotation that is no choice": [
+    (config) => config.annotations = { "dev.tsvisor.flag.stub-calls": "few" },
+    /annotations: dev\.tsvisor\.flag\.stub-calls is "few", not own or none/,
+  ],
   "no root": [(config) => delete config.root, /config\.json: root: /],
   "a root that is missing": [({ root }) => root.path = "nothing", /root\.path: "nothing" is not a directory/],
   "a root that is a file": [

@@ -130,7 +130,7 @@ const OWN_MEMORY: readonly AllowedCall[] = [
 ];
 
 /** As GUARD_BYTES and TAIL_BYTES in native/src/shared_region.rs. */
-const GUARD_BYTES = 2 ** 32, TAIL_BYTES = 2 ** 28;
+const GUARD_BYTES = 2 ** 32, TAIL_BYTES = 2 ** 30;
 
 /**
  * Of a process that maps files in `region` alone: nothing in there becomes executable, and no mapping leaves it. Code may be

@@ -3,6 +3,7 @@
 //! file's content becomes code.
 
 use crate::gofer::channel::CHANNEL_BYTES;
+use crate::slot::ARENA_BYTES;
 use core::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::{Mutex, OnceLock};
@@ -10,7 +11,8 @@ use std::sync::{Mutex, OnceLock};
 /// Nothing is mapped in the first so many bytes: memory that begins below the region and is shorter ends below what is mapped.
 const GUARD_BYTES: usize = 4 << 30;
 /// The same at the end: a mapping that begins before it and is no longer than it ends in the region.
-const TAIL_BYTES: usize = 256 << 20;
+const TAIL_BYTES: usize = 1 << 30;
+const _: () = assert!(ARENA_BYTES as usize <= TAIL_BYTES && CHANNEL_BYTES <= TAIL_BYTES);
 /// Connections to gofers that are open at once.
 const CHANNELS_MAX: usize = 4096;
 

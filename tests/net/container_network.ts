@@ -11,7 +11,7 @@ export const BOX_V6 = "fd78::1";
 export const PEER_V6 = "fd78::2";
 
 /** A condition may take so long; it is waited for, not slept for. */
-const PATIENCE_MILLIS = 60_000;
+const PATIENCE_MILLIS = 120_000;
 const CAPABILITIES = [
   "CAP_SETUID",
   "CAP_SETGID",

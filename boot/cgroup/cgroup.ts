@@ -26,6 +26,8 @@ export interface CgroupRecord {
 
 /** Why a sandbox has no cgroup: a reason for a person. */
 export class NoCgroup extends Error {}
+/** The host has no file for a limit: a line that says for which. */
+export class MissingController extends Error {}
 /** It is there already, and was to be made. */
 export class CgroupExists extends Error {}
 
@@ -168,9 +170,11 @@ export class Cgroup {
 
   #set({ field, controller, files, value }: Setting): void {
     const path = this.#pathOf(controller);
-    if (path === null) throw new Error(`${field}: the host has no ${controller} cgroup`);
+    if (path === null) throw new MissingController(`${field}: the host has no ${controller} cgroup`);
     const file = files.find((name) => this.#files.inode(`${path}/${name}`) !== 0);
-    if (file === undefined) throw new Error(`${field}: the host's ${controller} cgroup has no ${files[0]}`);
+    if (file === undefined) {
+      throw new MissingController(`${field}: the host's ${controller} cgroup has no ${files[0]}`);
+    }
     try {
       this.#files.write(`${path}/${file}`, value);
     } catch (error) {

@@ -26,7 +26,7 @@ export function featuresCommand(args: string[], _flags: GlobalFlags): number {
       linux: {
         namespaces: ["ipc", "mount", "network", "pid", "uts"],
         capabilities: CAPABILITY_NAMES,
-        cgroup: { v1: false, v2: false, systemd: false, systemdUser: false },
+        cgroup: { v1: true, v2: true, systemd: true, systemdUser: true },
         seccomp: { enabled: false },
         apparmor: { enabled: false },
         selinux: { enabled: false },

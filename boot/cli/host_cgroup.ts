@@ -1,6 +1,13 @@
 // The host's cgroup of a container as the command line makes it, and removes it: boot/cgroup/ does the work.
 
-import { Cgroup, CgroupExists, type CgroupRecord, hostHierarchies, NoCgroup } from "../cgroup/cgroup.ts";
+import {
+  Cgroup,
+  CgroupExists,
+  type CgroupRecord,
+  hostHierarchies,
+  MissingController,
+  NoCgroup,
+} from "../cgroup/cgroup.ts";
 import { HOST_FILES } from "../cgroup/files.ts";
 import { scopeOf, startScope, stopScope, type SystemdScope } from "../cgroup/systemd.ts";
 import type { Resources } from "../oci/resources.ts";
@@ -75,7 +82,10 @@ function makeAndLimit({ cgroup, resources, hasOwnName }: HostCgroup): void {
     cgroup.limit(resources);
   } catch (error) {
     cgroup.removeEmpty();
-    throw error;
+    // v2: a cgroup with processes of its own hands no controllers down, as that of a container has some which is not prepared
+    // for containers inside. Nobody has asked for this place, so that is no mistake of the caller's.
+    const isUnprepared = cgroup.version === 2 && hasOwnName && error instanceof MissingController;
+    throw isUnprepared ? new NoCgroup(error.message) : error;
   }
 }
 
@@ -97,14 +107,24 @@ function hasLimits({ devices: _, ...limits }: Resources): boolean {
 }
 
 /** Puts the sandbox's processes into it. They have not been told yet what to do. */
-export async function enterCgroup(host: HostCgroup, pids: readonly number[]): Promise<void> {
+export async function enterCgroup(
+  host: HostCgroup,
+  pids: readonly number[],
+  warn: (line: string) => void,
+): Promise<void> {
   const { cgroup, resources, scope } = host;
   if (scope !== null) {
     await startScope(scope, pids, resources, cgroup.version, HOST_FILES);
     // Of v1 systemd has made some of its directories only, and it knows less than all limits.
     makeAndLimit(host);
   }
-  cgroup.join(pids);
+  try {
+    cgroup.join(pids);
+  } catch (error) {
+    // v2 lets nobody move a process out of a part of the tree that has not been handed to the caller.
+    if (!host.hasOwnName) throw error;
+    if (hasLimits(resources)) warn(`${(error as Error).message}: the host holds none of its limits`);
+  }
 }
 
 /** Removes what was made for a container that has ended. A sentence about what is left, null = nothing. */

@@ -111,7 +111,9 @@ export function prepareContainer(
     debugLog: flags.debugLog,
     oomScoreAdj: config.process.oomScoreAdj ?? null,
     memoryLimitBytes: limit,
-    ...(cgroup === null ? {} : { enter: (pids: readonly number[]) => enterCgroup(cgroup, pids) }),
+    ...(cgroup === null
+      ? {}
+      : { enter: (pids: readonly number[]) => enterCgroup(cgroup, pids, (line) => warn(line, flags)) }),
     isRootInside: true,
     passed,
   };

@@ -174,6 +174,41 @@ Deno.test("cgroup: what the host cannot hold is one line that names field and va
   equal((await bundle.tsvisor(["list", "--quiet"])).stdout, "");
 });
 
+/** Runs its arguments where the host has cgroup v2 alone: this one's hierarchy of v2, which has few controllers beside v1's. */
+const ON_V2 = [
+  ...["unshare", "--mount", "sh", "-c"],
+  'umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup || exit 77; exec "$@"',
+  "sh",
+];
+const EXIT_CANNOT_MOUNT = 77;
+
+Deno.test("cgroup: on v2 the processes are in it too, and a controller that is not handed down is told of", async () => {
+  using bundle = new Bundle();
+  const path = await tsvisorPath();
+  bundle.write("sleep 1000", ({ linux }) => linux.cgroupsPath = ownPath());
+  const words = ["--root", bundle.state, "run", "--detach", "--bundle", bundle.directory, "box"];
+  const script = `exec "$@" >${bundle.directory}/output 2>&1 </dev/null`;
+  const { code } = await command([...ON_V2, "sh", "-c", script, "sh", path, ...words]);
+  // A container of CI may not.
+  if (code === EXIT_CANNOT_MOUNT) return;
+  equal(code, 0, Deno.readTextFileSync(`${bundle.directory}/output`));
+  try {
+    const record = JSON.parse(Deno.readTextFileSync(`${bundle.state}/box.json`));
+    equal(record.cgroup.version, 2);
+    const own = record.cgroup.places[0].path.slice("/sys/fs/cgroup".length);
+    for (const pid of [record.runner.pid, record.pid, ...childrenOf(record.pid)]) {
+      match(Deno.readTextFileSync(`/proc/${pid}/cgroup`), new RegExp(`^0::${own}$`, "m"));
+    }
+  } finally {
+    await command([...ON_V2, path, "--root", bundle.state, "delete", "--force", "box"]);
+  }
+  bundle.write("echo fine", ({ linux }) => linux.resources = { memory: { limit: 1 << 28 } });
+  const short = await command([...ON_V2, path, ...words.filter((word) => word !== "--detach")]);
+  deepEqual([short.code, short.stdout], [0, "fine\n"]);
+  const said = /^(tsvisor: No cgroup for the sandbox \(linux\.resources\.memory\.limit: .*\n)?$/;
+  match(short.stderr, said);
+});
+
 Deno.test("cgroup: --ignore-cgroups makes none, and our kernel's own limits hold", async () => {
   using bundle = new Bundle();
   bundle.write("sleep 1000", ({ linux }) => linux.resources = { pids: { limit: 20 } });

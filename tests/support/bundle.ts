@@ -82,11 +82,17 @@ function removeCgroups(state: string): void {
     for (const { name } of Deno.readDirSync(state)) {
       if (!name.endsWith(".json")) continue;
       const { cgroup } = JSON.parse(Deno.readTextFileSync(`${state}/${name}`)) as { cgroup?: CgroupRecord };
-      if (cgroup !== undefined) new Cgroup(cgroup).removeEmpty();
+      if (cgroup !== undefined) removeSoon(new Cgroup(cgroup));
     }
   } catch {
     // No state, or a record that a test has made up.
   }
+}
+
+/** What has been killed just now may take a moment to go. */
+function removeSoon(cgroup: Cgroup): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (let tries = 0; tries < 200 && !cgroup.removeEmpty(); tries++) Atomics.wait(pause, 0, 0, 10);
 }
 
 /** What a sandbox could leave on the host: processes of ours, mounts, network namespaces. */

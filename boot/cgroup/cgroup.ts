@@ -89,7 +89,7 @@ export class Cgroup {
     const made: CgroupPlace[] = [];
     try {
       for (const [i, place] of this.#places.entries()) {
-        made.push(this.#makePlace(place, this.#tops[i]));
+        made.push(this.#makePlace(place, this.#tops[i], mustBeNew));
         if (mustBeNew && made[i].isForeign) {
           throw new CgroupExists(`linux.cgroupsPath: ${place.path} is there already`);
         }
@@ -107,12 +107,13 @@ export class Cgroup {
     }
   }
 
-  #makePlace(place: CgroupPlace, top: string): CgroupPlace {
+  #makePlace(place: CgroupPlace, top: string, mustBeNew: boolean): CgroupPlace {
     const { path, controllers } = place;
     if (!path.startsWith(`${top}/`)) {
       throw new Error(`linux.cgroupsPath: it leads to ${path}, outside of ${top}`);
     }
     if (this.#files.inode(path) !== 0) {
+      if (mustBeNew) throw new CgroupExists(`linux.cgroupsPath: ${path} is there already`);
       const count = this.#processesIn(path).length;
       if (count > 0) throw new Error(`linux.cgroupsPath: ${path} is in use, ${count} processes are in it`);
     }

@@ -152,6 +152,8 @@ Deno.test("one that must be new is not another's, and leaves nothing where it is
   const host = new FakeCgroups(1, ["memory", "pids"]);
   host.makeDirectory("/cg/pids/box");
   throws(() => planned(host, "").make(true), CgroupExists);
+  host.write("/cg/pids/box/cgroup.procs", "99");
+  throws(() => planned(host, "").make(true), CgroupExists);
   deepEqual([host.inode("/cg/memory/box"), host.inode("/cg/pids/box") !== 0], [0, true]);
 });
 

@@ -20,7 +20,10 @@ export const REQUEST = {
    * names lead to a regular file: has u8 (HAS), and for HAS.CONTENT length u32, bytes.
    */
   WALK: 2,
-  /** dir u32, restart u8 -> count u16, done u8, entries {attributes, name} */
+  /**
+   * dir u32, how u8 (READ_ bits) -> count u16, done u8, entries {attributes, name}. With READ_AHEAD, and as READ_CONTENTS,
+   * refused with EOPNOTSUPP where HAS.SERVED would be answered: one file might hold up whoever asks for another.
+   */
   READ_ATTRIBUTES: 3,
   /** node u32, flags u32 (access mode, OPEN_ bits) -> has u8 (HAS), and for HAS.CONTENT length u32, bytes */
   OPEN: 4,
@@ -86,6 +89,8 @@ export const WANTS = { NOTHING: 0, DESCRIPTOR: 1, CONTENT: 2 } as const;
  * WRITE, since a call on a descriptor of it might take as long as somebody else likes (FUSE, network file systems).
  */
 export const HAS = { NOTHING: 0, DESCRIPTOR: 1, CONTENT: 2, SERVED: 3 } as const;
+export const READ_RESTART = 1;
+export const READ_AHEAD = 2;
 export const NO_CONTENT = 0xffff;
 /** A bit of OPEN's flags: the descriptor is to be mapped, and is wanted whatever its file system. */
 export const OPEN_TO_MAP = 0x8000_0000;

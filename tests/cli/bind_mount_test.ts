@@ -110,9 +110,11 @@ function exists(path: string): boolean {
   }
 }
 
-/** What the others do meanwhile, on the same mount and on another one. */
+/** More look-ups in one directory than go by before it is read ahead. */
+const ROUNDS = 10;
+/** What the others do meanwhile, on the same mount and on another one; each time what they know of it is old. */
 const OTHERS =
-  "for i in 1 2 3 4 5; do cat /slow/fast /plain/file; stat /slow/fast >/dev/null; ls /plain; done";
+  `for i in $(seq ${ROUNDS}); do cat /slow/fast /plain/file; stat /slow/fast >/dev/null; ls /plain; sleep 0.06; done`;
 
 for (const platform of PLATFORMS) {
   Deno.test({
@@ -125,7 +127,7 @@ for (const platform of PLATFORMS) {
       Deno.mkdirSync(plain);
       Deno.writeTextFileSync(`${plain}/file`, "plain\n");
       await compile("slow_calls", `${bundle.rootfs}/bin/slow_calls`);
-      const others = "hello\nplain\nfile\n".repeat(5);
+      const others = "hello\nplain\nfile\n".repeat(ROUNDS);
       const check = async (name: string, script: string, expected: string) => {
         await t.step(name, async () => {
           if (exists(`${plain}/.done`)) Deno.removeSync(`${plain}/.done`);

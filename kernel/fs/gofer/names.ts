@@ -1,6 +1,6 @@
 // What the kernel knows of the names in a host directory, so that not each look-up asks the gofer.
 
-import { EINVAL, ENOENT } from "../../abi/errno.ts";
+import { EINVAL, ENOENT, EOPNOTSUPP } from "../../abi/errno.ts";
 import { S_IFREG } from "../../abi/file.ts";
 import { u16, u32 } from "../../abi/struct.ts";
 import {
@@ -10,6 +10,8 @@ import {
   NAME_BYTES_MAX,
   NO_CONTENT,
   NO_NODE,
+  READ_AHEAD,
+  READ_RESTART,
   REQUEST,
   WANTS,
 } from "../../../gofer/protocol.ts";
@@ -70,6 +72,8 @@ export class KnownNames {
   #isWhole = false;
   /** In shared mounts: the last answers to look-ups. */
   #recent: Map<string, RecentName> | null = null;
+  /** false: the gofer has refused, as the host takes as long as it likes over the files here. */
+  #readsAhead = true;
   /** In shared mounts: when it was known to be empty. What was made in it since is in #recent. */
   #wasEmpty: Freshness | null = null;
   /** Look-ups that were asked for since the last frame was read ahead, and how many there must be for the first one. */
@@ -168,7 +172,7 @@ export class KnownNames {
    */
   readContentsAhead(name: string): GoferInode | number | null {
     const { client, contentsAhead } = this.#fs;
-    if (client.isSlow || !this.#fs.hasRoomForContent) return null;
+    if (client.isSlow || !this.#fs.hasRoomForContent || !this.#readsAhead) return null;
     if (++this.#opensAsked < (this.#hasContentsAhead ? 1 : contentsAhead.askedFirst)) return null;
     this.#opensAsked = 0;
     const node = this.#directory.knownNode;
@@ -191,7 +195,7 @@ export class KnownNames {
    * ahead; what stands at `name` if it was among them, else null.
    */
   readAhead(name: string): GoferInode | number | null {
-    if (this.#fs.isExclusive || this.#fs.client.isSlow) return null;
+    if (this.#fs.isExclusive || this.#fs.client.isSlow || !this.#readsAhead) return null;
     if (++this.#asked < (this.#isAhead ? ASKED_BETWEEN : this.#askedForFirst)) return null;
     this.#asked = 0;
     const node = this.#directory.knownNode;
@@ -266,9 +270,10 @@ export class KnownNames {
     const before = this.#fs.hostFiles.changes;
     request.start(hasContents ? REQUEST.READ_CONTENTS : REQUEST.READ_ATTRIBUTES);
     request.u32(node);
-    request.u8(isFirst ? 1 : 0);
+    request.u8((isFirst ? READ_RESTART : 0) | (listing === null && !hasContents ? READ_AHEAD : 0));
     // What frames before have told a listing would be asked for again: the others are waited for.
     const result = isFirst || listing === null ? client.call() : client.callNow();
+    if (result === -EOPNOTSUPP) this.#readsAhead = false;
     if (result < 0) return result;
     const count = answer.u16();
     const isDone = answer.u8() !== 0;

@@ -20,6 +20,10 @@ const NO_CONTENT: u16 = 0xffff;
 /// Entries of such a frame once there is no room for more content.
 const ATTRIBUTES_ALONE_MAX: u16 = 16;
 
+/// Bits of what READ_ATTRIBUTES is told: from the start; nobody has asked for all of them.
+const RESTART: u8 = 1;
+const IS_AHEAD: u8 = 2;
+
 /// struct linux_dirent64 one after the other, from the host.
 struct Entries<'a>(&'a [u8]);
 
@@ -53,9 +57,14 @@ impl<'a> Iterator for Entries<'a> {
 impl Request<'_> {
     /// Entries with their attributes, as many as fit a frame. Reading goes on where the last answer ended.
     pub fn read_attributes(&mut self) -> Outcome {
-        let (number, is_restart) = (self.reader.u32(), self.reader.u8() != 0);
+        let (number, how) = (self.reader.u32(), self.reader.u8());
         self.checked()?;
+        let is_restart = how & RESTART != 0;
         let node = self.tree.node(number)?;
+        // Any one of the files might hold up whoever has asked for another.
+        if how & IS_AHEAD != 0 && !self.tree.is_local(&node, host::stat(&node.fd)?.st_dev) {
+            return Err(-libc::EOPNOTSUPP);
+        }
         let mut stream = node.stream.lock().unwrap();
         let head = self.answer.length();
         self.answer.u16(0);
@@ -90,7 +99,10 @@ impl Request<'_> {
         self.checked()?;
         let node = self.tree.node(number)?;
         let directory = host::stat(&node.fd)?;
-        let mut has_contents = self.tree.is_local(&node, directory.st_dev);
+        if !self.tree.is_local(&node, directory.st_dev) {
+            return Err(-libc::EOPNOTSUPP);
+        }
+        let mut has_contents = true;
         let mut stream = node.stream.lock().unwrap();
         let head = self.answer.length();
         self.answer.u16(0);

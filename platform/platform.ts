@@ -193,7 +193,7 @@ export interface AddressSpace {
   /** What the host has counted for the process besides. False when it cannot be known any more. */
   usage(into: HostUsage): boolean;
 
-  /** Where the host's vDSO stands in this address space, 0 = none: AT_SYSINFO_EHDR. */
+  /** Address of the host's vDSO in this address space, 0 = none: AT_SYSINFO_EHDR. */
   readonly vdsoAddress: number;
 
   /**
@@ -322,7 +322,7 @@ export interface GuestThread {
 /**
  * The thread's window to its memory. On systrap the stub has copied the arguments named in the syscall table into the
  * slot before the event, and copies the outbox back when it resumes; elsewhere it is process_vm_readv and writev.
- * `view` is where the bytes of the last inView/outView stand; it holds until the next call on the window.
+ * `view` holds the bytes of the last inView/outView, until the next call on the window.
  *
  * Two rules follow from the copies. What is read through a window may be as old as the entry of the call: where the value
  * must be current (a futex word), read with AddressSpace.read. What is written through it arrives when the caller
@@ -364,7 +364,7 @@ export const MAP_INTERPRETER = 1 << 29;
 /** The program interpreter has asked for it: a library. */
 export const MAP_BY_INTERPRETER = 1 << 30;
 
-/** What wait() answers: who has an event. */
+/** What wait() returns: the threads and host descriptors that have an event. */
 export interface PlatformEvents {
   /** Threads with an event, valid up to `threadCount`. */
   readonly threads: GuestThread[];

@@ -113,7 +113,7 @@ export const STAGING_IN = 0x1_0000;
 export const STAGING_IN_BYTES = 0x1_8000;
 export const STAGING_OUT = 0x2_8000;
 export const STAGING_OUT_BYTES = 0x1_8000;
-// STATE values. Every change is an exchange; whoever sees the other's sleeping value wakes it.
+// STATE values. Every change is an exchange; the side that reads the other's sleeping value wakes it.
 export const STATE_RUN = 0;
 export const STATE_EVENT = 1;
 export const STATE_EVENT_ASLEEP = 2;

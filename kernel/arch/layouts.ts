@@ -1,4 +1,4 @@
-// Numbers and layouts of the architecture that this build is for; as arch.ts, but without code, for whoever needs no more.
+// Numbers and layouts of the architecture that this build is for; as arch.ts, but without its functions.
 
 export {
   CLONE_CHILD_TID,

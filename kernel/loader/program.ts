@@ -20,13 +20,13 @@ const SCRIPT_DEPTH_MAX = 5;
 /** What execve was asked to run. */
 export interface Target {
   readonly inode: Inode;
-  /** Where it stands; null for a file without a name (fexecve of a memfd). */
+  /** Its path; null for a file without a name (fexecve of a memfd). */
   readonly path: Path | null;
   /** As the caller named it: AT_EXECFN, and what a script gets as its own name. */
   readonly filename: string;
   /** The name leads through a descriptor that execve closes: a script could not be opened by it. */
   readonly isGoneAfter: boolean;
-  /** Name of the file that findProgram() looked at last: which of script, interpreter and loader an error is about. */
+  /** Name of the file that findProgram() opened last, for error messages: the script, its interpreter or the ELF loader. */
   lastName: string;
 }
 
@@ -103,7 +103,7 @@ export function closeProgram(program: Program): void {
   if (program.interpreter !== null) closeExecutable(program.interpreter.file);
 }
 
-/** Why `target` alone cannot be run, or 0: Linux looks at the file before it looks at the arguments. */
+/** Why `target` alone cannot be run, or 0: Linux checks the file before it reads the arguments. */
 export function refusalOf(task: Task, target: Target): number {
   const file = openExecutable(task, target.inode, target.path);
   if (typeof file === "number") return file;

@@ -1,7 +1,7 @@
 // The vDSO: clock_gettime, gettimeofday, time, getcpu and clock_getres without a system call. It is the host's own, which
 // the stub has in its address space anyway: guests see the host's clocks (time/clock.ts), so nothing has to be
-// translated, and the host keeps its data page current. It stands above the guest's addresses: no call can unmap it.
-// Linux: arch/x86/entry/vdso/vma.c.
+// translated, and the host keeps its data page current. It is mapped above the guest's addresses, where no call of a
+// guest can unmap it. Linux: arch/x86/entry/vdso/vma.c.
 
 import { MAP_PRIVATE, PROT_EXEC, PROT_READ } from "../abi/memory.ts";
 import type { MemoryMap } from "../mm/address_space.ts";

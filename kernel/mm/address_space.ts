@@ -1,5 +1,5 @@
 // The memory of a process as the kernel sees it: the VMA tree, brk, and policy. The platform's AddressSpace carries out
-// what is decided here; the host does the paging. Linux: struct mm_struct. Operations stand in mm/mapping.ts.
+// what is decided here; the host does the paging. Linux: struct mm_struct. Its operations are in mm/mapping.ts.
 
 import { EFAULT, ENOMEM } from "../abi/errno.ts";
 import { MAP_NORESERVE, MAP_PRIVATE, PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
@@ -103,7 +103,7 @@ export class MemoryMap implements GuestAreas {
     this.space.release();
   }
 
-  /** What it holds is let go, but for the platform's address space, which another map goes on with. */
+  /** Drops all areas and the program's file, and keeps the platform's address space: execve(2) gives that to a new map. */
   leave(): void {
     this.areas.clear();
     this.setExecutable(null);
@@ -146,7 +146,7 @@ export class MemoryMap implements GuestAreas {
     return copy;
   }
 
-  /** How the platform is told, when code is mapped by a call that returns to `rip`, who has asked for it. */
+  /** The map() flag that tells the platform whether the program interpreter makes the call that returns to `rip`. */
   interpreterFlag(rip: number): number {
     if (this.isMappingInterpreter) return MAP_INTERPRETER;
     return rip >= this.interpreterStart && rip < this.interpreterEnd ? MAP_BY_INTERPRETER : 0;

@@ -35,7 +35,7 @@ import { CAP_SYS_ADMIN } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
 import type { Vma, VmaSet } from "./vma.ts";
 
-/** By advice: the platform is told. Others only change the tree, or nothing. */
+/** Advice that is passed on to the platform. All other advice changes the tree only, or nothing. */
 const HOST_ADVICE = new Set([
   MADV_WILLNEED,
   MADV_DONTNEED,

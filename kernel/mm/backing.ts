@@ -10,7 +10,7 @@ import type { Backing } from "./vma.ts";
 /** Memory of an open file. Areas of one mmap call share it; each holds the file once, the first from the start. */
 export class FileBacking implements Backing {
   readonly file: File;
-  /** Those of a file stand at its inode. */
+  /** Futexes in a file's memory are kept at its inode. */
   readonly futexes = null;
   readonly #mappable: Mappable;
   /** The guest may write the file through it, now or after mprotect. */

@@ -1,5 +1,5 @@
 // mmap(2), munmap(2), mprotect(2), brk(2) on a memory map: checks in the order Linux makes them, the change of the VMA
-// tree, and the platform command that carries it out. mremap(2) stands in remap.ts. Linux: mm/mmap.c, mm/mprotect.c.
+// tree, and the platform command that carries it out. mremap(2) is in remap.ts. Linux: mm/mmap.c, mm/mprotect.c.
 
 import {
   EACCES,
@@ -55,7 +55,7 @@ import { type Backing, Vma } from "./vma.ts";
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
 /** Offsets end where numbers stop to be exact. */
 const OFFSET_END = 2 ** 53;
-/** Flags MAP_SHARED_VALIDATE knows (LEGACY_MAP_MASK); the bits of a huge page size are looked at with MAP_HUGETLB only. */
+/** Flags that MAP_SHARED_VALIDATE accepts (LEGACY_MAP_MASK); the bits of a huge page size count with MAP_HUGETLB only. */
 const LEGACY_FLAGS = MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE |
   MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |
   MAP_32BIT;
@@ -211,7 +211,7 @@ function backingFor(
   return new FileBacking(file, mappable, isShared);
 }
 
-/** Maps an area that is not in the tree yet, over whatever stands there. */
+/** Has the platform map `area`, which is not in the tree yet, replacing what is mapped there. 0 or -ERRNO. */
 export function carryOut(task: Task, area: Vma, extraFlags: number): number {
   const space = task.mm.space;
   const backing = area.backing;

@@ -9,9 +9,9 @@ import type { Vma, VmaSet } from "./vma.ts";
 
 /** Pages asked for at a time. */
 const CHUNK_PAGES = 8192;
-/** Pages looked at in one area: what is beyond counts as if it were not there. */
+/** Pages counted in one area: pages beyond it are taken for not resident. */
 const AREA_PAGES_MAX = 1024 * 1024;
-/** Areas and pages of one look: the next goes on from there, as the host answers while nobody else is served. */
+/** Areas and pages counted at a time; the next request continues there, since nobody is served while the host answers. */
 const LOOK_AREAS = 256;
 const LOOK_PAGES = 1024 * 1024;
 /** An answer this old is given again. */

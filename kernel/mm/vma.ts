@@ -130,7 +130,7 @@ export class VmaSet {
   lockedBytes = 0;
   /** Data that memory may have to be found for: without MAP_NORESERVE and thread stacks. */
   committedBytes = 0;
-  /** Shared memory; it counts for everyone who has it. */
+  /** Shared memory: counted in full for each process that maps it. */
   sharedBytes = 0;
   /** Areas that #heap counts. */
   #countedAreas = 0;

@@ -47,7 +47,7 @@ export class SignalInfo {
   /** si_timerid and si_overrun of SI_TIMER. */
   timerId = 0;
   overrun = 0;
-  /** si_band and si_fd of SIGIO; si_syscall and si_arch of SIGSYS stand in syscall and arch. */
+  /** si_band and si_fd of SIGIO; si_syscall and si_arch of SIGSYS are in syscall and arch. */
   band = 0;
   fd = -1;
   syscall = 0;

@@ -1,7 +1,7 @@
 // Signals that have been sent and not yet delivered, of one task or one process. Linux: struct sigpending. Bits say which
-// are pending; a list for each has what came with it, in the order of arrival. A bit may stand without an entry, when there
-// was no room for its siginfo (RLIMIT_SIGPENDING): it is delivered as from nobody. Linux has one list for all, and looks
-// through it for each signal: with 20,000 of twenty kinds that takes it seconds.
+// are pending; a list for each has what came with it, in the order of arrival. A bit may have no entry, when there
+// was no room for its siginfo (RLIMIT_SIGPENDING): it is then delivered with si_code SI_USER and pid 0, as Linux does. Linux
+// has one list for all kinds, and searches it for each signal: with 20,000 of twenty kinds that takes it seconds.
 
 import { SI_USER, SIGBUS, SIGFPE, SIGILL, SIGRTMIN, SIGSEGV, SIGSYS, SIGTRAP } from "../abi/signal.ts";
 import { bit } from "./signal_actions.ts";

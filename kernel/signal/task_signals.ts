@@ -1,5 +1,5 @@
-// The signal side of a task: mask, private queue, alternate stack, and the one boolean the run loop looks at. Linux: the
-// signal fields of struct task_struct. Sending stands in send.ts, delivery in deliver.ts, job control in job_control.ts.
+// The signal side of a task: mask, private queue, alternate stack, and the one boolean that the run loop checks. Linux: the
+// signal fields of struct task_struct. Sending is in send.ts, delivery in deliver.ts, job control in job_control.ts.
 
 import { SIGKILL, SIGSTOP, SS_DISABLE } from "../abi/signal.ts";
 import { NO_RESULT } from "../task/call_in_flight.ts";
@@ -8,7 +8,7 @@ import type { SignalInfo } from "./signal_info.ts";
 import { SignalQueue } from "./signal_queue.ts";
 import type { Task } from "../task/task.ts";
 
-/** Signals nobody can block, ignore or handle; all of them stand in the low word. */
+/** Signals nobody can block, ignore or handle; all of them are in the low word. */
 export const UNBLOCKABLE_LOW = bit(SIGKILL) | bit(SIGSTOP);
 
 export class TaskSignals {
@@ -17,7 +17,7 @@ export class TaskSignals {
   /** Blocked signals, 1..32 and 33..64. Change through setMask. */
   maskLow = 0;
   maskHigh = 0;
-  /** Mask to come back to after sigsuspend, ppoll and their kin; valid while hasSavedMask. */
+  /** The mask that sigsuspend, ppoll, pselect and epoll_pwait restore at their end; valid while hasSavedMask. */
   hasSavedMask = false;
   savedLow = 0;
   savedHigh = 0;

@@ -1,5 +1,5 @@
 // Waiting on and waking a word of memory: futex(2) without priority inheritance. Linux: kernel/futex/waitwake.c,
-// requeue.c. The PI operations stand in futex_pi.ts, what an exiting task leaves behind in futex_exit.ts.
+// requeue.c. The PI operations are in futex_pi.ts; futex_exit.ts releases what an exiting task holds.
 
 import {
   EAGAIN,

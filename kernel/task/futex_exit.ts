@@ -18,7 +18,7 @@ import type { Task } from "./task.ts";
 
 /** struct robust_list_head: list.next, futex_offset, list_op_pending. */
 export const ROBUST_HEAD_BYTES = 24;
-/** Entries looked at, as the list may be a circle. */
+/** Entries read at most, as the list may be a circle (ROBUST_LIST_LIMIT). */
 const ROBUST_LIST_MAX = 2048;
 
 const head = new Uint8Array(ROBUST_HEAD_BYTES);
@@ -34,7 +34,7 @@ export function exitFutexes(task: Task): void {
   releaseOwnedLocks(task);
   if (task.mm.references > 1) leaveRseq(task);
   if (task.clearChildTid !== 0) {
-    // With nobody left to look at it, the write is saved.
+    // Nobody else can read the word when this was the last user of the memory.
     if (task.mm.references > 1 && writeWord(task, task.clearChildTid, 0) === 0) {
       futexWake(task, task.clearChildTid, false, 1, FUTEX_BITSET_MATCH_ANY);
     }
@@ -57,7 +57,7 @@ function walkRobustList(task: Task): void {
   const offset = i64(head, 8);
   const pending = u64(head, 16);
   for (let i = 0; i < ROBUST_LIST_MAX && withoutFlag(entry) !== task.robustList; i++) {
-    // Read the next entry before the lock is let go: its new owner may reuse the memory.
+    // Read the next entry before the lock is released: its new owner may reuse the memory.
     const hasNext = space.read(withoutFlag(entry), link, 0, 8) === 8;
     if (withoutFlag(entry) !== withoutFlag(pending) && !abandon(task, entry, offset, false)) return;
     if (!hasNext) break;

@@ -1,4 +1,4 @@
-// Who waits for which futex. Linux: futex_hash_bucket, futex_q, futex_key. A futex is known by the memory map and its
+// Which tasks wait for which futex. Linux: futex_hash_bucket, futex_q, futex_key. A futex is known by the memory map and its
 // address, or, in shared memory, by the memory object and the offset in it. Queues exist while somebody waits; they and
 // their waiters are reused, so that a wait allocates nothing.
 
@@ -9,7 +9,7 @@ import type { Task } from "./task.ts";
 /** One wait of one task for one futex. */
 export class FutexWaiter {
   readonly task: Task;
-  /** The queue it stands in; null = nobody waits with it, or it has been woken. */
+  /** The queue it is in; null = it is not in use, or it has been woken. */
   queue: FutexQueue | null = null;
   next: FutexWaiter | null = null;
   previous: FutexWaiter | null = null;
@@ -73,7 +73,7 @@ export class FutexQueue {
   last: FutexWaiter | null = null;
   /** PI: the task that owns the lock while others wait. */
   owner: Task | null = null;
-  /** Address of a PI futex in the owner's memory; shared ones stand at the same offset elsewhere. */
+  /** Address of a PI futex in the owner's memory; in other processes shared memory may have other addresses. */
   address = 0;
   #table: FutexTable | null = null;
   #key = 0;

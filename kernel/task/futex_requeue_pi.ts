@@ -112,7 +112,7 @@ export function futexRequeuePi(
   return done;
 }
 
-/** The waiter of `task` goes on with the lock, or to the queue of the lock, which stands open. */
+/** The waiter of `task` gets the lock, or moves to the queue of the lock. */
 function move(from: FutexQueue, task: Task, mustWait: boolean): void {
   const waiter = task.futexWaiters[0];
   waiter.target = null;

@@ -1,4 +1,4 @@
-// The 32-bit word of a futex in guest memory. Guest threads change it while the kernel looks at it, so it is read from
+// The 32-bit word of a futex in guest memory. Guest threads change it while the kernel handles it, so it is read from
 // memory and not from what the stub copied in, and changed only by compare-and-exchange.
 
 import { EAGAIN, EFAULT } from "../abi/errno.ts";

@@ -8,14 +8,14 @@
 //               call.hasWaited, call.isTimedOut, call.done and call.state say where it is.
 //     other     the interrupt rule: a signal is pending, so the call does not sleep; this is what it answers, the `interrupted`
 //               that the handler gave: a restart code, -EINTR, or bytes already moved. The handler undoes what it must
-//               and returns it. The rule is looked at here and nowhere else; a wait that a signal ends passes it as
+//               and returns it. The rule is applied here and nowhere else; a wait that a signal ends comes here as
 //               well, since a woken call that has nothing to answer suspends again.
 //
 // Waits from inside a file system. An operation of an inode, a path walk or a file cannot suspend, as it does not know how
 // its caller goes on. It asks for what it needs, has the call wait for that (call.waitOn of a queue of its own, and
-// call.setState({ kind: "external", token }) to know its request again), and answers MUST_WAIT. Everybody above hands
-// that on as they do with an errno; the run loop suspends the call and makes it again from its start, with the same
-// arguments. So an operation that may wait must be prepared to be asked once more: it finds the answer by the token (or in its
+// call.setState({ kind: "external", token }) to know its request again), and answers MUST_WAIT. All callers pass
+// that on as they pass an errno; the run loop suspends the call and makes it again from its start, with the same
+// arguments. So an operation that may wait must be prepared to be called again: it finds the answer by the token (or in its
 // cache), and must not send a request twice that changes something. wait_engine_test.ts has one; openFifo() of
 // kernel/ipc/fifo.ts works so too, and has open(2) go on with the file it has found instead of its name. A signal
 // meanwhile ends the call with ERESTARTSYS (of one of kind "host file" only SIGKILL does, as in Linux),

@@ -1,16 +1,16 @@
 // A timer that expires once or again and again, on the monotonic clock or on somebody's CPU time. What happens then is
 // its listener's business: timerfds, interval timers and POSIX timers are made of it. Linux: struct hrtimer, k_itimer.
 //
-// CPU time has no interrupt here: the timer looks at it when it could be over at the earliest, and less often while the
+// CPU time raises no interrupt here: the timer reads it at the earliest time it can have expired, and less often while the
 // process sleeps, so that an idle process with a running ITIMER_PROF costs nearly nothing.
 
 import type { Kernel } from "../kernel.ts";
 import type { Deadlined } from "../util/deadline_heap.ts";
 import type { CpuTimed } from "./clocks.ts";
 
-/** Shortest time between two looks at CPU time, nanoseconds: a tick of Linux at HZ=250. */
+/** Shortest time between two readings of CPU time, nanoseconds: a tick of Linux at HZ=250. */
 const CPU_LOOK_NANOS_MIN = 4e6;
-/** Longest time between two looks at the CPU time of a process that does not run. */
+/** Longest time between two readings of the CPU time of a process that does not run. */
 const CPU_LOOK_NANOS_MAX = 128e6;
 /** A timer with a shorter interval goes off no more often than this; its count of expirations is right all the same. */
 const INTERVAL_NANOS_MIN = 50e3;
@@ -91,7 +91,7 @@ export class Timer implements Deadlined {
     this.set(Infinity, 0);
   }
 
-  /** Nanoseconds until it expires next, 0 when disarmed; a timer that is over and waits to be looked at counts on. */
+  /** Nanoseconds until it expires next, 0 when disarmed. A periodic one that was not served yet counts on. */
   remaining(): number {
     if (this.target === Infinity) return 0;
     const left = this.target - this.now();

@@ -1,7 +1,7 @@
 // The one heap of deadlines: blocked tasks, timers, timerfds. A binary heap over objects that know their own place, so
 // that removal costs log n and nothing is allocated. Times are absolute monotonic nanoseconds.
 
-/** Something that wants to be told when its time has come. One object stands in the heap at most once. */
+/** An object that is called when its time has come. It is in the heap at most once. */
 export interface Deadlined {
   /** When; must not change while deadlineIndex >= 0. */
   deadline: number;
@@ -18,10 +18,10 @@ const TOLD_MAX = 512;
 
 export class DeadlineHeap {
   readonly #items: Deadlined[] = [];
-  /** The item that is being told, or was last. */
+  /** The item whose onDeadline() runs, or ran last. */
   #current: Deadlined | null = null;
   readonly name = "deadlines";
-  /** Who has thrown stands in the heap no more. */
+  /** LoopService: an item that throws has been taken out before, so the heap goes on without it. */
   readonly isVital = true;
 
   /** Earliest deadline, or Infinity. */

@@ -1,9 +1,9 @@
-// Memory of the sentry itself that guests make it hold: open files, what stands in pipes and sockets, small files, locks,
+// Memory of the sentry itself that guests make it hold: open files, data queued in pipes and sockets, small files, locks,
 // areas of address spaces. Linux: kernel memory that a memory cgroup counts (GFP_KERNEL_ACCOUNT). Our heap is small and
 // shared by all, so what no limit of Linux bounds is bounded here: a call that would take more answers as Linux does when
 // it finds no memory. Each kernel has one account: kernel.account.
 
-/** Part of the memory shown to guests that may go here, and its bounds. */
+/** The account's limit: this fraction of the memory shown to guests, within these bounds. */
 const MEMORY_PART = 8;
 const BYTES_MIN = 48 * 1024 * 1024;
 /** The sentry's heap ends at 2 GiB; objects are counted by guess. */

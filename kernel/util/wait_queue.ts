@@ -1,5 +1,5 @@
-// Wait queues: who wants to hear when an object becomes ready. Linux: wait_queue_head_t and its poll callbacks.
-// A queue belongs to the object (pipe, socket, futex, process); a waiter belongs to whoever waits (a blocked task,
+// Wait queues: those to be notified when an object becomes ready. Linux: wait_queue_head_t and its poll callbacks.
+// A queue belongs to the object (pipe, socket, futex, process); a waiter belongs to the side that waits (a blocked task,
 // an epoll item). Adding, removing and notifying allocate nothing.
 
 /** Told by a queue that an event in the waiter's mask has happened. It must not block; it may remove waiters. */
@@ -12,9 +12,9 @@ export class Waiter {
   readonly listener: WaitListener;
   /** Poll events (POLLIN ...) this waiter wants; POLLERR and POLLHUP are always delivered. */
   mask = 0;
-  /** The queue it stands in, or null. */
+  /** The queue it is in, or null. */
   queue: WaitQueue | null = null;
-  /** Of those that are exclusive, notify() tells only as many as it needs to find one that has use for the event. */
+  /** notify() calls exclusive waiters one after the other and stops at the first that takes the event (WQ_FLAG_EXCLUSIVE). */
   isExclusive = false;
   /** Set by an exclusive waiter's listener in onReady: it has use for the event. */
   hasTaken = false;
@@ -38,12 +38,12 @@ export class WaitQueue {
     return this.#first === null;
   }
 
-  /** Who has waited longest. */
+  /** The waiter that was added first. */
   get first(): Waiter | null {
     return this.#first;
   }
 
-  /** Adds `waiter` at the end; it must stand in no queue. */
+  /** Adds `waiter` at the end; it must not be in a queue. */
   add(waiter: Waiter, mask: number): void {
     waiter.mask = mask;
     waiter.queue = this;
@@ -54,7 +54,7 @@ export class WaitQueue {
     this.#last = waiter;
   }
 
-  /** Takes `waiter` out if it stands here. */
+  /** Removes `waiter` if it is in this queue. */
   remove(waiter: Waiter): void {
     if (waiter.queue !== this) return;
     if (waiter.previous === null) this.#first = waiter.next;

@@ -46,16 +46,16 @@ const ALL_EXEC = 0o111;
 /** The last component of a path that is to be created, removed or renamed. */
 export interface Parent {
   readonly path: Path;
-  /** Never empty; ".", ".." and "/" as they stand. */
+  /** Never empty; ".", ".." and "/" are kept as they are. */
   readonly name: string;
   /** The path ended in a slash. */
   readonly hasSlash: boolean;
 }
 
-/** What walking to a name that may be created has found. `child` is negative where nothing stands. */
+/** What walking to a name that may be created has found. `child` is a negative dentry where there is no file. */
 export interface Place extends Parent {
   readonly child: Path;
-  /** Nobody has looked whether it exists. */
+  /** It was not looked up: the file system is to report whether it exists. */
   readonly isPresumed: boolean;
 }
 
@@ -153,19 +153,19 @@ const TO_NAME = 1;
 const TO_TARGET = 2;
 type WalkEnd = typeof TO_PARENT | typeof TO_NAME | typeof TO_TARGET;
 
-/** One resolution: where it stands, and what is left to walk behind symlinks. */
+/** One resolution: the current directory of the walk, and the rest of the paths that symlinks interrupted (nameidata). */
 class Walk {
   readonly #task: Task;
   readonly #how: number;
   readonly #namespace: MountNamespace;
   readonly #root: Path;
-  /** Where it stands. */
+  /** The current place. */
   mount: Mount;
   dentry: Dentry;
   /** Directory in which the last component was looked up. */
   parentMount: Mount;
   parentDentry: Dentry;
-  /** Where the last component stands. */
+  /** The last component: text[start, stop). */
   #lastText = "/";
   #lastStart = 0;
   #lastStop = 1;
@@ -320,7 +320,7 @@ class Walk {
     return (this.#how & RESOLVE_NO_XDEV) !== 0 && this.mount !== from ? -EXDEV : 0;
   }
 
-  /** The text of symlink `link` in the directory where the walk stands, which may move to the root; "" after a jump. */
+  /** The text of symlink `link` in the current directory; an absolute one moves the walk to the root. "" = it jumped. */
   #follow(link: Dentry, isLast: boolean): string | number {
     const how = this.#how;
     if (++this.#linkCount > SYMLINKS_MAX || (how & RESOLVE_NO_SYMLINKS) !== 0) return -ELOOP;

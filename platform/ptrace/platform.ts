@@ -29,7 +29,7 @@ export class PtracePlatform implements Platform {
   vdsoAddress = 0;
   runningCount = 0;
   onStubDeath: (reason: string) => void = () => {};
-  /** Nobody is told of a hang-up: all stubs share the socket, and their ends are seen as stops. */
+  /** Hang-ups are ignored: all stubs share the socket, and waitpid(2) reports the end of each. */
   readonly #hostLoop = new HostLoop(() => {});
   readonly #zygote: PtraceThread;
   readonly #stop = new Int32Array(9);
@@ -90,7 +90,7 @@ export class PtracePlatform implements Platform {
     }
   }
 
-  /** Turns a stop into an event; false when the thread was let go on. */
+  /** Turns a stop into an event; false when the thread was resumed instead. */
   #take(thread: PtraceThread): boolean {
     const stop = this.#stop;
     if (stop[1] !== KIND_SYSCALL && stop[1] !== KIND_SIGNAL) {

@@ -1,4 +1,4 @@
-// A guest thread on ptrace: a traced host thread. While it is stopped its registers stand in a copy here, which is
+// A guest thread on ptrace: a traced host thread. While it is stopped its registers are in a copy here, which is
 // written back before it runs.
 
 import { EINVAL, ENOSYS } from "../../kernel/abi/errno.ts";

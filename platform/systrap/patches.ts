@@ -1,6 +1,6 @@
 // Patched call sites of one address space: code that traps often is sent into the stub by a jump, so that its later calls take
-// no signal. What a patch looks like, and why no thread can tell when it is made, stands in pieces.ts; this file says which
-// sites are patched, and takes patches back before a guest could see them or lose the memory of their pieces.
+// no signal. pieces.ts describes a patch, and why a thread cannot notice when it is made; this file decides which
+// sites are patched, and removes patches before a guest could see them or lose the memory of their pieces.
 //
 // Code is written while no thread can run it: its page is made writable and not executable for that moment, and a thread that
 // runs into it meanwhile faults, and goes on (isFalseFault). So memory is never writable and executable at once, and no CPU
@@ -43,7 +43,7 @@ const POOLS_MAX = 32;
 const WRITE_COMMANDS = 3;
 /** Where in the slot's staging area code is put down: past what the stub copied in for this call. */
 const STAGED = STAGING_IN + 64 * 1024;
-/** Bytes before a return address, and behind it, that say what stands there. */
+/** Bytes read before a return address, and behind it, to recognise the code there. */
 const BEFORE = 16, BEHIND = 16;
 
 /** Code that was mapped as a copy with patches (images.ts), and those of its sites that are in place. */
@@ -167,7 +167,7 @@ export class Patches {
     if (thread.run() >= 0) patched.sites.set(rip, site);
   }
 
-  /** Reads what stands around `rip` into `around`; gives back its index there, -1 when it cannot be read. */
+  /** Reads the code around `rip` into `around`: the index of `rip` in there, -1 when it cannot be read. */
   #readAround(rip: number): number {
     if (this.#space.read(rip - BEFORE, around, 0, BEFORE + BEHIND) === BEFORE + BEHIND) return BEFORE;
     // Code may begin or end with its page.
@@ -226,7 +226,7 @@ export class Patches {
 
   // --- threads in pieces --------------------------------------------------------------------------------------------------
 
-  /** Where a thread that is to continue at `rip` has to be let go: in a piece, where a patch covers what stood there. */
+  /** Where a thread that is to continue at `rip` is resumed: in a piece, where a patch covers the original code. */
   translate(rip: number): number {
     if (this.#patched.isEmpty) return rip;
     const site = this.#patched.sites.get(rip) ?? this.#patched.sites.get(rip + 2);
@@ -325,7 +325,7 @@ export class Patches {
     }
     if (goes.length > 0) this.#dropPools(goes);
     if (thread.commandCount === 0) return;
-    // Commands of a batch are run by whoever has begun it.
+    // Commands of a batch are run by the caller that began it.
     if (!this.#space.isBatching(thread)) thread.run();
     // A thread that was to go on in a piece goes on at the site, whose code is back.
     for (const other of this.#space.threads) {

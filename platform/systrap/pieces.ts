@@ -1,8 +1,8 @@
 // The machine code of a patched call site. A site keeps every instruction boundary it had, so that a thread which returns
 // from the call, or a jump from anywhere, always finds valid code there, whenever the patch was made:
 //
-//   mov $number,%eax; syscall    The five bytes of the mov become `jmp piece`. The syscall stays behind it: who jumps to it,
-//                                or stood before it, makes the call by the trap, with the number in EAX.
+//   mov $number,%eax; syscall    The five bytes of the mov become `jmp piece`. The syscall stays behind it: a thread that
+//                                jumps to it, or is stopped at it, makes the call by the trap, with the number in EAX.
 //   syscall; cmp $imm,%rax       `jmp piece` covers the syscall and half of the cmp. The piece is placed so that the third
 //                                byte of the jump, where a thread comes back from the trap, is no instruction of 64-bit
 //                                mode: it raises SIGILL, and the sentry continues at the piece's copy of the cmp.
@@ -30,7 +30,7 @@ export const CMP_PIECE_BYTES = 33;
 export const CPUID_PIECE_BYTES = 25;
 /** Where a piece of KIND_MOV takes the number from EAX. */
 const MOV_PIECE_AGAIN = 5;
-/** Where a piece of KIND_CMP compares and goes back; its own `syscall` stands before that. */
+/** Offset in a piece of KIND_CMP of its compare and the jump back; its own `syscall` is before that. */
 export const CMP_PIECE_TAIL = 22;
 const CMP_PIECE_BACK = 28;
 
@@ -166,7 +166,7 @@ function putEntry(bytes: Uint8Array, at: number, distance: number, entry: number
 }
 
 /**
- * Where the program itself is while a thread stands at `address` within the piece of `site`: at the site, where the call is
+ * The place in the program that `address` in the piece of `site` is for: at the site, where the call is
  * made again, or behind it.
  */
 export function placeInProgram(site: Site, address: number): number {

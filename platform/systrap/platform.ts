@@ -182,7 +182,7 @@ export class SystrapPlatform implements Platform {
     return thread;
   }
 
-  /** Waits until the first stub stands. It is not waited for where it is made: it starts while the kernel is built. */
+  /** Waits until the first stub is ready. The constructor does not wait: the stub starts while the kernel is built. */
   #awaitZygote(): void {
     this.vdsoAddress = this.stubs.awaitFirst(this.#zygote.addressSpace.socket, this.reports.spins);
     if ((u32(this.stubs.common, COMMON_FLAGS) & COMMON_ASKS) !== 0) this.#takeListener();
@@ -242,7 +242,7 @@ export class SystrapPlatform implements Platform {
     this.#spareArena = arena;
     this.#spareSocket = this.stubs.ownSocket;
     this.#spareChildSocket = this.stubs.stubSocket;
-    // Whoever touches one of them first waits for the host to find and zero the page.
+    // The first write to each makes the host find and zero a page: done now, not while a guest forks.
     const thread = this.#threads[arena * ARENA_SLOTS];
     if (thread !== undefined && thread !== null) { for (const at of SLOT_PAGES_USED) thread.bytes[at] = 0; }
     return 0;

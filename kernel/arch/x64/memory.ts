@@ -1,12 +1,12 @@
-// What the machine adds to address spaces: how page faults are told, and the page that every process has.
+// What x86-64 adds to address spaces: the error code of page faults, and the vsyscall page that every process has.
 
 import type { Fault } from "../../../platform/platform.ts";
 
 const TRAP_PAGE_FAULT = 14;
-/** Of a page fault's error code: the page was there. */
+/** Bit 0 of a page fault's error code: the page was present (X86_PF_PROT). */
 const FAULT_PRESENT = 1;
 
-/** Nothing was mapped where it happened. */
+/** A page fault at an address where no page is present. */
 export function isUnmappedAccess(fault: Fault): boolean {
   return fault.trap === TRAP_PAGE_FAULT && (fault.error & FAULT_PRESENT) === 0;
 }

@@ -4,7 +4,7 @@
 export const CALL_NUMBERS = "x64";
 /** uname(2), AT_PLATFORM. */
 export const MACHINE_NAME = "x86_64";
-/** As a person is told. */
+/** Its name in error messages. */
 export const PROGRAMS_NAME = "x86-64 ELF program";
 /** EM_X86_64: e_machine of programs. */
 export const ELF_MACHINE = 62;

@@ -1,4 +1,4 @@
-// The root object: what a sandbox's kernel is made of, without logic. The run loop stands in task/run_loop.ts, boot puts
+// The root object: what a sandbox's kernel is made of, without logic. The run loop is in task/run_loop.ts, boot puts
 // the parts together in boot/kernel.ts. What belongs to one container hangs at that (container.ts).
 
 import type { Host, Platform } from "../platform/platform.ts";

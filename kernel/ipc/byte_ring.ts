@@ -1,4 +1,4 @@
-// A bounded ring of bytes: what stands in a pipe or in a stream socket. Memory grows with what is in it, up to the
+// A bounded ring of bytes: the data of a pipe or of a stream socket. Memory grows with what is in it, up to the
 // bound. Linux: pipe buffers and socket queues, of which only the byte order is kept.
 
 import { copyBytes } from "../util/bytes.ts";
@@ -17,7 +17,7 @@ export class ByteRing {
   used = 0;
   readonly #heap: Budget;
   #bytes: Uint8Array = NOTHING;
-  /** Where the oldest byte stands. */
+  /** Index of the oldest byte. */
   #head = 0;
 
   /** Its memory counts in `heap`. */

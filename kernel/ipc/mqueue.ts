@@ -1,5 +1,5 @@
 // POSIX message queues: messages in order of priority, and who waits for them. Linux: ipc/mqueue.c, mq_overview(7). The
-// file system that their names stand in is fs/mqueue.ts.
+// file system that has their names is fs/mqueue.ts.
 
 import { EAGAIN, EBUSY } from "../abi/errno.ts";
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from "../abi/file.ts";
@@ -91,7 +91,7 @@ export class MessageQueue {
     return (this.count > 0 ? POLLIN | POLLRDNORM : 0) | (this.isFull ? 0 : POLLOUT | POLLWRNORM);
   }
 
-  /** mq_notify(3): one process at a time is told, once. */
+  /** mq_notify(3): one process at a time is registered, and is notified once. */
   register(notification: Notification): number {
     if (this.#notification !== null && !hasEnded(this.#notification.group)) return -EBUSY;
     this.#notification = notification;

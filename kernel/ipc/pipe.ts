@@ -49,7 +49,7 @@ export class Pipe {
   readonly queue = new WaitQueue();
   readers = 0;
   writers = 0;
-  /** Who has made it, and how many pages it counts there; null while nobody has it open. */
+  /** The user that opened it first, and how many pages it counts there; null while it is not open. */
   #account: UserAccount | null = null;
   #pages = 0;
   /** How often it has been opened for reading and for writing: what a FIFO's open waits for to change. */
@@ -65,7 +65,7 @@ export class Pipe {
     this.ring = new ByteRing(heap, PIPE_BYTES);
   }
 
-  /** Counts it with the user of `task`; who has many gets small ones: alloc_pipe_info(). */
+  /** Counts it with the user of `task`; a user with many pipes gets small ones: alloc_pipe_info(). */
   open(task: Task): void {
     if (this.#account !== null) return;
     this.#account = userAccount(task.kernel, task.credentials.uid);

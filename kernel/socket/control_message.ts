@@ -214,7 +214,7 @@ function writeRights(
   return align(size);
 }
 
-/** The sender as a descriptor; where there is no sender or no number for it, the error stands in its place. */
+/** The sender as a descriptor; without a sender, or a free number for it, the errno is put there instead. */
 function writePidfd(
   task: Task,
   bytes: Uint8Array,

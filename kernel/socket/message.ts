@@ -24,7 +24,7 @@ export class SocketAddress {
   }
 }
 
-/** Who sent a message or stands at the other end: SCM_CREDENTIALS, SO_PEERCRED. Immutable. */
+/** Ids of the sender of a message, or of the peer: SCM_CREDENTIALS, SO_PEERCRED. Immutable. */
 export class SocketCredentials {
   readonly pid: Pid | null;
   readonly uid: number;
@@ -63,7 +63,7 @@ export function peerCredentials(task: Task): SocketCredentials {
 /** Besides the bytes of sendto(2) or sendmsg(2). */
 export class OutgoingMessage {
   readonly address = new SocketAddress();
-  /** SCM_RIGHTS: held once each; whoever takes them over sets this to null. */
+  /** SCM_RIGHTS: held once each; the receiver that takes them over sets this to null. */
   files: File[] | null = null;
   /** SCM_CREDENTIALS, checked. */
   credentials: SocketCredentials | null = null;

@@ -196,7 +196,7 @@ export class CallInFlight implements WaitListener, Deadlined {
     queue.add(waiter, mask);
   }
 
-  /** Queues it stands in. */
+  /** Queues it waits in. */
   get waiterCount(): number {
     return this.#waiterCount;
   }

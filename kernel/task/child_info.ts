@@ -6,7 +6,7 @@ import type { ThreadGroup } from "./thread_group.ts";
 
 const usage = new Usage();
 
-/** What `group`'s parent is told about it: CLD_ code and status. */
+/** The SIGCHLD siginfo that reports a change of `group` to its parent: CLD_ code and status. */
 export function childInfo(group: ThreadGroup, signal: number, code: number, status: number): SignalInfo {
   const info = new SignalInfo(signal, code);
   const parent = group.parent;

@@ -1,5 +1,5 @@
 // How tasks are born: clone(2), clone3(2), fork(2), vfork(2). Linux: copy_process(), kernel_clone() of kernel/fork.c. The
-// system calls' own argument forms stand in syscalls/process.ts.
+// system calls' own argument forms are in syscalls/process.ts.
 
 import { EAGAIN, EEXIST, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR } from "../abi/errno.ts";
 import { PROT_WRITE } from "../abi/memory.ts";
@@ -74,7 +74,7 @@ export interface CloneRequest {
 
 const tidBytes = new Uint8Array(4);
 
-/** Makes a child of `task`. Its id as `task` sees it, or -ERRNO; with CLONE_VFORK once the child has let go of the memory. */
+/** Makes a child of `task`. Its id as `task` sees it, or -ERRNO; with CLONE_VFORK once the child no longer uses the memory. */
 export function cloneTask(task: Task, request: CloneRequest): number {
   const { flags } = request;
   const refused = checkFlags(task, request);

@@ -1,6 +1,6 @@
 // Who a task is: user and group ids, capability sets, securebits. Linux: struct cred, kernel/capability.c. Credentials
-// never change; a task that changes who it is gets another object, so that whoever holds the old one keeps what it saw.
-// The transitions of setuid(2) and friends stand in credential_changes.ts.
+// never change; a task whose ids change gets another object, so that holders of the old one keep what they saw (struct cred).
+// The transitions of setuid(2) and the like are in credential_changes.ts.
 
 import { CAP_LAST_CAP } from "../abi/task.ts";
 

@@ -15,7 +15,7 @@ export interface HeldFile {
   readonly position: number;
 }
 
-/** A futex whose queue the call stands in. */
+/** A futex that the call waits for. */
 export interface AwaitedFutex {
   /** Its place: an address, or an offset in shared memory. */
   readonly key: number;

@@ -1,5 +1,5 @@
 // How tasks and processes end. Linux: kernel/exit.c do_exit(), do_group_exit(), exit_notify(), release_task(). What
-// becomes of the children stands in reparent.ts, what a parent reads in wait.ts.
+// becomes of the children is in reparent.ts, what a parent reads in wait.ts.
 //
 // A task exits either in its own call (exit, a deadly signal met by deliverSignals) or, condemned by others, at the start
 // of the loop's next turn (exitKilled). In the second case its host thread may still be running guest code; the task is
@@ -117,7 +117,7 @@ export function exitKilled(kernel: Kernel, count = Infinity): void {
   for (; count > 0 && kernel.killed.length > 0; count--) exitTask(kernel.killed.pop()!, SIGKILL);
 }
 
-/** The host thread of an exited task has stopped: it ends, and lets go of the memory. Called by the loop for its event. */
+/** The host thread of an exited task has stopped: it ends, and drops the memory. Called by the loop for its event. */
 export function endLingering(task: Task): void {
   const lingering = task.threadGroup.lingering;
   const index = lingering.indexOf(task);

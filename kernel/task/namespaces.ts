@@ -1,5 +1,5 @@
 // Namespaces of a task: what it sees of host name, process ids, mounts, IPC objects and network. Linux: struct nsproxy,
-// pid_namespaces(7), uts_namespaces(7). Making and joining them stands in namespace_changes.ts.
+// pid_namespaces(7), uts_namespaces(7). Making and joining them is in namespace_changes.ts.
 
 import { Changes } from "../util/changes.ts";
 import type { MqueueFilesystem } from "../fs/mqueue.ts";

@@ -147,7 +147,7 @@ class CpuLimit implements TimerListener {
   }
 }
 
-/** What timer_create(2) is told. */
+/** The sigevent of timer_create(2). */
 export interface PosixTimerSettings {
   readonly clock: number;
   readonly cpu: CpuTimed | null;
@@ -218,7 +218,7 @@ export class PosixTimer implements TimerListener, SignalTakenListener {
     timer.rearm(IGNORED_NANOS_MIN);
   }
 
-  /** Its signal stands in a queue: it has been accounted for. */
+  /** Its signal is queued: expirations until it is taken count as overruns (timer_getoverrun(2)). */
   #isPending(): boolean {
     return this.#info !== null && this.#info.account !== null;
   }

@@ -22,7 +22,7 @@ import { killGroup } from "./kill.ts";
 /** Condemned tasks that end in one turn: each is a fraction of a millisecond, and a crowd is killed as one. */
 const EXITS_MAX = 32;
 
-/** What the loop needs of the syscall table; the table stands above tasks and is handed in. */
+/** What the loop needs of the syscall table; the table is a room above this one, and is passed in. */
 export interface CallTable {
   call(task: Task, number: number): number;
 }

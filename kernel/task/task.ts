@@ -1,5 +1,5 @@
 // A task: one guest thread as the kernel sees it. Linux: struct task_struct. The call it is in is call_in_flight.ts; how it
-// waits wait_engine.ts; clone, exec, exit, wait for children and signals stand in files of their own beside it.
+// waits wait_engine.ts; clone, exec, exit, wait for children and signals have files of their own beside it.
 
 import type { GuestThread, UserWindow } from "../../platform/platform.ts";
 import { Args } from "../syscalls/args.ts";
@@ -158,7 +158,7 @@ export class Task {
     return this.thread.addressSpace.features.hasHostFutex && this.kernel.callHooks.of(SYS_futex) === 0;
   }
 
-  /** Whether its thread must ask for private futexes: where a filter looks at calls, or the kernel itself has waiters. */
+  /** Whether its thread must ask for private futexes: a seccomp filter checks its calls, or the kernel itself has waiters. */
   decideHostFutex(): void {
     this.thread.mayUseHostFutex = this.hasHostFutex && this.#seccomp === null && !this.mm.hasFutexWaiters;
   }

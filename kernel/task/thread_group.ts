@@ -1,5 +1,5 @@
 // A process: a group of tasks with one id towards its parent, shared signal actions, limits and accounts. Linux: struct
-// signal_struct. Its birth stands in clone.ts, its end in exit.ts, waiting for it in wait.ts.
+// signal_struct. It is made in clone.ts and ends in exit.ts; wait.ts waits for it.
 
 import { SIGCHLD } from "../abi/signal.ts";
 import type { SignalActions } from "../signal/signal_actions.ts";
@@ -92,7 +92,7 @@ export class ThreadGroup {
   /** Monotonic nanoseconds of its birth. */
   readonly startNanos: number;
 
-  // Accounts. CPU time of the running image is asked of the platform; what is over stands here.
+  // Accounts. The platform knows the CPU time of the running image; that of earlier ones is added up here.
   /** Time of former images (before execve) and a correction for an address space that was someone else's (vfork). */
   cpuNanosBefore = 0;
   /** Estimate of what the calls of its tasks have cost us. */

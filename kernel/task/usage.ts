@@ -10,7 +10,7 @@ import type { ThreadGroup } from "./thread_group.ts";
 /** Clock ticks a second that user space sees (USER_HZ). */
 const TICKS_PER_SECOND = 100;
 export const RUSAGE_BYTES = 144;
-/** One call in so many is timed and stands for all of them. A prime: programs call in patterns. */
+/** One call in so many is timed, as a sample of all. A prime, as programs make calls in patterns. */
 export const SAMPLED_CALLS = 17;
 
 export class Usage {

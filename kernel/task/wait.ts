@@ -89,7 +89,7 @@ function isEligible(
   if (kind === WaitFor.Process && child !== target) return false;
   if (kind === WaitFor.Group && child.processGroup !== target) return false;
   if ((options & __WNOTHREAD) !== 0 && child.parentTask !== task) return false;
-  // A "clone" child is one whose end is told by another signal than SIGCHLD, or by none.
+  // A "clone" child is one whose exit signal is not SIGCHLD (wait(2), __WCLONE).
   const isClone = child.exitSignal !== SIGCHLD;
   return (options & __WALL) !== 0 || isClone === ((options & __WCLONE) !== 0);
 }

@@ -4,7 +4,7 @@
 export type WaitState =
   /** It has not waited and keeps nothing. */
   | { readonly kind: "none" }
-  /** Bytes of one file: read, write and their kin, send, recv, splice, vmsplice, tee. */
+  /** Bytes of one file: read, write, their v and p forms, send, recv, splice, vmsplice, tee. */
   | { readonly kind: "transfer" }
   /** A long transfer that lets others have their turn. */
   | { readonly kind: "slice" }
@@ -12,7 +12,7 @@ export type WaitState =
   | { readonly kind: "populate"; readonly start: number; readonly end: number; readonly answer: number }
   /** sendfile(2): the offset it began at, as the one at its pointer changes meanwhile. */
   | { readonly kind: "sendfile"; readonly start: number }
-  /** sendmmsg(2), recvmmsg(2): messages done, and the end of recvmmsg's own time, looked at after each message. */
+  /** sendmmsg(2), recvmmsg(2): messages done, and recvmmsg's own deadline, checked after each message. */
   | { readonly kind: "messages"; readonly count: number; readonly end: number | null }
   /** Noncanonical read of a terminal with VTIME: bytes there were when the time began. */
   | { readonly kind: "terminal"; readonly available: number }

@@ -1,6 +1,6 @@
 // The container's terminal and its counterpart outside: a pump between the master of one of our terminals and descriptors
 // of the host, usually a terminal in raw mode there. Keys are typed into ours, its output is printed there, the size
-// follows. No File stands for the master: this object is it.
+// follows. The master has no File: this object is it.
 
 import { EAGAIN } from "../abi/errno.ts";
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from "../abi/file.ts";
@@ -191,7 +191,7 @@ export class HostConsole implements WaitListener {
     }
   }
 
-  /** Whoever is left on our terminal is hung up, and nothing is copied any more. */
+  /** Hangs up the processes that still use our terminal, and stops copying. */
   close(): void {
     hangUp(this.#terminal, true);
     this.release();

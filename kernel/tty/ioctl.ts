@@ -1,5 +1,5 @@
 // ioctl(2) on terminals: settings, window size, job control, flow. ioctl_tty(2); Linux: tty_io.c tty_ioctl(), tty_ioctl.c.
-// Requests of the master alone stand in master_file.ts.
+// Requests of the master alone are in master_file.ts.
 
 import { EFAULT, EINVAL, EIO, ENOTTY, EPERM } from "../abi/errno.ts";
 import { i32, put16, put32, u16 } from "../abi/struct.ts";

@@ -65,7 +65,7 @@ export function setTerminal(group: ThreadGroup, terminal: Terminal): void {
   terminal.foreground = group.processGroup;
 }
 
-/** TIOCNOTTY: the process lets go of it; when it leads the session everyone does. */
+/** TIOCNOTTY: the process gives up its terminal; a session leader gives it up for the whole session (tty_ioctl(4)). */
 export function leaveTerminal(task: Task, terminal: Terminal): number {
   const group = task.threadGroup;
   if (terminalOf(group) !== terminal) return -ENOTTY;

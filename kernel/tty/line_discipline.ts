@@ -1,4 +1,4 @@
-// N_TTY: what stands between the keys of a terminal and the program that reads it. Input is edited, echoed and split into
+// N_TTY: the line discipline between a terminal and the program that reads it. Input is edited, echoed and split into
 // lines, or passed on as it is; special characters become signals; output gets its line ends. Linux: drivers/tty/n_tty.c;
 // termios(3). It knows no files and no processes: those are behind LinePort.
 
@@ -56,7 +56,7 @@ export const INPUT_BYTES_MAX = 4096;
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 const TAB = 0x09;
-/** What a special character that is switched off is set to; it also stands for end of file in the buffer. */
+/** What a special character that is switched off is set to; in the buffer it marks end of file. */
 const DISABLED = 0;
 
 /** What the discipline tells the terminal it works for. */
@@ -272,7 +272,7 @@ export class LineDiscipline {
     this.#put(c);
   }
 
-  /** PARMRK: a real 0xff is told from a mark by being doubled. */
+  /** PARMRK: a real 0xff is doubled, to differ from a mark (termios(3)). */
   #doubleMark(c: number): void {
     if (c === 0xff && (this.#termios.iflag & PARMRK) !== 0) this.#put(c);
   }

@@ -1,6 +1,6 @@
 // A pseudo-terminal: a line discipline between the master's side (a terminal emulator, or the caller's terminal outside
 // the sandbox) and the slave's side (the program). Linux: drivers/tty/pty.c, struct tty_struct. Files on the two sides
-// stand in master_file.ts and slave_file.ts, sessions in job_control.ts.
+// are in master_file.ts and slave_file.ts, sessions in job_control.ts.
 
 import type { Budget } from "../util/kernel_memory.ts";
 import { EAGAIN, EIO } from "../abi/errno.ts";
@@ -172,7 +172,7 @@ export class Terminal implements LinePort, SessionTerminal {
   writeSlave(from: Uint8Array, at: number, length: number): number {
     if (!this.isMasterOpen) return -EIO;
     let n = this.line.write(from, at, length);
-    // Whoever takes the output may have made room when it heard of it: nobody would tell us again.
+    // The reader may have made room while it was notified; it would not notify us again.
     if (n === 0 && this.line.output.hasRoom) n = this.line.write(from, at, length);
     return n === 0 && length > 0 ? -EAGAIN : n;
   }
@@ -261,7 +261,7 @@ export class Terminal implements LinePort, SessionTerminal {
 
   // --- the end ----------------------------------------------------------------------------------------------------------
 
-  /** The session has let go of it. */
+  /** It is no longer the terminal of a session. */
   onSessionEnd(): void {
     this.session = null;
     this.foreground = null;

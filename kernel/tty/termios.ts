@@ -173,7 +173,7 @@ function setSpeeds(termios: Termios): void {
   if (input >= 0) termios.inputSpeed = input;
 }
 
-/** -1: BOTHER, the number stands beside. */
+/** -1: BOTHER, the speed is in c_ispeed and c_ospeed. */
 function baud(code: number): number {
   if ((code & BOTHER) === 0) return BAUDS[code & CBAUD_LOW];
   return (code & CBAUD_LOW) === 0 ? -1 : FAST_BAUDS[(code & CBAUD_LOW) - 1];

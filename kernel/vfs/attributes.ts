@@ -110,7 +110,7 @@ export function changeTimes(task: Task, target: Target, times: TimeChange): numb
   return applied(target, inode.setattr(asked));
 }
 
-/** truncate(2) of what stands at `path`. */
+/** truncate(2) of the file at `path`. */
 export function truncatePath(task: Task, path: Path, size: number): number {
   const inode = path.inode;
   if (inode.isDirectory) return -EISDIR;

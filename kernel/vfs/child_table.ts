@@ -1,4 +1,4 @@
-// The children of a dentry by name. A path walk looks names up where they stand in the path, by a hash of their bytes that
+// The children of a dentry by name. A path walk looks names up in place, as bytes of the path, by a hash of their bytes that
 // it makes while it looks for the next slash: no string is cut out for a name that is known.
 
 import type { Dentry } from "./dentry.ts";

@@ -118,7 +118,7 @@ export function makeSymlink(task: Task, target: string, dirfd: number, name: str
   return 0;
 }
 
-/** link(2) of what stands at `source`: 0 or -ERRNO. */
+/** link(2) of the file at `source`: 0 or -ERRNO. */
 export function makeLink(task: Task, source: Path, dirfd: number, name: string): number {
   const parent = resolveFree(task, dirfd, name, false);
   if (typeof parent === "number") return parent;

@@ -101,7 +101,7 @@ export class Dentry {
   #lookupInFilesystem(directory: Inode, known: Dentry | null, name: string): Dentry | number {
     let found = directory.lookup(name);
     if (found === -EMFILE || found === -ENFILE) {
-      // Behind what is cached stand descriptors of the host (gofer): give some back and ask again.
+      // Cached dentries of a gofer hold descriptors of the host: release some and try again.
       this.#cache.shrink();
       found = directory.lookup(name);
     }
@@ -118,7 +118,7 @@ export class Dentry {
     return this.add(name, found);
   }
 
-  /** Enters a child. It starts unused: whoever keeps it holds it. */
+  /** Adds a child. It starts unused: a caller that keeps it must hold() it. */
   add(name: string, inode: Inode | null): Dentry {
     const child = new Dentry(name, this, inode);
     child.#lookedUpAt = child.#visitedAt = ++this.#cache.clock;
@@ -142,7 +142,7 @@ export class Dentry {
     this.#cache.list(this);
   }
 
-  /** The child has been removed from the file system: who has it open keeps it, and its name is known to be free. */
+  /** The child has been removed from the file system: open files keep it, and its name becomes a negative entry. */
   remove(child: Dentry): void {
     this.#detach(child);
     if (this.inode!.isCacheable) this.add(child.name, null);

@@ -1,4 +1,4 @@
-// What keeps dentries that nobody uses. They stand in a ring in the order they became unused, and go when it is over-full
+// The cache of dentries that nobody uses. They are in a ring in the order they became unused, and go when it is over-full
 // and nobody has looked them up since. Linux: the LRU lists of fs/dcache.c, which are per file system.
 
 import type { Dentry } from "./dentry.ts";

@@ -72,7 +72,7 @@ export class FdTable {
     this.count++;
   }
 
-  /** Puts `file` (taking over its reference) at `fd`, closing what stands there. dup2(2). */
+  /** Puts `file` (taking over its reference) at `fd`, closing the file that is there. dup2(2). */
   replace(task: Task, fd: number, file: File, closeOnExec: boolean): void {
     const before = this.#take(fd);
     this.#put(fd, file, closeOnExec);

@@ -26,11 +26,11 @@ export abstract class Filesystem {
   readonly type: string;
   /** Minor of st_dev; the major is 0 as for Linux' anonymous devices. */
   readonly device: number;
-  /** Mounts of it, and file systems that stand on it. */
+  /** Mounts of it, and file systems that use it as a layer. */
   #references = 0;
   /** Of the root; made at the first mount. */
   rootDentry: Dentry | null = null;
-  /** Where its files without a name stand; made and used by nameless.ts. */
+  /** The place of its files without a name; made and used by nameless.ts. */
   namelessMount: Mount | null = null;
 
   constructor(vfs: Vfs, type: string) {

@@ -58,7 +58,7 @@ export abstract class Inode {
   uid: number;
   gid: number;
   nlink = 1;
-  /** Device number of a device node: major * 2^20 + minor is not used; the two stand apart. */
+  /** Device number of a device node, as two numbers: they are never combined to a dev_t here. */
   rdevMajor = 0;
   rdevMinor = 0;
   /** Bytes; kept current by the file system (see refresh). */
@@ -153,7 +153,7 @@ export abstract class Inode {
   rmdir(_name: string, _inode: Inode): number {
     return -EPERM;
   }
-  /** `flags`: RENAME_NOREPLACE, RENAME_EXCHANGE. `target` is what stands at the new name now, or null. */
+  /** `flags`: RENAME_NOREPLACE, RENAME_EXCHANGE. `target` is the inode that has the new name now, or null. */
   rename(
     _name: string,
     _inode: Inode,

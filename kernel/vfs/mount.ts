@@ -1,5 +1,5 @@
-// Mounts and mount namespaces: which file system stands where. Linux: struct mount, fs/namespace.c. What mount(2) and
-// umount(2) check and do with them stands in mounting.ts.
+// Mounts and mount namespaces: which file system is mounted where. Linux: struct mount, fs/namespace.c. What mount(2) and
+// umount(2) check and do with them is in mounting.ts.
 
 import { Changes } from "../util/changes.ts";
 import {
@@ -85,7 +85,7 @@ export class Mount {
     if (--this.#uses === 0 && this.#isDetached) this.#release();
   }
 
-  /** It stands nowhere any more. */
+  /** It is detached from the tree (MNT_DETACH, umount). */
   onDetached(): void {
     if (this.#isDetached) return;
     this.#isDetached = true;
@@ -140,7 +140,7 @@ export class Mount {
     return this.propagation === "unbindable" ? "unbindable " : "";
   }
 
-  /** Whether `other` is this mount or stands below it. */
+  /** Whether `other` is this mount or is mounted below it. */
   contains(other: Mount): boolean {
     for (let at: Mount | null = other; at !== null; at = at.parent) if (at === this) return true;
     return false;

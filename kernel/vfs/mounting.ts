@@ -51,7 +51,7 @@ export function mountNew(
   return result;
 }
 
-/** Attaches `mount` on top of what stands at `at`. -ENOTDIR where one is a directory and the other is not. */
+/** Attaches `mount` on top of the file at `at`. -ENOTDIR where one is a directory and the other is not. */
 export function attach(namespace: MountNamespace, mount: Mount, at: Path): number {
   const top = acrossMounts(namespace, at);
   if (top.dentry.isUnlinked || top.dentry.inode === null) return -ENOENT;
@@ -191,7 +191,7 @@ export function pivotRoot(task: Task, next: Path, putOld: Path): number {
     namespace.attach(newMount, place);
   }
   namespace.attach(oldMount, putOld);
-  // Everyone who stood in the old root stands in the new one: chroot_fs_refs().
+  // Tasks whose root or working directory was the old root get the new one: chroot_fs_refs().
   const newRoot = new Path(newMount, newMount.root);
   for (const other of task.kernel.tasks.values()) {
     if (other.hasExited) continue;
@@ -202,7 +202,7 @@ export function pivotRoot(task: Task, next: Path, putOld: Path): number {
   return 0;
 }
 
-/** Whether `path` stands at or below `root`, mounts crossed. */
+/** Whether `path` is `root` or below it, mounts crossed. */
 function isBelow(path: Path, root: Path): boolean {
   let { mount, dentry } = path;
   while (mount !== root.mount) {

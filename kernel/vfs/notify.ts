@@ -1,5 +1,5 @@
-// Telling watchers what happens to inodes. Linux: fs/notify/fsnotify.c, inotify(7). The queue that a guest reads stands in
-// fs/anonymous/inotify.ts; here is who is told.
+// Reports events on inodes to their watches. Linux: fs/notify/fsnotify.c, inotify(7). The queue that a guest reads is in
+// fs/anonymous/inotify.ts; this file decides which watches get an event.
 
 import { IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF } from "../abi/file.ts";
 import type { Inode } from "./inode.ts";
@@ -54,7 +54,7 @@ export function notifyEntry(
   tell(directory, isDirectory ? event | IN_ISDIR : event, cookie, name);
 }
 
-/** `event` (open, read, write, close, attributes) has happened to what stands at `path`: it and its directory are told. */
+/** `event` (open, read, write, close, attributes) of the file at `path`: to its watches, and those of its directory. */
 export function notifyPath(path: Path | null, event: number): void {
   if (path === null || path.mount.fs.vfs.watchCount === 0) return;
   const dentry = path.dentry, inode = dentry.inode;
@@ -78,7 +78,7 @@ export function notifyGone(inode: Inode): void {
 }
 
 function tell(inode: Inode, event: number, cookie: number, name: string): void {
-  // A one-shot watch removes itself while it is told.
+  // A one-shot watch (IN_ONESHOT) removes itself while it is notified.
   for (const watch of [...inode.watches!]) {
     if ((watch.mask & event & ~IN_ISDIR) !== 0) watch.onEvent(event, cookie, name);
   }

@@ -39,7 +39,7 @@ export abstract class UnixConnection extends UnixSocket {
   #connectQueue: WaitQueue | null = null;
   /** The listener whose room connect() waits for. */
   #busyListener: UnixConnection | null = null;
-  /** It stands in a listener's #pending. */
+  /** It is in a listener's #pending. */
   #isEmbryo = false;
 
   /** A socket of the same kind for the other end of a connection. */

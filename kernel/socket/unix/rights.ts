@@ -15,7 +15,7 @@ const EMPTIED_MAX = 64;
 /** Descriptors in the messages of one kernel. */
 export class RightsInFlight implements LoopService {
   readonly name = "descriptors in messages";
-  /** Unix sockets that stand in some message at this moment. */
+  /** Unix sockets that are in transit in a message. */
   readonly #sockets = new Set<UnixSocket>();
   /** Sockets in rings, held here until they have been emptied: the rest of them goes in the next turns. */
   readonly #garbage: UnixSocket[] = [];

@@ -1,4 +1,4 @@
-// SOCK_STREAM over AF_UNIX. Linux: unix_stream_sendmsg(), unix_stream_read_generic(). The bytes stand in a ring at the
+// SOCK_STREAM over AF_UNIX. Linux: unix_stream_sendmsg(), unix_stream_read_generic(). The bytes are in a ring at the
 // receiver; descriptors and credentials are marks at places in that stream.
 
 import { EAGAIN, EINVAL, EISCONN, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE } from "../../abi/errno.ts";
@@ -198,7 +198,7 @@ export class UnixStream extends UnixConnection {
     return 1;
   }
 
-  /** Ordinary bytes while something urgent stands in the stream: up to it, or from behind it. Moves #received. */
+  /** Ordinary bytes while there is an urgent one in the stream: up to it, or from behind it. Moves #received. */
   #receiveAround(into: Uint8Array, at: number, length: number, isPeek: boolean): number {
     const ring = this.#ring, urgent = this.#urgent;
     const isInline = this.options.flag(SO_OOBINLINE);

@@ -29,9 +29,9 @@ export abstract class UnixSocket extends Socket {
   readonly unix: UnixRoom;
   /** sun_path as it was bound: a path, or a name that begins with NUL; "" = none. */
   name = "";
-  /** Where its node stands; held. */
+  /** Path of its node in the file system; held. */
   #path: Path | null = null;
-  /** Where its abstract name stands. */
+  /** The namespace of its abstract name. */
   #namespace: NetNamespace | null = null;
   /** The socket it is connected to; may have been released meanwhile. */
   peer: UnixSocket | null = null;

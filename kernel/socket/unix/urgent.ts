@@ -1,10 +1,10 @@
 // Urgent bytes of a stream: MSG_OOB. Linux: queue_oob(), manage_oob(), unix_stream_recv_urg() of net/unix/af_unix.c. Such a
-// byte stands in the stream like any other; a read ends before it, and the next one leaves it out, unless SO_OOBINLINE
-// makes it an ordinary byte. Who has taken it with MSG_OOB leaves a gap at its place. Places count from the beginning of
+// byte is in the stream like any other; a read ends before it, and the next one leaves it out, unless SO_OOBINLINE
+// makes it an ordinary byte. A receive with MSG_OOB leaves a gap at its place. Places count from the beginning of
 // the stream.
 
 export class UrgentBytes {
-  /** Where the urgent byte stands that nobody has taken; -1 = there is none. A new one makes the old one ordinary. */
+  /** Place of the urgent byte that was not received yet; -1 = there is none. A new one makes the old one ordinary. */
   at = -1;
   /** Places of bytes that were taken with MSG_OOB, in order: gaps. */
   readonly #gaps: number[] = [];

@@ -49,6 +49,7 @@ function configOf(id: string, change: Partial<ContainerConfig> = {}): ContainerC
   return {
     id,
     sharing: { pid: "", ipc: "", uts: "" },
+    startHooks: [],
     gofers: [{ isReadOnly: false, isExclusive: true }],
     root: { isReadOnly: false, hasOverlay: false },
     mounts: [{ destination: "/proc", type: "proc", source: "proc", options: [], gofer: -1 }],

@@ -117,6 +117,8 @@ export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): n
       stdio: [...ownStdio(kernel, stdio), ...ownPassed(kernel, fds.slice(SENTRY_PASSED))],
       gofer: connectToGofer(kernel, config, fds[SENTRY_GOFER]),
     });
+    lifecycle.holdFor(container, config.startHooks);
+    lifecycle.onStartFailed = ({ code, message }) => control.tell({ kind: "failed", code, message });
     stages.reach("kernel and first program are loaded");
     kernel.deadlines.add(new EndOfStart(host, kernel.clock.monotonic()));
     if (config.process.terminal?.isOwn === true) followTerminalSize(container);

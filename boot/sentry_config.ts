@@ -84,6 +84,17 @@ export interface DeviceConfig {
   readonly gid: number;
 }
 
+/** A program of the container that runs to its end before its init begins (runtime-spec config.md, startContainer). */
+export interface StartHook {
+  /** For a message. */
+  readonly name: string;
+  readonly process: ProcessConfig;
+  /** What it reads from stdin: the container's state. */
+  readonly input: string;
+  /** Longest it may take; 0 = as long as it wants. */
+  readonly timeoutSeconds: number;
+}
+
 /** What a container is started from. */
 export interface ContainerConfig {
   readonly id: string;
@@ -106,6 +117,8 @@ export interface ContainerConfig {
   readonly tasksMax: number;
   /** Its init waits for the word to run (create, then start). */
   readonly isHeld: boolean;
+  /** Between the word and the init, one after the other; of one that is held. */
+  readonly startHooks: readonly StartHook[];
 }
 
 /** What a kernel is booted from: limits of the whole sandbox, and what it shows of the host. */

@@ -24,9 +24,11 @@ import {
   JOIN_STDIO,
   type ProcessConfig,
   type ProcessRow,
+  type StartHook,
   type Statistics,
 } from "./sentry_config.ts";
 import { StartError } from "./start_error.ts";
+import { StartHooks } from "./start_hooks.ts";
 import { ownPassed, ownStdio } from "./stdio.ts";
 import type { Forward } from "./port_forward.ts";
 import { Subcontainers } from "./subcontainers.ts";
@@ -43,6 +45,12 @@ export class Services {
   readonly forwards = new Set<Forward>();
   /** The trace session that runs; null = none. */
   trace: RunningTrace | null = null;
+  /** Called when the root container has been started in vain. */
+  onStartFailed: (failure: StartError) => void = () => {};
+  /** What runs before the inits of containers that are held. */
+  readonly #startHooks = new WeakMap<Container, readonly StartHook[]>();
+  /** Whose hooks run, or have. */
+  readonly #starting = new WeakSet<Container>();
   readonly #kernel: Kernel;
   readonly #host: NativeHost;
 
@@ -81,7 +89,7 @@ export class Services {
       case "resized":
         return this.#resize(container, message.pid);
       case "start":
-        return startHeld(container) ? 0 : -EALREADY;
+        return this.#start(container, answer);
       case "wait":
         return this.#wait(container, message.pid, answer);
       case "pause":
@@ -99,6 +107,35 @@ export class Services {
       default:
         return -EINVAL;
     }
+  }
+
+  /** `hooks` run before the init of `container`, which is held. */
+  holdFor(container: Container, hooks: readonly StartHook[]): void {
+    this.#startHooks.set(container, hooks);
+  }
+
+  /**
+   * The init of `container` begins to run once its hooks have; `onStarted` is called then, or with the failure of one, after
+   * which the container ends. False when nothing holds it.
+   */
+  start(container: Container, onStarted: (failure: StartError | null) => void): boolean {
+    if (!container.isHeld || container.init === null || this.#starting.has(container)) return false;
+    this.#starting.add(container);
+    const hooks = this.#startHooks.get(container) ?? [];
+    new StartHooks(this, this.#host, container, hooks, (failure) => {
+      if (failure === null) startHeld(container);
+      onStarted(failure);
+      // One that has been killed meanwhile has its status.
+      if (failure === null || container.exitStatus >= 0) return;
+      if (container.isRoot) this.onStartFailed(failure);
+      this.subcontainers.end(container);
+    }).next();
+    return true;
+  }
+
+  #start(container: Container, answer: Answer): number | null {
+    const isStarting = this.start(container, (failure) => answer(failure === null ? 0 : failedBy(failure)));
+    return isStarting ? null : -EALREADY;
   }
 
   /** The connection of `caller` has ended: so does what was made over it. */
@@ -157,6 +194,7 @@ export class Services {
       passed: fds.slice(JOIN_PASSED),
     });
     if (made instanceof StartError) return failedBy(made);
+    this.holdFor(made, config.startHooks);
     caller.container = made;
     caller.isMaker = true;
     return 0;

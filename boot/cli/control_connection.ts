@@ -1,7 +1,7 @@
 // A connection of our own to the sentry of a container that runs: the control socket of who runs it is borrowed to ask for
 // one.
 
-import { EPIPE, errnoName, ESRCH } from "../../kernel/abi/errno.ts";
+import { EALREADY, EPIPE, errnoName, ESRCH } from "../../kernel/abi/errno.ts";
 import { borrowDescriptor } from "../../native/directory.ts";
 import { commandLineHost } from "../../native/host.ts";
 import { socketPair } from "../../native/process.ts";
@@ -10,6 +10,7 @@ import { ControlClient } from "../control/client.ts";
 import type { MessageFrom } from "../control/protocol.ts";
 import { readJson } from "../descriptors.ts";
 import { type ContainerState, openRecorded } from "../oci/state.ts";
+import { StartError } from "../start_error.ts";
 
 /** Longest a sentry may take to answer, milliseconds. */
 export const ANSWER_MILLIS_MAX = 10_000;
@@ -66,6 +67,19 @@ async function answerOf(
     throw new Error(`${what}: ${reply === -EPIPE ? "it has ended" : errnoName(-reply)}`);
   }
   return reply;
+}
+
+/** Starts a container that has been made. Comes back when its hooks of its own have ended, which may take any time. */
+export async function startWithHooks(state: ContainerState): Promise<void> {
+  const socket = connectTo(state);
+  const client = socket < 0 ? null : new ControlClient(commandLineHost(), socket);
+  const reply = client === null ? socket : await client.ask({ kind: "start" }, null);
+  if (typeof reply === "number") {
+    // Somebody was quicker.
+    const reason = reply === -EALREADY ? "in state running" : `: ${errnoName(-reply)}`;
+    throw new Error(`Cannot start container "${state.id}" ${reason}`);
+  }
+  if (reply.message.kind === "failed") throw new StartError(reply.message.message, reply.message.code);
 }
 
 /** As answerOf(), of what is answered by a document. */

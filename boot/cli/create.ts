@@ -1,10 +1,9 @@
 // tsvisor create and start: a container in the background, in two steps.
 
-import { EALREADY, errnoName } from "../../kernel/abi/errno.ts";
 import { readBundle } from "../oci/spec.ts";
 import { StateDirectory } from "../oci/state.ts";
 import { currentState } from "./condition.ts";
-import { connectTo, requestOf } from "./control_connection.ts";
+import { connectTo, startWithHooks } from "./control_connection.ts";
 import { type GlobalFlags, type Options, parse, UsageError } from "./flags.ts";
 import {
   createInBackground,
@@ -32,10 +31,7 @@ export async function startCommand(args: string[], flags: GlobalFlags): Promise<
   const { config } = readBundle(state.bundle);
   // A container of a pod is in the network of its sandbox.
   if (state.sandboxId === undefined) await giveNetwork(config, state.pid, () => connectTo(state), flags);
-  const result = await requestOf(state, { kind: "start" });
-  // Somebody was quicker.
-  if (result === -EALREADY) throw refuse("in state running");
-  if (result < 0) throw refuse(`: ${errnoName(-result)}`);
+  await startWithHooks(state);
   states.move(state.id, ["created"], "running");
   await runLateHooks(config, "poststart", state, flags);
   return 0;

@@ -101,6 +101,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     memoryTotalBytes: facts.memoryTotalBytes,
     tasksMax: TASKS_MAX,
     isHeld: false,
+    startHooks: [],
     memoryBytesMax: facts.memoryTotalBytes,
     host: { cpuinfo: facts.cpuinfo, hwcap: facts.hwcap, hwcap2: facts.hwcap2 },
     isLenient: flags.isLenient,

@@ -10,7 +10,7 @@ export function featuresCommand(args: string[], _flags: GlobalFlags): number {
     {
       ociVersionMin: "1.0.0",
       ociVersionMax: OCI_VERSION,
-      hooks: ["prestart", "createRuntime", "createContainer", "poststart", "poststop"],
+      hooks: ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],
       mountOptions: [
         "bind",
         "noexec",

@@ -16,7 +16,7 @@ import { openDirectory, writeWhole } from "../oci/own_directory.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
 import { type ContainerState, shownPid, startTicksOf, StateDirectory } from "../oci/state.ts";
 import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
-import { connectOver } from "./control_connection.ts";
+import { connectOver, startWithHooks } from "./control_connection.ts";
 import { type GlobalFlags, IGNORED, type Options, UsageError } from "./flags.ts";
 import { enterCgroup, type HostCgroup, madeCgroup, plannedCgroup, undoCgroup } from "./host_cgroup.ts";
 import { initPod } from "./pod_init.ts";
@@ -97,7 +97,7 @@ export function prepareContainer(
   states.create(record);
   const cgroup = makeCgroup(states, record, planned, (line) => warn(line, flags));
   const missing = cgroup?.cgroup.missing(cgroup.resources) ?? [];
-  const withoutEffect = [...ignored, ...missing, ...missingMounts(config), ...hooksInside(config)];
+  const withoutEffect = [...ignored, ...missing, ...missingMounts(config)];
   if (sandbox === null) withoutEffect.push(...joinedNamespaces(config));
   if (withoutEffect.length > 0) warn(ignoredLine(withoutEffect), flags);
   for (const warning of hints.warnings) warn(warning, flags);
@@ -161,11 +161,6 @@ export function recordedCgroup(host: HostCgroup | null): Pick<ContainerState, "c
     cgroup: { version, places: places.map((place) => ({ ...place, controllers: [...place.controllers] })) },
     systemdUnit: host.scope?.unit,
   };
-}
-
-/** Its programs would be the container's own; ours are the host's. */
-function hooksInside({ hooks }: OciConfig): string[] {
-  return (hooks?.startContainer ?? []).length > 0 ? ["hooks.startContainer"] : [];
 }
 
 /** Descriptors 3 to 3 + N - 1 of the caller. */
@@ -325,7 +320,8 @@ async function becomeContainer(
   await initPod(created, flags);
   if (!isHeld) {
     await giveNetwork(config, pid, () => connectOver(sandbox.controlFd), flags);
-    sandbox.start();
+    if ((config.hooks?.startContainer ?? []).length === 0) sandbox.start();
+    else await startWithHooks(created);
     states.move(record.id, ["created"], "running");
   }
   if (pidFile !== undefined) writePid(pidFile, shownPid(created));

@@ -74,7 +74,7 @@ export function containerOf(
   const mounts = mountsOf(config, options.hints, (...bind) => serve(bundle, served, ...bind));
   const memory = config.linux?.resources?.memory?.limit ?? 0;
   const memoryBytes = memory > 0 ? Math.min(memory, facts.memoryTotalBytes) : facts.memoryTotalBytes;
-  const parts = { sharing: OWN_NAMESPACES, mounts, gofers: served.gofers, hasOverlay };
+  const parts = { sharing: OWN_NAMESPACES, mounts, gofers: served.gofers, hasOverlay, bundle };
   const guest = guestContainerOf(options.id, config, parts);
   return {
     gofer: { mounts: served.mounts, isLenient: options.isLenient, isDebug: options.isDebug },

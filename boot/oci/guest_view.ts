@@ -1,6 +1,13 @@
 // What of a config.json the kernel is told, and nothing of the host's: the process, and mounts by their place, type and options.
 
-import type { ContainerConfig, MountConfig, NamespaceSharing, ProcessConfig } from "../sentry_config.ts";
+import type {
+  ContainerConfig,
+  MountConfig,
+  NamespaceSharing,
+  ProcessConfig,
+  StartHook,
+} from "../sentry_config.ts";
+import { OCI_VERSION } from "../version.ts";
 import type { HintedMount, PodHints } from "./pod.ts";
 import type { OciConfig } from "./spec.ts";
 
@@ -56,6 +63,8 @@ export interface GuestParts {
   readonly gofers: ContainerConfig["gofers"];
   /** What is written to the root stays in memory. */
   readonly hasOverlay: boolean;
+  /** As a hook reads of it. */
+  readonly bundle: string;
 }
 
 /** Of a device for which a bundle says none, as runc. */
@@ -87,7 +96,21 @@ export function guestContainerOf(id: string, config: OciConfig, parts: GuestPart
     domainname: config.domainname ?? "(none)",
     tasksMax: pids > 0 ? pids : TASKS_MAX,
     isHeld: false,
+    startHooks: startHooksOf(id, config, parts.bundle),
   };
+}
+
+/** What they read on stdin is the state as it is inside: the init is process 1 there. */
+function startHooksOf(id: string, config: OciConfig, bundle: string): StartHook[] {
+  const { annotations = {}, hooks } = config;
+  const state = { ociVersion: OCI_VERSION, id, status: "created", pid: 1, bundle, annotations };
+  return (hooks?.startContainer ?? []).map(({ path, args = [], env = [], timeout = 0 }, i) => ({
+    name: `startContainer[${i}] (${path})`,
+    // Its own name is args[0], which is the path's to begin with.
+    process: { ...processOf(config.process), args: [path, ...args.slice(1)], env, wantsHome: false },
+    input: JSON.stringify(state),
+    timeoutSeconds: timeout,
+  }));
 }
 
 /** Has the gofer serve the source of bind mount `i`: the number of its mount. */

@@ -2,6 +2,7 @@
 // when somebody is killed on the way.
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import type { Config } from "../support/bundle.ts";
 import { isAlive } from "../support/host_processes.ts";
 import { exists, Life } from "../support/life.ts";
 import { delay, PLATFORMS } from "../support/tsvisor.ts";
@@ -178,6 +179,58 @@ Deno.test("life cycle: hooks get the state, each at its stage", async () => {
   equal(stages().at(-1), "poststart running");
   await life.must("delete", "--force", "box");
   equal(stages().at(-1), "poststop stopped");
+});
+
+Deno.test("life cycle: hooks of the container run in it, before its program", async () => {
+  await using life = new Life();
+  const hook = (script: string, more = {}) => ({
+    path: "/bin/sh",
+    args: ["sh", "-c", script],
+    env: ["PATH=/bin"],
+    ...more,
+  });
+  const note = (name: string) => `echo ${name} $(id -u) $(pwd) "$(cat)" >>/tmp/notes`;
+  const change = (hooks: unknown[]) => (config: Config) => {
+    config.hooks = { startContainer: hooks };
+    config.process.cwd = "/tmp";
+    config.annotations = { a: "b" };
+  };
+  const notes = `${life.rootfs}/tmp/notes`;
+  await life.create("echo program >>/tmp/notes", "box", change([hook(note("one")), hook(note("two"))]));
+  equal(await exists(notes), false);
+  await life.must("start", "box");
+  await life.reaches("stopped");
+  const state = JSON.stringify({
+    ...{ ociVersion: "1.2.0", id: "box", status: "created", pid: 1, bundle: life.directory },
+    annotations: { a: "b" },
+  });
+  equal(Deno.readTextFileSync(notes), `one 0 /tmp ${state}\ntwo 0 /tmp ${state}\nprogram\n`);
+  await life.must("delete", "box");
+
+  const failures: readonly (readonly [unknown, RegExp])[] = [
+    [hook("exit 3"), /^tsvisor: Hook startContainer\[0\] \(\/bin\/sh\) failed: exit status 3\n$/],
+    [hook("kill -9 $$"), /failed: killed by signal 9\n$/],
+    [hook("exec sleep 100", { timeout: 1 }), /failed: it took longer than 1 s\n$/],
+    [
+      { path: "/missing" },
+      /\(\/missing\) failed: Cannot run \/missing: executable file not found in \$PATH\n$/,
+    ],
+  ];
+  for (const [one, words] of failures) {
+    await life.create("echo never >/tmp/never", "box", change([one, hook("echo never >/tmp/never")]));
+    const { code, stderr } = await life.call("start", "box");
+    match(stderr, words);
+    equal(code, 128);
+    await life.reaches("stopped");
+    await life.must("delete", "box");
+    // The same of `run`, attached and in the background.
+    for (const flags of [[], ["--detach"]]) {
+      const ran = await life.call("run", ...flags, "--bundle", life.directory, "box");
+      match(ran.stderr, words);
+      deepEqual([ran.code, await life.must("list", "-q")], [128, ""]);
+    }
+  }
+  equal(await exists(`${life.rootfs}/tmp/never`), false);
 });
 
 Deno.test("life cycle: whoever is killed, state tells it and delete removes it", async () => {

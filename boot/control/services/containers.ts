@@ -10,7 +10,7 @@ import type { ThreadGroup } from "../../../kernel/task/thread_group.ts";
 import { Waiter, type WaitListener } from "../../../kernel/util/wait_queue.ts";
 import { describeSignalMode, SIGNAL_MODE } from "../../api/signal_mode.ts";
 import type { EventOut } from "../../api/stats.ts";
-import { startHeld } from "../../container.ts";
+import type { StartError } from "../../start_error.ts";
 import { execute } from "./execute.ts";
 import { processRow } from "./process_row.ts";
 import { LATER, type Query, Refusal, type Sandbox, type Service, type Services } from "./query.ts";
@@ -199,8 +199,11 @@ const runtimeState: Service = ({ kernel }, query) => {
   return container.init === null || container.isHeld ? RUNTIME_STATE.CREATING : RUNTIME_STATE.RUNNING;
 };
 
-function start(container: Container): unknown {
-  return startHeld(container) ? {} : new Refusal("sandbox is not in created state");
+/** Answered when its init runs, or will not. */
+function start(container: Container, query: Query, { lifecycle }: Sandbox): unknown {
+  const onStarted = (failure: StartError | null) =>
+    query.reply(failure === null ? {} : new Refusal(failure.message));
+  return lifecycle.start(container, onStarted) ? LATER : new Refusal("sandbox is not in created state");
 }
 
 /** All containers, answered when no task of theirs runs guest code. */

@@ -84,6 +84,7 @@ function configOf(id: string, config: OciConfig, rootId: string, hasTerminal: bo
     mounts,
     gofers,
     hasOverlay,
+    bundle: "",
   });
   if (!hasTerminal) return container;
   const terminal = { fds: [0, 1, 2], size: null, settings: null, isOwn: false };

@@ -185,7 +185,7 @@ fn kill(states: &States, id: &str, more: &[String], words: &Words) -> Option<Str
         return None;
     }
     // The sentry is init of its namespace: SIGKILL ends it and all.
-    if signal == libc::SIGKILL && pid == 0 {
+    if signal == libc::SIGKILL && pid == 0 && !record.is_member {
         kill_process(&record.sentry)?;
     } else {
         let scope = if is_for_all { SCOPE_ALL } else { SCOPE_PROCESS };
@@ -213,7 +213,7 @@ fn kill_process(recorded: &Recorded) -> Option<()> {
 
 fn delete(states: &States, id: &str) -> Option<String> {
     let record = current(states, id)?;
-    if record.cgroup.is_none() || has_hooks(&record, "poststop") {
+    if record.is_member || record.cgroup.is_none() || has_hooks(&record, "poststop") {
         return None;
     }
     match record.status.as_str() {
@@ -238,7 +238,7 @@ fn delete_by_force(states: Option<States>, id: &str) -> Option<String> {
         states.remove(id)?;
         return Some(String::new());
     };
-    if record.cgroup.is_none() || has_hooks(&record, "poststop") {
+    if record.is_member || record.cgroup.is_none() || has_hooks(&record, "poststop") {
         return None;
     }
     if record.status != "stopped" {
@@ -281,7 +281,11 @@ fn has_hooks(record: &Record, stage: &str) -> bool {
 fn start(states: &States, id: &str) -> Option<String> {
     let record = current(states, id)?;
     let has_hooks = ["startContainer", "poststart"].iter().any(|stage| has_hooks(&record, stage));
-    if record.status != "created" || !record.is_detached || has_hooks || !is_without_network(&record)? {
+    if record.status != "created" || !record.is_detached || has_hooks {
+        return None;
+    }
+    // One of a pod is in the network of its sandbox.
+    if !record.is_member && !is_without_network(&record)? {
         return None;
     }
     Sentry::connect(&record)?.request(Writer::new(START))?;

@@ -17,8 +17,8 @@ const FILE_SUFFIX: &str = ".json";
 /// Begins the name of a file that is not whole yet.
 const UNFINISHED: &str = ".new-";
 const GROUP_AND_OTHERS_WRITE: u32 = 0o022;
-/// All that a record may have; one with more is of another version, or of a container that is no sandbox of its own.
-const FIELDS: [&str; 12] = [
+/// All that a record may have; one with more is of another version.
+const FIELDS: [&str; 13] = [
     "id",
     "pid",
     "bundle",
@@ -31,7 +31,10 @@ const FIELDS: [&str; 12] = [
     "isDetached",
     CGROUP,
     "systemdUnit",
+    SANDBOX,
 ];
+/// Of a container that is in another one's sandbox: that one's id.
+const SANDBOX: &str = "sandboxId";
 /// The host's, which goes with the container.
 const CGROUP: &str = "cgroup";
 const RUNNER_FIELDS: [&str; 3] = ["pid", "startTicks", "controlFd"];
@@ -66,6 +69,8 @@ pub struct Record {
     pub id: String,
     pub sentry: Recorded,
     pub runner: Recorded,
+    /// It is in the sandbox of another container, which outlives it. `sentry` is its runner then.
+    pub is_member: bool,
     /// The runner's number for its control socket; -1 = none yet.
     pub control_fd: i32,
     pub is_detached: bool,
@@ -107,6 +112,7 @@ impl Record {
             sentry: recorded(&whole)?,
             runner: recorded(runner)?,
             control_fd,
+            is_member: whole.member(SANDBOX).is_some(),
             is_detached: whole.member("isDetached").map_or(Some(false), Json::flag)?,
             bundle: text("bundle")?,
             created: text("created")?,

@@ -2,6 +2,7 @@
 // before the command that the launcher does not know has the command line do it, so that both are asked the same.
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { Bundle, type Config } from "../support/bundle.ts";
 import { Life } from "../support/life.ts";
 import { command, type Finished, tsvisorPath } from "../support/tsvisor.ts";
 
@@ -212,17 +213,59 @@ Deno.test("answers: exec makes the same process of flags and of a file, or says 
   equal(await life.must("ps", "--format", "json", "box").then((list) => JSON.parse(list).length <= 2), true);
 });
 
+/** Calls `use` with a launcher without a lib/: there is nothing that it could start. */
+async function withLauncher(
+  life: Life,
+  use: (alone: (...words: string[]) => Promise<string>, launcher: string) => Promise<void>,
+): Promise<void> {
+  const directory = Deno.makeTempDirSync({ prefix: "tsvisor-launcher-" });
+  const launcher = `${directory}/tsvisor`;
+  try {
+    Deno.copyFileSync(await tsvisorPath(), launcher);
+    await use(async (...words) => {
+      const { code, stdout, stderr } = await command([launcher, "--root", life.state, ...words]);
+      deepEqual([code, stderr], [0, ""], words.join(" "));
+      return stdout;
+    }, launcher);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+Deno.test("answers: a container of a pod is signalled alone", async () => {
+  await using life = new Life();
+  // The host's cgroups have their names, which other tests use as well.
+  const pod = `pod-${Deno.pid}`, one = `one-${Deno.pid}`;
+  using member = new Bundle();
+  const annotations = (type: string) => (config: Config) => {
+    config.annotations = {
+      "io.kubernetes.cri.container-type": type,
+      "io.kubernetes.cri.sandbox-id": pod,
+    };
+  };
+  await life.create("while :; do sleep 1; done", pod, annotations("sandbox"));
+  await life.must("start", pod);
+  member.write("while :; do sleep 1; done", annotations("container"));
+  await life.background("create", "--bundle", member.directory, one);
+  await withLauncher(life, async (alone) => {
+    await alone("start", one);
+    equal(await alone("exec", one, "echo", "inside"), "inside\n");
+    ok(JSON.parse(await alone("ps", "--format", "json", one)).includes(1));
+    await alone("pause", one);
+    equal(JSON.parse(await alone("state", one)).status, "paused");
+    equal(JSON.parse(await alone("state", pod)).status, "running");
+    await alone("resume", one);
+    await alone("kill", one, "KILL");
+    await life.reaches("stopped", one);
+    equal(JSON.parse(await alone("state", pod)).status, "running");
+    equal(await alone("exec", pod, "echo", "still"), "still\n");
+  });
+  await life.must("delete", one);
+});
+
 Deno.test("answers: a whole life needs no runtime but to create", async () => {
   await using life = new Life();
-  const directory = Deno.makeTempDirSync({ prefix: "tsvisor-launcher-" });
-  // Without a lib/ there is nothing that it could start.
-  Deno.copyFileSync(await tsvisorPath(), `${directory}/tsvisor`);
-  const alone = async (...words: string[]) => {
-    const { code, stdout, stderr } = await command([`${directory}/tsvisor`, "--root", life.state, ...words]);
-    deepEqual([code, stderr], [0, ""], words.join(" "));
-    return stdout;
-  };
-  try {
+  await withLauncher(life, async (alone, launcher) => {
     await life.create("while :; do sleep 1; done");
     equal(JSON.parse(await alone("state", "box")).status, "created");
     await alone("--log", "/dev/null", "--log-format", "json", "start", "box");
@@ -232,7 +275,7 @@ Deno.test("answers: a whole life needs no runtime but to create", async () => {
     const process = { args: ["sh", "-c", "echo $$ >/number; sleep 100"], cwd: "/", env: ["PATH=/bin"] };
     Deno.writeTextFileSync(file, JSON.stringify(process));
     await command([
-      ...["sh", "-c", 'exec "$0" "$@" >/dev/null 2>&1', `${directory}/tsvisor`, "--root", life.state],
+      ...["sh", "-c", 'exec "$0" "$@" >/dev/null 2>&1', launcher, "--root", life.state],
       ...["exec", "--detach", "--process", file, "--pid-file", pidFile, "box"],
     ]);
     match(Deno.readTextFileSync(pidFile), /^\d+$/);
@@ -250,7 +293,5 @@ Deno.test("answers: a whole life needs no runtime but to create", async () => {
     await life.create("true");
     await alone("delete", "--force", "box");
     equal(await alone("list"), "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n");
-  } finally {
-    Deno.removeSync(directory, { recursive: true });
-  }
+  });
 });

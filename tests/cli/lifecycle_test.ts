@@ -5,7 +5,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import type { Config } from "../support/bundle.ts";
 import { isAlive } from "../support/host_processes.ts";
 import { exists, Life } from "../support/life.ts";
-import { delay, PLATFORMS } from "../support/tsvisor.ts";
+import { command, delay, PLATFORMS } from "../support/tsvisor.ts";
 
 const SIGKILLED = 137;
 
@@ -261,4 +261,62 @@ Deno.test("life cycle: of two who start, or delete, one succeeds", async () => {
   await life.must("kill", "box", "KILL");
   await life.reaches("stopped");
   deepEqual(await codes("delete", "box"), [0, 128, 128]);
+});
+
+Deno.test("life cycle: of a container whose bundle's disk has gone, commands say so in a line or need no bundle", async () => {
+  await using life = new Life();
+  life.write("trap 'exit 3' TERM; while :; do sleep 0.1; done");
+  const disk = `${life.directory}/disk`;
+  const refused = async (words: RegExp, ...args: string[]) => {
+    const { code, stderr } = await life.call(...args);
+    match(stderr, words);
+    equal(code, 128, stderr);
+  };
+  Deno.mkdirSync(disk);
+  equal((await command(["mount", "-t", "tmpfs", "tmpfs", disk])).code, 0);
+  try {
+    await command(["cp", "-a", life.rootfs, `${life.directory}/config.json`, disk]);
+    for (const id of ["made", "runs"]) await life.background("create", "--bundle", disk, id);
+    await life.must("start", "runs");
+  } finally {
+    await command(["umount", "-l", disk]);
+  }
+  const gone = /^tsvisor: Cannot read \S+\/disk\/config\.json: no such file\n$/;
+  await refused(gone, "start", "made");
+  await refused(gone, "exec", "runs", "/bin/true");
+  await refused(gone, "create", "--bundle", disk, "more");
+  equal(await life.status("made"), "created");
+  const process = { args: ["/bin/echo", "inside"], cwd: "/" };
+  Deno.writeTextFileSync(`${life.directory}/process.json`, JSON.stringify(process));
+  equal(await life.must("exec", "--process", `${life.directory}/process.json`, "runs"), "inside\n");
+  await life.must("kill", "runs", "TERM");
+  await life.reaches("stopped", "runs");
+  for (const id of ["made", "runs"]) await life.must("delete", id);
+  equal(await life.must("list", "-q"), "");
+});
+
+Deno.test("life cycle: ids that cannot be, and a console socket that nobody serves, leave nothing", async () => {
+  await using life = new Life();
+  life.write("true");
+  for (const id of ["../x", "", ".", "a/b", "a b", "x".repeat(10_240), "\n"]) {
+    for (const command of ["create", "run"]) {
+      const { code, stderr } = await life.call(command, "--bundle", life.directory, id);
+      match(stderr, /^tsvisor: Container id ".*" is not valid: [^\n]*\n$/);
+      deepEqual([code, await life.must("list", "-q")], [128, ""]);
+    }
+  }
+  life.write("true", (config) => config.process.terminal = true);
+  const path = `${life.directory}/console.sock`;
+  // Bound, and closed again: whoever connects is refused.
+  Deno.listen({ transport: "unix", path }).close();
+  for (const socket of [path, "/dev/null", life.directory]) {
+    const flags = ["--bundle", life.directory, "--console-socket", socket];
+    for (
+      const words of [["create", ...flags, "box"], ["run", ...flags, "box"], ["run", "-d", ...flags, "box"]]
+    ) {
+      const { code, stderr } = await life.call(...words);
+      match(stderr, /^tsvisor: Cannot connect to --console-socket \S+: \w+\n$/);
+      deepEqual([code, await life.must("list", "-q")], [128, ""]);
+    }
+  }
 });

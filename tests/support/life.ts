@@ -30,7 +30,11 @@ export class Life extends Bundle {
     const errors = `${this.directory}/stderr`;
     const words = [await tsvisorPath(), "--root", this.state, ...this.#flags, ...args];
     const { code } = await command(["sh", "-c", `exec "$0" "$@" >/dev/null 2>${errors}`, ...words]);
-    deepEqual([code, Deno.readTextFileSync(errors)], [0, ""], args.join(" "));
+    deepEqual(
+      [code, Deno.readTextFileSync(errors)],
+      [0, ""],
+      `${args.join(" ")}: ${Deno.readTextFileSync(errors)}`,
+    );
   }
 
   /** Its output goes to `printed`. The pid that engines know. */

@@ -61,6 +61,7 @@ const TYPES_FROM_THE_RIGHT: Readonly<Record<string, string>> = {
 /** Between top-level rooms: whom each may import, by prefix. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["boot/"],
+  "mod.ts": ["boot/library/"],
   boot: ["kernel/", "platform/", "gofer/", "netstack/mod.ts", "native/"],
   kernel: [
     "platform/platform.ts",
@@ -73,7 +74,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   platform: ["kernel/abi/", "native/"],
   netstack: [],
   native: [],
-  tests: ["boot/", "kernel/", "platform/", "gofer/", "netstack/", "native/"],
+  tests: ["mod.ts", "boot/", "kernel/", "platform/", "gofer/", "netstack/", "native/"],
 };
 
 /** Imports that the arrows forbid, allowed one by one. */
@@ -98,6 +99,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "boot/install/toml.ts": ["smol-toml"],
   // Part of Deno.
   "boot/code_cache.ts": ["node:sqlite"],
+  // The library runs under Node too.
+  "boot/library/host.ts": ["node:child_process", "node:fs", "node:os", "node:process", "node:stream"],
   "boot/one_file.ts": ["node:zlib"],
 };
 
@@ -117,6 +120,9 @@ const BOOLEAN_NAMES = new Set([
   // Names on the wire of the control API, which are Go's.
   ...["GvisorGSOEnabled", "TXChecksumOffload", "RXChecksumOffload", "PCAP"],
   ...["value", "condition"],
+  // The library has the words of Deno and of mount options.
+  "readOnly",
+  "success",
 ]);
 
 const files = sourceFiles();

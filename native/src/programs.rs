@@ -5,8 +5,8 @@ use crate::parts::{self, Parts};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-/// Where the runtime finds no compiled code and can keep none.
-pub const NO_CACHE: &[u8] = b"/nonexistent";
+/// Where the runtime finds no compiled code and can keep none: it makes directories that are missing, as root anywhere else.
+pub const NO_CACHE: &[u8] = b"/dev/null/none";
 
 /// Where the launcher has its files.
 pub enum Place {

@@ -1,0 +1,148 @@
+// A command that runs in a sandbox.
+
+import { SandboxError } from "./errors.ts";
+import { bytes, type HostProcess, readable, signalName, type Stdio, writable } from "./host.ts";
+import { type Duration, durationOf } from "./options.ts";
+
+/** How a command is started. */
+export interface SpawnOptions {
+  /** Words after the command. */
+  readonly args?: readonly string[];
+  /** Variables besides the sandbox's. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: the sandbox's. */
+  readonly cwd?: string;
+  /** Default: the sandbox's. */
+  readonly user?: number | `${number}:${number}`;
+  /** Default: "null". */
+  readonly stdin?: Stdio;
+  /** Default: "piped". */
+  readonly stdout?: Stdio;
+  /** Default: "piped". */
+  readonly stderr?: Stdio;
+  /** After this time the command is killed. */
+  readonly timeout?: Duration;
+  /** Kills the command when it is aborted. */
+  readonly signal?: AbortSignal;
+}
+
+/** How a command has ended. */
+export interface CommandStatus {
+  /** Whether `code` is 0. */
+  readonly success: boolean;
+  /** Its exit code; 128 + N where signal N has ended it, as shells tell it. */
+  readonly code: number;
+  /** The signal that has ended it, as far as `code` tells. */
+  readonly signal: string | null;
+}
+
+/** How a command has ended, and what it has printed. */
+export interface CommandOutput extends CommandStatus {
+  /** What it has printed; empty where `stdout` was not "piped". */
+  readonly stdout: Uint8Array<ArrayBuffer>;
+  /** What it has printed on its standard error. */
+  readonly stderr: Uint8Array<ArrayBuffer>;
+  /** What is in `stdout`, as UTF-8. */
+  text(): string;
+  /** What is in `stdout`, as JSON. */
+  json<T>(): T;
+}
+
+/** Signals that commands get. */
+export type SignalName = "SIGHUP" | "SIGINT" | "SIGQUIT" | "SIGKILL" | "SIGUSR1" | "SIGUSR2" | "SIGTERM";
+
+/** A command that runs in a sandbox. Leaving its scope with `await using` kills it. */
+export class ChildProcess implements AsyncDisposable {
+  /** How it ends. Rejects where it could not be started, was aborted, or took longer than its `timeout`. */
+  readonly status: Promise<CommandStatus>;
+  readonly #process: HostProcess;
+  readonly #kill: (signal: SignalName) => Promise<void>;
+  readonly #stdin: WritableStream<Uint8Array> | null;
+  readonly #stdout: ReadableStream<Uint8Array> | null;
+  readonly #stderr: ReadableStream<Uint8Array> | null;
+
+  /** Sandbox.spawn() makes them. */
+  constructor(
+    started: { readonly process: HostProcess; readonly ended: Promise<number> },
+    kill: (signal: SignalName) => Promise<void>,
+    options: Pick<SpawnOptions, "timeout" | "signal">,
+  ) {
+    this.#process = started.process;
+    this.#kill = kill;
+    this.#stdin = writable(this.#process.stdin);
+    this.#stdout = readable(this.#process.stdout);
+    this.#stderr = readable(this.#process.stderr);
+    this.status = this.#until(started.ended, options);
+    this.status.catch(() => {});
+  }
+
+  /** What it reads. Throws unless `stdin` is "piped". */
+  get stdin(): WritableStream<Uint8Array> {
+    return piped(this.#stdin, "stdin");
+  }
+
+  /** What it prints. Throws unless `stdout` is "piped". */
+  get stdout(): ReadableStream<Uint8Array> {
+    return piped(this.#stdout, "stdout");
+  }
+
+  /** What it prints on its standard error. Throws unless `stderr` is "piped". */
+  get stderr(): ReadableStream<Uint8Array> {
+    return piped(this.#stderr, "stderr");
+  }
+
+  /** Reads all that it prints, and waits for its end. */
+  async output(): Promise<CommandOutput> {
+    const empty = Promise.resolve(new Uint8Array(0));
+    const [stdout, stderr, status] = await Promise.all([
+      this.#stdout === null ? empty : bytes(this.#stdout),
+      this.#stderr === null ? empty : bytes(this.#stderr),
+      this.status,
+    ]);
+    const text = () => new TextDecoder().decode(stdout);
+    return { ...status, stdout, stderr, text, json: () => JSON.parse(text()) };
+  }
+
+  /** Sends it a signal (default: SIGTERM). One that has ended gets none. */
+  async kill(signal: SignalName = "SIGTERM"): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    await this.#kill(signal);
+  }
+
+  /** Kills it and waits for its end. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill("SIGKILL");
+    await this.status.catch(() => {});
+  }
+
+  async #until(
+    ended: Promise<number>,
+    { timeout, signal }: Pick<SpawnOptions, "timeout" | "signal">,
+  ): Promise<CommandStatus> {
+    let reason: SandboxError | null = null;
+    const stop = (error: SandboxError) => {
+      reason ??= error;
+      this.kill("SIGKILL").catch(() => {});
+    };
+    const onAbort = () => stop(new SandboxError("ABORTED", "The command was aborted"));
+    const timer = timeout === undefined ? undefined : setTimeout(
+      () => stop(new SandboxError("TIMED_OUT", `The command took longer than ${timeout}`)),
+      durationOf(timeout),
+    );
+    if (signal?.aborted === true) onAbort();
+    signal?.addEventListener("abort", onAbort);
+    try {
+      const code = await ended;
+      if (reason !== null) throw reason;
+      return { success: code === 0, code, signal: code > 128 ? signalName(code - 128) : null };
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+}
+
+function piped<T>(stream: T | null, name: string): T {
+  if (stream !== null) return stream;
+  throw new SandboxError("INVALID_ARGUMENT", `${name} is not piped`, `spawn(..., { ${name}: "piped" })`);
+}

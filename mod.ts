@@ -1,0 +1,28 @@
+/**
+ * tsvisor runs untrusted Linux programs in a sandbox whose kernel is our own. This is it as a library; it starts the
+ * executable `tsvisor` (`deno task compile` makes it), and needs nothing else.
+ *
+ * ```ts ignore
+ * import { Sandbox } from "@tsvisor/tsvisor";
+ *
+ * await using sandbox = await Sandbox.create({ timeout: "30s" });
+ * const { code } = await sandbox.spawn("python3", { args: ["-c", "print(1 + 1)"], stdout: "inherit" }).status;
+ * const listing = await sandbox.sh`ls -la /usr`.text();
+ * ```
+ *
+ * @module
+ */
+
+export { SandboxError, type SandboxErrorCode } from "./boot/library/errors.ts";
+export type { Stdio } from "./boot/library/host.ts";
+export type { Duration, Mount, SandboxOptions, Size } from "./boot/library/options.ts";
+export {
+  ChildProcess,
+  type CommandOutput,
+  type CommandStatus,
+  type SignalName,
+  type SpawnOptions,
+} from "./boot/library/process.ts";
+export { Sandbox, type SandboxStats, type SandboxSummary } from "./boot/library/sandbox.ts";
+export { ShellCommand } from "./boot/library/shell.ts";
+export type { ToolOptions } from "./boot/library/tool.ts";

@@ -122,12 +122,21 @@ pub extern "C" fn tsv_confine_root(keeps_proc: u32) -> i32 {
             return errno();
         }
         let flags = flags | libc::MS_REMOUNT | libc::MS_RDONLY;
-        if libc::mount(none, c"/".as_ptr(), std::ptr::null(), flags, options) < 0 {
-            return errno();
+        // Another thread of the runtime may write to it just now, if only the time of a look at it.
+        let mut tries = 0;
+        while libc::mount(none, c"/".as_ptr(), std::ptr::null(), flags, options) < 0 {
+            if errno() != -libc::EBUSY || tries == REMOUNT_TRIES {
+                return errno();
+            }
+            tries += 1;
+            libc::usleep(1000);
         }
     }
     0
 }
+
+/// Milliseconds until nobody writes to an empty file system any more, at most.
+const REMOUNT_TRIES: u32 = 1000;
 
 /// In the place of the argument: the call gives EPERM instead of killing.
 const REFUSED: u32 = 0xff;

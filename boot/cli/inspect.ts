@@ -1,5 +1,6 @@
 // tsvisor debug, usage, read, read-control, write-control: what the control API tells of a sandbox, for a person.
 
+import { errnoName } from "../../kernel/abi/errno.ts";
 import { commandLineHost } from "../../native/host.ts";
 import {
   CgroupsReadControlFiles,
@@ -9,14 +10,20 @@ import {
   DebugStacks,
   FsRead,
   LoggingChange,
+  ProfileBlock,
+  ProfileCPU,
+  ProfileHeap,
+  ProfileMutex,
+  ProfileTrace,
   UsageCollect,
 } from "../api/methods.ts";
+import { parseGoDuration } from "../control/go_duration.ts";
 import { printable } from "../control/printable.ts";
 import { StateDirectory } from "../oci/state.ts";
 import type { ContainerState } from "../oci/state.ts";
 import { signalNumber } from "../signals.ts";
 import { currentState } from "./condition.ts";
-import { callOf } from "./control_call.ts";
+import { callOf, callWithFiles } from "./control_call.ts";
 import { type GlobalFlags, type Options, parse, UsageError } from "./flags.ts";
 import { printTable } from "./state.ts";
 
@@ -27,6 +34,13 @@ export const DEBUG_OPTIONS = {
   strace: { type: "string", value: "all|off|NAMES", about: "which system calls go to the log from now on" },
   "log-level": { type: "string", value: "warning|info|debug", about: "what goes to the log from now on" },
   "log-packets": { type: "string", value: "true|false", about: "whether packets go to the log" },
+  "profile-cpu": { type: "string", value: "FILE", about: "processor time by process and call, for pprof" },
+  "profile-heap": { type: "string", value: "FILE", about: "memory by process and kind, for pprof" },
+  "profile-block": { type: "string", value: "FILE", about: "waits by process and call, for pprof" },
+  "profile-mutex": { type: "string", value: "FILE", about: "waits for locks by process and call, for pprof" },
+  trace: { type: "string", value: "FILE", about: "each call with its time, as trace events in JSON" },
+  duration: { type: "string", value: "TIME", about: "of each profile and of the trace (1m)" },
+  delay: { type: "string", value: "TIME", about: "before each of them (0s)" },
 } as const satisfies Options;
 
 export const USAGE_OPTIONS = {
@@ -57,10 +71,10 @@ export async function runningState(
 
 export async function debugCommand(args: string[], flags: GlobalFlags): Promise<number> {
   const { values, words } = parse(args, DEBUG_OPTIONS, false);
-  const asked = Object.values(values).some((value) => value !== undefined);
-  if (!asked) {
-    throw new UsageError("debug takes --stacks, --ps, --signal, --strace, --log-level or --log-packets");
-  }
+  const asked = Object.entries(values).some(([name, value]) =>
+    value !== undefined && name !== "duration" && name !== "delay"
+  );
+  if (!asked) throw new UsageError("debug is to be told what to print or to change: see debug --help");
   const logging = loggingOf(values);
   const state = await runningState(words, "debug", flags);
   if (values.stacks === true) {
@@ -73,8 +87,43 @@ export async function debugCommand(args: string[], flags: GlobalFlags): Promise<
     if (signal < 0) throw new UsageError(`Unknown signal "${values.signal}"`);
     await callOf(state, ContMgrSignal, { CID: state.id, Signo: signal, PID: 0, Mode: 0 });
   }
+  for (const [flag, method] of PROFILES) {
+    const path = values[flag] as string | undefined;
+    if (path !== undefined) await takeProfile(state, method, path, values);
+  }
   if (logging !== null) await callOf(state, LoggingChange, logging);
   return 0;
+}
+
+const PROFILES = [
+  ["profile-cpu", ProfileCPU],
+  ["profile-heap", ProfileHeap],
+  ["profile-block", ProfileBlock],
+  ["profile-mutex", ProfileMutex],
+  ["trace", ProfileTrace],
+] as const;
+
+const DURATION = "1m";
+
+async function takeProfile(
+  state: ContainerState,
+  method: string,
+  path: string,
+  values: Record<string, unknown>,
+): Promise<void> {
+  const [duration, delay] = [["duration", DURATION], ["delay", "0s"]].map(([flag, otherwise]) => {
+    const nanos = parseGoDuration(String(values[flag] ?? otherwise));
+    if (nanos === null || nanos < 0) throw new UsageError(`--${flag}: "${values[flag]}" is not a duration`);
+    return nanos;
+  });
+  Deno.writeTextFileSync(path, "");
+  const host = commandLineHost(), fd = host.openForAppend(path);
+  if (fd < 0) throw new Error(`Cannot open ${path}: ${errnoName(-fd)}`);
+  try {
+    await callWithFiles(state, method, { duration, delay }, [fd], null);
+  } finally {
+    host.close(fd);
+  }
 }
 
 interface ListedProcess {

@@ -1,6 +1,7 @@
 // Commands that look into a sandbox that runs: debug, usage, read, control files, metrics, forwarded ports and streams.
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { decodeMessage, type Schema } from "../../boot/protobuf.ts";
 import { Bundle, type Config } from "../support/bundle.ts";
 import { command, delay, type Finished, tsvisorPath } from "../support/tsvisor.ts";
 
@@ -113,6 +114,60 @@ Deno.test("inspect: a sandbox tells of itself", async () => {
   match(Deno.readTextFileSync(`${live.directory}/log`), /echo write\(1, .*, 7\) = 7/);
   equal((await live.call("debug", "box")).code, 128);
 });
+
+Deno.test("inspect: profiles say where guests' time and memory go", async () => {
+  await using live = new Live();
+  await live.start("while :; do sleep 0.01; done");
+  const path = `${live.directory}/profile`;
+  const take = async (flag: string) => {
+    await live.must("debug", `--${flag}`, path, "--duration", "500ms", "box");
+    return Deno.readFileSync(path);
+  };
+  for (
+    const [flag, unit, call] of [["block", "nanoseconds", "wait4"], ["cpu", "nanoseconds", "(guest code)"]]
+  ) {
+    const { samples, strings } = profileOf(await take(`profile-${flag}`));
+    ok(strings.includes(unit) && strings.includes(call), strings.join());
+    const found = samples.filter(({ stack }) => stack[0] === call && stack[1] === "sh" && stack[2] === "box");
+    equal(found.length, 1, JSON.stringify(samples));
+    ok(found[0].values[0] > 0 && found[0].values[1] > 100_000);
+  }
+  const heap = profileOf(await take("profile-heap"));
+  ok(heap.samples.some(({ stack, values }) => stack.join() === "anonymous,sh,box" && values[0] >= 4096));
+  deepEqual(profileOf(await take("profile-mutex")).samples, []);
+  const { traceEvents } = JSON.parse(new TextDecoder().decode(await take("trace")));
+  // deno-lint-ignore no-explicit-any
+  const sleeps = traceEvents.filter((event: any) => event.name === "clock_nanosleep" && event.dur > 9000);
+  ok(
+    sleeps.length > 0 && sleeps.every(({ args }: { args: { process: string } }) => args.process === "sleep"),
+  );
+  match(
+    (await live.call("debug", "--profile-cpu", path, "--duration", "x", "box")).stderr,
+    /--duration: "x" is not a duration/,
+  );
+});
+
+/** What `go tool pprof` reads of a profile. */
+function profileOf(bytes: Uint8Array) {
+  const schema: Schema = {
+    sample: [2, [{ location_id: [1, ["uint64"]], value: [2, ["int64"]] }]],
+    location: [4, [{ id: [1, "uint64"], line: [4, [{ function_id: [1, "uint64"] }]] }]],
+    function: [5, [{ id: [1, "uint64"], name: [2, "int64"] }]],
+    string_table: [6, ["string"]],
+  };
+  // deno-lint-ignore no-explicit-any
+  const profile = decodeMessage(schema, bytes) as any;
+  const strings: string[] = profile.string_table;
+  equal(strings[0], "");
+  const byId = (list: { id: number }[] | undefined, id: number): any => list!.find((one) => one.id === id);
+  const frame = (id: number) =>
+    strings[byId(profile.function, byId(profile.location, id).line[0].function_id).name];
+  const samples = (profile.sample ?? []).map((sample: { location_id: number[]; value: number[] }) => ({
+    stack: sample.location_id.map(frame),
+    values: sample.value,
+  })) as { stack: string[]; values: number[] }[];
+  return { strings, samples };
+}
 
 Deno.test("inspect: metrics are text that Prometheus reads, of one sandbox and of all", async () => {
   await using live = new Live();

@@ -9,6 +9,7 @@ import { METRICS_SERVICES } from "./metrics.ts";
 import { NETWORK } from "./network.ts";
 import { PORT_FORWARD } from "./port_forward.ts";
 import { PROCFS } from "./procfs.ts";
+import { PROFILE } from "./profile.ts";
 import type { Services } from "./query.ts";
 import { SUBCONTAINERS } from "./subcontainers.ts";
 import { TRACE } from "./trace.ts";
@@ -26,6 +27,7 @@ export const SERVICES: Services = {
   ...NETWORK,
   ...PORT_FORWARD,
   ...PROCFS,
+  ...PROFILE,
   ...SUBCONTAINERS,
   ...TRACE,
   ...USAGE,

@@ -5,16 +5,7 @@ import { Refusal, type Service, type Services } from "./query.ts";
 
 const lacks = (text: string): Service => () => new Refusal(text);
 
-const noProfile = lacks(
-  "profiling is not supported: the runtime gives no profile to the program that it runs",
-);
-
 export const UNSUPPORTED: Services = {
   "containerManager.Checkpoint": lacks("checkpoint is not supported"),
   "containerManager.Restore": lacks("restore is not supported"),
-  "Profile.CPU": noProfile,
-  "Profile.Heap": noProfile,
-  "Profile.Block": noProfile,
-  "Profile.Mutex": noProfile,
-  "Profile.Trace": noProfile,
 };

@@ -19,10 +19,10 @@ const MODES: Readonly<Record<string, Expected>> = {
   sleep: { waitMillisMax: 1000, left: 0 },
   burn: { waitMillisMax: 1000, left: 0 },
   burn_beside: { waitMillisMax: 1000, left: 0 },
-  fork: { waitMillisMax: 2500, left: 0 },
-  page_beside: { waitMillisMax: 2500, left: 0 },
+  fork: { waitMillisMax: 6000, left: 0 },
+  page_beside: { waitMillisMax: 6000, left: 0 },
   forge: { waitMillisMax: 500, left: 1 },
-  honest: { waitMillisMax: 2500, left: 1 },
+  honest: { waitMillisMax: 6000, left: 1 },
 };
 
 async function compile(): Promise<string> {

@@ -8,7 +8,7 @@ import { AS_IN_A_SANDBOX, command, PLATFORMS } from "../support/tsvisor.ts";
 const GUEST = new URL("../guest/", import.meta.url).pathname;
 
 /** Compiles a guest program without shared libraries. */
-async function compile(name: string, into: string): Promise<void> {
+async function compile(source: string, into: string): Promise<void> {
   const { code, stderr } = await command([
     "gcc",
     "-static",
@@ -17,7 +17,7 @@ async function compile(name: string, into: string): Promise<void> {
     "-pthread",
     "-o",
     into,
-    `${GUEST}${name}.c`,
+    source,
   ]);
   if (code !== 0) throw new Error(`gcc: ${stderr}`);
 }
@@ -25,7 +25,7 @@ async function compile(name: string, into: string): Promise<void> {
 for (const platform of PLATFORMS) {
   Deno.test(`bind mount: files come out as on the host, on ${platform}`, async () => {
     using bundle = new Bundle();
-    await compile("made_files", `${bundle.rootfs}/bin/made_files`);
+    await compile(`${GUEST}made_files.c`, `${bundle.rootfs}/bin/made_files`);
     for (const name of ["host", "bound"]) Deno.mkdirSync(`${bundle.directory}/${name}`);
     const inside = `cd ${bundle.directory}/host && exec ${bundle.rootfs}/bin/made_files`;
     const native = await command([...AS_IN_A_SANDBOX, "/bin/sh", "-c", inside]);
@@ -126,7 +126,7 @@ for (const platform of PLATFORMS) {
       const plain = `${bundle.directory}/plain`;
       Deno.mkdirSync(plain);
       Deno.writeTextFileSync(`${plain}/file`, "plain\n");
-      await compile("slow_calls", `${bundle.rootfs}/bin/slow_calls`);
+      await compile(`${import.meta.dirname}/slow_calls.c`, `${bundle.rootfs}/bin/slow_calls`);
       const others = "hello\nplain\nfile\n".repeat(ROUNDS);
       const check = async (name: string, script: string, expected: string) => {
         await t.step(name, async () => {

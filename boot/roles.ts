@@ -3,7 +3,7 @@
 
 export type Role = "sentry" | "gofer" | "controller";
 
-/** Of the runtime, for every process of ours: it asks nobody, looks for no configuration, fetches nothing. */
+/** Of the runtime, for every process of ours that is bundled: it asks nobody, looks for no configuration, fetches nothing. */
 export const RUN = [
   "run",
   "--quiet",
@@ -15,11 +15,17 @@ export const RUN = [
   "--no-check",
 ] as const;
 
+/** The same in a checkout: packages are found by its configuration, in its node_modules. */
+const RUN_CHECKOUT = [
+  ...RUN.filter((flag) => flag !== "--no-config" && flag !== "--no-npm"),
+  `--config=${new URL("../deno.json", import.meta.url).pathname}`,
+];
+
 /** Starts `entry` as a role with permissions of its own: FFI and the name of our library (see confinement.ts). */
 export function roleArguments(deno: string, entry: string, isBundled: boolean): string[] {
   return [
     deno,
-    ...RUN,
+    ...(isBundled ? RUN : RUN_CHECKOUT),
     // What the one file runs has no name that tells its kind.
     ...(isBundled ? ["--ext=js"] : []),
     // Pointers to shared memory need the FFI permission whole; see docs/DECISIONS.md.

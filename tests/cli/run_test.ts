@@ -348,7 +348,7 @@ Deno.test("run: flags of runc without a meaning here are accepted", async () => 
     bundle.directory,
     "x",
   ];
-  const { code, stdout } = await bundle.tsvisor(["--systemd-cgroup", "--debug", "--rootless=auto", ...args]);
+  const { code, stdout } = await bundle.tsvisor(["--debug", "--rootless=auto", ...args]);
   deepEqual([code, stdout], [0, "fine\n"]);
 });
 

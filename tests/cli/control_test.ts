@@ -202,7 +202,7 @@ async function withLauncher(
     stderr: "piped",
   }).spawn();
   const reader = child.stdout.getReader();
-  ok(!(await reader.read()).done);
+  if ((await reader.read()).done) throw new Error(await new Response(child.stderr).text());
   const sentry = (await sandboxOf(child.pid)).find(({ role }) => role === "sentry")!;
   while (!read(`/proc/${child.pid}/cmdline`).includes("--attend")) await delay(20);
   // The sentry's own end, as code that has taken it over would use it.

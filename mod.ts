@@ -19,10 +19,10 @@ export type { Duration, Mount, SandboxOptions, Size } from "./boot/library/optio
 export {
   ChildProcess,
   type CommandOutput,
-  type CommandStatus,
   type SignalName,
   type SpawnOptions,
 } from "./boot/library/process.ts";
 export { Sandbox, type SandboxStats, type SandboxSummary } from "./boot/library/sandbox.ts";
 export { ShellCommand } from "./boot/library/shell.ts";
+export type { CommandStatus } from "./boot/library/status.ts";
 export type { ToolOptions } from "./boot/library/tool.ts";

@@ -57,8 +57,8 @@ export async function finish(
 ): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
   const { process: child, ended } = start(program, args, ["null", "piped", "piped"]);
   const [stdout, stderr, code] = await Promise.all([
-    text(Readable.toWeb(child.stdout!) as ReadableStream<Uint8Array>),
-    text(Readable.toWeb(child.stderr!) as ReadableStream<Uint8Array>),
+    text(readable(child.stdout)!),
+    text(readable(child.stderr)!),
     ended,
   ]);
   return { code, stdout, stderr };

@@ -1,8 +1,9 @@
 // A command that runs in a sandbox.
 
 import { SandboxError } from "./errors.ts";
-import { bytes, type HostProcess, readable, signalName, type Stdio, writable } from "./host.ts";
-import { type Duration, durationOf } from "./options.ts";
+import { bytes, type HostProcess, readable, type Stdio, writable } from "./host.ts";
+import type { Duration } from "./options.ts";
+import { type CommandStatus, type Limits, statusOf } from "./status.ts";
 
 /** How a command is started. */
 export interface SpawnOptions {
@@ -24,16 +25,6 @@ export interface SpawnOptions {
   readonly timeout?: Duration;
   /** Kills the command when it is aborted. */
   readonly signal?: AbortSignal;
-}
-
-/** How a command has ended. */
-export interface CommandStatus {
-  /** Whether `code` is 0. */
-  readonly success: boolean;
-  /** Its exit code; 128 + N where signal N has ended it, as shells tell it. */
-  readonly code: number;
-  /** The signal that has ended it, as far as `code` tells. */
-  readonly signal: string | null;
 }
 
 /** How a command has ended, and what it has printed. */
@@ -65,14 +56,14 @@ export class ChildProcess implements AsyncDisposable {
   constructor(
     started: { readonly process: HostProcess; readonly ended: Promise<number> },
     kill: (signal: SignalName) => Promise<void>,
-    options: Pick<SpawnOptions, "timeout" | "signal">,
+    options: Limits,
   ) {
     this.#process = started.process;
     this.#kill = kill;
     this.#stdin = writable(this.#process.stdin);
     this.#stdout = readable(this.#process.stdout);
     this.#stderr = readable(this.#process.stderr);
-    this.status = this.#until(started.ended, options);
+    this.status = statusOf("command", started.ended, options, () => this.kill("SIGKILL"));
     this.status.catch(() => {});
   }
 
@@ -113,32 +104,6 @@ export class ChildProcess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill("SIGKILL");
     await this.status.catch(() => {});
-  }
-
-  async #until(
-    ended: Promise<number>,
-    { timeout, signal }: Pick<SpawnOptions, "timeout" | "signal">,
-  ): Promise<CommandStatus> {
-    let reason: SandboxError | null = null;
-    const stop = (error: SandboxError) => {
-      reason ??= error;
-      this.kill("SIGKILL").catch(() => {});
-    };
-    const onAbort = () => stop(new SandboxError("ABORTED", "The command was aborted"));
-    const timer = timeout === undefined ? undefined : setTimeout(
-      () => stop(new SandboxError("TIMED_OUT", `The command took longer than ${timeout}`)),
-      durationOf(timeout),
-    );
-    if (signal?.aborted === true) onAbort();
-    signal?.addEventListener("abort", onAbort);
-    try {
-      const code = await ended;
-      if (reason !== null) throw reason;
-      return { success: code === 0, code, signal: code > 128 ? signalName(code - 128) : null };
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-    }
   }
 }
 

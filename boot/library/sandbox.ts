@@ -1,10 +1,9 @@
 // A sandbox as an object of the caller's program. It stands on the executable's own commands: what they check, this need not.
 
 import { SandboxError } from "./errors.ts";
-import { readable, signalName, text, WorkDirectory } from "./host.ts";
+import { readable, text, WorkDirectory } from "./host.ts";
 import {
   configOf,
-  type Duration,
   durationOf,
   environmentOf,
   initProgram,
@@ -12,8 +11,9 @@ import {
   type SandboxOptions,
   userFlag,
 } from "./options.ts";
-import { ChildProcess, type CommandStatus, type SignalName, type SpawnOptions } from "./process.ts";
+import { ChildProcess, type SignalName, type SpawnOptions } from "./process.ts";
 import { scriptOf, ShellCommand } from "./shell.ts";
+import { type CommandStatus, statusOf } from "./status.ts";
 import { failure, type Started, type State, Tool, type ToolOptions } from "./tool.ts";
 
 /** What list() tells of a sandbox. */
@@ -71,7 +71,7 @@ export class Sandbox implements AsyncDisposable {
     this.#tool = tool;
     this.#work = work;
     this.#defaults = options;
-    this.exited = this.#until(ended, options);
+    this.exited = statusOf("sandbox", ended, options, () => tool.run("kill", id, "KILL"));
     this.exited.catch(() => {});
   }
 
@@ -201,31 +201,6 @@ export class Sandbox implements AsyncDisposable {
         if (!hasEnded) throw error;
       }
       return;
-    }
-  }
-
-  async #until(
-    ended: Promise<number>,
-    { timeout, signal }: { readonly timeout?: Duration; readonly signal?: AbortSignal },
-  ): Promise<CommandStatus> {
-    let reason: SandboxError | null = null;
-    const stop = (error: SandboxError) => {
-      reason ??= error;
-      this.#tool.run("kill", this.id, "KILL").catch(() => {});
-    };
-    const onAbort = () => stop(new SandboxError("ABORTED", "The sandbox was aborted"));
-    const timer = timeout === undefined ? undefined : setTimeout(
-      () => stop(new SandboxError("TIMED_OUT", `The sandbox took longer than ${timeout}`)),
-      durationOf(timeout),
-    );
-    signal?.addEventListener("abort", onAbort);
-    try {
-      const code = await ended;
-      if (reason !== null) throw reason;
-      return { success: code === 0, code, signal: code > 128 ? signalName(code - 128) : null };
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
     }
   }
 }

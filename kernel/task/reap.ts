@@ -2,7 +2,15 @@
 // do_notify_parent(), release_task().
 
 import { POLLHUP, POLLIN } from "../abi/file.ts";
-import { CLD_DUMPED, CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SIG_IGN, SIGCHLD } from "../abi/signal.ts";
+import {
+  CLD_DUMPED,
+  CLD_EXITED,
+  CLD_KILLED,
+  SA_NOCLDWAIT,
+  SIG_IGN,
+  SIGCHLD,
+  SIGRTMAX,
+} from "../abi/signal.ts";
 import { sendSignal } from "../signal/send.ts";
 import type { SignalInfo } from "../signal/signal_info.ts";
 import { childInfo } from "./child_info.ts";
@@ -26,7 +34,8 @@ export function tellParent(group: ThreadGroup): boolean {
       if (handler === SIG_IGN) signal = 0;
     }
   }
-  if (signal !== 0) sendSignal(parent, exitInfo(group, signal));
+  // clone(2) takes any number, and one that is no signal is never sent.
+  if (signal !== 0 && signal <= SIGRTMAX) sendSignal(parent, exitInfo(group, signal));
   parent.childQueue.notify(POLLIN);
   return isAutoReaped;
 }

@@ -1,6 +1,6 @@
 // Descriptor tables: small numbers to open file descriptions. Linux: struct files_struct.
 
-import { EBADF, EMFILE, ENFILE } from "../abi/errno.ts";
+import { EBADF, EMFILE, ENFILE, ENOMEM } from "../abi/errno.ts";
 import { O_PATH } from "../abi/file.ts";
 import { RLIMIT_NOFILE } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
@@ -42,7 +42,7 @@ export class FdTable {
 
   /**
    * Gives `file` (whose reference it takes over) the lowest free number from `from` on. -EMFILE at RLIMIT_NOFILE, -ENFILE where
-   * the sandbox has too many open files; the reference stays with the caller then.
+   * the sandbox has too many open files, -ENOMEM where the kernel's memory is full; the reference stays with the caller then.
    */
   allocate(task: Task, file: File, closeOnExec: boolean, from = 0): number {
     const limit = task.threadGroup.limits.soft(RLIMIT_NOFILE);
@@ -50,16 +50,17 @@ export class FdTable {
     let fd = Math.max(from, this.#lowestFree);
     while (fd < this.#files.length && this.#files[fd] !== null) fd++;
     if (fd >= limit) return -EMFILE;
-    if (isNew && tooManyFiles(task)) return -ENFILE;
+    const refused = isNew ? noRoom(task) : 0;
+    if (refused !== 0) return refused;
     this.#put(fd, file, closeOnExec);
     if (from <= this.#lowestFree) this.#lowestFree = fd + 1;
     return fd;
   }
 
-  /** Why no new file can be given a number now: -EMFILE, -ENFILE; else 0. */
+  /** Why no new file can be given a number now: -EMFILE, -ENFILE, -ENOMEM; else 0. */
   refusal(task: Task): number {
     if (this.count >= task.threadGroup.limits.soft(RLIMIT_NOFILE)) return -EMFILE;
-    return tooManyFiles(task) ? -ENFILE : 0;
+    return noRoom(task);
   }
 
   #put(fd: number, file: File, closeOnExec: boolean): void {
@@ -135,9 +136,11 @@ export class FdTable {
   }
 }
 
-function tooManyFiles(task: Task): boolean {
+/** Why the sandbox can hold no further open file. Linux: alloc_empty_file(). */
+function noRoom(task: Task): number {
   const { vfs } = task.kernel;
-  return vfs.openFiles > FILES_MAX || vfs.memory.heap.isFull;
+  if (vfs.openFiles > FILES_MAX) return -ENFILE;
+  return vfs.memory.heap.isFull ? -ENOMEM : 0;
 }
 
 function closeFile(task: Task, file: File): number {

@@ -12,9 +12,9 @@ const MEMORY_BYTES = 1 << 28;
 const SENTRY_MIB_MAX = 800;
 
 const EXPECTED: Readonly<Record<string, string>> = {
-  "file": "ENFILE",
+  "file": "ENOMEM",
   "generated": "ENOMEM",
-  "epoll_of_one": "ENFILE",
+  "epoll_of_one": "ENOMEM",
   "inotify_instance": "EMFILE",
   "pipe_full": "ENOMEM",
   "stream_full": "ENOBUFS",

@@ -126,6 +126,10 @@ static void clones(void) {
   pid = clone3(args, sizeof *args);
   if (pid == 0) _exit(9);
   EQUALS("no exit signal, __WALL", 1, waitpid(pid, NULL, __WALL) == pid);
+  /* clone(2), unlike clone3(2), takes any number. */
+  pid = syscall(SYS_clone, 200, 0, 0, 0, 0);
+  if (pid == 0) _exit(9);
+  EQUALS("an exit signal that is none", 1, waitpid(pid, NULL, __WALL) == pid);
   args->exit_signal = SIGCHLD;
   args->flags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID;
   static pid_t parent_tid, child_tid;

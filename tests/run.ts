@@ -53,9 +53,14 @@ function systemGroups(): Group[] {
     .map((name) => ({ name, folders: [`tests/${name}`], minutesMax: SYSTEM_MINUTES_MAX }));
 }
 
+/** Characters of a group's errors that are said once more at the end. */
+const ERRORS_LENGTH_MAX = 12_000;
+
 interface Count {
   passed: number;
   failed: number;
+  /** What went wrong, as the tests' own runner says it. */
+  errors?: string;
 }
 
 async function runGroup(group: Group): Promise<Count> {
@@ -69,9 +74,15 @@ async function runGroup(group: Group): Promise<Count> {
   const { code, output } = await run(["test", "-A", "--no-check", ...flags, ...present], group.minutesMax);
   const count = countOf(output);
   // A file that does not load, a crash or a time-out leaves no line of counts, or a code that they do not explain.
-  if (count === null) return { passed: 0, failed: 1 };
+  if (count === null) return { passed: 0, failed: 1, errors: output.slice(-ERRORS_LENGTH_MAX) };
   if (code !== 0 && count.failed === 0) count.failed = 1;
-  return count;
+  return { ...count, errors: errorsOf(output) };
+}
+
+/** The runner's chapter of errors; "" where all has passed. */
+function errorsOf(output: string): string {
+  const begin = output.lastIndexOf("\n ERRORS \n"), end = output.lastIndexOf("\n FAILURES \n");
+  return begin < 0 || end < begin ? "" : output.slice(begin, end).slice(0, ERRORS_LENGTH_MAX);
 }
 
 /**
@@ -154,6 +165,7 @@ if (unknown.length > 0) {
 }
 const sum: Count = { passed: 0, failed: 0 };
 const report: string[] = [];
+const errors: string[] = [];
 try {
   await build();
 } catch (error) {
@@ -164,9 +176,10 @@ for (const group of GROUPS) {
   if (wanted.size > 0 && !wanted.has(group.name)) continue;
   console.log(`\n== ${group.name}`);
   const begin = performance.now();
-  const { passed, failed } = await runGroup(group);
+  const { passed, failed, errors: said } = await runGroup(group);
   sum.passed += passed;
   sum.failed += failed;
+  if (failed > 0 && said) errors.push(`== what failed in ${group.name}\n${said}`);
   const seconds = ((performance.now() - begin) / 1000).toFixed(0);
   report.push(
     `${group.name.padEnd(10)} ${String(passed).padStart(6)} passed ${
@@ -174,6 +187,8 @@ for (const group of GROUPS) {
     } failed ${seconds} s`,
   );
 }
+// Once more: a log of many thousand lines is often kept only in part, from its end.
+if (errors.length > 0) console.log(`\n${errors.join("\n")}`);
 console.log(`\n${report.join("\n")}`);
 if (sum.passed === 0) sum.failed = Math.max(1, sum.failed);
 console.log(`${sum.passed} passed, ${sum.failed} failed`);

@@ -71,8 +71,6 @@ import {
   S_IFLNK,
   S_IFMT,
   S_IFREG,
-  S_ISGID,
-  S_ISUID,
 } from "../abi/file.ts";
 import { i32, put32, put64 } from "../abi/struct.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE } from "../abi/task.ts";
@@ -94,7 +92,7 @@ import {
   setOwnerSignal,
 } from "./file_owner.ts";
 import { flock, getLock, setLock } from "./lock.ts";
-import { removePrivileges, truncatePath } from "../vfs/attributes.ts";
+import { mayBePrivileged, removePrivileges, truncatePath } from "../vfs/attributes.ts";
 import { notifyPath } from "../vfs/notify.ts";
 import { isOwnerOrCapable } from "../vfs/permission.ts";
 import { FOLLOW, resolve } from "../vfs/path_walk.ts";
@@ -415,7 +413,7 @@ function ftruncate(task: Task, args: Args): number {
   const result = file.asContent()?.truncate(size) ?? -EINVAL;
   if (result === MUST_WAIT) task.call.hold(FILE, file);
   if (result < 0) return result;
-  if ((file.inode.mode & (S_ISUID | S_ISGID)) !== 0) removePrivileges(task, file.inode);
+  if (mayBePrivileged(file.inode)) removePrivileges(task, file.inode);
   notifyPath(file.path, IN_MODIFY);
   return 0;
 }
@@ -450,6 +448,7 @@ function fallocate(task: Task, args: Args): number {
   if (done === 0) {
     const refused = mayAllocate(task, file, mode, offset, length);
     if (refused < 0) return refused;
+    if (mayBePrivileged(file.inode)) removePrivileges(task, file.inode);
   }
   const at = offset + done;
   const piece = Math.min(length - done, ALLOCATION_BYTES_MAX - at % ALLOCATION_BYTES_MAX);

@@ -12,8 +12,6 @@ import {
   S_IFCHR,
   S_IFMT,
   S_IFREG,
-  S_ISGID,
-  S_ISUID,
   SEEK_CUR,
   SEEK_DATA,
   SEEK_END,
@@ -28,7 +26,7 @@ import { raiseSignal } from "../signal/send.ts";
 import type { Task } from "../task/task.ts";
 import { MUST_WAIT } from "../task/call_in_flight.ts";
 import { giveTurn, giveTurnKillable } from "../task/wait_engine.ts";
-import { removePrivileges } from "../vfs/attributes.ts";
+import { mayBePrivileged, removePrivileges } from "../vfs/attributes.ts";
 import { DIRECT_BYTES_MIN } from "../vfs/direct.ts";
 import { type File, SLICE_BYTES_MIN } from "../vfs/file.ts";
 import { notifyPath } from "../vfs/notify.ts";
@@ -351,11 +349,11 @@ export function writeError(task: Task, error: number, done: number): number {
   return done > 0 ? done : error;
 }
 
-/** Before a write to a file with offsets: bytes that RLIMIT_FSIZE allows, -EFBIG with SIGXFSZ; setuid bits go. */
+/** Before a write to a file with offsets: bytes that RLIMIT_FSIZE allows, -EFBIG with SIGXFSZ; privileges go. */
 export function beginWrite(task: Task, file: File, offset: number, count: number): number {
   const inode = file.inode;
   if ((inode.mode & S_IFMT) !== S_IFREG || count === 0) return count;
-  if ((inode.mode & (S_ISUID | S_ISGID)) !== 0) removePrivileges(task, inode);
+  if (mayBePrivileged(inode)) removePrivileges(task, inode);
   const limit = task.threadGroup.limits.soft(RLIMIT_FSIZE);
   if (limit === Infinity) return offset + count > Number.MAX_SAFE_INTEGER ? -EFBIG : count;
   const from = (file.flags & O_APPEND) !== 0 ? inode.size : offset;

@@ -20,6 +20,7 @@ import { u32 } from "../abi/struct.ts";
 import { CAP_SETFCAP, CAP_SYS_ADMIN } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
 import { latin1ToBytes } from "../util/bytes.ts";
+import { CAPABILITY_XATTR } from "../vfs/attributes.ts";
 import type { Inode } from "../vfs/inode.ts";
 import { notifyPath } from "../vfs/notify.ts";
 import type { Path } from "../vfs/path.ts";
@@ -28,7 +29,6 @@ import { isOwnerOrCapable, MAY_READ, MAY_WRITE, mayAccess } from "../vfs/permiss
 import type { Args } from "./args.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
-const CAPABILITY_XATTR = "security.capability";
 const XATTR_FLAGS = { XATTR_CREATE, XATTR_REPLACE };
 const SET_ARGS = {
   name: "string",
@@ -203,8 +203,11 @@ function set(task: Task, args: Args, target: Path | Inode | number): number {
   if (name === CAPABILITY_XATTR && !isFileCapability(value)) return -EINVAL;
   const refused = mayChange(task, target, name);
   if (refused < 0) return refused;
-  const result = inodeOf(target).setXattr(name, value, flags);
-  if (result === 0 && "dentry" in target) notifyPath(target, IN_ATTRIB);
+  const inode = inodeOf(target);
+  const result = inode.setXattr(name, value, flags);
+  if (result < 0) return result;
+  if (name === CAPABILITY_XATTR) inode.mayHaveCapabilities = true;
+  if ("dentry" in target) notifyPath(target, IN_ATTRIB);
   return result;
 }
 

@@ -6,10 +6,10 @@ import { MS_NOSUID, S_ISGID, S_ISUID, S_IXGRP } from "../abi/file.ts";
 import { u32 } from "../abi/struct.ts";
 import { CAP_SETUID, SECBIT_KEEP_CAPS, SECBIT_NOROOT } from "../abi/task.ts";
 import type { Program } from "../loader/program.ts";
+import { CAPABILITY_XATTR } from "../vfs/attributes.ts";
 import { CapabilitySet, type Credentials, NO_CAPABILITIES } from "./credentials.ts";
 import type { Task } from "./task.ts";
 
-const CAPABILITY_XATTR = "security.capability";
 // struct vfs_cap_data: magic_etc, then permitted and inheritable words; version 1 has one pair of them, 2 and 3 two.
 const REVISION_MASK = 0xff00_0000;
 const REVISION_1 = 0x0100_0000;

@@ -22,6 +22,9 @@ import { isOwnerOrCapable, MAY_WRITE, mayAccess } from "./permission.ts";
 /** An id of chown(2) that means "leave it". */
 const KEEP_ID = 0xffff_ffff;
 
+/** Extended attribute with the capabilities that a program has. */
+export const CAPABILITY_XATTR = "security.capability";
+
 const SUID_SGID = S_ISUID | S_ISGID;
 
 /** A change that sets ctime to now. One object for all: it is used up before the next one is asked for. */
@@ -70,14 +73,18 @@ export function changeOwner(task: Task, target: Target, uid: number, gid: number
   const asked = newChange(task, (uid !== KEEP_ID ? ATTR_UID : 0) | (gid !== KEEP_ID ? ATTR_GID : 0));
   asked.uid = uid;
   asked.gid = gid;
-  const kept = modeWithoutPrivileges(inode);
+  const kept = modeWithoutPrivileges(task, inode);
   if (!inode.isDirectory && kept !== inode.mode) {
     // It is a change of mode, too, even where no id changes.
     if (!isOwnerOrCapable(credentials, inode)) return -EPERM;
     asked.mask |= ATTR_MODE;
     asked.mode = kept & 0o7777;
   }
-  return applied(target, inode.setattr(asked));
+  const result = inode.setattr(asked);
+  // Even where no id changes, and so no file system is asked to change one.
+  const isSame = uid === KEEP_ID && gid === KEEP_ID;
+  if (result === 0 && !inode.isDirectory && (inode.mayHaveCapabilities || isSame)) removeCapabilities(inode);
+  return applied(target, result);
 }
 
 /** Times as utimensat(2) has them: seconds and nanoseconds, UTIME_NOW and UTIME_OMIT worked out by the caller. */
@@ -130,7 +137,7 @@ function checkSizeLimit(task: Task, inode: Inode, size: number): number {
   return size > inode.size && size > task.threadGroup.limits.soft(RLIMIT_FSIZE) ? -EFBIG : 0;
 }
 
-/** Sets the size of an inode, and what goes with it: times, loss of setuid. No checks. */
+/** Sets the size of an inode, and what goes with it: times, loss of privileges. No checks. */
 export function truncateInode(task: Task, inode: Inode, size: number): number {
   const asked = newChange(task, ATTR_SIZE | ATTR_MTIME);
   asked.size = size;
@@ -138,25 +145,46 @@ export function truncateInode(task: Task, inode: Inode, size: number): number {
   asked.mtimeNsec = asked.ctimeNsec;
   if ((inode.mode & SUID_SGID) !== 0 && !task.credentials.has(CAP_FSETID)) {
     asked.mask |= ATTR_MODE;
-    asked.mode = modeWithoutPrivileges(inode) & 0o7777;
+    asked.mode = modeWithoutPrivileges(task, inode) & 0o7777;
   }
-  return inode.setattr(asked);
+  const result = inode.setattr(asked);
+  if (result === 0 && inode.mayHaveCapabilities) removeCapabilities(inode);
+  return result;
 }
 
-/** A write by someone without CAP_FSETID takes setuid and setgid off: file_remove_privs(). Called where a bit is set. */
+/** The content of `inode` is about to change: see removePrivileges(). */
+export function mayBePrivileged(inode: Inode): boolean {
+  return inode.mayHaveCapabilities || (inode.mode & SUID_SGID) !== 0;
+}
+
+/**
+ * A write takes off file capabilities and, by someone without CAP_FSETID, setuid and setgid: file_remove_privs(). Called where
+ * mayBePrivileged().
+ */
 export function removePrivileges(task: Task, inode: Inode): void {
-  if (task.credentials.has(CAP_FSETID)) return;
-  const mode = modeWithoutPrivileges(inode);
+  if (inode.mayHaveCapabilities) removeCapabilities(inode);
+  if ((inode.mode & SUID_SGID) === 0 || task.credentials.has(CAP_FSETID)) return;
+  const mode = modeWithoutPrivileges(task, inode);
   if (mode === inode.mode) return;
   const asked = newChange(task, ATTR_MODE);
   asked.mode = mode & 0o7777;
   inode.setattr(asked);
 }
 
-/** Setgid without group execution is no privilege (mandatory locking, once): it stays. */
-function modeWithoutPrivileges(inode: Inode): number {
+/** cap_inode_killpriv() of security/commoncap.c. */
+function removeCapabilities(inode: Inode): void {
+  const value = inode.getXattr(CAPABILITY_XATTR);
+  if (typeof value !== "number" && inode.removeXattr(CAPABILITY_XATTR) < 0) return;
+  inode.mayHaveCapabilities = false;
+}
+
+/** setattr_should_drop_sgid(): setgid without group execution is no privilege, and stays for members of the group. */
+function modeWithoutPrivileges(task: Task, inode: Inode): number {
   const mode = inode.mode & ~S_ISUID;
-  return (mode & S_IXGRP) !== 0 ? mode & ~S_ISGID : mode;
+  if ((mode & S_ISGID) === 0) return mode;
+  const { credentials } = task;
+  const stays = (mode & S_IXGRP) === 0 && (credentials.isInGroup(inode.gid) || credentials.has(CAP_FSETID));
+  return stays ? mode : mode & ~S_ISGID;
 }
 
 function applied(target: Target, result: number): number {

@@ -73,6 +73,11 @@ export abstract class Inode {
   ctimeNsec = 0;
   birthSec = 0;
   birthNsec = 0;
+  /**
+   * It may have file capabilities, which a write takes off: false once somebody has looked, until they are set again. Linux:
+   * the opposite of S_NOSEC.
+   */
+  mayHaveCapabilities = true;
   /** What is read and written through a pipe or an open FIFO; owned by ipc/. */
   pipe: Pipe | null = null;
   /** The socket that is bound to this name; owned by socket/unix/. */

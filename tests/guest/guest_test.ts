@@ -61,6 +61,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "peers, as a user": 106,
   "pointers": 1484,
   "pointers, as a user": 1484,
+  "privileges": 240,
   "proc": 335,
   "proc_inspect": 57,
   "proc_inspect, as a user": 57,

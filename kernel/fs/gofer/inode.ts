@@ -85,6 +85,8 @@ export class GoferInode extends Inode {
   constructor(fs: GoferFilesystem, key: FileKey, ino: number, mode: number) {
     super(fs, ino, mode, 0, 0);
     this.key = key;
+    // The host takes them off with the writes, truncations and changes of owner that it does for us.
+    this.mayHaveCapabilities = false;
   }
 
   /** Of a directory. */

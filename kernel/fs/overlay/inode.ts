@@ -69,6 +69,7 @@ export class OverlayInode extends Inode {
     this.#lowers = lowers;
     this.rdevMajor = real.rdevMajor;
     this.rdevMinor = real.rdevMinor;
+    this.mayHaveCapabilities = upper === null || upper.mayHaveCapabilities;
     this.#isCacheable = (upper === null || upper.isCacheable) && lowers.every((lower) => lower.isCacheable);
     this.sync();
   }
@@ -133,6 +134,7 @@ export class OverlayInode extends Inode {
     if (this.#holders > 0) upper.hold();
     this.#upper = upper;
     if (!upper.isCacheable) this.#isCacheable = false;
+    this.mayHaveCapabilities = upper.mayHaveCapabilities;
     if (!this.isDirectory) {
       this.#dropLowers();
       this.fs.byUpper.set(upper, this);

@@ -6,42 +6,27 @@ import { FAMILIES } from "../kernel/syscalls/families.ts";
 import { SYSCALLS_MAX } from "../kernel/syscalls/table.ts";
 import { SyscallTable } from "../kernel/syscalls/dispatch.ts";
 import { marshallingOf } from "../kernel/syscalls/marshalling.ts";
-import { UnsupportedCalls } from "../kernel/trace/unsupported_calls.ts";
-import type { Container } from "../kernel/container.ts";
-import type { Kernel } from "../kernel/kernel.ts";
 import { errnoName } from "../kernel/abi/errno.ts";
-import { SIGKILL, SIGWINCH } from "../kernel/abi/signal.ts";
-import { signalDescriptor } from "../native/terminal.ts";
-import { HOST_READ } from "../kernel/host/host_descriptor.ts";
 import type { Netstack } from "../kernel/socket/inet/room.ts";
-import { watchMemory } from "../kernel/task/memory_pressure.ts";
-import type { Deadlined } from "../kernel/util/deadline_heap.ts";
-import { runLoop } from "../kernel/task/run_loop.ts";
 import { createPlatform } from "../platform/probe.ts";
 import { copyDescriptor } from "../native/process.ts";
-import { startWatchdog } from "../native/watchdog.ts";
-import { confineSentryCalls, confineSentryEarly, confineSentryProcesses } from "./confinement.ts";
-import { connectToGofer, startContainer } from "./container.ts";
+import { confineSentryEarly, confineSentryProcesses } from "./confinement.ts";
+import { OverlayMedium } from "./api/overlay_medium.ts";
 import { send } from "./control/channel.ts";
 import { printable } from "./control/printable.ts";
 import { HELLO, SENTRY_PREFERENCE } from "./control/protocol.ts";
-import { SERVICES } from "./control/services/all.ts";
-import { CallTimes } from "./control/services/call_times.ts";
-import { ControlServer } from "./control/server.ts";
-import { bootKernel, endKernel } from "./kernel.ts";
-import { SandboxNetwork } from "./net/sandbox_network.ts";
-import { LOG_LEVEL, SandboxLog } from "./sandbox_log.ts";
-import { Services } from "./services.ts";
 import { SENTRY_GOFER, SENTRY_LOG, SENTRY_PASSED, type SentryConfig } from "./sentry_config.ts";
+import { Loader, type LoaderArgs } from "./loader.ts";
 import { Stages } from "./stages.ts";
 import { awaitHello, awaitSetup, ROLE_FDS } from "./setup.ts";
-import { ownPassed, ownStdio } from "./stdio.ts";
 import { StartError } from "./start_error.ts";
 
 /** Of the process: nobody's, but that a crash of the runtime is written to the log. */
 const STDIN = 0;
 const STDOUT = 1;
 const STDERR = 2;
+/** Number in the guest of the first descriptor that the caller passes on. */
+const FIRST_PASSED = 3;
 
 /** Runs a container. Ends the process. `readNetstack` is called while files can be opened; what it gives, once at most. */
 export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): never {
@@ -76,7 +61,7 @@ export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): n
       Deno.exit(0);
     }
     const { config, fds } = setup;
-    const stdio = fds.slice(0, SENTRY_LOG), logFd = fds[SENTRY_LOG];
+    const logFd = fds[SENTRY_LOG];
     copyDescriptor(logFd, ROLE_FDS.log);
     copyDescriptor(logFd, STDERR);
     host.close(logFd);
@@ -97,53 +82,23 @@ export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): n
     if (typeof first === "number") {
       throw new StartError(`Cannot make an address space: ${errnoName(-first)}`, 128);
     }
-    const kernel = bootKernel(config, host, platform, log, loadNetstack);
-    new UnsupportedCalls(kernel.callHooks, table);
-    const sandboxLog = new SandboxLog(
-      kernel.callHooks,
-      table,
-      config.isDebug ? LOG_LEVEL.DEBUG : LOG_LEVEL.INFO,
-      log,
-    );
-    if (config.strace) sandboxLog.trace(config.straceCalls);
-    const lifecycle = new Services(kernel, host);
-    const control = serveControl(kernel, host, lifecycle);
-    const network = new SandboxNetwork(kernel, host);
-    const callTimes = new CallTimes(Object.keys(SERVICES));
-    control.serveQueries({ kernel, host, table, log: sandboxLog, lifecycle, network, callTimes });
-    reportLimits(kernel, control);
-    const container = startContainer(kernel, config, {
-      thread: first,
-      stdio: [...ownStdio(kernel, stdio), ...ownPassed(kernel, fds.slice(SENTRY_PASSED))],
-      gofer: connectToGofer(kernel, config, fds[SENTRY_GOFER]),
-    });
-    lifecycle.holdFor(container, config.startHooks);
-    lifecycle.onStartFailed = ({ code, message }) => control.tell({ kind: "failed", code, message });
-    stages.reach("kernel and first program are loaded");
-    kernel.deadlines.add(new EndOfStart(host, kernel.clock.monotonic()));
-    if (config.process.terminal?.isOwn === true) followTerminalSize(container);
-    watchLoop(kernel, config, table);
-    confineSentryCalls(config);
-    control.tell({ kind: "ready" });
+    const loader = Loader.create(argsOf(config, fds), { host, platform, table, first, loadNetstack, log });
+    loader.preSeccompCallback = () => stages.reach("kernel and first program are loaded");
+    loader.run();
     stages.reach("guest code runs");
     if (config.isDebug) { for (const line of stages.take()) log(line); }
-    const status = runLoop(kernel, table);
+    loader.waitForStartSignal();
+    const status = loader.waitExit();
     stages.reach("init has ended");
-    lifecycle.release();
-    // It ends while we do.
-    if (!config.isDebug) container.gofer.release();
-    container.hostConsole?.drain();
-    if (config.isDebug) {
-      for (const line of endKernel(kernel, control.connections)) log(`Descriptor left open: ${line}`);
-      stages.reach("the kernel has given everything back");
-    }
+    for (const line of loader.destroy()) log(`Descriptor left open: ${line}`);
+    if (config.isDebug) stages.reach("the kernel has given everything back");
     shutdown();
     stages.reach("its processes have ended");
     if (config.isDebug) {
       for (const line of stages.take()) log(line);
-      for (const line of kernel.coverage.report(nameOf)) log(line);
+      for (const line of loader.kernel.coverage.report(nameOf)) log(line);
     }
-    control.tell({ kind: "exit", status });
+    loader.tellExit(status);
   } catch (error) {
     shutdown();
     const isStart = error instanceof StartError;
@@ -155,75 +110,26 @@ export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): n
   Deno.exit(0);
 }
 
-/** The thread that sees whether the loop turns; it cannot be made later on. */
-function watchLoop(kernel: Kernel, config: SentryConfig, table: SyscallTable): void {
-  const { timeoutSeconds, kills } = config.watchdog;
-  const names = table.specs.map((named) => named?.name ?? "");
-  const words = startWatchdog({
-    timeoutSeconds,
-    kills,
-    control: ROLE_FDS.control,
-    log: ROLE_FDS.log,
-    names,
-  });
-  if (typeof words === "number") throw new StartError(`Cannot start the watchdog: ${errnoName(-words)}`, 128);
-  kernel.heartbeat.words = words;
-}
-
-/** The start is over this long after the first program was loaded. */
-const START_NANOS = 500e6;
-
-/** What only the start has needed goes back to the host when it is over. */
-class EndOfStart implements Deadlined {
-  readonly deadline: number;
-  deadlineIndex = -1;
-  readonly #host: NativeHost;
-
-  constructor(host: NativeHost, now: number) {
-    this.#host = host;
-    this.deadline = now + START_NANOS;
-  }
-
-  onDeadline(): void {
-    this.#host.releaseMemory();
-  }
-}
-
-/** When the command line hangs up the container goes with it. */
-function serveControl(kernel: Kernel, host: NativeHost, services: Services): ControlServer {
-  const onEnd = () => {
-    kernel.exitStatus = SIGKILL;
+/** What the loader is given of the command line's configuration and descriptors. */
+function argsOf(config: SentryConfig, fds: readonly number[]): LoaderArgs {
+  return {
+    id: config.id,
+    spec: config,
+    conf: config,
+    controllerFd: ROLE_FDS.control,
+    deviceFd: -1,
+    goferFds: [fds[SENTRY_GOFER]],
+    stdioFds: fds.slice(0, SENTRY_LOG),
+    passFds: fds.slice(SENTRY_PASSED).map((fd, i) => ({ host: fd, guest: FIRST_PASSED + i })),
+    execFd: -1,
+    overlayFilestoreFds: [],
+    overlayMediums: [config.root.hasOverlay ? OverlayMedium.MemoryMedium : OverlayMedium.NoOverlay],
+    numCpu: config.cpuCount,
+    totalMem: config.memoryTotalBytes,
+    totalHostMem: config.memoryTotalBytes,
+    userLogFd: -1,
+    productName: "",
+    podInitConfigFd: -1,
+    sinkFds: [],
   };
-  return new ControlServer(
-    kernel,
-    host,
-    ROLE_FDS.control,
-    (...request) => services.serve(...request),
-    (caller) => services.hangUp(caller),
-    onEnd,
-  );
-}
-
-/** Sentences told to the command line at most, so that a guest that meets a limit again and again does not flood it. */
-const NOTICES_MAX = 16;
-
-/** Limits that are met are the user's to know, each of them once. */
-function reportLimits(kernel: Kernel, control: ControlServer): void {
-  const told = new Set<string>();
-  kernel.notice = (message) => {
-    if (told.has(message) || told.size >= NOTICES_MAX) return;
-    told.add(message);
-    kernel.log(message);
-    control.tell({ kind: "notice", message });
-  };
-  kernel.memory.onChange = (isWanted) => control.tell({ kind: "measure", isWanted });
-  watchMemory(kernel);
-}
-
-/** The host's terminal is ours: the host tells us of its size by signal. */
-function followTerminalSize(container: Container): void {
-  const fd = signalDescriptor(SIGWINCH);
-  if (fd < 0) throw new Error(`Cannot listen to SIGWINCH: ${errnoName(-fd)}`);
-  const signals = container.kernel.descriptors.own(fd, "made", HOST_READ, "SIGWINCH");
-  container.hostConsole!.followSize(signals);
 }

@@ -24,7 +24,6 @@ Deno.test("a small file is read with the question that looks it up, and no descr
   Deno.writeTextFileSync(`${m.directory}/large`, "x".repeat(CONTENT_BYTES_MAX + 1));
   Deno.writeTextFileSync(`${m.directory}/program`, "\x7fELF and so on");
   m.inode("/host");
-  m.clock.stop();
   m.host.forget();
   const file = m.open("/host/small", O_RDONLY), into = new Uint8Array(100);
   const text = (n: number) => new TextDecoder().decode(into.subarray(0, n));
@@ -89,7 +88,6 @@ Deno.test("small files that are opened one after the other are read in few reque
     return new TextDecoder().decode(into.subarray(0, Math.max(n, 0)));
   };
   for (const directory of ["a", "b"]) {
-    clock.stop();
     host.forget();
     for (let i = 0; i < COUNT; i++) equal(read(`${directory}/${i}`), `${directory}${i}`);
     const asked = host.forget();
@@ -99,7 +97,6 @@ Deno.test("small files that are opened one after the other are read in few reque
   equal(m.descriptors.count < 20, true);
   equal(read("b/large").length, 100);
   // What was read ahead is not read where it was changed since, by us or, once it is old, by the host.
-  clock.stop();
   for (let i = 0; i < 20; i++) read(`a/${i}`);
   const writer = m.open("/host/a/30", O_WRONLY);
   equal(writer.write(t.task, new TextEncoder().encode("A"), 0, 1, 0), 1);
@@ -122,7 +119,6 @@ Deno.test("small files that are opened one after the other are read in few reque
 Deno.test("content that came with a look-up is read for a moment only", async () => {
   await using m = new Mounted();
   Deno.writeTextFileSync(`${m.directory}/f`, "before");
-  m.clock.stop();
   const file = m.open("/host/f", O_RDONLY), into = new Uint8Array(100);
   equal(file.read(m.t.task, into, 0, 100, 0), 6);
   Deno.writeTextFileSync(`${m.directory}/f`, "afterwards");
@@ -155,7 +151,6 @@ Deno.test("after a write that took long the gofer writes for a while, and always
   const { t, clock } = m;
   const bytes = new Uint8Array(10).fill(65);
   const file = m.open("/host/f", O_RDWR | O_CREAT);
-  clock.stop();
   const write = (flags: number, at: number) => {
     file.flags = O_RDWR | flags;
     m.host.forget();

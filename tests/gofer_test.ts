@@ -42,7 +42,7 @@ import { FilesystemStat } from "../kernel/vfs/filesystem.ts";
 import { openByName } from "../kernel/vfs/open.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import { removeDirectory, removeFile, renamePath } from "../kernel/vfs/remove.ts";
-import { FORGOTTEN_MILLIS, Mounted } from "./support/gofer_mount.ts";
+import { FORGOTTEN_NANOS, Mounted } from "./support/gofer_mount.ts";
 
 Deno.test("a new file costs one request, and so does its end", async () => {
   await using m = new Mounted();
@@ -67,7 +67,6 @@ Deno.test("a path is looked up with one request, and again with one when that is
   Deno.writeTextFileSync(`${m.directory}/a/b/c/f`, "f");
   Deno.symlinkSync("a/b", `${m.directory}/link`);
   m.inode("/host");
-  clock.stop();
   host.forget();
   ok(typeof m.inode("/host/a//b/c/f") !== "number");
   ok(typeof m.inode("/host/a/b/c") !== "number");
@@ -117,7 +116,7 @@ Deno.test("nodes that were asked for along with others, and that nobody came for
     ok(typeof place.dentry.lookup(String(i)) !== "number");
   }
   vfs.aheadAt = -1;
-  await new Promise((resolve) => setTimeout(resolve, FORGOTTEN_MILLIS));
+  m.clock.stoppedAt += FORGOTTEN_NANOS;
   // Those that were asked for, and some that are closed together.
   ok(nodes() - before < COUNT + CLOSE_COUNT_MAX, `${nodes() - before}`);
 });
@@ -126,7 +125,6 @@ Deno.test("what is not in a directory that was just made is not asked for", asyn
   await using m = new Mounted();
   const { host, t, clock } = m;
   m.mount("/twin", false);
-  clock.stop();
   equal(makeDirectory(t.task, AT_FDCWD, "/host/new", 0o755), 0);
   host.forget();
   equal(m.inode("/host/new/none"), -ENOENT);
@@ -208,7 +206,6 @@ Deno.test("a tree is walked with one request a directory", async () => {
   for (const name of ["a", "a/x", "b"]) Deno.mkdirSync(`${m.directory}/${name}`);
   for (let i = 0; i < 700; i++) Deno.writeTextFileSync(`${m.directory}/a/file${i}`, "");
   Deno.writeTextFileSync(`${m.directory}/b/${"n".repeat(255)}`, "");
-  m.clock.stop();
   m.inode("/host");
   host.forget();
   deepEqual(m.names("/host"), [".", "..", "a", "b"]);
@@ -262,7 +259,6 @@ Deno.test("many files of a directory are asked for in few requests, and one that
   };
   for (let i = 0; i < 3; i++) open(i);
   deepEqual(host.forget(), ["WALK", "WALK", "WALK"]);
-  m.clock.stop();
   for (let i = 3; i < COUNT; i++) {
     const inode = m.inode(`/host/${i}`);
     equal(typeof inode === "number" ? inode : inode.size, i % 7, String(i));
@@ -285,7 +281,6 @@ Deno.test("many files of a directory are asked for in few requests, and one that
 Deno.test("a file that the host replaces after it was read ahead is opened as what it is now", async () => {
   await using m = new Mounted();
   for (let i = 0; i < 30; i++) Deno.writeTextFileSync(`${m.directory}/${i}`, "old");
-  m.clock.stop();
   for (let i = 0; i < 20; i++) m.inode(`/host/${i}`);
   Deno.writeTextFileSync(`${m.directory}/new`, "newer");
   Deno.renameSync(`${m.directory}/new`, `${m.directory}/25`);
@@ -321,7 +316,7 @@ Deno.test("what the host changes is seen soon after", async () => {
   Deno.writeTextFileSync(`${m.directory}/d/f`, "12345");
   Deno.mkdirSync(`${m.directory}/e`);
   Deno.chmodSync(`${m.directory}/d`, 0o700);
-  await new Promise((resolve) => setTimeout(resolve, FORGOTTEN_MILLIS));
+  m.clock.stoppedAt += FORGOTTEN_NANOS;
   const file = m.inode("/host/d/f"), directory = m.inode("/host/d");
   equal(typeof file === "number" ? file : file.size, 5);
   equal(typeof directory === "number" ? directory : directory.mode & 0o777, 0o700);
@@ -330,7 +325,7 @@ Deno.test("what the host changes is seen soon after", async () => {
   Deno.renameSync(`${m.directory}/e`, `${m.directory}/gone`);
   Deno.mkdirSync(`${m.directory}/e`);
   Deno.writeTextFileSync(`${m.directory}/e/in`, "");
-  await new Promise((resolve) => setTimeout(resolve, FORGOTTEN_MILLIS));
+  m.clock.stoppedAt += FORGOTTEN_NANOS;
   deepEqual(m.names("/host/e"), [".", "..", "in"]);
 });
 
@@ -359,7 +354,7 @@ Deno.test("directories that are read again and again keep a bounded number of de
   readAll();
   const before = openFds();
   for (let i = 0; i < 5; i++) {
-    await new Promise((resolve) => setTimeout(resolve, FORGOTTEN_MILLIS));
+    m.clock.stoppedAt += FORGOTTEN_NANOS;
     readAll();
   }
   ok(openFds() <= before + COUNT, `${before} became ${openFds()}`);

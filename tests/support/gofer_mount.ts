@@ -20,15 +20,15 @@ import { TestGofer } from "./gofer.ts";
 import { VfsTask } from "./vfs_task.ts";
 
 /** Longer than an answer about a shared mount holds. */
-export const FORGOTTEN_MILLIS = 60;
+export const FORGOTTEN_NANOS = 60e6;
 const NAMES = new Map<number, string>(Object.entries(REQUEST).map(([name, id]) => [id, name]));
 
 /**
- * A host whose time can be stopped, for tests of what holds for a while: the machine may be slow. And one that may have
- * nothing of a file in memory, or take its time over a write.
+ * A host whose time passes only when a test says so: what holds for a while must not depend on how fast the machine is. And
+ * one that may have nothing of a file in memory, or take its time over a write.
  */
-export class StoppableHost extends NativeHost {
-  stoppedAt = 0;
+export class StoppedHost extends NativeHost {
+  stoppedAt = super.clockNanos(1);
   isCold = false;
   writeNanos = 0;
   override preadNow(fd: number, into: Uint8Array, at: number, length: number, offset: number): number {
@@ -38,11 +38,8 @@ export class StoppableHost extends NativeHost {
     this.stoppedAt += this.writeNanos;
     return super.pwrite(fd, from, at, length, offset);
   }
-  override clockNanos(clock: number): number {
-    return this.stoppedAt > 0 ? this.stoppedAt : super.clockNanos(clock);
-  }
-  stop(): void {
-    this.stoppedAt = super.clockNanos(1);
+  override clockNanos(_clock: number): number {
+    return this.stoppedAt;
   }
 }
 
@@ -50,8 +47,8 @@ export class StoppableHost extends NativeHost {
 export class CountingChannel implements GoferChannel {
   readonly asked: string[] = [];
   readonly #channel: GoferChannel;
-  readonly #host: StoppableHost;
-  constructor(channel: GoferChannel, host: StoppableHost) {
+  readonly #host: StoppedHost;
+  constructor(channel: GoferChannel, host: StoppedHost) {
     this.#channel = channel;
     this.#host = host;
   }
@@ -65,7 +62,7 @@ export class CountingChannel implements GoferChannel {
     return this.#channel.donated;
   }
   get answeredAtNanos() {
-    return this.#host.stoppedAt || this.#channel.answeredAtNanos;
+    return this.#host.stoppedAt;
   }
   ask(question: Uint8Array, length: number, answer: Uint8Array, micros: number): number {
     this.asked.push(NAMES.get(question[0] | question[1] << 8)!);
@@ -92,7 +89,7 @@ export class Mounted implements AsyncDisposable {
   readonly directory = Deno.makeTempDirSync({ prefix: "tsvisor-gofer-" });
   // The same directory twice, for two mounts.
   readonly gofer = new TestGofer([this.directory, this.directory]);
-  readonly clock = new StoppableHost();
+  readonly clock = new StoppedHost();
   readonly descriptors = new HostDescriptors(this.clock);
   readonly host = new CountingChannel(this.gofer.channel, this.clock);
   readonly #connection = new GoferConnection(this.host);

@@ -76,7 +76,7 @@ export function startContainer(kernel: Kernel, config: ContainerConfig, parts: C
   }
   former?.forget();
   const served = parts.gofer.mounts[0];
-  const rootFs = config.root.hasOverlay ? overlaid(kernel, served) : served;
+  const rootFs = config.root.hasOverlay ? overlaid(kernel, served, config.overlayBytesMax) : served;
   const rootMount = newMount(rootFs, "none", config.root.isReadOnly ? MS_RDONLY | MS_RELATIME : MS_RELATIME);
   const mounts = new MountNamespace(rootMount, kernel.namespaceInodes.next());
   const limits = { tasksMax: config.tasksMax };

@@ -52,6 +52,7 @@ function configOf(id: string, change: Partial<ContainerConfig> = {}): ContainerC
     startHooks: [],
     gofers: [{ isReadOnly: false, isExclusive: true }],
     root: { isReadOnly: false, hasOverlay: false },
+    overlayBytesMax: null,
     mounts: [{ destination: "/proc", type: "proc", source: "proc", options: [], gofer: -1 }],
     maskedPaths: [],
     readonlyPaths: [],

@@ -84,7 +84,7 @@ export function addMounts(
   config: ContainerConfig,
   served: readonly Filesystem[],
 ): void {
-  for (const mount of config.mounts) addMount(task, namespace, mount, served);
+  for (const mount of config.mounts) addMount(task, namespace, mount, served, config.overlayBytesMax);
   for (const device of config.devices) addDevice(task, namespace, device);
   for (const [name, value] of Object.entries(config.sysctl)) setParameter(task, name, value);
   for (const path of config.readonlyPaths) makeReadonly(task, namespace, path);
@@ -96,10 +96,11 @@ function addMount(
   namespace: MountNamespace,
   mount: MountConfig,
   served: readonly Filesystem[],
+  overlayBytesMax: number | null,
 ): void {
   const copiesUp = mount.type === "tmpfs" && mount.options.includes(COPY_UP);
   const { flags, data } = parseOptions(mount.options.filter((option) => option !== COPY_UP || !copiesUp));
-  let fs = filesystemOf(task, mount, data, served);
+  let fs = filesystemOf(task, mount, data, served, overlayBytesMax);
   const at = mountPoint(task, namespace, mount.destination, fs.root.isDirectory);
   // Nothing is copied before it is written to; programs see an overlay where runc has a tmpfs.
   if (copiesUp && at.inode.isDirectory) {
@@ -120,9 +121,10 @@ function filesystemOf(
   mount: MountConfig,
   data: string,
   served: readonly Filesystem[],
+  bytesMax: number | null,
 ): Filesystem {
   if (mount.gofer >= 0) {
-    return mount.hasOverlay ? overlaid(task.kernel, served[mount.gofer]) : served[mount.gofer];
+    return mount.hasOverlay ? overlaid(task.kernel, served[mount.gofer], bytesMax) : served[mount.gofer];
   }
   const shared = mount.sharedAs === undefined ? undefined : task.kernel.sharedFilesystems.get(mount.sharedAs);
   if (shared !== undefined) return shared;
@@ -142,10 +144,10 @@ function filesystemOf(
 }
 
 /** Host files whose changes stay in memory; of a single file they do not. */
-export function overlaid(kernel: Kernel, fs: Filesystem): Filesystem {
+export function overlaid(kernel: Kernel, fs: Filesystem, bytesMax: number | null): Filesystem {
   if (!fs.root.isDirectory) return fs;
   // As a tmpfs of its own: what is written to it must not take all memory of the host.
-  const sizeBytes = Math.floor(kernel.limits.memoryBytesMax / 2);
+  const sizeBytes = bytesMax ?? Math.floor(kernel.limits.memoryBytesMax / 2);
   const upper = new Tmpfs(kernel, { mode: 0o755, uid: 0, gid: 0, sizeBytes, inodes: Infinity }, "");
   return new OverlayFilesystem(upper.root, [fs.root], "lowerdir=host,upperdir=memory");
 }

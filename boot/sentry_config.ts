@@ -103,6 +103,8 @@ export interface ContainerConfig {
   /** Mounts of its gofer, the root's first: what each may do. */
   readonly gofers: readonly { readonly isReadOnly: boolean; readonly isExclusive: boolean }[];
   readonly root: { readonly isReadOnly: boolean; readonly hasOverlay: boolean };
+  /** Bytes that changes below one overlay may take; null = half of the sandbox's memory. */
+  readonly overlayBytesMax: number | null;
   readonly mounts: readonly MountConfig[];
   /** Hidden, and shown read-only, where they exist. */
   readonly maskedPaths: readonly string[];

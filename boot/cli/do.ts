@@ -42,6 +42,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     straceCalls: flags.straceCalls,
     gofers: [{ isReadOnly: true, isExclusive: flags.isExclusive }],
     root: { isReadOnly: false, hasOverlay: true },
+    overlayBytesMax: flags.overlay.sizeBytes,
     mounts: [
       {
         destination: "/proc",

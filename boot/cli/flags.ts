@@ -5,6 +5,7 @@ import arg from "arg";
 import { PLATFORM_NAMES, STUB_CALLS, type StubCalls } from "../../platform/names.ts";
 import { QueueingDiscipline } from "../api/network.ts";
 import type { NetworkFlags } from "../net/namespace.ts";
+import { isBackedByHostFile, type OverlayConfig, parseOverlay2 } from "../api/overlay_medium.ts";
 import type { WatchdogConfig } from "../sentry_config.ts";
 
 /** A wrong command line. */
@@ -25,8 +26,8 @@ export interface GlobalFlags {
   readonly strace: boolean;
   /** Names of the calls that --strace shows; empty = all. */
   readonly straceCalls: readonly string[];
-  /** "memory": writes to the root go to a memory overlay; "none": to the host. */
-  readonly overlay: "memory" | "none";
+  /** Whether what is written to host files stays in memory. */
+  readonly overlay: OverlayConfig;
   /** Nobody but the sandbox changes the files of its root: what is known of them stays known. */
   readonly isExclusive: boolean;
   /** A denied host call of ours gives EPERM instead of killing the process; for finding out which. */
@@ -80,7 +81,8 @@ export const GLOBAL_OPTIONS: Options = {
   overlay2: {
     type: "string",
     value: "MODE",
-    about: "none (default: what is written to the root of a bundle stays there) or root:memory",
+    about:
+      "none (default: what is written to files of a bundle stays there), root:memory or all:memory, and ,size=N",
   },
   "file-access": {
     type: "string",
@@ -174,10 +176,6 @@ export function parseGlobal(argv: readonly string[]): Parsed {
   if (!(STUB_CALLS as readonly string[]).includes(stubCalls)) {
     throw new UsageError(`--stub-calls: "${stubCalls}" is not ${STUB_CALLS.join(" or ")}`);
   }
-  const overlay = String(values.overlay2 ?? "none");
-  if (overlay !== "none" && overlay !== "root:memory") {
-    throw new UsageError(`--overlay2: "${overlay}" is not none or root:memory`);
-  }
   const access = String(values["file-access"] ?? "exclusive");
   if (access !== "exclusive" && access !== "shared") {
     throw new UsageError(`--file-access: "${access}" is not exclusive or shared`);
@@ -200,7 +198,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     isExclusive: access === "exclusive",
     strace: values.strace === true,
     straceCalls: String(values["strace-syscalls"] ?? "").split(",").filter((name) => name !== ""),
-    overlay: overlay === "none" ? "none" : "memory",
+    overlay: overlayOf(String(values.overlay2 ?? "none")),
     isLenient: values["lenient-seccomp"] === true,
     podInitConfig: String(values["pod-init-config"] ?? ""),
     network: networkOf(values),
@@ -208,6 +206,22 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     wantsSystemd: values["systemd-cgroup"] === true,
   };
   return { flags, rest: argv.slice(end), isVersion: values.version === true, isHelp: values.help === true };
+}
+
+/** Linux: none; of gVisor's media that of the sandbox's memory alone is there. */
+function overlayOf(text: string): OverlayConfig {
+  let overlay: OverlayConfig;
+  try {
+    overlay = parseOverlay2(text);
+  } catch (error) {
+    throw new UsageError(`--overlay2: ${(error as Error).message}`);
+  }
+  if (isBackedByHostFile(overlay.medium)) {
+    throw new UsageError(
+      `--overlay2: "${text}": changes cannot be kept in a file of the host's, only in memory`,
+    );
+  }
+  return overlay;
 }
 
 /** More would be a mistake. */

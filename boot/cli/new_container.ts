@@ -10,7 +10,7 @@ import { containerOf } from "../oci/container.ts";
 import { missingMounts } from "../oci/guest_view.ts";
 import { type HookStage, type HookState, runHooks, runHooksRegardless } from "../oci/hooks.ts";
 import { ignoredLine } from "../oci/ignored.ts";
-import { joinedNamespaces, PodHints, sandboxOf, sharingOf } from "../oci/pod.ts";
+import { ALL_OVERLAID, joinedNamespaces, PodHints, sandboxOf, sharingOf } from "../oci/pod.ts";
 import { TASKS_MAX } from "../oci/guest_view.ts";
 import { openDirectory, writeWhole } from "../oci/own_directory.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
@@ -74,7 +74,10 @@ export function prepareContainer(
   }
   const annotations = config.annotations ?? {}, sandboxId = sandboxOf(annotations);
   const sandbox = sandboxId === null ? null : states.read(sandboxId);
-  const hints = new PodHints(sandbox === null ? annotations : sandbox.annotations);
+  const hints = new PodHints(
+    sandbox === null ? annotations : sandbox.annotations,
+    flags.overlay.coversSubmounts ? ALL_OVERLAID : null,
+  );
   const container = containerOf(bundle, config, { id, hints, ...flags });
   const warn = command === "create" || values.detach === true ? reportBackgroundWarning : reportWarning;
   // The processes of one that shares a sandbox are in the sandbox's.

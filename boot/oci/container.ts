@@ -3,6 +3,7 @@
 
 import { readHostFacts } from "../host_facts.ts";
 import type { Launch } from "../launch.ts";
+import type { OverlayConfig } from "../api/overlay_medium.ts";
 import { OWN_NAMESPACES, type WatchdogConfig } from "../sentry_config.ts";
 import { guestContainerOf, isReadOnlyBy, mountsOf, plain } from "./guest_view.ts";
 import type { HintedMount, PodHints } from "./pod.ts";
@@ -19,7 +20,7 @@ export interface ContainerOptions {
   readonly isDebug: boolean;
   readonly strace: boolean;
   readonly straceCalls: readonly string[];
-  readonly overlay: "memory" | "none";
+  readonly overlay: OverlayConfig;
   readonly isLenient: boolean;
   readonly isExclusive: boolean;
   /** Of the pod that it is in, or else its own. */
@@ -66,7 +67,7 @@ export function containerOf(
   }
   const isReadOnly = config.root.readonly === true;
   // A root that is read-only lacks places to mount at, as often as not: they are made in memory.
-  const hasOverlay = isReadOnly || options.overlay === "memory";
+  const hasOverlay = isReadOnly || options.overlay.coversRoot;
   const served: Served = {
     mounts: [{ path: root, isReadOnly: hasOverlay, isRecursive: true }],
     gofers: [{ isReadOnly: hasOverlay, isExclusive: options.isExclusive }],
@@ -74,7 +75,14 @@ export function containerOf(
   const mounts = mountsOf(config, options.hints, (...bind) => serve(bundle, served, ...bind));
   const memory = config.linux?.resources?.memory?.limit ?? 0;
   const memoryBytes = memory > 0 ? Math.min(memory, facts.memoryTotalBytes) : facts.memoryTotalBytes;
-  const parts = { sharing: OWN_NAMESPACES, mounts, gofers: served.gofers, hasOverlay, bundle };
+  const parts = {
+    sharing: OWN_NAMESPACES,
+    mounts,
+    gofers: served.gofers,
+    hasOverlay,
+    overlayBytesMax: options.overlay.sizeBytes,
+    bundle,
+  };
   const guest = guestContainerOf(options.id, config, parts);
   return {
     gofer: { mounts: served.mounts, isLenient: options.isLenient, isDebug: options.isDebug },

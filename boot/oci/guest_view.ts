@@ -63,6 +63,8 @@ export interface GuestParts {
   readonly gofers: ContainerConfig["gofers"];
   /** What is written to the root stays in memory. */
   readonly hasOverlay: boolean;
+  /** Bytes that changes below one overlay may take; null = half of the sandbox's memory. */
+  readonly overlayBytesMax: number | null;
   /** As a hook reads of it. */
   readonly bundle: string;
 }
@@ -78,6 +80,7 @@ export function guestContainerOf(id: string, config: OciConfig, parts: GuestPart
     sharing: parts.sharing,
     gofers: parts.gofers,
     root: { isReadOnly: config.root.readonly === true, hasOverlay: parts.hasOverlay },
+    overlayBytesMax: parts.overlayBytesMax,
     mounts: parts.mounts,
     maskedPaths: config.linux?.maskedPaths ?? [],
     readonlyPaths: config.linux?.readonlyPaths ?? [],

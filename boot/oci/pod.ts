@@ -76,12 +76,17 @@ export interface HintedMount {
   readonly hasOverlay: boolean;
 }
 
+/** --overlay2=all: what is written to any mount stays in memory. */
+export const ALL_OVERLAID: HintedMount = { sharedAs: null, isExclusive: false, hasOverlay: true };
+
 export class PodHints {
   readonly #hints: PodMountHints;
+  readonly #otherwise: HintedMount | null;
 
-  /** Of the sandbox's annotations. Throws where they make no sense. */
-  constructor(annotations: Annotations) {
+  /** Of the sandbox's annotations; `otherwise` holds of mounts without a hint. Throws where they make no sense. */
+  constructor(annotations: Annotations, otherwise: HintedMount | null = null) {
     this.#hints = new PodMountHints(annotations);
+    this.#otherwise = otherwise;
   }
 
   /** Sentences on hints that have no effect. */
@@ -92,7 +97,7 @@ export class PodHints {
   /** Throws where a mount would allow more than its hint. */
   of(mount: SpecMount): HintedMount | null {
     const hint = this.#hints.findMount(mount.source ?? "");
-    if (hint === null) return null;
+    if (hint === null) return this.#otherwise;
     if (isSharedMount(hint)) checkCompatible(hint, mount);
     return hinted(hint);
   }

@@ -7,6 +7,7 @@ import { encode, type Message } from "../../boot/control/protocol.ts";
 import { CONNECTIONS_MAX } from "../../boot/control/server.ts";
 import { type Launch, launch, RunningSandbox } from "../../boot/launch.ts";
 import { containerOf } from "../../boot/oci/container.ts";
+import { parseOverlay2 } from "../../boot/api/overlay_medium.ts";
 import { PodHints } from "../../boot/oci/pod.ts";
 import { readBundle } from "../../boot/oci/spec.ts";
 import { ROLE_FDS } from "../../boot/setup.ts";
@@ -37,7 +38,7 @@ async function launched(bundle: Bundle, script: string): Promise<RunningSandbox>
     isDebug: false,
     strace: false,
     straceCalls: [],
-    overlay: "none" as const,
+    overlay: parseOverlay2("none"),
     isLenient: false,
     isExclusive: true,
     hints: new PodHints({}),

@@ -189,6 +189,29 @@ Deno.test("run: maskedPaths show nothing, readonlyPaths cannot be written", asyn
   equal(stdout, "masked\nread-only\nold\nread-only\n");
 });
 
+Deno.test("run: --overlay2=all:memory keeps changes of bind mounts in memory too, within its size", async () => {
+  using bundle = new Bundle();
+  const volume = `${bundle.directory}/volume`;
+  Deno.mkdirSync(volume);
+  Deno.writeTextFileSync(`${volume}/old`, "old\n");
+  const script =
+    "echo new >> /volume/old; cat /volume/old; dd if=/dev/zero of=/volume/big bs=1M count=8 2>/dev/null; " +
+    "echo $?; stat -c %s /volume/big";
+  bundle.write(
+    script,
+    (config) =>
+      config.mounts.push({ destination: "/volume", type: "bind", source: volume, options: ["rbind"] }),
+  );
+  const kept = await bundle.run(["--overlay2=all:memory,size=4m"]);
+  match(kept.stdout, /^old\nnew\n1\n\d+\n$/, kept.stderr);
+  equal(Deno.readTextFileSync(`${volume}/old`), "old\n");
+  deepEqual([...Deno.readDirSync(volume)].map(({ name }) => name), ["old"]);
+  match(
+    (await bundle.run(["--overlay2=root:self"])).stderr,
+    /--overlay2: "root:self": changes cannot be kept in a file/,
+  );
+});
+
 Deno.test("run: what is written to a root that is not read-only stays there; with --overlay2=root:memory it does not", async () => {
   using bundle = new Bundle();
   bundle.write("echo kept >/kept; mkdir /made; cat /kept");

@@ -3,6 +3,7 @@
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { launchGofer } from "../../boot/launch.ts";
+import { parseOverlay2 } from "../../boot/api/overlay_medium.ts";
 import { containerOf } from "../../boot/oci/container.ts";
 import { PodHints } from "../../boot/oci/pod.ts";
 import { readBundle } from "../../boot/oci/spec.ts";
@@ -109,7 +110,7 @@ function goferOf(bundle: Bundle): { readonly socket: number; end(): void } {
     isDebug: false,
     strace: false,
     straceCalls: [],
-    overlay: "none" as const,
+    overlay: parseOverlay2("none"),
     isLenient: false,
     isExclusive: true,
     hints: new PodHints({}),

@@ -84,6 +84,7 @@ function configOf(id: string, config: OciConfig, rootId: string, hasTerminal: bo
     mounts,
     gofers,
     hasOverlay,
+    overlayBytesMax: null,
     bundle: "",
   });
   if (!hasTerminal) return container;

@@ -1,5 +1,5 @@
-// Devices: what a character device node leads to, by major and minor number, and the /dev that containers get. Linux:
-// drivers/char/mem.c, random.c, devtmpfs.
+// Character devices by major and minor number, and the /dev of containers. Linux: drivers/char/mem.c, random.c,
+// devtmpfs.
 
 import { ENOSPC, ENXIO } from "../abi/errno.ts";
 import { O_APPEND, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, S_IFCHR } from "../abi/file.ts";
@@ -14,7 +14,7 @@ import type { Inode } from "../vfs/inode.ts";
 import type { SpecialOpener } from "../vfs/vfs.ts";
 import { Tmpfs, type TmpfsInode } from "./tmpfs.ts";
 
-/** Memory devices by minor. */
+/** The memory devices by minor number. */
 const MEMORY_DEVICES: Readonly<Record<number, SpecialOpener>> = {
   3: (_task, inode, flags) => new NullFile(inode, flags),
   5: (task, inode, flags) => new ZeroFile(task, inode, flags, false),
@@ -39,14 +39,14 @@ abstract class DeviceFile extends File {
   override readiness(): number {
     return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
   }
-  /** They have nothing to wait for; only /dev/random is a device that can be polled. */
+  /** Of these devices only /dev/random has a poll method (drivers/char/random.c); epoll(7) refuses the others. */
   override get isPollable(): boolean {
     return this.inode.rdevMinor === RANDOM_MINOR;
   }
 }
 
 const RANDOM_MINOR = 8;
-/** random(4): how much entropy there is. It is never less than all: kernel/random/entropy_avail. */
+/** RNDGETENTCNT of random(4). The pool is always full: kernel/random/entropy_avail. */
 const RNDGETENTCNT = 0x8004_5200;
 const ENTROPY_BITS = 256;
 const word = new Uint8Array(4);
@@ -63,10 +63,10 @@ class NullFile extends DeviceFile {
   }
 }
 
-/** As large as any mapping may be. */
+/** The size shown to mappings: no mapping is larger. */
 const ZERO_BYTES = 2 ** 46;
 
-/** /dev/zero, and /dev/full, which has no room for a byte. */
+/** /dev/zero, and /dev/full, whose writes fail with ENOSPC. */
 class ZeroFile extends DeviceFile implements Mappable, MappableFile {
   readonly hostOffset = 0;
   readonly #isFull: boolean;
@@ -85,7 +85,7 @@ class ZeroFile extends DeviceFile implements Mappable, MappableFile {
   override write(_task: Task, _from: Uint8Array, _at: number, length: number): number {
     return this.#isFull ? -ENOSPC : length;
   }
-  /** A mapping is fresh memory. */
+  /** A mapping of /dev/zero is anonymous memory. */
   override asMappable(): MappableFile | null {
     return this.#isFull ? null : this;
   }
@@ -153,7 +153,7 @@ const LINKS: readonly (readonly [string, string])[] = [
   ["ptmx", "pts/ptmx"],
 ];
 
-/** /dev of a container: a tmpfs with the usual nodes. */
+/** The type of a container's /dev: a tmpfs that begins with the usual nodes. */
 export const DEVTMPFS_TYPE: FilesystemType = {
   name: "devtmpfs",
   hasNoDevice: true,

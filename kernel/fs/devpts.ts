@@ -1,6 +1,6 @@
-// devpts: the file system of pseudo-terminals. Linux: fs/devpts/inode.c, pts(4); Documentation/filesystems/devpts. Each
-// mount is an instance with numbers of its own. Opening its ptmx makes a terminal and the name N, which goes when that
-// master closes. Also here: what /dev/tty, /dev/console and a ptmx node elsewhere lead to.
+// devpts: the file system of pseudo-terminals. Linux: fs/devpts/inode.c, pts(4); Documentation/filesystems/devpts.
+// Each mount is an instance with its own numbers. Opening its ptmx makes a terminal with the name N; closing that
+// master removes the name. This file also opens /dev/tty, /dev/console and ptmx nodes outside a devpts.
 
 import { EACCES, EBUSY, EINVAL, EIO, ENODEV, ENOENT, ENOSPC, ENXIO } from "../abi/errno.ts";
 import {
@@ -38,14 +38,14 @@ import { Path } from "../vfs/path.ts";
 import { VirtualDirectoryFile, type VirtualEntry, VirtualFilesystem } from "./virtual.ts";
 
 const DEVPTS_MAGIC = 0x1cd1;
-/** Terminals of one instance: kernel.pty.max of Linux. */
+/** kernel.pty.max: terminals of one instance. */
 export const TERMINALS_MAX = 4096;
 const ROOT_NUMBER = 1;
 const PTMX_NUMBER = 2;
 const FIRST_NUMBER = 3;
 
 interface DevptsOptions {
-  /** Owner of new slaves; -1 = whoever opens the master. */
+  /** Owner of new slaves; -1: the user who opens the master. */
   readonly uid: number;
   readonly gid: number;
   readonly mode: number;
@@ -57,7 +57,7 @@ const DEFAULTS: DevptsOptions = { uid: -1, gid: -1, mode: 0o600, ptmxMode: 0, ma
 
 export class DevptsFilesystem extends VirtualFilesystem {
   #options: DevptsOptions;
-  /** By index. */
+  /** Slaves by index. */
   readonly #slaves = new Map<number, SlaveInode>();
   readonly #ptmx: PtmxInode;
   readonly #directory: DevptsDirectory;
@@ -100,12 +100,15 @@ export class DevptsFilesystem extends VirtualFilesystem {
     return list;
   }
 
-  /** How many terminals there are: kernel.pty.nr. */
+  /** The number of terminals: kernel.pty.nr. */
   get count(): number {
     return this.#slaves.size;
   }
 
-  /** A terminal with its name, which belongs to `uid` and `gid` unless the mount says otherwise; or -ENOSPC. */
+  /**
+   * Makes a terminal and its name, owned by `uid` and `gid` unless the mount's options name others; -ENOSPC when
+   * there are TERMINALS_MAX.
+   */
   newTerminal(uid: number, gid: number): Terminal | number {
     const options = this.#options;
     if (this.#slaves.size >= options.max) return -ENOSPC;
@@ -137,7 +140,7 @@ export class DevptsFilesystem extends VirtualFilesystem {
   }
 }
 
-/** Inodes whose owner, mode and times can be changed. */
+/** Base of devpts inodes, whose owner, mode and times can be changed. */
 abstract class DevptsInode extends Inode {
   declare readonly fs: DevptsFilesystem;
 
@@ -164,7 +167,7 @@ class DevptsDirectory extends DevptsInode {
     super(fs, ROOT_NUMBER, S_IFDIR | 0o755);
     this.nlink = 2;
   }
-  /** Names come and go with their masters. */
+  /** Names appear and disappear with masters, so look-ups are not cached. */
   override get isCacheable(): boolean {
     return false;
   }
@@ -214,7 +217,7 @@ function openSlave(task: Task, inode: Inode, terminal: Terminal, flags: number):
   return file;
 }
 
-/** TIOCGPTPEER. */
+/** ioctl TIOCGPTPEER: opens the slave of `master`. */
 function openPeer(task: Task, master: MasterFile, flags: number): number {
   const { terminal, path } = master;
   const fs = master.inode.fs;
@@ -232,7 +235,7 @@ function openPeer(task: Task, master: MasterFile, flags: number): number {
   return fd;
 }
 
-/** Where a slave, which has its name still, stands in a mount of its file system; held. */
+/** The path of a slave that still has its name, in a mount of its file system; the caller holds it. */
 function slavePath(mount: Mount, inode: SlaveInode): Path {
   const dentry = mount.root.lookup(String(inode.terminal.index)) as Dentry;
   const path = new Path(mount, dentry);
@@ -245,7 +248,10 @@ function mountOf(task: Task, fs: DevptsFilesystem): Mount | null {
   return null;
 }
 
-/** A file of a container's own terminal: the slave of `terminal`, by its name where the file system is mounted. */
+/**
+ * Opens a file on a container's own terminal: the slave of `terminal`, with its path where the file system is
+ * mounted.
+ */
 export function openTerminal(task: Task, fs: DevptsFilesystem, terminal: Terminal): File {
   const inode = fs.slaveInode(terminal)!;
   const file = new SlaveFile(inode, terminal, O_RDWR | O_LARGEFILE);
@@ -254,7 +260,7 @@ export function openTerminal(task: Task, fs: DevptsFilesystem, terminal: Termina
   return file;
 }
 
-/** Openers of major 5 and of slave nodes outside a devpts. */
+/** Opens devices of major 5, and slave nodes outside a devpts. */
 export function openTtyDevice(task: Task, inode: Inode, flags: number): File | number {
   switch (inode.rdevMinor) {
     case TTY_MINOR: {
@@ -266,7 +272,7 @@ export function openTtyDevice(task: Task, inode: Inode, flags: number): File | n
       return terminal === null || !terminal.isMasterOpen ? -ENODEV : new SlaveFile(inode, terminal, flags);
     }
     case PTMX_MINOR: {
-      // Linux: takes the devpts at "pts" beside the node; here the first one that is mounted.
+      // Linux: takes the devpts mounted at "pts" beside the node; here the first devpts mount is taken.
       for (const mount of task.namespaces.mount.mounts()) {
         if (mount.fs instanceof DevptsFilesystem) return mount.fs.openMaster(task, inode, flags);
       }
@@ -291,7 +297,7 @@ export const DEVPTS_TYPE: FilesystemType = {
   },
 };
 
-/** uid, gid, mode, ptmxmode, max; newinstance is what every mount is. */
+/** Options uid, gid, mode, ptmxmode, max; newinstance has no effect, as every mount is a new instance. */
 function parseOptions(text: string, defaults: DevptsOptions): DevptsOptions | number {
   const options: { -readonly [K in keyof DevptsOptions]: DevptsOptions[K] } = { ...defaults };
   for (const option of text.split(",")) {

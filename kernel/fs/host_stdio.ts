@@ -1,9 +1,9 @@
-// A container's stdin, stdout and stderr: descriptors donated by whoever started it, whatever they are (terminal, pipe,
-// file, /dev/null). We never set O_NONBLOCK on them, as the description is shared with the caller: readiness is asked
-// for first. A host terminal passes termios and window size through.
+// A container's stdin, stdout and stderr: descriptors donated by the command line's caller, of any kind (terminal,
+// pipe, file, /dev/null). The kernel never sets O_NONBLOCK on them, as the open file description is shared with the
+// caller: it polls before each transfer. Termios and window size of a host terminal are passed through.
 //
-// File and inode hold the descriptor: when the container has closed the last, it is closed at the host too, and a reader
-// of the pipe outside sees its end.
+// File and inode hold the descriptor: when the container has closed its last use, the host descriptor is closed too,
+// and a reader at the other end of a pipe sees its end.
 
 import { EACCES, EAGAIN, EFAULT, EINVAL, ENOTTY, ENXIO, EPERM, ESPIPE } from "../abi/errno.ts";
 import {
@@ -58,7 +58,10 @@ import { type File, OFFSET_MAX, seekWithin } from "../vfs/file.ts";
 import { ContentFile } from "../vfs/file_kinds.ts";
 import { ATTR_CTIME, ATTR_MTIME, ATTR_SIZE, type AttributeChange, Inode } from "../vfs/inode.ts";
 
-/** Bytes written at once to a descriptor that might block: a pipe that polls writable takes PIPE_BUF. */
+/**
+ * Bytes written at once to a descriptor that might block: a pipe that polls writable accepts PIPE_BUF without waiting
+ * (pipe(7)).
+ */
 const WRITE_BYTES_MAX = 4096;
 const TERMIOS_BYTES = 36;
 const WINSIZE_BYTES = 8;
@@ -81,7 +84,7 @@ class HostInode extends Inode {
     this.rdevMinor = device % 256;
     this.size = u64(stat, STAT.size);
   }
-  /** Each file that is open on it holds the descriptor, so that a further one can be opened. */
+  /** Every file open on this inode holds the descriptor, so that another one can be opened. */
   noteOpen(): void {
     this.#descriptor.hold();
   }
@@ -95,23 +98,23 @@ class HostInode extends Inode {
     return result;
   }
   /**
-   * /dev/stdin and its like. A file gets a position of its own, as on Linux.
-   * Linux: anything else is opened anew there, here it shares the description; and only for what it was given, and not by
-   * an O_PATH descriptor that is all that is left of it.
+   * Opens /dev/stdin and its like. A regular file gets its own position, as on Linux. Linux: other kinds are opened
+   * anew there, here they share the description; access is limited to the rights of the donated descriptor, and a
+   * descriptor that only an O_PATH file still holds cannot be opened.
    */
   override open(_task: Task, flags: number): File | number {
     if ((rightsOf(flags) & ~this.#descriptor.rights) !== 0) return -EACCES;
     if (this.type === S_IFDIR) return -EACCES;
     if (!this.#descriptor.isOpen) return -ENXIO;
     if (this.type === S_IFREG) return new HostContentFile(this.#descriptor, this, flags);
-    // A descriptor of its own, as it is waited for by itself.
+    // A duplicate, as each host descriptor can have one watch only.
     const copy = this.#kernel.descriptors.copy(this.#descriptor);
     if (typeof copy === "number") return copy;
     const file = new HostFile(this.#kernel, copy, this, flags);
     copy.drop();
     return file;
   }
-  /** O_TRUNC on the way to open(). */
+  /** open() calls this for O_TRUNC. */
   override setattr(change: AttributeChange): number {
     if (this.type !== S_IFREG || (change.mask & ~(ATTR_SIZE | ATTR_MTIME | ATTR_CTIME)) !== 0) return -EPERM;
     if ((change.mask & ATTR_SIZE) === 0) return 0;
@@ -120,13 +123,16 @@ class HostInode extends Inode {
   }
 }
 
-/** HOST_READ and HOST_WRITE as open flags have them. */
+/** HOST_READ and HOST_WRITE for the access mode of open flags. */
 function rightsOf(flags: number): number {
   const access = flags & O_ACCMODE;
   return (access === O_WRONLY ? 0 : HOST_READ) | (access === O_RDONLY ? 0 : HOST_WRITE);
 }
 
-/** A queue that tells when somebody begins or ceases to wait, so that the host descriptor is watched only then. */
+/**
+ * A wait queue that reports its first and last waiter, so that the host descriptor is watched only while someone
+ * waits.
+ */
 class WatchedQueue extends WaitQueue {
   onChange: () => void = () => {};
   override add(waiter: Waiter, mask: number): void {
@@ -144,7 +150,7 @@ export function isHostTerminal(host: Host, fd: number): boolean {
   return host.ioctl(fd, TCGETS, new Uint8Array(HOST_IOCTL_BYTES), 0) === 0;
 }
 
-/** A File over `descriptor`, which it holds. Throws where the host does not know it. */
+/** Makes a File over `descriptor`, which it holds. Throws when the host's fstat fails. */
 export function newHostStdio(kernel: Kernel, descriptor: HostDescriptor): File {
   const stat = new Uint8Array(STAT_BYTES);
   const result = descriptor.fstat(stat, 0);
@@ -160,7 +166,7 @@ class HostFile extends ContentFile implements HostListener {
   readonly #descriptor: HostDescriptor;
   readonly #isRegular: boolean;
   readonly #isTerminal: boolean;
-  /** Made when somebody waits for the first time. */
+  /** Made at the first wait. */
   #watch: HostWatch | null = null;
   readonly #buffer = new Uint8Array(HOST_IOCTL_BYTES);
 
@@ -186,7 +192,7 @@ class HostFile extends ContentFile implements HostListener {
     return hostLinkText(this.inode);
   }
 
-  /** Waits at the host exactly while somebody waits on this file. */
+  /** Watches the host descriptor exactly while tasks wait on this file. */
   #followQueue(): void {
     if (this.#isRegular) return;
     if (this.queue.isEmpty) {
@@ -199,13 +205,13 @@ class HostFile extends ContentFile implements HostListener {
   }
 
   onHostEvents(events: number): void {
-    // Level-triggered: not watched until somebody waits again, or a writable terminal would keep us awake.
+    // The watch is level-triggered: without clearing it a writable terminal would wake the loop without end.
     this.#watch?.set(0);
     this.queue.notify(pollEvents(events));
     this.#followQueue();
   }
 
-  /** One that waits for it. */
+  /** A task that waits for the descriptor, if any. */
   taskConcerned(): Task | null {
     const waiting = this.queue.first?.listener;
     return waiting instanceof Task ? waiting : null;
@@ -239,7 +245,7 @@ class HostFile extends ContentFile implements HostListener {
     if (Math.abs(offset) > OFFSET_MAX) return -EINVAL;
     const position = this.#descriptor.lseek(offset, whence);
     if (position <= OFFSET_MAX) return position;
-    // The host's file system knows farther places than we do: back.
+    // The host's file system allows larger offsets than this kernel: undo the seek.
     this.#descriptor.lseek(-offset, SEEK_CUR);
     return -EINVAL;
   }
@@ -324,7 +330,7 @@ class HostFile extends ContentFile implements HostListener {
   }
 }
 
-/** A regular file of the host that was opened by its link in /proc. */
+/** A regular file of the host, opened through its link in /proc. */
 class HostContentFile extends ContentFile {
   declare readonly inode: HostInode;
   readonly #descriptor: HostDescriptor;
@@ -348,7 +354,7 @@ class HostContentFile extends ContentFile {
     const found = this.inode.refresh();
     if (found < 0) return found;
     const n = this.#descriptor.pwrite(from, at, length, this.inode.size);
-    // Whoever asked takes the position from there.
+    // The caller takes the position from the size.
     if (n > 0) this.inode.size += n;
     return n;
   }
@@ -375,7 +381,7 @@ class HostContentFile extends ContentFile {
   }
 }
 
-/** What /proc/PID/fd/N shows; the names of the host's files are not the guest's business. */
+/** The text of /proc/PID/fd/N. It hides the names of the host's files. */
 function hostLinkText(inode: Inode): string {
   switch (inode.type) {
     case S_IFIFO:

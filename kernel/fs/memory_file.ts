@@ -1,5 +1,5 @@
-// The bytes of a file that lives in memory: tmpfs files, memfds, the upper layer's copies. Small ones stand in a JS array;
-// once a file is mapped or large its content moves to a host memfd, so that guests can map it.
+// The bytes of a file in memory: tmpfs files, memfds, the upper layer's copies. Small files are JS arrays; once a
+// file is mapped or large, its content moves to a host memfd, so that guests can map it.
 
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, SEEK_DATA } from "../abi/file.ts";
 import { EFBIG, ENOSPC } from "../abi/errno.ts";
@@ -9,29 +9,32 @@ import { STAT, STAT_BYTES } from "../arch/layouts.ts";
 import type { HostDescriptor, HostDescriptors } from "../host/host_descriptor.ts";
 import type { KernelAccount } from "../util/kernel_memory.ts";
 
-/** Content above this goes to a memfd: it is read and written by the host then, one call each. */
+/** Larger content is moved to a memfd; each transfer is then a call to the host. */
 export const INLINE_BYTES_MAX = 256 * 1024;
-/** Largest file (s_maxbytes of tmpfs is larger; 2^53 is where our offsets end). */
+/** The largest file (s_maxbytes of tmpfs is larger; 2^53 limits the kernel's offsets). */
 const FILE_BYTES_MAX = 2 ** 46;
 
 const EMPTY = new Uint8Array(0);
 const status = new Uint8Array(STAT_BYTES);
 
-/** `bytes` in whole pages. */
+/** Rounds `bytes` up to whole pages. */
 export function pagesOf(bytes: number): number {
   return Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
 }
 
 export class MemoryFile {
   size = 0;
-  /** How often holes have come into being. */
+  /** How many times holes have been made. */
   holesMade = 0;
   readonly #descriptors: HostDescriptors;
   readonly #account: KernelAccount;
   #bytes: Uint8Array = EMPTY;
-  /** The host's memory with the content; null while that is inline. */
+  /** The host memory with the content; null while it is inline. */
   #memory: HostDescriptor | null = null;
-  /** Pages of host memory counted, in bytes, and up to which offset; the same unless there are holes. */
+  /**
+   * Bytes of host memory counted, in whole pages, and the offset up to which they are counted; equal unless there are
+   * holes.
+   */
   #charged = 0;
   #chargedEnd = 0;
 
@@ -40,18 +43,18 @@ export class MemoryFile {
     this.#account = account;
   }
 
-  /** Bytes of memory taken, in whole pages: what statfs and st_blocks count. Holes of files at the host take none. */
+  /** Bytes of memory used, in whole pages: for statfs and st_blocks. Holes of files in host memory count as none. */
   get allocatedBytes(): number {
     if (this.#memory === null || this.#memory.fstat(status, 0) < 0) return pagesOf(this.size);
     return u64(status, STAT.blocks) * 512;
   }
 
-  /** Its end is being cut off: until that is done, nothing must be written there, and its size must not change. */
+  /** A truncation in pieces is under way: until it ends, nothing may write behind the new end or change the size. */
   get isShrinking(): boolean {
     return this.#memory !== null && this.#memory.isShrinking;
   }
 
-  /** It has no holes: each of its bytes takes up memory. */
+  /** Whether the file has no holes: each of its bytes uses memory. */
   get isDense(): boolean {
     return !this.isShrinking && this.allocatedBytes >= this.size;
   }
@@ -93,18 +96,18 @@ export class MemoryFile {
     return length;
   }
 
-  /** Counts memory for `length` bytes at `offset` of a file that the host holds. */
+  /** Counts the memory of `length` bytes at `offset` of a file in host memory. */
   #charge(offset: number, length: number): boolean {
     const end = pagesOf(offset + length);
     if (end <= this.#chargedEnd) {
-      // Into a hole, perhaps: the host knows.
+      // A write into a file with holes may or may not need memory: the host is asked.
       if (this.#charged === this.#chargedEnd) return true;
       this.#recount();
       return !this.#account.memory.files.isFull;
     }
     const from = Math.max(offset - offset % PAGE_SIZE, this.#chargedEnd);
     if (!this.#account.memory.files.take(end - from)) {
-      // Some of what others have given up may still be on its way back.
+      // Memory that others have freed may still wait for its release: hurries that.
       this.#descriptors.releases.hurry(end - from);
       if (!this.#account.memory.files.take(end - from)) {
         this.#recount();
@@ -116,7 +119,7 @@ export class MemoryFile {
     return true;
   }
 
-  /** Counts what the host has. */
+  /** Counts the memory that the host has allocated. */
   #recount(): void {
     const bytes = this.#memory === null ? 0 : this.allocatedBytes;
     this.#account.memory.files.force(bytes - this.#charged);
@@ -137,7 +140,7 @@ export class MemoryFile {
     this.#bytes = EMPTY;
   }
 
-  /** Less goes in pieces: see isShrinking. */
+  /** Large truncations are done in pieces: see isShrinking. */
   truncate(size: number): number {
     if (size > FILE_BYTES_MAX) return -EFBIG;
     if (size > this.size) this.holesMade++;
@@ -185,13 +188,16 @@ export class MemoryFile {
     return whence === SEEK_DATA ? offset : this.size;
   }
 
-  /** A host descriptor with the content, for mapping, with no more access than asked for; -ERRNO. It stays owned here. */
+  /**
+   * A host descriptor of the content, for mapping, with no more access than requested; -ERRNO. The file keeps its
+   * ownership.
+   */
   hostFd(isForWriting: boolean): number {
     const memory = this.#moveToHost();
     return typeof memory === "number" ? memory : memory.fdForMapping(isForWriting);
   }
 
-  /** The host's memory with the content, which is moved there if need be; -ENOSPC. */
+  /** The host memory with the content, moved there if need be; -ENOSPC. */
   #moveToHost(): HostDescriptor | number {
     if (this.#memory !== null) return this.#memory;
     const memory = this.#descriptors.newMemory("tmpfs", this.size);

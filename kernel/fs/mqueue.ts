@@ -1,5 +1,5 @@
 // mqueue: the file system of POSIX message queues, one per IPC namespace. Linux: ipc/mqueue.c, mq_overview(7). A flat
-// directory; each file is a queue and reads as one line about it.
+// directory; each file is a queue, and reading it gives one line of status.
 
 import { EINVAL, EMFILE, ENOSPC, EPERM } from "../abi/errno.ts";
 import { S_IFDIR, S_IFMT, S_IFREG, S_ISVTX } from "../abi/file.ts";
@@ -16,17 +16,17 @@ import type { NewNode } from "../vfs/inode.ts";
 import { Tmpfs, TmpfsInode } from "./tmpfs.ts";
 
 const MQUEUE_MAGIC = 0x1980_0202;
-/** What RLIMIT_MSGQUEUE counts for a message beside its bytes: struct msg_msg and struct posix_msg_tree_node. */
+/** Bytes that RLIMIT_MSGQUEUE counts for a message beside its data: struct msg_msg and struct posix_msg_tree_node. */
 const MESSAGE_COST = 48 + 48;
-/** FILENT_SIZE: what each file says its size is. */
+/** FILENT_SIZE: the size that each file shows. */
 const TEXT_BYTES = 80;
 
-/** The file system of the IPC namespace that `task` is in. */
+/** The file system of the IPC namespace of `task`. */
 export function mqueueFilesystem(task: Task): MqueueFilesystem {
   const namespace: IpcNamespace = task.namespaces.ipc;
   if (namespace.mqueues !== null) return namespace.mqueues;
   const fs = new MqueueFilesystem(task);
-  // The namespace keeps it when nobody has it mounted.
+  // The namespace holds it, so it exists without being mounted.
   fs.hold();
   namespace.held.push({ release: () => fs.drop() });
   namespace.mqueues = fs;
@@ -41,7 +41,7 @@ export class MqueueFilesystem extends Tmpfs {
 
   override newInode(mode: number, uid: number, gid: number): TmpfsInode | number {
     this.inodesUsed++;
-    // Queues are counted by RLIMIT_MSGQUEUE.
+    // Not refused here: RLIMIT_MSGQUEUE limits queues.
     this.account.force(INODE_COST);
     const ino = this.vfs.inodeNumbers.next();
     return (mode & S_IFMT) === S_IFDIR
@@ -49,7 +49,7 @@ export class MqueueFilesystem extends Tmpfs {
       : new MqueueInode(this, ino, mode, uid, gid);
   }
 
-  /** A queue of its own size under `name`, which is free. */
+  /** Makes a queue with the given sizes as `name`, which must be free. */
   makeQueue(
     task: Task,
     name: string,
@@ -80,7 +80,7 @@ export class MqueueFilesystem extends Tmpfs {
   }
 }
 
-/** Queues can be made and removed here, nothing else. */
+/** The directory: queues can be made and removed, nothing else. */
 class MqueueDirectory extends TmpfsInode {
   override mkdir(): number {
     return -EPERM;
@@ -100,16 +100,16 @@ class MqueueDirectory extends TmpfsInode {
   override createUnnamed(): number {
     return -EPERM;
   }
-  /** mq_open(2) and mq_unlink(2) change it behind the cache of names. */
+  /** mq_open(2) and mq_unlink(2) change it behind the dentry cache. */
   override get isCacheable(): boolean {
     return false;
   }
 }
 
 export class MqueueInode extends TmpfsInode {
-  /** Made by creat(2) in the directory it has the default sizes. */
+  /** A queue made by creat(2) has the default sizes. */
   messages = new MessageQueue(MESSAGES_MAX, MESSAGE_BYTES_MAX);
-  /** Where it is counted, and with how much. */
+  /** The account that counts the queue, and the bytes counted. */
   #account: UserAccount | null = null;
   #counted = 0;
 
@@ -163,7 +163,7 @@ export class MqueueFile extends File {
   override readiness(): number {
     return this.messages.readiness();
   }
-  /** A closed descriptor ends its process's registration. */
+  /** close(2) removes the registration of the process (mq_notify(3)). */
   override flush(task: Task): number {
     this.messages.unregister(task.threadGroup);
     return 0;
@@ -181,7 +181,7 @@ export const MQUEUE_TYPE: FilesystemType = {
   mount: (task, _source, options) => options === "" ? mqueueFilesystem(task) : -EINVAL,
 };
 
-/** Type and permissions of a queue that mq_open(2) makes. */
+/** Type and permissions of a queue made by mq_open(2). */
 export function queueMode(mode: number): number {
   return S_IFREG | (mode & 0o777);
 }

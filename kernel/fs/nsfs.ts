@@ -1,5 +1,5 @@
-// nsfs: what the links of /proc/PID/ns lead to. Linux: fs/nsfs.c, namespaces(7), ioctl_ns(2). An open file keeps its
-// namespace and is what setns(2) takes.
+// nsfs: the target of the links in /proc/PID/ns. Linux: fs/nsfs.c, namespaces(7), ioctl_ns(2). An open file holds its
+// namespace; setns(2) takes such a file.
 
 import { EPERM } from "../abi/errno.ts";
 import { S_IFREG } from "../abi/file.ts";
@@ -39,19 +39,19 @@ const TYPES: Readonly<Record<string, number>> = {
   uts: CLONE_NEWUTS,
 };
 
-/** A namespace as this file system knows it. */
+/** A namespace as nsfs sees it. */
 export interface NumberedNamespace {
   readonly ino: number;
-  /** Those that hold objects are held by their users. */
+  /** Holds the namespace, where its kind counts users. */
   hold?(): void;
   drop?(): void;
 }
 
-/** The user and cgroup namespaces everyone is in: nobody can join or make others. */
+/** The only user and cgroup namespaces: no call can make or join others. */
 export const USER_NAMESPACE: NumberedNamespace = { ino: 0xefff_fffd };
 export const CGROUP_NAMESPACE: NumberedNamespace = { ino: 0xefff_fffb };
 
-/** Namespaces that hold nothing need nobody to hold them. */
+/** For namespaces that need no holder. */
 const NOTHING: Pinned = { hold() {}, drop() {} };
 
 class NamespaceInode extends Inode {
@@ -74,7 +74,7 @@ class NamespaceInode extends Inode {
 
 export class NamespaceFile extends File {
   declare readonly inode: NamespaceInode;
-  /** What setns(2) joins; undefined where that cannot be. */
+  /** The namespace that setns(2) joins; undefined where it cannot be joined. */
   readonly namespace: NumberedNamespace | undefined;
 
   constructor(inode: NamespaceInode, flags: number) {
@@ -96,7 +96,7 @@ export class NamespaceFile extends File {
         return TYPES[this.inode.kind];
       case NS_GET_USERNS:
       case NS_GET_PARENT:
-        // Those above are out of sight: there is one user namespace, and it is the sandbox's.
+        // The parent user namespace is outside the sandbox (ioctl_ns(2): EPERM).
         return -EPERM;
       default:
         return super.ioctl(task, request, argument);
@@ -104,10 +104,10 @@ export class NamespaceFile extends File {
   }
 }
 
-/** nsfs of one kernel. */
+/** The nsfs of one kernel. */
 export class Nsfs extends AnonymousFilesystem {
   readonly #clock: Clock;
-  /** A namespace has one inode, which lives as long as it. */
+  /** Each namespace has one inode, which exists as long as it does. */
   readonly #inodes = new WeakMap<NumberedNamespace, NamespaceInode>();
 
   constructor(vfs: Vfs, clock: Clock) {
@@ -115,7 +115,7 @@ export class Nsfs extends AnonymousFilesystem {
     this.#clock = clock;
   }
 
-  /** Where a link of /proc/PID/ns leads. */
+  /** The target of a link in /proc/PID/ns. */
   placeOf(kind: string, namespace: NumberedNamespace): Path {
     let inode = this.#inodes.get(namespace);
     if (inode === undefined) {

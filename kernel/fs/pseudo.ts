@@ -1,4 +1,5 @@
-// The file systems that a kernel has from its start and nobody mounts: kernel.pseudo. Linux: the callers of kern_mount().
+// kernel.pseudo: the file systems that exist from a kernel's start and cannot be mounted. Linux: the callers of
+// kern_mount().
 
 import type { Clock } from "../time/clock.ts";
 import { Sequence } from "../util/sequence.ts";
@@ -15,14 +16,14 @@ const HOST_MAGIC = 0x5449_4f48;
 export class PseudoFilesystems {
   readonly pipefs: AnonymousFilesystem;
   readonly sockfs: AnonymousFilesystem;
-  /** Its root is the one inode of eventfds, epolls and their like. */
+  /** Its root is the one inode of eventfds, epolls and similar files. */
   readonly anonInodefs: AnonymousFilesystem;
-  /** Descriptors of the host that became the container's stdio. */
+  /** The file system of host descriptors donated as a container's stdio. */
   readonly hostfs: AnonymousFilesystem;
   readonly nsfs: Nsfs;
-  /** Of memfds and System V segments; made on first use by anonymous/memfd.ts. */
+  /** The mount of memfds and System V segments; anonymous/memfd.ts makes it at the first use. */
   internalMount: Mount | null = null;
-  /** Ids of eventfds, as fdinfo shows them. */
+  /** Ids of eventfds, shown by fdinfo. */
   readonly eventIds = new Sequence(0);
 
   constructor(vfs: Vfs, clock: Clock) {

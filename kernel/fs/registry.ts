@@ -1,4 +1,4 @@
-// The written lists: the types of file systems, and who opens special nodes and devices.
+// The lists of file system types and of openers of special nodes and devices.
 
 import { ENXIO } from "../abi/errno.ts";
 import { S_IFCHR, S_IFIFO } from "../abi/file.ts";
@@ -30,7 +30,7 @@ const TYPES: readonly FilesystemType[] = [
   DEVPTS_TYPE,
 ];
 
-/** Character devices by major. There are no block devices. */
+/** Character devices by major number. There are no block devices. */
 const DEVICES: Readonly<Record<number, SpecialOpener>> = {
   [MEM_MAJOR]: openMemoryDevice,
   [TTYAUX_MAJOR]: openTtyDevice,

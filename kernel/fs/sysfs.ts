@@ -1,5 +1,5 @@
-// sysfs: the little of /sys that programs look at to find processors, memory nodes and settings of the kernel. Linux:
-// sysfs(5), Documentation/ABI. There is no hardware: buses, classes and modules are empty.
+// sysfs: the part of /sys that programs read to find processors, memory nodes and kernel settings. Linux: sysfs(5),
+// Documentation/ABI. There is no hardware: buses, classes and modules are empty directories.
 
 import { KERNEL_RELEASE } from "../abi/version.ts";
 import type { Kernel } from "../kernel.ts";
@@ -18,7 +18,7 @@ export const SYSFS_TYPE: FilesystemType = {
   mount: mountSysfs,
 };
 
-/** Directories that are there and empty. */
+/** Empty directories. */
 // deno-fmt-ignore
 const EMPTY = [
   "block", "bus", "class/block", "class/mem", "class/misc", "class/net", "class/tty", "dev/block", "dev/char",
@@ -26,7 +26,7 @@ const EMPTY = [
   "kernel/tracing", "module", "power",
 ];
 
-/** Files with a text that does not change; without its newline. */
+/** Files with a constant text, without its newline. */
 const FIXED: Readonly<Record<string, string>> = {
   "devices/system/clocksource/clocksource0/available_clocksource": "tsc ",
   "devices/system/clocksource/clocksource0/current_clocksource": "tsc",
@@ -74,7 +74,7 @@ class SysfsRoot extends LateDirectory {
   }
 }
 
-/** Directories and files by path. */
+/** Builds directories and files by path. */
 class Tree {
   readonly #fs: VirtualFilesystem;
   readonly #root: StaticDirectory;

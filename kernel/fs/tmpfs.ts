@@ -1,5 +1,5 @@
 // tmpfs: a file system in memory. Linux: mm/shmem.c, tmpfs(5). Directories are ordered maps with stable offsets, file
-// content stands in memory_file.ts, limits (size, nr_inodes) hold per instance.
+// content is in memory_file.ts, limits (size, nr_inodes) apply per instance.
 
 import {
   EEXIST,
@@ -56,8 +56,8 @@ import { parseTmpfsOptions, type TmpfsOptions } from "./tmpfs_options.ts";
 const TMPFS_MAGIC = 0x0102_1994;
 const LINKS_MAX = 65_000;
 /**
- * Linux: what statfs(2) shows of an instance without a limit, where Linux shows zeros: the root of a sandbox is one, and
- * programs that look for free space would find none. 4 TiB.
+ * Linux: statfs(2) of an instance without a limit shows zeros; here 4 TiB, as the sandbox's root is such an instance
+ * and installers would refuse to run without free space.
  */
 const UNLIMITED_BLOCKS = 2 ** 30;
 /** Bytes of all extended attributes of one inode. */
@@ -71,9 +71,9 @@ export class Tmpfs extends Filesystem {
   readonly #optionText: string;
   #nextInode = 1;
   inodesUsed = 0;
-  /** Pages of content in use, in bytes. */
+  /** Bytes of content in use, in whole pages. */
   bytesUsed = 0;
-  /** Memory of ours for inodes, names and small contents. */
+  /** The kernel's memory for inodes, names and small contents. */
   readonly account: KernelAccount;
   readonly #root: TmpfsInode;
 
@@ -115,14 +115,14 @@ export class Tmpfs extends Filesystem {
     if (this.inodesUsed >= this.limits.inodes) return -ENOSPC;
     if (!this.account.take(INODE_COST)) {
       if (this.inodesUsed > 0) return -ENOSPC;
-      // The root is part of the mount, which has been allowed.
+      // Not refused: the check was at the mount.
       this.account.force(INODE_COST);
     }
     this.inodesUsed++;
     return new TmpfsInode(this, this.#nextInode++, mode, uid, gid);
   }
 
-  /** Nobody has it mounted or a file of it open: what is in it goes. */
+  /** The last mount and open file have gone: frees the content. */
   override release(): void {
     const directories = [this.#root];
     for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
@@ -134,22 +134,22 @@ export class Tmpfs extends Filesystem {
     this.account.close();
   }
 
-  /** The call that is being served goes on in the next turn. */
+  /** The current call continues in the next turn. */
   giveTurn(): number {
     return giveTurnBelow(this.#kernel.currentTask!);
   }
 
-  /** Takes note of `bytes` more content, or less. */
+  /** Counts `bytes` more content; negative for less. */
   charge(bytes: number): void {
     this.bytesUsed += bytes;
   }
-  /** Bytes of content that still fit. */
+  /** Bytes of content that still fit into the limit. */
   room(): number {
     return Math.max(0, this.limits.sizeBytes - this.bytesUsed);
   }
 }
 
-/** One entry of a directory; `offset` never changes, so that reading goes on where it was after removals. */
+/** A directory entry; its `offset` never changes, so that reading continues at the same place after removals. */
 interface Entry {
   readonly inode: TmpfsInode;
   readonly offset: number;
@@ -157,13 +157,13 @@ interface Entry {
 
 export class TmpfsInode extends Inode {
   declare readonly fs: Tmpfs;
-  /** Directories: entries by name in the order they were made. */
+  /** Of directories: entries by name in order of creation. */
   readonly entries: Map<string, Entry> | null;
   parent: TmpfsInode | null = null;
   #nextOffset = 2;
-  /** Regular files. */
+  /** Of regular files. */
   readonly content: MemoryFile | null;
-  /** Bytes of memory counted for the content, and up to which offset. */
+  /** Bytes of memory counted for the content, and the offset up to which they are counted. */
   #charged = 0;
   #chargedEnd = 0;
   #target = "";
@@ -197,7 +197,7 @@ export class TmpfsInode extends Inode {
     this.#holders--;
     this.freeIfUnused();
   }
-  /** Gives content and inode back once nobody holds the inode and no link is left. */
+  /** Frees content and inode once the inode has no holder and no link. */
   freeIfUnused(): void {
     if (this.nlink > 0 || this.#holders > 0 || this.#isFreed) return;
     this.#isFreed = true;
@@ -208,10 +208,10 @@ export class TmpfsInode extends Inode {
     this.content?.release();
   }
 
-  /** It has been given back; for kinds that hold more. */
+  /** The inode has been freed; for subclasses with more to free. */
   onFree(): void {}
 
-  /** Modification of content or entries: mtime and ctime. */
+  /** Content or entries were modified: sets mtime and ctime. */
   touch(): void {
     this.mtimeSec = this.ctimeSec = this.fs.clock.realtime();
     this.mtimeNsec = this.ctimeNsec = this.fs.clock.nanoseconds;
@@ -222,8 +222,8 @@ export class TmpfsInode extends Inode {
   }
 
   /**
-   * Reserves memory for `length` bytes at `offset`: how many of them fit, or -ENOSPC. Bytes behind what was written so far
-   * count; a hole that is filled later is counted when the file is looked at next (refresh).
+   * Reserves memory for `length` bytes at `offset`: returns how many fit, or -ENOSPC. Only bytes behind the end of
+   * the counted part are reserved; holes that are filled later are counted by the next refresh().
    */
   reserve(offset: number, length: number): number {
     const end = pagesOf(offset + length);
@@ -239,7 +239,10 @@ export class TmpfsInode extends Inode {
     return fits;
   }
 
-  /** Sets the size of the content; MUST_WAIT while memory of another's size, or of this call's, goes back to the host. */
+  /**
+   * Sets the size of the content. MUST_WAIT while a truncation, another call's or this one's, is still freeing
+   * memory.
+   */
   resize(size: number): number {
     const content = this.content!;
     if (content.isShrinking) return this.fs.giveTurn();
@@ -249,7 +252,7 @@ export class TmpfsInode extends Inode {
     return content.isShrinking ? this.fs.giveTurn() : 0;
   }
 
-  /** Brings size and blocks up to date with the content. */
+  /** Updates size and blocks from the content. */
   noteSize(): void {
     const size = this.content!.size;
     this.size = size;
@@ -264,7 +267,7 @@ export class TmpfsInode extends Inode {
     this.#charged = bytes;
   }
 
-  /** What it takes up is known exactly only to the host: mappings fill pages too. */
+  /** Only the host knows the used pages: writes through mappings allocate too. */
   override refresh(): number {
     if (this.content === null || this.#isFreed) return 0;
     this.#setCharged(this.content.allocatedBytes);
@@ -317,7 +320,8 @@ export class TmpfsInode extends Inode {
       this.fs.account.give(target.length);
       return inode;
     }
-    // V8 keeps what was put together from pieces as a tree of them until somebody looks into it: 100 KiB for such a name.
+    // V8 stores a concatenated string as a tree of its parts until it is read, 100 KiB for a long name: reading a
+    // character flattens it.
     target.charCodeAt(0);
     inode.#target = target;
     inode.size = target.length;
@@ -327,7 +331,7 @@ export class TmpfsInode extends Inode {
     return this.isSymlink ? this.#target : -EINVAL;
   }
 
-  /** An inode without a name: O_TMPFILE. */
+  /** Makes an inode without a name: O_TMPFILE. */
   override createUnnamed(node: NewNode): TmpfsInode | number {
     const inode = this.fs.newInode(node.mode, node.uid, node.gid);
     if (typeof inode !== "number") inode.nlink = 0;
@@ -489,7 +493,7 @@ function isKnownXattr(name: string): boolean {
   return name.startsWith("user.") || name.startsWith("trusted.") || name.startsWith("security.");
 }
 
-/** Applies mode, owner and times of `change` to the fields of an inode. */
+/** Copies mode, owner and times of `change` into an inode's fields. */
 function applyAttributes(inode: Inode, change: AttributeChange): void {
   const { mask } = change;
   if ((mask & ATTR_MODE) !== 0) inode.mode = (inode.mode & S_IFMT) | (change.mode & 0o7777);

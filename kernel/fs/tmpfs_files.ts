@@ -25,7 +25,7 @@ import {
 } from "../vfs/file_kinds.ts";
 import type { TmpfsInode } from "./tmpfs.ts";
 
-/** Directory type of a mode: DT_ values are the type bits shifted. */
+/** The directory entry type of a mode: DT_ values are the shifted type bits. */
 export function directoryType(mode: number): number {
   return (mode & S_IFMT) >> 12;
 }
@@ -51,13 +51,13 @@ export class TmpfsRegularFile extends ContentFile implements Mappable, MappableF
 
   override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
     const inode = this.inode;
-    // A mapping may have written through the memfd; the size is ours, as only we truncate.
+    // A mapping may have changed the memfd's bytes but not the size: only this kernel truncates.
     const n = inode.content!.read(into, at, length, offset);
     if (n > 0) this.#noteRead();
     return n;
   }
 
-  /** As relatime has it, but for its rule about atimes of yesterday. */
+  /** Updates atime as relatime does, without the rule for atimes older than a day. */
   #noteRead(): void {
     const inode = this.inode;
     if ((this.flags & O_NOATIME) !== 0 || !isAccessTimeOld(inode)) return;
@@ -74,7 +74,7 @@ export class TmpfsRegularFile extends ContentFile implements Mappable, MappableF
     return n;
   }
 
-  /** Within the size only, and where the file may be read too: what can be written in a mapping can be read there. */
+  /** Within the size only, and only if the file may be read too: a writable mapping can be read. */
   override writeDirectly(task: Task, address: number, length: number, offset: number): number {
     const direct = this.#prepared();
     if (direct === null || !this.isReadable || (this.flags & O_APPEND) !== 0) return NOT_MOVED;
@@ -84,7 +84,10 @@ export class TmpfsRegularFile extends ContentFile implements Mappable, MappableF
     return n;
   }
 
-  /** For direct transfers, once there were enough; never of a file with holes: in a mapping a look at one fills it. */
+  /**
+   * The state for direct transfers, after enough of them to pay. Not for sparse files: reading a hole through a
+   * mapping allocates the page.
+   */
   #prepared(): DirectTransfers | null {
     const direct = this.#direct ??= new DirectTransfers(this.inode.fs.vfs, true, this);
     if (!direct.count()) return null;
@@ -145,7 +148,7 @@ export class TmpfsRegularFile extends ContentFile implements Mappable, MappableF
     const known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
     if ((mode & ~known) !== 0) return -EOPNOTSUPP;
     if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0 && (mode & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP;
-    // The host's memfds have no ZERO_RANGE.
+    // The host's tmpfs does not support FALLOC_FL_ZERO_RANGE.
     if ((mode & FALLOC_FL_ZERO_RANGE) !== 0) return -EOPNOTSUPP;
     if ((mode & FALLOC_FL_PUNCH_HOLE) === 0) {
       const fits = this.inode.reserve(offset, length);
@@ -178,7 +181,7 @@ export class TmpfsRegularFile extends ContentFile implements Mappable, MappableF
   }
 }
 
-/** Nobody has read it since it was changed. */
+/** The file was not read since its last change. */
 function isAccessTimeOld(inode: TmpfsInode): boolean {
   const { atimeSec, atimeNsec } = inode;
   return isNotAfter(atimeSec, atimeNsec, inode.mtimeSec, inode.mtimeNsec) ||
@@ -211,10 +214,13 @@ export function seekIn(
 
 export class TmpfsDirectoryFile extends File implements DirectoryFile {
   declare readonly inode: TmpfsInode;
-  /** Where the last read has ended, so that the next need not look for it: names come and go in a Map's iterator too. */
+  /**
+   * Where the last read has ended, so that the next continues there without a search: a Map's iterator follows
+   * insertions and removals.
+   */
   #walk: Iterator<string, undefined> | null = null;
   #next: string | null = null;
-  /** The position that belongs to it. */
+  /** The position that #walk corresponds to. */
   #walkedTo = -1;
 
   constructor(inode: TmpfsInode, flags: number) {
@@ -250,7 +256,7 @@ export class TmpfsDirectoryFile extends File implements DirectoryFile {
       const name = this.#next ?? walk.next().value;
       this.#next = null;
       if (name === undefined) {
-        // What is made from now on is met by a new walk.
+        // Entries made from now on appear in a new walk only.
         this.#walk = null;
         break;
       }

@@ -6,12 +6,12 @@ export interface TmpfsOptions {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Bytes of file content; Infinity = no limit. */
+  /** Limit of file content in bytes; Infinity: none. */
   readonly sizeBytes: number;
   readonly inodes: number;
 }
 
-/** Options of tmpfs(5); -EINVAL for what is unknown or malformed. */
+/** Parses the options of tmpfs(5); -EINVAL for unknown or malformed ones. */
 export function parseTmpfsOptions(
   text: string,
   memoryBytes: number,

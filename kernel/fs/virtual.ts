@@ -1,5 +1,5 @@
-// Synthetic file systems: trees of directories, generated files and links that proc, sysfs and devtmpfs are made of.
-// Linux: kernfs, proc_dir_entry, seq_file. A file's text is made when it is read from offset 0, and read on from there.
+// Synthetic file systems: trees of directories, generated files and links that proc, sysfs and devtmpfs consist of.
+// Linux: kernfs, proc_dir_entry, seq_file. A file's text is made by a read at offset 0; later reads continue in it.
 
 import { EINVAL, EIO, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM } from "../abi/errno.ts";
 import { PATH_MAX, POLLERR, POLLIN, POLLPRI, POLLRDNORM, S_IFDIR, S_IFLNK, S_IFREG } from "../abi/file.ts";
@@ -16,12 +16,15 @@ import { ATTR_MODE, type AttributeChange, Inode } from "../vfs/inode.ts";
 import type { Path } from "../vfs/path.ts";
 import { directoryType } from "./tmpfs_files.ts";
 
-/** Bytes one write to a generated file may have. */
+/** The most bytes of one write to a generated file. */
 const WRITE_BYTES_MAX = 4096;
 
 export class VirtualFilesystem extends Filesystem {
   readonly clock: Clock;
-  /** What making anything in it answers: names that are not there cannot be looked up in proc, even for that. */
+  /**
+   * The errno of creating a file in it: proc answers ENOENT, as a name that does not exist cannot be looked up there
+   * even for creation.
+   */
   readonly creationError: number = -EPERM;
   readonly #magic: number;
   #root: Inode | null = null;
@@ -36,7 +39,7 @@ export class VirtualFilesystem extends Filesystem {
   override get root(): Inode {
     return this.#root!;
   }
-  /** Set once, by whoever builds the tree. */
+  /** Called once, by the builder of the tree. */
   setRoot(root: Inode): void {
     this.#root = root;
   }
@@ -49,7 +52,7 @@ export class VirtualFilesystem extends Filesystem {
   }
 }
 
-/** An inode of a virtual file system: owned by root unless told otherwise, times of its birth. */
+/** An inode of a virtual file system: owned by root unless given otherwise, its times those of its creation. */
 export abstract class VirtualInode extends Inode {
   declare readonly fs: VirtualFilesystem;
 
@@ -58,7 +61,7 @@ export abstract class VirtualInode extends Inode {
     this.atimeSec = this.mtimeSec = this.ctimeSec = fs.clock.realtime();
     this.atimeNsec = this.mtimeNsec = this.ctimeNsec = fs.clock.nanoseconds;
   }
-  /** proc_setattr() and kin: the permission bits are the kernel's to give. */
+  /** The permission bits cannot be changed: proc_setattr(). */
   override setattr(change: AttributeChange): number {
     return (change.mask & ATTR_MODE) !== 0 ? -EPERM : 0;
   }
@@ -79,7 +82,7 @@ export abstract class VirtualInode extends Inode {
   }
 }
 
-/** One entry of a directory as it is listed. */
+/** One entry of a directory listing. */
 export interface VirtualEntry {
   readonly name: string;
   readonly ino: number;
@@ -87,7 +90,7 @@ export interface VirtualEntry {
   readonly type: number;
 }
 
-/** A directory whose entries are known, in order. */
+/** A directory with a fixed list of entries, in order. */
 export class StaticDirectory extends VirtualInode {
   readonly #children = new Map<string, Inode>();
 
@@ -95,7 +98,7 @@ export class StaticDirectory extends VirtualInode {
     super(fs, S_IFDIR | mode);
     this.nlink = 2;
   }
-  /** Adds a child; gives it back. */
+  /** Adds a child and returns it. */
   add<T extends Inode>(name: string, inode: T): T {
     this.#children.set(name, inode);
     if (inode.isDirectory) this.nlink++;
@@ -112,7 +115,10 @@ export class StaticDirectory extends VirtualInode {
   }
 }
 
-/** A StaticDirectory that is filled when somebody first looks: a container mounts /proc and /sys whether it reads them or not. */
+/**
+ * A StaticDirectory that is filled at its first use: most containers mount /proc and /sys without reading much of
+ * them.
+ */
 export abstract class LateDirectory extends StaticDirectory {
   #isFilled = false;
 
@@ -138,7 +144,7 @@ export abstract class LateDirectory extends StaticDirectory {
   }
 }
 
-/** A directory whose entries come and go: look-ups are never cached. */
+/** A directory whose entries change on their own: look-ups are never cached. */
 export class DynamicDirectory extends VirtualInode {
   readonly #find: (name: string) => Inode | number;
   readonly #list: (task: Task) => VirtualEntry[];
@@ -167,22 +173,22 @@ export class DynamicDirectory extends VirtualInode {
   }
 }
 
-/** Text of a generated file that may be long. */
+/** The text of a generated file that may be long. */
 export interface TextSource {
-  /** The next piece, which takes about a millisecond to make at most; null at the end. */
+  /** The next piece, made within about a millisecond; null at the end. */
   next(): string | null;
 }
-/** Text of a generated file; a number is -ERRNO. */
+/** Makes the text of a generated file; a number is -ERRNO. */
 export type Generate = (task: Task) => string | number | TextSource;
-/** What a write does; the whole text of one write. 0 or -ERRNO. */
+/** Handles the text of one write. 0 or -ERRNO. */
 export type Accept = (task: Task, text: string) => number;
 
 export class GeneratedFile extends VirtualInode {
   readonly generate: Generate;
   readonly accept: Accept | null;
-  /** epoll(7) takes it. Linux: it has a poll method, as all of /proc and /sys but the files of processes. */
+  /** Whether epoll(7) accepts it. Linux: all files of /proc and /sys have a poll method except those of processes. */
   isPollable = true;
-  /** What tells pollers that the text has changed, for who opens it. */
+  /** The counter whose changes wake pollers, for the opening task. */
   changes: ((task: Task) => Changes) | null = null;
 
   constructor(
@@ -205,11 +211,11 @@ export class GeneratedFile extends VirtualInode {
 class GeneratedOpenFile extends ContentFile {
   declare readonly inode: GeneratedFile;
   #bytes: Uint8Array | null = null;
-  /** Text that is being made, a piece a turn, and the pieces so far. */
+  /** The text being made, one piece a turn, and the pieces so far. */
   #source: TextSource | null = null;
   #pieces: string[] = [];
   readonly #changes: Changes;
-  /** Changes that a poller has heard of. */
+  /** The count of `changes` that the poller has seen. */
   #changesSeen: number;
 
   constructor(inode: GeneratedFile, flags: number, changes: Changes) {
@@ -220,7 +226,7 @@ class GeneratedOpenFile extends ContentFile {
   override get isPollable(): boolean {
     return this.inode.isPollable;
   }
-  /** A change shows once: mounts_poll() of fs/proc_namespace.c, proc_sys_poll(). */
+  /** Each change is reported once: mounts_poll() of fs/proc_namespace.c, proc_sys_poll(). */
   override readiness(): number {
     if (this.#changesSeen === this.#changes.count) return super.readiness();
     this.#changesSeen = this.#changes.count;
@@ -252,7 +258,7 @@ class GeneratedOpenFile extends ContentFile {
     return result < 0 ? result : length;
   }
   override seek(offset: number, whence: number): number {
-    // Its end is not known before it is read.
+    // The end is not known before the text is read.
     return seekWithin(this, offset, whence, -1);
   }
   override truncate(_size: number): number {
@@ -263,7 +269,7 @@ class GeneratedOpenFile extends ContentFile {
     super.release();
   }
 
-  /** Takes one piece of `source`. 0 when the text is complete. */
+  /** Takes one piece of `source`; 0 when the text is complete. */
   #gather(task: Task, source: TextSource): number {
     const { heap } = this.inode.fs.vfs.memory;
     if (this.#source === null) {
@@ -309,7 +315,7 @@ export class VirtualLink extends VirtualInode {
     this.#target = target;
     this.#magic = magic;
   }
-  /** A page holds a name with its NUL: do_proc_readlink(). */
+  /** The target and its NUL must fit into a page: do_proc_readlink(). */
   override readlink(): string | number {
     const target = this.#target();
     return typeof target === "string" && target.length >= PATH_MAX ? -ENAMETOOLONG : target;
@@ -319,7 +325,7 @@ export class VirtualLink extends VirtualInode {
   }
 }
 
-/** An open directory: listed when it is read from the start; offsets are places in that list. */
+/** An open directory: a read from the start makes the list; offsets are indexes into it. */
 export class VirtualDirectoryFile extends File implements DirectoryFile {
   readonly #list: (task: Task) => VirtualEntry[];
   #entries: VirtualEntry[] | null = null;

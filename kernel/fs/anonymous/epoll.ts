@@ -1,5 +1,6 @@
 // epoll: a set of watched files and the list of those that are ready. Linux: fs/eventpoll.c, epoll(7). An item is a
-// waiter in its file's queue; an event moves it to the ready list, so that epoll_wait looks at ready items alone.
+// listener of its file's wait queue; an event moves it to the ready list, so that epoll_wait(2) polls ready items
+// only.
 
 import type { Kernel } from "../../kernel.ts";
 import { EEXIST, EINVAL, ELOOP, ENOENT, ENOSPC } from "../../abi/errno.ts";
@@ -23,14 +24,14 @@ import { Waiter, type WaitListener } from "../../util/wait_queue.ts";
 import type { File, FileWatch } from "../../vfs/file.ts";
 import { AnonymousFile } from "./filesystem.ts";
 
-/** EP_MAX_NESTS: an epoll that watches epolls, and so on. */
+/** EP_MAX_NESTS of fs/eventpoll.c: how deep epolls that watch epolls may be nested. */
 const NESTING_MAX = 4;
-/** fs.epoll.max_user_watches: of one user. */
+/** fs.epoll.max_user_watches: the limit for one user. */
 export const EPOLL_ITEMS_MAX = 1_000_000;
 
-/** Bits of an event mask that say how to watch, not what for. */
+/** Bits of an event mask that say how to watch; the other bits say what for. */
 const HOW_BITS = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP;
-/** What may stand beside EPOLLEXCLUSIVE. */
+/** The bits that epoll_ctl(2) allows beside EPOLLEXCLUSIVE. */
 const EXCLUSIVE_OK = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
 
 /** One watched descriptor of one epoll. */
@@ -39,20 +40,23 @@ class EpollItem implements WaitListener, FileWatch {
   readonly file: File;
   readonly fd: number;
   readonly waiter: Waiter;
-  /** What to watch for, with POLLERR and POLLHUP; 0 while a ONESHOT item waits to be armed again. */
+  /** Events to watch for, always with EPOLLERR and EPOLLHUP; 0 while an EPOLLONESHOT item is not armed again. */
   mask = 0;
-  /** HOW_BITS of its event. */
+  /** The HOW_BITS of its event. */
   how = 0;
-  /** epoll_data, which is the guest's. */
+  /** epoll_data, which only the guest interprets. */
   dataLow = 0;
   dataHigh = 0;
-  /** Stands in the ready list. */
+  /** Whether the item is in the ready list. */
   isReady = false;
   nextReady: EpollItem | null = null;
   previousReady: EpollItem | null = null;
-  /** Another item with the same number: the descriptor was closed, its file lives on, and the number was used again. */
+  /**
+   * Another item with the same number: the descriptor was closed, a duplicate kept its file open, and the number was
+   * used again.
+   */
   nextOfFd: EpollItem | null = null;
-  /** The chain of all epoll items of the file. */
+  /** Next in the chain of all epoll items of the file. */
   nextOfFile: EpollItem | null = null;
   previousOfFile: EpollItem | null = null;
 
@@ -78,7 +82,7 @@ class EpollItem implements WaitListener, FileWatch {
 export class EpollFile extends AnonymousFile {
   readonly #items = new Map<number, EpollItem>();
   #count = 0;
-  /** Of who made it; its items count there. */
+  /** The user who made this epoll; its items count against that user's limit. */
   readonly #account: UserAccount;
   #firstReady: EpollItem | null = null;
   #lastReady: EpollItem | null = null;
@@ -89,7 +93,7 @@ export class EpollFile extends AnonymousFile {
     this.#account = account;
   }
 
-  /** Upper bound of what collect() may give. */
+  /** Upper bound of the number of events that collect() may return. */
   get readyCount(): number {
     return this.#readyCount;
   }
@@ -150,7 +154,7 @@ export class EpollFile extends AnonymousFile {
     if ((item.file.readiness() & item.mask) !== 0) this.pushReady(item);
   }
 
-  /** Takes an item out for good: EPOLL_CTL_DEL, or its file has closed. */
+  /** Removes an item: EPOLL_CTL_DEL, or its file has closed. */
   forget(item: EpollItem): void {
     item.waiter.queue?.remove(item.waiter);
     this.#dropReady(item);
@@ -172,7 +176,7 @@ export class EpollFile extends AnonymousFile {
     at.nextOfFd = item.nextOfFd;
   }
 
-  /** Something has happened to the item's file: whoever waits looks at it. */
+  /** An event occurred on the item's file: puts the item into the ready list and wakes the waiters. */
   pushReady(item: EpollItem): void {
     if (!item.isReady) this.#appendReady(item);
     if (!this.queue.isEmpty) this.queue.notify(POLLIN | POLLRDNORM);
@@ -201,8 +205,9 @@ export class EpollFile extends AnonymousFile {
   }
 
   /**
-   * Writes up to `max` struct epoll_event at `at`; gives back how many. Level-triggered items go to the end of the list
-   * and are looked at again next time, which also shares turns among many ready files.
+   * Writes up to `max` struct epoll_event at `at` and returns their number. Level-triggered items go to the end of
+   * the list and are polled again by the next call, which also shares turns among many ready files
+   * (ep_send_events()).
    */
   collect(task: Task, bytes: Uint8Array, at: number, max: number): number {
     let count = 0;
@@ -222,7 +227,7 @@ export class EpollFile extends AnonymousFile {
     return count;
   }
 
-  /** An epoll is readable while one of its files is ready. Items that no longer are leave the list. */
+  /** An epoll is readable while one of its files is ready. Items that are no longer ready leave the list. */
   override readiness(): number {
     for (let item = this.#firstReady; item !== null;) {
       const next: EpollItem | null = item.nextReady;
@@ -233,7 +238,7 @@ export class EpollFile extends AnonymousFile {
     return 0;
   }
 
-  /** Whether watching from here on downwards meets `target`, or goes deeper than it may. */
+  /** Whether the epolls below this one include `target`, or are nested deeper than NESTING_MAX. */
   #reaches(target: EpollFile, depth: number): boolean {
     if (this === target || depth > NESTING_MAX) return true;
     for (const first of this.#items.values()) {
@@ -244,7 +249,7 @@ export class EpollFile extends AnonymousFile {
     return false;
   }
 
-  /** The chain from those who watch this epoll down to what `file` watches stays within NESTING_MAX. */
+  /** Whether the chain from the epolls that watch this one down to what `file` watches stays within NESTING_MAX. */
   #mayWatch(file: EpollFile): boolean {
     return this.#height(0) + 1 + file.#depth(0) <= NESTING_MAX;
   }
@@ -298,7 +303,7 @@ function leaveFile(item: EpollItem): void {
   if (next !== null) next.previousOfFile = previous;
 }
 
-/** A line of fdinfo: proc(5). */
+/** The line of an item in /proc/PID/fdinfo: proc_pid_fdinfo(5). */
 function itemText(item: EpollItem): string {
   const events = ((item.mask | item.how) >>> 0).toString(16).padStart(8);
   const data = (BigInt(item.dataHigh) << 32n | BigInt(item.dataLow)).toString(16).padStart(16);

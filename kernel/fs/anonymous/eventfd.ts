@@ -1,4 +1,4 @@
-// eventfd: a 64-bit counter that is added to by writes and taken by reads. Linux: fs/eventfd.c, eventfd(2).
+// eventfd: a 64-bit counter; write(2) adds to it, read(2) resets or decrements it. Linux: fs/eventfd.c, eventfd(2).
 // The counter is two u32 words, as its full range is 0 .. 2^64-2.
 
 import { EAGAIN, EINVAL } from "../../abi/errno.ts";
@@ -15,10 +15,10 @@ export class EventFile extends AnonymousFile {
   #low: number;
   #high = 0;
   readonly #isSemaphore: boolean;
-  /** For fdinfo. */
+  /** The id that fdinfo shows. */
   readonly #id: number;
 
-  /** `initial` is an unsigned 32-bit number, `how` has EFD_SEMAPHORE. */
+  /** `initial` is an unsigned 32-bit number; `how` may have EFD_SEMAPHORE. */
   constructor(kernel: Kernel, initial: number, how: number, flags: number) {
     super(kernel, "[eventfd]", flags);
     this.#id = kernel.pseudo.eventIds.next();
@@ -55,7 +55,7 @@ export class EventFile extends AnonymousFile {
     return this.#add(low, high) ? 8 : -EAGAIN;
   }
 
-  /** Adds, unless the sum would pass 2^64-2. */
+  /** Adds, unless the sum would exceed 2^64-2; then returns false. */
   #add(low: number, high: number): boolean {
     let sumLow = this.#low + low;
     let sumHigh = this.#high + high;
@@ -70,7 +70,10 @@ export class EventFile extends AnonymousFile {
     return true;
   }
 
-  /** The kernel's own signal to it (asynchronous I/O, cgroup events): stays at the top when it is full. */
+  /**
+   * Adds one for the kernel itself (asynchronous I/O, cgroup events): a full counter stays at its maximum, as
+   * eventfd_signal() does.
+   */
   signal(): void {
     if (this.#add(1, 0)) return;
     this.#low = this.#high = WORD_MAX;

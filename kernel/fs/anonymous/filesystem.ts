@@ -1,5 +1,5 @@
-// File systems whose inodes stand behind files without a name; nobody mounts them. Linux: fs/anon_inodes.c, fs/pipe.c
-// (pipefs), net/socket.c (sockfs). A kernel's own are listed in fs/pseudo.ts.
+// File systems whose inodes belong to files without a name; they cannot be mounted. Linux: fs/anon_inodes.c,
+// fs/pipe.c (pipefs), net/socket.c (sockfs). fs/pseudo.ts lists those of a kernel.
 
 import { ENXIO } from "../../abi/errno.ts";
 import { S_IFIFO, S_IFSOCK } from "../../abi/file.ts";
@@ -23,14 +23,14 @@ import {
 import { openSpecial } from "../../vfs/special.ts";
 import type { Vfs } from "../../vfs/vfs.ts";
 
-/** An inode that is reached through open files alone. */
+/** An inode that is reached through open files only. */
 class AnonymousInode extends Inode {
-  /** By /proc/PID/fd/N: a pipe opens as a FIFO does; sockets and anonymous files have nothing to open. */
+  /** Reopening through /proc/PID/fd/N: a pipe opens as a FIFO does; sockets and anonymous files answer ENXIO. */
   override open(task: Task, flags: number): File | number {
     return this.type === S_IFIFO ? openSpecial(task, this, flags) : -ENXIO;
   }
 
-  /** fchmod(2) and fchown(2) work on pipes and sockets; nothing else has a meaning here. */
+  /** fchmod(2) and fchown(2) work on pipes and sockets; the other changes have no meaning for them. */
   override setattr(change: AttributeChange): number {
     if ((change.mask & ATTR_MODE) !== 0) this.mode = (this.mode & ~0o7777) | (change.mode & 0o7777);
     if ((change.mask & ATTR_UID) !== 0) this.uid = change.uid;
@@ -62,7 +62,10 @@ export class AnonymousFilesystem extends Filesystem {
     this.#root = new AnonymousInode(this, this.#nextInode++, 0o600, 0, 0);
   }
 
-  /** anon_inodefs: the one inode of all its files. The others never show it. */
+  /**
+   * The root of anon_inodefs is the one inode of all its files. Pipes and sockets have an inode each and never show
+   * the root.
+   */
   override get root(): AnonymousInode {
     return this.#root;
   }
@@ -88,21 +91,21 @@ export class AnonymousFilesystem extends Filesystem {
   }
 }
 
-/** Inode of a pipe(2) that `task` makes. */
+/** Makes the inode of a pipe(2) that `task` creates. */
 export function newPipeInode(task: Task): AnonymousInode {
   const who = task.credentials;
   return task.kernel.pseudo.pipefs.newInode(task.kernel.clock, S_IFIFO | 0o600, who.fsuid, who.fsgid);
 }
 
-/** Inode of a socket that `task` makes. */
+/** Makes the inode of a socket that `task` creates. */
 export function newSocketInode(task: Task): AnonymousInode {
   const who = task.credentials;
   return task.kernel.pseudo.sockfs.newInode(task.kernel.clock, S_IFSOCK | 0o777, who.fsuid, who.fsgid);
 }
 
-/** A file on the one inode of anon_inodefs: eventfd, epoll and their like. */
+/** A file on the one inode of anon_inodefs: eventfd, epoll, timerfd and others. */
 export abstract class AnonymousFile extends File {
-  /** What stands between the brackets of its link: "[eventfd]". */
+  /** The text between the brackets of its link: "[eventfd]". */
   readonly #kind: string;
 
   constructor(kernel: Kernel, kind: string, flags: number, queue?: WaitQueue) {
@@ -118,7 +121,7 @@ export abstract class AnonymousFile extends File {
     return false;
   }
 
-  /** noop_llseek: any lseek(2) answers the position, which never moves. */
+  /** noop_llseek(): every lseek(2) returns the position, which never moves. */
   override seek(_offset: number, _whence: number): number {
     return 0;
   }
@@ -126,7 +129,7 @@ export abstract class AnonymousFile extends File {
 
 const word = new Uint8Array(4);
 
-/** Answers an ioctl that stores one int at `address`. */
+/** Stores an ioctl's result, one int, at `address`. */
 export function putIntResult(task: Task, address: number, value: number): number {
   put32(word, 0, value);
   return task.memory.copyOut(address, word, 0, 4);

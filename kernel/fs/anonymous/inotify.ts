@@ -1,5 +1,5 @@
-// inotify: a queue of what happens to watched inodes. Linux: fs/notify/inotify, inotify(7). Who is told stands in
-// vfs/notify.ts.
+// inotify: a queue of events on watched inodes. Linux: fs/notify/inotify, inotify(7). vfs/notify.ts decides which
+// watches get an event.
 
 import type { Kernel } from "../../kernel.ts";
 import { EAGAIN, EINVAL } from "../../abi/errno.ts";
@@ -22,9 +22,9 @@ import type { Inode } from "../../vfs/inode.ts";
 import { addWatch, type InodeWatch, removeWatch } from "../../vfs/notify.ts";
 import { AnonymousFile, putIntResult } from "./filesystem.ts";
 
-/** Events queued (fs.inotify.max_queued_events); then one IN_Q_OVERFLOW. */
+/** fs.inotify.max_queued_events: beyond it one IN_Q_OVERFLOW is queued and events are dropped. */
 export const QUEUED_EVENTS_MAX = 16_384;
-/** fs.inotify.max_user_watches and max_user_instances: of one user. */
+/** fs.inotify.max_user_watches and max_user_instances: the limits for one user. */
 export const WATCHES_MAX = 65_536;
 export const INSTANCES_MAX = 128;
 /** Bytes of struct inotify_event before the name. */
@@ -43,7 +43,7 @@ export class InotifyFile extends AnonymousFile {
   readonly #byInode = new Map<Inode, InotifyWatch>();
   #events: QueuedEvent[] = [];
   #nextWatch = 1;
-  /** Of who made it; its watches count there. */
+  /** The user who made this instance; its watches count against that user's limit. */
   readonly account: UserAccount;
 
   constructor(kernel: Kernel, flags: number, account: UserAccount) {
@@ -66,7 +66,7 @@ export class InotifyFile extends AnonymousFile {
     return watch.descriptor;
   }
 
-  /** inotify_rm_watch(2), or the inode is gone. */
+  /** Removes a watch: inotify_rm_watch(2), or its inode was deleted. */
   remove(watch: InotifyWatch): void {
     if (!this.watches.delete(watch.descriptor)) return;
     this.account.inotifyWatches--;
@@ -78,7 +78,7 @@ export class InotifyFile extends AnonymousFile {
   queueEvent(watch: number, mask: number, cookie: number, name: string): void {
     const events = this.#events;
     const last = events.length === 0 ? null : events[events.length - 1];
-    // The same thing again adds nothing, as long as nobody has read it.
+    // An event equal to the last queued one is dropped while that one is unread (inotify(7), "NOTES").
     if (
       last !== null && last.watch === watch && last.mask === mask && last.cookie === cookie &&
       last.name === name
@@ -140,7 +140,7 @@ export class InotifyFile extends AnonymousFile {
   }
 }
 
-/** A name is followed by at least one NUL and padded to whole events. */
+/** A name is followed by at least one NUL and padded to a multiple of the event's size. */
 function bytesOf(event: QueuedEvent): number {
   if (event.name === "") return EVENT_BYTES;
   return EVENT_BYTES + Math.ceil((event.name.length + 1) / EVENT_BYTES) * EVENT_BYTES;
@@ -150,7 +150,7 @@ class InotifyWatch implements InodeWatch {
   readonly #file: InotifyFile;
   readonly descriptor: number;
   readonly inode: Inode;
-  /** IN_ events, and IN_ONESHOT and IN_EXCL_UNLINK. */
+  /** IN_ event bits, and IN_ONESHOT and IN_EXCL_UNLINK. */
   mask: number;
 
   constructor(file: InotifyFile, descriptor: number, inode: Inode, mask: number) {
@@ -165,7 +165,7 @@ class InotifyWatch implements InodeWatch {
   }
 
   onEvent(event: number, cookie: number, name: string): void {
-    // IN_IGNORED comes with the removal of the watch.
+    // IN_IGNORED follows from removing the watch.
     if ((event & (IN_ALL_EVENTS | IN_ISDIR)) === 0) return;
     this.#file.queueEvent(this.descriptor, event, cookie, name);
     if ((this.mask & IN_ONESHOT) !== 0) this.#file.remove(this);

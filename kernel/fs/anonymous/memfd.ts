@@ -1,4 +1,4 @@
-// memfd_create(2): a file of tmpfs without a name, and seals that take away what may be done with it. Linux: mm/memfd.c.
+// memfd_create(2): a tmpfs file without a name, and seals that forbid operations on it. Linux: mm/memfd.c.
 
 import { EBUSY, EINVAL, EPERM } from "../../abi/errno.ts";
 import {
@@ -27,7 +27,7 @@ import { INODE_COST } from "../../util/kernel_memory.ts";
 import { Tmpfs, TmpfsInode } from "../tmpfs.ts";
 import { TmpfsRegularFile } from "../tmpfs_files.ts";
 
-/** No x bit may be added or taken; of Linux 6.3, like the two flags below. */
+/** Forbids changing the x bits. Since Linux 6.3, like the two flags below. */
 export const F_SEAL_EXEC = 0x20;
 export const MFD_NOEXEC_SEAL = 0x8;
 export const MFD_EXEC = 0x10;
@@ -36,7 +36,7 @@ const SEALS_KNOWN = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F
   F_SEAL_EXEC;
 const SEALS_WRITE = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 
-/** The kernel's own mount of the file system that memfds and shared memory segments live in (shm_mnt of Linux). */
+/** The kernel's own mount of the file system of memfds and shared memory segments (Linux: shm_mnt). */
 export function internalMount(kernel: Kernel): Mount {
   const { pseudo } = kernel;
   if (pseudo.internalMount === null) {
@@ -64,11 +64,11 @@ export function newMemfd(task: Task, name: string, mode: number, seals: number):
   return file;
 }
 
-/** Its files have no names, and may be sealed. */
+/** A tmpfs whose files have no names and may be sealed. */
 class InternalFilesystem extends Tmpfs {
   override newInode(mode: number, uid: number, gid: number): MemfdInode {
     this.inodesUsed++;
-    // Its file and its size are checked.
+    // Not refused here: the caller checks the file's size and the open file's cost.
     this.account.force(INODE_COST);
     return new MemfdInode(this, this.vfs.inodeNumbers.next(), mode, uid, gid);
   }
@@ -104,7 +104,7 @@ class MemfdFile extends TmpfsRegularFile implements SealableFile {
     return super.write(task, from, at, length, offset);
   }
 
-  /** A seal against writing allows for no mapping that may write. */
+  /** A file sealed against writing must not be mapped writable, not even for direct transfers. */
   override writeDirectly(): number {
     return NOT_MOVED;
   }
@@ -144,7 +144,8 @@ class MemfdFile extends TmpfsRegularFile implements SealableFile {
     if ((inode.seals & F_SEAL_SEAL) !== 0) return -EPERM;
     const adds = seals & ~inode.seals;
     if ((adds & F_SEAL_WRITE) !== 0 && inode.writableMappings > 0) return -EBUSY;
-    // What cannot be executed need not be sealed against writing; what can be must (mm/memfd.c).
+    // F_SEAL_EXEC on an executable file implies the write seals, so that code cannot change (mm/memfd.c,
+    // memfd_add_seals()).
     if ((seals & F_SEAL_EXEC) !== 0 && (inode.mode & 0o111) !== 0) {
       seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
     }

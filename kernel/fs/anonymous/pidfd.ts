@@ -1,5 +1,5 @@
-// pidfd: a process as a descriptor. Linux: fs/pidfs.c, pidfd_open(2). Readable once the process has exited; the calls
-// that use one (waitid, pidfd_send_signal, pidfd_getfd) look at `threadGroup`.
+// pidfd: a descriptor that refers to a process. Linux: fs/pidfs.c, pidfd_open(2). It is readable once the process has
+// exited; waitid, pidfd_send_signal and pidfd_getfd use its `threadGroup`.
 
 import { O_RDWR, POLLHUP, POLLIN, POLLRDNORM } from "../../abi/file.ts";
 import type { ThreadGroup } from "../../task/thread_group.ts";
@@ -25,7 +25,7 @@ export class PidFile extends AnonymousFile {
   }
 }
 
-/** The file that clone(2) makes for CLONE_PIDFD. */
+/** Makes the file that clone(2) returns with CLONE_PIDFD. */
 export function newPidfd(group: ThreadGroup): PidFile {
   return new PidFile(group, O_RDWR);
 }

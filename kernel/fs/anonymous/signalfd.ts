@@ -1,5 +1,5 @@
-// signalfd: pending signals as something to read. Linux: fs/signalfd.c, signalfd(2). It shows the signals of whoever
-// reads it: a child that inherited it sees its own.
+// signalfd: reads pending signals from a descriptor. Linux: fs/signalfd.c, signalfd(2). It reads the queues of the
+// calling task: a child that inherited the descriptor gets its own signals.
 
 import { EAGAIN, EINVAL } from "../../abi/errno.ts";
 import { POLLIN } from "../../abi/file.ts";
@@ -36,7 +36,7 @@ const FIELD = {
 } as const;
 
 export class SignalFile extends AnonymousFile implements WaitListener {
-  /** Whoever looked last; the file listens to the signals of its process. */
+  /** The task that used the file last; the file listens to the signal queues of its process. */
   #task: Task;
   readonly #waiter = new Waiter(this);
   #low = 0;
@@ -48,7 +48,7 @@ export class SignalFile extends AnonymousFile implements WaitListener {
     task.threadGroup.signalQueue.add(this.#waiter, POLLIN);
   }
 
-  /** Which signals it takes; SIGKILL and SIGSTOP cannot be asked for. */
+  /** Sets which signals it accepts; SIGKILL and SIGSTOP are dropped from the mask. */
   setMask(low: number, high: number): void {
     this.#low = (low & ~UNBLOCKABLE_LOW) >>> 0;
     this.#high = high >>> 0;
@@ -59,7 +59,7 @@ export class SignalFile extends AnonymousFile implements WaitListener {
     this.queue.notify(POLLIN);
   }
 
-  /** From now on it is about the signals of `task` and its process. */
+  /** Listens to the signals of `task` and its process from here on. */
   #follow(task: Task): void {
     if (task.threadGroup !== this.#task.threadGroup) {
       this.#waiter.queue?.remove(this.#waiter);
@@ -102,7 +102,7 @@ export class SignalFile extends AnonymousFile implements WaitListener {
   }
 }
 
-/** struct signalfd_siginfo; fields that do not belong to the kind of signal are zero there too. */
+/** Writes a struct signalfd_siginfo; fields that the kind of signal does not have are zero, as on Linux. */
 function putInfo(bytes: Uint8Array, at: number, info: SignalInfo): void {
   zero(bytes, at, SIGNALFD_SIGINFO_BYTES);
   put32(bytes, at, info.signal);
@@ -117,7 +117,7 @@ function putInfo(bytes: Uint8Array, at: number, info: SignalInfo): void {
   put32(bytes, at + FIELD.int, info.valueLow | 0);
   put32(bytes, at + FIELD.pointer, info.valueLow);
   put32(bytes, at + FIELD.pointer + 4, info.valueHigh);
-  // rt_sigqueueinfo(2) brings no address, though its bytes are kept where one would stand.
+  // rt_sigqueueinfo(2) passes no address, although its bytes cover the field (signalfd_copyinfo()).
   if (info.raw === null) put64(bytes, at + FIELD.address, info.address);
   if (info.signal === SIGCHLD) {
     put32(bytes, at + FIELD.status, info.status);

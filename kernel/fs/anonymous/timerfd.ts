@@ -1,5 +1,6 @@
-// timerfd: a timer that is read. Linux: fs/timerfd.c, timerfd_create(2). A periodic one that nobody reads is not woken
-// for: what has expired is counted when somebody looks.
+// timerfd: reads a timer's expirations from a descriptor. Linux: fs/timerfd.c, timerfd_create(2). A periodic timer
+// without a reader or poller sets no deadline: its expirations are computed at the next access, so an idle sandbox
+// does not wake for it.
 
 import { EAGAIN, EINVAL } from "../../abi/errno.ts";
 import { POLLIN } from "../../abi/file.ts";
@@ -14,7 +15,7 @@ export class TimerFile extends AnonymousFile implements TimerListener {
   readonly timer: Timer;
   /** Expirations since the last read or settime. */
   #ticks = 0;
-  /** It was set with TFD_TIMER_ABSTIME, for fdinfo. */
+  /** Set with TFD_TIMER_ABSTIME; shown by fdinfo. */
   isAbsolute = false;
 
   constructor(kernel: Kernel, clock: number, flags: number) {
@@ -34,7 +35,7 @@ export class TimerFile extends AnonymousFile implements TimerListener {
     this.queue.notify(POLLIN);
   }
 
-  /** Counts what has expired since somebody looked, and starts the next period. */
+  /** Counts the expirations since the last call and starts the next period. */
   update(): void {
     if (this.#ticks === 0) return;
     this.#ticks += this.timer.forward();

@@ -1,18 +1,18 @@
-// Attributes as the gofer's protocol lays them out, into an inode, and back.
+// Converts between an inode and the attributes of the gofer's protocol.
 
 import type { GoferClient } from "../../../gofer/client.ts";
 import { ATTRIBUTE, ATTRIBUTES_BYTES, REQUEST } from "../../../gofer/protocol.ts";
 import { put32, u32 } from "../../abi/struct.ts";
 import type { AttributeChange, Inode } from "../../vfs/inode.ts";
 
-/** /proc/sys/kernel/overflowuid. */
+/** /proc/sys/kernel/overflowuid: the owner shown for ids that a user namespace does not map. */
 const OVERFLOW_ID = 65534;
 const TWO_32 = 4294967296;
 
-/** The attributes that are being read: bytes where a frame has them are not aligned. */
+/** Scratch: the attributes being read, copied because frames do not align them. */
 const loaded = new Uint8Array(ATTRIBUTES_BYTES);
 const words = new Uint32Array(loaded.buffer);
-/** Where the words of `name` begin. */
+/** Index of the first 32-bit word of `name`. */
 const word = (name: keyof typeof ATTRIBUTE) => ATTRIBUTE[name] / 4;
 const MODE = word("MODE"), NLINK = word("NLINK"), UID = word("UID"), GID = word("GID");
 const RDEV_MAJOR = word("RDEV_MAJOR"), RDEV_MINOR = word("RDEV_MINOR");
@@ -20,7 +20,9 @@ const SIZE = word("SIZE"), BLOCKS = word("BLOCKS");
 const ATIME = word("ATIME"), MTIME = word("MTIME"), CTIME = word("CTIME");
 const ATIME_NSEC = word("ATIME_NSEC"), MTIME_NSEC = word("MTIME_NSEC"), CTIME_NSEC = word("CTIME_NSEC");
 
-/** Loads the attributes at `at`. True when the file has changed since. */
+/**
+ * Loads the attributes at `at` into `inode`. Returns true when the file's content has changed since the last load.
+ */
 export function loadAttributes(inode: Inode, bytes: Uint8Array, at: number): boolean {
   loaded.set(bytes.subarray(at, at + ATTRIBUTES_BYTES));
   const ctimeSec = words[CTIME] + (words[CTIME + 1] | 0) * TWO_32, ctimeNsec = words[CTIME_NSEC];
@@ -43,8 +45,8 @@ export function loadAttributes(inode: Inode, bytes: Uint8Array, at: number): boo
 }
 
 /**
- * Attributes that the host has given us for a descriptor show an owner that our user namespace does not know as nobody: they
- * get the owner that the gofer has told. False when it may be another one by now.
+ * Attributes read through a descriptor show owners that the sentry's user namespace does not map as nobody: replaces
+ * those by the owner that the gofer reported. Returns false when the owner may have changed since.
  */
 export function keepOwner(inode: Inode, bytes: Uint8Array): boolean {
   const uid = u32(bytes, ATTRIBUTE.UID), gid = u32(bytes, ATTRIBUTE.GID);
@@ -57,7 +59,7 @@ export function keepOwner(inode: Inode, bytes: Uint8Array): boolean {
   return true;
 }
 
-/** Asks for the change of those attributes of `node` that `mask` names. */
+/** Requests the change of those attributes of `node` that `mask` names. */
 export function askToChange(
   client: GoferClient,
   node: number,

@@ -1,7 +1,8 @@
-// How the content of a regular host file is reached. Of a file that is small and read once, it comes with the look-up and is
-// kept for a moment. Of others the gofer donates descriptors, on which we read and write ourselves. Neither may hold the
-// sandbox up: what the host does not have in memory the gofer fetches first, while the task waits, and where calls on a
-// descriptor may take as long as somebody else likes (FUSE, network file systems) we get none and ask for each transfer.
+// The content of a regular host file. A small file's content comes with its look-up and is kept for a moment. For
+// other files the gofer donates descriptors, which the sentry reads and writes itself. Neither may stop the sandbox:
+// what the host does not have in memory the gofer fetches while the task waits; where any call on a descriptor may
+// take as long as a server likes (FUSE, network file systems) the sentry gets no descriptor and requests each
+// transfer.
 
 import {
   HAS,
@@ -27,31 +28,34 @@ import type { GoferInode } from "./inode.ts";
 
 const CLOCK_MONOTONIC = 1;
 /**
- * A write that has taken so long shows a disk that has more to write than it can (balance_dirty_pages(), a full journal): the
- * next ones are the gofer's for a while. No file system but a few writes without waiting (RWF_NOWAIT), so the first is ours.
+ * A write that takes longer than this shows that the disk cannot keep up (balance_dirty_pages(), a full journal): the
+ * gofer carries out the writes of the next while. Few file systems support writing without waiting (RWF_NOWAIT), so
+ * the sentry itself makes the first one.
  */
 const SLOW_WRITE_NANOS = 20e6;
 const WRITES_ASIDE_NANOS = 1e9;
 
 const sizeChange = new AttributeChange();
 
-/** Of an answer that has just come. */
+/** Scratch: the age of an answer that has just come. */
 const age = new Freshness();
 
 export class GoferContent {
   readonly #inode: GoferInode;
   readonly #fs: GoferFilesystem;
-  /** Descriptors from the gofer, kept for the next open: for reading, and for reading and writing. */
+  /** Descriptors from the gofer, kept for the next open: one for reading, one for reading and writing. */
   #reading: HostDescriptor | null = null;
   #writing: HostDescriptor | null = null;
-  /** The gofer has the file open, and we ask it for each transfer; descriptors are then for mapping alone. */
+  /**
+   * True when transfers are requests to the gofer, which keeps the file open; descriptors then serve mappings only.
+   */
   #isServed = false;
   #isServedForWriting = false;
-  /** All of a small file, as it was a moment ago; and whether it has been looked up so before. */
+  /** The whole content of a small file as of #bytesAge; and whether the last look-up brought its content too. */
   #bytes: Uint8Array | null = null;
   #wasSmall = false;
   readonly #bytesAge = new Freshness();
-  /** The descriptors' file system can read what is in memory and no more. Not known before the first read. */
+  /** Whether the descriptors' file system supports RWF_NOWAIT reads. Assumed before the first read. */
   #readsNow = true;
 
   constructor(inode: GoferInode) {
@@ -66,31 +70,31 @@ export class GoferContent {
     return this.#isServed;
   }
 
-  /** What the look-up of a file that is opened for reading next is to bring along. */
+  /** What a look-up of this file should bring along when the file is opened for reading next. */
   get wants(): number {
     if (this.#reading !== null || this.#writing !== null || this.#isServed) return WANTS.NOTHING;
-    // One that is opened again and again is quicker to open with a descriptor.
+    // A file that is opened again and again opens faster with a descriptor.
     return this.#wasSmall ? WANTS.DESCRIPTOR : WANTS.CONTENT;
   }
 
-  /** A small file's content, young enough to be read. */
+  /** The content of a small file if it is recent enough to be read; else null. */
   get #recentBytes(): Uint8Array | null {
     const bytes = this.#bytes;
     if (bytes === null) return null;
     return !this.#inode.isOld && this.#bytesAge.isRecent(this.#fs.host, this.#fs.late) ? bytes : null;
   }
 
-  /** Its attributes, as they came with the content, are not older than that may be. */
+  /** The kept content is recent, so the attributes that came with it are recent too. */
   get isAtHand(): boolean {
     return this.#recentBytes !== null;
   }
 
-  /** For what asks the host about the file: an open descriptor of ours, null = there is none. */
+  /** A descriptor of ours for questions about the file, or null. */
   get descriptor(): HostDescriptor | null {
     return this.#isServed ? null : this.#writing ?? this.#reading;
   }
 
-  /** Takes what a WALK has brought along, whose answer goes on with it. */
+  /** Takes what a WALK answer brings along behind the node's attributes. */
   takeAlong(): void {
     const has = this.#fs.client.answer.u8();
     const opened = this.#fs.takeDescriptor(false);
@@ -106,7 +110,7 @@ export class GoferContent {
     this.takeBytes(answer.bytes.slice(at, at + length), age);
   }
 
-  /** All of it is `bytes`, as of then. */
+  /** Keeps `bytes` as the whole content, as of `then`. */
   takeBytes(bytes: Uint8Array, then: Freshness): void {
     this.forgetBytes();
     this.#bytes = bytes;
@@ -128,7 +132,7 @@ export class GoferContent {
     this.#inode.noteIdle();
   }
 
-  /** What made the file has opened it, too; the answer goes on with how. */
+  /** Takes what an answer to a creating request brings along: the request has opened the new file as well. */
   takeMade(made: HostDescriptor | null): void {
     const has = this.#fs.client.answer.u8();
     if (made === null) {
@@ -141,14 +145,17 @@ export class GoferContent {
     this.#inode.noteIdle();
   }
 
-  /** Nobody has it open for writing any more: it can be executed, and who watches it on the host hears that it is written. */
+  /**
+   * No writer has the file open any more. Closes the writing descriptor: the host then allows executing the file
+   * (ETXTBSY) and reports IN_CLOSE_WRITE to its own watchers.
+   */
   closeWriting(): void {
     if (this.#isServed) return;
     this.#writing?.drop();
     this.#writing = null;
   }
 
-  /** Nobody has the file open any more, or has for long. */
+  /** Closes everything kept: the file is not open and has not been for long. */
   drop(): void {
     this.forgetBytes();
     this.#reading?.drop();
@@ -163,14 +170,14 @@ export class GoferContent {
     this.#fs.client.send();
   }
 
-  /** Makes sure that it can be read, or written too: 0 or -ERRNO. */
+  /** Makes sure that the file can be read, or written too: 0 or -ERRNO. */
   open(isForWriting: boolean): number {
     if (!isForWriting && this.#recentBytes !== null) return 0;
     const opened = this.#opened(isForWriting, this.wants === WANTS.CONTENT);
     return typeof opened === "number" ? opened : 0;
   }
 
-  /** What to read or write it by; null = by asking the gofer. -ERRNO. */
+  /** The descriptor for transfers; null: request each transfer from the gofer; -ERRNO. */
   #opened(isForWriting: boolean, mayBeContent = false): HostDescriptor | null | number {
     if (this.#isServed) return isForWriting && !this.#isServedForWriting ? this.#ask(true, false) : null;
     if (this.#writing !== null) return this.#writing;
@@ -178,7 +185,7 @@ export class GoferContent {
     return this.#ask(isForWriting, mayBeContent && !isForWriting);
   }
 
-  /** As #opened(); with `mayBeContent` null may also mean that its content has come. */
+  /** As #opened(); with `mayBeContent`, null may also mean that the content has come instead. */
   #ask(isForWriting: boolean, mayBeContent: boolean): HostDescriptor | null | number {
     const node = this.#inode.node();
     if (node < 0) return node;
@@ -210,8 +217,8 @@ export class GoferContent {
   }
 
   /**
-   * A descriptor to map, or for a stub to read and write on, with no more access than asked for, as its guest may get hold of
-   * it. Waits for it on the spot. -ERRNO.
+   * A descriptor for mapping, or for a stub to read and write on, with no more access than requested, as the guest
+   * may get hold of it. Waits for the gofer on the spot. -ERRNO.
    */
   toMap(isForWriting: boolean): HostDescriptor | number {
     const known = isForWriting ? this.#writing : this.#reading;
@@ -227,7 +234,9 @@ export class GoferContent {
     return this.#takeOpened(isForWriting) ?? -ENFILE;
   }
 
-  /** A stub may read or write on a descriptor of it: large transfers go past us. */
+  /**
+   * Whether a stub may read and write on a descriptor of the file, so that large transfers do not pass the sentry.
+   */
   get isDirect(): boolean {
     return !this.#isServed && this.#bytes === null;
   }
@@ -239,7 +248,8 @@ export class GoferContent {
     if (bytes !== null) return copyPart(bytes, into, at, length, offset);
     const file = this.#opened(false);
     if (typeof file === "number") {
-      // It was read ahead, without a node, and has lost its name since: whoever has it open goes on with what it was.
+      // The content was read ahead without a node, and the file has lost its name since: openers keep reading what
+      // came.
       return file === -ENOENT && this.#bytes !== null
         ? copyPart(this.#bytes, into, at, length, offset)
         : file;
@@ -257,7 +267,10 @@ export class GoferContent {
     return file.pread(into, at, length, offset);
   }
 
-  /** Has the gofer read what is not in the host's memory. What that fails of, the read itself tells. */
+  /**
+   * Has the gofer read into the page cache what is missing there. Errors are ignored here: the following read reports
+   * them.
+   */
   #fetch(offset: number, length: number): number {
     const node = this.#inode.node();
     if (node < 0) return node;
@@ -285,7 +298,7 @@ export class GoferContent {
     return n;
   }
 
-  /** Writes, and with O_SYNC or O_DSYNC among `flags` also to the disk. The caller notes what that has changed. */
+  /** Writes; with O_SYNC or O_DSYNC in `flags` also to the disk. The caller records the changed size and times. */
   write(flags: number, from: Uint8Array, at: number, length: number, offset: number): number {
     const file = this.#opened(true);
     if (typeof file === "number") return file;
@@ -301,7 +314,7 @@ export class GoferContent {
     return synced < 0 && synced !== -EINVAL ? synced : n;
   }
 
-  /** A write by us, or by a stub at our command, began then and is over. */
+  /** Notes the duration of a write, by the sentry or by a stub, that started at `began` and has ended now. */
   noteWriteTime(began: number): void {
     const fs = this.#fs, now = fs.host.clockNanos(CLOCK_MONOTONIC);
     if (now - began > SLOW_WRITE_NANOS) fs.writesAsideUntil = now + WRITES_ASIDE_NANOS;
@@ -324,7 +337,7 @@ export class GoferContent {
     client.request.start(REQUEST.WRITE);
     client.request.u32(node);
     client.request.u8(how);
-    // The file's end may be another one when the call is made again: the request must be the same.
+    // With O_APPEND the file's end may have moved when the call is made again, but the request must be the same.
     client.request.u64(isAppend ? 0 : offset);
     client.request.raw(from, at, length);
     const result = client.call();
@@ -337,7 +350,7 @@ export class GoferContent {
     return n;
   }
 
-  /** Most bytes that one transfer moves before the call must note how far it has come; see File.sliceBytes. */
+  /** Most bytes that one transfer moves before the call must save its progress; see File.sliceBytes. */
   sliceBytes(flags: number, most: number): number {
     const { writesAsideUntil, host } = this.#fs;
     const isAside = this.#isServed || (flags & O_DSYNC) !== 0 ||
@@ -353,7 +366,7 @@ export class GoferContent {
     this.#fs.client.request.u32(node);
     this.#fs.client.request.u8(isDataOnly ? 1 : 0);
     const result = this.#fs.client.call();
-    // Its mode may forbid to open it anew.
+    // The file's mode may forbid the gofer to reopen it.
     return result === -EACCES ? this.descriptor?.fsync(isDataOnly) ?? result : result;
   }
 
@@ -368,7 +381,7 @@ export class GoferContent {
     return result === -EACCES ? this.descriptor?.ftruncate(size) ?? result : result;
   }
 
-  /** fallocate(2), by the gofer: a disk may take its time to find room. */
+  /** fallocate(2), by the gofer: finding free blocks may take the disk long. */
   allocate(mode: number, offset: number, length: number): number {
     const file = this.#opened(true);
     if (typeof file === "number") return file;
@@ -381,7 +394,7 @@ export class GoferContent {
     client.request.u64(offset);
     client.request.u64(length);
     const result = client.call();
-    // Its mode may forbid to open it anew.
+    // The file's mode may forbid the gofer to reopen it.
     if (result === -EACCES && file !== null) return file.fallocate(mode, offset, length);
     if (result < 0) return result;
     this.#inode.noteChange();
@@ -389,7 +402,10 @@ export class GoferContent {
     return 0;
   }
 
-  /** lseek(2) with SEEK_DATA or SEEK_HOLE, below `size`. Linux: a file system that knows no holes is all data. */
+  /**
+   * lseek(2) with SEEK_DATA or SEEK_HOLE, below `size`. Linux: a file system without support for holes reports all as
+   * data.
+   */
   seekData(offset: number, isForHole: boolean, size: number, whence: number): number {
     const file = this.#opened(false);
     if (typeof file === "number") return file;
@@ -398,7 +414,7 @@ export class GoferContent {
   }
 }
 
-/** Up to `length` of `bytes` from `offset` on. */
+/** Copies up to `length` of `bytes` from `offset` on. */
 function copyPart(bytes: Uint8Array, into: Uint8Array, at: number, length: number, offset: number): number {
   const n = Math.max(0, Math.min(length, bytes.length - offset));
   if (n > 0) into.set(n === bytes.length ? bytes : bytes.subarray(offset, offset + n), at);

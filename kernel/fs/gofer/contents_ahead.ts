@@ -1,31 +1,32 @@
-// When the contents of small files are read ahead, with the attributes of all that is in their directory. Who reads a tree
-// (grep -r, tar, cp -r) opens one file after the other; whoever opens this one and that pays for the others' contents.
+// Decides when the contents of small files are read ahead, along with the attributes of all files in their directory.
+// Programs that read a tree (grep -r, tar, cp -r) open one file after the other; reading ahead answers the next
+// opens.
 
-/** Files of a directory that are asked for, to be opened, before contents are read ahead; at first, and within bounds. */
+/** Opening look-ups in one directory before contents are read ahead: the initial count, and its bounds. */
 const ASKED_FIRST = 8;
 const ASKED_MAX = 64;
-/** Of the contents that came with a frame, so many parts of PARTS must be read to be worth the host's opening all. */
+/** At least USED_MIN of PARTS of the contents in a frame must be read to justify that the host opened all. */
 const USED_MIN = 2;
 const PARTS = 5;
-/** Frames that are kept, in bytes: what was not read soon is old. */
+/** Bytes of frames that are kept; the oldest are dropped first. */
 const FRAMES_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Whose frames they are. */
+/** The directory that owns a kept frame. */
 export interface FrameHolder {
   dropFrames(): void;
 }
 
-/** Of one mount. */
+/** The state of one mount. */
 export class ContentsAhead {
   askedFirst = ASKED_FIRST;
-  /** Contents of the last frame, and how many were taken since. */
+  /** The number of contents in the last frame, and of those used since. */
   #contents = 0;
   uses = 0;
-  /** Holders of frames, oldest first, with their bytes. */
+  /** Holders of frames with their bytes, oldest first. */
   readonly #frames = new Map<FrameHolder, number>();
   #bytes = 0;
 
-  /** A frame with so many contents and bytes has come. */
+  /** Records a frame that came with so many contents and bytes. */
   noteFrame(holder: FrameHolder, contents: number, bytes: number): void {
     if (this.#contents > 0) {
       const wasOfUse = this.uses * PARTS >= this.#contents * USED_MIN;

@@ -82,7 +82,7 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
     if (offset + n <= inode.size) {
       this.#noteWritten(offset + n);
     } else {
-      // How far the file reaches now is not the guest's to say.
+      // The host decides where the file ends now (O_APPEND, other writers): load the attributes again.
       inode.noteChange();
       inode.refreshNow();
     }
@@ -94,7 +94,7 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
     return 0;
   }
 
-  /** Size and times follow a write without asking the gofer. */
+  /** Updates size and times after a write without asking the gofer. */
   #noteWritten(end: number): void {
     const inode = this.inode;
     inode.noteChange();
@@ -149,7 +149,7 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
   }
 }
 
-/** A directory is read whole at its first read; offsets are positions in that snapshot. */
+/** An open directory. It is read whole at its first read; offsets are indexes into that snapshot. */
 export class GoferDirectoryFile extends File implements DirectoryFile {
   declare readonly inode: GoferInode;
   #listing: Listing | null = null;

@@ -1,4 +1,4 @@
-// Host files, served by the gofer process: the file system. Linux: a network file system in kind. Inodes stand in inode.ts,
+// The file system of host files that the gofer process serves; a kind of network file system. Inodes are in inode.ts,
 // open files in files.ts.
 
 import { EINVAL } from "../../abi/errno.ts";
@@ -27,11 +27,11 @@ import { Freshness } from "./freshness.ts";
 import type { FileKey, HostFiles, SharedFiles } from "./host_files.ts";
 import { GoferInode } from "./inode.ts";
 
-/** Donated descriptors kept open although no guest has the file open: libraries are opened again and again. */
+/** Donated descriptors kept although no guest has the file open, as libraries are opened again and again. */
 const IDLE_MAX = 256;
-/** Inodes that may have no holder, until that is looked into. */
+/** Inodes without a holder that may exist before they are checked and dropped. */
 const UNHELD_MAX = 64;
-/** Small files' content that is kept for open files and the next open. */
+/** Bytes of small files' content kept for open files and for the next open. */
 const CONTENT_BYTES_KEPT_MAX = 8 * 1024 * 1024;
 
 export class GoferFilesystem extends Filesystem implements SharedFiles {
@@ -40,26 +40,29 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   readonly host: Host;
   readonly #descriptors: HostDescriptors;
   readonly isReadOnly: boolean;
-  /** Files change only through us: what is known stays true. */
+  /** Only this kernel changes the files, so cached attributes and names stay valid. */
   readonly isExclusive: boolean;
   readonly #root: GoferInode;
-  /** Inodes by host device and number, so that hard links are one inode. */
+  /** Inodes by host device and number, so that hard links share one inode. */
   readonly inodes = new Map<FileKey, GoferInode>();
   readonly #toClose: number[] = [];
   readonly #unheld: GoferInode[] = [];
   /** Inodes with a cached descriptor and no open file, oldest first. */
   readonly #idle = new Set<GoferInode>();
-  /** The last status of the root's file system, how old it is, and HostFiles.changes then: programs ask once a directory. */
+  /**
+   * The last statfs of the root's file system, its age, and HostFiles.changes at that time: programs call statfs(2)
+   * once a directory.
+   */
   readonly #status = new Uint8Array(STATFS_BYTES);
   readonly #statusAt = new Freshness();
   #statusChanges = 0;
-  /** Bytes of small files that are kept (content.ts). */
+  /** Bytes of small files' content kept now (content.ts). */
   contentBytes = 0;
   readonly contentsAhead = new ContentsAhead();
-  /** Until then writes are the gofer's, as one of ours has taken long. */
+  /** Until this time the gofer carries out writes, because one of the sentry's took long. */
   writesAsideUntil = 0;
 
-  /** Connects: asks for the root. Throws with a clear text when the gofer refuses; boot reports it. */
+  /** Connects and requests the root. Throws an error with a clear text when the gofer refuses; boot/ reports it. */
   constructor(
     kernel: Kernel,
     client: GoferClient,
@@ -91,13 +94,16 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   get hasRoomForContent(): boolean {
     return this.contentBytes < CONTENT_BYTES_KEPT_MAX;
   }
-  /** What to ask for with a file that is opened next, where `known` is what had its name last. */
+  /** What to request along with a look-up whose file is opened next; `known` is the inode that the name had last. */
   wantsOf(known: GoferInode | null): number {
     const wants = known === null ? WANTS.CONTENT : known.wants;
     return wants === WANTS.CONTENT && !this.hasRoomForContent ? WANTS.DESCRIPTOR : wants;
   }
 
-  /** The descriptor that came with the last answer, or null where none did or the user has too many; the caller owns it. Whatever the gofer says, a stub may map it. */
+  /**
+   * The descriptor that came with the last answer; null when none came or the user has too many. The caller owns it.
+   * It is marked mappable whatever the gofer says, as a stub may map it.
+   */
   takeDescriptor(isForWriting: boolean): HostDescriptor | null {
     const fd = this.client.takeDonated();
     if (fd < 0) return null;
@@ -110,7 +116,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     return this.#descriptors.own(fd, "gofer", rights, "a host file");
   }
 
-  /** No file is open any more: what was kept for the next open goes. */
+  /** No file is open any more: closes what was kept for the next open. */
   override release(): void {
     this.#dropIdle();
   }
@@ -127,7 +133,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     return this.isExclusive ? "cache=exclusive" : "cache=shared";
   }
 
-  /** The inode of `node` with the attributes that come next in the answer; null when the answer is short. */
+  /** The inode of `node` with the attributes that come next in the answer; null when the answer is too short. */
   take(node: number): GoferInode | null {
     const answer = this.client.answer;
     const at = answer.raw(ATTRIBUTES_BYTES);
@@ -135,10 +141,10 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     return this.#inodeOf(answer.bytes, at, node, null, "");
   }
 
-  /** As take(), for an entry of a directory that was read then and has no node on the server yet. */
+  /** As take(), for a directory entry just read that has no node on the server yet. */
   takeEntry(bytes: Uint8Array, at: number, parent: GoferInode, name: string, then: Freshness): GoferInode {
     const known = this.inodes.get(this.hostFiles.keyOf(bytes, at));
-    // What is known of it may be younger than what was read.
+    // What the kernel caches of the inode may be younger than the answer.
     if (known !== undefined && !this.isExclusive && known.isRecent) return known;
     const inode = this.#inodeOf(bytes, at, -1, parent, name);
     inode.noteRead(then);
@@ -162,8 +168,8 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   }
 
   /**
-   * Asks for `name` in `directory`; `known` is the node it had, or NO_NODE. After 0 the answer goes on with its node and
-   * attributes, and what was wanted (WANTS).
+   * Requests `name` in `directory`; `known` is the node it had, or NO_NODE. After 0 the answer continues with its
+   * node and attributes, and what `wants` (WANTS) requested.
    */
   walk(directory: number, name: string, known: number, wants: number): number {
     this.closeNodes();
@@ -181,17 +187,17 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     return walked === 1 ? 0 : -EINVAL;
   }
 
-  /** `inode` was asked for along with another, and nobody holds it yet: should nobody begin to, it goes. */
+  /** `inode` came along with another look-up and has no holder yet: it is dropped if it gets none. */
   noteUnheld(inode: GoferInode): void {
     this.#unheld.push(inode);
   }
 
-  /** A node that is not needed any more. It is closed together with others, later: an answer may be being read. */
+  /** Queues `node` for closing, together with others: at this point an answer may be in use. */
   closeNode(node: number): void {
     this.#toClose.push(node);
   }
 
-  /** Between requests: closes what closeNode() has collected, once that is enough. */
+  /** Between requests: closes the nodes that closeNode() has queued, once there are enough. */
   closeNodes(): void {
     if (this.#unheld.length >= UNHELD_MAX) {
       for (const inode of this.#unheld.splice(0)) inode.giveUpUnheld();
@@ -199,7 +205,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     if (this.#toClose.length >= CLOSE_COUNT_MAX) this.closeNodesNow();
   }
 
-  /** The host gives back what was deleted only then. */
+  /** Closes the queued nodes now: the host frees a deleted file's blocks only then. */
   closeNodesNow(): void {
     const request = this.client.request;
     while (this.#toClose.length > 0) {
@@ -211,7 +217,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     }
   }
 
-  /** `inode` has a descriptor nobody uses now; the oldest such are closed. */
+  /** `inode` has a cached descriptor and no open file; closes the oldest such beyond IDLE_MAX. */
   noteIdle(inode: GoferInode): void {
     this.#idle.delete(inode);
     this.#idle.add(inode);

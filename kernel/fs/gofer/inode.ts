@@ -1,6 +1,5 @@
-// A host file as the gofer serves it. Attributes are cached; in an exclusive mount until we change them ourselves, in a
-// shared one they are asked for again at each look. Content is read and written on descriptors the gofer has donated,
-// without asking it.
+// A host file that the gofer serves. Attributes are cached: in an exclusive mount until this kernel changes them, in
+// a shared one until they are no longer recent (freshness.ts). content.ts reads and writes regular files.
 
 import { EEXIST, EINVAL, EISDIR, ENFILE, ENOENT, ENOTDIR, ENOTEMPTY, ENXIO, EROFS } from "../../abi/errno.ts";
 import {
@@ -41,20 +40,26 @@ import { KnownNames } from "./names.ts";
 import { askForName } from "./walk.ts";
 import { getXattr, listXattr, removeXattr, setXattr } from "./xattr.ts";
 
-/** Mask of SET_ATTRIBUTES bits that the protocol knows; ctime follows by itself on the host. */
+/** The SET_ATTRIBUTES bits that the protocol has; the host sets ctime itself. */
 const SETTABLE = SET_MODE | SET_UID | SET_GID | SET_SIZE | SET_ATIME | SET_MTIME;
 
-/** A deleted file of this size is given back to the host's disk at once, a smaller one together with others. */
+/**
+ * A deleted file of at least this size is closed on the server at once, so that the host frees its blocks; smaller
+ * ones are closed together.
+ */
 const DELETED_BYTES_MAX = 1 << 20;
 
-/** A node with its attributes in an answer. */
+/** Bytes of a node and its attributes in an answer. */
 const NODE_BYTES = 4 + ATTRIBUTES_BYTES;
 
-/** Attributes that the host gives for a descriptor. */
+/** Scratch: the attributes read through a descriptor. */
 const status = new Uint8Array(ATTRIBUTES_BYTES);
 const CLOCK_MONOTONIC = 1;
 
-/** What stands at `name` must be asked for, to be opened: nothing is known to read it by, and no content was read ahead. */
+/**
+ * Whether a look-up of `name`, to be opened, needs a request: there is no descriptor for it and no content read
+ * ahead.
+ */
 function isToOpen(known: GoferInode | number, names: KnownNames, name: string): boolean {
   return typeof known !== "number" && known.wantsOpening && !names.takeContent(name, known);
 }
@@ -63,23 +68,23 @@ export class GoferInode extends Inode {
   declare readonly fs: GoferFilesystem;
   /** Its device and inode number on the host; see HostFiles.keyOf(). */
   readonly key: FileKey;
-  /** Number on the server; -1 while only its attributes are known (from reading a directory). */
+  /** The server's number for it; -1 while only its attributes are known (from reading a directory). */
   #node = -1;
-  /** Where to find it on the server while it has no node. */
+  /** Parent and name under which the server finds it while it has no node. */
   #parent: GoferInode | null = null;
   #name = "";
   #target: string | null = null;
   #holders = 0;
-  /** Of a regular file; made when it is first opened. */
+  /** The content of a regular file; made at the first open. */
   #content: GoferContent | null = null;
   #openFiles = 0;
-  /** The guest user for whom it is counted as open. */
+  /** The guest user whose quota counts the open file; -1: none. */
   #openFor = -1;
-  /** What is known of a directory's names; made when something is. */
+  /** What is cached of a directory's names; made at the first use. */
   #known: KnownNames | null = null;
-  /** How old the attributes are. */
+  /** The age of the attributes. */
   readonly #freshness = new Freshness();
-  /** It was changed through another mount since. */
+  /** The file was changed through another mount since the attributes were loaded. */
   isOld = false;
 
   constructor(fs: GoferFilesystem, key: FileKey, ino: number, mode: number) {
@@ -89,17 +94,17 @@ export class GoferInode extends Inode {
     this.mayHaveCapabilities = false;
   }
 
-  /** Of a directory. */
+  /** The cached names of a directory. */
   get names(): KnownNames {
     return this.#known ??= new KnownNames(this.fs, this);
   }
 
-  /** Of a regular file. */
+  /** The content of a regular file. */
   get content(): GoferContent {
     return this.#content ??= new GoferContent(this);
   }
 
-  /** Takes over a node number, or where to find it. */
+  /** Sets the node number, or parent and name to get one by. */
   adopt(node: number, parent: GoferInode | null, name: string): void {
     if (node >= 0) {
       if (this.#node >= 0 && this.#node !== node) this.fs.closeNode(this.#node);
@@ -111,7 +116,10 @@ export class GoferInode extends Inode {
     }
   }
 
-  /** A directory still lists it although its last holder went and its node was closed: where to find it again. */
+  /**
+   * A kept directory listing still refers to this inode, whose last holder went and whose node was closed: sets
+   * parent and name to find it again.
+   */
   revive(parent: GoferInode, name: string): void {
     if (this.#node >= 0 || this.#parent !== null) return;
     this.#parent = parent;
@@ -119,12 +127,12 @@ export class GoferInode extends Inode {
     this.fs.inodes.set(this.key, this);
   }
 
-  /** Its number on the server, where it has one. */
+  /** The server's number for it if it has one; else -1. */
   get knownNode(): number {
     return this.#node < 0 ? NO_NODE : this.#node;
   }
 
-  /** Its number on the server, asked for now if need be; -ERRNO. */
+  /** The server's number for it, requested now if need be; -ERRNO. */
   node(): number {
     if (this.#node >= 0) return this.#node;
     const parent = this.#parent?.node() ?? -ENOENT;
@@ -135,13 +143,13 @@ export class GoferInode extends Inode {
     return taken < 0 ? taken : this.#node;
   }
 
-  /** Fills the attributes from an answer that has come just now. */
+  /** Loads the attributes from an answer that has just come. */
   load(bytes: Uint8Array, at: number): void {
     this.#load(bytes, at, this.fs.client.answeredAtNanos);
   }
 
   #load(bytes: Uint8Array, at: number, nanos: number): void {
-    // Another link with the number of an old one.
+    // The number belongs to a new symlink now: drops the cached target.
     if (loadAttributes(this, bytes, at)) this.#target = null;
     this.#freshness.note(nanos);
     this.isOld = false;
@@ -161,7 +169,7 @@ export class GoferInode extends Inode {
     this.#holders--;
     this.giveUpUnheld();
   }
-  /** Nobody uses it, or nobody has begun to. */
+  /** Drops an inode that has no holder, or has got none. */
   giveUpUnheld(): void {
     if (this.#holders > 0 || this.#openFiles > 0) return;
     this.dropDescriptors();
@@ -183,28 +191,28 @@ export class GoferInode extends Inode {
     return !isHosts && this.isRecent ? 0 : this.refreshNow();
   }
 
-  /** The attributes are young enough to be shown; in a shared mount. */
+  /** Whether the attributes of a shared mount's file are recent enough to be shown. */
   get isRecent(): boolean {
     return !this.isOld && this.#freshness.isRecent(this.fs.host, this.fs.late);
   }
-  /** The attributes came with its directory, which was read then. */
+  /** The attributes came with its directory, which was read at `then`. */
   noteRead(then: Freshness): void {
     this.#freshness.copy(then);
   }
-  /** Changed through another mount. */
+  /** The file was changed through another mount. */
   forget(): void {
     this.isOld = true;
     this.#content?.forgetBytes();
     this.#known?.forget();
   }
-  /** We have changed it: other mounts hear of it, and its attributes are asked for when they are next shown. */
+  /** This kernel has changed the file: invalidates the caches of other mounts, and the attributes here. */
   noteChange(): void {
     this.fs.hostFiles.noteChange(this.fs, this.key);
     this.#content?.forgetBytes();
     this.#freshness.forget();
   }
 
-  /** Asks the host, by a descriptor if there is one. */
+  /** Loads the attributes from the host, through a descriptor if there is one. */
   refreshNow(): number {
     const descriptor = this.#content?.descriptor ?? null;
     if (descriptor !== null) {
@@ -215,7 +223,7 @@ export class GoferInode extends Inode {
       if (isOwner) return 0;
     }
     const node = this.node();
-    // One that was read ahead, and has lost its name while it was open, is known by what it was.
+    // A file read ahead without a node that lost its name while open keeps its last attributes.
     if (node === -ENOENT && this.#openFiles > 0) return 0;
     if (node < 0) return node;
     this.fs.client.request.start(REQUEST.STAT);
@@ -230,7 +238,7 @@ export class GoferInode extends Inode {
     const names = this.names;
     const { opensNext } = this.fs.vfs;
     let known = names.lookup(name);
-    // What is opened next is asked for with what it is read by.
+    // A file to be opened next is requested with its descriptor or content.
     if (known !== null && !(opensNext && isToOpen(known, names, name))) return known;
     const node = this.node();
     if (node < 0) return node;
@@ -241,29 +249,32 @@ export class GoferInode extends Inode {
     return askForName(this, node, name, opensNext);
   }
 
-  /** What a look-up that leads to it, to be opened, is to bring along. */
+  /** What a look-up that leads to this inode, to be opened next, should bring along. */
   get wants(): number {
     return this.#content?.wants ?? WANTS.CONTENT;
   }
 
-  /** A regular file that opening would ask the gofer for twice: it has no node, and nothing is known to read it by. */
+  /** Whether opening this regular file would cost two requests: it has no node, and no descriptor or content. */
   get wantsOpening(): boolean {
     return this.#node < 0 && this.type === S_IFREG &&
       this.wants !== WANTS.NOTHING;
   }
 
-  /** There is something to be kept for the next open, and given up when others have more need of it. */
+  /**
+   * Its descriptor is unused but kept for the next open; the file system closes the oldest such when there are too
+   * many.
+   */
   noteIdle(): void {
     if (this.#openFiles === 0) this.fs.noteIdle(this);
   }
 
-  /** What the directory holds, in the host's order; read whole from the server unless that is known. -ERRNO. */
+  /** The directory's entries in the host's order; read whole from the server unless cached. -ERRNO. */
   readEntries(): Listing | number {
     return this.names.listing() ??
       (this.fs.isExclusive ? this.names.readAttributes() : this.names.readRecords());
   }
 
-  /** Sends READ_DIRECTORY; a directory that has no node yet gets one along with it. */
+  /** Sends READ_DIRECTORY; for a directory without a node the same request gets one. */
   askRecords(isRestart: boolean): number {
     const isNew = this.#node < 0 && this.#parent !== null;
     const node = isNew ? this.#parent!.node() : this.node();
@@ -273,12 +284,12 @@ export class GoferInode extends Inode {
     request.u32(node);
     request.u8(isRestart ? 1 : 0);
     request.name(isNew ? this.#name : "");
-    // What the first frame has told would be asked for again: the others are waited for.
+    // Only the first frame may answer MUST_WAIT: making the call again would repeat the frames before.
     const result = isRestart ? this.fs.client.call() : this.fs.client.callNow();
     return result < 0 || !isNew ? result : this.#takeNode(answer.u32());
   }
 
-  /** Takes over the node that was found at its name, if it is still this file there. 0 or -ENOENT. */
+  /** Sets the node that the server found at the inode's name, if that is still the same file. 0 or -ENOENT. */
   #takeNode(node: number): number {
     const { answer } = this.fs.client;
     const at = answer.raw(ATTRIBUTES_BYTES);
@@ -292,7 +303,7 @@ export class GoferInode extends Inode {
     return 0;
   }
 
-  /** Sends a request that makes `name` here and takes the new inode from the answer. */
+  /** Sends a request that makes `name` here, and takes the new inode from the answer. */
   #made(name: string): GoferInode | number {
     const result = this.fs.client.call();
     this.fs.hostFiles.noteChange(this.fs, this.key);
@@ -330,7 +341,7 @@ export class GoferInode extends Inode {
     const { client } = this.fs;
     const result = client.call();
     if (result === 0 && client.answer.left === NODE_BYTES) {
-      // No more comes along: this is what stands there already.
+      // The answer ends here: the request has found an existing file.
       const found = this.fs.take(client.answer.u32());
       if (found !== null) this.names.note(name, found);
       return -EEXIST;
@@ -426,7 +437,7 @@ export class GoferInode extends Inode {
 
   override unlink(name: string, inode: Inode): number {
     const target = inode as GoferInode;
-    // It may be found by descriptor only from now on.
+    // Get its node first: after unlink the name no longer leads to it.
     if (target.node() === MUST_WAIT) return MUST_WAIT;
     const result = this.#remove(name, 0);
     if (result === 0) {
@@ -531,7 +542,8 @@ export class GoferInode extends Inode {
     if (this.writers === 0 && !this.fs.isExclusive) this.#content?.closeWriting();
     if (this.#openFiles === 0) {
       this.fs.hostFiles.quota.give(this.#openFor);
-      // What was written through a network file system is to be there for others once the file is closed.
+      // Closes what was written on a network file system: the data must be visible to other clients after close(2)
+      // (nfs(5), close-to-open).
       if (this.#content?.isServed === true) this.dropDescriptors();
       else if (this.nlink > 0) this.fs.noteIdle(this);
     }

@@ -1,15 +1,15 @@
-// Requests to the gofer whose answers take their time: the task waits, the sandbox does not. Linux: a network file system's
+// Requests to the gofer whose answers come late: the task waits, the sandbox does not. Linux: a network file system's
 // rpc_wait_bit_killable(), FUSE's request_wait_answer().
 //
-// An answer most often comes within the patience that each request is given. After that the operation of the inode answers
-// MUST_WAIT, and everybody above hands that on as an errno (task/wait_engine.ts): the call sleeps until the answer is there
-// and is made again from its start. It comes back to the same request, byte for byte, and finds its answer here; what the
-// call has learnt before, since it began, holds until its end (beganAt), so that each time it gets one request further. A
-// request that changes something is the last of its call, so that nothing is done twice. Only SIGKILL ends such a wait:
-// programs know no EINTR of stat(2), and what was asked for is carried out all the same.
+// Most answers come within the patience that each request has. After that the inode operation returns MUST_WAIT, and
+// all callers return that as an errno (task/wait_engine.ts): the call sleeps until the answer is there and is made
+// again from its start. It reaches the same request, byte for byte, and finds the answer here. What the call has
+// learnt since it began counts as recent until its end (beganAt), so each repetition gets one request further. A
+// request that changes something must be the last of its call, so that nothing is done twice. Only SIGKILL ends such
+// a wait: programs expect no EINTR from stat(2), and the request is carried out anyway.
 //
-// A request waits on the spot where its caller cannot be made again: outside a system call, for a mapping (execve(2) has given
-// up the old program by then), for the second and later frames of a large directory, while a file is copied up.
+// A request waits on the spot when its caller cannot be made again: outside a system call, for a mapping (execve(2)
+// has given up the old program by then), for the second and later frames of a large directory, during a copy-up.
 
 import type { GoferClient, GoferConnection, LateAnswers } from "../../../gofer/client.ts";
 import { FRAME_BYTES_MAX, REQUEST } from "../../../gofer/protocol.ts";
@@ -21,28 +21,31 @@ import type { Task } from "../../task/task.ts";
 import { TaskState } from "../../task/task.ts";
 import { WaitQueue } from "../../util/wait_queue.ts";
 
-/** How long the whole sandbox waits for one answer, microseconds: a disk that has it in memory answers in a tenth of it. */
+/**
+ * How long the whole sandbox waits for one answer, microseconds. An answer from the host's page cache takes a tenth
+ * of it.
+ */
 const PATIENCE_MICROS = 1000;
-/** The same on a mount that is slow. */
+/** The same on a mount with late requests. */
 const PATIENCE_AFTER_LATE_MICROS = 100;
-/** Late requests of one mount, and of all: the channel has slots left for those that cannot wait. */
+/** The most late requests of one mount, and of all: the channel keeps slots for requests that cannot wait. */
 const LATE_OF_MOUNT_MAX = 12;
 const LATE_MAX = 24;
-/** Answers that make nodes begin so: count of them, then where the first is. */
+/** Bytes before the first node in answers that make nodes: their count, then the place of the first. */
 const WALKED_BYTES = 5;
 const ERRNO_BYTES = 4;
 const CLOCK_MONOTONIC = 1;
 const NODE_STRIDE = 4 + 96;
-/** Where a WALK says which nodes the names had. */
+/** Offset in a WALK request of the nodes that the names had. */
 const KNOWN_AT = 10;
-/** What tells a WRITE from others: all but the bytes, which a guest may change while its call waits. */
+/** The bytes that identify a WRITE: all but the data, which a guest may change while its call waits. */
 const WRITE_HEAD_BYTES = 17;
-/** Answers to READ that a call keeps until it ends: made again, it asks for them again. */
+/** READ answers that a call keeps until it ends: made again, it requests them again. */
 const READS_KEPT_MAX = 8;
 
 class LateRequest {
   readonly client: GoferClient;
-  /** -1: it has not been sent, as there was no slot. */
+  /** -1: not sent yet, as no slot was free. */
   readonly slot: number;
   readonly request: Uint8Array;
   readonly call: LateCall;
@@ -58,14 +61,14 @@ class LateRequest {
   }
 }
 
-/** A system call that has waited for late answers, until it ends. */
+/** A system call that has waited for late answers; exists until the call ends. */
 class LateCall {
   readonly token: number;
   readonly task: Task;
-  /** When it first waited, monotonic. */
+  /** Monotonic time of its first wait. */
   readonly beganAt: number;
   readonly queue = new WaitQueue();
-  /** Those that it has not come back to yet. */
+  /** Its requests whose answers it has not taken yet. */
   readonly requests: LateRequest[] = [];
 
   constructor(token: number, task: Task, beganAt: number) {
@@ -85,7 +88,7 @@ export class LateRequests implements LateAnswers {
   readonly #connection: GoferConnection;
   readonly #bySlot = new Map<number, LateRequest | null>();
   readonly #calls = new Map<Task, LateCall>();
-  /** Late requests under way by mount. */
+  /** The number of pending late requests by mount. */
   readonly #counts = new Map<GoferClient, number>();
   readonly #answer = new Uint8Array(FRAME_BYTES_MAX);
   #nextToken = 1;
@@ -95,14 +98,14 @@ export class LateRequests implements LateAnswers {
     this.#connection = connection;
   }
 
-  /** The task whose system call is being served and can be made again; null = wait on the spot. */
+  /** The task whose system call is being served and can be made again; null: wait on the spot. */
   #task(): Task | null {
     const task = this.#kernel.currentTask;
     if (task === null || task.state !== TaskState.Running || task.thread.isRunning) return null;
     return task.call.number < 0 ? null : task;
   }
 
-  /** The call that is being served, if it has waited here before. */
+  /** The call being served, if it has waited here before. */
   #call(): LateCall | null {
     const task = this.#kernel.currentTask;
     if (task === null || task.call.state.kind !== "host file") return null;
@@ -169,7 +172,7 @@ export class LateRequests implements LateAnswers {
     return MUST_WAIT;
   }
 
-  /** Answers have come. */
+  /** Takes the answers that have come and wakes their tasks. */
   collect(): void {
     const { channel } = this.#connection;
     const answered = channel.answered();
@@ -210,14 +213,14 @@ export class LateRequests implements LateAnswers {
     else this.#drop(late);
   }
 
-  /** `call` is over, whatever it had asked for. */
+  /** `call` has ended: drops its requests, answered or not. */
   #end(call: LateCall | undefined): void {
     if (call === undefined) return;
     if (this.#calls.get(call.task) === call) this.#calls.delete(call.task);
     for (const late of call.requests) this.#drop(late);
   }
 
-  /** Its answer is of no use: what it has opened is closed. */
+  /** Nobody needs the answer: closes what the request has opened. */
   #drop(late: LateRequest): void {
     const { answer, client } = late;
     if (answer === null) return;
@@ -229,7 +232,7 @@ export class LateRequests implements LateAnswers {
       let at = ERRNO_BYTES + WALKED_BYTES;
       for (let i = 0; i < answer[ERRNO_BYTES] && at + 4 <= answer.length; i++, at += NODE_STRIDE) {
         const node = u32(answer, at);
-        // A known one is not new: its inode has it.
+        // A node that the request named is not new: its inode owns it.
         if (node !== u32(late.request, KNOWN_AT + 4 * i)) client.onUnwanted(node);
       }
     } else if (NODE_MAKERS.has(kind) && answer.length >= ERRNO_BYTES + 4) {

@@ -1,4 +1,4 @@
-// What reading a host directory has given, until it is read again: what getdents64(2) shows.
+// The result of reading a host directory, kept until it is read again; getdents64(2) emits it.
 
 import { ATTRIBUTE } from "../../../gofer/protocol.ts";
 import { u16, u32, u64 } from "../../abi/struct.ts";
@@ -6,13 +6,16 @@ import { bytesToLatin1 } from "../../util/bytes.ts";
 import type { DirectorySink } from "../../vfs/file_kinds.ts";
 import { directoryType } from "../tmpfs_files.ts";
 
-/** A directory's entries but "." and "..", as they were when it was read. */
+/** A directory's entries without "." and "..", as of the time it was read. */
 export interface Listing {
-  /** Emits entry `from` (counted from 0) and those after it, with d_off = their number plus `base`; the next to emit. */
+  /**
+   * Emits entry `from` (counted from 0) and those after it, with d_off = their number plus `base`; returns the next
+   * to emit.
+   */
   emitFrom(sink: DirectorySink, from: number, base: number): number;
 }
 
-/** Entries whose attributes are known, as arrays side by side. */
+/** Entries with known attributes, as parallel arrays. */
 export class AttributeListing implements Listing {
   readonly #names: string[] = [];
   readonly #inos: number[] = [];
@@ -23,7 +26,7 @@ export class AttributeListing implements Listing {
     this.#inos.push(ino);
     this.#modes.push(mode);
   }
-  /** An entry with its attributes at `at`. */
+  /** Adds an entry with its attributes at `at`. */
   addAttributes(name: string, bytes: Uint8Array, at: number): void {
     this.add(name, u64(bytes, at + ATTRIBUTE.INO), u32(bytes, at + ATTRIBUTE.MODE));
   }
@@ -37,7 +40,7 @@ export class AttributeListing implements Listing {
   }
 }
 
-/** Bytes before d_name of struct linux_dirent64, and of the smallest one. */
+/** Offset of d_name in struct linux_dirent64, and the size of the smallest record. */
 const NAME_AT = 19;
 const RECORD_BYTES_MIN = 24;
 const DT_DIR = 4;
@@ -45,17 +48,20 @@ const SLASH = 0x2f;
 const DOT = 0x2e;
 
 /**
- * Entries as the host's getdents64 gave them: no object and no string is made of one that is only listed. In their d_off,
- * which is ours to say, stands the length of the name; 0 = "." or "..", not to be listed.
+ * Entries in the form of the host's getdents64(2): listing one creates no object and no string. Their d_off, which
+ * getdents64 here assigns itself, holds the length of the name; 0 marks "." and "..", which are not listed.
  */
 export class RecordListing implements Listing {
   readonly #frames: Uint8Array[] = [];
-  /** Where entry #index stands. */
+  /** The position of entry #index. */
   #frame = 0;
   #at = 0;
   #index = 0;
 
-  /** Takes `length` bytes of records at `at`; names of the directories among them go to `directories`. False = nonsense. */
+  /**
+   * Adds `length` bytes of records at `at`, and the names of directories among them to `directories`. Returns false
+   * for malformed records.
+   */
   add(bytes: Uint8Array, at: number, length: number, directories: string[]): boolean {
     const frame = bytes.slice(at, at + length);
     for (let here = 0; here < length;) {
@@ -93,7 +99,7 @@ export class RecordListing implements Listing {
   }
 }
 
-/** Bytes of the NUL-terminated name at `at` that ends before `end`; -1 when there is no such name, or one with a slash. */
+/** Bytes of the NUL-terminated name at `at` that ends before `end`; -1 for no such name, or one with a slash. */
 function lengthOfName(bytes: Uint8Array, at: number, end: number): number {
   for (let i = at; i < end && i - at <= 255; i++) {
     if (bytes[i] === 0) return i - at;

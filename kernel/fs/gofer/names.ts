@@ -1,4 +1,4 @@
-// What the kernel knows of the names in a host directory, so that not each look-up asks the gofer.
+// Caches names of a host directory, so that few look-ups ask the gofer.
 
 import { EINVAL, ENOENT, EOPNOTSUPP } from "../../abi/errno.ts";
 import { S_IFREG } from "../../abi/file.ts";
@@ -20,10 +20,10 @@ import { Freshness } from "./freshness.ts";
 import type { GoferInode } from "./inode.ts";
 import { AttributeListing, type Listing, RecordListing } from "./listing.ts";
 
-/** Names of one directory whose look-up is remembered. */
+/** Names of one directory whose last look-up is kept. */
 const RECENT_NAMES_MAX = 1024;
 
-/** An answer to a look-up (null = no such name), and since when it holds. */
+/** The answer to a look-up (null: no such name) and its time. */
 class RecentName {
   readonly inode: GoferInode | null;
   readonly freshness: Freshness;
@@ -33,13 +33,13 @@ class RecentName {
   }
 }
 
-/** An answer with attributes of files in the directory, and when it came. */
+/** An answer with attributes of files in the directory, and its time. */
 class Frame {
   readonly bytes: Uint8Array;
   readonly freshness = new Freshness();
-  /** HostFiles.changes of the moment when it was asked for: what has been changed since is not as it says. */
+  /** HostFiles.changes when the frame was requested: files changed since then differ from what it says. */
   readonly changes: number;
-  /** Entries go on with content behind their names. */
+  /** Whether entries have content behind their names. */
   readonly hasContents: boolean;
   constructor(bytes: Uint8Array, answeredAtNanos: number, changes: number, hasContents = false) {
     this.bytes = bytes;
@@ -49,42 +49,42 @@ class Frame {
   }
 }
 
-/** Look-ups in a directory that the gofer has been asked for, one by one, before a frame of attributes is read ahead. */
+/** Look-ups in a directory that are requested one by one before a frame of attributes is read ahead. */
 const ASKED_FIRST = 8;
-/** The same until the next frame. */
+/** The number of look-ups until the next frame. */
 const ASKED_BETWEEN = 4;
-/** The same after a directory whose frames were of little use: so many times as before, up to a bound. */
+/** After a frame that was of little use the number is multiplied by this, up to a bound. */
 const ASKED_GROWTH = 4;
 const ASKED_MAX = 4096;
-/** Look-ups that a frame must answer to be worth the host's looking at all its files. */
+/** Look-ups that a frame must answer to justify that the host stats all its files. */
 const USES_OF_FRAME_MIN = 60;
 
 export class KnownNames {
   readonly #fs: GoferFilesystem;
   readonly #directory: GoferInode;
   /**
-   * What has been read of the directory: all it holds (#isWhole), in a shared mount the directories in it, and what was read
-   * ahead. Inodes, or, of those nobody has looked up yet, where their attributes are in #frames.
+   * What is cached of the directory: all it holds (#isWhole), in a shared mount the directories in it, and what was
+   * read ahead. Values are inodes, or, before the first look-up, the index of their attributes in #frames.
    */
   #entries: Map<string, GoferInode | number> | null = null;
   #frames: Frame[] = [];
-  /** In exclusive mounts: #entries has all that the directory holds, not only what was read ahead of it. */
+  /** In exclusive mounts: whether #entries has all that the directory holds, or only what was read ahead. */
   #isWhole = false;
   /** In shared mounts: the last answers to look-ups. */
   #recent: Map<string, RecentName> | null = null;
-  /** false: the gofer has refused, as the host takes as long as it likes over the files here. */
+  /** False after the gofer refused to read ahead, as calls on files here may take long. */
   #readsAhead = true;
-  /** In shared mounts: when it was known to be empty. What was made in it since is in #recent. */
+  /** In shared mounts: when the directory was known to be empty. Files made in it since are in #recent. */
   #wasEmpty: Freshness | null = null;
-  /** Look-ups that were asked for since the last frame was read ahead, and how many there must be for the first one. */
+  /** Look-ups requested since the last frame was read ahead, and how many must come before the first frame. */
   #asked = 0;
   #askedForFirst = ASKED_FIRST;
-  /** Look-ups answered by what was read ahead. */
+  /** Look-ups answered from frames. */
   #uses = 0;
   #framesAhead = 0;
-  /** The next frame goes on where the last one ended. */
+  /** The next frame continues where the last one ended. */
   #isAhead = false;
-  /** Look-ups of files to be opened that were asked for since the last frame with contents; the same of those frames. */
+  /** Opening look-ups requested since the last frame with contents; and whether that frame is the last one read. */
   #opensAsked = 0;
   #hasContentsAhead = false;
 
@@ -93,7 +93,7 @@ export class KnownNames {
     this.#directory = directory;
   }
 
-  /** What stands at `name`: its inode, -ENOENT, or null where the gofer must be asked. */
+  /** The cached inode at `name`, -ENOENT, or null when the gofer must be asked. */
   lookup(name: string): GoferInode | number | null {
     if (this.#fs.isExclusive) {
       return this.#entries === null ? null : this.#entry(name, this.#isWhole ? -ENOENT : null);
@@ -109,7 +109,7 @@ export class KnownNames {
     return this.#wasEmpty?.isRecent(this.#fs.host, this.#fs.late) === true ? -ENOENT : null;
   }
 
-  /** We have just made the directory: it holds nothing but what we make in it. */
+  /** This kernel has just made the directory: it is empty. */
   noteEmpty(): void {
     if (this.#fs.isExclusive) return;
     this.#wasEmpty = new Freshness();
@@ -117,7 +117,7 @@ export class KnownNames {
     this.#recent = null;
   }
 
-  /** The inode that `name` had when it was looked up last: it most often still has. */
+  /** The inode that `name` had at its last look-up: usually it still has it. */
   lastOf(name: string): GoferInode | null {
     return this.#recent?.get(name)?.inode ?? null;
   }
@@ -145,7 +145,10 @@ export class KnownNames {
     return inode;
   }
 
-  /** Content of `name` that was read ahead goes to `inode`, which stands there and is opened next. False = there is none. */
+  /**
+   * Moves the content of `name` that was read ahead to `inode`, which has that name and is opened next. Returns false
+   * when there is none.
+   */
   takeContent(name: string, inode: GoferInode): boolean {
     const entry = this.#entries?.get(name);
     if (typeof entry !== "number") return false;
@@ -167,8 +170,8 @@ export class KnownNames {
   }
 
   /**
-   * A file is about to be asked for, to be opened. As readAhead(), with the contents of small files: who reads a whole tree
-   * opens one after the other.
+   * Before a request for a file to be opened. As readAhead(), including the contents of small files, since a program
+   * that reads a tree opens one after the other.
    */
   readContentsAhead(name: string): GoferInode | number | null {
     const { client, contentsAhead } = this.#fs;
@@ -191,8 +194,8 @@ export class KnownNames {
   }
 
   /**
-   * `name` is about to be asked for. Where many have been, one after the other, attributes of others in the directory are read
-   * ahead; what stands at `name` if it was among them, else null.
+   * Before a request for `name`. After many requests in a row, reads ahead the attributes of further files in the
+   * directory. Returns the inode at `name` if it was among them, else null.
    */
   readAhead(name: string): GoferInode | number | null {
     if (this.#fs.isExclusive || this.#fs.client.isSlow || !this.#readsAhead) return null;
@@ -214,7 +217,10 @@ export class KnownNames {
     return isDone < 0 ? null : this.lookup(name);
   }
 
-  /** `name` stands for `inode` (null = for nothing): the gofer has just said so, or we have just made it so. */
+  /**
+   * Records that `name` leads to `inode` (null: to nothing): the gofer has just answered so, or the kernel has made
+   * it so.
+   */
   note(name: string, inode: GoferInode | null): void {
     if (this.#fs.isExclusive) {
       if (inode === null) this.#entries?.delete(name);
@@ -237,13 +243,13 @@ export class KnownNames {
     this.#recent.set(name, new RecentName(inode, freshness));
   }
 
-  /** Reads the directory with the attributes of all it holds: in an exclusive mount they stay true. -ERRNO. */
+  /** Reads the directory with the attributes of all entries: in an exclusive mount they stay valid. -ERRNO. */
   readAttributes(): Listing | number {
     const node = this.#directory.node();
     if (node < 0) return node;
     const listing = new AttributeListing();
     const entries = new Map<string, GoferInode | number>();
-    // What was read ahead stands in these, and an answer may come late.
+    // Drops read-ahead entries first: the request may be answered late, after further changes.
     this.#entries = null;
     this.#isWhole = false;
     this.#frames = [];
@@ -258,7 +264,7 @@ export class KnownNames {
     return listing;
   }
 
-  /** One more frame of attributes, into `entries` and `listing`: 1 when it was the last one, 0, or -ERRNO. */
+  /** Reads one more frame of attributes into `entries` and `listing`: 1 for the last one, 0 for others, or -ERRNO. */
   #readFrame(
     node: number,
     isFirst: boolean,
@@ -271,7 +277,7 @@ export class KnownNames {
     request.start(hasContents ? REQUEST.READ_CONTENTS : REQUEST.READ_ATTRIBUTES);
     request.u32(node);
     request.u8((isFirst ? READ_RESTART : 0) | (listing === null && !hasContents ? READ_AHEAD : 0));
-    // What frames before have told a listing would be asked for again: the others are waited for.
+    // Later frames are waited for on the spot: making the call again would repeat the frames before.
     const result = isFirst || listing === null ? client.call() : client.callNow();
     if (result === -EOPNOTSUPP) this.#readsAhead = false;
     if (result < 0) return result;
@@ -298,7 +304,7 @@ export class KnownNames {
     return isDone ? 1 : 0;
   }
 
-  /** Reads the directory as it is now, with the attributes of directories: who walks a tree goes into them next. -ERRNO. */
+  /** Reads the directory anew, with the attributes of directories, which a tree walk enters next. -ERRNO. */
   readRecords(): Listing | number {
     const { answer } = this.#fs.client;
     const listing = new RecordListing();
@@ -316,7 +322,7 @@ export class KnownNames {
       const from = answer.at;
       if (answer.raw(directories.length * ATTRIBUTES_BYTES) < 0) return -EINVAL;
       for (let i = 0; i < directories.length; i++) {
-        // A mode of 0: gone meanwhile.
+        // A mode of 0: the entry was removed meanwhile.
         if (u32(answer.bytes, from + i * ATTRIBUTES_BYTES + ATTRIBUTE.MODE) === 0) continue;
         entries.set(directories[i], frames.length * FRAME_BYTES_MAX + i * ATTRIBUTES_BYTES);
       }
@@ -331,7 +337,7 @@ export class KnownNames {
     return listing;
   }
 
-  /** All entries, where they are known. */
+  /** All entries if they are cached, else null. */
   listing(): AttributeListing | null {
     if (!this.#isWhole || this.#entries === null) return null;
     const listing = new AttributeListing();
@@ -347,7 +353,7 @@ export class KnownNames {
     return listing;
   }
 
-  /** Frames of others need the room. */
+  /** Drops the frames because others need the memory. */
   dropFrames(): void {
     if (this.#fs.isExclusive) return;
     this.#entries = null;

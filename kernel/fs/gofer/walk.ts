@@ -1,5 +1,6 @@
-// Look-ups of names in host directories: one question for a name and for those that the path walk looks up behind it. Linux: a
-// network file system's lookup, once for each name; what the others are then known to be is as fresh as the first.
+// Look-ups of names in host directories: one request for a name and for those that the path walk needs after it.
+// Linux: a network file system's lookup, one request a name; here later names may be as old as the first one's
+// answer.
 
 import { NAME_BYTES_MAX, NO_NODE, REQUEST, WALK_COUNT_MAX, WANTS } from "../../../gofer/protocol.ts";
 import { EINVAL, ENOENT } from "../../abi/errno.ts";
@@ -8,13 +9,13 @@ import type { GoferInode } from "./inode.ts";
 
 const SLASH = 0x2f;
 
-/** The names of the question that is being asked, and the nodes they had. */
+/** Scratch: the names of the current request, and the nodes they had. */
 const asked: string[] = [];
 const known: number[] = [];
 
 /**
- * What stands at `name` in `directory`, whose node is `node`, asked of the gofer. With `opens` the last name of the path is
- * opened next: what it is read by comes along. -ERRNO.
+ * Requests `name` in `directory`, whose node is `node`, and returns its inode or -ERRNO. With `opens`, the last name
+ * of the path is opened next, and its descriptor or content is requested along with it.
  */
 export function askForName(
   directory: GoferInode,
@@ -67,7 +68,7 @@ export function askForName(
   return first;
 }
 
-/** Adds `name`, in `directory` where that is known: the inode that it had last. */
+/** Adds `name`, and returns the inode it had last in `directory` where that is known. */
 function addName(directory: GoferInode | null, name: string): GoferInode | null {
   const last = directory === null ? null : directory.names.lastOf(name);
   asked.push(name);

@@ -1,4 +1,4 @@
-// Extended attributes of host files: asked for each time, kept nowhere.
+// Extended attributes of host files. They are not cached: each call is a request.
 
 import { EOPNOTSUPP } from "../../abi/errno.ts";
 import { REQUEST } from "../../../gofer/protocol.ts";

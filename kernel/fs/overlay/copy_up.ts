@@ -1,5 +1,5 @@
-// Copying up: before something of a lower layer is changed, it and the directories above it get a copy in the upper layer.
-// Linux: fs/overlayfs/copy_up.c.
+// Copy-up: before an object of a lower layer is changed, it and the directories above it are copied to the upper
+// layer. Linux: fs/overlayfs/copy_up.c.
 
 import { EIO, ENOENT, EROFS } from "../../abi/errno.ts";
 import { O_RDONLY, O_WRONLY, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../../abi/file.ts";
@@ -23,15 +23,15 @@ const TREE_DEPTH_MAX = 200;
 const STEP_BYTES = 256 * 1024;
 
 const buffer = new Uint8Array(STEP_BYTES);
-/** Not the object callers ask with: copying up happens in the middle of their setattr(). */
+/** Scratch. Not the object that callers pass: copy-up runs in the middle of their setattr(). */
 const change = new AttributeChange();
 
-/** Makes sure that `inode` stands in the upper layer; content comes along unless it is not wanted. 0 or -ERRNO. */
+/** Makes sure that `inode` is in the upper layer; `hasContent` false: without its content. 0 or -ERRNO. */
 export function copyUp(inode: OverlayInode, hasContent = true): number {
   if (inode.upper !== null) return 0;
   if (inode.fs.upperRoot === null) return -EROFS;
   const { parent } = inode;
-  // Without a name it lives on for whoever has it open; it gets a copy without a name.
+  // A removed file that is still open gets an unnamed copy.
   if (parent === null) return copyUnnamed(inode, hasContent);
   const above = copyUp(parent);
   if (above < 0) return above;
@@ -45,7 +45,7 @@ export function copyUp(inode: OverlayInode, hasContent = true): number {
     else directory.unlink(inode.name, made);
     return result;
   }
-  // The directory has changed in the layer, not for those who look at the overlay.
+  // Restores the directory's times: the copy-up changed them in the layer, but in the overlay nothing has changed.
   directory.setattr(times);
   parent.sync();
   inode.setUpper(made);
@@ -97,7 +97,7 @@ function make(inode: OverlayInode, directory: Inode): Inode | number {
   }
 }
 
-/** Content, extended attributes, then the attributes that the others would have changed. */
+/** Copies content, extended attributes, then the attributes that the first two change. */
 function fill(inode: OverlayInode, upper: Inode, hasContent: boolean): number {
   const lower = inode.real;
   if (hasContent && (lower.mode & S_IFMT) === S_IFREG) {
@@ -118,7 +118,7 @@ function fill(inode: OverlayInode, upper: Inode, hasContent: boolean): number {
 }
 
 function copyContent(inode: OverlayInode, lower: Inode, upper: Inode): number {
-  // Regular files of every layer read and write without looking at the task; there is none at boot.
+  // Regular files of all layers read and write without using the task; there is none at boot.
   const task = inode.fs.task!;
   const from = lower.open(task, O_RDONLY);
   if (typeof from === "number") return from;
@@ -164,7 +164,8 @@ function copyXattrs(lower: Inode, upper: Inode): void {
   for (const name of names) {
     if (name.startsWith(PRIVATE_XATTRS)) continue;
     const value = lower.getXattr(name);
-    // A layer that cannot keep an attribute goes without, as Linux does for those it may.
+    // An attribute that the upper layer does not support is dropped, as Linux does for optional ones
+    // (ovl_copy_xattr()).
     if (typeof value !== "number") upper.setXattr(name, value, 0);
   }
 }

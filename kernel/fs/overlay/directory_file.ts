@@ -1,5 +1,5 @@
-// Reading directories of an overlay: merged whole at the first entry, and that list is what the open directory shows until
-// it is rewound. Linux: fs/overlayfs/readdir.c.
+// Reading directories of an overlay: the layers are merged at the first read, and the open directory shows that list
+// until it is rewound. Linux: fs/overlayfs/readdir.c.
 
 import { O_RDONLY, S_IFCHR, S_IFDIR } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
@@ -17,7 +17,7 @@ export interface OverlayEntry {
 
 const CHARACTER_DEVICE = S_IFCHR >> 12;
 
-/** Everything in `directory` but "." and "..", each name once. -ERRNO. */
+/** All entries of `directory` except "." and "..", each name once. -ERRNO. */
 export function mergedEntries(directory: OverlayInode): OverlayEntry[] | number {
   const entries: OverlayEntry[] = [];
   const seen = new Set<string>();
@@ -33,7 +33,7 @@ export function mergedEntries(directory: OverlayInode): OverlayEntry[] | number 
   return entries;
 }
 
-/** Adds the entries of one layer that no layer above has named, whiteouts included in what is named. */
+/** Adds those entries of one layer that no upper layer has named; whiteouts count as named. */
 function addLayer(
   directory: OverlayInode,
   layer: Inode,
@@ -66,7 +66,7 @@ function addLayer(
     const found = layer.lookup(entry.name);
     if (typeof found !== "number" && !isWhiteout(found)) entries.push(entry);
   }
-  // What was copied up keeps the number it had below.
+  // A copied-up object keeps the inode number of its lower one.
   for (const index of copies) {
     const { name, type } = entries[index];
     const found = layer.lookup(name);
@@ -77,7 +77,7 @@ function addLayer(
 
 export class OverlayDirectoryFile extends File implements DirectoryFile {
   declare readonly inode: OverlayInode;
-  /** The merged list, read at the first entry. */
+  /** The merged list, made at the first read. */
   #entries: OverlayEntry[] | null = null;
 
   constructor(inode: OverlayInode, flags: number) {

@@ -1,5 +1,5 @@
-// Inodes of an overlay: each stands for an object of the upper layer, of a lower one, or for a directory merged of several.
-// Its attributes are copies of the topmost object's, brought up to date after each change made through it.
+// Inodes of an overlay: each represents an object of the upper layer, of a lower one, or a directory merged from
+// several. Its attributes are copies of the topmost object's, updated after each change made through it.
 
 import {
   EEXIST,
@@ -40,18 +40,18 @@ const OPAQUE = new Uint8Array([0x79]);
 
 export class OverlayInode extends Inode {
   declare readonly fs: OverlayFilesystem;
-  /** Directory and name it was found under, for copying up; null for the root and for what has no name any more. */
+  /** Directory and name of the last look-up, for copy-up; null for the root and for removed objects. */
   parent: OverlayInode | null;
   name: string;
   #upper: Inode | null;
-  /** Top to bottom. Other than directories have one at most, and none once they are copied up. */
+  /** The lower objects, top to bottom. A non-directory has at most one, and none after its copy-up. */
   #lowers: readonly Inode[];
   #holders = 0;
-  /** Whether lookups below may be remembered: the layers' own answer, asked once. */
+  /** Whether look-ups below may be cached: the layers' own answer, asked once. */
   #isCacheable: boolean;
-  /** It was made above where nothing of its name stood below: removing it leaves nothing to cover. */
+  /** It was made where no lower layer had its name: removing it needs no whiteout. */
   #isNew = false;
-  /** Its name was removed while it stood in a lower layer: that one's link count does not tell. */
+  /** Its name was removed while the object was in a lower layer, whose link count does not change. */
   #isRemoved = false;
 
   constructor(
@@ -80,7 +80,7 @@ export class OverlayInode extends Inode {
   get lowers(): readonly Inode[] {
     return this.#lowers;
   }
-  /** The object whose attributes and content count. */
+  /** The object that determines attributes and content. */
   get real(): Inode {
     return this.#upper ?? this.#lowers[0];
   }
@@ -102,7 +102,8 @@ export class OverlayInode extends Inode {
     this.birthSec = real.birthSec;
     this.birthNsec = real.birthNsec;
     if (this.#isRemoved) this.nlink = 0;
-    // A merged directory does not know how many sub-directories it has; 1 tells find(1) and its like not to count.
+    // The number of sub-directories of a merged directory is unknown; a link count of 1 tells find(1) and others not
+    // to use it.
     else if (this.#lowers.length + (this.#upper === null ? 0 : 1) > 1) this.nlink = 1;
     else this.nlink = real.nlink;
   }
@@ -128,7 +129,7 @@ export class OverlayInode extends Inode {
     return this.#isCacheable;
   }
 
-  /** Takes its place in the upper layer: from now on `upper` counts. Called by copy_up.ts. */
+  /** Sets the upper object, which determines the attributes from now on. copy_up.ts calls this. */
   setUpper(upper: Inode): void {
     this.fs.keepNumber(upper, this.ino);
     if (this.#holders > 0) upper.hold();
@@ -142,14 +143,17 @@ export class OverlayInode extends Inode {
     this.sync();
   }
 
-  /** Nothing of the lower layers shows through any more. */
+  /** Hides all lower layers' content. */
   #dropLowers(): void {
     const lowers = this.#lowers;
     this.#lowers = [];
     if (this.#holders > 0) { for (const lower of lowers) lower.drop(); }
   }
 
-  /** Marks this directory, which is in the upper layer, opaque. The mark in memory counts; that of the layer outlives it. */
+  /**
+   * Marks this directory of the upper layer opaque. The mark in memory takes effect now; the one in the layer
+   * survives a restart.
+   */
   makeOpaque(): number {
     const result = this.#upper!.setXattr(OPAQUE_XATTR, OPAQUE, 0);
     if (result < 0 && result !== -EOPNOTSUPP && result !== -EPERM) return result;
@@ -189,7 +193,7 @@ export class OverlayInode extends Inode {
     return inode;
   }
 
-  /** Merges what the lower layers have under `name` with `upper`, a directory that hides nothing, or null. */
+  /** Merges the lower layers' objects named `name` with `upper`, a directory that hides nothing, or null. */
   #lookupBelow(name: string, upper: Inode | null): Inode | number {
     const lowers: Inode[] = [];
     const layers = this.#lowers;
@@ -209,7 +213,7 @@ export class OverlayInode extends Inode {
     return new OverlayInode(this.fs, this, name, upper, lowers);
   }
 
-  /** Whether a lower layer has something under `name` that would show if the upper one had nothing. */
+  /** Whether a lower layer has a `name` that would be visible if the upper one had none. */
   #hasBelow(name: string): boolean {
     for (const lower of this.#lowers) {
       const found = lookupIn(lower, name);
@@ -220,14 +224,14 @@ export class OverlayInode extends Inode {
     return false;
   }
 
-  /** `inode` has left `name`: covers what stands below under it. */
+  /** `inode` has lost its name `name`: puts a whiteout there if a lower layer has that name. */
   #coverBelow(name: string, inode: OverlayInode): number {
     if ((inode.#isNew && inode.name === name && inode.parent === this) || !this.#hasBelow(name)) return 0;
     const made = this.#upper!.mknod(name, WHITEOUT, 0, 0);
     return typeof made === "number" ? made : 0;
   }
 
-  /** Brings this directory up and takes a whiteout at `name` away: 1 where there was one, 0, -ERRNO. */
+  /** Copies up this directory and removes a whiteout at `name`: 1 if there was one, 0, -ERRNO. */
   #clear(name: string): number {
     const result = copyUp(this);
     if (result < 0) return result;
@@ -239,7 +243,7 @@ export class OverlayInode extends Inode {
     return removed < 0 ? removed : 1;
   }
 
-  /** Ends what #clear began: puts the whiteout back if nothing was made. */
+  /** Completes what #clear began: puts the whiteout back if nothing was made. */
   #made(name: string, made: Inode | number, hadWhiteout: boolean): OverlayInode | number {
     if (typeof made === "number") {
       if (hadWhiteout) this.#upper!.mknod(name, WHITEOUT, 0, 0);
@@ -249,9 +253,9 @@ export class OverlayInode extends Inode {
     const inode = made.isDirectory
       ? new OverlayInode(this.fs, this, name, made, [])
       : this.#upperFile(name, made);
-    // The name was looked up before: where no whiteout hid it, no layer has it.
+    // The name was looked up before: without a whiteout hiding it, no layer has it.
     if (!hadWhiteout) inode.#isNew = true;
-    // A lower directory of that name must not show through.
+    // Hides a lower directory of that name.
     else if (made.isDirectory) inode.makeOpaque();
     return inode;
   }
@@ -267,7 +271,7 @@ export class OverlayInode extends Inode {
     return this.#made(name, this.#upper!.mkdir(name, node), cleared === 1);
   }
   override mknod(name: string, node: NewNode, rdevMajor: number, rdevMinor: number): Inode | number {
-    // It would be taken for a whiteout of ours.
+    // A character device 0/0 would be taken for a whiteout.
     if ((node.mode & S_IFMT) === S_IFCHR && rdevMajor === 0 && rdevMinor === 0) return -EPERM;
     const cleared = this.#clear(name);
     if (cleared < 0) return cleared;
@@ -344,7 +348,9 @@ export class OverlayInode extends Inode {
     return 0;
   }
 
-  /** -ENOTEMPTY, or 0 with the whiteouts of its upper directory gone, so that the layer itself can remove it. */
+  /**
+   * -ENOTEMPTY; or 0 after removing the whiteouts from its upper directory, so that the layer itself can remove it.
+   */
   #empty(): number {
     const entries = mergedEntries(this);
     if (typeof entries === "number") return entries;
@@ -383,7 +389,7 @@ export class OverlayInode extends Inode {
       const emptied = replaced.#empty();
       if (emptied < 0) return emptied;
     }
-    // What stands in the upper layer under the new name: the target, a whiteout, or nothing.
+    // What the upper layer has under the new name: the target, a whiteout, or nothing.
     let hadWhiteout = false;
     if (replaced === null || replaced.#upper === null) {
       const cleared = directory.#clear(newName);
@@ -472,7 +478,7 @@ export class OverlayInode extends Inode {
   override setattr(change: AttributeChange): number {
     const needsData = (change.mask & ATTR_SIZE) === 0 || change.size > 0;
     if ((change.mask & ATTR_SIZE) !== 0 && this.isDirectory) return -EISDIR;
-    // Copying up sets attributes of its own with the object that it may share with the caller: keep what was asked.
+    // Copy-up may set other attributes through the same object: saves the caller's.
     const result = copyUp(this, needsData);
     if (result < 0) return result;
     const set = this.#upper!.setattr(change);
@@ -507,7 +513,9 @@ export class OverlayInode extends Inode {
   }
 }
 
-/** Makes `inode` movable: all of it is in the upper layer, and nothing shows through where it will stand. */
+/**
+ * Prepares a move of `inode`: copies all of it up, and makes sure that no lower object shows through at the new name.
+ */
 function prepareMove(inode: OverlayInode): number {
   if (!inode.isDirectory) return copyUp(inode);
   if (inode.fs.upperRoot === null) return -EROFS;
@@ -515,7 +523,7 @@ function prepareMove(inode: OverlayInode): number {
   return result < 0 ? result : inode.makeOpaque();
 }
 
-/** Names in the upper directory of `inode` that are whiteouts. */
+/** Names of the whiteouts in the upper directory of `inode`. */
 function whiteoutsIn(inode: OverlayInode): string[] {
   const names: string[] = [];
   const upper = inode.upper!;
@@ -536,7 +544,7 @@ function whiteoutsIn(inode: OverlayInode): string[] {
   return names;
 }
 
-/** `inode` was looked up and is not needed: its file system may give back what the look-up took. */
+/** A look-up result that is not used: lets its file system drop what the look-up cached. */
 function unused(inode: Inode, result: number): number {
   inode.hold();
   inode.drop();

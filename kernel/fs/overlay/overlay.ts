@@ -1,10 +1,10 @@
-// overlay: one tree made of a writable upper layer over read-only lower ones. Linux: fs/overlayfs, its documentation in
-// filesystems/overlayfs.rst. What is written is copied up first (copy_up.ts); what is removed below is covered by a
-// whiteout, a character device 0/0 in the upper layer; a directory that hides what stands below is opaque, an extended
-// attribute says so.
+// overlay: one tree made of a writable upper layer over read-only lower ones. Linux: fs/overlayfs,
+// Documentation/filesystems/overlayfs.rst. What is written is copied up first (copy_up.ts); what is removed is hidden
+// by a whiteout, a character device 0/0 in the upper layer; a directory that hides lower ones is opaque, which an
+// extended attribute marks.
 //
-// Linux: directories of a lower layer can be renamed here: their content is copied up. Linux answers EXDEV without
-// redirect_dir, and programs copy and delete then.
+// Linux: rename(2) of a lower layer's directory works here: its content is copied up. Linux answers EXDEV without
+// redirect_dir, and programs then copy and delete.
 
 import { OVERLAYFS_SUPER_MAGIC } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
@@ -14,7 +14,7 @@ import { OverlayInode } from "./inode.ts";
 
 /** Lower layers of one overlay (OVL_MAX_STACK). */
 export const LOWER_LAYERS_MAX = 500;
-/** Inode numbers of a layer keep their low 48 bits; the layer's index stands above. */
+/** Inode numbers of a layer keep their low 48 bits; the layer's index is in the bits above. */
 const LAYER_INODES = 2 ** 48;
 
 export class OverlayFilesystem extends Filesystem {
@@ -24,14 +24,16 @@ export class OverlayFilesystem extends Filesystem {
   readonly #layers: Filesystem[] = [];
   readonly #options: string;
   readonly #root: OverlayInode;
-  /** Inodes of upper files by their upper inode, so that hard links and bound sockets are one object. Directories are not here. */
+  /**
+   * Inodes by their upper inode, so that hard links and bound sockets are one object. Directories are not included.
+   */
   readonly byUpper = new WeakMap<Inode, OverlayInode>();
-  /** Number that a copied-up object had below; it keeps it. */
+  /** The inode number that a copied-up object had in its lower layer, which it keeps. */
   readonly #numbers = new WeakMap<Inode, number>();
-  /** Any task that has called lately: copying needs one to read files with. */
+  /** The last task that called: copy-up needs a task to read files. */
   task: Task | null = null;
 
-  /** `lowerRoots` from top to bottom, directories. Without an upper one nothing can be written (EROFS). */
+  /** `lowerRoots`: directories, topmost first. Without an upper layer the overlay is read-only (EROFS). */
   constructor(upperRoot: Inode | null, lowerRoots: readonly Inode[], options: string) {
     super(lowerRoots[0].fs.vfs, "overlay");
     this.upperRoot = upperRoot;
@@ -72,15 +74,15 @@ export class OverlayFilesystem extends Filesystem {
     }
   }
 
-  /** Inode number to show for `real`, an inode of a layer. */
+  /** The inode number to show for `real`, an inode of a layer. */
   numberOf(real: Inode): number {
     return this.#numbers.get(real) ?? this.numberIn(real.fs, real.ino);
   }
-  /** As numberOf, for number `ino` of a layer's file system. */
+  /** As numberOf(), for number `ino` of a layer's file system. */
   numberIn(fs: Filesystem, ino: number): number {
     return this.#layers.indexOf(fs) * LAYER_INODES + ino % LAYER_INODES;
   }
-  /** `upper` was copied from something with number `ino`. */
+  /** Records that `upper` is a copy of an object with number `ino`. */
   keepNumber(upper: Inode, ino: number): void {
     this.#numbers.set(upper, ino);
   }

@@ -1,5 +1,5 @@
-// An open regular file of an overlay: the layer's own file behind the overlay's inode. Opened for reading below and copied
-// up since, it goes on with the copy. Linux: fs/overlayfs/file.c, ovl_real_fdget().
+// An open regular file of an overlay: the layer's file behind the overlay's inode. A file opened for reading in a
+// lower layer continues with the copy after a copy-up. Linux: fs/overlayfs/file.c, ovl_real_fdget().
 
 import { O_ACCMODE, O_RDONLY } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
@@ -10,7 +10,7 @@ import type { OverlayInode } from "./inode.ts";
 export class OverlayFile extends ContentFile {
   declare readonly inode: OverlayInode;
   #real: ContentFile;
-  /** The object of the layer that #real is open on. */
+  /** The layer's object that #real is open on. */
   #realInode: Inode;
 
   constructor(inode: OverlayInode, flags: number, real: ContentFile) {
@@ -20,7 +20,7 @@ export class OverlayFile extends ContentFile {
     inode.hold();
   }
 
-  /** The layer's file that counts now. When the copy cannot be opened, the old one is still good for reading. */
+  /** The layer's file to use now. When the copy cannot be opened, the old file still serves reads. */
   #current(): ContentFile {
     const inode = this.inode;
     if (this.#realInode === inode.real) return this.#real;
@@ -112,7 +112,7 @@ export class OverlayFile extends ContentFile {
     return this.#real.sliceBytes;
   }
 
-  /** A mapping is one of the layer's file. */
+  /** A mapping maps the layer's file. */
   override asMappable(): MappableFile | null {
     return this.#current().asMappable();
   }

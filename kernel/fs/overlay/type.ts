@@ -1,4 +1,4 @@
-// mount(2) of type overlay: the layers named in the options are resolved by the task that mounts.
+// mount(2) of type overlay: resolves the layers in the options on behalf of the mounting task.
 
 import { EINVAL, ENOTDIR, EROFS } from "../../abi/errno.ts";
 import { AT_FDCWD } from "../../abi/file.ts";
@@ -31,7 +31,7 @@ function mount(task: Task, _source: string, options: string): Filesystem | numbe
       case "workdir":
         work = value;
         break;
-      // What these ask for is how this file system works anyway, or makes no difference within one sandbox.
+      // These options ask for what this file system always does, or have no effect in one sandbox.
       case "":
       case "index":
       case "xino":
@@ -68,7 +68,7 @@ function directoryAt(task: Task, name: string, isWritten: boolean): Inode | numb
   return isWritten && path.mount.isReadOnly ? -EROFS : path.inode;
 }
 
-/** Parts of a list whose separator may be escaped with a backslash; the escapes stay for unescape(). */
+/** Splits a list whose separator may be escaped with a backslash; escapes remain for unescape(). */
 function splitUnescaped(text: string, separator: string): string[] {
   const parts: string[] = [];
   let from = 0;

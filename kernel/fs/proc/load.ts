@@ -1,11 +1,11 @@
-// How busy the sandbox is: processor time in all, and the load averages of proc_loadavg(5). Linux counts runnable tasks
-// every five seconds; an idle sandbox shall not wake for that, so that load is worked out when somebody looks: the
-// processors that have been busy since the last look, in a mean that forgets.
-// Linux: who waits for a processor is not counted, so load never exceeds their number.
+// Processor time of the sandbox, and the load averages of proc_loadavg(5). Linux counts runnable tasks every five
+// seconds (kernel/sched/loadavg.c); an idle sandbox must not wake for that, so the load is computed when it is read:
+// the average number of busy processors since the last read enters exponentially weighted means. Linux: tasks that
+// wait for a processor are not counted, so the load never exceeds the number of processors.
 
 import type { Kernel } from "../../kernel.ts";
 
-/** Over how long each average forgets. */
+/** The period of each average. */
 const PERIODS_SECONDS = [60, 300, 900] as const;
 
 export class LoadAverage {
@@ -17,7 +17,7 @@ export class LoadAverage {
     this.#lastNanos = now;
   }
 
-  /** `busyNanos` is what all processors together have worked until `now`. */
+  /** `busyNanos`: processor time used until `now`. */
   update(now: number, busyNanos: number): void {
     const elapsed = now - this.#lastNanos;
     if (elapsed <= 0) return;
@@ -31,13 +31,13 @@ export class LoadAverage {
   }
 }
 
-/** The averages of now. */
+/** The averages as of now. */
 export function loadAverages(kernel: Kernel): readonly number[] {
   kernel.load.update(kernel.clock.monotonic(), busyNanos(kernel));
   return kernel.load.averages;
 }
 
-/** Processor time of all processes since the start, those that are gone included. */
+/** Processor time of all processes since the start, including those that have ended. */
 export function busyNanos(kernel: Kernel): number {
   let nanos = kernel.reapedCpuNanos;
   for (const task of kernel.tasks.values()) {

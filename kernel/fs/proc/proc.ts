@@ -1,5 +1,5 @@
-// procfs: the root of /proc. Linux: fs/proc, proc(5). Processes stand in proc_task.ts, system files in proc_system.ts,
-// sysctls in proc_sys.ts.
+// procfs: the root of /proc. Linux: fs/proc, proc(5). Processes are in proc_task.ts, files about the system in
+// proc_system.ts, sysctls in proc_sys.ts.
 
 import { ENOENT } from "../../abi/errno.ts";
 import { S_IFDIR } from "../../abi/file.ts";
@@ -51,7 +51,7 @@ export class ProcFilesystem extends VirtualFilesystem {
 /** Static files first, then the processes. */
 class ProcRoot extends LateDirectory {
   declare readonly fs: ProcFilesystem;
-  /** Those that have been looked up, as long as their processes live. */
+  /** Directories of processes that were looked up, kept while their process exists. */
   readonly #processes = new WeakMap<Task, ProcessDirectory>();
 
   protected override fill(): void {
@@ -62,7 +62,7 @@ class ProcRoot extends LateDirectory {
     addSysctls(fs, this);
   }
 
-  /** Processes come and go. */
+  /** Processes begin and end without the dentry cache's notice. */
   override get isCacheable(): boolean {
     return false;
   }
@@ -96,7 +96,7 @@ class ProcRoot extends LateDirectory {
   }
 }
 
-/** /proc/self and /proc/thread-self: whoever looks. */
+/** /proc/self and /proc/thread-self: link to the reader. */
 class SelfLink extends VirtualInode {
   declare readonly fs: ProcFilesystem;
   readonly #isThread: boolean;

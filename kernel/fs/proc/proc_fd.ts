@@ -37,7 +37,7 @@ export function fdinfoDirectory(fs: ProcFilesystem, task: Task): Inode {
   return new DynamicDirectory(fs, 0o500, find, () => descriptors(task, S_IFREG), ...ownerOf(task));
 }
 
-/** What a descriptor's link shows: a path, or "pipe:[7]", "anon_inode:[eventfd]". */
+/** The text of a descriptor's link: a path, or "pipe:[7]", "anon_inode:[eventfd]". */
 function nameOf(file: File, reader: Task): string {
   return file.path !== null ? pathName(file.path, reader.fs.root) : file.linkText;
 }

@@ -16,12 +16,12 @@ import { mayInspect, ownerOf } from "./proc_access.ts";
 
 const ATTRIBUTES = ["current", "exec", "fscreate", "keycreate", "prev", "sockcreate"];
 const NICE_MIN = -20, NICE_MAX = 19;
-/** Nice 0 as the scheduler counts it. */
+/** The priority of nice 0 (DEFAULT_PRIO of include/linux/sched/prio.h). */
 const PRIORITY_OF_NICE = 120;
-/** Inode numbers of map_files entries, from here on. */
+/** The first inode number of map_files entries. */
 const MAP_INODES = 5_000_000;
 
-/** What a security module knows of a task. There is none, and Linux without one answers so too. */
+/** Attributes of a security module. There is none; Linux without one answers the same. */
 export function attributeDirectory(fs: ProcFilesystem, task: Task): Inode {
   const directory = new StaticDirectory(fs, 0o555);
   [directory.uid, directory.gid] = ownerOf(task);
@@ -32,12 +32,12 @@ export function attributeDirectory(fs: ProcFilesystem, task: Task): Inode {
   return directory;
 }
 
-/** The kernel's stack: for the host's kernel alone to see, so that who may look finds nothing. */
+/** The kernel stack is the host's and not shown: permitted readers get an empty text. */
 export function stackText(reader: Task): string | number {
   return reader.credentials.has(CAP_SYS_ADMIN) ? "" : -EACCES;
 }
 
-/** Sessions are scheduled as groups; Linux: here the host does what it likes. */
+/** The session's autogroup. Linux: schedules sessions as groups; here the host schedules, and nothing changes. */
 export function autogroupText(task: Task): string | number {
   if (task.hasExited) return "";
   const { session } = task.threadGroup;
@@ -54,7 +54,7 @@ export function setAutogroup(task: Task, writer: Task, text: string): number {
   return 0;
 }
 
-/** What is known of its scheduling: run time, switches, policy and priority. */
+/** Known scheduling figures: run time, switches, policy and priority. */
 export function schedText(fs: ProcFilesystem, task: Task, isThread: boolean): string {
   const { scheduling, threadGroup } = task;
   const head = `${task.name} (${task.pid.in(fs.pids)}, #threads: ${Math.max(1, threadGroup.liveCount)})\n`;
@@ -71,7 +71,7 @@ export function schedText(fs: ProcFilesystem, task: Task, isThread: boolean): st
     row("prio", scheduling.priority > 0 ? 99 - scheduling.priority : PRIORITY_OF_NICE + scheduling.nice);
 }
 
-/** POSIX timers of a process, the youngest first. */
+/** POSIX timers of a process, newest first. */
 export function timersText(fs: ProcFilesystem, task: Task): string {
   const timers = task.threadGroup.timers as GroupTimers | null;
   if (timers === null) return "";
@@ -88,7 +88,7 @@ export function timersText(fs: ProcFilesystem, task: Task): string {
   return text;
 }
 
-/** map_files: a link to its file for every mapping that has one, named by its addresses. */
+/** map_files: for each mapping of a file a link named by its addresses. */
 export function mapFilesDirectory(fs: ProcFilesystem, task: Task): Inode {
   const mayLook = () => mayInspect(fs.kernel.currentTask!, task);
   const find = (name: string): Inode | number => {
@@ -119,7 +119,9 @@ function areaNamed(task: Task, name: string): Vma | null {
   return area !== null && nameOf(area) === name && area.backing?.file?.path != null ? area : null;
 }
 
-/** Following it opens the file whatever its mode: that takes a capability. */
+/**
+ * Following the link opens the file whatever its mode; that takes CAP_CHECKPOINT_RESTORE (proc_map_files_get_link()).
+ */
 function linkTo(fs: ProcFilesystem, task: Task, area: Vma): Inode {
   const path = area.backing!.file!.path!;
   const isSame = () => !task.hasExited && task.mm.areas.find(area.start) === area;

@@ -7,7 +7,7 @@ import type { Task } from "../../task/task.ts";
 import { GeneratedFile, StaticDirectory } from "../virtual.ts";
 import type { ProcFilesystem } from "./proc.ts";
 
-/** Fields of struct shmid64_ds, msqid64_ds and semid64_ds behind the permissions. */
+/** Offsets in struct shmid64_ds, msqid64_ds and semid64_ds, after the permissions. */
 const SHM = { bytes: 48, attach: 56, detach: 64, change: 72, creator: 80, last: 84, attached: 88 } as const;
 const MSG = { send: 48, receive: 56, change: 64, bytes: 72, count: 80, sender: 96, receiver: 100 } as const;
 const SEM = { operation: 48, change: 64 } as const;
@@ -29,7 +29,7 @@ function pad(value: number, width: number): string {
   return String(value).padStart(width);
 }
 
-/** A line for each object: the ids, then what `rest` makes of its status. */
+/** One line per object: the ids, then `rest` of its status. */
 function list<T extends Listed>(
   task: Task,
   ids: IpcIds<T>,

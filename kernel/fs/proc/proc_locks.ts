@@ -1,5 +1,5 @@
-// /proc/locks and the lock lines of fdinfo. Linux: fs/locks.c locks_show(), proc_locks(5). Locks hang at inodes; they are
-// found through the files that are open.
+// /proc/locks and the lock lines of fdinfo. Linux: fs/locks.c locks_show(), proc_locks(5). Locks belong to inodes,
+// which are found through the open files.
 
 import { F_WRLCK, LOCK_EX } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
@@ -23,13 +23,13 @@ export function locksText(fs: ProcFilesystem): string {
   return text;
 }
 
-/** Those that `file` of `task` holds, numbered. */
+/** The numbered lines of the locks that `file` of `task` holds. */
 export function fileLockLines(fs: ProcFilesystem, task: Task, file: File): string[] {
   if (file.inode.locks === null) return [];
   return inodeLines(fs, file.inode, file, task).map((line, i) => `${i + 1}: ${line}`);
 }
 
-/** With `file` only its own and the POSIX locks of `task`'s descriptor table. */
+/** With `file`: only its own locks and the POSIX locks of `task`'s descriptor table. */
 function inodeLines(fs: ProcFilesystem, inode: Inode, file: File | null, task: Task | null): string[] {
   const locks = inode.locks!;
   const lines: string[] = [];
@@ -56,7 +56,7 @@ function kind(isWrite: boolean): string {
   return isWrite ? "WRITE" : "READ";
 }
 
-/** A process that has the file open: Linux tells who took the lock, which may have gone. */
+/** A process that has the file open. Linux: shows the process that took the lock, even after its end. */
 function holderOf(fs: ProcFilesystem, wanted: File): number {
   for (const task of fs.kernel.tasks.values()) {
     if (task.hasExited) continue;

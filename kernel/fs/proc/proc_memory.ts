@@ -1,5 +1,5 @@
-// /proc/PID/smaps, smaps_rollup, numa_maps, mem and pagemap: the memory of a process. Linux: fs/proc/task_mmu.c, base.c.
-// What is resident says mm/residency.ts.
+// /proc/PID/smaps, smaps_rollup, numa_maps, mem and pagemap: the memory of a process. Linux: fs/proc/task_mmu.c,
+// base.c. Residency is from mm/residency.ts.
 
 import { EACCES, EINVAL, EIO, ENOMEM, ESRCH } from "../../abi/errno.ts";
 import { O_ACCMODE, O_RDONLY, O_WRONLY, S_IFREG } from "../../abi/file.ts";
@@ -37,16 +37,19 @@ class Sizes {
   }
 }
 
-/** Private pages of its own, as far as one can tell. */
+/** Whether the area's resident pages are private to the process, as far as the kernel can determine. */
 function isAnonymous(area: Vma): boolean {
   return !area.isShared && (area.backing === null || (area.prot & PROT_WRITE) !== 0);
 }
 
-/** Areas and pages that one piece of a text is about. */
+/** Areas and pages covered by one piece of a text. */
 const PIECE_AREAS = 64;
 const PIECE_PAGES = 128 * 1024;
 
-/** Text about each area of a process in order, a piece a turn; areas that come and go meanwhile are met or not. */
+/**
+ * Text about each area of a process in order, one piece a turn; areas that appear or vanish meanwhile may be included
+ * or not.
+ */
 abstract class AreaText implements TextSource {
   protected readonly task: Task;
   #from = 0;
@@ -57,16 +60,16 @@ abstract class AreaText implements TextSource {
     this.task = task;
   }
 
-  /** What it says of an area; `index` is its place. */
+  /** The text for an area; `index` is its place in the piece. */
   protected abstract textOf(area: Vma, index: number): string;
 
-  /** Resident KiB of the area at `index`: of those of one piece. */
+  /** Resident KiB of the piece's area at `index`. */
   protected residentKib(index: number): number {
     this.#residents ??= new ResidentPages(this.task);
     return this.#residents.of(index) * PAGE_KIB;
   }
 
-  /** What follows the last area. */
+  /** Text after the last area. */
   protected get end(): string {
     return "";
   }
@@ -153,7 +156,7 @@ function line(name: string, kib: number): string {
 }
 
 const SHARED_CLEAN = line("Shared_Clean", 0);
-/** What is never anything but 0 here. */
+/** Fields that are always 0 here. */
 const UNKNOWN = ["KSM", "LazyFree", "AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb"]
   .concat("Private_Hugetlb", "Swap", "SwapPss").map((name) => line(name, 0)).join("");
 const PAGE_SIZES = line("KernelPageSize", PAGE_KIB) + line("MMUPageSize", PAGE_KIB);
@@ -162,7 +165,7 @@ function hex(address: number): string {
   return address.toString(16).padStart(8, "0");
 }
 
-/** The two-letter names of proc_pid_smaps(5). */
+/** VmFlags: the two-letter names of proc_pid_smaps(5). */
 function flagNames(area: Vma): string {
   const names: string[] = [];
   const may = (bit: number, name: string, all: string) => {
@@ -185,7 +188,7 @@ function flagNames(area: Vma): string {
   return names.map((name) => `${name} `).join("");
 }
 
-/** One memory node has everything: proc_pid_numa_maps(5). */
+/** numa_maps: one memory node has all pages: proc_pid_numa_maps(5). */
 export class NumaMapsText extends AreaText {
   readonly #nameOf: NameOf;
 
@@ -212,12 +215,12 @@ export class NumaMapsText extends AreaText {
 
 // --- mem and pagemap ----------------------------------------------------------------------------------------------------
 
-/** /proc/PID/mem: reads and writes at addresses, whatever mappings allow; for who may trace it. */
+/** /proc/PID/mem: reads and writes memory regardless of page protection; for processes that may ptrace it. */
 export function memoryFile(fs: ProcFilesystem, task: Task): Inode {
   return new MemoryInode(fs, task, 0o600, (inode, flags) => new MemoryFile(inode, flags, task));
 }
 
-/** /proc/PID/pagemap: 64 bits a page, of which we tell what is mapped to a file or shared. */
+/** /proc/PID/pagemap: 64 bits a page, with the present and file-or-shared bits only. */
 export function pagemapFile(fs: ProcFilesystem, task: Task): Inode {
   return new MemoryInode(fs, task, 0o400, (inode, flags) => new PagemapFile(inode, flags, task));
 }
@@ -245,7 +248,7 @@ class MemoryInode extends VirtualInode {
 
 abstract class AddressFile extends File {
   protected readonly task: Task;
-  /** The memory it was opened on: what another program has after execve(2) is not seen. */
+  /** The memory at the time of open(2): the file does not follow an execve(2). */
   protected readonly mm: Task["mm"];
 
   constructor(inode: Inode, flags: number, task: Task) {
@@ -267,7 +270,7 @@ abstract class AddressFile extends File {
 class MemoryFile extends AddressFile {
   override read(_task: Task, into: Uint8Array, at: number, length: number, offset: number): number {
     if (this.isGone) return 0;
-    // Up to the first page that cannot be read.
+    // Reads up to the first unreadable page.
     let done = 0;
     while (done < length) {
       const place = offset + done;
@@ -288,11 +291,11 @@ class MemoryFile extends AddressFile {
 }
 
 const ENTRY_BYTES = 8;
-/** High words of an entry: the page is there; it is of a file or shared. */
+/** High words of an entry: page present; page of a file or shared. */
 const PRESENT = 1 << 31;
 const IS_FILE = 1 << 29;
 
-/** Pages the host is asked about at once. */
+/** Pages whose residency is requested from the host at once. */
 const PAGES_AT_ONCE = 4096;
 const states = new Uint8Array(PAGES_AT_ONCE);
 

@@ -4,12 +4,15 @@ import type { Task } from "../../task/task.ts";
 import type { Mount } from "../../vfs/mount.ts";
 import { Path, pathName } from "../../vfs/path.ts";
 
-/** Blanks, tabs, newlines and backslashes as octal, as readers of these files expect. */
+/**
+ * Writes blanks, tabs, newlines and backslashes as octal escapes, as readers of these files expect (mangle() of
+ * fs/proc_namespace.c).
+ */
 function escape(text: string): string {
   return text.replace(/[ \t\n\\]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
 }
 
-/** Mounts that `reader` can reach, with where they stand for it. */
+/** Mounts that `reader` can reach, with their paths seen from its root. */
 function visible(task: Task, reader: Task): [Mount, string][] {
   const list: [Mount, string][] = [];
   if (task.hasExited) return list;

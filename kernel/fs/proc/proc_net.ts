@@ -1,5 +1,5 @@
-// /proc/PID/net: sockets and the network of a process' namespace. Linux: proc_pid_net(5). The text of most files is the
-// network stack's; here are Unix and netlink sockets.
+// /proc/PID/net: sockets and the network of the process's namespace. Linux: proc_pid_net(5). The network stack makes
+// the text of most files; Unix and netlink sockets are listed here.
 
 import { AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../abi/socket.ts";
 import type { Task } from "../../task/task.ts";
@@ -12,7 +12,7 @@ import type { ProcFilesystem } from "./proc.ts";
 
 type Text = (network: Network, task: Task) => string;
 
-/** Files by name: what the stack tells of itself, and heads of tables that have no entries here. */
+/** Files by name: texts of the stack, and headings of tables without entries. */
 const FILES: Readonly<Record<string, Text>> = {
   arp: ({ stack, shared: { netstack } }) => netstack.formatArp(stack),
   dev: ({ stack, shared: { netstack } }) => netstack.formatDev(stack),
@@ -43,7 +43,7 @@ export function netDirectory(fs: ProcFilesystem, task: Task): Inode {
   for (const [name, text] of Object.entries(FILES)) {
     const generate = () => {
       const network = networkOf(task.kernel, task.namespaces.net);
-      // Times that are left count from now.
+      // Remaining times are relative to now.
       network.touch();
       return text(network, task);
     };
@@ -52,7 +52,7 @@ export function netDirectory(fs: ProcFilesystem, task: Task): Inode {
   return directory;
 }
 
-/** TCP stands between ICMP and UDP. */
+/** TCP is between ICMP and UDP. */
 function snmpText({ stack, shared }: Network): string {
   const { formatGroups, snmpGroups, tcpGroup } = shared.netstack;
   const groups = snmpGroups(stack);
@@ -82,7 +82,7 @@ function netlinkText({ netlink }: Network): string {
   return text;
 }
 
-/** Sockets that processes of the same network namespace have open. */
+/** Sockets that processes of the network namespace of `task` have open. */
 function sockets(task: Task): Set<Socket> {
   const found = new Set<Socket>();
   const { net } = task.namespaces;

@@ -1,4 +1,4 @@
-// /proc/PID/stat, statm, status, limits: the numbers of a process in Linux' formats. Linux: fs/proc/array.c.
+// /proc/PID/stat, statm, status, limits: figures of a process in Linux's formats. Linux: fs/proc/array.c.
 
 import {
   RLIMIT_AS,
@@ -50,7 +50,7 @@ interface MemorySizes {
   readonly shared: number;
 }
 
-/** Sizes in bytes, by walking the VMA tree. */
+/** Sizes in bytes, computed from the VMA tree. */
 function memorySizes(task: Task): MemorySizes {
   let code = 0, data = 0, stack = 0, shared = 0;
   if (task.hasExited) return { total: 0, code, data, stack, shared };
@@ -66,12 +66,12 @@ function memorySizes(task: Task): MemorySizes {
 const PF_EXITING = 0x4;
 const PF_FORKNOEXEC = 0x40;
 const PF_RANDOMIZE = 0x40_0000;
-/** Priority of the ordinary, as user space counts. */
+/** The priority of nice 0 in user space. */
 const DEFAULT_PRIORITY = 20;
 
 const usage = new Usage();
 
-/** One line of 52 fields: proc_pid_stat(5). A thread has its own processor time. */
+/** stat: one line of 52 fields, proc_pid_stat(5). A thread shows its own processor time. */
 export function statText(fs: ProcFilesystem, task: Task, isThread: boolean): string {
   const group = task.threadGroup, mm = task.mm, pids = fs.pids;
   const sizes = memorySizes(task);
@@ -113,7 +113,7 @@ export function statText(fs: ProcFilesystem, task: Task, isThread: boolean): str
     gone ? 0 : mm.codeStart,
     gone ? 0 : mm.codeEnd,
     gone ? 0 : mm.stackStart,
-    0, // stack and instruction pointer: of a task that dumps core alone
+    0, // stack and instruction pointer: only while a task dumps core
     0,
     task.signals.pending.low & 0x7fffffff,
     task.signals.maskLow & 0x7fffffff,
@@ -141,7 +141,7 @@ export function statText(fs: ProcFilesystem, task: Task, isThread: boolean): str
   return `${fields.join(" ")}\n`;
 }
 
-/** A soft limit as the kernel's number. */
+/** A soft limit as a 64-bit decimal. */
 function limitValue(task: Task, resource: number): string {
   const value = task.threadGroup.limits.soft(resource);
   return value === Infinity ? "18446744073709551615" : String(value);
@@ -273,14 +273,14 @@ export function statusText(fs: ProcFilesystem, task: Task): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** Numbers of the processors a task may run on. */
+/** Numbers of the processors in the task's affinity mask. */
 function allowedCpus(task: Task, count: number): number[] {
   const { affinity } = task.scheduling;
   const cpus = Array.from({ length: count }, (_, cpu) => cpu);
   return affinity === null ? cpus : cpus.filter((cpu) => (affinity[cpu >> 3] >> (cpu & 7) & 1) !== 0);
 }
 
-/** "f", "ff,ffffffff": as %*pb prints a mask of `count` bits. */
+/** "f", "ff,ffffffff": a mask of `count` bits in the format of %*pb. */
 export function cpuMask(cpus: readonly number[], count: number): string {
   const words = new Array<number>(Math.ceil(count / 32)).fill(0);
   for (const cpu of cpus) words[cpu >> 5] |= 1 << (cpu & 31);
@@ -289,7 +289,7 @@ export function cpuMask(cpus: readonly number[], count: number): string {
     .reverse().join(",");
 }
 
-/** "0-2,5": as %*pbl does. */
+/** "0-2,5": a list in the format of %*pbl. */
 export function cpuList(cpus: readonly number[]): string {
   const parts: string[] = [];
   for (let i = 0; i < cpus.length; i++) {

@@ -24,8 +24,8 @@ import type { ProcFilesystem } from "./proc.ts";
 import { addNetSysctls } from "./proc_sys_net.ts";
 
 /**
- * Values that only show how this kernel is. Linux: most can be changed there; here they are read-only, so that a change
- * which would have no effect is refused.
+ * Values that only describe the kernel. Linux: most can be written; here they are read-only, so that a write without
+ * effect fails.
  */
 const VALUES: Readonly<Record<string, string | number>> = {
   "kernel/ostype": KERNEL_SYSNAME,
@@ -162,7 +162,7 @@ const VALUES: Readonly<Record<string, string | number>> = {
   "net/unix/max_dgram_qlen": 512,
 };
 
-/** Linux counts no links of these: proc_sys_make_inode() of fs/proc/proc_sysctl.c. */
+/** Linux shows a link count of 1 for these: proc_sys_make_inode() of fs/proc/proc_sysctl.c. */
 class SysctlDirectory extends StaticDirectory {
   override refresh(): number {
     this.nlink = 1;
@@ -200,7 +200,7 @@ function childDirectory(fs: ProcFilesystem, parent: StaticDirectory, name: strin
   return found instanceof StaticDirectory ? found : parent.add(name, new SysctlDirectory(fs));
 }
 
-/** Pseudo-terminals of the instances one can see. */
+/** Number of pseudo-terminals in the devpts mounts that the task can reach. */
 function countTerminals(task: Task): number {
   const instances = new Set<DevptsFilesystem>();
   for (const { fs } of task.namespaces.mount.mounts()) if (fs instanceof DevptsFilesystem) instances.add(fs);
@@ -211,7 +211,7 @@ function countTerminals(task: Task): number {
 
 function setName(task: Task, text: string, which: "hostname" | "domainname"): number {
   if (!task.credentials.has(CAP_SYS_ADMIN)) return -EPERM;
-  // Up to a NUL or a newline: proc_dostring().
+  // The text ends at a NUL or a newline: proc_dostring().
   const name = text.replace(/[\0\n].*$/s, "");
   if (name.length > 64) return -EINVAL;
   task.namespaces.uts.setName(which, name);

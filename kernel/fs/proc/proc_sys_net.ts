@@ -1,5 +1,5 @@
-// /proc/sys/net: parameters of a network namespace that take effect. Linux: sysctl_net_ipv4.c, ip-sysctl. What only shows
-// how things are stands in proc_sys.ts.
+// /proc/sys/net: parameters of a network namespace that have an effect. Linux: sysctl_net_ipv4.c,
+// Documentation/networking/ip-sysctl. Read-only values are in proc_sys.ts.
 
 import type { IpSettingName, Settings, Stack, TcpSettingName } from "../../../netstack/mod.ts";
 import { TCP_SETTINGS } from "../../../netstack/numbers.ts";
@@ -11,7 +11,7 @@ import type { Accept, Generate } from "../virtual.ts";
 const PORT_MAX = 65_535;
 const GROUP_MAX = 0x7fff_ffff;
 
-/** One parameter: numbers, and how they are taken over (false = refused). */
+/** One parameter: its numbers, and how to set them (false: refused). */
 interface Parameter {
   get(network: Network): readonly number[];
   set(network: Network, values: readonly number[]): boolean;
@@ -28,7 +28,7 @@ const IP_NAMES: Readonly<Record<string, IpSettingName>> = {
   "route/min_pmtu": "min_pmtu",
   "route/mtu_expires": "mtu_expires",
 };
-/** Of TCP's, those that share a file with others. */
+/** TCP settings that share one file with others. */
 const BUFFER_SETTING = /^[rw]mem_/;
 
 const PARAMETERS: Readonly<Record<string, Parameter>> = {
@@ -44,7 +44,7 @@ const PARAMETERS: Readonly<Record<string, Parameter>> = {
     get: (network) => [network.pingGroupFirst, network.pingGroupLast],
     set(network, [first, last]) {
       if (first > GROUP_MAX || last > GROUP_MAX) return false;
-      // Linux: a range the wrong way round is nobody's.
+      // Linux: a range whose first id is above its last permits nobody.
       [network.pingGroupFirst, network.pingGroupLast] = last < first ? [1, 0] : [first, last];
       return true;
     },
@@ -88,7 +88,7 @@ function setting<Name extends string>(of: (stack: Stack) => Settings<Name>, name
   };
 }
 
-/** tcp_rmem and tcp_wmem: least, at the start, most. */
+/** tcp_rmem and tcp_wmem: minimum, initial, maximum. */
 function buffers(which: "rmem" | "wmem"): Parameter {
   const names = [`${which}_min`, `${which}_default`, `${which}_max`] as TcpSettingName[];
   return {
@@ -97,7 +97,7 @@ function buffers(which: "rmem" | "wmem"): Parameter {
   };
 }
 
-/** Tells `add` every file: its path below /proc/sys, what it says, and what a write does. */
+/** Calls `add` for each file: its path below /proc/sys, its text, and what a write does. */
 export function addNetSysctls(add: (path: string, text: Generate, accept: Accept) => void): void {
   for (const [path, parameter] of Object.entries(PARAMETERS)) {
     add(

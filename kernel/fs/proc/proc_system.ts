@@ -1,5 +1,5 @@
-// Files of /proc that are about the whole system: meminfo, cpuinfo, stat, uptime, loadavg, version ... Linux: fs/proc.
-// A sandbox has no hardware of its own: tables of devices, interrupts and drivers are there, and empty.
+// Files of /proc about the whole system: meminfo, cpuinfo, stat, uptime, loadavg, version and others. Linux: fs/proc.
+// A sandbox has no hardware of its own: tables of devices, interrupts and drivers exist and are empty.
 
 import type { Kernel } from "../../kernel.ts";
 import { EPERM } from "../../abi/errno.ts";
@@ -15,7 +15,7 @@ import type { ProcFilesystem } from "./proc.ts";
 import { ipcDirectory } from "./proc_ipc.ts";
 import { locksText } from "./proc_locks.ts";
 
-/** Those of Linux that a program finds in a container without modules and drivers. */
+/** Linux's files that a container without modules and drivers has. */
 const SOFTIRQS = [
   "HI",
   "TIMER",
@@ -63,7 +63,7 @@ export function addSystemFiles(fs: ProcFilesystem, root: StaticDirectory): void 
   add("filesystems", () => filesystems(kernel));
   add("interrupts", () => `${" ".repeat(11)}${cpuColumns(kernel)}\n`);
   add("key-users", () => keyUsers(kernel));
-  // Reading would wait for a message that never comes.
+  // Linux: a read waits for the next message (do_syslog()); here it ends at once, as none would come.
   add("kmsg", (reader) => reader.credentials.has(CAP_SYSLOG) ? "" : -EPERM, 0o400);
   add("loadavg", () => loadavg(fs));
   add("locks", () => locksText(fs));
@@ -88,7 +88,7 @@ function cpuColumns(kernel: Kernel): string {
   return Array.from({ length: kernel.cpuCount }, (_, i) => `CPU${i}`.padEnd(11)).join("");
 }
 
-/** The host's processors, cut to those the sandbox has. */
+/** The host's processors, limited to the sandbox's number. */
 function cpuinfo(kernel: Kernel): string {
   const blocks = kernel.cpuinfo.split("\n\n").filter((block) => block.startsWith("processor")).slice(
     0,
@@ -153,7 +153,7 @@ function taskCounts(kernel: Kernel): { running: number; blocked: number; count: 
   return { running, blocked, count: kernel.tasks.size, switches };
 }
 
-/** Memory in KiB: resident in processes, and in files in memory. */
+/** Memory in KiB: resident in processes, and in memory files. */
 export function memoryUse(kernel: Kernel): { total: number; free: number; resident: number; files: number } {
   const total = Math.floor(kernel.memoryTotalBytes / 1024);
   let resident = 0, files = 0;
@@ -226,7 +226,7 @@ function meminfo(kernel: Kernel): string {
   return `${text}${counts}Hugepagesize:       2048 kB\nHugetlb:               0 kB\n`;
 }
 
-/** Free memory as one zone of the largest blocks. */
+/** Free memory, shown as one zone of blocks of the largest order. */
 function buddyinfo(kernel: Kernel): string {
   const blocks = Math.floor(memoryUse(kernel).free / 4096);
   const columns = [...new Array(10).fill(0), blocks].map((count) => `${String(count).padStart(6)} `).join("");
@@ -285,7 +285,7 @@ function softirqs(kernel: Kernel): string {
   return text;
 }
 
-/** proc_pressure(5): nobody here waits for what the host does not tell of. */
+/** proc_pressure(5): stalls happen in the host's kernel and are not known here: zeros. */
 function pressureText(): string {
   return ["some", "full"].map((kind) => `${kind} avg10=0.00 avg60=0.00 avg300=0.00 total=0\n`).join("");
 }

@@ -1,5 +1,5 @@
-// /proc/PID and /proc/PID/task/TID: what stands in them. Linux: fs/proc/base.c, proc(5). What another user may not see
-// answers EACCES, as ptrace access checks do there. An entry is made when it is looked up.
+// /proc/PID and /proc/PID/task/TID: their entries. Linux: fs/proc/base.c, proc(5). Entries that the ptrace access
+// check protects answer EACCES. An entry's inode is made when it is looked up.
 
 import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from "../../abi/errno.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG } from "../../abi/file.ts";
@@ -47,23 +47,23 @@ import { mountinfoText, mountstatsText, mountsText } from "./proc_mounts.ts";
 import { netDirectory } from "./proc_net.ts";
 import { limitsText, statmText, statText, statusText } from "./proc_status.ts";
 
-/** Bytes of cmdline or environ read at most. */
+/** The most bytes of cmdline or environ that are read. */
 const STRINGS_BYTES_MAX = 1024 * 1024;
 const COMM_BYTES_MAX = 15;
 const OOM_ADJUST_MAX = 1000;
-/** oom_adj of old counted to this, -17 = never. */
+/** oom_adj, the old interface: its maximum; -17 disables the OOM killer. */
 const OLD_OOM_ADJUST_MAX = 15;
 const OLD_OOM_DISABLE = -17;
-/** Bits of coredump_filter that mean something. */
+/** The defined bits of coredump_filter. */
 const COREDUMP_FILTER_BITS = 0x1ff;
-/** One user namespace: ids are what they are. */
+/** The only user namespace maps each id to itself. */
 const WHOLE_MAP = "         0          0 4294967295\n";
 
 interface Reading {
   readonly fs: ProcFilesystem;
   readonly task: Task;
   readonly isThread: boolean;
-  /** Who reads. */
+  /** The task that reads. */
   readonly reader: Task;
 }
 type Text = (reading: Reading) => string | number | TextSource;
@@ -129,7 +129,7 @@ const ENTRIES: readonly Entry[] = [
   file("wchan", 0o444, () => "0"),
 ];
 const BY_NAME = new Map(ENTRIES.map((entry) => [entry.name, entry]));
-/** Processes alone, and threads alone. */
+/** Entries of processes only, and of threads only. */
 const NOT_OF_THREADS = new Set([
   "autogroup",
   "coredump_filter",
@@ -154,7 +154,7 @@ export class ProcessDirectory extends VirtualInode {
     this.isThread = isThread;
   }
 
-  /** Its files belong to whom the process belongs to now. */
+  /** Whether its owner is still the owner of the process's files. */
   get isCurrent(): boolean {
     const [uid, gid] = ownerOf(this.task);
     return this.uid === uid && this.gid === gid;
@@ -208,7 +208,7 @@ function file(
   return { name, type: S_IFREG, make };
 }
 
-/** Pollers of these hear of mounts: mounts_poll(). */
+/** Polling these files reports changes of mounts: mounts_poll(). */
 function ofMounts({ name, type, make }: Entry): Entry {
   return {
     name,
@@ -226,7 +226,9 @@ function guarded(text: Text): Text {
   return (reading) => mayInspect(reading.reader, reading.task) ? text(reading) : -EACCES;
 }
 
-/** About its memory: only who may look into it can open it. Of a process that has none any more it is empty. */
+/**
+ * A file about the memory of a process: open(2) needs the ptrace access check. Empty once the process has no memory.
+ */
 function memory(name: string, mode: number, text: Text): Entry {
   const make: Make = (fs, task, isThread) => {
     const generate = (reader: Task) => task.hasExited ? "" : text({ fs, task, isThread, reader });
@@ -306,7 +308,7 @@ function taskDirectory(fs: ProcFilesystem, leader: Task): Inode {
   return new TaskDirectory(fs, leader, find, list);
 }
 
-/** Its link count tells how many threads there are: proc_task_getattr() of fs/proc/base.c. */
+/** The link count includes the number of threads: proc_task_getattr() of fs/proc/base.c. */
 class TaskDirectory extends DynamicDirectory {
   readonly #list: () => VirtualEntry[];
 
@@ -341,12 +343,12 @@ function guestStrings(task: Task, start: number, end: number): string | number {
   return text;
 }
 
-/** How a mapped file is called by who reads. */
+/** The path of a mapped file as the reader sees it. */
 function mappedNames({ reader }: Reading): (file: File) => string {
   return (file) => file.path !== null ? pathName(file.path, reader.fs.root) : file.linkText;
 }
 
-/** Children that this thread has made, by number. */
+/** Pids of the children that this thread has made. */
 function childrenText({ fs, task }: Reading): string {
   let text = "";
   for (const child of task.threadGroup.children) {
@@ -355,7 +357,7 @@ function childrenText({ fs, task }: Reading): string {
   return text;
 }
 
-/** Linux: bytes of block devices and threads are not told apart; what was read and written through calls is. */
+/** Linux: block device traffic is counted separately; here rchar and wchar count bytes of calls only. */
 function ioText(task: Task): string {
   const { bytesRead, bytesWritten, readCalls, writeCalls } = task.threadGroup;
   return `rchar: ${bytesRead}\nwchar: ${bytesWritten}\nsyscr: ${readCalls}\nsyscw: ${writeCalls}\n` +
@@ -367,7 +369,7 @@ function schedstatText({ task, isThread }: Reading): string {
   return `${Math.round(nanos)} 0 ${task.blockCount}\n`;
 }
 
-/** The call it is in with its arguments, stack and instruction pointer, or "running". */
+/** The current call with its arguments, stack and instruction pointer, or "running". */
 function syscallText(task: Task, reader: Task): string {
   if (task.hasExited) return "0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n";
   const isWaiting = task.state === TaskState.Blocked || task.state === TaskState.BlockedKillable;
@@ -380,7 +382,7 @@ function syscallText(task: Task, reader: Task): string {
   return `${text} ${hex(stackPointer(task.thread))} ${hex(instructionPointer(task.thread))}\n`;
 }
 
-/** Share of memory in thousandths, moved by oom_score_adj: oom_badness(). */
+/** The process's share of memory in thousandths plus oom_score_adj: oom_badness(). */
 function oomScore(task: Task): number {
   if (task.hasExited) return 0;
   const { oomScoreAdjust } = task.threadGroup;
@@ -434,7 +436,7 @@ function setOldAdjust(task: Task, writer: Task, text: string): number {
   return adjust(task, writer, scaled);
 }
 
-/** Lower than it has been set by the privileged takes a capability. */
+/** Lowering the value below what a privileged process set takes CAP_SYS_RESOURCE. */
 function adjust(task: Task, writer: Task, value: number): number {
   const group = task.threadGroup;
   const isPrivileged = writer.credentials.has(CAP_SYS_RESOURCE);

@@ -1,26 +1,26 @@
-// A bounded ring of bytes: the data of a pipe or of a stream socket. Memory grows with what is in it, up to the
-// bound. Linux: pipe buffers and socket queues, of which only the byte order is kept.
+// A bounded ring of bytes: the data of a pipe or of a stream socket. Its memory grows with its content, up to the
+// bound. Linux: pipe buffers and socket queues; only the order of their bytes matters here.
 
 import { copyBytes } from "../util/bytes.ts";
 import type { Budget } from "../util/kernel_memory.ts";
 
 /** First allocation, bytes. */
 const FIRST_BYTES = 4096;
-/** An empty ring with more memory than this gives it back. */
+/** An empty ring with more memory than this frees it. */
 const KEPT_BYTES_MAX = 256 * 1024;
 const NOTHING = new Uint8Array(0);
 
 export class ByteRing {
-  /** Most bytes it may hold. */
+  /** The most bytes it may hold. */
   capacity: number;
-  /** Bytes in it. */
+  /** Bytes it holds now. */
   used = 0;
   readonly #heap: Budget;
   #bytes: Uint8Array = NOTHING;
   /** Index of the oldest byte. */
   #head = 0;
 
-  /** Its memory counts in `heap`. */
+  /** `heap` accounts for its memory. */
   constructor(heap: Budget, capacity: number) {
     this.#heap = heap;
     this.capacity = capacity;
@@ -30,7 +30,7 @@ export class ByteRing {
     return this.used < this.capacity ? this.capacity - this.used : 0;
   }
 
-  /** Takes in as much as fits of `length` bytes; gives back how many: 0 although there is room = no memory. */
+  /** Appends as many of `length` bytes as fit and returns their number: 0 although there is room means no memory. */
   push(from: Uint8Array, at: number, length: number): number {
     const free = this.free;
     if (length > free) length = free;
@@ -52,14 +52,14 @@ export class ByteRing {
     return length;
   }
 
-  /** Moves up to `length` bytes out; gives back how many. */
+  /** Moves up to `length` bytes out and returns their number. */
   pop(into: Uint8Array, at: number, length: number): number {
     const n = this.peek(into, at, length, 0);
     this.skip(n);
     return n;
   }
 
-  /** Copies up to `length` bytes, beginning `offset` bytes after the oldest, and leaves them in. */
+  /** Copies up to `length` bytes, starting `offset` bytes after the oldest, without removing them. */
   peek(into: Uint8Array, at: number, length: number, offset: number): number {
     const there = this.used - offset;
     if (there <= 0) return 0;
@@ -77,11 +77,11 @@ export class ByteRing {
     return length;
   }
 
-  /** Drops the oldest `length` bytes; they must be there. */
+  /** Drops the oldest `length` bytes, which must exist. */
   skip(length: number): void {
     this.used -= length;
     if (this.used === 0) {
-      // From the start again: the next bytes lie in one piece.
+      // Restarts at the beginning, so that the next bytes are contiguous.
       this.#head = 0;
       if (this.#bytes.length > KEPT_BYTES_MAX) this.#giveBack();
       return;
@@ -90,7 +90,7 @@ export class ByteRing {
     if (this.#head >= this.#bytes.length) this.#head -= this.#bytes.length;
   }
 
-  /** Gives the memory back; what was in it is gone. */
+  /** Frees the memory and drops its content. */
   clear(): void {
     this.used = 0;
     this.#head = 0;
@@ -102,7 +102,7 @@ export class ByteRing {
     this.#bytes = NOTHING;
   }
 
-  /** Makes room for `needed` bytes; false when there is no memory. */
+  /** Makes room for `needed` bytes; false without memory. */
   #grow(needed: number): boolean {
     let size = Math.max(FIRST_BYTES, this.#bytes.length);
     while (size < needed) size *= 2;

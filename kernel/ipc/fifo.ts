@@ -1,5 +1,5 @@
-// Opening FIFOs: the two sides wait for each other. Linux: fifo_open() of fs/pipe.c, fifo(7). What is read and written
-// is a pipe that hangs at the inode while someone has it open.
+// Opening FIFOs: readers and writers wait for each other. Linux: fifo_open() of fs/pipe.c, fifo(7). The bytes are in
+// a pipe that belongs to the inode while someone has it open.
 
 import { EINVAL, ENXIO } from "../abi/errno.ts";
 import { IN_OPEN, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, POLLIN, POLLOUT } from "../abi/file.ts";
@@ -12,7 +12,7 @@ import { notifyPath } from "../vfs/notify.ts";
 import { OPENED } from "../vfs/open.ts";
 import { Pipe, PipeFile } from "./pipe.ts";
 
-/** Opens a FIFO; MUST_WAIT where it has to wait for the other side: the call goes on with goOnOpening(). */
+/** Opens a FIFO; MUST_WAIT if it must wait for the other side: the call continues with goOnOpening(). */
 export function openFifo(task: Task, inode: Inode, flags: number): File | number {
   const pipe = inode.pipe ??= new Pipe(task.kernel.account.heap);
   const isNonblocking = (flags & O_NONBLOCK) !== 0;
@@ -33,7 +33,7 @@ export function openFifo(task: Task, inode: Inode, flags: number): File | number
       return hasReader ? file : wait(task, file, pipe.readerOpens);
     }
     case O_RDWR: {
-      // pipe(7): works without a partner, as Linux has it.
+      // fifo(7): O_RDWR succeeds without a partner on Linux.
       pipe.open(task);
       const file = new PipeFile(inode, pipe, flags, -1);
       pipe.queue.notify(POLLIN | POLLOUT);
@@ -44,7 +44,7 @@ export function openFifo(task: Task, inode: Inode, flags: number): File | number
   }
 }
 
-/** Waits until the other side has been opened once more than `opens` times. */
+/** Waits until the number of the other side's opens exceeds `opens`. */
 function wait(task: Task, file: PipeFile, opens: number): number {
   task.call.give(OPENED, file);
   return waitOnHeld(task, file, opens);
@@ -57,7 +57,9 @@ function waitOnHeld(task: Task, file: PipeFile, opens: number): number {
   return MUST_WAIT;
 }
 
-/** An open that has waited: the FIFO it has found, whatever its name leads to now; or MUST_WAIT once more. */
+/**
+ * Continues an open that has waited, on the FIFO found then, whatever its name leads to now; MUST_WAIT to wait again.
+ */
 export function goOnOpening(task: Task): File | number {
   const { state } = task.call;
   const file = task.call.held(OPENED);

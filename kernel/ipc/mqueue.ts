@@ -1,5 +1,5 @@
-// POSIX message queues: messages in order of priority, and who waits for them. Linux: ipc/mqueue.c, mq_overview(7). The
-// file system that has their names is fs/mqueue.ts.
+// POSIX message queues: messages ordered by priority, and their waiting tasks. Linux: ipc/mqueue.c, mq_overview(7).
+// fs/mqueue.ts is the file system with their names.
 
 import { EAGAIN, EBUSY } from "../abi/errno.ts";
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from "../abi/file.ts";
@@ -11,7 +11,7 @@ import type { ThreadGroup } from "../task/thread_group.ts";
 import { CallQueue } from "../task/call_queue.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 
-/** fs.mqueue.msg_max, msgsize_max, queues_max, and what CAP_SYS_RESOURCE may go up to. */
+/** fs.mqueue.msg_max, msgsize_max, queues_max, and the limits for CAP_SYS_RESOURCE. */
 export const MESSAGES_MAX = 10;
 export const MESSAGE_BYTES_MAX = 8192;
 export const QUEUES_MAX = 256;
@@ -25,10 +25,10 @@ interface Message {
   readonly priority: number;
 }
 
-/** Who mq_notify(3) has promised a signal. */
+/** A registration of mq_notify(3). */
 interface Notification {
   readonly group: ThreadGroup;
-  /** 0 = SIGEV_NONE. */
+  /** 0: SIGEV_NONE. */
   readonly signal: number;
   readonly valueLow: number;
   readonly valueHigh: number;
@@ -37,14 +37,14 @@ interface Notification {
 export class MessageQueue {
   readonly messagesMax: number;
   readonly messageBytesMax: number;
-  /** Highest priority first, among equals the oldest first. */
+  /** Highest priority first; of one priority the oldest first. */
   readonly #messages: Message[] = [];
   /** Pollers, and senders that wait for room. */
   readonly queue = new WaitQueue();
-  /** Tasks that wait in mq_timedreceive: while there is one, nobody is notified. */
+  /** Tasks that wait in mq_timedreceive(2): while there is one, no notification is sent (mq_notify(3)). */
   readonly receivers = new CallQueue();
   #notification: Notification | null = null;
-  /** Bytes of all messages, for the text of its file. */
+  /** Bytes of all messages, shown in the text of its file. */
   bytes = 0;
 
   constructor(messagesMax: number, messageBytesMax: number) {
@@ -73,10 +73,10 @@ export class MessageQueue {
     return 0;
   }
 
-  /** Priority of the message that receive() has given last. */
+  /** Priority of the message that receive() has returned last. */
   lastPriority = 0;
 
-  /** Takes the first message into a buffer that any message fits; its length, or -EAGAIN. */
+  /** Moves the first message into a buffer that any message fits; its length, or -EAGAIN. */
   receive(into: Uint8Array, at: number): number {
     const message = this.#messages.shift();
     if (message === undefined) return -EAGAIN;
@@ -91,19 +91,19 @@ export class MessageQueue {
     return (this.count > 0 ? POLLIN | POLLRDNORM : 0) | (this.isFull ? 0 : POLLOUT | POLLWRNORM);
   }
 
-  /** mq_notify(3): one process at a time is registered, and is notified once. */
+  /** mq_notify(3): one process at a time can be registered, and one notification ends the registration. */
   register(notification: Notification): number {
     if (this.#notification !== null && !hasEnded(this.#notification.group)) return -EBUSY;
     this.#notification = notification;
     return 0;
   }
 
-  /** `group` wants to be told no more, or has closed the queue. */
+  /** `group` ends its registration, or has closed the queue. */
   unregister(group: ThreadGroup): void {
     if (this.#notification?.group === group) this.#notification = null;
   }
 
-  /** The line of its file: mq_overview(7). */
+  /** The text of its file: mq_overview(7). */
   get text(): string {
     const who = this.#notification;
     const told = who === null ? "0" : String(who.signal === 0 ? 1 : 0);

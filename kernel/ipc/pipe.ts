@@ -1,5 +1,5 @@
-// Pipes: a bounded ring of bytes between writers and readers. Linux: fs/pipe.c, pipe(7). FIFOs share it and add their
-// rules for opening (fifo.ts). In packet mode (O_DIRECT) the lengths of the pieces are kept beside the ring.
+// Pipes: a bounded ring of bytes between writers and readers. Linux: fs/pipe.c, pipe(7). FIFOs use it and add their
+// rules for opening (fifo.ts). In packet mode (O_DIRECT) a list beside the ring has the lengths of packets.
 
 import type { Budget } from "../util/kernel_memory.ts";
 import { EAGAIN, EBADF, EBUSY, EINVAL, ENOMEM, EPERM, EPIPE } from "../abi/errno.ts";
@@ -27,14 +27,14 @@ import type { PipeEnd } from "../vfs/file_kinds.ts";
 import type { Inode } from "../vfs/inode.ts";
 import { ByteRing } from "./byte_ring.ts";
 
-/** Writes of up to this many bytes are not torn apart. */
+/** Writes of up to this many bytes are atomic (pipe(7)). */
 const PIPE_BUF = 4096;
-/** What a new pipe holds. */
+/** Capacity of a new pipe. */
 const PIPE_BYTES = 64 * 1024;
-/** fs.pipe-max-size: beyond it F_SETPIPE_SZ wants CAP_SYS_RESOURCE. */
+/** fs.pipe-max-size: a larger F_SETPIPE_SZ needs CAP_SYS_RESOURCE. */
 export const PIPE_BYTES_MAX = 1024 * 1024;
 const PIPE_BYTES_LIMIT = 2 ** 31;
-/** fs.pipe-user-pages-soft: beyond it pipes of the unprivileged hold SMALL_PAGES and do not grow. */
+/** fs.pipe-user-pages-soft: above it, new pipes of unprivileged users have SMALL_PAGES and cannot grow. */
 export const USER_PAGES_MAX = 16_384;
 const SMALL_PAGES = 2;
 
@@ -42,22 +42,22 @@ const READABLE = POLLIN | POLLRDNORM;
 const WRITABLE = POLLOUT | POLLWRNORM;
 
 export class Pipe {
-  /** Made by pipe(2): who opens it by its link in /proc waits for no partner. */
+  /** Made by pipe(2): opening it through its link in /proc waits for no partner. */
   isAnonymous = false;
   readonly ring: ByteRing;
   /** Readers, writers and pollers of all its files. */
   readonly queue = new WaitQueue();
   readers = 0;
   writers = 0;
-  /** The user that opened it first, and how many pages it counts there; null while it is not open. */
+  /** The user of its first open, and the number of pages counted there; null while it is not open. */
   #account: UserAccount | null = null;
   #pages = 0;
-  /** How often it has been opened for reading and for writing: what a FIFO's open waits for to change. */
+  /** How many times it was opened for reading and for writing: opening a FIFO waits for these to change. */
   readerOpens = 0;
   writerOpens = 0;
   /**
-   * Pieces in the ring, oldest first: a packet as its length, bytes of the stream between packets as a negative number.
-   * null while no packet is in the ring.
+   * Pieces in the ring, oldest first: a packet as its length, stream bytes between packets as a negative number. null
+   * while the ring has no packet.
    */
   #pieces: number[] | null = null;
 
@@ -65,7 +65,7 @@ export class Pipe {
     this.ring = new ByteRing(heap, PIPE_BYTES);
   }
 
-  /** Counts it with the user of `task`; a user with many pipes gets small ones: alloc_pipe_info(). */
+  /** Counts its pages for the user of `task`; a user with many pipes gets small ones: alloc_pipe_info(). */
   open(task: Task): void {
     if (this.#account !== null) return;
     this.#account = userAccount(task.kernel, task.credentials.uid);
@@ -76,7 +76,7 @@ export class Pipe {
     this.ring.capacity = pages * PAGE_SIZE;
   }
 
-  /** Nobody has it open. */
+  /** The last file on it has closed. */
   close(): void {
     this.ring.clear();
     this.#pieces = null;
@@ -99,7 +99,7 @@ export class Pipe {
     return n;
   }
 
-  /** Bytes that read() would give. */
+  /** Bytes that a read() of `length` would return. */
   bytesAtHand(length: number): number {
     return Math.min(length, this.#pieces === null ? this.ring.used : Math.abs(this.#pieces[0]));
   }
@@ -117,7 +117,7 @@ export class Pipe {
     return n;
   }
 
-  /** Copies what a read would give, `skip` bytes in, for splice(2) and tee(2). */
+  /** Copies what a read would return, from `skip` bytes on, for splice(2) and tee(2). */
   peek(into: Uint8Array, at: number, length: number, skip: number): number {
     const n = this.ring.peek(into, at, length, skip);
     return n > 0 || length === 0 || this.writers === 0 ? n : -EAGAIN;
@@ -130,12 +130,12 @@ export class Pipe {
     if (wasFull && this.ring.free >= PIPE_BUF) this.queue.notify(WRITABLE);
   }
 
-  /** Bytes that a write would take now. */
+  /** Bytes that a write would accept now. */
   room(isPacket: boolean): number {
     return this.readers === 0 ? -EPIPE : this.#room(isPacket);
   }
 
-  /** A page holds one packet, or bytes of the stream: packets take up more than their bytes. */
+  /** A page holds either one packet or stream bytes, so packets use up more than their bytes. */
   #room(isPacket: boolean): number {
     if (this.#pieces === null && !isPacket) return this.ring.free;
     const pages = this.ring.capacity / PAGE_SIZE - this.#pagesUsed();
@@ -171,7 +171,7 @@ export class Pipe {
     else pieces.push(-length);
   }
 
-  /** One packet, of which what does not fit is lost; or bytes of the stream up to the next packet. */
+  /** Returns one packet, dropping what does not fit (pipe(2), O_DIRECT); or stream bytes up to the next packet. */
   #popPiece(into: Uint8Array, at: number, length: number): number {
     const piece = this.#pieces![0];
     const n = this.ring.pop(into, at, Math.min(length, Math.abs(piece)));
@@ -223,10 +223,13 @@ export class Pipe {
 /** An end of a pipe, or a FIFO that is open. */
 export class PipeFile extends File implements PipeEnd {
   readonly pipe: Pipe;
-  /** A FIFO opened for reading when nobody wrote shows no hang-up until somebody has: the value of writerOpens then. */
+  /**
+   * The value of writerOpens at open: a FIFO opened for reading without a writer reports no POLLHUP until one has
+   * come.
+   */
   readonly #hangUpAfter: number;
 
-  /** `hangUpAfter`: see #hangUpAfter; -1 = none. */
+  /** `hangUpAfter`: see #hangUpAfter; -1: always report. */
   constructor(inode: Inode, pipe: Pipe, flags: number, hangUpAfter: number) {
     super(inode, flags, pipe.queue);
     this.pipe = pipe;
@@ -303,7 +306,7 @@ export class PipeFile extends File implements PipeEnd {
     const mode = this.flags & O_ACCMODE;
     if (mode !== O_WRONLY) pipe.readers--;
     if (mode !== O_RDONLY) pipe.writers--;
-    // Nobody is left to read it; the inode of a FIFO may live on.
+    // No file is left on the pipe; a FIFO's inode may continue to exist.
     if (pipe.readers === 0 && pipe.writers === 0) pipe.close();
     else pipe.queue.notify(READABLE | WRITABLE | POLLERR | POLLHUP);
     super.release();
@@ -314,7 +317,7 @@ function isPrivileged(task: Task): boolean {
   return task.credentials.has(CAP_SYS_RESOURCE) || task.credentials.has(CAP_SYS_ADMIN);
 }
 
-/** pipe2(2): the two ends, in `ends`. `flags`: O_NONBLOCK, O_DIRECT. */
+/** pipe2(2): puts the two ends into `ends`. `flags`: O_NONBLOCK, O_DIRECT. */
 export function makePipe(task: Task, flags: number, ends: [File | null, File | null]): void {
   const inode = newPipeInode(task);
   const pipe = new Pipe(task.kernel.account.heap);

@@ -1,5 +1,5 @@
-// The memory of a process as the kernel sees it: the VMA tree, brk, and policy. The platform's AddressSpace carries out
-// what is decided here; the host does the paging. Linux: struct mm_struct. Its operations are in mm/mapping.ts.
+// The kernel's view of a process's memory: the VMA tree, brk, and policy. The platform's AddressSpace carries out
+// what is decided here; the host does the paging. Linux: struct mm_struct. The operations are in mm/mapping.ts.
 
 import { EFAULT, ENOMEM } from "../abi/errno.ts";
 import { MAP_NORESERVE, MAP_PRIVATE, PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
@@ -24,7 +24,7 @@ import { MAPPINGS_MAX } from "./limits.ts";
 import { STACK_GUARD_BYTES, Vma, VmaSet } from "./vma.ts";
 import type { GuestLayout } from "../../platform/platform.ts";
 
-/** How far mapNear() goes, and pages of randomness there. */
+/** The reach of mapNear(), and the pages of randomness there. */
 const NEAR_BYTES = 2 ** 30;
 const NEAR_RANDOM_PAGES = 2 ** 12;
 const randomWords = new Uint32Array(1);
@@ -32,28 +32,31 @@ const randomBytes = new Uint8Array(randomWords.buffer);
 
 export class MemoryMap implements GuestAreas {
   readonly space: AddressSpace;
-  /** Which addresses are the guest's. */
+  /** The addresses that guests may use. */
   readonly layout: GuestLayout;
   readonly host: Host;
-  /** What its areas count in: kernel.account.heap. */
+  /** The budget that its areas count in: kernel.account.heap. */
   readonly heap: Budget;
   readonly areas: VmaSet;
-  /** Tasks that use it; a vfork child and threads share it. */
+  /** Tasks that use it: threads and a vfork child share it. */
   #references = 1;
   /** Heap: [brkStart, brk). */
   brkStart = 0;
   brk = 0;
-  /** Where mmap without a hint starts looking downwards. */
+  /** mmap(2) without a hint searches downwards from here. */
   mmapTop: number;
-  /** mlockall(MCL_FUTURE): what is mapped from now on is locked. */
+  /** mlockall(MCL_FUTURE): new mappings are locked. */
   lockFuture = false;
-  /** Queues of futexes that lie here alone; owned by task/futex_queue.ts. */
+  /** Queues of private futexes; owned by task/futex_queue.ts. */
   futexes: FutexTable | null = null;
-  /** The kernel itself has had waiters for private futexes of this memory, where the host keeps the queues of such. */
+  /**
+   * The kernel has had waiters for private futexes of this memory although the host keeps their queues (futex_waitv,
+   * PI).
+   */
   hasFutexWaiters = false;
-  /** The program's file; nobody may write it while it runs. Set by setExecutable. */
+  /** The program's file; writing it fails while the program runs (ETXTBSY). Set by setExecutable. */
   exe: File | null = null;
-  /** For /proc: where the loader put things. */
+  /** Addresses that the loader chose, shown in /proc. */
   argStart = 0;
   argEnd = 0;
   envStart = 0;
@@ -64,16 +67,16 @@ export class MemoryMap implements GuestAreas {
   dataEnd = 0;
   stackStart = 0;
   auxv: Uint8Array = new Uint8Array(0);
-  /** Where the program interpreter lies that execve has loaded: [start, end); empty = there is none. */
+  /** The program interpreter loaded by execve: [start, end); empty without one. */
   interpreterStart = 0;
   interpreterEnd = 0;
-  /** execve is mapping it. */
+  /** True while execve maps the interpreter. */
   isMappingInterpreter = false;
   /** /proc/PID/coredump_filter. */
   coredumpFilter = 0x33;
-  /** The largest the address space was seen, for VmPeak. */
+  /** The largest size so far, for VmPeak. */
   peakBytes = 0;
-  /** What is in RAM; kept by mm/residency.ts. */
+  /** Pages in RAM; updated by mm/residency.ts. */
   readonly resident = new ResidentMemory();
   /** prctl(PR_SET_DUMPABLE). */
   dumpable = 1;
@@ -96,20 +99,25 @@ export class MemoryMap implements GuestAreas {
     return this.#references;
   }
 
-  /** One task less; the last one gives the memory back. */
+  /** One task fewer; the last one frees the memory. */
   drop(): void {
     if (--this.#references > 0) return;
     this.leave();
     this.space.release();
   }
 
-  /** Drops all areas and the program's file, and keeps the platform's address space: execve(2) gives that to a new map. */
+  /**
+   * Drops all areas and the program's file but keeps the platform's address space, which execve(2) moves to a new
+   * map.
+   */
   leave(): void {
     this.areas.clear();
     this.setExecutable(null);
   }
 
-  /** Makes `file` what /proc/PID/exe shows. Writers are kept away as vfs/write_access.ts says: ETXTBSY. */
+  /**
+   * Sets the file that /proc/PID/exe shows. It cannot be opened for writing meanwhile (vfs/write_access.ts): ETXTBSY.
+   */
   setExecutable(file: File | null): void {
     const old = this.exe;
     if (file !== null) {
@@ -122,7 +130,7 @@ export class MemoryMap implements GuestAreas {
     old.drop();
   }
 
-  /** The map of a forked process, whose first thread is `thread`: the host has copied the memory already. */
+  /** The map of a forked process, whose first thread is `thread`; the host has copied the memory already. */
   fork(thread: GuestThread): MemoryMap {
     const copy = new MemoryMap(thread.addressSpace, this.host, this.heap);
     this.areas.cloneInto(copy.areas);
@@ -152,7 +160,7 @@ export class MemoryMap implements GuestAreas {
     return rip >= this.interpreterStart && rip < this.interpreterEnd ? MAP_BY_INTERPRETER : 0;
   }
 
-  // GuestAreas.
+  // The interface GuestAreas.
 
   protectionOf(address: number): number {
     return this.areas.find(address)?.prot ?? -1;
@@ -161,7 +169,7 @@ export class MemoryMap implements GuestAreas {
     const area = this.areas.find(address);
     return area !== null && area.end >= end && !area.isShared;
   }
-  /** At random, so that nobody learns from one place where another is. */
+  /** The place is random, so that knowing one reveals no other. */
   mapNear(thread: GuestThread, near: number, length: number, prot: number): number {
     if (this.areas.count >= MAPPINGS_MAX) return -ENOMEM;
     const start = this.#placeNear(near, length);
@@ -173,7 +181,10 @@ export class MemoryMap implements GuestAreas {
     return start;
   }
 
-  /** A free place within reach of `near`: above where mmap begins, as no mapping goes there, else below `near`. */
+  /**
+   * A free place within reach of `near`: above the top of the mmap area, where no mapping is placed, else below
+   * `near`.
+   */
   #placeNear(near: number, length: number): number {
     this.host.random(randomBytes, 0, randomBytes.length);
     const random = (pages: number) => PAGE_SIZE * (randomWords[0] % Math.max(1, pages));
@@ -188,12 +199,12 @@ export class MemoryMap implements GuestAreas {
     return start >= 0 ? start : this.areas.findGapAbove(near, near + NEAR_BYTES, length);
   }
 
-  /** A fault that is not the guest's: a stack that grows. True when the task just goes on. */
+  /** Handles a fault that is no error of the guest's: a stack that grows. True if the task can continue. */
   handleFault(task: Task, fault: Fault): boolean {
     return isUnmappedAccess(fault) && fault.signal === SIGSEGV && growStack(task, this, fault.address);
   }
 
-  /** 0 when [address, +length) is mapped with `prot`, else -EFAULT. What access_ok and a page walk would say. */
+  /** 0 if [address, +length) is mapped with `prot`, else -EFAULT: what access_ok() and a page walk find on Linux. */
   checkRange(address: number, length: number, prot: number): number {
     if (address < 0 || address + length > this.layout.end) return -EFAULT;
     const end = address + length;
@@ -206,7 +217,9 @@ export class MemoryMap implements GuestAreas {
     return 0;
   }
 
-  /** Bytes from `address` on, `length` at most, that are mapped with `prot`: how far a copy would come. */
+  /**
+   * The number of bytes from `address` on, at most `length`, that are mapped with `prot`: where a copy would fault.
+   */
   accessibleBytes(address: number, length: number, prot: number): number {
     if (address < 0 || address >= this.layout.end) return 0;
     let end = address;
@@ -219,8 +232,8 @@ export class MemoryMap implements GuestAreas {
   }
 
   /**
-   * What a futex at `address` is known by across processes: the shared memory and the offset in it, or null for private
-   * memory, where the address in this map is the key. futex(2), "FUTEX_PRIVATE_FLAG".
+   * The identity of a futex at `address` across processes: the shared memory and the offset in it; null for private
+   * memory, whose key is the address in this map. futex(2), "FUTEX_PRIVATE_FLAG".
    */
   futexObject(address: number): { home: FutexHome; offset: number } | null {
     const area = this.areas.find(address);
@@ -228,7 +241,7 @@ export class MemoryMap implements GuestAreas {
     return { home: area.backing.file?.inode ?? area.backing, offset: area.offset + (address - area.start) };
   }
 
-  /** Adds an area that the platform has mapped already. */
+  /** Adds an area that the platform has already mapped. */
   enter(area: Vma): void {
     this.areas.insert(area);
   }

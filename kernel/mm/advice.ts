@@ -1,5 +1,5 @@
-// madvise(2) on the areas of a memory map. What changes content or fork goes to the host and the VMA tree, hints about
-// paging go to the host, the rest is accepted. Linux: mm/madvise.c.
+// madvise(2) on the areas of a memory map. Advice that changes content or fork goes to the host and the VMA tree,
+// paging hints go to the host, the rest has no effect. Linux: mm/madvise.c.
 
 import { EACCES, EINVAL, ENOMEM, EPERM } from "../abi/errno.ts";
 import {
@@ -35,7 +35,7 @@ import { CAP_SYS_ADMIN } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
 import type { Vma, VmaSet } from "./vma.ts";
 
-/** Advice that is passed on to the platform. All other advice changes the tree only, or nothing. */
+/** Advice passed on to the platform. Other advice changes the tree only, or nothing. */
 const HOST_ADVICE = new Set([
   MADV_WILLNEED,
   MADV_DONTNEED,
@@ -53,9 +53,12 @@ const HOST_ADVICE = new Set([
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
 ]);
-/** Accepted without effect. Linux: pages are never merged, as sharing shows a neighbour's content by its timing. */
+/**
+ * Accepted without effect. Linux: MADV_MERGEABLE merges equal pages; here never, as merging reveals a neighbour's
+ * content by its timing.
+ */
 const NO_EFFECT = new Set([MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_MERGEABLE, MADV_UNMERGEABLE]);
-/** Change what the tree knows of an area. */
+/** Advice that changes an area's fields in the tree. */
 const TREE_ADVICE = new Set([
   MADV_DONTFORK,
   MADV_DOFORK,
@@ -65,11 +68,11 @@ const TREE_ADVICE = new Set([
   MADV_DODUMP,
 ]);
 
-/** madvise(2). Areas are advised in order; a hole is reported when the rest is done, as on Linux. */
+/** madvise(2). Areas are advised in order; a hole is reported after the rest is done, as on Linux. */
 export function adviseMemory(task: Task, address: number, length: number, advice: number): number {
   const isPoison = advice === MADV_HWPOISON || advice === MADV_SOFT_OFFLINE;
   if (isPoison) return task.credentials.has(CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
-  // MADV_COLLAPSE is unknown here as to a kernel without huge pages.
+  // Linux without huge pages does not have MADV_COLLAPSE either.
   const isKnown = HOST_ADVICE.has(advice) || TREE_ADVICE.has(advice) || NO_EFFECT.has(advice);
   if (!isKnown || !isPageAligned(address)) return -EINVAL;
   if (length > task.mm.layout.end) return -EINVAL;
@@ -99,7 +102,7 @@ export function adviseMemory(task: Task, address: number, length: number, advice
   return hasHole ? -ENOMEM : 0;
 }
 
-/** How far the areas from `index` on follow each other and allow the advice: they are advised as one. */
+/** The end of the run of adjacent areas from `index` on that allow the advice: one command advises them. */
 function runEnd(areas: VmaSet, index: number, end: number, advice: number): number {
   const { start } = areas.at(index);
   let to = start;
@@ -119,14 +122,14 @@ function adviseRun(task: Task, from: number, to: number, advice: number): number
   if (HOST_ADVICE.has(advice)) {
     const given = advice === MADV_DONTNEED_LOCKED ? MADV_DONTNEED : advice;
     const result = task.mm.space.advise(task.thread, from, to - from, given);
-    // A hint the host does not know or cannot follow is no error of the guest's.
+    // A hint that the host does not support is not the guest's error.
     if (result < 0 && !isHint(advice)) return result;
   }
   if (TREE_ADVICE.has(advice)) task.mm.areas.update(from, to, changeOf(advice));
   return 0;
 }
 
-/** Which areas an advice is not for. */
+/** Why an advice does not apply to an area; 0 if it does. */
 function refusal(area: Vma, advice: number): number {
   const isAnonymous = area.backing === null;
   switch (advice) {
@@ -139,7 +142,7 @@ function refusal(area: Vma, advice: number): number {
       return isAnonymous ? 0 : -EINVAL;
     case MADV_REMOVE:
       if (isAnonymous || area.isLocked) return -EINVAL;
-      // What it might be made writable is enough: vma_is_shared_maywrite().
+      // It suffices that the area could be made writable: vma_is_shared_maywrite().
       return area.isShared && (area.protMax & PROT_WRITE) !== 0 ? 0 : -EACCES;
     default:
       return 0;

@@ -1,4 +1,5 @@
-// What shared and file mappings are made of: a host descriptor and an offset in it. Linux: vm_file, shmem_zero_setup().
+// The memory behind shared and file mappings: a host descriptor and an offset in it. Linux: vm_file,
+// shmem_zero_setup().
 
 import { ENOMEM } from "../abi/errno.ts";
 import type { HostDescriptor, HostDescriptors } from "../host/host_descriptor.ts";
@@ -7,13 +8,15 @@ import type { File } from "../vfs/file.ts";
 import type { Mappable } from "../vfs/file_kinds.ts";
 import type { Backing } from "./vma.ts";
 
-/** Memory of an open file. Areas of one mmap call share it; each holds the file once, the first from the start. */
+/**
+ * Memory of an open file. Areas of one mmap call share it; each holds the file once, the first by the constructor.
+ */
 export class FileBacking implements Backing {
   readonly file: File;
-  /** Futexes in a file's memory are kept at its inode. */
+  /** The inode keeps the futexes of a file's memory. */
   readonly futexes = null;
   readonly #mappable: Mappable;
-  /** The guest may write the file through it, now or after mprotect. */
+  /** The guest may write the file through the mapping, now or after mprotect(2). */
   readonly #canWrite: boolean;
 
   constructor(file: File, mappable: Mappable, isShared: boolean) {
@@ -41,7 +44,7 @@ export class FileBacking implements Backing {
   }
 }
 
-/** Shared anonymous memory: a memfd of its own, so that forked processes share it and futexes find it. */
+/** Shared anonymous memory: a memfd of its own, so that forked processes share it and futexes have one identity. */
 class SharedMemory implements Backing {
   readonly file = null;
   futexes: FutexTable | null = null;
@@ -63,7 +66,7 @@ class SharedMemory implements Backing {
   }
 }
 
-/** `length` bytes of new shared memory, held once; -ENOMEM. */
+/** Makes `length` bytes of shared memory, held once; -ENOMEM. */
 export function newSharedMemory(descriptors: HostDescriptors, length: number): SharedMemory | number {
   const memory = descriptors.newMemory("shared memory", length);
   return typeof memory === "number" ? -ENOMEM : new SharedMemory(memory);

@@ -1,27 +1,27 @@
-// How much a process may map: RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, the number of mappings, and the sandbox's memory.
-// Linux: may_expand_vm(), mlock_future_ok(), __vm_enough_memory().
+// How much a process may map: RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, the number of mappings, and the sandbox's
+// memory. Linux: may_expand_vm(), mlock_future_ok(), __vm_enough_memory().
 //
-// Linux: memory is committed by the heuristic overcommit (mode 0) with the sandbox's limit in the place of RAM plus
-// swap, and the data of a process has to fit in it as a whole, whether or not it is touched. Reservations (MAP_NORESERVE,
-// thread stacks, PROT_NONE) do not count. What all processes use together: pressure.ts.
+// Linux: commits memory by heuristic overcommit (mode 0), as here with the sandbox's limit in place of RAM and swap;
+// here also the whole data of a process must fit, touched or not. Reservations (MAP_NORESERVE, thread stacks,
+// PROT_NONE) are not counted. pressure.ts compares the use of all processes.
 
 import { EAGAIN, ENOMEM, EPERM } from "../abi/errno.ts";
 import { CAP_IPC_LOCK, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
 import type { GuestLayout } from "../../platform/platform.ts";
 
-/** Most bytes the host brings in at once: others wait meanwhile. 4 ms of its time, on a slow host 50. */
+/** The most bytes that the host populates in one command, as other guests wait meanwhile: 4 ms, on a slow host 50. */
 export const POPULATE_PIECE_BYTES = 16 << 20;
 
 /** Mappings per process (sysctl vm.max_map_count). */
 export const MAPPINGS_MAX = 65530;
 
-/** Whether [start, end) holds addresses where nothing of the guest's may lie: too low, or the stub's. */
+/** Whether [start, end) includes addresses that guests must not use: below the minimum, or the stub's. */
 export function isReserved(layout: GuestLayout, start: number, end: number): boolean {
   return start < layout.start || end > layout.end;
 }
 
-/** 0 when the address space may become `bytes` larger, `dataBytes` of them private and writable; else -ENOMEM. */
+/** 0 if the address space may grow by `bytes`, `dataBytes` of them private and writable; else -ENOMEM. */
 export function mayExpand(task: Task, bytes: number, dataBytes: number): number {
   const limits = task.threadGroup.limits;
   const areas = task.mm.areas;
@@ -30,7 +30,7 @@ export function mayExpand(task: Task, bytes: number, dataBytes: number): number 
   return 0;
 }
 
-/** 0 when `bytes` more of memory that will be used can be promised, else -ENOMEM. */
+/** 0 if `bytes` more memory can be committed, else -ENOMEM. */
 export function mayCommit(task: Task, bytes: number): number {
   const limit = task.kernel.limits.memoryBytesMax;
   if (bytes > limit) return -ENOMEM;
@@ -45,7 +45,7 @@ export function mayCommit(task: Task, bytes: number): number {
   return -ENOMEM;
 }
 
-/** 0 when `bytes` more may be locked, else -EPERM where nothing may, -EAGAIN beyond the limit. */
+/** 0 if `bytes` more may be locked, else -EPERM (no lock allowed at all) or -EAGAIN (limit exceeded). */
 export function mayLock(task: Task, bytes: number): number {
   if (task.credentials.has(CAP_IPC_LOCK)) return 0;
   const limit = task.threadGroup.limits.soft(RLIMIT_MEMLOCK);

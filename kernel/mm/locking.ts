@@ -1,5 +1,5 @@
-// mlock(2), munlock(2), mlockall(2): locked memory is counted against RLIMIT_MEMLOCK and populated. Linux: mm/mlock.c.
-// Linux: the host does not pin the pages, as locked memory of guests would be taken from everyone else.
+// mlock(2), munlock(2), mlockall(2): locked memory counts against RLIMIT_MEMLOCK and is populated. Linux: mm/mlock.c.
+// Linux: pins the pages; here the host does not, since all sandboxes would lose that memory.
 
 import { EINVAL, ENOMEM, EPERM } from "../abi/errno.ts";
 import {
@@ -18,22 +18,22 @@ import type { Task } from "../task/task.ts";
 import { mayLock, POPULATE_PIECE_BYTES } from "./limits.ts";
 import type { Vma } from "./vma.ts";
 
-/** mlock(2) and mlock2(2); with `isOnFault` pages are not brought in now. */
+/** mlock(2) and mlock2(2); with `isOnFault` the pages are not populated now. */
 export function lockMemory(task: Task, address: number, length: number, isOnFault: boolean): number {
   if (mayLock(task, 0) === -EPERM) return -EPERM;
   const start = pageDown(address);
   const bytes = pageUp(length + (address - start));
   if (bytes > task.mm.layout.end || start + bytes > task.mm.layout.end) return -ENOMEM;
   const areas = task.mm.areas;
-  // What is locked already does not count twice.
+  // Memory that is already locked is not counted twice.
   if (mayLock(task, bytes) < 0 && mayLock(task, bytes - lockedBytes(task, start, start + bytes)) < 0) {
     return -ENOMEM;
   }
   if (bytes === 0) return 0;
   if (!areas.isCovered(start, start + bytes)) return -ENOMEM;
   areas.update(start, start + bytes, lock);
-  // Memory without access cannot be brought in; it is locked all the same.
-  // Of much memory the call takes care (syscalls/paging.ts).
+  // Memory without access cannot be populated but is locked. The calling system call populates large ranges in pieces
+  // (syscalls/paging.ts).
   if (!isOnFault && bytes <= POPULATE_PIECE_BYTES) {
     populateLocked(task, start, start + bytes);
   }
@@ -49,7 +49,7 @@ function populateLocked(task: Task, start: number, end: number): void {
   }
 }
 
-/** How pages of `area` are brought in, 0 = not at all: private ones that may be written as the process's own. */
+/** The advice that populates pages of `area`, 0 for none: private writable pages are made the process's own. */
 export function populateAdvice(area: Vma): number {
   const isWritable = (area.prot & PROT_WRITE) !== 0, isReadable = (area.prot & PROT_READ) !== 0;
   if (isWritable && (!area.isShared || !isReadable)) return MADV_POPULATE_WRITE;

@@ -1,5 +1,5 @@
-// mmap(2), munmap(2), mprotect(2), brk(2) on a memory map: checks in the order Linux makes them, the change of the VMA
-// tree, and the platform command that carries it out. mremap(2) is in remap.ts. Linux: mm/mmap.c, mm/mprotect.c.
+// mmap(2), munmap(2), mprotect(2), brk(2) on a memory map: checks in Linux's order, the change of the VMA tree, and
+// the platform command that carries it out. mremap(2) is in remap.ts. Linux: mm/mmap.c, mm/mprotect.c.
 
 import {
   EACCES,
@@ -53,16 +53,16 @@ import { isReserved, MAPPINGS_MAX, mayCommit, mayExpand, mayLock, POPULATE_PIECE
 import { type Backing, Vma } from "./vma.ts";
 
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
-/** Offsets end where numbers stop to be exact. */
+/** Above it a number is not exact. */
 const OFFSET_END = 2 ** 53;
-/** Flags that MAP_SHARED_VALIDATE accepts (LEGACY_MAP_MASK); the bits of a huge page size count with MAP_HUGETLB only. */
+/** Flags that MAP_SHARED_VALIDATE accepts (LEGACY_MAP_MASK); the size bits of huge pages only with MAP_HUGETLB. */
 const LEGACY_FLAGS = MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE |
   MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |
   MAP_32BIT;
-/** What an area remembers of its flags. */
+/** The flags that an area keeps. */
 const KEPT_FLAGS = MAP_GROWSDOWN | MAP_NORESERVE | MAP_STACK;
 
-/** mmap(2). The address, or -ERRNO. `file` is null for anonymous memory. */
+/** mmap(2). Returns the address, or -ERRNO. `file` is null for anonymous memory. */
 export function mapMemory(
   task: Task,
   hint: number,
@@ -99,7 +99,7 @@ export function mapMemory(
   if (typeof backing === "number") return backing;
   area.backing = backing;
   if (file !== null) area.protMax = protMaxOf(file, isShared);
-  // Of much memory the call takes care (syscalls/paging.ts).
+  // The calling system call populates large ranges in pieces (syscalls/paging.ts).
   const isAtOnce = length <= POPULATE_PIECE_BYTES;
   const populate = !isAtOnce ? 0 : isLocked ? MAP_POPULATE : flags & MAP_POPULATE;
   const isCode = file !== null && (prot & PROT_EXEC) !== 0;
@@ -119,7 +119,7 @@ export function mapMemory(
   return address;
 }
 
-/** A fixed address, or why it cannot be. */
+/** Checks a fixed address: the address, or -ERRNO. */
 function checkFixed(mm: MemoryMap, address: number, length: number, flags: number): number {
   if (address + length > mm.layout.end) return -ENOMEM;
   if (!isPageAligned(address)) return -EINVAL;
@@ -129,7 +129,7 @@ function checkFixed(mm: MemoryMap, address: number, length: number, flags: numbe
   return address;
 }
 
-/** Where a mapping without MAP_FIXED goes, or -ENOMEM. */
+/** Chooses the place of a mapping without MAP_FIXED, or -ENOMEM. */
 function choose(mm: MemoryMap, hint: number, length: number, flags: number): number {
   if ((flags & MAP_32BIT) !== 0) {
     const low = mm.areas.findGapAbove(LAYOUT.lowStart, LAYOUT.lowEnd, length);
@@ -144,7 +144,7 @@ function choose(mm: MemoryMap, hint: number, length: number, flags: number): num
   return findFree(mm, length);
 }
 
-/** The place of new memory without a wish: below the mmap base, else anywhere. */
+/** A place for memory without a hint: below the mmap base, else anywhere. */
 export function findFree(mm: MemoryMap, length: number): number {
   const address = mm.areas.findGapBelow(mm.mmapTop, LAYOUT.mappingsBottom, length);
   if (address >= 0) return address;
@@ -185,7 +185,7 @@ function protMaxOf(file: File, isShared: boolean): number {
   return prot;
 }
 
-/** Limits of the process and the sandbox; what a fixed mapping replaces is given back. */
+/** Checks the limits of the process and the sandbox; memory that a fixed mapping replaces is subtracted. */
 function checkLimits(task: Task, area: Vma, isFixed: boolean, isAnonymous: boolean): number {
   const bytes = area.length - (isFixed ? task.mm.areas.mappedBytes(area.start, area.end) : 0);
   const expands = mayExpand(task, bytes, area.isData ? bytes : 0);
@@ -203,7 +203,7 @@ function backingFor(
   length: number,
 ): Backing | null | number {
   if (file === null) return isShared ? newSharedMemory(task.kernel.descriptors, length) : null;
-  // mprotect may ask for writing later: the host has to allow it from the start.
+  // A later mprotect(2) may add PROT_WRITE: the host's mapping must allow it from the start.
   const kind = file.asMappable();
   if (kind === null) return -ENODEV;
   const mappable = kind.mappable(isShared, isShared && kind.isSharedWritable ? prot | PROT_WRITE : prot);
@@ -211,7 +211,7 @@ function backingFor(
   return new FileBacking(file, mappable, isShared);
 }
 
-/** Has the platform map `area`, which is not in the tree yet, replacing what is mapped there. 0 or -ERRNO. */
+/** Has the platform map `area`, which is not in the tree yet, replacing existing mappings. 0 or -ERRNO. */
 export function carryOut(task: Task, area: Vma, extraFlags: number): number {
   const space = task.mm.space;
   const backing = area.backing;
@@ -224,8 +224,8 @@ export function carryOut(task: Task, area: Vma, extraFlags: number): number {
 }
 
 /**
- * Whether the host maps an area shared. One that may never be written shows the same pages as a private mapping, and a guest
- * that has the host make it writable, by a jump into the stub, then writes to a copy of its own.
+ * Whether the host maps an area shared. An area that can never be writable is mapped private, with the same pages: a
+ * guest that jumps into the stub and makes it writable then writes to its own copy.
  */
 function hostType(area: Vma): number {
   return area.isShared && (area.protMax & PROT_WRITE) !== 0 ? MAP_SHARED : MAP_PRIVATE;
@@ -248,7 +248,7 @@ export function unmapMemory(task: Task, address: number, length: number): number
   return 0;
 }
 
-/** mprotect(2). What lies before a hole or a refusal is changed, as on Linux. */
+/** mprotect(2). Areas before a hole or a refusal are changed, as on Linux. */
 export function protectMemory(task: Task, address: number, length: number, prot: number): number {
   const grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
   if (grows === (PROT_GROWSDOWN | PROT_GROWSUP)) return -EINVAL;
@@ -264,7 +264,7 @@ export function protectMemory(task: Task, address: number, length: number, prot:
   if (grows !== 0) {
     const first = areas.indexAfter(address);
     if (first >= areas.count || areas.at(first).start >= end) return -ENOMEM;
-    // No mapping of ours grows up.
+    // No mapping here grows up.
     if (grows === PROT_GROWSUP || !areas.at(first).growsDown) return -EINVAL;
     start = areas.at(first).start;
   }
@@ -298,14 +298,14 @@ export function protectMemory(task: Task, address: number, length: number, prot:
   return refused;
 }
 
-/** Private memory that becomes writable counts as data, and has to be found. */
+/** Private memory that becomes writable counts as data and must be committed. */
 function mayBecomeData(task: Task, area: Vma, bytes: number): number {
   const expands = mayExpand(task, 0, bytes);
   if (expands < 0 || (area.flags & (MAP_NORESERVE | MAP_STACK)) !== 0) return expands;
   return mayCommit(task, bytes);
 }
 
-/** brk(2): the new break, or the old one when it cannot be. */
+/** brk(2): the new break, or the old one on failure. */
 export function changeBreak(task: Task, wanted: number): number {
   const mm = task.mm;
   if (wanted < mm.brkStart || wanted >= mm.layout.end) return mm.brk;
@@ -321,7 +321,7 @@ export function changeBreak(task: Task, wanted: number): number {
 function growHeap(task: Task, from: number, to: number): boolean {
   const { areas, lockFuture } = task.mm;
   const length = to - from;
-  // A page stays free between the heap and what lies above.
+  // A page stays free between the heap and the mapping above.
   if (
     isReserved(task.mm.layout, from, to) ||
     areas.findGapAbove(from, to + PAGE_SIZE, length + PAGE_SIZE) !== from

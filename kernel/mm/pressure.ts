@@ -1,28 +1,28 @@
-// Memory of the whole sandbox against its limit. What a process may promise itself is checked at each mapping (limits.ts);
-// what all processes together really use only the host knows. So promises are added up here now and then, and while their
-// sum is above the limit somebody outside measures (boot), and the kernel ends a process when the use is too (task/
-// memory_pressure.ts). Linux peers: the memory controller of cgroups, mm/oom_kill.c.
+// Memory of the whole sandbox against its limit. limits.ts checks what one process commits; only the host knows the
+// pages that all processes use. So commitments are summed up here now and then; while the sum exceeds the limit,
+// boot/ measures the use, and the kernel kills a process when that exceeds the limit too (task/memory_pressure.ts).
+// Linux: the memory controller of cgroups, mm/oom_kill.c.
 
-/** A new sum is made when this part of the limit has been promised since the last. */
+/** The sum is updated after this fraction of the limit was committed since the last sum. */
 const TALLY_PART = 16;
 
 export class MemoryPressure {
-  /** `update` changes it. */
+  /** Changed by `update`. */
   limitBytes: number;
-  /** Promised since the last sum; what is given back does not count. */
+  /** Bytes committed since the last sum; what was freed is not subtracted. */
   #grownBytes = 0;
-  /** Somebody measures: the promises are above the limit. Changed by setOver() alone. */
+  /** Whether commitments exceed the limit, so that the use must be measured. Changed by setOver() only. */
   isOver = false;
-  /** Told when isOver changes; set by boot. */
+  /** Called when isOver changes; set by boot. */
   onChange: (isOver: boolean) => void = () => {};
-  /** Makes the sum; set with the kernel's list of tasks. */
+  /** Computes the sum; set by the owner of the list of tasks. */
   onTally: () => void = () => {};
 
   constructor(limitBytes: number) {
     this.limitBytes = limitBytes;
   }
 
-  /** `bytes` more are promised to some process. */
+  /** A process has committed `bytes` more. */
   grow(bytes: number): void {
     this.#grownBytes += bytes;
     if (this.#grownBytes < this.limitBytes / TALLY_PART) return;

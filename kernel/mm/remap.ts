@@ -1,4 +1,4 @@
-// mremap(2): mappings that grow, shrink and move. Linux: mm/mremap.c.
+// mremap(2): grows, shrinks and moves mappings. Linux: mm/mremap.c.
 
 import { EAGAIN, EFAULT, EINVAL, ENOMEM } from "../abi/errno.ts";
 import {
@@ -17,10 +17,13 @@ import { carryOut, findFree, unmapMemory } from "./mapping.ts";
 import type { Vma } from "./vma.ts";
 
 const FLAGS_KNOWN = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
-/** Splits a move may cause, and some spare, as mremap_to() has it. */
+/** Splits that a move may cause, with a reserve, as in mremap_to(). */
 const SPARE_MAPPINGS = 5;
 
-/** mremap(2). The new address, or -ERRNO. `target` counts with MREMAP_FIXED, and as a hint with MREMAP_DONTUNMAP. */
+/**
+ * mremap(2). Returns the new address, or -ERRNO. `target` is used with MREMAP_FIXED, and as a hint with
+ * MREMAP_DONTUNMAP.
+ */
 export function remapMemory(
   task: Task,
   address: number,
@@ -60,7 +63,8 @@ export function remapMemory(
       areas.extend(area, end);
       return address;
     }
-    // The host may have something of its own there, or see two mappings where we see one: it may still move.
+    // The host may have a mapping of its own there, or two mappings where this kernel has one: moving may still
+    // succeed.
   }
   if (!mayMove) return -ENOMEM;
   const place = findFree(task.mm, newLength);
@@ -83,7 +87,7 @@ function moveTo(
   const { areas } = task.mm;
   if (areas.count >= MAPPINGS_MAX - SPARE_MAPPINGS) return -ENOMEM;
   if (isFixed && isReserved(task.mm.layout, target, target + newLength)) return -EINVAL;
-  // What is refused anyway takes nothing away from the target: check_prep_vma(), since Linux 6.17.
+  // A call that fails must not unmap the target first: check_prep_vma(), since Linux 6.17.
   const whole = areas.find(address);
   if (whole === null || Math.min(oldLength, newLength) > whole.end - address) return -EFAULT;
   if (isFixed) {
@@ -95,7 +99,7 @@ function moveTo(
     if (cut < 0) return cut;
     oldLength = newLength;
   }
-  // What was unmapped may have split the area.
+  // Unmapping the target may have split the area.
   const area = areas.find(address);
   if (area === null) return -EFAULT;
   const refused = checkResize(task, area, address, oldLength, newLength);
@@ -128,7 +132,7 @@ function checkResize(task: Task, area: Vma, address: number, oldLength: number, 
   return mayCommit(task, growth);
 }
 
-/** The area's [address, +oldLength) comes to lie at `place`, free so far, `newLength` long. */
+/** Moves the area's [address, +oldLength) to `place`, which is free, and makes it `newLength` long. */
 function move(
   task: Task,
   area: Vma,
@@ -142,7 +146,7 @@ function move(
   const moved = area.slice(address, address + oldLength);
   moved.start = place;
   moved.end = place + newLength;
-  // Nothing to move: a second mapping of the same shared memory.
+  // Nothing is moved: a second mapping of the same shared memory is made.
   const isDuplicate = oldLength === 0;
   const result = isDuplicate
     ? carryOut(task, moved, 0)

@@ -1,20 +1,20 @@
-// How much of a process's memory is in RAM: what /proc/PID/status, statm, smaps and getrusage(2) tell. The host knows; it is
-// asked through mincore(2), which a stopped thread of the process makes. Linux: get_mm_rss(), smaps_account().
-// Linux: of a file mapping the pages of the page cache count, whether or not this process has touched them.
+// How much of a process's memory is in RAM: shown by /proc/PID/status, statm, smaps and getrusage(2). Only the host
+// knows: a stopped thread of the process calls mincore(2). Linux: get_mm_rss(), smaps_account(). Linux: counts the
+// pages that the process has mapped; here all pages of a file mapping in the page cache count.
 
 import { PAGE_SIZE } from "../abi/memory.ts";
 import type { GuestThread } from "../../platform/platform.ts";
 import type { Task } from "../task/task.ts";
 import type { Vma, VmaSet } from "./vma.ts";
 
-/** Pages asked for at a time. */
+/** Pages per request. */
 const CHUNK_PAGES = 8192;
-/** Pages counted in one area: pages beyond it are taken for not resident. */
+/** Pages counted in one area; pages beyond count as not resident. */
 const AREA_PAGES_MAX = 1024 * 1024;
-/** Areas and pages counted at a time; the next request continues there, since nobody is served while the host answers. */
+/** Areas counted per turn; the next turn continues there, since all guests wait during a request. */
 const LOOK_AREAS = 256;
 const LOOK_PAGES = 1024 * 1024;
-/** An answer this old is given again. */
+/** A result is returned again until it is this old. */
 const FRESH_NANOS = 20_000_000;
 
 const chunk = new Uint8Array(CHUNK_PAGES);
@@ -24,18 +24,20 @@ export class ResidentMemory {
   anonymousPages = 0;
   filePages = 0;
   sharedPages = 0;
-  /** The most there ever were. */
+  /** The largest total so far. */
   peakPages = 0;
-  /** Monotonic time of the last look; -Infinity = never. */
+  /** Monotonic time of the last count; -Infinity: never. */
   atNanos = -Infinity;
 
-  // The look under way: where it goes on, 0 = none is; and what it has found so far.
+  // The count under way: the address to continue at (0: none), and its numbers so far.
   nextAddress = 0;
   nextAnonymous = 0;
   nextFile = 0;
   nextShared = 0;
 
-  /** A look is complete, or the first goes on for long: better half of it than nothing. */
+  /**
+   * Publishes the numbers: a count is complete, or the first one takes long and part of it is better than nothing.
+   */
   publish(): void {
     this.anonymousPages = this.nextAnonymous;
     this.filePages = this.nextFile;
@@ -52,8 +54,8 @@ export class ResidentMemory {
 }
 
 /**
- * What `task` has in RAM; as of the last look where all its threads are running. Linux: of very many areas or pages several
- * calls make one look.
+ * The memory of `task` in RAM; the last result while all its threads run. Linux: always complete; here a process with
+ * very many areas or pages takes several calls for one count.
  */
 export function residentMemory(task: Task): ResidentMemory {
   const { mm } = task;
@@ -68,7 +70,7 @@ export function residentMemory(task: Task): ResidentMemory {
   return resident;
 }
 
-/** Counts on from where the last look ended; false when it has to end as well. */
+/** Continues the count where the last turn ended; false if it is not complete yet. */
 function look(task: Task, resident: ResidentMemory): boolean {
   const { areas } = task.mm;
   const residents = new ResidentPages(task);
@@ -87,11 +89,11 @@ function look(task: Task, resident: ResidentMemory): boolean {
   return true;
 }
 
-/** Resident pages of the areas of an address space, in order: areas that follow each other are asked for in one. */
+/** Resident pages of the areas of an address space, in order: one request covers adjacent areas. */
 export class ResidentPages {
   readonly #task: Task;
   readonly #areas: VmaSet;
-  /** What the host has told of the pages from #from up to #to; it may be some turns old. */
+  /** The host's answer for the pages from #from up to #to; it may be some turns old. */
   readonly #pages = new Uint8Array(CHUNK_PAGES);
   #from = 0;
   #to = 0;
@@ -116,7 +118,7 @@ export class ResidentPages {
     return resident;
   }
 
-  /** Asks for the area at `index` and those that follow it; false where that is too much, or where the host has a gap. */
+  /** Requests the area at `index` and the following ones; false if that is too much, or the host has a gap there. */
   #ask(thread: GuestThread, index: number): boolean {
     const areas = this.#areas, { start } = areas.at(index);
     const top = start + CHUNK_PAGES * PAGE_SIZE;
@@ -134,9 +136,9 @@ export class ResidentPages {
   }
 }
 
-/** Resident pages of one area; `thread` is stopped and of that address space. */
+/** Resident pages of one area; `thread` is a stopped thread of its address space. */
 function residentPages(thread: GuestThread, area: Vma): number {
-  // Reservations: nothing was ever touched there.
+  // Nothing was ever touched in a reservation.
   if (area.prot === 0) return 0;
   const pages = Math.min(AREA_PAGES_MAX, area.length / PAGE_SIZE);
   let resident = 0;
@@ -144,14 +146,14 @@ function residentPages(thread: GuestThread, area: Vma): number {
     const count = Math.min(CHUNK_PAGES, pages - done);
     const at = area.start + done * PAGE_SIZE;
     const result = thread.addressSpace.residency(thread, at, count * PAGE_SIZE, chunk, 0);
-    // Stacks and areas that grow have parts the host has not mapped yet.
+    // The host has not mapped all of a stack or a growing area yet.
     if (result < 0) continue;
     for (let i = 0; i < count; i++) resident += chunk[i] & 1;
   }
   return resident;
 }
 
-/** A thread of the process that can be asked now. */
+/** A thread of the process that can make the call now. */
 function stoppedThread(task: Task): GuestThread | null {
   if (task.hasExited) return null;
   if (!task.thread.isRunning) return task.thread;

@@ -1,5 +1,5 @@
-// Stacks that grow downwards (MAP_GROWSDOWN): a fault below one is no fault. The main stack is reserved at exec as far as
-// its limit was then, and paged by the host; this serves the rest. Linux: expand_stack(), acct_stack_growth().
+// Stacks that grow downwards (MAP_GROWSDOWN): a fault below one extends it. execve reserves the main stack up to its
+// limit, and the host pages it; this file serves other stacks. Linux: expand_stack(), acct_stack_growth().
 
 import { EAGAIN } from "../abi/errno.ts";
 import { pageDown, pageUp } from "../abi/memory.ts";
@@ -13,7 +13,7 @@ import { STACK_GUARD_BYTES, Vma } from "./vma.ts";
 /** A fault grows the stack by at least this, so that deep recursion does not fault page by page. */
 const GROWTH_BYTES_MIN = 128 * 1024;
 
-/** Grows the stack above `address`, if one is meant to. True when memory is there now. */
+/** Extends the stack above `address`, if there is one. True when the address is mapped now. */
 export function growStack(task: Task, mm: MemoryMap, address: number): boolean {
   const areas = mm.areas;
   const index = areas.indexAfter(address);

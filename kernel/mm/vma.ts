@@ -1,19 +1,19 @@
-// Virtual memory areas and the ordered set of them: what is mapped where. Linux: struct vm_area_struct, maple tree.
-// A sorted array with binary search: a process has tens to a few thousand areas, and moves within one array are cheap.
+// Virtual memory areas and their ordered set. Linux: struct vm_area_struct, maple tree. A sorted array with binary
+// search: a process has tens to a few thousand areas, and moves within an array are cheap.
 
 import { MAP_GROWSDOWN, MAP_NORESERVE, MAP_SHARED, MAP_STACK, PAGE_SIZE, PROT_WRITE } from "../abi/memory.ts";
 import { AREA_COST, type Budget } from "../util/kernel_memory.ts";
 import type { FutexHome } from "../task/futex_queue.ts";
 import type { File } from "../vfs/file.ts";
 
-/** What a shared or file mapping is made of. Anonymous private memory has none. */
+/** The memory of a shared or file mapping. Private anonymous memory has none. */
 export interface Backing extends FutexHome {
-  /** The mapped file; null for shared anonymous memory. Held once per VMA. */
+  /** The mapped file; null for shared anonymous memory. Each VMA holds it once. */
   readonly file: File | null;
-  /** Host descriptor of the memory and offset of its byte 0; read when a mapping is carried out. */
+  /** Host descriptor of the memory, and the offset of its byte 0; read when a mapping is carried out. */
   hostFd(): number;
   readonly hostOffset: number;
-  /** It takes up memory, not a disk. */
+  /** The file is in memory, not on a disk. */
   readonly isMemory: boolean;
   hold(): void;
   drop(): void;
@@ -25,24 +25,29 @@ export class Vma {
   end: number;
   /** PROT_ bits. */
   prot: number;
-  /** MAP_SHARED or MAP_PRIVATE, and which of MAP_GROWSDOWN, MAP_NORESERVE, MAP_STACK it was made with. */
+  /** MAP_SHARED or MAP_PRIVATE, and MAP_GROWSDOWN, MAP_NORESERVE, MAP_STACK as given at its creation. */
   flags: number;
   backing: Backing | null;
-  /** Offset in the backing of `start`. */
+  /** Offset of `start` in the backing. */
   offset: number;
-  /** "[heap]", "[stack]", "[vdso]", "[anon:name]", or "" for the file's path. */
+  /** "[heap]", "[stack]", "[vdso]", "[anon:name]", or "" to show the file's path. */
   name: string;
-  /** False after MADV_DONTFORK: a forked child lacks it. */
+  /** False after MADV_DONTFORK: not inherited by fork(2). */
   isForked = true;
-  /** MADV_WIPEONFORK: a forked child finds zeros. */
+  /** MADV_WIPEONFORK: a forked child gets zeros. */
   isWiped = false;
   /** False after MADV_DONTDUMP. */
   isDumped = true;
-  /** mlock(2) and kin: counted, not pinned. */
+  /** mlock(2) and others: counted, not pinned. */
   isLocked = false;
-  /** mbind(2): MPOL_ mode and flags, -1 = the task's. With one memory node it is only shown. */
+  /**
+   * mbind(2): MPOL_ mode and flags, -1: the task's policy. With one memory node it has no effect and is only shown.
+   */
   memoryPolicy = -1;
-  /** PROT_ bits mprotect may give: a shared mapping of a read-only file is never writable, none of noexec is executable. */
+  /**
+   * PROT_ bits that mprotect(2) may set: no write for a shared mapping of a read-only file, no execution on noexec
+   * mounts.
+   */
   protMax = 7;
 
   constructor(
@@ -72,17 +77,17 @@ export class Vma {
   get growsDown(): boolean {
     return (this.flags & MAP_GROWSDOWN) !== 0;
   }
-  /** Private and writable, not a stack that grows: what RLIMIT_DATA and VmData count. */
+  /** Private and writable, and not a growing stack: counted by RLIMIT_DATA and VmData. */
   get isData(): boolean {
     return (this.prot & PROT_WRITE) !== 0 && (this.flags & (MAP_SHARED | MAP_GROWSDOWN)) === 0;
   }
 
-  /** Shared memory that its users have to be found room for: anonymous, or a file that lives in memory. */
+  /** Shared memory that uses RAM: anonymous, or of a file in memory. */
   get isSharedMemory(): boolean {
     return this.isShared && this.backing !== null && this.backing.isMemory;
   }
 
-  /** A copy of [start, end) of this area, which must lie within it. Holds the backing once more. */
+  /** A copy of [start, end) of this area, which must be within it. It holds the backing once more. */
   slice(start: number, end: number): Vma {
     const copy = new Vma(
       start,
@@ -103,7 +108,7 @@ export class Vma {
     return copy;
   }
 
-  /** Whether `next`, which begins where this ends, could be the same area. */
+  /** Whether `next`, which starts where this area ends, can be merged with it. */
   canMerge(next: Vma): boolean {
     return this.end === next.start && this.prot === next.prot && this.flags === next.flags &&
       this.name === next.name && this.isForked === next.isForked && this.isWiped === next.isWiped &&
@@ -114,27 +119,27 @@ export class Vma {
   }
 }
 
-/** Two mmap calls of one open file give memory that belongs together; two of shared anonymous memory never do. */
+/** Backings of two mmap calls are the same if they map one open file; shared anonymous memory is never the same. */
 function isSameBacking(a: Backing | null, b: Backing | null): boolean {
   return a === b || (a !== null && b !== null && a.file !== null && a.file === b.file);
 }
 
-/** The areas of one address space in order. Totals follow every change. */
+/** The areas of one address space in order, with totals that each change updates. */
 export class VmaSet {
   readonly #areas: Vma[] = [];
   readonly #heap: Budget;
-  /** Sum of lengths, bytes. */
+  /** Sum of lengths in bytes. */
   totalBytes = 0;
-  /** Of those that are data (Vma.isData), and that are locked. */
+  /** The bytes that are data (Vma.isData), and those that are locked. */
   dataBytes = 0;
   lockedBytes = 0;
-  /** Data that memory may have to be found for: without MAP_NORESERVE and thread stacks. */
+  /** Data that must be committed: without MAP_NORESERVE and thread stacks. */
   committedBytes = 0;
-  /** Shared memory: counted in full for each process that maps it. */
+  /** Shared memory, counted in full for each process that maps it. */
   sharedBytes = 0;
-  /** Areas that #heap counts. */
+  /** The number of areas that #heap has counted. */
   #countedAreas = 0;
-  /** What the last findGapBelow has seen: from #fullAbove up to #fullTop no gap is larger than #largestGap. */
+  /** Found by the last findGapBelow: between #fullAbove and #fullTop no gap is larger than #largestGap. */
   #fullTop = -1;
   #fullAbove = 0;
   #largestGap = 0;
@@ -164,7 +169,7 @@ export class VmaSet {
     return low;
   }
 
-  /** The area that holds `address`, or null. */
+  /** The area that includes `address`, or null. */
   find(address: number): Vma | null {
     const area = this.#areas[this.indexAfter(address)];
     return area !== undefined && area.start <= address ? area : null;
@@ -195,7 +200,7 @@ export class VmaSet {
     return bytes;
   }
 
-  /** Adds an area to a free range, merged with its neighbours where they are alike. */
+  /** Adds an area in a free range and merges it with equal neighbours. */
   insert(area: Vma): void {
     const index = this.indexAfter(area.start);
     this.#count(area, area.length);
@@ -204,7 +209,7 @@ export class VmaSet {
     this.#settle();
   }
 
-  /** The number of areas has changed. */
+  /** Accounts for a changed number of areas. */
   #settle(): void {
     const change = this.#areas.length - this.#countedAreas;
     if (change === 0) return;
@@ -244,7 +249,7 @@ export class VmaSet {
     }
   }
 
-  /** Makes `address` a border between areas, if it lies within one. */
+  /** Splits the area around `address`, so that an area starts there. */
   #split(address: number): void {
     const index = this.indexAfter(address);
     const area = this.#areas[index];
@@ -254,7 +259,7 @@ export class VmaSet {
     this.#areas.splice(index + 1, 0, tail);
   }
 
-  /** Takes out everything in [start, end) and drops its backings. */
+  /** Removes all areas in [start, end) and drops their backings. */
   remove(start: number, end: number): void {
     if (this.isFree(start, end)) return;
     if (end > this.#fullAbove) this.#fullTop = -1;
@@ -270,7 +275,7 @@ export class VmaSet {
     this.#settle();
   }
 
-  /** Calls `change` on every area in [start, end), split at the borders; merges again afterwards. */
+  /** Calls `change` for every area in [start, end), split at the borders; merges afterwards. */
   update(start: number, end: number, change: (area: Vma) => void): void {
     this.#split(start);
     this.#split(end);
@@ -286,7 +291,7 @@ export class VmaSet {
     this.#settle();
   }
 
-  /** Merges those from index `first` up to `last` that can be one, in one pass: there may be thousands. */
+  /** Merges adjacent equal areas from index `first` to `last` in one pass, as there may be thousands. */
   #mergeWithin(first: number, last: number): void {
     const areas = this.#areas;
     let kept = first;
@@ -302,7 +307,7 @@ export class VmaSet {
     if (kept + 1 < last) areas.splice(kept + 1, last - kept - 1);
   }
 
-  /** `bytes` of the kind of `area` come (or go, when negative). */
+  /** Adds `bytes` of the kind of `area` to the totals; negative to subtract. */
   #count(area: Vma, bytes: number): void {
     this.totalBytes += bytes;
     if (area.isLocked) this.lockedBytes += bytes;
@@ -312,7 +317,7 @@ export class VmaSet {
     if ((area.flags & (MAP_NORESERVE | MAP_STACK)) === 0) this.committedBytes += bytes;
   }
 
-  /** Highest free range of `length` bytes that ends at or below `top` and starts at or above `bottom`; -1 = none. */
+  /** The highest free range of `length` bytes between `bottom` and `top`; -1 for none. */
   findGapBelow(top: number, bottom: number, length: number): number {
     const isKnownFull = this.#fullTop === top && length > this.#largestGap;
     let end = isKnownFull ? this.#fullAbove : top;
@@ -335,7 +340,7 @@ export class VmaSet {
     return start;
   }
 
-  /** Lowest free range of `length` bytes at or above `bottom` that ends at or below `top`; -1 = none. */
+  /** The lowest free range of `length` bytes between `bottom` and `top`; -1 for none. */
   findGapAbove(bottom: number, top: number, length: number): number {
     let start = bottom;
     for (let i = this.indexAfter(bottom); i < this.#areas.length; i++) {
@@ -346,7 +351,7 @@ export class VmaSet {
     return start + length <= top ? start : -1;
   }
 
-  /** Copies the set for fork: areas hold their backings once more; locks are not inherited. */
+  /** Copies the set for fork: the copies hold their backings; locks are not inherited. */
   cloneInto(other: VmaSet): void {
     for (const area of this.#areas) {
       if (!area.isForked) continue;
@@ -375,7 +380,7 @@ export class VmaSet {
 /** Bytes between a growing stack and its lower neighbour (stack_guard_gap). */
 export const STACK_GUARD_BYTES = 256 * PAGE_SIZE;
 
-/** Where what lies below `area` has to end: a stack that grows down keeps a distance. */
+/** The address at which an area below `area` must end: a growing stack keeps a guard gap. */
 function startWithGuard(area: Vma): number {
   return area.growsDown ? area.start - STACK_GUARD_BYTES : area.start;
 }

@@ -1,5 +1,5 @@
-// strace text, made from the one syscall table. Linux: strace(1) in shape: a call that waits has two lines, one when it falls
-// asleep and one with its answer, as other tasks' lines may come between.
+// strace text, generated from the system call table. Its form is strace(1)'s: a call that waits has two lines, one
+// when it begins to wait and one with its result, as lines of other tasks may come between.
 
 import { ERESTART_RESTARTBLOCK, ERESTARTSYS, errnoName } from "../abi/errno.ts";
 import { callResult } from "../arch/arch.ts";
@@ -9,17 +9,17 @@ import type { CallHooks, CallListener } from "../task/call_hooks.ts";
 import { NO_RESULT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 
-/** Characters of a string or buffer shown. */
+/** The most characters of a string or buffer to show. */
 const TEXT_MAX = 64;
 
 export class Strace implements CallListener {
   readonly #table: SyscallTable;
   readonly #sink: (line: string) => void;
-  /** What is still to be written of each call in flight: its text, or how its second line begins. */
+  /** The text still to be written for each call in flight, or the start of its second line. */
   readonly #texts = new Map<Task, string>();
   readonly #waiting = new Set<Task>();
 
-  /** Writes a line, without newline, to `sink` for each call: those of `names`, null = all. */
+  /** Writes a line, without newline, to `sink` for each call in `names` (null: all calls). */
   constructor(
     hooks: CallHooks,
     table: SyscallTable,
@@ -43,7 +43,7 @@ export class Strace implements CallListener {
   }
 
   onExit(task: Task, result: number): void {
-    // A call that began before this listener is another's, whose place it has taken.
+    // The call began before this listener was added.
     const text = this.#texts.get(task);
     if (text === undefined) return;
     this.#line(task, `${text} = ${resultText(task, result)}`);
@@ -56,7 +56,7 @@ export class Strace implements CallListener {
   }
 }
 
-/** A call without a result has set RAX itself (execve, rt_sigreturn), or its task is gone. */
+/** A call without a result has set RAX itself (execve, rt_sigreturn), or its task has exited. */
 function resultText(task: Task, result: number): string {
   if (result === NO_RESULT) {
     if (task.hasExited) return "?";

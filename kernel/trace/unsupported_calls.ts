@@ -1,4 +1,4 @@
-// Counts in kernel.coverage the calls a guest makes that the table does not know, or refuses on purpose.
+// Counts in kernel.coverage the calls that the table does not have or refuses on purpose.
 
 import type { SyscallTable } from "../syscalls/dispatch.ts";
 import { SYSCALLS_MAX } from "../syscalls/table.ts";
@@ -11,7 +11,7 @@ export class UnsupportedCalls implements CallListener {
   }
 
   onEnter(task: Task): void {
-    // Numbers beyond the table count as one: a guest has four thousand million of them.
+    // Numbers beyond the table count as one, since a guest can use four thousand million of them.
     task.kernel.coverage.noteCall(Math.min(task.call.number, SYSCALLS_MAX));
   }
 }

@@ -1,4 +1,5 @@
-// What the three kinds of System V objects share: ids, keys, owners and permissions. Linux: ipc/util.c, sysvipc(7).
+// The common part of the three kinds of System V objects: ids, keys, owners and permissions. Linux: ipc/util.c,
+// sysvipc(7).
 
 import { EACCES, EEXIST, EIDRM, EINVAL, ENOENT, ENOSPC, EPERM } from "../../abi/errno.ts";
 import { IPC_CREAT, IPC_EXCL, IPC_PRIVATE } from "../../abi/ipc.ts";
@@ -6,30 +7,30 @@ import { put16, put32, u32, zero } from "../../abi/struct.ts";
 import { CAP_IPC_OWNER, CAP_SYS_ADMIN } from "../../abi/task.ts";
 import type { Task } from "../../task/task.ts";
 
-/** Ids are sequence * SLOTS + slot, so that one that is over does not soon mean another object (IPCMNI). */
+/** An id is sequence * SLOTS + slot, so that the id of a removed object is not soon reused (IPCMNI). */
 const SLOTS = 32_768;
 const SEQUENCE_MAX = 65_535;
 const MODE_BITS = 0o777;
-/** Fields of struct ipc64_perm. */
+/** Offsets in struct ipc64_perm. */
 const PERM = { uid: 4, gid: 8, cuid: 12, cgid: 16, mode: 20, sequence: 24, bytes: 48 } as const;
 
-/** Read and write for everybody: what ipcperms() is asked about. */
+/** Read permission for owner, group and others, the `flags` of mayAccess(). */
 export const MAY_READ_OBJECT = 0o444;
 export const MAY_WRITE_OBJECT = 0o222;
 
 export abstract class IpcObject {
-  /** Given by IpcIds. */
+  /** Assigned by IpcIds. */
   id = -1;
   key: number;
   uid: number;
   gid: number;
   readonly cuid: number;
   readonly cgid: number;
-  /** Permission bits, and for shared memory SHM_DEST and SHM_LOCKED. */
+  /** Permission bits; of shared memory also SHM_DEST and SHM_LOCKED. */
   mode: number;
-  /** Its id means nothing any more. */
+  /** The object was removed and its id is invalid. */
   isRemoved = false;
-  /** Seconds of the last IPC_SET, or of its making. */
+  /** Time of the last IPC_SET or of the creation, in seconds. */
   changeSeconds: number;
 
   constructor(task: Task, key: number, flags: number) {
@@ -40,7 +41,7 @@ export abstract class IpcObject {
     this.changeSeconds = task.kernel.clock.realtime();
   }
 
-  /** ipcperms(): 0 when `task` may do what the bits of `flags` ask for, else -EACCES. */
+  /** ipcperms(): 0 if `task` has the permissions in the bits of `flags`, else -EACCES. */
   mayAccess(task: Task, flags: number): number {
     const who = task.credentials;
     const wanted = (flags >> 6 | flags >> 3 | flags) & 7;
@@ -50,13 +51,13 @@ export abstract class IpcObject {
     return (wanted & ~granted & 7) === 0 || who.has(CAP_IPC_OWNER) ? 0 : -EACCES;
   }
 
-  /** Whether `task` may remove or change it. */
+  /** 0 if `task` may remove or change it, else -EPERM. */
   mayControl(task: Task): number {
     const who = task.credentials;
     return who.euid === this.cuid || who.euid === this.uid || who.has(CAP_SYS_ADMIN) ? 0 : -EPERM;
   }
 
-  /** IPC_RMID, or its like: what it holds is given back. */
+  /** Called on removal (IPC_RMID and others): frees what it holds. */
   onRemove(): void {}
 
   /** Writes struct ipc64_perm. */
@@ -80,7 +81,7 @@ export abstract class IpcObject {
   }
 }
 
-/** The objects of one kind in a namespace. */
+/** The objects of one kind in an IPC namespace. */
 export class IpcIds<T extends IpcObject> {
   readonly #limit: number;
   readonly #slots: (T | null)[] = [];
@@ -92,7 +93,7 @@ export class IpcIds<T extends IpcObject> {
     this.#limit = limit;
   }
 
-  /** The object of `id`, -EIDRM for one that is over, -EINVAL for one that never was. */
+  /** The object with `id`; -EIDRM if it was removed, -EINVAL if the id never existed. */
   get(id: number): T | number {
     if (id < 0) return -EINVAL;
     const object = this.at(id % SLOTS);
@@ -100,12 +101,12 @@ export class IpcIds<T extends IpcObject> {
     return object.id === id ? object : -EIDRM;
   }
 
-  /** The object in slot `index`, or null. The slot's bits of an id do as well: ipcid_to_idx(). */
+  /** The object in slot `index`, or null. An id is accepted too: only its slot bits count (ipcid_to_idx()). */
   at(index: number): T | null {
     return index < 0 ? null : this.#slots[index % SLOTS] ?? null;
   }
 
-  /** What all of them have together. */
+  /** The sum of `of` over all objects. */
   sum(of: (object: T) => number): number {
     let sum = 0;
     for (const object of this.#slots) if (object !== null) sum += of(object);
@@ -119,7 +120,8 @@ export class IpcIds<T extends IpcObject> {
   }
 
   /**
-   * semget(2) and its like: an existing object of `key` that `fits`, or one that `make` makes. The id or -ERRNO.
+   * semget(2), msgget(2), shmget(2): an existing object of `key` that `fits`, or a new one from `make`. The id or
+   * -ERRNO.
    */
   open(
     task: Task,
@@ -153,13 +155,13 @@ export class IpcIds<T extends IpcObject> {
     return object.id;
   }
 
-  /** Its key is free for another; the id still leads to it. */
+  /** Frees its key for another object; its id stays valid. */
   forgetKey(object: T): void {
     if (this.#byKey.get(object.key) === object) this.#byKey.delete(object.key);
     object.key = IPC_PRIVATE;
   }
 
-  /** All of them: the namespace goes. */
+  /** Removes all objects: the namespace ends. */
   removeAll(): void {
     for (const object of this.#slots) if (object !== null) this.remove(object);
   }

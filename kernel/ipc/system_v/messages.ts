@@ -14,7 +14,7 @@ import { IpcObject } from "./ids.ts";
 export const MESSAGE_BYTES_MAX = 8192;
 export const QUEUE_BYTES = 16_384;
 export const QUEUES_MAX = 32_000;
-/** Fields of struct msqid64_ds. */
+/** Offsets in struct msqid64_ds. */
 const MSQID = {
   send: 48,
   receive: 56,
@@ -26,10 +26,10 @@ const MSQID = {
   receiver: 100,
 } as const;
 
-/** What a message costs us beside its bytes. */
+/** Bytes that the account counts for a message beside its data. */
 const MESSAGE_COST = 256;
 
-/** A message of type `type` is one that `wanted` and `flags` of msgrcv(2) ask for: testmsg(). */
+/** Whether a message of type `type` matches `wanted` and `flags` of msgrcv(2): testmsg(). */
 function isWanted(type: number, wanted: number, flags: number): boolean {
   if (wanted === 0) return true;
   if (wanted < 0) return type <= -wanted;
@@ -62,17 +62,17 @@ export class TypedQueue extends IpcObject {
     return this.#messages.length;
   }
 
-  /** There is room for a message of `length` bytes. */
+  /** Whether a message of `length` bytes fits. */
   hasRoom(length: number): boolean {
     return this.bytes + length <= this.bytesMax && this.#messages.length + 1 <= this.bytesMax;
   }
 
-  /** There is memory for a message of `length` bytes, which send() takes. */
+  /** Accounts for a message of `length` bytes before send(); false without memory. */
   takeMemory(length: number): boolean {
     return this.#heap.take(length + MESSAGE_COST);
   }
 
-  /** Adds a message, whose bytes it keeps; takeMemory() has been asked. */
+  /** Adds a message and keeps `bytes`. The caller has called takeMemory(). */
   send(task: Task, type: number, bytes: Uint8Array): void {
     this.#messages.push({ type, bytes });
     this.bytes += bytes.length;
@@ -84,12 +84,12 @@ export class TypedQueue extends IpcObject {
     );
   }
 
-  /** Type of the message that receive() has given last. */
+  /** Type of the message that receive() has returned last. */
   lastType = 0;
 
   /**
-   * Takes the first message that `type` and `flags` ask for into `into`, at most `length` bytes: how many, -ENOMSG when
-   * there is none, -E2BIG. With MSG_COPY message number `type` is copied and stays.
+   * Moves the first message that `type` and `flags` select into `into`, at most `length` bytes: returns their number,
+   * -ENOMSG or -E2BIG. MSG_COPY copies message number `type` and leaves it queued.
    */
   receive(task: Task, into: Uint8Array, length: number, type: number, flags: number): number {
     const isCopy = (flags & MSG_COPY) !== 0;
@@ -98,7 +98,7 @@ export class TypedQueue extends IpcObject {
     const message = this.#messages[index];
     if (message.bytes.length > length && (flags & MSG_NOERROR) === 0) return -E2BIG;
     if (isCopy) {
-      // copy_msg(): a copy is never cut short.
+      // copy_msg(): a copy is never truncated.
       if (message.bytes.length > length) return -EINVAL;
       into.set(message.bytes);
       this.lastType = message.type;
@@ -116,7 +116,10 @@ export class TypedQueue extends IpcObject {
     return n;
   }
 
-  /** type 0: the first; positive: the first of it (or, with MSG_EXCEPT, of another); negative: the lowest up to -type. */
+  /**
+   * type 0: the first message; positive: the first of that type (MSG_EXCEPT: of another); negative: the one of the
+   * lowest type up to -type.
+   */
   #find(type: number, flags: number): number {
     const messages = this.#messages;
     if (type >= 0) return messages.findIndex((message) => isWanted(message.type, type, flags));
@@ -133,7 +136,7 @@ export class TypedQueue extends IpcObject {
     this.#messages.length = 0;
   }
 
-  /** Writes struct msqid64_ds as `task` sees it. */
+  /** Writes struct msqid64_ds with ids as `task` sees them. */
   putStatus(task: Task, into: Uint8Array, at: number): void {
     zero(into, at, MSQID_BYTES);
     this.putPermissions(into, at);

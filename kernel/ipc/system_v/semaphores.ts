@@ -1,5 +1,5 @@
-// System V semaphores: sets of counters that change together or not at all. Linux: ipc/sem.c, semop(2). A process that
-// asked for SEM_UNDO leaves its changes undone when it ends.
+// System V semaphores: sets of counters; the operations of one call happen together or not at all. Linux: ipc/sem.c,
+// semop(2). Changes made with SEM_UNDO are reverted when the process ends.
 
 import { EAGAIN, EFBIG, ENOMEM, ERANGE } from "../../abi/errno.ts";
 import { IPC_NOWAIT, SEM_UNDO, SEMBUF_BYTES } from "../../abi/ipc.ts";
@@ -19,14 +19,14 @@ export const SEMAPHORES_MAX = 1_024_000_000;
 export const OPERATIONS_MAX = 500;
 export const SETS_MAX = 32_000;
 export const VALUE_MAX = 32_767;
-/** SEMAEM: how far a process's undo value may go. */
+/** SEMAEM: bound of a process's undo value. */
 const UNDO_MAX = VALUE_MAX;
-/** What a semaphore, and an undo value for it, cost us. */
+/** Bytes that the account counts for a semaphore, and for an undo value of it. */
 const SEMAPHORE_COST = 16, UNDO_COST = 4;
-/** What apply() answers when the operations have to wait. */
+/** apply()'s result when the operations must wait. */
 export const WOULD_WAIT = 1;
 
-/** A task that waits in semop(2), and for what. */
+/** A task that waits in semop(2), and the operation it waits for. */
 interface WaitingTask {
   readonly number: number;
   readonly isForZero: boolean;
@@ -34,12 +34,12 @@ interface WaitingTask {
 
 export class SemaphoreSet extends IpcObject {
   readonly values: Int32Array;
-  /** Who changed each last: GETPID. */
+  /** The process that changed each semaphore last: GETPID. */
   readonly #pids: (Pid | null)[];
-  /** Told when values change or the set goes. */
+  /** Notified when values change or the set is removed. */
   readonly queue = new WaitQueue();
   readonly #waiting = new Map<Task, WaitingTask>();
-  /** Those that have changed it with SEM_UNDO (list_id of struct sem_array). */
+  /** Undo lists of processes that have changed it with SEM_UNDO (list_id of struct sem_array). */
   readonly undos = new Set<SemaphoreUndo>();
   readonly #heap: Budget;
   operationSeconds = 0;
@@ -55,7 +55,7 @@ export class SemaphoreSet extends IpcObject {
     return this.values.length;
   }
 
-  /** There is memory for a set of `count`, which the constructor's caller takes. */
+  /** Accounts for a set of `count` before it is constructed; false without memory. */
   static takeMemory(heap: Budget, count: number): boolean {
     return heap.take(count * SEMAPHORE_COST);
   }
@@ -68,8 +68,8 @@ export class SemaphoreSet extends IpcObject {
   }
 
   /**
-   * Carries out `count` struct sembuf at `at`, all or none: 0, WOULD_WAIT, or -ERRNO. The one that would wait is noted for
-   * GETNCNT and GETZCNT.
+   * Carries out `count` struct sembuf at `at`, all or none: 0, WOULD_WAIT, or -ERRNO. Records the operation that
+   * would wait, for GETNCNT and GETZCNT.
    */
   apply(task: Task, bytes: Uint8Array, at: number, count: number): number {
     this.#waiting.delete(task);
@@ -129,7 +129,7 @@ export class SemaphoreSet extends IpcObject {
     return undo >= -UNDO_MAX - 1 && undo <= UNDO_MAX;
   }
 
-  /** SETVAL, SETALL: nobody's undo counts for it any more. */
+  /** SETVAL, SETALL: clears all processes' undo values of the semaphore. */
   setValue(task: Task, number: number, value: number): void {
     this.values[number] = value;
     this.#pids[number] = task.threadGroup.pid;
@@ -146,7 +146,7 @@ export class SemaphoreSet extends IpcObject {
     this.queue.notify(POLLIN);
   }
 
-  /** How many tasks wait for semaphore `number` to rise, or to become zero: GETNCNT, GETZCNT. */
+  /** The number of tasks that wait for semaphore `number` to increase, or to become zero: GETNCNT, GETZCNT. */
   waiters(number: number, isForZero: boolean): number {
     let count = 0;
     for (const [task, what] of this.#waiting) {
@@ -156,7 +156,7 @@ export class SemaphoreSet extends IpcObject {
     return count;
   }
 
-  /** `task` does not wait any more. */
+  /** `task` no longer waits. */
   leave(task: Task): void {
     this.#waiting.delete(task);
   }
@@ -171,7 +171,7 @@ export class SemaphoreSet extends IpcObject {
   }
 }
 
-/** What a process's end will add to the semaphores it has changed with SEM_UNDO. */
+/** The changes to revert when a process ends: SEM_UNDO values by set. */
 class SemaphoreUndo {
   readonly #group: ThreadGroup;
   readonly #changes = new Map<SemaphoreSet, Int32Array>();
@@ -197,7 +197,7 @@ class SemaphoreUndo {
     if (changes !== undefined) changes[number] = 0;
   }
 
-  /** The process has ended. */
+  /** The process has ended: applies the undo values. */
   release(): void {
     const { heap } = this.#group.kernel.account;
     for (const [set, changes] of this.#changes) {

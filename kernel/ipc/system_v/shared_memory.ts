@@ -1,5 +1,5 @@
-// System V shared memory: segments that are memory files, mapped by shmat(2). Linux: ipc/shm.c. Each mapping holds the
-// segment's file, so that what is attached is counted where mappings come and go: munmap, fork, execve, exit.
+// System V shared memory: segments that are memory files, mapped by shmat(2). Linux: ipc/shm.c. Each mapping holds
+// the segment's file, so attachments are counted where mappings begin and end: munmap, fork, execve, exit.
 
 import { EINVAL, ENOMEM } from "../../abi/errno.ts";
 import { O_RDONLY, O_RDWR, S_IFREG } from "../../abi/file.ts";
@@ -20,7 +20,7 @@ import { type IpcIds, IpcObject } from "./ids.ts";
 export const SEGMENTS_MAX = 4096;
 export const SEGMENT_BYTES_MIN = 1;
 export const SEGMENT_BYTES_MAX = 2 ** 46;
-/** Fields of struct shmid64_ds. */
+/** Offsets in struct shmid64_ds. */
 const SHMID = { bytes: 48, attach: 56, detach: 64, change: 72, creator: 80, last: 84, attached: 88 } as const;
 
 export class SharedSegment extends IpcObject {
@@ -30,7 +30,7 @@ export class SharedSegment extends IpcObject {
   #lastPid: Pid | null = null;
   #attachSeconds = 0;
   #detachSeconds = 0;
-  /** For ordinary mappings and for SHM_RDONLY ones; each is held once here. */
+  /** The files for ordinary and for SHM_RDONLY mappings; the segment holds each once. */
   readonly #writable: SegmentFile;
   readonly #readable: SegmentFile;
 
@@ -50,17 +50,17 @@ export class SharedSegment extends IpcObject {
     this.#readable = new SegmentFile(this, inode, O_RDONLY, path);
   }
 
-  /** Gives it its memory. 0 or -ENOMEM. */
+  /** Allocates its memory. 0 or -ENOMEM. */
   allocate(): number {
     return this.#writable.truncate(pageUp(this.bytes)) < 0 ? -ENOMEM : 0;
   }
 
-  /** What shmat(2) maps; held by nobody for it yet. */
+  /** The file that shmat(2) maps; the caller holds it. */
   file(isReadOnly: boolean): TmpfsRegularFile {
     return isReadOnly ? this.#readable : this.#writable;
   }
 
-  /** Mappings of it: shm_nattch. */
+  /** The number of its mappings: shm_nattch. */
   get attached(): number {
     return this.#writable.references + this.#readable.references - 2;
   }
@@ -74,14 +74,14 @@ export class SharedSegment extends IpcObject {
     this.#lastPid = task.threadGroup.pid;
   }
 
-  /** IPC_RMID: it goes once nobody has it attached. */
+  /** IPC_RMID: frees the segment once it has no mapping. */
   destroy(): void {
     this.mode |= SHM_DEST;
     this.#ids.forgetKey(this);
     this.onMappingGone();
   }
 
-  /** A mapping of it is gone. */
+  /** One of its mappings was removed. */
   onMappingGone(): void {
     if ((this.mode & SHM_DEST) === 0 || this.isRemoved || this.attached > 0) return;
     this.#ids.remove(this);
@@ -89,7 +89,7 @@ export class SharedSegment extends IpcObject {
     this.#readable.drop();
   }
 
-  /** Writes struct shmid64_ds as `task` sees it. */
+  /** Writes struct shmid64_ds with ids as `task` sees them. */
   putStatus(task: Task, into: Uint8Array, at: number): void {
     zero(into, at, SHMID_BYTES);
     this.putPermissions(into, at);
@@ -104,7 +104,7 @@ export class SharedSegment extends IpcObject {
   }
 }
 
-/** An open segment; mappings of it hold it. */
+/** An open segment; its mappings hold it. */
 export class SegmentFile extends TmpfsRegularFile {
   readonly segment: SharedSegment;
 
@@ -121,7 +121,7 @@ export class SegmentFile extends TmpfsRegularFile {
   }
 }
 
-/** shmget(2): a segment of `bytes`, or -ERRNO. */
+/** shmget(2): makes a segment of `bytes`, or returns -ERRNO. */
 export function newSegment(
   task: Task,
   ids: IpcIds<SharedSegment>,

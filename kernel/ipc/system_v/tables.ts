@@ -11,7 +11,7 @@ export class SystemVTables {
   readonly semaphores = new IpcIds<SemaphoreSet>(SETS_MAX);
   readonly queues = new IpcIds<TypedQueue>(QUEUES_MAX);
 
-  /** The namespace goes. */
+  /** The namespace ends: removes all objects. */
   release(): void {
     this.segments.removeAll();
     this.semaphores.removeAll();
@@ -19,7 +19,7 @@ export class SystemVTables {
   }
 }
 
-/** Those of the namespace that `task` is in. */
+/** The objects of the namespace of `task`. */
 export function systemV(task: Task): SystemVTables {
   const namespace = task.namespaces.ipc;
   if (namespace.tables !== null) return namespace.tables;

@@ -74,7 +74,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   platform: ["kernel/abi/", "native/"],
   netstack: [],
   native: [],
-  tests: ["mod.ts", "boot/", "kernel/", "platform/", "gofer/", "netstack/", "native/"],
+  examples: ["mod.ts"],
+  tests: ["mod.ts", "examples/", "boot/", "kernel/", "platform/", "gofer/", "netstack/", "native/"],
 };
 
 /** Imports that the arrows forbid, allowed one by one. */
@@ -105,7 +106,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Where `Deno.` may stand: whoever touches the host. The kernel, the platforms and the network stack do not. */
-const DENO_ROOMS = ["boot/", "native/", "tests/", "main.ts", "gofer/server.ts"];
+const DENO_ROOMS = ["boot/", "native/", "tests/", "examples/", "main.ts", "gofer/server.ts"];
 
 /** Where neither promise nor async function may stand: all that runs below a system call. */
 const SYNCHRONOUS_ROOMS = ["kernel/", "platform/", "netstack/", "gofer/"];

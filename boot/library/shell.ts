@@ -58,16 +58,21 @@ export class ShellCommand implements PromiseLike<CommandOutput> {
 
   /** What it prints, line by line as it comes. */
   async *lines(): AsyncGenerator<string, void, void> {
-    await using child = this.#start("null");
-    const decoder = new TextDecoder();
-    let rest = "";
-    for await (const chunk of child.stdout) {
-      const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-      rest = parts.pop()!;
-      yield* parts;
+    const child = this.#start("null");
+    // Not `await using`: Node has no such declarations before its version 24.
+    try {
+      const decoder = new TextDecoder();
+      let rest = "";
+      for await (const chunk of child.stdout) {
+        const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+        rest = parts.pop()!;
+        yield* parts;
+      }
+      if (rest !== "") yield rest;
+      this.#check((await child.status).code, "");
+    } finally {
+      await child[Symbol.asyncDispose]();
     }
-    if (rest !== "") yield rest;
-    this.#check((await child.status).code, "");
   }
 
   /** Starts it, if that has not been done: what `await` calls. */

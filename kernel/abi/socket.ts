@@ -38,6 +38,7 @@ export const SO_LINGER = 13;
 export const SO_BSDCOMPAT = 14;
 export const SO_REUSEPORT = 15;
 export const SO_PASSCRED = 16;
+export const SO_PEEK_OFF = 42;
 export const SO_PEERCRED = 17;
 export const SO_RCVLOWAT = 18;
 export const SO_SNDLOWAT = 19;

@@ -22,6 +22,7 @@ import {
   SO_PASSPIDFD,
   SO_PASSRIGHTS,
   SO_PASSSEC,
+  SO_PEEK_OFF,
   SO_PRIORITY,
   SO_PROTOCOL,
   SO_RCVBUF,
@@ -91,6 +92,8 @@ export class SocketOptions {
   mark = 0;
   /** SO_PASSCRED or SO_PASSPIDFD, read on every message. */
   passesCredentials = false;
+  /** SO_PEEK_OFF: where MSG_PEEK looks, counted from the next byte to be received; -1 = always there. */
+  peekOffset = -1;
   /** SO_COOKIE, given out on first use. */
   cookie = 0;
 
@@ -107,6 +110,14 @@ export class SocketOptions {
     if (name === SO_PASSCRED || name === SO_PASSPIDFD) {
       this.passesCredentials = this.flag(SO_PASSCRED) || this.flag(SO_PASSPIDFD);
     }
+  }
+  /** `count` bytes have been looked at: sk_peek_offset_fwd(). */
+  notePeeked(count: number): void {
+    if (this.peekOffset >= 0) this.peekOffset += count;
+  }
+  /** `count` bytes have been received: sk_peek_offset_bwd(). */
+  noteReceived(count: number): void {
+    if (this.peekOffset > 0) this.peekOffset = Math.max(0, this.peekOffset - count);
   }
   /** What an accepted socket takes over from the one that listens. */
   inherit(other: SocketOptions): void {
@@ -185,6 +196,11 @@ export function setSocketOption(
       if ((value < 0 || value > 6) && !task.credentials.has(CAP_NET_ADMIN)) return -EPERM;
       options.priority = value;
       return 0;
+    case SO_PEEK_OFF:
+      // Linux: TCP and UDP have it, too.
+      if (socket.domain !== AF_UNIX) return -EOPNOTSUPP;
+      options.peekOffset = Math.max(-1, value);
+      return 0;
     case SO_DETACH_FILTER:
       // sk_detach_filter(): there is none, as none can be attached.
       return -ENOENT;
@@ -243,6 +259,8 @@ export function getSocketOption(
       return putInt(into, at, 1);
     case SO_PRIORITY:
       return putInt(into, at, options.priority);
+    case SO_PEEK_OFF:
+      return socket.domain === AF_UNIX ? putInt(into, at, options.peekOffset) : -EOPNOTSUPP;
     case SO_MARK:
       return putInt(into, at, options.mark);
     case SO_LINGER:

@@ -90,6 +90,10 @@ export abstract class Socket extends File implements SocketFile {
     flags: number,
     message: IncomingMessage | null,
   ): number;
+  /** What it would give next does not belong to what it has given: MSG_WAITALL ends before it. */
+  get isAtBoundary(): boolean {
+    return false;
+  }
   /** Whether MSG_ERRQUEUE means anything to it; Unix sockets receive as without. */
   get hasErrorQueue(): boolean {
     return true;

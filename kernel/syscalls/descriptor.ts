@@ -49,10 +49,12 @@ import {
   FICLONE,
   FIOASYNC,
   FIOCLEX,
+  FIOGETOWN,
   FIONBIO,
   FIONCLEX,
   FIONREAD,
   FIOQSIZE,
+  FIOSETOWN,
   IN_MODIFY,
   LOCK_EX,
   LOCK_NB,
@@ -71,6 +73,8 @@ import {
   S_IFLNK,
   S_IFMT,
   S_IFREG,
+  SIOCGPGRP,
+  SIOCSPGRP,
 } from "../abi/file.ts";
 import { i32, put32, put64 } from "../abi/struct.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE } from "../abi/task.ts";
@@ -355,6 +359,15 @@ function ioctl(task: Task, args: Args): number {
       put64(small, 0, file.inode.size);
       return task.memory.copyOut(pointer, small, 0, 8);
     }
+    case FIOSETOWN:
+    case SIOCSPGRP:
+      if (file.asSocket() === null) break;
+      return task.memory.copyIn(pointer, small, 0, 4) < 0 ? -EFAULT : setOwner(task, file, i32(small, 0));
+    case FIOGETOWN:
+    case SIOCGPGRP:
+      if (file.asSocket() === null) break;
+      put32(small, 0, getOwner(task, file));
+      return task.memory.copyOut(pointer, small, 0, 4);
     case FICLONE:
       return refuseClone(task.files.getOpen(args.i32(2)), file);
   }

@@ -349,6 +349,7 @@ function receiveOne(
   }
   for (;;) {
     const done = task.call.done;
+    if (done > 0 && socket.isAtBoundary) return done;
     const step = Math.min(length - done, VIEW_MAX);
     const stake = socket.bytesAtStake(step);
     if (stake > 0 && task.mm.accessibleBytes(address + done, stake, PROT_WRITE) < stake) {
@@ -430,6 +431,7 @@ function receiveVector(task: Task, socket: Socket, count: number, total: number,
   }
   for (;;) {
     const done = task.call.done;
+    if (done > 0 && socket.isAtBoundary) return done;
     const step = Math.min(total - done, SCATTER_BYTES_MAX);
     const stake = socket.bytesAtStake(step);
     if (vectorRoom(task, count, done, stake) < stake) return done > 0 ? done : -EFAULT;

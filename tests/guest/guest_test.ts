@@ -23,6 +23,7 @@ const UNPRIVILEGED = new Set([
   "pointers",
   "proc_inspect",
   "sockets",
+  "unix",
 ]);
 const AS_USER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"];
 
@@ -85,6 +86,8 @@ const FLOORS: Readonly<Record<string, number>> = {
   "traps": 65,
   "tty": 286,
   "tty_keys": 200,
+  "unix": 277,
+  "unix, as a user": 266,
   "urgent": 83,
   "usage": 35,
 };

@@ -21,7 +21,7 @@ import { WaitQueue } from "../../util/wait_queue.ts";
 import type { File } from "../../vfs/file.ts";
 import { peerCredentials, type SocketAddress } from "../message.ts";
 import type { Socket } from "../socket.ts";
-import { findUnixSocket, UnixSocket } from "./unix_socket.ts";
+import { UnixSocket } from "./unix_socket.ts";
 
 export const enum ConnectionState {
   Unconnected,
@@ -91,7 +91,7 @@ export abstract class UnixConnection extends UnixSocket {
   }
 
   override connect(task: Task, address: SocketAddress): number {
-    const found = findUnixSocket(task, address, this.socketType);
+    const found = this.find(task, address);
     if (typeof found === "number") return found;
     const listener = found as UnixConnection;
     if (listener.state !== ConnectionState.Listening || listener.isReadShut) return -ECONNREFUSED;
@@ -101,7 +101,7 @@ export abstract class UnixConnection extends UnixSocket {
     }
     if (this.state === ConnectionState.Connected) return -EISCONN;
     if (this.state === ConnectionState.Listening) return -EINVAL;
-    if (this.options.passesCredentials) this.autobind(task);
+    if (this.options.passesCredentials) this.autobind();
     const end = listener.newEnd(task);
     end.options.inherit(listener.options);
     end.name = listener.name;

@@ -44,7 +44,7 @@ import {
 } from "../message.ts";
 import { MessageQueue, type MessageSender } from "./message_queue.ts";
 import { SEND_RESERVE_BYTES } from "./seqpacket.ts";
-import { findUnixSocket, UnixSocket } from "./unix_socket.ts";
+import { UnixSocket } from "./unix_socket.ts";
 
 /** net.unix.max_dgram_qlen: beyond so many waiting datagrams a sender waits, unless the receiver is connected to it. */
 const DATAGRAMS_MAX = 10;
@@ -85,10 +85,10 @@ export class UnixDatagram extends UnixSocket implements MessageSender, WaitListe
       this.#disconnect();
       return 0;
     }
-    const found = findUnixSocket(task, address, SOCK_DGRAM);
+    const found = this.find(task, address);
     if (typeof found === "number") return found;
     const other = found as UnixDatagram;
-    if (this.options.passesCredentials) this.autobind(task);
+    if (this.options.passesCredentials) this.autobind();
     if (!other.#accepts(this)) return -EPERM;
     if (this.peer !== other) this.#disconnect();
     this.peer = other;
@@ -128,12 +128,12 @@ export class UnixDatagram extends UnixSocket implements MessageSender, WaitListe
     if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
     const isNamed = message !== null && message.address.length > 0;
     if (!isNamed && this.peer === null) return -ENOTCONN;
-    if (this.options.passesCredentials) this.autobind(task);
+    if (this.options.passesCredentials) this.autobind();
     if (length > this.messageBytesMax) return -EMSGSIZE;
     if (this.error !== 0) return this.takeError();
     if (this.isWriteShut) return -EPIPE;
     if (this.#onTheWay >= this.options.sendBytes) return -EAGAIN;
-    const found = isNamed ? findUnixSocket(task, message.address, SOCK_DGRAM) : this.peer!;
+    const found = isNamed ? this.find(task, message.address) : this.peer!;
     if (typeof found === "number") return found;
     const other = found as UnixDatagram;
     if (other.isReleased) {
@@ -192,13 +192,13 @@ export class UnixDatagram extends UnixSocket implements MessageSender, WaitListe
     message: IncomingMessage | null,
   ): number {
     if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
-    if (this.#messages.count === 0) {
+    const n = this.#messages.receive(into, at, length, flags, this.options, message);
+    if (n === -EAGAIN) {
       if (this.error !== 0) return this.takeError();
       // A wait ends at a shutdown, but who does not wait is not told of it: __skb_wait_for_more_packets().
       const waits = ((flags & MSG_DONTWAIT) | (this.flags & O_NONBLOCK)) === 0;
       return this.isReadShut && waits ? 0 : -EAGAIN;
     }
-    const n = this.#messages.receive(into, at, length, flags, this.options.passesCredentials, message);
     if (this.#senders !== null && this.#messages.count <= DATAGRAMS_MAX) this.#senders.notify(POLLOUT);
     return n;
   }

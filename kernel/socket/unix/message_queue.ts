@@ -2,10 +2,11 @@
 // for a message until it has been received: that is what SO_SNDBUF limits.
 
 import { MSG_PEEK, MSG_TRUNC } from "../../abi/socket.ts";
-import { ENOBUFS } from "../../abi/errno.ts";
+import { EAGAIN, ENOBUFS } from "../../abi/errno.ts";
 import { copyBytes } from "../../util/bytes.ts";
 import type { File } from "../../vfs/file.ts";
 import { type IncomingMessage, NO_CREDENTIALS, type SocketCredentials } from "../message.ts";
+import type { SocketOptions } from "../options.ts";
 import type { UnixRoom } from "./room.ts";
 import { putUnixName } from "./unix_socket.ts";
 
@@ -126,31 +127,42 @@ export class MessageQueue {
   }
 
   /**
-   * The next message, which must be there: the bytes that fit, or with MSG_TRUNC its full length. `passesCredentials`
-   * asks for the sender's.
+   * The next message, or with MSG_PEEK the one that SO_PEEK_OFF leads to: the bytes that fit, or with MSG_TRUNC its full
+   * length. -EAGAIN where there is none.
    */
   receive(
     into: Uint8Array,
     at: number,
     length: number,
     flags: number,
-    passesCredentials: boolean,
+    options: SocketOptions,
     incoming: IncomingMessage | null,
   ): number {
-    const message = this.#first!;
-    const size = message.length;
-    const n = Math.min(length, size);
-    copyBytes(into, at, message.bytes, 0, n);
     const isPeek = (flags & MSG_PEEK) !== 0;
+    let message = this.#first, skip = isPeek ? Math.max(0, options.peekOffset) : 0;
+    // __skb_try_recv_from_queue().
+    while (message !== null && skip > 0 && skip >= message.length) {
+      skip -= message.length;
+      message = message.next;
+    }
+    if (message === null) return -EAGAIN;
+    const size = message.length - skip;
+    const n = Math.min(length, size);
+    copyBytes(into, at, message.bytes, skip, n);
     if (incoming !== null) {
       // The name that the sender has by now; unix_copy_addr().
       const name = message.sender?.name || message.name;
       if (name !== "") putUnixName(incoming.address, name);
       if (n < size) incoming.flags |= MSG_TRUNC;
-      if (passesCredentials) incoming.credentials = message.credentials ?? NO_CREDENTIALS;
+      if (options.passesCredentials) incoming.credentials = message.credentials ?? NO_CREDENTIALS;
       this.#giveFiles(message, isPeek, incoming);
     }
-    if (!isPeek) this.#drop();
+    if (isPeek) {
+      options.notePeeked(n);
+    } else {
+      options.noteReceived(message.length);
+      this.#drop();
+    }
     return (flags & MSG_TRUNC) !== 0 ? size : n;
   }
 

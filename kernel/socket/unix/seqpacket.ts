@@ -88,11 +88,10 @@ export class UnixSeqpacket extends UnixConnection implements MessageSender {
   ): number {
     if (this.state !== ConnectionState.Connected) return -ENOTCONN;
     if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
-    if (this.#messages.count === 0) {
-      if (this.error !== 0) return this.takeError();
-      return this.isReadShut ? 0 : -EAGAIN;
-    }
-    return this.#messages.receive(into, at, length, flags, this.options.passesCredentials, message);
+    const n = this.#messages.receive(into, at, length, flags, this.options, message);
+    if (n !== -EAGAIN) return n;
+    if (this.error !== 0) return this.takeError();
+    return this.isReadShut ? 0 : -EAGAIN;
   }
 
   override forEachQueuedFile(visit: (file: File) => void): void {

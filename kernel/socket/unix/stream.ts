@@ -35,6 +35,8 @@ export class UnixStream extends UnixConnection {
   /** Bytes received so far: where the ring begins. */
   #received = 0;
   readonly #urgent = new UrgentBytes();
+  /** Whose bytes were received last, while SO_PASSCRED or its like tells. */
+  #sender: SocketCredentials | null = null;
   /** In the order of the stream, not overlapping. Nearly always empty. */
   readonly #marks: Mark[] = [];
 
@@ -166,10 +168,16 @@ export class UnixStream extends UnixConnection {
       if (this.error !== 0) return this.takeError();
       return this.isReadShut ? 0 : -EAGAIN;
     }
-    if (this.#marks.length > 0) length = this.#meetMarks(length, flags, message);
-    if (message !== null) this.#addSender(message);
     const isPeek = (flags & MSG_PEEK) !== 0;
-    if (isPeek && this.#urgent.isQuiet) return ring.peek(into, at, length, 0);
+    const skip = isPeek ? Math.max(0, this.options.peekOffset) : 0;
+    if (skip >= ring.used) return this.isReadShut ? 0 : -EAGAIN;
+    if (this.#marks.length > 0) length = this.#meetMarks(this.#received + skip, length, flags, message);
+    if (message !== null) this.#addSender(message);
+    if (isPeek && this.#urgent.isQuiet) {
+      const n = ring.peek(into, at, length, skip);
+      this.options.notePeeked(n);
+      return n;
+    }
     const sendBytes = ring.capacity;
     const wasFull = ring.used * 4 > sendBytes;
     let n: number;
@@ -180,6 +188,7 @@ export class UnixStream extends UnixConnection {
       n = this.#receiveAround(into, at, length, isPeek);
       if (isPeek) return n;
     }
+    this.options.noteReceived(n);
     if (this.#marks.length > 0) this.#passMarks();
     if (wasFull && ring.used * 4 <= sendBytes) this.#tellRoom();
     return n > 0 || length === 0 || this.isReadShut ? n : -EAGAIN;
@@ -248,26 +257,38 @@ export class UnixStream extends UnixConnection {
     if (this.options.passesCredentials && message.credentials === null) message.credentials = NO_CREDENTIALS;
   }
 
-  /** Takes descriptors and credentials of the next `length` bytes; gives back how many of these one call may give. */
-  #meetMarks(length: number, flags: number, message: IncomingMessage | null): number {
-    const checksSender = this.options.passesCredentials && message !== null;
-    let isFirst = true;
-    for (let i = 0; i < this.#marks.length; i++) {
-      const mark = this.#marks[i];
-      if (mark.start >= this.#received + length) break;
+  /**
+   * Takes descriptors and credentials of the next `length` bytes from `place` on; gives back how many of these one call may
+   * give. One that gives none takes them as well: unix_stream_read_generic() comes to the first of them.
+   */
+  #meetMarks(place: number, length: number, flags: number, message: IncomingMessage | null): number {
+    const checksSender = this.options.passesCredentials;
+    const end = place + Math.max(1, length);
+    let sender: SocketCredentials | null = null;
+    for (const mark of this.#marks) {
+      if (mark.start >= end) break;
+      if (mark.end <= place) continue;
       if (checksSender) {
-        const isHere = mark.start <= this.#received;
-        if (isFirst && isHere) message.credentials = mark.credentials ?? NO_CREDENTIALS;
-        else if (!(mark.credentials ?? NO_CREDENTIALS).equals(message.credentials ?? NO_CREDENTIALS)) {
-          return mark.start - this.#received;
+        const who = mark.credentials ?? NO_CREDENTIALS;
+        if (sender === null) {
+          this.#sender = sender = mark.start <= place ? who : NO_CREDENTIALS;
+          if (message !== null) message.credentials = sender;
         }
+        if (!who.equals(sender)) return mark.start - place;
       }
-      isFirst = false;
       if (mark.files === null) continue;
       this.#takeFiles(mark, flags, message);
-      return Math.min(length, mark.end - this.#received);
+      return Math.min(length, mark.end - place);
     }
     return length;
+  }
+
+  /** The next bytes are another's than those that were received last. */
+  override get isAtBoundary(): boolean {
+    if (!this.options.passesCredentials || this.#marks.length === 0 || this.#ring.used === 0) return false;
+    const mark = this.#marks[0];
+    const who = mark.start <= this.#received ? mark.credentials : null;
+    return !(who ?? NO_CREDENTIALS).equals(this.#sender);
   }
 
   #takeFiles(mark: Mark, flags: number, message: IncomingMessage | null): void {

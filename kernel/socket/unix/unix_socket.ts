@@ -22,6 +22,8 @@ import type { UnixRoom } from "./room.ts";
 const PATH_OFFSET = 2;
 /** sizeof(struct sockaddr_un). */
 const ADDRESS_BYTES = 110;
+/** A user or group that is none. */
+const NO_ID = 0xffff_ffff;
 /** Names that autobind tries: 5 hexadecimal digits. */
 const AUTOBIND_NAMES = 0x10_0000;
 
@@ -31,8 +33,8 @@ export abstract class UnixSocket extends Socket {
   name = "";
   /** Path of its node in the file system; held. */
   #path: Path | null = null;
-  /** The namespace of its abstract name. */
-  #namespace: NetNamespace | null = null;
+  /** Where it was made: its abstract name is there, and those that it finds. Linux: sock_net(). */
+  readonly #namespace: NetNamespace;
   /** The socket it is connected to; may have been released meanwhile. */
   peer: UnixSocket | null = null;
   /** Who made the other end, as it was when they connected. */
@@ -48,6 +50,7 @@ export abstract class UnixSocket extends Socket {
   constructor(task: Task, type: number, flags: number) {
     super(task, AF_UNIX, type, 0, flags);
     this.unix = task.kernel.unix;
+    this.#namespace = task.namespaces.net;
   }
 
   /** Visits every file that waits in its queues as SCM_RIGHTS. */
@@ -59,11 +62,11 @@ export abstract class UnixSocket extends Socket {
   abstract get bytesOnTheWay(): number;
 
   override bind(task: Task, address: SocketAddress): number {
-    if (address.family === AF_UNIX && address.length === PATH_OFFSET) return this.autobind(task);
+    if (address.family === AF_UNIX && address.length === PATH_OFFSET) return this.autobind();
     const name = unixName(address);
     if (typeof name === "number") return name;
     if (this.name !== "") return this.#refuseSecondName(task, name);
-    return name.charCodeAt(0) === 0 ? this.#bindAbstract(task, name) : this.#bindPath(task, name);
+    return name.charCodeAt(0) === 0 ? this.#bindAbstract(name) : this.#bindPath(task, name);
   }
 
   /** Linux makes the node before it sees that there is a name already: one that exists is what it complains of. */
@@ -73,23 +76,22 @@ export abstract class UnixSocket extends Socket {
   }
 
   /** Gives it a free abstract name, unless it has one. */
-  autobind(task: Task): number {
+  autobind(): number {
     if (this.name !== "") return 0;
     const { unix } = this;
     for (let tries = 0; tries < AUTOBIND_NAMES; tries++) {
       unix.lastAutobind = (unix.lastAutobind + 1) % AUTOBIND_NAMES;
       const name = `\0${unix.lastAutobind.toString(16).padStart(5, "0")}`;
-      if (this.#bindAbstract(task, name) === 0) return 0;
+      if (this.#bindAbstract(name) === 0) return 0;
     }
     return -EADDRINUSE;
   }
 
-  #bindAbstract(task: Task, name: string): number {
-    const names = task.namespaces.net.abstractNames;
+  #bindAbstract(name: string): number {
+    const names = this.#namespace.abstractNames;
     const key = abstractKey(this.socketType, name);
     if (names.has(key)) return -EADDRINUSE;
     names.set(key, this);
-    this.#namespace = task.namespaces.net;
     this.name = name;
     return 0;
   }
@@ -102,6 +104,22 @@ export abstract class UnixSocket extends Socket {
     this.#path = path;
     this.name = name;
     return 0;
+  }
+
+  /** The bound socket of its type that `address` names, or -ERRNO. */
+  protected find(task: Task, address: SocketAddress): UnixSocket | number {
+    const name = unixName(address), type = this.socketType;
+    if (typeof name === "number") return name;
+    if (name.charCodeAt(0) === 0) {
+      return this.#namespace.abstractNames.get(abstractKey(type, name)) ?? -ECONNREFUSED;
+    }
+    const path = resolve(task, AT_FDCWD, name, FOLLOW);
+    if (typeof path === "number") return path;
+    const refused = mayAccess(task.credentials, path.inode, MAY_WRITE);
+    if (refused < 0) return refused;
+    const { socket } = path.inode;
+    if (path.inode.type !== S_IFSOCK || socket === null) return -ECONNREFUSED;
+    return socket.socketType === type ? socket : -EPROTOTYPE;
   }
 
   override localAddress(into: SocketAddress): number {
@@ -131,9 +149,11 @@ export abstract class UnixSocket extends Socket {
       return super.getOption(task, level, name, into, at, length);
     }
     const who = this.peerCredentials;
+    // Nobody has no ids either: cred_to_ucred().
+    const isNobody = who === NO_CREDENTIALS;
     put32(into, at, who.pid === null ? 0 : who.pid.in(task.pid.namespace));
-    put32(into, at + 4, who.uid);
-    put32(into, at + 8, who.gid);
+    put32(into, at + 4, isNobody ? NO_ID : who.uid);
+    put32(into, at + 8, isNobody ? NO_ID : who.gid);
     return 12;
   }
 
@@ -160,9 +180,8 @@ export abstract class UnixSocket extends Socket {
     this.isReleased = true;
     this.isReadShut = true;
     this.isWriteShut = true;
-    if (this.#namespace !== null) {
-      this.#namespace.abstractNames.delete(abstractKey(this.socketType, this.name));
-    }
+    const { abstractNames } = this.#namespace, key = abstractKey(this.socketType, this.name);
+    if (abstractNames.get(key) === this) abstractNames.delete(key);
     if (this.#path !== null) {
       if (this.#path.inode.socket === this) this.#path.inode.socket = null;
       this.#path.drop();
@@ -171,22 +190,6 @@ export abstract class UnixSocket extends Socket {
     super.release();
     this.unix.rights.collectRings();
   }
-}
-
-/** The bound socket of `type` that `address` names, or -ERRNO. */
-export function findUnixSocket(task: Task, address: SocketAddress, type: number): UnixSocket | number {
-  const name = unixName(address);
-  if (typeof name === "number") return name;
-  if (name.charCodeAt(0) === 0) {
-    return task.namespaces.net.abstractNames.get(abstractKey(type, name)) ?? -ECONNREFUSED;
-  }
-  const path = resolve(task, AT_FDCWD, name, FOLLOW);
-  if (typeof path === "number") return path;
-  const refused = mayAccess(task.credentials, path.inode, MAY_WRITE);
-  if (refused < 0) return refused;
-  const { socket } = path.inode;
-  if (path.inode.type !== S_IFSOCK || socket === null) return -ECONNREFUSED;
-  return socket.socketType === type ? socket : -EPROTOTYPE;
 }
 
 /** sun_path of an address: up to the NUL for a path, everything for an abstract name. -EINVAL for anything else. */

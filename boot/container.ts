@@ -38,8 +38,9 @@ import { connectGofer } from "../native/gofer_channel.ts";
 import type { GuestThread } from "../platform/platform.ts";
 import { StartError } from "./start_error.ts";
 import { addMounts, mountPoint, overlaid } from "./mounts.ts";
+import { hidePasswords } from "./passwords.ts";
 import { homeOf, loadProgram } from "./program.ts";
-import type { ContainerConfig, ProcessConfig } from "./sentry_config.ts";
+import type { ContainerConfig, ProcessConfig, RunExtras } from "./sentry_config.ts";
 import { bindConsole, type Console, openConsole, openStdio } from "./stdio.ts";
 import { killGroup } from "../kernel/task/kill.ts";
 
@@ -63,7 +64,11 @@ export interface ContainerParts {
  * Starts `config` in `kernel`: its init runs in the kernel's next turn, or after startHeld() where it is to be held. The first container is the root one, whose end ends the
  * sandbox. Throws StartError with one sentence for the user; nothing of the container is left then.
  */
-export function startContainer(kernel: Kernel, config: ContainerConfig, parts: ContainerParts): Container {
+export function startContainer(
+  kernel: Kernel,
+  config: ContainerConfig & Partial<RunExtras>,
+  parts: ContainerParts,
+): Container {
   const former = kernel.containers.get(config.id);
   if (former !== undefined && (former.isRoot || former.exitStatus < 0)) {
     discard(parts);
@@ -99,12 +104,13 @@ export function startContainer(kernel: Kernel, config: ContainerConfig, parts: C
 }
 
 /** Mounts, stdio and program of a container whose init has been made. */
-function furnish(task: Task, config: ContainerConfig, parts: ContainerParts): void {
+function furnish(task: Task, config: ContainerConfig & Partial<RunExtras>, parts: ContainerParts): void {
   const { process } = config, mounts = task.namespaces.mount;
   if (process.diesOfSignals) task.threadGroup.isUnkillable = false;
   // Until its program starts the first task is root, whoever it will be: it builds the container.
   const { credentials } = task;
   task.credentials = newCredentials(0, 0, [], ALL_CAPABILITIES);
+  if (config.hidesPasswords === true) hidePasswords(task);
   addMounts(task, mounts, config, parts.gofer.mounts);
   if (process.makesCwd) makeDirectory(task, process.cwd);
   const home = process.wantsHome ? homeOf(task, process.uid) : "";

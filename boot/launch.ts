@@ -52,6 +52,8 @@ export interface Launch {
   readonly isRootInside: boolean;
   /** What the container's first process gets from 3 on. */
   readonly passed?: readonly number[];
+  /** Where the sentry copies `sentry.outputs`. */
+  readonly outputs?: readonly number[];
 }
 
 export class RunningSandbox {
@@ -67,6 +69,8 @@ export class RunningSandbox {
   readonly #attendant: Attendant | null;
   /** What the user should hear. */
   onNotice: (sentence: string) => void = (sentence) => console.error(`tsvisor: ${sentence}`);
+  /** How a file that is to be copied out has fared. */
+  onExported: (message: Extract<MessageFrom<"role">, { kind: "exported" }>) => void = () => {};
   #noticeCount = 0;
   /** Of guests' processes, for the host that is short of memory; null = the caller's. */
   #guestScore: number | null = null;
@@ -193,6 +197,9 @@ export class RunningSandbox {
       case "notice":
         if (this.#noticeCount++ < NOTICES_MAX) this.onNotice(message.message);
         return;
+      case "exported":
+        this.onExported(message);
+        return;
       case "measure":
         this.#measure(message.isWanted);
         return;
@@ -284,8 +291,8 @@ async function tell(options: Launch, sandbox: RunningSandbox): Promise<RunningSa
     opened.push(logFd);
     sandbox.score(options.oomScoreAdj, options.memoryLimitBytes ?? 0);
     sendSetup(host, sandbox.goferControlFd, options.gofer, [logFd, server]);
-    const passed = options.passed ?? [];
-    sendSetup(host, sandbox.controlFd, options.sentry, [...options.stdio, logFd, client, ...passed]);
+    const given = [...options.passed ?? [], ...options.outputs ?? []];
+    sendSetup(host, sandbox.controlFd, options.sentry, [...options.stdio, logFd, client, ...given]);
   } catch (error) {
     sandbox.kill();
     throw error;

@@ -22,17 +22,19 @@ import { connectToGofer, startContainer } from "./container.ts";
 import { ControlServer } from "./control/server.ts";
 import { SERVICES } from "./control/services/all.ts";
 import { CallTimes } from "./control/services/call_times.ts";
+import { exportFile } from "./export.ts";
 import { bootKernel, endKernel } from "./kernel.ts";
 import { SandboxNetwork } from "./net/sandbox_network.ts";
 import { LOG_LEVEL, SandboxLog } from "./sandbox_log.ts";
-import type { ContainerConfig, SentryConfig } from "./sentry_config.ts";
+import type { ContainerConfig, RunExtras, SentryConfig } from "./sentry_config.ts";
 import { Services } from "./services.ts";
 import { ROLE_FDS } from "./setup.ts";
 import { StartError } from "./start_error.ts";
 import { ownPassed, ownStdio } from "./stdio.ts";
+import { TimeLimit } from "./time_limit.ts";
 
 /** Of a sandbox: its root container, and the configuration of the whole. */
-export type LoaderArgs = Args<ContainerConfig, SentryConfig>;
+export type LoaderArgs = Args<ContainerConfig & Partial<RunExtras>, SentryConfig>;
 
 /** What it runs on. */
 export interface Machine {
@@ -123,7 +125,22 @@ export class Loader {
 
   /** Runs guests until the root container has ended: its wait(2) status. */
   waitExit(): number {
+    const { timeoutSeconds } = this.#conf;
+    if (timeoutSeconds > 0) this.kernel.deadlines.add(new TimeLimit(this.container, timeoutSeconds));
     return runLoop(this.kernel, this.#table);
+  }
+
+  /** Copies the files that are asked for into `fds`, one after the other, and tells how each has fared. */
+  exportOutputs(fds: readonly number[]): void {
+    const { host } = this.kernel, init = this.container.initTask!;
+    for (const [index, path] of this.#conf.outputs.entries()) {
+      this.#control.tell({
+        kind: "exported",
+        index,
+        ...exportFile(this.container, init, path, host, fds[index]),
+      });
+      host.close(fds[index]);
+    }
   }
 
   /** What is left of output goes out; with --debug all is given back in order, and descriptors that are left are told, a line each. */

@@ -90,6 +90,7 @@ export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): n
     loader.waitForStartSignal();
     const status = loader.waitExit();
     stages.reach("init has ended");
+    loader.exportOutputs(outputFds(config, fds));
     for (const line of loader.destroy()) log(`Descriptor left open: ${line}`);
     if (config.isDebug) stages.reach("the kernel has given everything back");
     shutdown();
@@ -110,6 +111,11 @@ export function runSentry(readNetstack: (host: NativeHost) => () => Netstack): n
   Deno.exit(0);
 }
 
+/** The last of its descriptors: where files are copied to. */
+function outputFds({ outputs }: SentryConfig, fds: readonly number[]): readonly number[] {
+  return fds.slice(fds.length - outputs.length);
+}
+
 /** What the loader is given of the command line's configuration and descriptors. */
 function argsOf(config: SentryConfig, fds: readonly number[]): LoaderArgs {
   return {
@@ -120,7 +126,10 @@ function argsOf(config: SentryConfig, fds: readonly number[]): LoaderArgs {
     deviceFd: -1,
     goferFds: [fds[SENTRY_GOFER]],
     stdioFds: fds.slice(0, SENTRY_LOG),
-    passFds: fds.slice(SENTRY_PASSED).map((fd, i) => ({ host: fd, guest: FIRST_PASSED + i })),
+    passFds: fds.slice(SENTRY_PASSED, fds.length - config.outputs.length).map((fd, i) => ({
+      host: fd,
+      guest: FIRST_PASSED + i,
+    })),
     execFd: -1,
     overlayFilestoreFds: [],
     overlayMediums: [config.root.hasOverlay ? OverlayMedium.MemoryMedium : OverlayMedium.NoOverlay],

@@ -132,8 +132,23 @@ export interface KernelConfig {
   readonly host: { readonly cpuinfo: string; readonly hwcap: number; readonly hwcap2: number };
 }
 
+/** What a container that is run by hand (`do`, `run`) may be asked for besides. */
+export interface RunExtras {
+  /** After this long it is ended, with LATE_CODE; 0 = never. */
+  readonly timeoutSeconds: number;
+  /** Its root is the host's, whose users' password hashes it does not see. */
+  readonly hidesPasswords: boolean;
+  /** Paths of files that are copied out when it has ended, each into a descriptor that the sentry is given last. */
+  readonly outputs: readonly string[];
+}
+
+export const NO_EXTRAS: RunExtras = { timeoutSeconds: 0, hidesPasswords: false, outputs: [] };
+
+/** Exit code of a program that has taken too long, as of timeout(1). */
+export const LATE_CODE = 124;
+
 /** A sandbox with its root container. */
-export interface SentryConfig extends KernelConfig, ContainerConfig {
+export interface SentryConfig extends KernelConfig, ContainerConfig, RunExtras {
   readonly platform: "systrap" | "ptrace";
   /** Call sites of guests may be patched; a platform that does not, does not. */
   readonly mayPatch: boolean;

@@ -13,6 +13,7 @@ import { controllerProgram, type Launch, launch, RunningSandbox } from "../launc
 import { Stages } from "../stages.ts";
 import type { ContainerTerminal } from "../terminal.ts";
 import type { GlobalFlags } from "./flags.ts";
+import type { Outputs } from "./outputs.ts";
 
 const stages = new Stages("command line");
 
@@ -33,7 +34,11 @@ export const ATTEND = "--attend";
 export interface Attachment {
   readonly terminal: ContainerTerminal | null;
   /** The record in the state directory that goes with the container; null = none. */
-  readonly record: { readonly root: string; readonly id: string; readonly cgroup?: CgroupRecord } | null;
+  readonly record: { readonly root: string; readonly id: string } | null;
+  /** The cgroup that is removed at the end; null = none. */
+  readonly cgroup?: CgroupRecord | null;
+  /** Files that are copied out at the end. They have somebody here until then. */
+  readonly outputs?: Outputs | null;
   readonly flags: Pick<GlobalFlags, "log" | "logFormat">;
   /** Where clients of the control API connect; -1 = nowhere. */
   readonly listener?: number;
@@ -52,7 +57,8 @@ export async function runAttached(options: Launch, attachment: Attachment): Prom
   if (terminal !== null) releaseOpened(terminal);
   const launcher = Deno.env.get("TSVISOR_LAUNCHER");
   // The launcher finds in the pipe what has come until then. In a checkout there is none, and we stay.
-  const hasMoreToDo = (attachment.onStart ?? null) !== null;
+  const hasMoreToDo = (attachment.onStart ?? attachment.outputs ?? null) !== null;
+  if (attachment.outputs) sandbox.onExported = (message) => attachment.outputs!.hear(message);
   const diverted = launcher === undefined || hasMoreToDo ? -1 : divertSignals();
   const stopListening = diverted >= 0 ? () => {} : passSignalsOn(sandbox, terminal !== null);
   try {
@@ -100,18 +106,10 @@ export async function resumeAttached(attendance: Attendance): Promise<number> {
       commandLineHost().close(release);
       waitProcess(guard, true);
     }
-    if (id !== "") await removeRecord(root, id, cgroup);
+    if (cgroup !== "") await (await import("./host_cgroup.ts")).removeCgroup(removalFrom(cgroup));
+    // Loaded when it is needed: it reads documents, which `do` does not.
+    if (id !== "") new (await import("../oci/state.ts")).StateDirectory(root).remove(id);
   }
-}
-
-/** Loaded when it is needed: it reads documents, which `do` does not. */
-async function removeRecord(root: string, id: string, cgroup: string): Promise<void> {
-  const [{ StateDirectory }, { removeCgroup }] = await Promise.all([
-    import("../oci/state.ts"),
-    import("./host_cgroup.ts"),
-  ]);
-  await removeCgroup(removalFrom(cgroup));
-  new StateDirectory(root).remove(id);
 }
 
 /** A thread of ours starts a controller when somebody connects. */
@@ -145,7 +143,7 @@ function becomeLauncher(
   options: Launch,
   attachment: Attachment,
 ): never {
-  const { terminal, record, flags, listener = -1 } = attachment;
+  const { terminal, record, cgroup, flags, listener = -1 } = attachment;
   logStages(options);
   const guard = terminal?.caller?.guard ?? null;
   const fd = handOver(commandLineHost(), {
@@ -161,7 +159,7 @@ function becomeLauncher(
     hasTerminal: terminal !== null,
     root: record?.root ?? "",
     id: record?.id ?? "",
-    cgroup: removalOf(record?.cgroup),
+    cgroup: removalOf(cgroup ?? undefined),
     log: flags.log,
     logFormat: flags.logFormat,
   });

@@ -5,33 +5,85 @@ import { readHostFacts } from "../host_facts.ts";
 import type { Launch } from "../launch.ts";
 import { OWN_NAMESPACES } from "../sentry_config.ts";
 import { terminalOfCaller } from "../terminal.ts";
-import { TASKS_MAX } from "../oci/guest_view.ts";
 import { runAttached } from "./attached.ts";
+import { cgroupFor, LIMIT_OPTIONS, limitsOf } from "./do_limits.ts";
+import { doMounts } from "./do_mounts.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
+import type { HostCgroup } from "./host_cgroup.ts";
+import { Outputs } from "./outputs.ts";
+import { reportError, reportWarning } from "./report.ts";
+import { SHOWN_TEXT, shownEnvironment } from "./shown_environment.ts";
+import { userOf } from "./user_of.ts";
 
 export const DO_OPTIONS = {
-  cwd: { type: "string", value: "DIR", about: "directory to start in (the caller's)" },
+  bind: {
+    type: "string",
+    short: "v",
+    multiple: true,
+    value: "SRC[:DST][:ro]",
+    about: "show SRC of the host at DST (SRC), for writing unless :ro follows; may come again",
+  },
+  rw: {
+    type: "string",
+    multiple: true,
+    value: "DIR",
+    about: "what is written below DIR is written on the host; may come again",
+  },
+  workdir: { type: "string", short: "w", value: "DIR", about: "directory to start in (the caller's)" },
+  cwd: { type: "string", value: "DIR", about: "the same as --workdir" },
+  user: {
+    type: "string",
+    short: "u",
+    value: "USER[:GROUP]",
+    about: "who the program is, by name or number (the caller)",
+  },
   env: {
     type: "string",
     short: "e",
     multiple: true,
-    value: "NAME=VALUE",
-    about: "one more variable; may come again",
+    value: "NAME[=VALUE]",
+    about: "one more variable, without a value the caller's; may come again",
   },
-  root: { type: "string", value: "DIR", about: "root of the sandbox (the host's)" },
+  "clear-env": {
+    type: "boolean",
+    about: `no variable but those of --env; otherwise the program sees the caller's ${SHOWN_TEXT}`,
+  },
+  ...LIMIT_OPTIONS,
+  out: {
+    type: "string",
+    multiple: true,
+    value: "FILE:HOST",
+    about: "copy FILE of the sandbox to HOST when the program has ended; may come again",
+  },
+  root: {
+    type: "string",
+    value: "DIR",
+    about: "root of the sandbox (the host's, whose password hashes in /etc/shadow it does not have)",
+  },
   quiet: { type: "boolean", about: IGNORED },
 } as const satisfies Options;
 
 export async function doCommand(args: string[], flags: GlobalFlags): Promise<number> {
   const { values, words } = parse(args, DO_OPTIONS, true);
-  if (words.length === 0) {
-    throw new UsageError("Nothing to run: tsvisor do [--cwd DIR] [--env NAME=VALUE] -- CMD ARGS...");
-  }
-  const facts = readHostFacts();
+  if (words.length === 0) throw new UsageError("Nothing to run: tsvisor do [flags] -- CMD ARGS...");
+  const list = (flag: "bind" | "rw" | "env" | "out") => (values[flag] as string[] | undefined) ?? [];
+  const facts = readHostFacts(), limits = limitsOf(values), id = `do-${Deno.pid}`;
+  const root = (values.root as string | undefined) ?? "/";
+  const mounts = doMounts(root, list("bind"), list("rw"), flags.isExclusive);
+  const asked = values.user as string | undefined;
+  const user = asked === undefined
+    ? { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0, additionalGids: [] }
+    : userOf(asked, root === "/" ? "" : root);
+  const env = shownEnvironment(callerEnvironment(), {
+    given: list("env"),
+    isCleared: values["clear-env"] === true,
+    isOther: user.uid !== Deno.uid(),
+  });
+  const cwd = workingDirectory(values);
   const terminal = terminalOfCaller();
-  const extra = (values.env as string[] | undefined) ?? [];
+  const outputs = list("out").length === 0 ? null : new Outputs(list("out"), cwd.path);
   const sentry: Launch["sentry"] = {
-    id: `do-${Deno.pid}`,
+    id,
     sharing: OWN_NAMESPACES,
     platform: flags.platform,
     mayPatch: flags.mayPatch,
@@ -40,91 +92,83 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     isDebug: flags.isDebug,
     strace: flags.strace,
     straceCalls: flags.straceCalls,
-    gofers: [{ isReadOnly: true, isExclusive: flags.isExclusive }],
+    gofers: mounts.gofers,
     root: { isReadOnly: false, hasOverlay: true },
     overlayBytesMax: flags.overlay.sizeBytes,
-    mounts: [
-      {
-        destination: "/proc",
-        type: "proc",
-        source: "proc",
-        options: ["nosuid", "nodev", "noexec"],
-        gofer: -1,
-      },
-      {
-        destination: "/sys",
-        type: "sysfs",
-        source: "sysfs",
-        options: ["ro", "nosuid", "nodev", "noexec"],
-        gofer: -1,
-      },
-      { destination: "/dev", type: "devtmpfs", source: "devtmpfs", options: ["nosuid"], gofer: -1 },
-      {
-        destination: "/dev/pts",
-        type: "devpts",
-        source: "devpts",
-        options: ["nosuid", "noexec", "newinstance", "mode=620", "ptmxmode=666", "gid=5"],
-        gofer: -1,
-      },
-      {
-        destination: "/dev/shm",
-        type: "tmpfs",
-        source: "shm",
-        options: ["nosuid", "nodev", "mode=1777"],
-        gofer: -1,
-      },
-    ],
+    mounts: mounts.mounts,
     maskedPaths: [],
     readonlyPaths: [],
     sysctl: {},
     devices: [],
     process: {
       args: words,
-      env: [...callerEnvironment(), ...extra],
-      cwd: directoryOf(values.cwd as string | undefined),
-      // The caller's own need not be below another root.
-      makesCwd: values.cwd === undefined,
-      uid: Deno.uid() ?? 0,
-      gid: Deno.gid() ?? 0,
+      env,
+      cwd: cwd.path,
+      makesCwd: cwd.isDefault,
+      ...user,
       umask: Deno.umask(),
-      additionalGids: [],
       capabilities: null,
       rlimits: [{ type: "RLIMIT_NOFILE", soft: 1024 * 64, hard: 1024 * 1024 }],
       noNewPrivileges: false,
-      ownsStdio: false,
-      wantsHome: false,
+      ownsStdio: asked !== undefined,
+      wantsHome: asked !== undefined,
       diesOfSignals: true,
       terminal: terminal?.config ?? null,
     },
     hostname: "tsvisor",
     domainname: "(none)",
-    cpuCount: facts.cpuCount,
-    memoryTotalBytes: facts.memoryTotalBytes,
-    tasksMax: TASKS_MAX,
+    cpuCount: limits.cpuCount,
+    memoryTotalBytes: limits.memoryBytes,
+    tasksMax: limits.tasks,
     isHeld: false,
     startHooks: [],
-    memoryBytesMax: facts.memoryTotalBytes,
+    memoryBytesMax: limits.memoryBytes,
     host: { cpuinfo: facts.cpuinfo, hwcap: facts.hwcap, hwcap2: facts.hwcap2 },
     isLenient: flags.isLenient,
-    processesMax: TASKS_MAX,
+    processesMax: limits.tasks,
+    timeoutSeconds: limits.timeoutSeconds,
+    // Nobody but root could read them.
+    hidesPasswords: root === "/" && Deno.uid() === 0,
+    outputs: outputs?.paths ?? [],
   };
-  const root = (values.root as string | undefined) ?? "/";
-  return await runAttached({
-    sentry,
-    gofer: {
-      mounts: [{ path: root, isReadOnly: true, isRecursive: true }],
-      isLenient: flags.isLenient,
-      isDebug: flags.isDebug,
-    },
-    stdio: terminal?.stdio ?? [0, 1, 2],
-    debugLog: flags.debugLog,
-    oomScoreAdj: null,
-    isRootInside: false,
-  }, { terminal, record: null, flags });
+  let cgroup: HostCgroup | null = null, code = 128;
+  try {
+    cgroup = await cgroupFor(id, limits, flags);
+    code = await runAttached({
+      sentry,
+      gofer: { mounts: mounts.served, isLenient: flags.isLenient, isDebug: flags.isDebug },
+      stdio: terminal?.stdio ?? [0, 1, 2],
+      debugLog: flags.debugLog,
+      oomScoreAdj: null,
+      memoryLimitBytes: limits.resources?.memory?.limit ?? 0,
+      ...(cgroup === null ? {} : { enter: enterOf(cgroup, flags) }),
+      isRootInside: false,
+      outputs: outputs?.fds ?? [],
+    }, { terminal, record: null, cgroup: cgroup?.cgroup.record, outputs, flags });
+  } finally {
+    if (cgroup !== null) await (await import("./host_cgroup.ts")).undoCgroup(cgroup);
+    const failures = outputs?.finish() ?? [];
+    for (const line of failures) reportError(line, flags);
+    // The program may have succeeded; what was asked of us has not.
+    if (failures.length > 0 && code === 0) code = 128;
+  }
+  return code;
 }
 
-/** A relative directory is one below the caller's. */
-function directoryOf(cwd: string | undefined): string {
-  if (cwd === undefined) return Deno.cwd();
-  return cwd.startsWith("/") ? cwd : `${Deno.cwd()}/${cwd}`;
+/** A relative directory is one below the caller's. The caller's own need not be below another root, and is made there. */
+function workingDirectory(values: Record<string, unknown>): { path: string; isDefault: boolean } {
+  if (values.workdir !== undefined && values.cwd !== undefined) {
+    throw new UsageError("--workdir and --cwd are the same: give one of them");
+  }
+  const given = (values.workdir ?? values.cwd) as string | undefined;
+  if (given === undefined) return { path: Deno.cwd(), isDefault: true };
+  return { path: given.startsWith("/") ? given : `${Deno.cwd()}/${given}`, isDefault: false };
+}
+
+/** Loaded with the cgroup. */
+function enterOf(cgroup: HostCgroup, flags: GlobalFlags): (pids: readonly number[]) => Promise<void> {
+  return async (pids) => {
+    const { enterCgroup } = await import("./host_cgroup.ts");
+    await enterCgroup(cgroup, pids, (line) => reportWarning(line, flags));
+  };
 }

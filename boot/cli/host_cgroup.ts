@@ -32,7 +32,7 @@ export interface HostCgroup {
 
 /** The cgroup that `config` asks for, which is not there yet; null = there is to be none. Throws one line for what cannot be. */
 export function plannedCgroup(
-  config: OciConfig,
+  config: Pick<OciConfig, "linux">,
   id: string,
   flags: Pick<GlobalFlags, "wantsCgroup" | "wantsSystemd">,
   warn: (line: string) => void,

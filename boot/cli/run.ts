@@ -73,7 +73,8 @@ async function runInForeground(
     };
     return await runAttached(own, {
       terminal,
-      record: keepsRecord ? null : { root: flags.root, id: record.id, cgroup: cgroup?.cgroup.record },
+      record: keepsRecord ? null : { root: flags.root, id: record.id },
+      cgroup: keepsRecord ? null : cgroup?.cgroup.record,
       flags,
       listener: listenAt(flags.root, record.id),
       onReady,

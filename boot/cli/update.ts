@@ -8,6 +8,7 @@ import { ignoredFields, ignoredLine } from "../oci/ignored.ts";
 import type { Resources } from "../oci/resources.ts";
 import { readResources } from "../oci/spec.ts";
 import { StateDirectory } from "../oci/state.ts";
+import { bytesOf } from "./amounts.ts";
 import { currentState } from "./condition.ts";
 import { requestOf } from "./control_connection.ts";
 import { type GlobalFlags, type Options, parse, UsageError } from "./flags.ts";
@@ -118,20 +119,4 @@ function numberOf(text: string | undefined, flag: string): number | undefined {
   if (text === undefined) return undefined;
   if (/^-?\d{1,15}$/.test(text)) return Number(text);
   throw new UsageError(`--${flag}: "${text}" is not a number`);
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  "": 1,
-  b: 1,
-  k: 2 ** 10,
-  m: 2 ** 20,
-  g: 2 ** 30,
-  t: 2 ** 40,
-};
-
-function bytesOf(text: string | undefined, flag: string): number | undefined {
-  if (text === undefined || text === "-1") return text === undefined ? undefined : -1;
-  const match = /^(\d{1,15})(?:([bkmgt])(?:i?b)?)?$/i.exec(text);
-  if (match === null) throw new UsageError(`--${flag}: "${text}" is not a size in bytes`);
-  return Number(match[1]) * UNITS[(match[2] ?? "").toLowerCase()];
 }

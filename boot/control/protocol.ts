@@ -148,6 +148,17 @@ export const KINDS = {
     fields: { status: { type: "integer", min: 0, max: 0xffff } },
     fdsMax: 0,
   },
+  /** File `index` of those that `do --out` names is copied, with these permissions, or is not for this errno. */
+  exported: {
+    number: 45,
+    from: "role",
+    fields: {
+      index: { type: "integer", min: 0, max: 63 },
+      errno: { type: "integer", min: 0, max: 4095 },
+      mode: { type: "integer", min: 0, max: 0o777 },
+    },
+    fdsMax: 0,
+  },
   /** Reply: the request is carried out. */
   done: { number: 21, from: "role", fields: {}, fdsMax: 0 },
   /** Reply: it is not, and why: an errno of Linux'. */

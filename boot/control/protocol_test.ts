@@ -35,6 +35,7 @@ const MESSAGES: readonly Message[] = [
   { kind: "notice", message: "Limit of tasks reached: 40 tasks" },
   { kind: "measure", isWanted: true },
   { kind: "exit", status: 0x8b },
+  { kind: "exported", index: 63, errno: 2, mode: 0o755 },
   { kind: "done" },
   { kind: "refused", errno: 3 },
   { kind: "report" },

@@ -4,7 +4,7 @@
 import { readHostFacts } from "../host_facts.ts";
 import type { Launch } from "../launch.ts";
 import type { OverlayConfig } from "../api/overlay_medium.ts";
-import { OWN_NAMESPACES, type WatchdogConfig } from "../sentry_config.ts";
+import { NO_EXTRAS, OWN_NAMESPACES, type WatchdogConfig } from "../sentry_config.ts";
 import { guestContainerOf, isReadOnlyBy, mountsOf, plain } from "./guest_view.ts";
 import type { HintedMount, PodHints } from "./pod.ts";
 import type { StubCalls } from "../../platform/names.ts";
@@ -88,6 +88,7 @@ export function containerOf(
     gofer: { mounts: served.mounts, isLenient: options.isLenient, isDebug: options.isDebug },
     sentry: {
       ...guest,
+      ...NO_EXTRAS,
       platform: options.platform,
       mayPatch: options.mayPatch && mayPatchBy(config),
       stubCalls: stubCallsBy(config) ?? options.stubCalls,

@@ -126,7 +126,7 @@ pub struct Attendance {
     /// State directory and id of the container whose record goes with its end; empty = none.
     root: OsString,
     id: OsString,
-    /// Directories of its cgroup that are removed as well: see boot/cgroup/removal.ts.
+    /// Directories of its cgroup that are removed in any case: see boot/cgroup/removal.ts.
     cgroup: OsString,
     /// The command line's, should it come back.
     log: OsString,
@@ -315,8 +315,8 @@ fn finish(attendance: &Attendance, status: i32) -> i32 {
         wait(attendance.guard);
     }
     roles.into_iter().for_each(wait);
+    cgroup::remove_listed(attendance.cgroup.as_encoded_bytes());
     if !attendance.id.is_empty() {
-        cgroup::remove_listed(attendance.cgroup.as_encoded_bytes());
         remove_record(&attendance.root, &attendance.id);
     }
     controller::finish();

@@ -1,8 +1,9 @@
 // Makes dist/: the launcher `tsvisor`, and in lib/ a bundle per role, the native library, the runtime and a list of what is
-// built in (sbom.cdx.json). It works wherever
+// built in (sbom.cdx.json), and the manual page (tsvisor.8). It works wherever
 // dist/ is moved to as a whole. `deno task build`.
 
 import { buildNative, modified } from "../native/build.ts";
+import { manual } from "./cli/manual.ts";
 import { checkedComponents } from "./components.ts";
 import { roleArguments, roleEnvironment, RUN } from "./roles.ts";
 
@@ -19,7 +20,7 @@ const ROLES: Readonly<Record<string, string>> = {
     `import { readNetstack } from "${ROOT}boot/netstack_bundle.ts"; startRole(() => runSentry(readNetstack));`,
   gofer: role("gofer", "runGofer"),
   controller: role("controller", "runController"),
-  syscall_rows: `export { syscallRows } from "${ROOT}boot/syscall_rows.ts";`,
+  syscall_rows: `export { syscallRows, syscallSynopsis } from "${ROOT}boot/syscall_rows.ts";`,
   netstack: `export * from "${ROOT}netstack/mod.ts";`,
 };
 
@@ -58,6 +59,7 @@ export async function build(): Promise<string> {
     }
     placeRuntime(`${fresh}/deno`);
     Deno.writeTextFileSync(`${fresh}/sbom.cdx.json`, await checkedComponents());
+    Deno.writeTextFileSync(`${fresh}/tsvisor.8`, await manual());
     if (modified(LIB) > 0) Deno.renameSync(LIB, `${fresh}/old`);
     Deno.renameSync(fresh, LIB);
     remove(`${LIB}/old`);

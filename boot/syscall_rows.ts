@@ -9,6 +9,13 @@ export interface SyscallRow {
   readonly note: string;
 }
 
+/** As a man page's synopsis: the call with the names of its arguments. "" for a name that no call has. */
+export async function syscallSynopsis(name: string): Promise<string> {
+  const { FAMILIES } = await import("../kernel/syscalls/families.ts");
+  const spec = FAMILIES.find((family) => name in family)?.[name];
+  return spec === undefined ? "" : `${name}(${Object.keys(spec.args).join(", ")})`;
+}
+
 /** By number. Loads the kernel's families only here: no other command needs them. */
 export async function syscallRows(): Promise<SyscallRow[]> {
   const { FAMILIES } = await import("../kernel/syscalls/families.ts");

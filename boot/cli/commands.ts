@@ -3,6 +3,7 @@
 
 import type { GlobalFlags, Options } from "./flags.ts";
 import { SANDBOX_COMMANDS } from "./sandbox_commands.ts";
+import { suggestion } from "./suggestion.ts";
 
 /** A command: its own arguments, the global flags; gives back the exit code. */
 export type Run = (args: string[], flags: GlobalFlags) => number | Promise<number>;
@@ -223,8 +224,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   help: {
-    words: "[COMMAND | syscalls]",
-    about: "Print this, a command's flags, or the table of system calls",
+    words: "[COMMAND | syscalls [NAME] | man]",
+    about: "Print this, a command's flags, the table of system calls or one of it, or the manual page",
     example: "tsvisor help syscalls --format json",
     load: async () => {
       const { help, HELP_OPTIONS } = await import("./help.ts");
@@ -232,3 +233,13 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
 };
+
+/** Of runc and runsc. */
+const NOT_YET = ["checkpoint", "restore", "fscheckpoint", "tar"];
+
+/** The line for a word that is no command. */
+export function unknownCommand(name: string): string {
+  if (NOT_YET.includes(name)) return `Command "${name}" is not supported yet; see tsvisor help`;
+  const near = suggestion(name, Object.keys(COMMANDS));
+  return `Unknown command "${name}"${near === "" ? "; see tsvisor help" : near}`;
+}

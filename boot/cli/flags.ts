@@ -7,6 +7,9 @@ import { QueueingDiscipline } from "../api/network.ts";
 import type { NetworkFlags } from "../net/namespace.ts";
 import { isBackedByHostFile, type OverlayConfig, parseOverlay2 } from "../api/overlay_medium.ts";
 import type { WatchdogConfig } from "../sentry_config.ts";
+import { IGNORED } from "./ignored_flag.ts";
+import { refusalOf, RUNSC_OPTIONS } from "./runsc_flags.ts";
+import { suggestion } from "./suggestion.ts";
 
 /** A wrong command line. */
 export class UsageError extends Error {}
@@ -50,10 +53,11 @@ export interface Option {
   readonly multiple?: boolean;
   readonly value?: string;
   readonly about: string;
+  /** The help only names it. */
+  readonly isHidden?: true;
 }
 
-/** Of flags that runc or runsc have and that mean nothing here. */
-export const IGNORED = "accepted for callers of runc and runsc, without a meaning here";
+export { IGNORED };
 
 export const GLOBAL_OPTIONS: Options = {
   root: {
@@ -146,6 +150,7 @@ export const GLOBAL_OPTIONS: Options = {
   },
   rootless: { type: "string", about: IGNORED },
   "ignore-cgroups": { type: "boolean", about: "the sandbox has no cgroup on the host" },
+  ...RUNSC_OPTIONS,
 };
 
 export interface Parsed {
@@ -163,7 +168,9 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     const takesNext = GLOBAL_OPTIONS[name]?.type === "string" && !argv[end].includes("=");
     end += takesNext ? 2 : 1;
   }
-  const { values } = parse(argv.slice(0, end).map(withTwoDashes), GLOBAL_OPTIONS, false);
+  const { values } = parse(argv.slice(0, end), GLOBAL_OPTIONS, false);
+  const refusal = refusalOf(values);
+  if (refusal !== null) throw new UsageError(refusal);
   const platform = String(values.platform ?? "systrap");
   if (!(PLATFORM_NAMES as readonly string[]).includes(platform)) {
     throw new UsageError(`Unknown platform "${platform}": it is one of ${PLATFORM_NAMES.join(", ")}`);
@@ -268,9 +275,9 @@ function networkOf(values: Record<string, unknown>): NetworkFlags {
   };
 }
 
-/** runsc takes -flag for --flag. */
-function withTwoDashes(argument: string): string {
-  return /^-[a-z][a-z0-9-]+/.test(argument) ? `-${argument}` : argument;
+/** Go's callers write -flag for --flag. Several letters behind one dash are no flags of one letter each here. */
+function withTwoDashes(word: string): string {
+  return /^-[a-zA-Z][\w-]+/.test(word) ? `-${word}` : word;
 }
 
 /** As runc: root has its own place, whatever the environment says that somebody else has left. */
@@ -296,6 +303,8 @@ export function parse(
     own = args.slice(0, at);
     rest = args.slice(args[at] === "--" ? at + 1 : at);
   }
+  const end = own.indexOf("--");
+  own = own.map((word, at) => end >= 0 && at > end || isValue(own, at, options) ? word : withTwoDashes(word));
   const handlers: arg.Spec = {};
   for (const [name, option] of Object.entries(options)) {
     const type = option.type === "boolean" ? Boolean : String;
@@ -303,28 +312,43 @@ export function parse(
     if (option.short !== undefined) handlers[`-${option.short}`] = `--${name}`;
   }
   try {
-    const found = arg(handlers, { argv: own.flatMap((word) => plainBoolean(word, options)) });
-    const values: Record<string, unknown> = {};
+    const falses: Record<string, unknown> = {};
+    const found = arg(handlers, { argv: own.flatMap((word) => plainBoolean(word, options, falses)) });
+    const values: Record<string, unknown> = falses;
     for (const [name, value] of Object.entries(found)) {
       if (name !== "_") values[name.slice(2)] = value;
     }
     return { values, words: [...found._, ...rest] };
   } catch (error) {
-    throw new UsageError(usageMessage(error as Error));
+    throw new UsageError(usageMessage(error as Error, options));
   }
 }
 
-/** runsc's callers write --debug=true and --debug=false; arg knows --debug. */
-function plainBoolean(word: string, options: Options): string[] {
+/** Whether word `at` is the value of the flag before it. */
+function isValue(words: readonly string[], at: number, options: Options): boolean {
+  const before = at === 0 ? "" : words[at - 1];
+  if (!before.startsWith("-") || before.includes("=")) return false;
+  const name = before.replace(/^-+/, "");
+  const option = options[name] ?? Object.values(options).find(({ short }) => short === name);
+  return option?.type === "string" && !isValue(words, at - 1, options);
+}
+
+/** runsc's callers write --debug=true and --debug=false; arg knows --debug. What is false goes to `falses`. */
+function plainBoolean(word: string, options: Options, falses: Record<string, unknown>): string[] {
   const match = /^--([\w-]+)=(true|false)$/.exec(word);
   if (match === null || options[match[1]]?.type !== "boolean") return [word];
-  return match[2] === "true" ? [`--${match[1]}`] : [];
+  if (match[2] === "true") return [`--${match[1]}`];
+  falses[match[1]] = false;
+  return [];
 }
 
 /** "unknown or unexpected option: --x" in the words of our other messages. */
-function usageMessage(error: Error): string {
+function usageMessage(error: Error, options: Options): string {
   const [reason, option] = error.message.split(": ");
-  if (reason.startsWith("unknown")) return `Unknown flag ${option}`;
+  if (reason.startsWith("unknown")) {
+    const near = suggestion(option.split("=")[0], Object.keys(options).map((name) => `--${name}`));
+    return `Unknown flag ${option}${near}`;
+  }
   if (reason.startsWith("option requires")) return `Flag ${option} needs a value`;
   return error.message;
 }

@@ -6,7 +6,7 @@ import { endStarted } from "../launch.ts";
 import { StartError } from "../start_error.ts";
 import { OCI_VERSION, VERSION } from "../version.ts";
 
-import { COMMANDS } from "./commands.ts";
+import { COMMANDS, unknownCommand } from "./commands.ts";
 import { type GlobalFlags, parseGlobal, UsageError } from "./flags.ts";
 import { type LogFlags, reportError } from "./report.ts";
 
@@ -24,7 +24,7 @@ export async function runCommandLine(argv: readonly string[], commit = "unknown"
     }
     const [name, ...rest] = parsed.rest;
     if (name === undefined || parsed.isHelp) return await run("help", [], flags);
-    if (COMMANDS[name] === undefined) throw new UsageError(`Unknown command "${name}"; see tsvisor help`);
+    if (COMMANDS[name] === undefined) throw new UsageError(unknownCommand(name));
     if (asksForHelp(name, rest)) return await run("help", [name], flags);
     return await run(name, rest, flags);
   } catch (error) {

@@ -54,6 +54,13 @@ Deno.test("help syscalls prints the table as text and as JSON", async () => {
 Deno.test("a wrong command line gets one line and 128", async () => {
   const wrong: [string[], string][] = [
     [["nope"], 'Unknown command "nope"; see tsvisor help'],
+    [["craete", "box"], 'Unknown command "craete"; did you mean "create"?'],
+    [["checkpoint", "box"], 'Command "checkpoint" is not supported yet; see tsvisor help'],
+    [["--debug-lgo=x", "list"], 'Unknown flag --debug-lgo; did you mean "--debug-log"?'],
+    [["do", "--tiemout", "3", "true"], 'Unknown flag --tiemout; did you mean "--timeout"?'],
+    [["help", "syscalls", "opnat"], 'Unknown system call "opnat"; did you mean "openat"?'],
+    [["--oci-seccomp", "list"], '--oci-seccomp: "true" is not supported; false is what a sandbox does'],
+    [["-host-uds=all", "list"], '--host-uds: "all" is not supported; none is what a sandbox does'],
     [["--nope", "list"], "Unknown flag --nope"],
     [["--platform=nope", "list"], 'Unknown platform "nope": it is one of systrap, ptrace'],
     [["run", "--nope", "x"], "Unknown flag --nope"],
@@ -68,12 +75,62 @@ Deno.test("a wrong command line gets one line and 128", async () => {
 });
 
 Deno.test("Go's way with flags is understood: -flag, --flag=false", async () => {
+  const state = Deno.makeTempDirSync({ prefix: "tsvisor-help-" });
+  try {
+    const flags = [`-root=${state}`, "-debug=true", "--strace=false", "-systemd-cgroup"];
+    const { code, stdout, stderr } = await tsvisor([...flags, "list", "-q"]);
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
+  } finally {
+    Deno.removeSync(state, { recursive: true });
+  }
+});
+
+Deno.test("Go's way with flags is understood behind a command too, and runsc's own flags are taken", async () => {
+  const runsc = [
+    "-host-uds=none",
+    "-directfs=false",
+    "-oci-seccomp=false",
+    "-net-raw",
+    "-panic-log",
+    "/nowhere",
+  ];
   const { code, stdout, stderr } = await tsvisor([
-    "-debug=true",
-    "--strace=false",
-    "-systemd-cgroup",
-    "list",
-    "-q",
+    ...runsc,
+    "do",
+    "-workdir",
+    "/usr",
+    "-env=A=-b",
+    "--",
+    "pwd",
   ]);
-  assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
+  assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "/usr\n", stderr: "" });
+  const shown = await tsvisor(["do", "-clear-env", "--env=W=-w", "--", "/usr/bin/env"]);
+  assert.deepEqual([shown.code, shown.stdout], [0, "W=-w\n"], shown.stderr);
+});
+
+Deno.test("help syscalls NAME tells one call, by name or number", async () => {
+  const named = await tsvisor(["help", "syscalls", "openat2"]);
+  assert.equal(named.stderr, "");
+  assert.match(
+    named.stdout,
+    /^openat2\(dirfd, pathname, how, size\)\nnumber 437, supported in part: .*RESOLVE_CACHED/,
+  );
+  assert.equal((await tsvisor(["help", "syscalls", "437"])).stdout, named.stdout);
+  assert.match((await tsvisor(["help", "syscalls", "read"])).stdout, /\nnumber 0, supported in full\n$/);
+});
+
+Deno.test("help man is a manual page that names every command and flag", async () => {
+  const { code, stdout } = await tsvisor(["help", "man"]);
+  assert.equal(code, 0);
+  assert.match(stdout, /^\.\\" .*\n\.TH TSVISOR 8 /);
+  for (const [name, command] of Object.entries(COMMANDS)) {
+    assert.match(stdout, new RegExp(`^\\.SS tsvisor ${name.replaceAll("-", "\\\\-")}\\b`, "m"));
+    for (const flag of Object.keys((await command.load()).options)) {
+      assert.ok(stdout.includes(`\\fB\\-\\-${flag.replaceAll("-", "\\-")}\\fR`), `${name} --${flag}`);
+    }
+  }
+  // A line that begins with a dot or an apostrophe is roff's.
+  const requests = stdout.split("\n").filter((line) => /^[.']/.test(line)).map((line) => line.split(" ")[0]);
+  const known = ['.\\"', ".TH", ".SH", ".B", ".I", ".BR", ".IR", ".TP", ".SS", ".PP", ".EX", ".EE"];
+  assert.deepEqual([...new Set(requests)].filter((request) => !known.includes(request)), []);
 });

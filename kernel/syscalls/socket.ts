@@ -3,6 +3,7 @@
 import {
   EAFNOSUPPORT,
   EAGAIN,
+  EALREADY,
   EFAULT,
   EINPROGRESS,
   EINVAL,
@@ -207,7 +208,9 @@ const bytes = new Uint8Array(OPTION_BYTES_MAX);
 
 const ACCEPT: WaitState = { kind: "accept" };
 const CONNECT: WaitState = { kind: "connect" };
-const CONNECTION: WaitState = { kind: "connection" };
+type ConnectionWait = Extract<WaitState, { kind: "connection" }>;
+const CONNECTION: ConnectionWait = { kind: "connection", isBegun: false };
+const SAME_CONNECTION: ConnectionWait = { kind: "connection", isBegun: true };
 
 // --- making ---------------------------------------------------------------------------------------------------------
 
@@ -317,7 +320,7 @@ function acceptWith(task: Task, args: Args, flags: number): number {
 function connect(task: Task, args: Args): number {
   const found = socketOf(task, args.i32(0));
   if (typeof found === "number") return found;
-  if (task.call.state.kind === "connection") return finishConnect(task, found);
+  if (task.call.state.kind === "connection") return finishConnect(task, found, task.call.state);
   const read = readAddress(task, args.word(1), args.i32(2), callAddress);
   if (read < 0) return read;
   const result = found.connect(task, callAddress);
@@ -326,15 +329,20 @@ function connect(task: Task, args: Args): number {
     if (nonblocking) return -EAGAIN;
     return waitForFile(task, found, found.connectQueue(), POLLOUT, found.writeTimeoutNanos, 0, CONNECT);
   }
-  return result === -EINPROGRESS && !nonblocking ? finishConnect(task, found) : result;
+  if (nonblocking) return result;
+  if (result === -EINPROGRESS) return finishConnect(task, found, CONNECTION);
+  // Made again after a signal, or by another thread: waits for the same connection (inet_stream_connect()).
+  if (result === -EALREADY) return finishConnect(task, found, SAME_CONNECTION);
+  return result;
 }
 
-/** Waits until a connection that is under way is there or has failed. */
-function finishConnect(task: Task, found: Socket): number {
+/** Waits until a connection that is under way is established or has failed. */
+function finishConnect(task: Task, found: Socket, state: ConnectionWait): number {
   if ((found.readiness() & (POLLOUT | POLLERR | POLLHUP)) !== 0) return found.connectResult();
   const { queue, writeTimeoutNanos } = found;
-  const result = waitForFile(task, found, queue, POLLOUT, writeTimeoutNanos, 0, CONNECTION);
-  return result === -EAGAIN ? -EINPROGRESS : result;
+  const result = waitForFile(task, found, queue, POLLOUT, writeTimeoutNanos, 0, state);
+  if (result !== -EAGAIN) return result;
+  return state.isBegun ? -EALREADY : -EINPROGRESS;
 }
 
 function getsockname(task: Task, args: Args): number {

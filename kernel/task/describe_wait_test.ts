@@ -336,7 +336,7 @@ function openFile(t: VfsTask): number {
 /** Kinds that no call here has, and why. */
 const ELSEWHERE: Readonly<Partial<Record<WaitState["kind"], string>>> = {
   "none": "no wait",
-  "connection": "no socket family of ours takes time to connect but host sockets",
+  "connection": "tests/guest/restart.c: no socket of the fake process takes time to connect",
   "populate": "kernel/syscalls/paging_test.ts: the fake process has no memory map",
   "terminal": "tests/guest/tty.c",
   "message queue": "tests/guest/held.c: the fake process has no file system to name a queue in",

@@ -19,8 +19,8 @@ export type WaitState =
   | { readonly kind: "accept" }
   /** connect(2): room in the queue of who listens. */
   | { readonly kind: "connect" }
-  /** connect(2): the connection is under way. */
-  | { readonly kind: "connection" }
+  /** connect(2): the connection is being established; `isBegun`: an earlier call has begun it. */
+  | { readonly kind: "connection"; readonly isBegun: boolean }
   /** open(2) of a FIFO: how often the other side had been opened. */
   | { readonly kind: "fifo"; readonly opens: number }
   | { readonly kind: "poll" }

@@ -12,7 +12,8 @@
 
 static char buffer[200000];
 static struct { volatile int begun, handled, done, word, locked; volatile long result; } *shared;
-static int a, b, c; /* what a call's make() leaves for run() and finish() */
+static int a, b, c, d; /* what a call's make() leaves for run() and finish() */
+#include "waits.h"
 
 static void handle(int number) { shared->handled = 1; (void)number; }
 
@@ -29,6 +30,7 @@ static long do_write(void) { return write(b, buffer, 4096); }
 static long do_big_write(void) { return write(b, buffer, 70000); }
 static void drain_all(void) { for (long n = 0; n < 135536;) { long got = read(a, buffer, 65536); if (got <= 0) break; n += got; if (shared->done) break; } }
 static long do_writev(void) { struct iovec part = {buffer, 100}; return writev(b, &part, 1); }
+static long do_vmsplice(void) { struct iovec part = {buffer, 100}; return vmsplice(b, &part, 1, 0); }
 
 static void make_event(void) { a = eventfd(0, 0); }
 static void signal_event(void) { uint64_t one = 1; write(a, &one, 8); }
@@ -47,6 +49,9 @@ static void open_fifo(void) { char path[64]; snprintf(path, sizeof path, "fifo-%
 static long do_open(void) { char path[64]; snprintf(path, sizeof path, "fifo-%d", getpid()); int fd = open(path, O_RDONLY); return fd < 0 ? -1 : 0; }
 
 static void leave_with(pid_t parent) { prctl(PR_SET_PDEATHSIG, SIGKILL); if (getppid() != parent) _exit(0); }
+static void open_fifo_to_read(void) { char path[64]; snprintf(path, sizeof path, "fifo-%d", getppid()); close(open(path, O_RDONLY | O_NONBLOCK)); }
+static long do_open_to_write(void) { char path[64]; snprintf(path, sizeof path, "fifo-%d", getpid()); int fd = open(path, O_WRONLY); return fd < 0 ? -1 : 0; }
+
 static void make_child(void) { pid_t parent = getpid(), child = fork(); if (child == 0) { leave_with(parent); pause(); _exit(0); } b = child; }
 static void kill_child(void) { kill(b, SIGKILL); }
 static long do_wait4(void) { return wait4(b, NULL, 0, NULL) > 0 ? 1 : -1; }
@@ -63,6 +68,8 @@ static void drain_socket(void) { while (recv(b, buffer, sizeof buffer, MSG_DONTW
 static void fill_timed_socket(void) { fill_socket(); struct timeval time = {1000, 0}; setsockopt(a, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time); }
 static long do_write_socket(void) { return write(a, buffer, 1024); }
 static long do_send(void) { return send(a, buffer, 1024, 0); }
+static long do_sendmsg(void) { struct iovec part = {buffer, 1024}; struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1}; return sendmsg(a, &header, 0); }
+static long do_sendmmsg(void) { struct iovec part = {buffer, 1024}; struct mmsghdr header = {.msg_hdr = {.msg_iov = &part, .msg_iovlen = 1}}; return sendmmsg(a, &header, 1, 0); }
 static void make_listener(void) { a = socket(AF_UNIX, SOCK_STREAM, 0); struct sockaddr_un address = {.sun_family = AF_UNIX}; snprintf(address.sun_path, sizeof address.sun_path, "listen-%d", getpid()); bind(a, (void *)&address, sizeof address); listen(a, 0); }
 static void make_timed_listener(void) { make_listener(); struct timeval time = {1000, 0}; setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time); }
 static void connect_listener(void) { int s = socket(AF_UNIX, SOCK_STREAM, 0); struct sockaddr_un address = {.sun_family = AF_UNIX}; snprintf(address.sun_path, sizeof address.sun_path, "listen-%d", getppid()); connect(s, (void *)&address, sizeof address); }
@@ -96,6 +103,8 @@ static long do_waitv(void) { struct futex_waitv one = {.uaddr = (uintptr_t)&shar
 static void hold_pi(void) { syscall(SYS_futex, &shared->locked, FUTEX_LOCK_PI, 0, NULL, NULL, 0); }
 static void release_pi(void) { syscall(SYS_futex, &shared->locked, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0); }
 static long do_lock_pi(void) { return syscall(SYS_futex, &shared->locked, FUTEX_LOCK_PI, 0, NULL, NULL, 0); }
+static long do_requeue(void) { return syscall(SYS_futex, &shared->word, FUTEX_WAIT_REQUEUE_PI, 0, NULL, &shared->locked, 0); }
+static void requeue(void) { syscall(SYS_futex, &shared->word, FUTEX_CMP_REQUEUE_PI, 1, NULL, &shared->locked, 0); }
 
 static struct pollfd one;
 static long do_poll(void) { one = (struct pollfd){a, POLLIN, 0}; return poll(&one, 1, -1); }
@@ -115,6 +124,22 @@ static long do_sigwaitinfo(void) { sigset_t set; sigemptyset(&set); sigaddset(&s
 static long do_sigtimedwait(void) { sigset_t set; sigemptyset(&set); sigaddset(&set, SIGUSR2); struct timespec time = {1000, 0}; return sigtimedwait(&set, NULL, &time) > 0 ? 1 : -1; }
 static long do_nanosleep(void) { struct timespec time = {0, 150000000}; return nanosleep(&time, NULL); }
 static long do_clock_nanosleep(void) { struct timespec time; clock_gettime(CLOCK_MONOTONIC, &time); time.tv_nsec += 150000000; if (time.tv_nsec >= 1000000000) time.tv_sec++, time.tv_nsec -= 1000000000; int error = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL); errno = error; return error ? -1 : 0; }
+/* A process that uses CPU time once SIGUSR2 tells it to; its clock is what do_cpu_sleep() sleeps on. */
+static void begin(int number) { (void)number; }
+static void make_spinner(void) {
+  block_usr2();
+  pid_t parent = getpid();
+  b = fork();
+  if (b > 0) return;
+  leave_with(parent);
+  signal(SIGUSR2, begin);
+  sigset_t none;
+  sigemptyset(&none);
+  sigsuspend(&none);
+  for (;;);
+}
+static void start_spinner(void) { kill(b, SIGUSR2); }
+static long do_cpu_sleep(void) { clockid_t clock; clock_getcpuclockid(b, &clock); struct timespec time = {0, 5000000}; int error = clock_nanosleep(clock, 0, &time, NULL); errno = error; return error ? -1 : 0; }
 
 static void make_semaphore(void) { a = semget(IPC_PRIVATE, 1, 0600); }
 static void post_semaphore(void) { struct sembuf operation = {0, 1, 0}; semop(a, &operation, 1); }
@@ -150,22 +175,32 @@ static const struct Call {
   {"readv", make_pipe, NULL, do_readv, feed, .gives = {"EINTR", "1", "1"}},
   {"write to a full pipe", fill_pipe, NULL, do_write, drain, .gives = {"EINTR", "4096", "4096"}},
   {"writev", fill_pipe, NULL, do_writev, drain, .gives = {"EINTR", "100", "100"}},
+  {"vmsplice", fill_pipe, NULL, do_vmsplice, drain, .gives = {"EINTR", "100", "100"}},
   {"a write that has begun", make_pipe, NULL, do_big_write, drain_all, .gives = {"65536", "65536", "65536"}},
   {"read of an eventfd", make_event, NULL, do_event, signal_event, .gives = {"EINTR", "8", "8"}},
   {"read of inotify", make_inotify, NULL, do_inotify, touch_watched, .gives = {"EINTR", "1", "1"}},
   {"read of a timerfd", make_timer, NULL, do_event, fire_timer, .gives = {"EINTR", "8", "8"}},
   {"read of a signalfd", make_signalfd, NULL, do_signalfd, send_usr2, .gives = {"EINTR", "1", "1"}},
   {"open of a FIFO", make_fifo, NULL, do_open, open_fifo, .gives = {"EINTR", "0", "0"}},
+  {"open of a FIFO to write", make_fifo, NULL, do_open_to_write, open_fifo_to_read, .gives = {"EINTR", "0", "0"}},
   {"wait4", make_child, NULL, do_wait4, kill_child, .gives = {"EINTR", "1", "1"}},
   {"waitid", make_child, NULL, do_waitid, kill_child, .gives = {"EINTR", "0", "0"}},
   {"recv", make_pair, NULL, do_recv, feed, .gives = {"EINTR", "1", "1"}},
   {"recv of a datagram", make_datagram_pair, NULL, do_recv, feed, .gives = {"EINTR", "1", "1"}},
   {"recvmsg", make_pair, NULL, do_recvmsg, feed, .gives = {"EINTR", "1", "1"}},
   {"recvmmsg", make_pair, NULL, do_recvmmsg, feed, .gives = {"EINTR", "1", "1"}},
+  {"recv over TCP", make_tcp_pair, NULL, do_recv, feed, .gives = {"EINTR", "1", "1"}},
+  {"recv over UDP", make_udp, NULL, do_recv, feed, .gives = {"EINTR", "1", "1"}},
+  {"recv of netlink", make_netlink, NULL, do_netlink, ask_for_links, .gives = {"EINTR", "1", "1"}},
+  {"recv of packets", make_packet, NULL, do_packet, send_frame, .gives = {"EINTR", "1", "1"}},
   {"recv with SO_RCVTIMEO", make_timed_pair, NULL, do_recv, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
   {"send", fill_socket, NULL, do_send, drain_socket, .gives = {"EINTR", "1024", "1024"}},
+  {"sendmsg", fill_socket, NULL, do_sendmsg, drain_socket, .gives = {"EINTR", "1024", "1024"}},
+  {"sendmmsg", fill_socket, NULL, do_sendmmsg, drain_socket, .gives = {"EINTR", "1", "1"}},
   {"accept", make_listener, NULL, do_accept, connect_listener, .gives = {"EINTR", "0", "0"}},
+  {"accept over TCP", make_tcp_listener, NULL, do_accept, connect_tcp, .gives = {"EINTR", "0", "0"}},
   {"connect", make_full_listener, NULL, do_connect, accept_one, .gives = {"EINTR", "0", "0"}},
+  {"connect over TCP", make_full_tcp_listener, NULL, do_connect_tcp, accept_tcp, .gives = {"EINTR", "0", "0"}},
   {"flock", make_lock, hold_flock, do_flock, close_lock, .gives = {"EINTR", "0", "0"}},
   {"F_SETLKW", make_lock, hold_record, do_setlkw, close_lock, .gives = {"EINTR", "0", "0"}},
   {"F_OFD_SETLKW", make_lock, hold_record, do_ofd_setlkw, close_lock, .gives = {"EINTR", "0", "0"}},
@@ -176,6 +211,8 @@ static const struct Call {
   {"futex wait until a time", nothing, NULL, do_futex_bitset, wake, .gives = {"EINTR", "EINTR", "0"}},
   {"futex_waitv", nothing, NULL, do_waitv, wake, .gives = {"EINTR", "0", "0"}},
   {"futex lock PI", nothing, hold_pi, do_lock_pi, release_pi, .gives = {"0", "0", "0"}},
+  /* futex_wait_requeue_pi(): a wait that a signal interrupts is made again (ERESTARTNOINTR). */
+  {"futex wait for a lock PI", nothing, NULL, do_requeue, requeue, .gives = {"0", "0", "0"}},
   {"poll", make_pipe, NULL, do_poll, feed, .gives = {"EINTR", "EINTR", "1"}},
   {"poll with a time", make_pipe, NULL, do_timed_poll, feed, .gives = {"EINTR", "EINTR", "1"}},
   {"ppoll", make_pipe, NULL, do_ppoll, feed, .gives = {"EINTR", "EINTR", "1"}},
@@ -183,12 +220,14 @@ static const struct Call {
   {"pselect", make_pipe, NULL, do_pselect, feed, .gives = {"EINTR", "EINTR", "1"}},
   {"epoll_wait", make_epoll, NULL, do_epoll, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
   {"epoll_pwait", make_epoll, NULL, do_epoll_pwait, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
+  {"epoll_pwait2", make_epoll, NULL, wait_for_events, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
   {"pause", nothing, NULL, do_pause, NULL, .gives = {"EINTR", "EINTR"}},
   {"sigsuspend", nothing, NULL, do_sigsuspend, NULL, .gives = {"EINTR", "EINTR"}},
   {"sigwaitinfo", block_usr2, NULL, do_sigwaitinfo, send_usr2, .gives = {"EINTR", "EINTR", "EINTR"}},
   {"sigtimedwait", block_usr2, NULL, do_sigtimedwait, send_usr2, .gives = {"EINTR", "EINTR", "EINTR"}},
   {"nanosleep", nothing, NULL, do_nanosleep, nothing, .gives = {"EINTR", "EINTR", "0"}},
   {"clock_nanosleep", nothing, NULL, do_clock_nanosleep, nothing, .gives = {"EINTR", "EINTR", "0"}},
+  {"clock_nanosleep on a CPU clock", make_spinner, NULL, do_cpu_sleep, start_spinner, kill_child, .gives = {"EINTR", "EINTR", "0"}},
   {"semop", make_semaphore, NULL, do_semop, post_semaphore, remove_semaphore, .gives = {"EINTR", "EINTR", "EINTR"}},
   {"semtimedop", make_semaphore, NULL, do_semtimedop, post_semaphore, remove_semaphore, .gives = {"EINTR", "EINTR", "EINTR"}},
   {"msgrcv", make_messages, NULL, do_msgrcv, send_message, remove_messages, .gives = {"EINTR", "EINTR", "1"}},
@@ -196,6 +235,10 @@ static const struct Call {
   {"splice", make_pipes, NULL, do_splice, feed, .gives = {"EINTR", "1", "1"}},
   {"tee", make_pipes, NULL, do_tee, feed, .gives = {"EINTR", "1", "1"}},
   {"sendfile", make_sendfile, NULL, do_sendfile, drain, .gives = {"EINTR", "100", "100"}},
+  {"read of a terminal", make_terminal, NULL, do_read_line, type_line, .gives = {"EINTR", "2", "2"}},
+  {"read of a terminal with VTIME", make_timed_terminal, NULL, do_read_line, feed, .gives = {"EINTR", "1", "1"}},
+  {"read of a terminal's master", make_terminal, NULL, do_read_master, print_byte, .gives = {"EINTR", "1", "1"}},
+  {"write to a stopped terminal", make_stopped_terminal, NULL, do_print, start_terminal, .gives = {"EINTR", "1", "1"}},
   {"read with SO_RCVTIMEO", make_timed_pair, NULL, do_read, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
   {"readv with SO_RCVTIMEO", make_timed_pair, NULL, do_readv, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
   {"readv of two parts with SO_RCVTIMEO", make_timed_pair, NULL, do_readv2, feed, .gives = {"EINTR", "EINTR", "EINTR"}},
@@ -253,7 +296,7 @@ static void trial(const struct Call *call, int mode) {
   if (child == 0) {
     struct sigaction action = {.sa_handler = handle, .sa_flags = mode == RESTART ? SA_RESTART : 0};
     sigaction(SIGUSR1, &action, NULL);
-    alarm(10);
+    alarm(60);
     call->make();
     pid_t pid = getpid(), other = fork();
     if (other == 0) helper(call, mode, pid);

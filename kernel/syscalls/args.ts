@@ -2,28 +2,28 @@
 // a wait sees the same values, whatever the guest has done to its registers since.
 
 const TWO_32 = 4294967296;
-/** High words from here on make numbers of more than 53 bits. */
+/** Numbers with a high word of at least this need more than 53 bits. */
 const EXACT_HIGH_END = 2 ** 21;
-/** The last bit that a number just below 2^64 has room for. */
+/** The lowest bit that a number just below 2^64 can hold. */
 const HALF_PAGE = 2048;
 
 export class Args {
-  /** Arguments 0..5 as (low, high) pairs of u32 words. Filled by the run loop; restart_syscall keeps them. */
+  /** Arguments 0..5 as (low, high) pairs of u32 words. The run loop fills them; restart_syscall(2) keeps them. */
   readonly words = new Uint32Array(12);
 
-  /** Low 32 bits as a signed number: fds, int flags, pids. */
+  /** Low 32 bits, signed: descriptors, int flags, pids. */
   i32(n: number): number {
     return this.words[2 * n] | 0;
   }
 
-  /** Low 32 bits unsigned: modes, unsigned flags, ids. */
+  /** Low 32 bits, unsigned: modes, unsigned flags, ids. */
   u32(n: number): number {
     return this.words[2 * n];
   }
 
   /**
-   * All 64 bits as an unsigned number: addresses, sizes. Above 2^53 it is inexact but still large, and aligned to a page only
-   * where the argument is: range-check it.
+   * All 64 bits as an unsigned number: addresses, sizes. Above 2^53 it is inexact but still large, and page-aligned
+   * only if the argument is: callers check its range.
    */
   word(n: number): number {
     const low = this.words[2 * n], high = this.words[2 * n + 1];

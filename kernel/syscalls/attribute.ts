@@ -1,4 +1,4 @@
-// Calls that change attributes: chmod, chown, utimes and their kin, umask. The rules stand in vfs/attributes.ts.
+// Calls that change attributes: chmod, chown, utimes and related ones, umask. vfs/attributes.ts has the rules.
 
 import { EBADF, EINVAL } from "../abi/errno.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_PATH, PATH_MAX, S_IFLNK } from "../abi/file.ts";
@@ -105,7 +105,7 @@ export const ATTRIBUTE_CALLS: SyscallFamily = {
   },
 };
 
-/** What a path argument with AT_ flags names. */
+/** The object that a path argument with AT_ flags refers to. */
 function resolveAt(task: Task, dirfd: number, address: number, flags: number): Path | number {
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
   const name = task.memory.readString(address, PATH_MAX);
@@ -114,7 +114,7 @@ function resolveAt(task: Task, dirfd: number, address: number, flags: number): P
   return resolve(task, dirfd, name, follow | ((flags & AT_EMPTY_PATH) !== 0 ? EMPTY : 0));
 }
 
-/** What an open descriptor stands for. */
+/** The object that an open descriptor refers to. */
 function targetOf(task: Task, fd: number): Target | number {
   const file = task.files.get(fd);
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
@@ -133,7 +133,7 @@ function fchmodat2(task: Task, args: Args): number {
 function chmodAt(task: Task, dirfd: number, address: number, mode: number, flags: number): number {
   const path = resolveAt(task, dirfd, address, flags);
   if (typeof path === "number") return path;
-  // A symlink has no mode of its own.
+  // fchmodat2(2) with AT_SYMLINK_NOFOLLOW: a symlink has no mode of its own.
   return path.inode.type === S_IFLNK ? -EOPNOTSUPP : changeMode(task, path, mode);
 }
 function fchmod(task: Task, args: Args): number {
@@ -172,7 +172,7 @@ function umask(task: Task, args: Args): number {
   return before;
 }
 
-/** The times of the call that is being served. */
+/** Scratch: the times of the call being served. */
 const times = new TimeChange();
 
 function timesAreNow(task: Task): void {
@@ -217,7 +217,7 @@ function futimesat(task: Task, args: Args): number {
     : changeTimesAt(task, args.i32(0), args.word(1), 0);
 }
 
-/** Two struct timeval at `address` into `times`; 0 = now. */
+/** Reads two struct timeval at `address` into `times`; address 0 means the current time. */
 function readTimevals(task: Task, address: number): number {
   if (address === 0) {
     timesAreNow(task);
@@ -238,7 +238,7 @@ function readTimevals(task: Task, address: number): number {
 function utimensat(task: Task, args: Args): number {
   const read = readTimespecs(task, args.word(2));
   if (read === -EINVAL) {
-    // The file is looked up first: vfs_utimes().
+    // An invalid file is reported before an invalid time: vfs_utimes().
     const named = args.word(1) !== 0;
     const found = named
       ? resolveAt(task, args.i32(0), args.word(1), args.u32(3))
@@ -246,14 +246,17 @@ function utimensat(task: Task, args: Args): number {
     return typeof found === "number" ? found : read;
   }
   if (read < 0) return read;
-  // Both UTIME_OMIT: nothing to do, and nothing is looked up.
+  // Both are UTIME_OMIT: nothing to change, and the file is not looked up.
   if (times.mask === 0) return 0;
   const flags = args.u32(3);
   if (args.word(1) !== 0) return changeTimesAt(task, args.i32(0), args.word(1), flags);
   return flags !== 0 ? -EINVAL : changeTimesOf(task, args.i32(0));
 }
 
-/** Two struct timespec at `address`, with UTIME_NOW and UTIME_OMIT, into `times`; 0 = now. */
+/**
+ * Reads two struct timespec at `address`, with UTIME_NOW and UTIME_OMIT, into `times`; address 0 means the current
+ * time.
+ */
 function readTimespecs(task: Task, address: number): number {
   timesAreNow(task);
   if (address === 0) return 0;

@@ -1,5 +1,5 @@
-// The written list of continuations: how calls go on after a wait where they are not simply made again. A saved wait names
-// its continuation; one that is not here does not exist.
+// The list of continuations: how calls continue after a wait if they are not simply made again. A saved wait names
+// its continuation, so each must be listed here.
 
 import { CLONE_CONTINUATIONS } from "../task/clone.ts";
 import { FUTEX_CONTINUATIONS } from "../task/futex.ts";

@@ -1,5 +1,5 @@
-// Who a process is: credentials(7), setuid(2) and its kin, getgroups(2), capget(2). The rules stand in
-// task/credential_changes.ts.
+// User and group ids and capabilities: credentials(7), setuid(2) and related calls, getgroups(2), capget(2).
+// task/credential_changes.ts has the rules.
 
 import { EFAULT, EINVAL, EPERM, ESRCH } from "../abi/errno.ts";
 import { i32, put32, u32 } from "../abi/struct.ts";
@@ -73,7 +73,7 @@ function setresgid(task: Task, args: Args): number {
   return commit(task, changeGids(task.credentials, args.u32(0), args.u32(1), args.u32(2)));
 }
 
-/** Answers the former id whether or not it was changed, as setfsuid(2) does. */
+/** setfsuid(2) returns the previous id, whether or not it was changed. */
 function setfsuid(task: Task, args: Args): number {
   const old = task.credentials;
   const next = changeFileUid(old, args.u32(0));
@@ -134,11 +134,14 @@ function setgroups(task: Task, args: Args): number {
   return 0;
 }
 
-/** Bytes of struct __user_cap_header_struct, and of one __user_cap_data_struct. */
+/** Bytes of struct __user_cap_header_struct, and of struct __user_cap_data_struct. */
 const CAP_HEADER_BYTES = 8;
 const CAP_DATA_BYTES = 12;
 
-/** Words a version's data has, or 0 for an unknown version, which is answered at `address` with the one we prefer; -EFAULT. */
+/**
+ * The number of 32-bit words in a version's data; 0 for an unknown version, with the preferred version stored at
+ * `address` (cap_validate_magic()); -EFAULT.
+ */
 function capabilityWords(task: Task, address: number, version: number): number {
   switch (version) {
     case _LINUX_CAPABILITY_VERSION_1:
@@ -158,7 +161,7 @@ function capget(task: Task, args: Args): number {
   const words = capabilityWords(task, args.word(0), u32(task.memory.view, header));
   const address = args.word(1);
   if (words < 0) return words;
-  // Asking for the version alone succeeds.
+  // A null data pointer only asks for the version and succeeds.
   if (words === 0) return address === 0 ? 0 : -EINVAL;
   if (pid < 0) return -EINVAL;
   const target = pid === 0 ? task : task.pid.namespace.task(pid);

@@ -1,4 +1,4 @@
-// Calls on descriptors as such: close, dup, fcntl, ioctl, flock, truncation and sync.
+// Calls on descriptors: close, dup, fcntl, ioctl, flock, truncation and sync.
 
 import {
   EBADF,
@@ -107,11 +107,11 @@ import { FULL, partial, type SyscallFamily } from "./table.ts";
 const O_ASYNC = 0o20000;
 const SETFL_FLAGS = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC;
 /**
- * What fallocate(2) gets, or punches out, before others have their turn: the host finds and clears the memory meanwhile.
- * Linux: one that a signal ends takes back what it had got; here that much is allocated.
+ * The most that fallocate(2) allocates or punches per turn, as the host finds and clears the memory meanwhile. Linux:
+ * an allocation that a signal ends is undone; here that part stays allocated.
  */
 const ALLOCATION_BYTES_MAX = 16 * 2 ** 20;
-/** The modes of fallocate(2) that Linux knows; a file system may know fewer. */
+/** The modes of fallocate(2) that Linux has; a file system may support fewer. */
 const FALLOC_FL_KNOWN = 0x7f;
 
 export const DESCRIPTOR_CALLS: SyscallFamily = {
@@ -302,7 +302,7 @@ function fcntl(task: Task, args: Args): number {
     case F_GETPIPE_SZ:
       return file.asPipe()?.capacity ?? -EBADF;
     case F_SETPIPE_SZ:
-      // An unsigned int to Linux.
+      // pipe_fcntl() takes the argument as an unsigned int.
       return file.asPipe()?.resize(task, args.u32(2)) ?? -EBADF;
     case F_ADD_SEALS:
       return file.isWritable ? file.asSealable()?.addSeals(args.word(2)) ?? -EINVAL : -EPERM;
@@ -374,7 +374,7 @@ function ioctl(task: Task, args: Args): number {
   return file.ioctl(task, request, pointer);
 }
 
-/** FICLONE: no file system here shares blocks between files. The errno that tells cp(1) to copy. */
+/** FICLONE: no file system here shares blocks between files; this errno makes cp(1) copy. */
 function refuseClone(from: File | null, to: File): number {
   if (from === null) return -EBADF;
   if (from.inode.fs !== to.inode.fs) return -EXDEV;
@@ -449,7 +449,7 @@ function syncFileRange(task: Task, args: Args): number {
   if (type !== S_IFREG && type !== S_IFBLK && type !== S_IFDIR && type !== S_IFLNK) return -ESPIPE;
   const result = file.syncCall(true);
   if (result === MUST_WAIT) task.call.hold(FILE, file);
-  // What has no pages to write back has nothing to do either.
+  // A file without pages to write back: success.
   return result === -EINVAL ? 0 : result;
 }
 
@@ -486,7 +486,7 @@ function mayAllocate(task: Task, file: File, mode: number, offset: number, lengt
   if (type === S_IFIFO) return -ESPIPE;
   if (type === S_IFDIR) return -EISDIR;
   if (type !== S_IFREG && type !== S_IFBLK) return -ENODEV;
-  // Beyond the largest offset of all: vfs_fallocate().
+  // vfs_fallocate(): the end exceeds the largest offset.
   if (offset + length >= 2 ** 63 || overFileLimit(task, offset + length)) return -EFBIG;
   return file.asContent()?.mayAllocate(mode, offset, length) ?? -EOPNOTSUPP;
 }

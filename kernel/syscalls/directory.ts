@@ -1,5 +1,5 @@
-// Calls on directories and names: mkdir, unlink, rename, link, symlink, mknod, getdents, getcwd, chdir. What
-// they do stands in vfs/create.ts and vfs/remove.ts; here are arguments and results.
+// Calls on directories and names: mkdir, unlink, rename, link, symlink, mknod, getdents, getcwd, chdir. vfs/create.ts
+// and vfs/remove.ts do the work; arguments and results are here.
 
 import { EACCES, EBADF, EFAULT, EINVAL, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, ERANGE } from "../abi/errno.ts";
 import {
@@ -37,7 +37,7 @@ import type { Args } from "./args.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
 const RENAME_FLAGS = { RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT };
-/** Bytes before d_name of struct linux_dirent and linux_dirent64. */
+/** Bytes before d_name in struct linux_dirent and linux_dirent64. */
 const OLD_ENTRY_BYTES = 18;
 const ENTRY_BYTES = 19;
 
@@ -258,7 +258,7 @@ function linkNames(
   const isEmptyAllowed = (flags & AT_EMPTY_PATH) !== 0;
   const from = task.memory.readString(oldAddress, PATH_MAX);
   if (typeof from === "number") return from;
-  // A descriptor alone is enough only for those who could reach the file anyway: open(2) "O_TMPFILE".
+  // AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH: linkat(2).
   if (isEmptyAllowed && from === "" && !task.credentials.has(CAP_DAC_READ_SEARCH)) return -ENOENT;
   const follow = (flags & AT_SYMLINK_FOLLOW) !== 0 ? FOLLOW : 0;
   const source = resolve(task, oldDirfd, from, follow | (isEmptyAllowed ? EMPTY : 0));
@@ -303,20 +303,22 @@ function makeNodeOf(task: Task, dirfd: number, address: number, mode: number, de
   }
   const name = task.memory.readString(address, PATH_MAX);
   if (typeof name === "number") return name;
-  // new_decode_dev(): minor 8 bits, major 12, minor 12 more.
+  // new_decode_dev(): 8 low bits of the minor number, 12 of the major, 12 high bits of the minor.
   const major = (device & 0xfff00) >>> 8, minor = (device & 0xff) | ((device >>> 12) & 0xfff00);
   const made = makeNode(task, dirfd, name, mode, major, minor);
   return typeof made === "number" ? made : 0;
 }
 
-/** Fills the caller's buffer with directory entries. One for all calls: nothing waits in the middle. */
+/**
+ * Fills the caller's buffer with directory entries. One object serves all calls, as no call waits while it is filled.
+ */
 class EntryWriter implements DirectorySink {
   isOld = false;
   #view: Uint8Array = new Uint8Array(0);
   #start = 0;
   #end = 0;
   at = 0;
-  /** An entry did not fit although the buffer was empty. */
+  /** The first entry did not fit into the buffer. */
   isTooSmall = false;
 
   begin(view: Uint8Array, at: number, size: number, isOld: boolean): void {
@@ -329,7 +331,7 @@ class EntryWriter implements DirectorySink {
 
   emit(name: string, ino: number, type: number, nextOffset: number): boolean {
     const { at, isOld } = this;
-    // linux_dirent keeps its type in the last byte, behind the NUL.
+    // linux_dirent keeps the type in the last byte, behind the name's NUL: getdents(2).
     const length = (isOld ? OLD_ENTRY_BYTES + name.length + 2 : ENTRY_BYTES + name.length + 1) + 7 & ~7;
     if (at + length > this.#end) {
       this.isTooSmall = at === this.#start;

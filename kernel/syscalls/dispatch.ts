@@ -1,5 +1,5 @@
-// From the table of specs to one dense array of handlers, and the call itself: one load and one indirect call. Who listens
-// to calls is task/call_hooks.ts.
+// Makes one dense array of handlers from the table of specs, and makes a call: one load and one indirect call.
+// Listeners to calls are in task/call_hooks.ts.
 
 import { ENOSYS } from "../abi/errno.ts";
 import { CALL_NUMBERS } from "../arch/arch.ts";
@@ -15,11 +15,11 @@ export interface NamedSpec {
 export class SyscallTable {
   /** By x86-64 number; null where no call is declared. */
   readonly specs: (NamedSpec | null)[] = new Array(SYSCALLS_MAX).fill(null);
-  /** How calls go on after a wait, by name. */
+  /** Continuations by name: how calls continue after a wait. */
   readonly continuations = new Map<string, Continuation>();
   readonly #handlers: SyscallHandler[] = new Array(SYSCALLS_MAX).fill(undeclared);
 
-  /** Throws when a number or a name is declared twice: the table would depend on the order. */
+  /** Throws when two calls have one number or one name: the table would depend on their order. */
   constructor(families: readonly SyscallFamily[], continuations: readonly Continuation[] = []) {
     for (const one of continuations) {
       if (this.continuations.has(one.name)) throw new Error(`Continuation ${one.name} is declared twice`);
@@ -39,18 +39,18 @@ export class SyscallTable {
     }
   }
 
-  /** Name of call `number`, or null where no call is declared. */
+  /** The name of call `number`, or null where no call is declared. */
   name(number: number): string | null {
     return number < SYSCALLS_MAX ? this.specs[number]?.name ?? null : null;
   }
 
-  /** Whether call `number` is declared and does something. */
+  /** Whether call `number` is declared and implemented. */
   isSupported(number: number): boolean {
     const named = number < SYSCALLS_MAX ? this.specs[number] : null;
     return named !== null && named.spec.support.level !== "none";
   }
 
-  /** Runs call `number` of `task`, whose args are filled. */
+  /** Runs call `number` of `task`, whose arguments have been read. */
   call(task: Task, number: number): number {
     if (number >= SYSCALLS_MAX) return -ENOSYS;
     return this.#handlers[number](task, task.args);

@@ -1,4 +1,5 @@
-// The epoll family: epoll_create(2), epoll_ctl(2), epoll_wait(2) and their kin. The set itself is fs/anonymous/epoll.ts.
+// The epoll family: epoll_create(2), epoll_ctl(2), epoll_wait(2) and variants. fs/anonymous/epoll.ts is the set
+// itself.
 
 import { EBADF, EFAULT, EINTR, EINVAL, EPERM } from "../abi/errno.ts";
 import {
@@ -32,7 +33,7 @@ import {
 /** EP_MAX_EVENTS: INT_MAX / sizeof(struct epoll_event). */
 const EVENTS_MAX = 178_956_970;
 const EPOLL: WaitState = { kind: "epoll" };
-/** Events of one answer that fit a view. */
+/** Events that fit into one view of guest memory. */
 const EVENTS_PER_VIEW = Math.floor(VIEW_MAX / EPOLL_EVENT_BYTES);
 
 export const EPOLL_CALLS: SyscallFamily = {

@@ -1,4 +1,4 @@
-// eventfd(2), signalfd(2) and pidfd_open(2) with their kin. Reading and writing stand in io.ts.
+// eventfd(2), signalfd(2), pidfd_open(2) and variants. io.ts reads and writes them.
 
 import { EBADF, EFAULT, EINVAL, ENOENT, ESRCH } from "../abi/errno.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../abi/file.ts";
@@ -65,7 +65,7 @@ export const EVENT_CALLS: SyscallFamily = {
   },
 };
 
-/** Gives a new file its descriptor. */
+/** Installs a new file at the lowest free descriptor. */
 export function install(task: Task, file: File, closesOnExec: boolean): number {
   const fd = task.files.allocate(task, file, closesOnExec);
   if (fd < 0) file.drop();

@@ -1,4 +1,4 @@
-// execve(2) and execveat(2): the arguments, read out of the caller's memory before it goes.
+// execve(2) and execveat(2): reads the arguments from the caller's memory before that is replaced.
 
 import { EBADF, EINVAL } from "../abi/errno.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX } from "../abi/file.ts";
@@ -64,7 +64,7 @@ function executeAt(
   return execute(task, target, argv, envp);
 }
 
-/** What a name means: an object in the tree, or a descriptor's file. */
+/** The file to execute: by its path, or an open descriptor's. */
 function findTarget(task: Task, dirfd: number, name: string, how: number): Target | number {
   const isByDescriptor = dirfd !== AT_FDCWD && !name.startsWith("/");
   const isGoneAfter = isByDescriptor && task.files.isCloseOnExec(dirfd);

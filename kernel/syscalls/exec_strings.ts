@@ -1,5 +1,5 @@
-// argv and envp of execve(2): NULL-terminated arrays of strings. They lie close together as a rule, so memory is read in
-// blocks, a few host calls for all of them. Linux: count(), copy_strings() of fs/exec.c.
+// argv and envp of execve(2): NULL-terminated arrays of strings. They are usually close together, so memory is read
+// in blocks: a few host calls for all strings. Linux: count(), copy_strings() of fs/exec.c.
 
 import { E2BIG, EFAULT } from "../abi/errno.ts";
 import { u64 } from "../abi/struct.ts";
@@ -9,14 +9,14 @@ import type { Task } from "../task/task.ts";
 import { bytesToLatin1 } from "../util/bytes.ts";
 
 const POINTER_BYTES = 8;
-/** Bytes of one list including its pointers; the exact limit depends on the stack's and is checked by execute(). */
+/** Bytes of one list with its pointers; execute() checks the exact limit, which depends on the stack's. */
 const LIST_BYTES_MAX = 8 * 1024 * 1024;
 
-/** Most lists are short: what is read first is no more than a host call costs anyway. */
+/** Bytes of the first read: most lists are short, and reading this much costs no more than a host call. */
 const SMALL_BYTES = 2048;
 const SMALL_READS = 2;
 
-/** A part of guest memory that was read in one go. */
+/** A range of guest memory that was read at once. */
 class Block {
   readonly #bytes: Uint8Array;
   #start = 0;
@@ -27,13 +27,13 @@ class Block {
     this.#bytes = new Uint8Array(size);
   }
 
-  /** Forgets what it holds: memory may have changed since. */
+  /** Empties the block: memory may have changed since. */
   clear(): void {
     this.#length = 0;
     this.#reads = 0;
   }
 
-  /** Index in `bytes` of `address`, of which at least `length` bytes follow, or -1. */
+  /** The index in `bytes` of `address` if at least `length` bytes follow, else -1. */
   #at(task: Task, address: number, length: number): number {
     const at = address - this.#start;
     if (at >= 0 && at + length <= this.#length) return at;
@@ -41,7 +41,7 @@ class Block {
     this.#start = address;
     const size = this.#reads++ < SMALL_READS ? Math.min(SMALL_BYTES, this.#bytes.length) : this.#bytes.length;
     const room = Math.min(Math.max(size, length), task.mm.layout.end - address);
-    // Short where mapped memory ends.
+    // Shorter where mapped memory ends.
     this.#length = Math.max(0, task.mm.space.read(address, this.#bytes, 0, room));
     return length <= this.#length ? 0 : -1;
   }
@@ -58,7 +58,7 @@ class Block {
     if (at < 0) return -EFAULT;
     let end = this.#bytes.indexOf(0, at);
     if (end >= 0 && end < this.#length) return bytesToLatin1(this.#bytes, at, end - at);
-    // It goes on behind the block, or starts late in it: again, from its start, as much as fits.
+    // The string continues behind the block: read a block that begins with the string.
     this.#length = 0;
     this.#reads = SMALL_READS;
     at = this.#at(task, address, 1);
@@ -69,7 +69,7 @@ class Block {
   }
 }
 
-/** One string with its NUL fits any of the two. */
+/** Scratch: each block is large enough for the longest string and its NUL. */
 const pointers = new Block(8 * 1024);
 const strings = new Block(ARG_STRING_BYTES_MAX + 1);
 const near = new Block(16 * 1024);
@@ -82,7 +82,7 @@ export function readStrings(task: Task, address: number): string[] | number {
   return readMoreStrings(task, address);
 }
 
-/** A further list of the same call: what has been read of its memory is not read again. */
+/** Reads another list of the same call, using the blocks already read. */
 export function readMoreStrings(task: Task, address: number): string[] | number {
   const list: string[] = [];
   if (address === 0) return list;
@@ -102,7 +102,7 @@ export function readMoreStrings(task: Task, address: number): string[] | number 
   }
 }
 
-/** The string at `address`, if the platform has copied it in already. */
+/** The string at `address` if the platform has already copied it in. */
 function knownString(window: UserWindow, address: number): string | null {
   const at = window.known(address, 1);
   if (at < 0) return null;

@@ -1,4 +1,4 @@
-// The written list of system call families. A family that is not named here does not exist.
+// The list of system call families. A family takes effect only when listed here.
 
 import { ATTRIBUTE_CALLS } from "./attribute.ts";
 import { CREDENTIAL_CALLS } from "./credentials.ts";

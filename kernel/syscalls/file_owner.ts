@@ -1,5 +1,5 @@
-// Who is told by a signal when a file becomes ready, or something happens in a directory: F_SETOWN, F_SETSIG, O_ASYNC and
-// F_NOTIFY of fcntl(2). Linux: fs/fcntl.c, f_setown(), send_sigio(), fs/notify/dnotify.
+// Signals for a file that becomes ready, or for events in a directory: F_SETOWN, F_SETSIG, O_ASYNC and F_NOTIFY of
+// fcntl(2). Linux: fs/fcntl.c, f_setown(), send_sigio(), fs/notify/dnotify.
 
 import { EFAULT, EINVAL, ENOTDIR, ESRCH } from "../abi/errno.ts";
 import {
@@ -43,25 +43,25 @@ const OWNER_BYTES = 8;
 
 const ALL_EVENTS = POLLIN | POLLOUT | POLLPRI | POLLMSG | POLLERR | POLLHUP;
 
-/** si_band of a directory's signal. */
+/** si_band of a signal for a directory event. */
 const DIRECTORY_EVENTS = POLLIN | POLLRDNORM | POLLMSG;
 
 const bytes = new Uint8Array(OWNER_BYTES);
 
-/** The owner of one open file description, and its place in the file's queue while O_ASYNC is set. */
+/** The owner of one open file description, and its listener in the file's wait queue while O_ASYNC is set. */
 class FileOwner implements WaitListener, FileWatch {
   readonly #file: File;
   type = F_OWNER_PID;
   pid: Pid | null = null;
-  /** F_SETSIG; 0 = SIGIO without more. */
+  /** F_SETSIG; 0: plain SIGIO. */
   signal = 0;
-  /** The descriptor that O_ASYNC was set through. */
+  /** The descriptor through which O_ASYNC was set. */
   fd = -1;
-  /** Who set the owner: it must be allowed to signal. */
+  /** The credentials of F_SETOWN's caller, which must permit the signal: sigio_perm(). */
   uid = 0;
   euid = 0;
   readonly #waiter = new Waiter(this);
-  /** F_NOTIFY; null while nothing is asked for. */
+  /** F_NOTIFY; null without a request. */
   #directory: DirectoryWatch | null = null;
 
   constructor(file: File) {
@@ -76,7 +76,7 @@ class FileOwner implements WaitListener, FileWatch {
     this.#waiter.queue?.remove(this.#waiter);
   }
 
-  /** F_NOTIFY: more to be told of, by the descriptor `fd`. */
+  /** F_NOTIFY: adds requested events, through the descriptor `fd`. */
   watch(fd: number, mask: number, isLasting: boolean): void {
     if (this.#directory === null) {
       this.#directory = new DirectoryWatch(this, mask, isLasting);
@@ -96,12 +96,12 @@ class FileOwner implements WaitListener, FileWatch {
     this.tell(events);
   }
 
-  /** Signals whom the file belongs to. */
+  /** Signals the owner. */
   tell(events: number): void {
     this.#send(() => this.#info(events));
   }
 
-  /** SIGURG, whether or not O_ASYNC is set: send_sigurg(). */
+  /** SIGURG is sent whether or not O_ASYNC is set: send_sigurg(). */
   onUrgent(): void {
     this.#send(() => new SignalInfo(SIGURG, SI_KERNEL));
   }
@@ -141,12 +141,12 @@ class FileOwner implements WaitListener, FileWatch {
   }
 }
 
-/** What a directory's owner wants to hear of. */
+/** The directory events that F_NOTIFY has requested. */
 class DirectoryWatch implements InodeWatch {
   readonly #owner: FileOwner;
   /** IN_ events. */
   mask: number;
-  /** DN_MULTISHOT: it is told more than once. */
+  /** DN_MULTISHOT: stays after the first event. */
   isLasting: boolean;
 
   constructor(owner: FileOwner, mask: number, isLasting: boolean) {
@@ -166,7 +166,7 @@ class DirectoryWatch implements InodeWatch {
   }
 }
 
-/** POLL_IN .. POLL_HUP of sigaction(2). */
+/** The si_code, POLL_IN .. POLL_HUP of sigaction(2), for poll events. */
 function pollCode(events: number): number {
   if ((events & POLLHUP) !== 0) return 6;
   if ((events & POLLERR) !== 0) return 4;
@@ -181,7 +181,7 @@ function ownerOf(file: File): FileOwner {
   return file.owner as FileOwner;
 }
 
-/** F_SETOWN: a process, or a process group as a negative number; 0 = nobody. */
+/** F_SETOWN: a process, a process group as a negative number, or 0 for no owner. */
 export function setOwner(task: Task, file: File, id: number): number {
   if (id === -0x8000_0000) return -EINVAL;
   return setOwnerTo(task, file, id < 0 ? F_OWNER_PGRP : F_OWNER_PID, Math.abs(id));
@@ -240,7 +240,7 @@ export function setAsync(file: File, fd: number, isOn: boolean): void {
   else (file.owner as FileOwner | null)?.stopListening();
 }
 
-/** F_NOTIFY: signals for what happens in a directory; nothing asked for ends them. */
+/** F_NOTIFY: requests signals for events in a directory; a mask of 0 ends them. */
 export function setNotify(task: Task, file: File, fd: number, wanted: number): number {
   if ((wanted & ~DN_MULTISHOT) === 0) {
     (file.owner as FileOwner | null)?.endWatch();

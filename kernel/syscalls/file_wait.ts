@@ -1,6 +1,6 @@
-// Waiting for one open file to be ready: read and write in all their forms, sockets, splices. One rule for all of them:
-// the call keeps its file, SO_RCVTIMEO and SO_SNDTIMEO bound the whole call, and bytes that have been moved are the answer
-// whenever it must end early.
+// Waiting for one open file to be ready: read and write in all forms, sockets, splices. One rule for all: the call
+// keeps its file, SO_RCVTIMEO and SO_SNDTIMEO limit the whole call, and a call that must end early returns the bytes
+// moved so far.
 
 import { EAGAIN, EINTR, ERESTARTSYS } from "../abi/errno.ts";
 import { O_NONBLOCK, O_PATH, POLLIN, POLLOUT, POLLRDHUP } from "../abi/file.ts";
@@ -10,7 +10,7 @@ import type { WaitState } from "../task/wait_state.ts";
 import type { WaitQueue } from "../util/wait_queue.ts";
 import type { File } from "../vfs/file.ts";
 
-/** The slot of CallInFlight in which a call keeps the file it is about; splices and sendfile have a second one. */
+/** The slot of CallInFlight for the file that a call uses; splices and sendfile use a second one. */
 export const FILE = 0;
 export const SECOND_FILE = 1;
 
@@ -25,7 +25,7 @@ export function fileForWrite(task: Task, fd: number, slot = FILE): File | null {
   return file !== null && file.isWritable ? file : null;
 }
 
-/** The open file at `fd`, or the one that the call began with. */
+/** The open file at `fd`, or, after a wait, the file that the call began with. */
 export function openFile(task: Task, fd: number): File | null {
   const file = task.call.file(FILE, fd);
   return file !== null && (file.flags & O_PATH) === 0 ? file : null;
@@ -47,15 +47,15 @@ export function waitToWrite(task: Task, file: File, state: WaitState = stateOf(t
   return waitForFile(task, file, file.queue, POLLOUT, timeoutNanos, done, state);
 }
 
-/** Files that time their reads themselves (terminals) have set a state of their own. */
+/** The default state; files that time their own reads (terminals) have already set another one. */
 function stateOf(task: Task): WaitState {
   const { state } = task.call;
   return state.kind === "terminal" ? state : TRANSFER;
 }
 
 /**
- * Waits on `queue` for `file`, at most `timeoutNanos` in all, and makes the call again. `done` is what has been achieved: the
- * answer, where it is not 0, of a call whose time is over or that a signal ends.
+ * Waits on `queue` for `file`, at most `timeoutNanos` in all, then makes the call again. A call that runs out of time
+ * or is interrupted returns `done`, the bytes moved, unless that is 0.
  */
 export function waitForFile(
   task: Task,
@@ -69,7 +69,7 @@ export function waitForFile(
   const { call } = task;
   let interrupted = -ERESTARTSYS;
   if (timeoutNanos !== Infinity) {
-    // A call with a timeout is not made again: signal(7), sock_intr_errno().
+    // A call with a timeout is not restarted: signal(7), sock_intr_errno().
     interrupted = -EINTR;
     if (call.deadline === Infinity) call.setDeadline(task.kernel.clock.monotonic() + timeoutNanos);
   }

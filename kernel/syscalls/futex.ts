@@ -1,4 +1,4 @@
-// futex(2), futex_waitv(2) and robust lists, set_robust_list(2). What they do stands in task/futex*.ts.
+// futex(2), futex_waitv(2) and robust lists, set_robust_list(2). task/futex*.ts implement them.
 
 import { TimeValue } from "../time/time_value.ts";
 import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from "../abi/errno.ts";
@@ -74,10 +74,10 @@ function futex(task: Task, args: Args): number {
   const address = args.word(0);
   const operation = args.i32(1);
   const command = operation & COMMAND;
-  // Looked at before the address itself, by all but the one that reads the word first.
+  // All operations check alignment first, except FUTEX_UNLOCK_PI, which reads the word first.
   if ((args.u32(0) & 3) !== 0 && command !== FUTEX_UNLOCK_PI) return -EINVAL;
   const isPrivate = (operation & FUTEX_PRIVATE_FLAG) !== 0;
-  // The commonest first: nothing to read, nothing to check.
+  // The most frequent operation first: nothing to read or check.
   if (command === FUTEX_WAKE && (operation & FUTEX_CLOCK_REALTIME) === 0) {
     return futexWake(task, address, isPrivate, args.i32(2), FUTEX_BITSET_MATCH_ANY);
   }
@@ -90,7 +90,7 @@ function futex(task: Task, args: Args): number {
   if (hasTimeout(command) && args.word(3) !== 0) {
     const read = readTimespec(task, args.word(3), timeout);
     if (read < 0) return read;
-    // A wait that comes back from the host goes on to the instant it had.
+    // A wait that the host interrupted keeps the deadline that it had.
     const isBack = command === FUTEX_WAIT && task.thread.isHostFutexBack;
     deadline = isBack ? task.restartValue : deadlineOf(task, command, operation);
   }
@@ -128,7 +128,10 @@ function hasTimeout(command: number): boolean {
     command === FUTEX_LOCK_PI2 || command === FUTEX_WAIT_REQUEUE_PI;
 }
 
-/** FUTEX_WAIT counts from now; FUTEX_LOCK_PI has always used the wall clock; the others choose. */
+/**
+ * FUTEX_WAIT's timeout is relative; FUTEX_LOCK_PI's is on the realtime clock; other operations choose by
+ * FUTEX_CLOCK_REALTIME: futex(2).
+ */
 function deadlineOf(task: Task, command: number, operation: number): number {
   if (command === FUTEX_WAIT) return relativeDeadline(task, timeout);
   const isWall = command === FUTEX_LOCK_PI || (operation & FUTEX_CLOCK_REALTIME) !== 0;
@@ -169,7 +172,7 @@ function getRobustList(task: Task, args: Args): number {
   return task.memory.copyOut(args.word(1), bytes, 0, 8) < 0 ? -EFAULT : 0;
 }
 
-/** PTRACE_MODE_READ_REALCREDS: all three ids are the caller's real ones, or CAP_SYS_PTRACE. */
+/** PTRACE_MODE_READ_REALCREDS: the caller's real ids equal all three of the target's, or CAP_SYS_PTRACE. */
 function mayInspect(task: Task, target: Task): boolean {
   if (target.threadGroup === task.threadGroup) return true;
   const mine = task.credentials;

@@ -1,5 +1,5 @@
-// inotify_init(2), inotify_add_watch(2), inotify_rm_watch(2). Reading events stands in io.ts, the queue in
-// fs/anonymous/inotify.ts.
+// inotify_init(2), inotify_add_watch(2), inotify_rm_watch(2). io.ts reads events, fs/anonymous/inotify.ts has the
+// queue.
 
 import { EBADF, EEXIST, EINVAL, EMFILE, ENOSPC } from "../abi/errno.ts";
 import {

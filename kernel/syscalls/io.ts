@@ -1,5 +1,5 @@
-// read(2), write(2), pread(2), pwrite(2), lseek(2). Bytes go straight between the file and the view of the caller's memory.
-// Vectors stand in vector.ts, calls between two files in transfer.ts.
+// read(2), write(2), pread(2), pwrite(2), lseek(2). Bytes are moved directly between the file and a view of the
+// caller's memory. vector.ts has the vector forms, transfer.ts the calls between two files.
 
 import { EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EPIPE, ESPIPE } from "../abi/errno.ts";
 import {
@@ -34,11 +34,11 @@ import type { Args } from "./args.ts";
 import { FILE, fileForRead, fileForWrite, openFile, waitToRead, waitToWrite } from "./file_wait.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
-/** MAX_RW_COUNT: most bytes one call moves. */
+/** MAX_RW_COUNT: the most bytes that one call moves. */
 export const COUNT_MAX = 0x7fff_f000;
-/** The same for terminals, which look at each byte. */
+/** The most bytes per turn for terminals, which process each byte. */
 const TERMINAL_SLICE_BYTES = 64 * 1024;
-/** Sizes from here on are negative for the guest. */
+/** A size from here on is negative as ssize_t: access_ok() and rw_verify_area() refuse it. */
 const SIZE_END = 2 ** 63;
 
 export const IO_CALLS: SyscallFamily = {
@@ -133,8 +133,8 @@ function pwrite64(task: Task, args: Args): number {
 }
 
 /**
- * A slice of a long transfer by `move`; others have their turn before the rest. Signals do not make it short, but for
- * devices': Linux has it so too.
+ * Moves one slice of a long transfer with `move`; other tasks have their turn before the next one. As on Linux a
+ * signal does not end a transfer early, except for devices.
  */
 export function moveSlice(
   task: Task,
@@ -155,7 +155,7 @@ export function moveSlice(
   return letOthers(task, file);
 }
 
-/** Lets others have their turn before the call goes on. */
+/** Lets other tasks run before the call continues. */
 export function letOthers(task: Task, file: File): number {
   task.call.hold(FILE, file);
   return file.inode.type === S_IFREG ? giveTurnKillable(task) : giveTurn(task, task.call.done);
@@ -171,7 +171,7 @@ function lseek(task: Task, args: Args): number {
 
 // --- reading ------------------------------------------------------------------------------------------------------------
 
-/** Reads up to `count` bytes at `offset` (-1: the position) into guest memory. -EAGAIN when it would wait. */
+/** Reads up to `count` bytes at `offset` (-1: the position) into guest memory. -EAGAIN if it would wait. */
 export function readInto(task: Task, file: File, address: number, count: number, offset: number): number {
   if (count > COUNT_MAX) {
     if (count >= SIZE_END) return -EINVAL;
@@ -202,7 +202,8 @@ export function readInto(task: Task, file: File, address: number, count: number,
       if (n === MUST_WAIT) return readAgain(task, file, offset < 0 ? done : 0);
       if (n < 0) return done > 0 ? done : readError(file, n);
       if (n > 0 && isSeekable && (offset < 0 || crossesPage(address + done, n))) {
-        // Views may reach memory only when the call is over: where that ends must be known before the position moves.
+        // Views may be written back only at the end of the call: find where accessible memory ends before moving the
+        // position.
         n = task.mm.accessibleBytes(address + done, n, PROT_WRITE);
         if (n === 0) return done > 0 ? done : -EFAULT;
       }
@@ -213,7 +214,7 @@ export function readInto(task: Task, file: File, address: number, count: number,
     }
     done += n;
     if (isSeekable && offset < 0) file.position += n;
-    // A pipe or socket gives what it has; only a file is read on. What was moved may be less than there is.
+    // A pipe or socket returns what it has; only a regular file is read further.
     if (done === count || !isSeekable || n === 0 || (n < length && !isMoved)) break;
   }
   notifyPath(file.path, IN_ACCESS);
@@ -223,8 +224,8 @@ export function readInto(task: Task, file: File, address: number, count: number,
 }
 
 /**
- * A read of a file with offsets has to wait in its midst: it is made again from its start, `moved` bytes back, with what it
- * has read by then in the host's memory.
+ * A read of a regular file must wait after `moved` bytes: it is made again from its start, when the host has those
+ * bytes in memory.
  */
 export function readAgain(task: Task, file: File, moved: number): number {
   task.call.hold(FILE, file);
@@ -233,8 +234,8 @@ export function readAgain(task: Task, file: File, moved: number): number {
 }
 
 /**
- * How many of `length` bytes to take from a file, of whose bytes at stake the memory has room for the first `room`. A pipe
- * gives the pages that fit; -EFAULT where the bytes are to stay.
+ * How many of `length` bytes to read from a file when guest memory has room for only the first `room` of those at
+ * stake. A pipe returns whole pages that fit; -EFAULT leaves the bytes queued.
  */
 export function lengthToTake(file: File, length: number, room: number): number {
   if (room >= file.bytesAtStake(length)) return length;
@@ -245,14 +246,14 @@ function crossesPage(address: number, length: number): boolean {
   return address % PAGE_SIZE + length > PAGE_SIZE;
 }
 
-/** A directory is no file without content to read: it has a name for that. */
+/** Reading a directory fails with EISDIR, not EINVAL. */
 export function readError(file: File, result: number): number {
   return result === -EINVAL && file.inode.isDirectory ? -EISDIR : result;
 }
 
 // --- writing ------------------------------------------------------------------------------------------------------------
 
-/** Writes at the position: all of it, however often it has to wait. */
+/** Writes all bytes at the position, waiting as often as needed. */
 export function writeOrWait(task: Task, file: File, address: number, count: number): number {
   if (file.isSeekable) return writeFrom(task, file, address, count, -1);
   if (count > COUNT_MAX) {
@@ -285,7 +286,7 @@ export function writeOrWait(task: Task, file: File, address: number, count: numb
   }
 }
 
-/** Writes up to `count` bytes of guest memory at `offset` (-1: the position) of a file that has one. */
+/** Writes up to `count` bytes of guest memory at `offset` (-1: the position) of a regular file. */
 export function writeFrom(task: Task, file: File, address: number, count: number, offset: number): number {
   if (count > COUNT_MAX) {
     if (count >= SIZE_END) return -EINVAL;
@@ -326,14 +327,14 @@ export function writeFrom(task: Task, file: File, address: number, count: number
   return endWrite(file, done);
 }
 
-/** Part of the memory that is to be written from. */
+/** A part of guest memory to be written to a file. */
 class Piece {
   length = 0;
 }
 
 const piece = new Piece();
 
-/** Index in the view of up to `length` bytes to write: fewer where memory ends behind the first page. */
+/** The index in the view of up to `length` bytes to write; fewer if memory ends after the first page. */
 function viewBytes(task: Task, address: number, length: number, into: Piece): number {
   if (length > VIEW_MAX) length = VIEW_MAX;
   into.length = length;
@@ -343,13 +344,16 @@ function viewBytes(task: Task, address: number, length: number, into: Piece): nu
   return into.length < length ? task.memory.inView(address, into.length) : at;
 }
 
-/** What a write that cannot go on answers: a broken pipe raises SIGPIPE, even after some bytes. */
+/** The result of a write that fails with `error` after `done` bytes: EPIPE raises SIGPIPE even after some bytes. */
 export function writeError(task: Task, error: number, done: number): number {
   if (error === -EPIPE) raiseSignal(task, SIGPIPE);
   return done > 0 ? done : error;
 }
 
-/** Before a write to a file with offsets: bytes that RLIMIT_FSIZE allows, -EFBIG with SIGXFSZ; privileges go. */
+/**
+ * Before a write to a regular file: returns the number of bytes that RLIMIT_FSIZE allows, or -EFBIG with SIGXFSZ;
+ * removes setuid bits and file capabilities (file_remove_privs()).
+ */
 export function beginWrite(task: Task, file: File, offset: number, count: number): number {
   const inode = file.inode;
   if ((inode.mode & S_IFMT) !== S_IFREG || count === 0) return count;
@@ -364,7 +368,7 @@ export function beginWrite(task: Task, file: File, offset: number, count: number
   return Math.min(count, limit - from);
 }
 
-/** After a write to a file with offsets: O_SYNC, watchers. Gives back `done`. */
+/** After a write to a regular file: O_SYNC, inotify. Returns `done`. */
 export function endWrite(file: File, done: number): number {
   if ((file.flags & O_DSYNC) !== 0 && !file.syncsWrites) {
     const synced = file.sync((file.flags & O_SYNC) !== O_SYNC);

@@ -1,5 +1,5 @@
-// The iovecs of a call: readv(2), writev(2), sendmsg(2) and their kin. What they name is gathered into one buffer, or scattered
-// from it, around one read or write of the file.
+// The iovecs of a call: readv(2), writev(2), sendmsg(2) and others. Their bytes are gathered into one buffer, or
+// scattered from it, around one read or write of the file.
 
 import { EINVAL } from "../abi/errno.ts";
 import { PROT_WRITE } from "../abi/memory.ts";
@@ -14,7 +14,7 @@ export const IOVECS_MAX = 1024;
 export const IOVEC_BYTES = 16;
 const SIZE_END = 2 ** 63;
 
-/** Bases and lengths of the vector that was read last: a call uses it up before it waits. */
+/** Scratch: bases and lengths of the vector read last; each call finishes with it before it waits. */
 const bases = new Float64Array(IOVECS_MAX);
 const lengths = new Float64Array(IOVECS_MAX);
 
@@ -43,26 +43,34 @@ export function vectorLength(i: number): number {
   return lengths[i];
 }
 
-/** Bytes between vectors and files. */
+/** Scratch: bytes between vectors and files. */
 export const buffer = new GrowingBytes(64 * 1024);
 
-/** Copies `length` bytes of the vector from its byte `skip` on into `buffer`. Bytes before a bad address, or -EFAULT. */
+/**
+ * Copies `length` bytes of the vector, from byte `skip` on, into `buffer`. Returns the bytes before a bad address, or
+ * -EFAULT.
+ */
 export function gather(task: Task, count: number, skip: number, length: number): number {
   buffer.reserve(length, VIEW_MAX);
   return eachPart(task, count, skip, length, copyPartIn);
 }
 
-/** Copies the first `length` bytes of `buffer` to the vector from its byte `skip` on. Bytes before a bad address, or -EFAULT. */
+/**
+ * Copies the first `length` bytes of `buffer` to the vector, from byte `skip` on. Returns the bytes before a bad
+ * address, or -EFAULT.
+ */
 export function scatter(task: Task, count: number, skip: number, length: number): number {
   return eachPart(task, count, skip, length, copyPartOut);
 }
 
-/** How many of the `length` bytes of the vector from its byte `skip` on may be written, up to the first that may not. */
+/** How many of `length` bytes of the vector, from byte `skip` on, can be written before the first that cannot. */
 export function vectorRoom(task: Task, count: number, skip: number, length: number): number {
   return eachPart(task, count, skip, length, roomOfPart);
 }
 
-/** What is done with `length` bytes at `address` of the guest's and at `at` of `buffer`: how many were fit for it, or -ERRNO. */
+/**
+ * Handles `length` bytes at `address` of the guest and at `at` of `buffer`: returns how many succeeded, or -ERRNO.
+ */
 type OnPart = (task: Task, address: number, at: number, length: number) => number;
 
 function copyPartIn(task: Task, address: number, at: number, length: number): number {
@@ -77,7 +85,9 @@ function roomOfPart(task: Task, address: number, _at: number, length: number): n
   return task.mm.accessibleBytes(address, length, PROT_WRITE);
 }
 
-/** Calls `onPart` for the entries of the vector that hold its bytes from `skip` on, up to `length` bytes or the first failure. */
+/**
+ * Calls `onPart` for the entries of the vector with its bytes from `skip` on, for `length` bytes or until one fails.
+ */
 function eachPart(task: Task, count: number, skip: number, length: number, onPart: OnPart): number {
   let done = 0;
   for (let i = 0; i < count && done < length; i++) {

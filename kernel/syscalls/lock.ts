@@ -1,4 +1,4 @@
-// flock(2) and the lock commands of fcntl(2): arguments, waiting, and the answers. The locks stand in vfs/file_locks.ts.
+// flock(2) and the lock commands of fcntl(2): arguments, waiting and results. vfs/file_locks.ts has the locks.
 
 import { EAGAIN, EBADF, EFAULT, EINVAL, EOVERFLOW, ERESTARTSYS } from "../abi/errno.ts";
 import {
@@ -44,12 +44,12 @@ export function flock(task: Task, file: File, operation: number): number {
 
 interface Range {
   readonly type: number;
-  /** Both included. */
+  /** First and last byte, both included. */
   readonly start: number;
   readonly end: number;
 }
 
-/** Reads struct flock of the call. */
+/** Reads the call's struct flock. */
 function readRange(task: Task, file: File, address: number, isDescription: boolean): Range | number {
   if (task.memory.copyIn(address, bytes, 0, FLOCK_BYTES) < 0) return -EFAULT;
   const type = u16(bytes, 0), whence = u16(bytes, 2);
@@ -119,7 +119,7 @@ function takeLock(task: Task, file: File, command: number, range: Range): number
   return waited;
 }
 
-/** The range is what it was when the call began, as are the file and the command. */
+/** The range, file and command are those of the call's begin. */
 function lockOn(task: Task, args: Args): number {
   const { state } = task.call;
   const file = task.call.held(FILE);
@@ -128,7 +128,7 @@ function lockOn(task: Task, args: Args): number {
   const isDescription = command === F_OFD_SETLKW;
   task.kernel.vfs.lockWaits.end(task, ownerOf(task, file, isDescription));
   const result = takeLock(task, file, command, state);
-  // The descriptor has been closed meanwhile, and with it went the locks of this table: fcntl_setlk().
+  // The descriptor was closed meanwhile, which removes the process's locks: fcntl_setlk() removes this one too.
   if (result === 0 && !isDescription && task.files.get(args.i32(0)) !== file) {
     setRecordLock(file.inode, task.files, task, F_UNLCK, state.start, state.end);
     return -EBADF;

@@ -1,4 +1,4 @@
-// What the platform may copy in ahead of a call, worked out from the argument kinds of the one table.
+// Computes from the table's argument kinds what the platform may copy in before a call.
 
 import {
   bufferItem,
@@ -13,7 +13,7 @@ import {
 import type { ArgKind, SyscallSpec } from "./table.ts";
 import type { SyscallTable } from "./dispatch.ts";
 
-/** Prefetch table for Platform.setMarshalling. */
+/** The prefetch table for Platform.setMarshalling. */
 export function marshallingOf(table: SyscallTable): Uint32Array {
   const result = newMarshalTable();
   for (let number = 0; number < table.specs.length; number++) {

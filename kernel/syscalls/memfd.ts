@@ -1,4 +1,4 @@
-// memfd_create(2). The file and its seals stand in fs/anonymous/memfd.ts.
+// memfd_create(2). fs/anonymous/memfd.ts has the file and its seals.
 
 import { EINVAL, ENAMETOOLONG } from "../abi/errno.ts";
 import { F_SEAL_SEAL } from "../abi/file.ts";
@@ -9,7 +9,7 @@ import type { Args } from "./args.ts";
 import { install } from "./event.ts";
 import { partial, type SyscallFamily } from "./table.ts";
 
-/** MFD_NAME_MAX_LEN with the NUL: NAME_MAX less "memfd:". */
+/** MFD_NAME_MAX_LEN with the NUL: NAME_MAX minus "memfd:". */
 const NAME_BYTES_MAX = 250;
 const MFD_FLAGS = { MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB, MFD_NOEXEC_SEAL, MFD_EXEC };
 

@@ -1,4 +1,5 @@
-// mmap(2) and its kin: arguments to the operations of mm/mapping.ts, and the calls that are small enough to stand here.
+// mmap(2) and related calls: their arguments for the operations of mm/mapping.ts, and the calls small enough to be
+// here.
 
 import { EBADF, EBUSY, EFAULT, EINVAL, EIO, ENOMEM, ENOSPC, ENOSYS } from "../abi/errno.ts";
 import { O_PATH } from "../abi/file.ts";
@@ -74,11 +75,11 @@ const ADVICE = {
   MADV_POPULATE_WRITE: M.MADV_POPULATE_WRITE,
   MADV_DONTNEED_LOCKED: M.MADV_DONTNEED_LOCKED,
 };
-/** Pages mincore answers at once. */
+/** Pages that mincore(2) queries at once. */
 const RESIDENCY_PAGES_MAX = 4096;
-/** Pages mincore answers before others have their turn. */
+/** Pages that mincore(2) queries per turn. */
 const RESIDENCY_SLICE_PAGES = 4 * RESIDENCY_PAGES_MAX;
-/** How memory that is locked is: counted, not pinned. */
+/** Locked memory is counted, not pinned. */
 const LOCKING = partial("counts against RLIMIT_MEMLOCK and brings pages in; they are not pinned");
 
 export const MEMORY_CALLS: SyscallFamily = {
@@ -226,7 +227,7 @@ function mmap(task: Task, args: Args): number {
   const offset = args.word(5);
   if (!isPageAligned(offset)) return -EINVAL;
   if ((flags & MAP_ANONYMOUS) !== 0) {
-    // As on a machine without reserved huge pages.
+    // No huge pages are reserved: hugetlb_acct_memory() fails.
     if ((flags & MAP_HUGETLB) !== 0) return -ENOMEM;
     return map(task, args, flags, null, 0);
   }

@@ -1,5 +1,5 @@
-// NUMA memory policies: mbind(2), set_mempolicy(2), get_mempolicy(2), migrate_pages(2), move_pages(2). The sandbox has one
-// memory node, number 0: every valid policy leads there, so policies are checked and remembered. Linux: mm/mempolicy.c.
+// NUMA memory policies: mbind(2), set_mempolicy(2), get_mempolicy(2), migrate_pages(2), move_pages(2). The sandbox
+// has one memory node, number 0, so policies are checked and stored without effect. Linux: mm/mempolicy.c.
 
 import { EFAULT, EINTR, EINVAL, ENODEV, ENOENT, EPERM, ESRCH } from "../abi/errno.ts";
 import * as M from "../abi/memory.ts";
@@ -12,9 +12,9 @@ import { giveTurn } from "../task/wait_engine.ts";
 import type { Args } from "./args.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
-/** Bits a node mask may have: a page of them (get_nodes). */
+/** The most bits of a node mask: those of a page (get_nodes()). */
 const NODE_BITS_MAX = PAGE_SIZE * 8;
-/** Pages of move_pages(2) before others have their turn. */
+/** Pages that move_pages(2) handles per turn. */
 const MOVED_PAGES_MAX = 256;
 
 const MODES = {
@@ -81,15 +81,15 @@ export const MEMORY_POLICY_CALLS: SyscallFamily = {
   },
 };
 
-/** Node masks as readNodes gives them. */
+/** Node masks as readNodes() returns them. */
 const NODE_0 = 1;
 const NODE_OTHER = 2;
 
 const word = new Uint8Array(8);
 
-/** What a node mask of the guest holds: NODE_0, NODE_OTHER for any we lack. -ERRNO. */
+/** The nodes in a guest's mask: NODE_0, and NODE_OTHER for any that does not exist. -ERRNO. */
 function readNodes(task: Task, address: number, maxNode: number): number {
-  // The count is one more than the bits there are.
+  // maxnode is one more than the number of bits: get_nodes().
   const bits = maxNode - 1;
   if (address === 0 || bits <= 0) return 0;
   if (bits > NODE_BITS_MAX) return -EINVAL;
@@ -108,7 +108,7 @@ function readNodes(task: Task, address: number, maxNode: number): number {
   return nodes;
 }
 
-/** The policy that `mode` (with flags) on `nodes` makes, or -EINVAL: sanitize_mpol_flags(), mpol_new(). */
+/** The policy of `mode` (with flags) on `nodes`, or -EINVAL: sanitize_mpol_flags(), mpol_new(). */
 function policyOf(mode: number, nodes: number): number {
   const flags = mode & M.MPOL_MODE_FLAGS;
   const kind = (mode & ~M.MPOL_MODE_FLAGS) >>> 0;
@@ -122,7 +122,7 @@ function policyOf(mode: number, nodes: number): number {
   if (kind === M.MPOL_LOCAL || (kind === M.MPOL_PREFERRED && nodes === 0)) {
     return nodes !== 0 || flags !== 0 ? -EINVAL : M.MPOL_LOCAL;
   }
-  // Relative node numbers wrap around the nodes there are.
+  // Relative node numbers are taken modulo the number of nodes.
   const hasNode = isRelative ? nodes !== 0 : (nodes & NODE_0) !== 0;
   return hasNode ? kind | flags : -EINVAL;
 }
@@ -169,7 +169,7 @@ function getMemoryPolicy(task: Task, args: Args): number {
     if (byAddress && area === null) return -EFAULT;
     mode = area === null || area.memoryPolicy < 0 ? task.scheduling.memoryPolicy : area.memoryPolicy;
     const kind = mode & ~M.MPOL_MODE_FLAGS;
-    // Every page, and the next one of an interleave, is on node 0.
+    // Each page, and the next one of an interleave, is on node 0.
     if (wantsNode && !byAddress && kind !== M.MPOL_INTERLEAVE && kind !== M.MPOL_WEIGHTED_INTERLEAVE) {
       return -EINVAL;
     }
@@ -181,7 +181,7 @@ function getMemoryPolicy(task: Task, args: Args): number {
   return maskAt === 0 ? 0 : writeNodes(task, maskAt, maxNode, hasNodes);
 }
 
-/** Writes a mask with node 0 or without, as wide as the caller asks: copy_nodes_to_user(). */
+/** Writes a mask with or without node 0, as wide as the caller requests: copy_nodes_to_user(). */
 function writeNodes(task: Task, address: number, maxNode: number, hasNode: boolean): number {
   if (maxNode > NODE_BITS_MAX) return -EINVAL;
   const bytes = Math.max(8, Math.ceil((maxNode - 1) / 64) * 8);
@@ -193,7 +193,7 @@ function writeNodes(task: Task, address: number, maxNode: number, hasNode: boole
   return 0;
 }
 
-/** The task a call names by `pid`, 0 = the caller, if it may be inspected; -ERRNO. */
+/** The task that `pid` names (0: the caller) if it may be inspected; -ERRNO. */
 function targetOf(task: Task, pid: number): Task | number {
   const other = pid === 0 ? task : task.pid.namespace.task(pid);
   if (other === null || other.hasExited) return -ESRCH;
@@ -233,7 +233,7 @@ function movePages(task: Task, args: Args): number {
   return giveTurn(task, -EINTR);
 }
 
-/** Node of a page, -EFAULT where nothing is mapped, -ENOENT where nothing can be. */
+/** The node of a page; -EFAULT where nothing is mapped, -ENOENT where no page can be. */
 function statusOf(task: Task, page: number): number {
   const area = task.mm.areas.find(page);
   if (area === null) return -EFAULT;

@@ -1,5 +1,4 @@
-// mount(2), umount2(2), pivot_root(2), and the newer mount calls, which are not there yet. What they do stands in
-// vfs/mounting.ts.
+// mount(2), umount2(2), pivot_root(2), and the refusals of the newer mount calls. vfs/mounting.ts does the work.
 
 import { EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from "../abi/errno.ts";
 import {
@@ -63,7 +62,7 @@ const MS_FLAGS = {
   MS_STRICTATIME,
   MS_LAZYTIME,
 };
-/** Once required in the upper half of the flags; still accepted there. */
+/** Linux once required this value in the upper half of the flags and still accepts it: mount(2). */
 const MS_MGC_VAL = 0xc0ed_0000;
 const MS_MGC_MASK = 0xffff_0000;
 const PROPAGATIONS = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE;
@@ -200,7 +199,7 @@ function mount(task: Task, args: Args): number {
   return type === "" ? -EINVAL : mountNew(task, at, type, source, options, flags);
 }
 
-/** Of an address that may be 0. */
+/** Reads a string; an address of 0 is allowed. */
 function optionalString(task: Task, address: number): string | number {
   return address === 0 ? "" : task.memory.readString(address, PATH_MAX);
 }

@@ -116,7 +116,7 @@ export const MQUEUE_CALLS: SyscallFamily = {
 const bytes = new Uint8Array(ATTRIBUTE_BYTES);
 const timeout = new TimeValue();
 
-/** A queue's name without its slash, or -ERRNO. */
+/** The name of a queue without its slash, or -ERRNO. */
 function readName(task: Task, address: number): string | number {
   const name = task.memory.readString(address, NAME_MAX + 2);
   if (typeof name === "number") return name;
@@ -181,7 +181,7 @@ function queueOf(task: Task, fd: number): MqueueFile | number {
   return file instanceof MqueueFile ? file : -EBADF;
 }
 
-/** Puts the deadline of the timespec at `address` (0 = none) into call.deadline, once. */
+/** Sets call.deadline from the timespec at `address` (0: none), once a call. */
 function setDeadline(task: Task, address: number): number {
   if (task.call.hasWaited || address === 0) return 0;
   const read = readTimespec(task, address, timeout);

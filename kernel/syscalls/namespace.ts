@@ -1,4 +1,4 @@
-// unshare(2) and setns(2): a task leaves what it shares, or joins a namespace of others.
+// unshare(2) and setns(2): a task stops sharing something, or joins another namespace.
 
 import { EBADF, EINVAL, EPERM } from "../abi/errno.ts";
 import {
@@ -40,7 +40,7 @@ const UNSHARE_FLAGS = NAMESPACE_FLAGS | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM |
 
 type Namespace = UtsNamespace | IpcNamespace | NetNamespace | PidNamespace | MountNamespace;
 
-/** What a file of nsfs (/proc/PID/ns) has besides being a File. */
+/** The members of an nsfs file (/proc/PID/ns) beside File's. */
 interface NamespaceFile {
   readonly namespace?: Namespace;
 }
@@ -51,7 +51,7 @@ function unshare(task: Task, args: Args): number {
   if ((flags & CLONE_VM) !== 0) flags |= CLONE_SIGHAND;
   if ((flags & CLONE_SIGHAND) !== 0) flags |= CLONE_THREAD;
   if ((flags & CLONE_NEWNS) !== 0) flags |= CLONE_FS;
-  // Threads cannot be torn apart; a process of one has nothing to unshare.
+  // CLONE_THREAD and related flags are only valid in a single-threaded process, and have no effect there: unshare(2).
   const isAlone = task.threadGroup.liveCount === 1;
   if ((flags & CLONE_THREAD) !== 0 && !isAlone) return -EINVAL;
   if ((flags & CLONE_SIGHAND) !== 0 && task.threadGroup.actions.references > 1) return -EINVAL;
@@ -90,7 +90,7 @@ function setns(task: Task, args: Args): number {
   return join(task, namespace);
 }
 
-/** By pidfd: every kind of namespace in `flags`. */
+/** setns(2) with a pidfd: joins each kind of namespace in `flags`. */
 function joinProcess(task: Task, group: ThreadGroup, flags: number): number {
   if (flags === 0 || (flags & ~KINDS) !== 0) return -EINVAL;
   const other = group.liveTask();
@@ -115,7 +115,7 @@ function kindOf(namespace: Namespace): number {
 function join(task: Task, namespace: Namespace): number {
   if (!hasCapability(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
   if (namespace instanceof MountNamespace) {
-    // The root changes for every task that shares it.
+    // Refused while other tasks share the root: setns(2), CLONE_NEWNS.
     if (task.fs.references > 1) return -EINVAL;
     task.setNamespaces(withMountNamespace(task.namespaces, namespace));
     const root = new Path(namespace.root, namespace.root.root);
@@ -123,7 +123,7 @@ function join(task: Task, namespace: Namespace): number {
     task.fs.cwd = root;
     return 0;
   }
-  // Only down: a child must be seen by the one who waits for it.
+  // Only descendants of the current PID namespace: a parent must see its child (pidns_install()).
   if (namespace instanceof PidNamespace && !task.pid.namespace.contains(namespace)) return -EINVAL;
   task.setNamespaces(withNamespace(task.namespaces, namespace));
   return 0;

@@ -1,4 +1,4 @@
-// open(2) and its kin: arguments and descriptors. What opening means stands in vfs/open.ts.
+// open(2) and related calls: arguments and descriptors. vfs/open.ts does the work.
 
 import { E2BIG, EAGAIN, EINVAL } from "../abi/errno.ts";
 import {
@@ -58,9 +58,9 @@ export const OPEN_FLAGS = {
 };
 const OPEN_KNOWN = Object.values(OPEN_FLAGS).reduce((all, flag) => all | flag, 0);
 const TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY;
-/** What openat2(2) allows beside O_PATH; open(2) ignores the rest. */
+/** The flags that openat2(2) allows beside O_PATH; open(2) ignores others. */
 const PATH_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-/** The struct open_how that we know. */
+/** Bytes of the struct open_how that this kernel has. */
 const HOW_BYTES = 24;
 const HOW_BYTES_MAX = 4096;
 const RESOLVE_KNOWN = RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS |
@@ -123,7 +123,7 @@ function openat2(task: Task, args: Args): number {
   if (at < 0) return at;
   const view = task.memory.view;
   const flags = u64(view, at), mode = u64(view, at + 8), how = u64(view, at + 16);
-  // A newer struct than we know is fine as long as what we do not know is zero.
+  // A longer, newer struct is accepted if its unknown part is zero: copy_struct_from_user().
   for (let i = HOW_BYTES; i < size; i++) if (view[at + i] !== 0) return -E2BIG;
   if (flags > 0xffff_ffff || (flags & ~OPEN_KNOWN) !== 0) return -EINVAL;
   if (how > 0xffff_ffff || (how & ~RESOLVE_KNOWN) !== 0) return -EINVAL;
@@ -131,14 +131,15 @@ function openat2(task: Task, args: Args): number {
   const creates = (flags & (O_CREAT | TMPFILE_BIT)) !== 0;
   if (mode > 0o7777 || (!creates && mode !== 0)) return -EINVAL;
   if ((flags & O_PATH) !== 0 && (flags & ~PATH_FLAGS) !== 0) return -EINVAL;
-  // Nothing here is known to be cached without looking it up, and a creation or truncation never is.
+  // No look-up is known to be answered from the cache beforehand, and creation and truncation never are: EAGAIN is
+  // always allowed.
   if ((how & RESOLVE_CACHED) !== 0) return -EAGAIN;
   const name = task.memory.readString(args.word(1), PATH_MAX);
   if (typeof name === "number") return name;
   return openDescriptor(task, args.i32(0), name, flags, mode, how);
 }
 
-/** Opens and gives the file a descriptor. */
+/** Opens the file and installs it at a descriptor. */
 function openDescriptor(
   task: Task,
   dirfd: number,

@@ -1,6 +1,6 @@
-// Calls that bring in or give back much memory at once. The host does the work while the sentry waits, so they go in pieces,
-// between which others have their turn; only SIGKILL makes them short, as on Linux. Linux: mm_populate() of mm/gup.c,
-// mm/madvise.c.
+// Calls that populate or free much memory at once. The host does that while the sentry waits, so they do it in
+// pieces, with turns for other tasks in between; only SIGKILL ends them early, as on Linux. Linux: mm_populate() of
+// mm/gup.c, mm/madvise.c.
 
 import { ENOMEM } from "../abi/errno.ts";
 import {
@@ -27,10 +27,10 @@ import { type Continuation, continuation } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurnKillable, suspendKillable } from "../task/wait_engine.ts";
 
-/** What pages given back or unmapped at once may come to: some 20 ms of the host's time. */
+/** Bytes of pages freed or unmapped per turn: some 20 ms of the host's time. */
 export const GIVE_BACK_PIECE_BYTES = 128 << 20;
 
-/** Most bytes of one piece, by advice. Others change the areas alone. */
+/** Bytes per turn, by advice. Other advice changes the areas only. */
 const PIECE_BYTES: ReadonlyMap<number, number> = new Map([
   [MADV_POPULATE_READ, POPULATE_PIECE_BYTES],
   [MADV_POPULATE_WRITE, POPULATE_PIECE_BYTES],
@@ -43,10 +43,10 @@ const PIECE_BYTES: ReadonlyMap<number, number> = new Map([
   [MADV_PAGEOUT, GIVE_BACK_PIECE_BYTES],
 ]);
 
-/** Areas that one piece changes at most. */
+/** Areas that one turn changes at most. */
 const PIECE_AREAS = 512;
 
-/** munmap(2). Linux: other threads see the memory go at once, here a piece after the other. */
+/** munmap(2). Linux: other threads see all memory vanish at once; here piece by piece. */
 export function unmap(task: Task, start: number, length: number): number {
   if (length <= GIVE_BACK_PIECE_BYTES || !isPageAligned(start) || length > task.mm.layout.end - start) {
     return unmapMemory(task, start, length);
@@ -62,7 +62,7 @@ export function unmap(task: Task, start: number, length: number): number {
   return giveTurnKillable(task);
 }
 
-/** brk(2): gives back from the top down, so that the break says at any time what is left. */
+/** brk(2): frees from the top down, so that the break is correct after each piece. */
 export function setBreak(task: Task, wanted: number): number {
   const { mm } = task, { brk } = mm;
   const piece = brk - GIVE_BACK_PIECE_BYTES;
@@ -82,7 +82,7 @@ export function advise(task: Task, start: number, length: number, advice: number
   if (call.done === 0 && length <= piece) return adviseMemory(task, start, length, advice);
   const count = Math.min(length - call.done, piece);
   const result = adviseMemory(task, start + call.done, count, advice);
-  // A hole is reported when the rest is done, but ends populating.
+  // madvise(2) reports a hole after the rest is done; populating ends at it.
   const isPopulate = advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE;
   if (result < 0 && (result !== -ENOMEM || isPopulate)) return result;
   call.setDone(call.done + count);
@@ -90,7 +90,7 @@ export function advise(task: Task, start: number, length: number, advice: number
   return task.mm.areas.isCovered(start, start + pageUp(length)) ? 0 : -ENOMEM;
 }
 
-/** mmap(2) has answered `address`: brings in what mapMemory() has left out, as there is too much of it. */
+/** mmap(2) has returned `address`: populates what mapMemory() left out because of its size. */
 export function populateMapping(task: Task, address: number, length: number, flags: number): number {
   if (address < 0 || length <= POPULATE_PIECE_BYTES) return address;
   const isWanted = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE;
@@ -99,18 +99,18 @@ export function populateMapping(task: Task, address: number, length: number, fla
   return populate(task, address, address + pageUp(length), address);
 }
 
-/** mlock(2) has answered `result`: as above. */
+/** mlock(2) has returned `result`: as above. */
 export function populateLocked(task: Task, start: number, length: number, result: number): number {
   const from = pageDown(start), to = pageUp(start + length);
   return result < 0 || to - from <= POPULATE_PIECE_BYTES ? result : populate(task, from, to, result);
 }
 
-/** mlockall(2) has answered `result`: as above, of all that is mapped. */
+/** mlockall(2) has returned `result`: as above, for all mappings. */
 export function populateAll(task: Task, result: number): number {
   return result < 0 ? result : populate(task, 0, task.mm.layout.end, result);
 }
 
-/** Brings in what is mapped in [start, end), as far as it can be; then the call answers `answer`. */
+/** Populates the mappings in [start, end) as far as possible; then the call returns `answer`. */
 function populate(task: Task, start: number, end: number, answer: number): number {
   const { areas } = task.mm;
   const index = areas.indexAfter(start);

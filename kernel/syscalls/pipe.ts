@@ -1,4 +1,4 @@
-// pipe(2) and pipe2(2). Reading and writing stand in io.ts, F_SETPIPE_SZ in kernel/ipc/pipe.ts.
+// pipe(2) and pipe2(2). io.ts reads and writes pipes, kernel/ipc/pipe.ts has F_SETPIPE_SZ.
 
 import { EFAULT, EINVAL } from "../abi/errno.ts";
 import { O_CLOEXEC, O_DIRECT, O_NONBLOCK } from "../abi/file.ts";

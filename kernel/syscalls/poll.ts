@@ -93,7 +93,7 @@ const RESTART_POLL = continuation("poll restart", restartPoll);
 
 export const POLL_CONTINUATIONS: readonly Continuation[] = [POLL_ON, RESTART_POLL];
 
-/** The pollfds of the call being served. */
+/** Scratch: the pollfds of the call being served. */
 const polled = new GrowingBytes(64 * POLLFD_BYTES);
 
 function poll(task: Task, args: Args): number {
@@ -108,7 +108,7 @@ function pollOn(task: Task, args: Args): number {
   return -ERESTART_RESTARTBLOCK;
 }
 
-/** restart_syscall(2): up to the same instant. */
+/** restart_syscall(2): continues until the same instant. */
 function restartPoll(task: Task, args: Args): number {
   task.call.setDeadline(task.restartValue);
   return pollOn(task, args);
@@ -123,12 +123,12 @@ function ppoll(task: Task, args: Args): number {
   let result = pollList(task, args, null);
   if (result === BLOCKED) return result;
   if (result === -EINTR) result = -ERESTARTNOHAND;
-  // Without the time that is left the call cannot be made again.
+  // poll_select_finish(): if the remaining time cannot be stored the call cannot be restarted.
   if (putRemaining(task, time, 1) < 0 && result === -ERESTARTNOHAND) result = -EINTR;
   return endSignalMask(task, result);
 }
 
-/** One look at all descriptors; waits when there is nothing. -EINTR when a signal has ended the wait. */
+/** Polls all descriptors once; waits if none is ready. -EINTR if a signal has ended the wait. */
 function pollList(task: Task, args: Args, then: Continuation | null): number {
   const count = args.u32(1);
   if (count > task.threadGroup.limits.soft(RLIMIT_NOFILE)) return -EINVAL;
@@ -156,7 +156,7 @@ function pollList(task: Task, args: Args, then: Continuation | null): number {
   return suspendThen(task, POLL, then, -EINTR);
 }
 
-/** Linux: __pollwait() keeps each file open for the time of the wait. */
+/** Linux: __pollwait() holds each file for the duration of the wait. */
 function watch(task: Task, slot: number, file: File, events: number): void {
   task.call.hold(slot, file);
   task.call.waitOn(file.queue, events);
@@ -175,10 +175,10 @@ const SELECT_IN = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR | POLLNVA
 const SELECT_OUT = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR | POLLNVAL;
 const SELECT_EXCEPT = POLLPRI | POLLNVAL;
 const SELECT: WaitState = { kind: "select" };
-/** Fewest descriptors a table has room for; bits beyond the table's room are ignored. */
+/** The minimum size of a descriptor table (NR_OPEN_DEFAULT); bits beyond the table's size are ignored. */
 const TABLE_SIZE_MIN = 64;
 
-/** The three sets of the call being served, one after the other, and those that are to be answered. */
+/** Scratch: the three sets of the call being served, one after the other, and the three result sets. */
 const wantedSets = new GrowingBytes(3 * 128);
 const readySets = new GrowingBytes(3 * 128);
 
@@ -236,7 +236,7 @@ function selectSets(task: Task, args: Args): number {
   return suspend(task, SELECT, -EINTR);
 }
 
-/** Poll events that the three sets ask of `fd`. */
+/** The poll events that the three sets request for `fd`. */
 function wantedEvents(fd: number, size: number): number {
   const byte = fd >> 3, bit = 1 << (fd & 7);
   const sets = wantedSets.bytes;
@@ -247,7 +247,7 @@ function wantedEvents(fd: number, size: number): number {
   return events;
 }
 
-/** Fills readySets; the number of bits set there, or -EBADF. */
+/** Fills readySets; returns the number of bits set, or -EBADF. */
 function lookAtSets(task: Task, count: number, size: number): number {
   const sets = wantedSets.bytes, answers = readySets.bytes;
   let ready = 0;
@@ -262,7 +262,8 @@ function lookAtSets(task: Task, count: number, size: number): number {
     const wanted = wantedEvents(fd, size);
     if (wanted === 0) continue;
     const file = task.files.get(fd);
-    // Not open at the start is an error; closed while the call waits counts as ready: select_poll_one().
+    // A descriptor that is not open at the start is an error; one closed during the wait counts as ready:
+    // select_poll_one().
     if (file === null && !task.call.hasWaited) return -EBADF;
     const events = file === null ? POLLNVAL : file.readiness(task);
     const byte = fd >> 3, bit = 1 << (fd & 7);

@@ -104,7 +104,7 @@ function prctl(task: Task, args: Args): number {
       return getAuxv(task, args);
     case T.PR_SET_SYSCALL_USER_DISPATCH:
       return task.kernel.coverage.unfinished("prctl PR_SET_SYSCALL_USER_DISPATCH", EINVAL);
-    // The others belong to other machines, or to parts of Linux that a kernel may be built without.
+    // Options of other architectures, or of optional parts of Linux.
     default:
       return -EINVAL;
   }
@@ -115,7 +115,7 @@ function putInt(task: Task, address: number, value: number): number {
   return task.memory.copyOut(address, bytes, 0, 4) < 0 ? -EFAULT : 0;
 }
 
-/** Arguments `from`.. up to the last are 0. */
+/** Whether the arguments from `from` on are 0. */
 function isZero(args: Args, from: number): boolean {
   for (let i = from; i < 5; i++) {
     if (args.word(i) !== 0) return false;
@@ -171,7 +171,7 @@ function capabilityOption(task: Task, option: number, args: Args): number {
   }
 }
 
-/** capabilities(7): a locked bit stays as it is, a lock stays locked. */
+/** capabilities(7): a locked bit cannot change, and a lock cannot be removed. */
 function setSecurebits(task: Task, value: number): number {
   const old = task.credentials.securebits;
   const locked = (old & T.SECURE_ALL_LOCKS) >> 1;
@@ -207,7 +207,7 @@ function changeAmbient(task: Task, args: Args): number {
   return 0;
 }
 
-/** PR_SET_VMA_ANON_NAME: names show as [anon:NAME] in /proc/PID/maps. */
+/** PR_SET_VMA_ANON_NAME: the name that /proc/PID/maps shows as [anon:NAME]. */
 function nameMapping(task: Task, args: Args): number {
   const start = args.word(2);
   const length = pageUp(args.word(3));
@@ -233,7 +233,7 @@ function nameMapping(task: Task, args: Args): number {
   return areas.isCovered(start, end) ? 0 : -ENOMEM;
 }
 
-/** PR_SET_MM: where a process says its parts lie; only /proc shows it. */
+/** PR_SET_MM: sets the addresses of a process's parts; only /proc shows them. */
 function setMemoryLayout(task: Task, args: Args): number {
   if (!hasCapability(task.credentials, T.CAP_SYS_RESOURCE)) return -EPERM;
   const address = args.word(2);

@@ -1,5 +1,5 @@
-// Processes: birth, end, waiting, ids, sessions, times. clone(2), wait(2), _exit(2), setpgid(2), setsid(2), times(2),
-// getrusage(2). What they do to tasks stands in kernel/task.
+// Processes: creation, end, waiting, ids, sessions, times. clone(2), wait(2), _exit(2), setpgid(2), setsid(2),
+// times(2), getrusage(2). kernel/task does the work.
 
 import { E2BIG, EACCES, EAGAIN, EFAULT, EINVAL, EPERM, ESRCH } from "../abi/errno.ts";
 import { PAGE_SIZE } from "../abi/memory.ts";
@@ -59,7 +59,7 @@ import { FILE } from "./file_wait.ts";
 import { isNonblockingPidfd, openPidfd, pidfdTarget } from "./process_descriptor.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
-/** Flags of clone(2), by name for strace. */
+/** Flags of clone(2), by the names that strace shows. */
 export const CLONE_FLAGS = {
   CLONE_NEWTIME,
   CLONE_VM,
@@ -97,12 +97,12 @@ const WAIT_FLAGS = {
   __WALL,
   __WCLONE,
 };
-/** Bits of the exit signal in clone's flags. */
+/** The bits of clone's flags with the exit signal. */
 const CSIGNAL = 0xff;
-/** struct clone_args: first published size, and what we know of it. */
+/** struct clone_args: its first published size, and the size that this kernel has. */
 const CLONE_ARGS_BYTES_MIN = 64;
 const CLONE_ARGS_BYTES = 88;
-// Flags of clone3 above 32 bits, as bits of the high word.
+// Flags of clone3(2) above 32 bits, as bits of the high word.
 const HIGH_CLEAR_SIGHAND = 1;
 const HIGH_INTO_CGROUP = 2;
 
@@ -137,11 +137,11 @@ function vfork(task: Task): number {
   });
 }
 
-/** The order of its last two arguments is the architecture's. */
+/** The order of the last two arguments depends on the architecture: clone(2), "C library/kernel differences". */
 function clone(task: Task, args: Args): number {
   const flags = (args.u32(0) & ~CSIGNAL) >>> 0;
   const wantsPidfd = (flags & CLONE_PIDFD) !== 0;
-  // The pidfd is stored where the tid would be.
+  // The pidfd is stored where CLONE_PARENT_SETTID stores the tid.
   if (wantsPidfd && (flags & (CLONE_PARENT_SETTID | CLONE_DETACHED)) !== 0) return -EINVAL;
   return cloneTask(task, {
     flags,
@@ -219,10 +219,10 @@ function exitGroupCall(task: Task, args: Args): number {
   return NO_RESULT;
 }
 
-/** The child that was found. */
+/** Scratch: the child that was found. */
 const waited = new WaitResult();
 
-/** The process group a call is about; its own one (0) is the one it had when the call began. */
+/** The process group that a waiting call refers to; 0 is the caller's group when the call began (do_wait()). */
 function groupOf(task: Task, pgid: number): ProcessGroup | null {
   const { state } = task.call;
   if (state.kind === "child" && state.group !== 0) {
@@ -307,7 +307,7 @@ function waitid(task: Task, args: Args): number {
   return putWaitResult(task, found, args.word(2), args.word(4));
 }
 
-/** Writes siginfo and rusage of waitid; without an event the siginfo is zero. */
+/** Writes waitid's siginfo and rusage; without an event the siginfo is zero. */
 function putWaitResult(task: Task, found: number, infoAddress: number, usageAddress: number): number {
   if (found > 0 && usageAddress !== 0) {
     putRusage(bytes, 0, waited.usage);
@@ -323,7 +323,7 @@ function putWaitResult(task: Task, found: number, infoAddress: number, usageAddr
     put32(bytes, 20, waited.uid);
     put32(bytes, 24, waited.status);
   }
-  // Only the fields are written, not the rest of siginfo_t.
+  // Only these fields are written, not the rest of siginfo_t: waitid().
   if (task.memory.copyOut(infoAddress, bytes, 0, 12) < 0) return -EFAULT;
   return task.memory.copyOut(infoAddress + 16, bytes, 16, 12) < 0 ? -EFAULT : result;
 }
@@ -339,7 +339,7 @@ function getppid(task: Task): number {
   return parent === null ? 0 : parent.pid.in(task.pid.namespace);
 }
 
-/** The process a pid argument names (0 = the caller's), or null. A thread's id names its process. */
+/** The process that a pid argument names (0: the caller's), or null. A thread's id names its process. */
 function processOf(task: Task, pid: number): ThreadGroup | null {
   if (pid === 0) return task.threadGroup;
   const found = task.pid.namespace.task(pid);
@@ -387,7 +387,7 @@ function setpgid(task: Task, args: Args): number {
 function setsid(task: Task): number {
   const group = task.threadGroup;
   const pid = group.pid;
-  // A process group with this id, even one it has left: the session's id would not be unique.
+  // A process group with this id exists, possibly one that the caller has left: the session's id would not be unique.
   if (group.session.leader === group || pid.group !== null || pid.session !== null) return -EPERM;
   joinProcessGroup(group, new ProcessGroup(pid, new Session(pid, group)));
   group.hasLeftTerminal = false;

@@ -1,4 +1,4 @@
-// pidfds as clone(2), waitid(2) and pidfd_send_signal(2) use them. The file itself is fs/anonymous/pidfd.ts.
+// pidfds in clone(2), waitid(2) and pidfd_send_signal(2). fs/anonymous/pidfd.ts is the file itself.
 
 import { EBADF, EFAULT } from "../abi/errno.ts";
 import { O_NONBLOCK, O_PATH } from "../abi/file.ts";
@@ -11,13 +11,16 @@ import { FILE } from "./file_wait.ts";
 
 const bytes = new Uint8Array(4);
 
-/** The process a pidfd stands for, or -EBADF. A call that waits keeps its pidfd. */
+/** The process that a pidfd refers to, or -EBADF. A call that waits keeps its pidfd. */
 export function pidfdTarget(task: Task, fd: number): ThreadGroup | number {
   const file = task.call.file(FILE, fd);
   return file instanceof PidFile ? file.threadGroup : -EBADF;
 }
 
-/** As pidfdTarget(); pidfd_send_signal(2) takes an open /proc/PID too, as it did before pidfds had calls of their own. */
+/**
+ * As pidfdTarget(); pidfd_send_signal(2) also takes an open /proc/PID directory, which was the only form before
+ * pidfd_open(2).
+ */
 export function signalTarget(task: Task, fd: number): ThreadGroup | number {
   const file = task.files.get(fd);
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
@@ -27,7 +30,7 @@ export function signalTarget(task: Task, fd: number): ThreadGroup | number {
     : pidfdTarget(task, fd);
 }
 
-/** waitid(2) on a pidfd with O_NONBLOCK answers EAGAIN instead of waiting. */
+/** Whether waitid(2) on a pidfd with O_NONBLOCK answers EAGAIN instead of waiting. */
 export function isNonblockingPidfd(task: Task, fd: number): boolean {
   const file = task.call.file(FILE, fd);
   return file !== null && (file.flags & O_NONBLOCK) !== 0;
@@ -43,7 +46,7 @@ export function openPidfd(address: number): (task: Task, child: Task) => number 
       return fd;
     }
     put32(bytes, 0, fd);
-    // Now, not when the caller resumes: a bad address must leave no child.
+    // Stored before the child runs: a bad address must leave no child.
     if (task.mm.space.write(address, bytes, 0, 4) === 4) return 0;
     task.files.close(task, fd);
     return -EFAULT;

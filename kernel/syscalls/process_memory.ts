@@ -1,4 +1,4 @@
-// process_vm_readv(2) and process_vm_writev(2): bytes between two processes.
+// process_vm_readv(2) and process_vm_writev(2): copies bytes between two processes.
 
 import { EFAULT, EINVAL, ESRCH } from "../abi/errno.ts";
 import { u64 } from "../abi/struct.ts";
@@ -10,13 +10,13 @@ import type { Args } from "./args.ts";
 import { partial, type SyscallFamily } from "./table.ts";
 
 const IOVEC_BYTES = 16;
-/** Ranges of one list (UIO_MAXIOV). */
+/** The most ranges in one list (UIO_MAXIOV). */
 const IOVECS_MAX = 1024;
-/** Bytes moved at once. */
+/** Bytes per copy. */
 const STEP_BYTES = 64 * 1024;
-/** Bytes moved before others have their turn. */
+/** Bytes per turn. */
 const SLICE_BYTES = 1024 * 1024;
-/** Bytes of one call (MAX_RW_COUNT). */
+/** Bytes per call (MAX_RW_COUNT). */
 const CALL_BYTES_MAX = 0x7fff_f000;
 
 const ARGS = {
@@ -49,7 +49,7 @@ export const PROCESS_MEMORY_CALLS: SyscallFamily = {
 const step = new Uint8Array(STEP_BYTES);
 const vectors = new Uint8Array(IOVECS_MAX * IOVEC_BYTES);
 
-/** A list of ranges and how far it has been used. */
+/** A list of ranges and how much of it has been used. */
 interface Ranges {
   readonly starts: Float64Array;
   readonly lengths: Float64Array;
@@ -59,7 +59,7 @@ interface Ranges {
 function transferMemory(task: Task, args: Args, isRead: boolean): number {
   if (args.word(5) !== 0) return -EINVAL;
   const result = transferSlice(task, args, isRead);
-  // What has been moved in turns before is the answer of a call that cannot go on.
+  // Bytes moved in earlier turns are the result of a call that cannot continue.
   return result < 0 && result > LAST_SPECIAL_RESULT && task.call.done > 0 ? task.call.done : result;
 }
 

@@ -1,4 +1,4 @@
-// Resource limits: getrlimit(2), setrlimit(2), prlimit(2). Who enforces which stands in task/rlimits.ts.
+// Resource limits: getrlimit(2), setrlimit(2), prlimit(2). task/rlimits.ts says where each is enforced.
 
 import { EFAULT, EINVAL, EPERM, ESRCH } from "../abi/errno.ts";
 import { put64, u32, u64 } from "../abi/struct.ts";
@@ -50,7 +50,7 @@ const RESOURCES = {
 };
 /** struct rlimit: two u64. */
 const RLIMIT_BYTES = 16;
-/** Values above this cannot be told from infinity, as they are held in numbers. */
+/** Larger values become infinity, as limits are stored as numbers. */
 const FINITE_MAX = 2 ** 53;
 
 const bytes = new Uint8Array(RLIMIT_BYTES);
@@ -100,7 +100,7 @@ class Limit {
   hard = 0;
 }
 
-/** What the caller asks for. */
+/** The limit that the caller requests. */
 const wanted = new Limit();
 
 function readLimit(task: Task, address: number, into: Limit): number {
@@ -133,7 +133,10 @@ function change(task: Task, group: ThreadGroup, resource: number, { soft, hard }
   return 0;
 }
 
-/** Another process's limits: all its ids are our real ones, or CAP_SYS_RESOURCE. */
+/**
+ * Changing another process needs its ids to equal the caller's real ones, or CAP_SYS_RESOURCE:
+ * check_prlimit_permission().
+ */
 function mayChange(task: Task, target: Task): boolean {
   if (target.threadGroup === task.threadGroup) return true;
   const mine = task.credentials;

@@ -1,6 +1,5 @@
-// Scheduling: nice values, policies, affinity, I/O priority; sched(7), getpriority(2). Values are checked and kept as Linux
-// does.
-// Linux: the host schedules guest threads; nothing here changes what runs when.
+// Scheduling: nice values, policies, affinity, I/O priority; sched(7), getpriority(2). Values are checked and stored
+// as on Linux. Linux: they decide what runs when; here the host schedules guest threads and they have no effect.
 
 import { E2BIG, EACCES, EFAULT, EINVAL, EPERM, ESRCH } from "../abi/errno.ts";
 import { MEMBARRIER_CMD_ALL, PAGE_SIZE } from "../abi/memory.ts";
@@ -33,7 +32,7 @@ const POLICIES = { SCHED_NORMAL, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, 
 const PRIORITY_MAX = 99;
 const NICE_MIN = -20;
 const NICE_MAX = 19;
-/** sched_rr_get_interval: RR_TIMESLICE, and the slice of an ordinary task. */
+/** sched_rr_get_interval(2): RR_TIMESLICE, and the slice of SCHED_OTHER. */
 const RR_NANOS = 100_000_000;
 const SLICE_NANOS = 4_000_000;
 const SCHED_ATTR_BYTES_MIN = 48;
@@ -45,25 +44,27 @@ function schedYield(): number {
   return 0;
 }
 
-/** The task a pid argument names, 0 = the caller. */
+/** The task that a pid argument names (0: the caller), or null. */
 function taskOf(task: Task, pid: number): Task | null {
   return pid === 0 ? task : task.pid.namespace.task(pid);
 }
 
-/** Same effective user as the target's real or effective one, or CAP_SYS_NICE. */
+/**
+ * The caller's effective user must be the target's real or effective one, or have CAP_SYS_NICE: check_same_owner().
+ */
 function mayTouch(task: Task, target: Task): boolean {
   const { euid } = task.credentials;
   return euid === target.credentials.euid || euid === target.credentials.uid ||
     hasCapability(task.credentials, CAP_SYS_NICE);
 }
 
-/** can_nice(): RLIMIT_NICE counts 1..40 for nice 19..-20. */
+/** can_nice(): RLIMIT_NICE of 1..40 permits nice values down to 19..-20. */
 function mayRaise(task: Task, target: Task, nice: number): boolean {
   return 20 - nice <= target.threadGroup.limits.soft(RLIMIT_NICE) ||
     hasCapability(task.credentials, CAP_SYS_NICE);
 }
 
-/** Calls `visit` with every task that (which, who) of getpriority means; false for a bad `which`. */
+/** Calls `visit` for every task that (which, who) of getpriority(2) names; false for an invalid `which`. */
 function forPriority(task: Task, which: number, who: number, visit: (target: Task) => void): boolean {
   if (which === PRIO_PROCESS) {
     const target = taskOf(task, who);
@@ -118,7 +119,7 @@ function schedSetparam(task: Task, args: Args): number {
   return setScheduler(task, args.i32(0), -1, args.word(1));
 }
 
-/** `policy` -1 keeps the one it has. */
+/** A `policy` of -1 keeps the current one. */
 function setScheduler(task: Task, pid: number, policy: number, address: number): number {
   if (address === 0 || pid < 0) return -EINVAL;
   const at = task.memory.inView(address, 4);
@@ -212,7 +213,7 @@ function schedRrGetInterval(task: Task, args: Args): number {
   return task.memory.copyOut(args.word(1), bytes, 0, 16) < 0 ? -EFAULT : 0;
 }
 
-/** Bytes of a processor mask as the kernel has it: whole longs. */
+/** Bytes of a processor mask in the kernel: a multiple of a long. */
 function maskBytes(task: Task): number {
   return Math.ceil(task.kernel.cpuCount / 64) * 8;
 }
@@ -289,7 +290,7 @@ function schedSetattr(task: Task, args: Args): number {
   return applied;
 }
 
-/** A size we do not know: the caller learns ours. */
+/** The struct's size is unknown: stores the size that this kernel has (sched_copy_attr()). */
 function tellSize(task: Task, address: number): number {
   put32(bytes, 0, SCHED_ATTR_BYTES);
   return task.memory.copyOut(address, bytes, 0, 4) < 0 ? -EFAULT : -E2BIG;
@@ -312,7 +313,7 @@ function schedGetattr(task: Task, args: Args): number {
   return task.memory.copyOut(args.word(1), bytes, 0, length) < 0 ? -EFAULT : 0;
 }
 
-/** Linux: the first CPU it may run on, and one node. The host's CPU of the moment is known to the vDSO alone. */
+/** Linux: the current CPU; here the first one in the affinity mask, and node 0. The vDSO asks the host. */
 function getcpu(task: Task, args: Args): number {
   const { affinity } = task.scheduling;
   let cpu = 0;
@@ -339,7 +340,7 @@ function ioprioSet(task: Task, args: Args): number {
   if (kind === 0 && level !== 0) return -EINVAL;
   if (kind === IOPRIO_CLASS_RT && !hasCapability(task.credentials, CAP_SYS_NICE)) return -EPERM;
   let result = -ESRCH;
-  // IOPRIO_WHO_ values are those of PRIO_, plus one.
+  // IOPRIO_WHO_ values are the PRIO_ values plus one.
   const isKnown = forPriority(task, args.i32(0) - 1, args.i32(1), (target) => {
     const isAllowed = mayTouch(task, target);
     if (isAllowed) target.scheduling.ioPriority = value;
@@ -352,7 +353,7 @@ function ioprioGet(task: Task, args: Args): number {
   let best = -ESRCH;
   const isKnown = forPriority(task, args.i32(0) - 1, args.i32(1), (target) => {
     const value = target.scheduling.ioPriority;
-    // The numerically lowest class wins, "none" last.
+    // The numerically lowest class wins; "none" counts last: ioprio_best().
     if (best < 0 || (value !== 0 && (best === 0 || value < best))) best = value;
   });
   return isKnown ? best : -EINVAL;
@@ -361,13 +362,13 @@ function ioprioGet(task: Task, args: Args): number {
 function membarrier(task: Task, args: Args): number {
   const { thread } = task;
   const command = args.i32(0);
-  // A stub may make these calls and no others (stub_filter): what a newer host knows beyond them we do not have.
+  // The stub's filter permits these commands only (stub_filter), so newer ones of the host are unknown here.
   if ((command & ~MEMBARRIER_CMD_ALL) !== 0 || (command & command - 1) !== 0) return -EINVAL;
   const result = thread.memoryBarrier(command, args.u32(1), args.i32(2));
   return command === 0 && result > 0 ? result & MEMBARRIER_CMD_ALL : result;
 }
 
-/** The host keeps the area up to date, as it alone knows when a thread loses its processor. What fork copies, it copies. */
+/** The host keeps the area up to date, as only it sees when a thread is preempted. fork copies the registration. */
 function rseq(task: Task, args: Args): number {
   const { thread } = task;
   const address = args.word(0), length = args.u32(1), flags = args.i32(2), signature = args.u32(3);

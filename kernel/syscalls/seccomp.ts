@@ -1,4 +1,4 @@
-// seccomp(2) and prctl(PR_SET_SECCOMP): arguments and programs. What filters do stands in task/seccomp.ts.
+// seccomp(2) and prctl(PR_SET_SECCOMP): arguments and programs. task/seccomp.ts runs the filters.
 
 import { EACCES, EFAULT, EINVAL, EOPNOTSUPP } from "../abi/errno.ts";
 import { u16, u32, u64 } from "../abi/struct.ts";
@@ -40,7 +40,7 @@ const FILTER_FLAGS = {
   SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
 };
 const FLAGS_KNOWN = Object.values(FILTER_FLAGS).reduce((all, flag) => all | flag, 0);
-/** Actions a filter may answer, and gets. */
+/** The actions of a filter that are supported. */
 const ACTIONS: ReadonlySet<number> = new Set([
   SECCOMP_RET_KILL_PROCESS,
   SECCOMP_RET_KILL_THREAD,
@@ -50,7 +50,7 @@ const ACTIONS: ReadonlySet<number> = new Set([
   SECCOMP_RET_LOG,
   SECCOMP_RET_ALLOW,
 ]);
-/** struct sock_fprog: length, and the address of the instructions. */
+/** struct sock_fprog: the length, and the address of the instructions. */
 const FPROG_BYTES = 16;
 const INSTRUCTION_BYTES = 8;
 

@@ -1,5 +1,5 @@
-// Signals: sigaction(2), sigprocmask(2), kill(2), sigqueue(3), sigsuspend(2), sigtimedwait(2), sigaltstack(2) and what
-// goes with them. Sending and delivery stand in kernel/signal.
+// Signals: sigaction(2), sigprocmask(2), kill(2), sigqueue(3), sigsuspend(2), sigtimedwait(2), sigaltstack(2) and
+// others. kernel/signal sends and delivers them.
 
 import { TimeValue } from "../time/time_value.ts";
 import { EAGAIN, EFAULT, EINTR, EINVAL, EPERM, ERESTARTNOHAND, ESRCH } from "../abi/errno.ts";
@@ -41,13 +41,13 @@ import { readTimespec, relativeDeadline } from "./guest_time.ts";
 import { signalTarget } from "./process_descriptor.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
-/** sizeof(sigset_t) of the kernel. */
+/** sizeof(sigset_t) in the kernel. */
 const SIGSET_BYTES = 8;
-/** struct sigaction of the kernel: handler, flags, restorer, mask. */
+/** struct sigaction in the kernel: handler, flags, restorer, mask. */
 const SIGACTION_BYTES = 32;
 const STACK_BYTES = 24;
 const SA_EXPOSE_TAGBITS = 0x800;
-/** Flags we keep; a program finds out about others by reading them back as 0. */
+/** The supported flags; others read back as 0, by which a program can detect them: sigaction(2), "SA_UNSUPPORTED". */
 const SA_KNOWN = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER |
   SA_RESETHAND |
   SA_RESTORER | SA_EXPOSE_TAGBITS;
@@ -79,7 +79,7 @@ function rtSigaction(task: Task, args: Args): number {
     actions.restorer[signal] = u64(view, at + 16);
     actions.maskLow[signal] = u32(view, at + 24) & ~UNBLOCKABLE_LOW;
     actions.maskHigh[signal] = u32(view, at + 28);
-    // POSIX: what is pending and ignored from now on goes away, blocked or not.
+    // POSIX: setting a signal to be ignored discards pending ones, even if blocked (do_sigaction()).
     if (actions.isIgnored(signal)) {
       discardSignals(task.threadGroup, signal <= 32 ? bit(signal) : 0, signal > 32 ? bit(signal) : 0);
     }
@@ -168,7 +168,7 @@ function rtSigtimedwait(task: Task, args: Args): number {
   return waitForWanted(task, { kind: "wanted signals", low, high });
 }
 
-/** Sleeps with the wanted signals unblocked, so that they wake it; they are taken here and never delivered. */
+/** Waits with the wanted signals unblocked, so that they wake the task; the call takes them, so none is delivered. */
 function waitForWanted(task: Task, wanted: WantedSignals): number {
   const signals = task.signals;
   signals.waitedLow = wanted.low;
@@ -238,14 +238,14 @@ function kill(task: Task, args: Args): number {
   return group === null ? -ESRCH : killMany(task, [...group.members], signal);
 }
 
-/** One process by kill(2): 0 or -ERRNO. Signal 0 only asks. */
+/** kill(2) of one process: 0 or -ERRNO. Signal 0 only checks. */
 function killOne(task: Task, group: ThreadGroup, signal: number): number {
   const refused = maySignal(task, group.leader, signal);
   if (refused < 0 || signal === 0) return refused;
   return sendSignal(group, userSignal(task, group.leader.pid.namespace, signal, SI_USER));
 }
 
-/** Several: success when one could be sent to. */
+/** kill(2) of several processes: success if it succeeds for one. */
 function killMany(task: Task, groups: readonly ThreadGroup[], signal: number): number {
   let result = -ESRCH;
   for (const group of groups) {
@@ -255,7 +255,7 @@ function killMany(task: Task, groups: readonly ThreadGroup[], signal: number): n
   return result;
 }
 
-/** kill(-1): everyone we can see but the init and ourselves. */
+/** kill(-1): all visible processes except the init and the caller's. */
 function killAll(task: Task, signal: number): number {
   const groups: ThreadGroup[] = [];
   for (const pid of task.pid.namespace.pids.values()) {
@@ -280,7 +280,7 @@ function tgkill(task: Task, args: Args): number {
   return tgid <= 0 ? -EINVAL : killThread(task, tgid, args.i32(1), args.i32(2));
 }
 
-/** Sends to one task; `tgid` 0 = of any process. */
+/** Signals one task; a `tgid` of 0 accepts any process. */
 function killThread(task: Task, tgid: number, tid: number, signal: number): number {
   if (tid <= 0) return -EINVAL;
   const target = task.pid.namespace.task(tid);
@@ -324,7 +324,7 @@ function readInfo(task: Task, address: number, signal: number): SignalInfo | num
   return at < 0 ? -EFAULT : readSignalInfo(task.memory.view, at, signal);
 }
 
-/** Looks as if the kernel or kill(2) had sent it: only to oneself. */
+/** A siginfo with a code of the kernel or of kill(2) may be sent to oneself only: do_rt_sigqueueinfo(). */
 function isForged(info: SignalInfo): boolean {
   return info.code >= 0 || info.code === SI_TKILL;
 }
@@ -333,7 +333,7 @@ function pidfdSendSignal(task: Task, args: Args): number {
   if (args.u32(3) !== 0) return -EINVAL;
   const group = signalTarget(task, args.i32(0));
   if (typeof group === "number") return group;
-  // A process in a namespace beside or above ours has no id to name itself by.
+  // The target's PID namespace must be the caller's or below it: access_pidfd_pidns().
   if (!task.pid.namespace.contains(group.leader.pid.namespace)) return -EINVAL;
   const signal = args.i32(1);
   if (args.word(2) === 0) return group.isReaped ? -ESRCH : killOne(task, group, signal);

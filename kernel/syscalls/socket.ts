@@ -1,4 +1,4 @@
-// Sockets: making, naming and connecting them, and their options. Sending and receiving stand in socket_message.ts.
+// Sockets: creating, naming and connecting them, and their options. socket_message.ts sends and receives.
 
 import {
   EAFNOSUPPORT,
@@ -87,9 +87,9 @@ const SOCKET_OPTIONS = {
   SO_RCVTIMEO,
   SO_SNDTIMEO,
 };
-/** The type without its flags. */
+/** The type without SOCK_NONBLOCK and SOCK_CLOEXEC. */
 const TYPE_MASK = 0xf;
-/** Longest option value that is read or written. */
+/** The longest option value read or written. */
 const OPTION_BYTES_MAX = 256;
 
 const families = partial("of the families AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK");
@@ -294,7 +294,7 @@ function accept4(task: Task, args: Args): number {
 function acceptWith(task: Task, args: Args, flags: number): number {
   const found = socketOf(task, args.i32(0));
   if (typeof found === "number") return found;
-  // Before a connection is taken off the queue: it would be lost.
+  // Check first: a connection taken off the queue without a free descriptor would be lost.
   const refused = task.files.refusal(task);
   if (refused < 0) return refused;
   const made = found.accept(task, flags & O_NONBLOCK);
@@ -394,7 +394,7 @@ function getsockopt(task: Task, args: Args): number {
     if (option === SO_PEERGROUPS) return getPeerGroups(task, found, args.word(3), args.word(4), room);
     if (option === SO_PEERPIDFD) return getPeerPidfd(task, found, args.word(3), args.word(4), room);
   }
-  // Of these the value says what is asked for.
+  // The value of these options says what is requested.
   const isQuestion = level === SOL_PACKET && option === PACKET_HDRLEN;
   if (isQuestion && task.memory.copyIn(args.word(3), bytes, 0, Math.min(room, OPTION_BYTES_MAX)) < 0) {
     return -EFAULT;
@@ -407,7 +407,7 @@ function getsockopt(task: Task, args: Args): number {
   return task.memory.copyOut(args.word(4), bytes, 0, 4);
 }
 
-/** All of them or none: with too little room the answer says how much it takes. */
+/** Stores all groups or none: with too little room only the needed size. */
 function getPeerGroups(
   task: Task,
   socket: UnixSocket,
@@ -446,7 +446,7 @@ function getPeerPidfd(
   return isRefused ? -EFAULT : 0;
 }
 
-/** Puts an option's value into `bytes`, for a caller with `room` bytes; its size or -ERRNO. */
+/** Writes an option's value into `bytes` for a caller with room for `room` bytes; its size or -ERRNO. */
 function readOption(task: Task, found: Socket, level: number, name: number, room: number): number {
   if (level !== SOL_SOCKET) return found.getOption(task, level, name, bytes, 0, room);
   const size = getSocketOption(task, found, name, bytes, 0);

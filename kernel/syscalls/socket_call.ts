@@ -1,4 +1,5 @@
-// What the socket calls share: finding the socket, addresses to and from the guest, waiting with SO_RCVTIMEO and SO_SNDTIMEO.
+// Shared by the socket calls: finding the socket, copying addresses from and to the guest, waiting with SO_RCVTIMEO
+// and SO_SNDTIMEO.
 
 import { EAGAIN, EBADF, EFAULT, EINVAL, ENOTSOCK } from "../abi/errno.ts";
 import { O_NONBLOCK, O_PATH, POLLIN, POLLOUT, POLLRDHUP } from "../abi/file.ts";
@@ -10,11 +11,11 @@ import type { Task } from "../task/task.ts";
 import type { WaitState } from "../task/wait_state.ts";
 import { FILE, TRANSFER, waitForFile } from "./file_wait.ts";
 
-/** The address of the call being served. */
+/** Scratch: the address of the call being served. */
 export const callAddress = new SocketAddress();
 const word = new Uint8Array(4);
 
-/** The socket of descriptor `fd`, or the one the call began with. -ERRNO. */
+/** The socket of descriptor `fd`, or, after a wait, the one that the call began with. -ERRNO. */
 export function socketOf(task: Task, fd: number): Socket | number {
   const file = task.call.file(FILE, fd);
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
@@ -28,7 +29,7 @@ export function readAddress(task: Task, at: number, length: number, into: Socket
   return length > 0 && task.memory.copyIn(at, into.bytes, 0, length) < 0 ? -EFAULT : 0;
 }
 
-/** move_addr_to_user(): writes as much as the caller has room for, and the length it would take. */
+/** move_addr_to_user(): writes what fits into the caller's buffer, and the full length. */
 export function writeAddress(task: Task, at: number, lengthAt: number, address: SocketAddress): number {
   if (task.memory.copyIn(lengthAt, word, 0, 4) < 0) return -EFAULT;
   const room = i32(word, 0);
@@ -39,14 +40,14 @@ export function writeAddress(task: Task, at: number, lengthAt: number, address: 
   return task.memory.copyOut(lengthAt, word, 0, 4);
 }
 
-/** The call does not wait, whether by its flags or by those of the file. */
+/** Whether the call must not wait, because of its flags or the file's. */
 export function isNonblocking(socket: Socket, flags: number): boolean {
   return (flags & MSG_DONTWAIT) !== 0 || (socket.flags & O_NONBLOCK) !== 0;
 }
 
 /**
- * Waits for input or room. `done` is what the call answers when it may not wait, its time is over or a signal comes: what
- * has been achieved, or 0 for an error.
+ * Waits for input or room. `done`: the result if the call may not wait, times out or is interrupted: bytes moved, or
+ * 0 for an error.
  */
 export function waitToReceive(
   task: Task,

@@ -1,5 +1,6 @@
-// Sending and receiving on sockets: sendto(2), recvfrom(2), sendmsg(2), recvmsg(2), sendmmsg(2), recvmmsg(2). Bytes go
-// straight between socket and guest view where one iovec names them; several are gathered or scattered around one call.
+// Sending and receiving on sockets: sendto(2), recvfrom(2), sendmsg(2), recvmsg(2), sendmmsg(2), recvmmsg(2). With
+// one iovec, bytes move directly between socket and guest view; several are gathered or scattered around one
+// transfer.
 
 import { TimeValue } from "../time/time_value.ts";
 import { EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOBUFS, EPIPE } from "../abi/errno.ts";
@@ -52,13 +53,13 @@ const RECEIVE_FLAGS = {
   MSG_WAITFORONE,
   MSG_CMSG_CLOEXEC,
 };
-/** sizeof(struct msghdr), sizeof(struct mmsghdr), and where the latter's msg_len stands. */
+/** sizeof(struct msghdr), sizeof(struct mmsghdr), and the offset of the latter's msg_len. */
 const HEADER_BYTES = 56;
 const MULTI_HEADER_BYTES = 64;
 const MULTI_LENGTH_AT = 56;
-/** Control messages of one call (net.core.optmem_max). */
+/** The most bytes of control messages in one call (net.core.optmem_max). */
 const CONTROL_BYTES_MAX = 20_480;
-/** Bytes that one receive into several iovecs gives at most. */
+/** The most bytes of one receive into several iovecs. */
 const SCATTER_BYTES_MAX = 1024 * 1024;
 
 export const SOCKET_MESSAGE_CALLS: SyscallFamily = {
@@ -152,10 +153,10 @@ function sendto(task: Task, args: Args): number {
   return result === BLOCKED_SEND ? waitToSend(task, socket, flags) : result;
 }
 
-/** A send cannot go on now; what has gone is call.done. Outside every result, and no handler returns it. */
+/** A send that must wait; call.done has the bytes sent. No handler returns this value. */
 const BLOCKED_SEND = LAST_SPECIAL_RESULT + 1;
 
-/** Sends the rest of `length` bytes at `address`. What was sent in all, -ERRNO, or BLOCKED_SEND. */
+/** Sends the rest of `length` bytes at `address`. Returns the total sent, -ERRNO, or BLOCKED_SEND. */
 function sendOne(
   task: Task,
   socket: Socket,
@@ -178,7 +179,7 @@ function sendOne(
   }
 }
 
-/** A send that failed with `error`. */
+/** Ends a send that failed with `error`. */
 function endSend(task: Task, socket: Socket, error: number, flags: number): number {
   if (error === -EAGAIN) return BLOCKED_SEND;
   if (task.call.done > 0) return task.call.done;
@@ -188,7 +189,7 @@ function endSend(task: Task, socket: Socket, error: number, flags: number): numb
   return error;
 }
 
-/** struct msghdr of the call being served. */
+/** Scratch: the struct msghdr of the call being served. */
 const header = {
   name: 0,
   nameLength: 0,
@@ -210,7 +211,7 @@ function readHeader(task: Task, address: number): number {
   header.control = u64(view, at + 32);
   header.controlLength = u64(view, at + 40);
   if (header.nameLength < 0) return -EINVAL;
-  // Longer than any address: Linux cuts it to size.
+  // No address is that long: Linux truncates the length (copy_msghdr_from_user()).
   header.nameLength = Math.min(header.nameLength, ADDRESS_BYTES_MAX);
   return header.iovCount > IOVECS_MAX ? -EMSGSIZE : 0;
 }
@@ -223,7 +224,7 @@ function sendmsg(task: Task, args: Args): number {
   return result === BLOCKED_SEND ? waitToSend(task, socket, flags) : result;
 }
 
-/** Sends what the msghdr at `address` names, from byte call.done on. As sendOne(). */
+/** Sends the message of the msghdr at `address`, from byte call.done on. Results as of sendOne(). */
 function sendHeader(task: Task, socket: Socket, address: number, flags: number): number {
   const read = readHeader(task, address);
   if (read < 0) return read;
@@ -234,7 +235,7 @@ function sendHeader(task: Task, socket: Socket, address: number, flags: number):
   return result;
 }
 
-/** Address and control messages; the latter go with the first byte only. */
+/** Reads address and control messages; the latter are sent with the first byte only. */
 function fillOutgoing(task: Task, socket: Socket): number {
   const read = readAddress(task, header.name, header.nameLength, outgoing.address);
   if (read < 0 || task.call.done > 0 || header.controlLength === 0 || header.control === 0) return read;
@@ -278,7 +279,7 @@ function sendmmsg(task: Task, args: Args): number {
     if (result === BLOCKED_SEND) {
       const waited = waitToSend(task, socket, flags, sent, { kind: "messages", count: sent, end: null });
       if (waited === BLOCKED) return waited;
-      // What has gone of this message counts as one that was sent short.
+      // A message partly sent counts as one that was sent short.
       if (task.call.done === 0) return waited;
     } else if (result < 0) {
       return sent > 0 ? sent : result;
@@ -293,17 +294,17 @@ function sendmmsg(task: Task, args: Args): number {
   return sent;
 }
 
-/** Pieces of memory that sendmmsg and recvmmsg move before others have their turn; a message without one counts as one. */
+/** The most pieces of memory that sendmmsg and recvmmsg move per turn; a message counts as at least one. */
 const PIECES_MAX = 256;
-/** Bytes that count as a piece more. */
+/** This many bytes count as another piece. */
 const PIECE_BYTES = 4096;
 
-/** What the message that was moved last, of `bytes` bytes, counts. */
+/** The pieces of the message moved last, of `bytes` bytes. */
 function piecesOf(bytes: number): number {
   return 1 + header.iovCount + (bytes > 0 ? bytes / PIECE_BYTES : 0);
 }
 
-/** Messages that a sendmmsg or recvmmsg has done before it waited. */
+/** The number of messages done before the current wait. */
 function messagesDone(task: Task): number {
   const { state } = task.call;
   return state.kind === "messages" ? state.count : 0;
@@ -327,15 +328,15 @@ function recvfrom(task: Task, args: Args): number {
   return written < 0 ? written : result;
 }
 
-/** Nothing to receive now, or with MSG_WAITALL not enough; what has come is call.done. As BLOCKED_SEND. */
+/** Nothing to receive, or with MSG_WAITALL too little; call.done has the bytes received. As BLOCKED_SEND. */
 const BLOCKED_RECEIVE = LAST_SPECIAL_RESULT + 2;
 
-/** MSG_WAITALL goes on until everything is there; a look ahead or a message is what it is. */
+/** Whether a receive continues until all bytes are there: MSG_WAITALL on a stream, without MSG_PEEK. */
 function waitsForAll(socket: Socket, flags: number): boolean {
   return (flags & MSG_WAITALL) !== 0 && (flags & MSG_PEEK) === 0 && !socket.isMessageBased;
 }
 
-/** Receives up to `length` bytes at `address`. What was received in all, -ERRNO, or BLOCKED_RECEIVE. */
+/** Receives up to `length` bytes at `address`. Returns the total received, -ERRNO, or BLOCKED_RECEIVE. */
 function receiveOne(
   task: Task,
   socket: Socket,
@@ -360,7 +361,7 @@ function receiveOne(
     const n = socket.receive(task, task.memory.view, at, step, flags, message);
     if (n === -EAGAIN) return BLOCKED_RECEIVE;
     if (n < 0) return done > 0 ? done : n;
-    // With MSG_TRUNC the length of the message may be more than what was copied.
+    // With MSG_TRUNC the result, the message's length, may exceed the bytes copied.
     if (task.memory.outCommit(discards(socket, flags) ? 0 : Math.min(n, step)) < 0) return -EFAULT;
     const all = done + n;
     if (n === 0 || all >= length || !waitsForAll(socket, flags)) return all;
@@ -369,12 +370,12 @@ function receiveOne(
   }
 }
 
-/** tcp(7): with MSG_TRUNC the bytes of a stream are thrown away, the buffer stays as it is. */
+/** tcp(7): MSG_TRUNC discards a stream's bytes without copying them. */
 function discards(socket: Socket, flags: number): boolean {
   return (flags & MSG_TRUNC) !== 0 && !socket.isMessageBased;
 }
 
-/** One entry of the error queue. Never waits. */
+/** Receives one entry of the error queue (MSG_ERRQUEUE). Never waits. */
 function receiveError(
   task: Task,
   socket: Socket,
@@ -397,12 +398,15 @@ function recvmsg(task: Task, args: Args): number {
   const flags = args.u32(2);
   const result = receiveHeader(task, socket, args.word(1), flags);
   if (result !== BLOCKED_RECEIVE) return result;
-  // It may end here: what has come so far is complete then.
+  // The call may be interrupted while it waits: store the result of what has come so far.
   if (task.call.done > 0 && putHeader(task, socket, args.word(1), flags) < 0) return -EFAULT;
   return waitToReceive(task, socket, flags);
 }
 
-/** Receives into what the msghdr at `address` names, and completes it. As receiveOne(). */
+/**
+ * Receives the message into the buffers of the msghdr at `address`, and completes the msghdr. Results as of
+ * receiveOne().
+ */
 function receiveHeader(task: Task, socket: Socket, address: number, flags: number): number {
   const read = readHeader(task, address);
   if (read < 0) return read;
@@ -450,7 +454,7 @@ function receiveVector(task: Task, socket: Socket, count: number, total: number,
 
 const fields = new Uint8Array(16);
 
-/** Writes back what recvmsg(2) answers in the msghdr: address, control messages, flags. */
+/** Writes recvmsg(2)'s results into the msghdr: address, control messages, flags. */
 function putHeader(task: Task, socket: Socket, address: number, flags: number): number {
   if (header.name !== 0) {
     const size = Math.min(header.nameLength, incoming.address.length);
@@ -491,7 +495,7 @@ function recvmmsg(task: Task, args: Args): number {
       task.call.hold(FILE, socket);
       return giveTurn(task, received, { kind: "messages", count: received, end });
     }
-    // Linux: MSG_WAITALL does not hold here.
+    // Linux: recvmmsg(2) ignores MSG_WAITALL.
     let flags = args.u32(3) & ~(MSG_WAITFORONE | MSG_WAITALL);
     if (received > 0 && (args.u32(3) & MSG_WAITFORONE) !== 0) flags |= MSG_DONTWAIT;
     const at = args.word(1) + received * MULTI_HEADER_BYTES;
@@ -501,7 +505,7 @@ function recvmmsg(task: Task, args: Args): number {
     }
     if (result < 0) {
       if (received === 0) return result;
-      // The next call is told.
+      // The error is reported by the next call: recvmmsg(2), "BUGS".
       if (result !== -EAGAIN) socket.noteError(-result);
       return received;
     }
@@ -509,7 +513,7 @@ function recvmmsg(task: Task, args: Args): number {
     put32(fields, 0, result);
     if (task.call.hasWaited) {
       task.call.setDone(0);
-      // SO_RCVTIMEO is for each message.
+      // SO_RCVTIMEO applies to each message.
       task.call.setDeadline(Infinity);
     }
     if (task.memory.copyOut(at + MULTI_LENGTH_AT, fields, 0, 4) < 0) return received > 0 ? received : -EFAULT;

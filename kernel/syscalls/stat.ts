@@ -1,4 +1,4 @@
-// stat(2) and its kin, access(2), readlink(2), statfs(2).
+// stat(2) and variants, access(2), readlink(2), statfs(2).
 
 import { EBADF, EFAULT, EINVAL, ENOENT } from "../abi/errno.ts";
 import {
@@ -143,12 +143,12 @@ export const STAT_CALLS: SyscallFamily = {
   },
 };
 
-/** st_dev, st_rdev as the kernel encodes them for user space (new_encode_dev). */
+/** The user-space encoding of st_dev and st_rdev: new_encode_dev(). */
 function encodeDevice(major: number, minor: number): number {
   return (minor & 0xff) + ((major & 0xfff) << 8) + (minor >>> 8) * 2 ** 20;
 }
 
-/** Writes struct stat of `inode` to `address`. */
+/** Writes the struct stat of `inode` to `address`. */
 function putStat(task: Task, inode: Inode, address: number): number {
   const refreshed = inode.refresh();
   if (refreshed < 0) return refreshed;
@@ -194,13 +194,13 @@ function newfstatat(task: Task, args: Args): number {
   return typeof found === "number" ? found : putStat(task, found.inode, args.word(2));
 }
 
-/** What the *at calls mean: a place, or a descriptor itself where the path is empty and AT_EMPTY_PATH set. -ERRNO. */
+/** The object of an *at call: a path, or the descriptor itself with an empty path and AT_EMPTY_PATH. -ERRNO. */
 function find(task: Task, dirfd: number, nameAt: number, flags: number): Path | File | number {
   const hasEmpty = (flags & AT_EMPTY_PATH) !== 0;
   const name = hasEmpty && nameAt === 0 ? "" : task.memory.readString(nameAt, PATH_MAX);
   if (typeof name === "number") return name;
   if (name === "" && hasEmpty && dirfd !== AT_FDCWD) {
-    // Pipes and sockets have no path, yet fstat works on them.
+    // Pipes and sockets have no path, but fstat(2) works on them.
     const file = task.files.get(dirfd);
     return file ?? -EBADF;
   }
@@ -262,7 +262,7 @@ function accessAt(task: Task, dirfd: number, nameAt: number, mode: number, flags
   const name = task.memory.readString(nameAt, PATH_MAX);
   if (typeof name === "number") return name;
   const saved = task.credentials;
-  // With real ids, as a setuid program asks on behalf of its caller; capabilities follow the real uid.
+  // access(2) checks with the real ids, and with the capabilities that the real user has: access_override_creds().
   if ((flags & AT_EACCESS) === 0 && (saved.uid !== saved.fsuid || saved.gid !== saved.fsgid)) {
     task.credentials = saved.with({
       fsuid: saved.uid,
@@ -336,7 +336,7 @@ function putStatfs(task: Task, inode: Inode, mount: Mount | null, address: numbe
   put32(b, at + 56, inode.fs.device);
   put64(b, at + 64, stat.nameMax);
   put64(b, at + 72, stat.blockSize);
-  // ST_RDONLY, ST_NOSUID, ST_NODEV, ST_NOEXEC equal the MS_ bits; ST_VALID is 0x20.
+  // ST_RDONLY, ST_NOSUID, ST_NODEV, ST_NOEXEC equal the MS_ bits; 0x20 is ST_VALID.
   put64(b, at + 80, 0x20 | stat.flags | ((mount?.flags ?? 0) & 0xf) | ((mount?.flags ?? 0) & MS_RDONLY));
   return task.memory.outCommit(STATFS_BYTES);
 }

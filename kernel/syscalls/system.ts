@@ -1,4 +1,4 @@
-// Calls about the system as a whole: uname, sysinfo, host names, random bytes, the kernel log, reboot.
+// Calls about the whole system: uname, sysinfo, host names, random bytes, the kernel log, reboot.
 
 import { EAGAIN, EFAULT, EINVAL, EPERM } from "../abi/errno.ts";
 import { put16, put32, put64, zero } from "../abi/struct.ts";
@@ -28,7 +28,7 @@ import { FULL, partial, type SyscallFamily } from "./table.ts";
 const UTS_FIELD_BYTES = 65;
 const UTS_BYTES = 6 * UTS_FIELD_BYTES;
 const SYSINFO_BYTES = 112;
-/** SI_LOAD_SHIFT: a load of 1. */
+/** A load of 1 (SI_LOAD_SHIFT). */
 const LOAD_ONE = 65536;
 const NAME_BYTES_MAX = 64;
 
@@ -132,7 +132,7 @@ function setName(task: Task, args: Args, which: "hostname" | "domainname"): numb
   return 0;
 }
 
-/** The caller's terminal is hung up, as at the end of a login. */
+/** vhangup(2): hangs up the caller's terminal. */
 function vhangup(task: Task): number {
   if (!task.credentials.has(CAP_SYS_TTY_CONFIG)) return -EPERM;
   const terminal = terminalOf(task.threadGroup);
@@ -140,7 +140,7 @@ function vhangup(task: Task): number {
   return 0;
 }
 
-/** Random bytes made before others have their turn. */
+/** Random bytes per turn. */
 const RANDOM_SLICE_BYTES = 256 * 1024;
 
 function getrandom(task: Task, args: Args): number {
@@ -168,7 +168,7 @@ function syslog(task: Task, args: Args): number {
   if (
     type !== 3 && type !== 10 && !task.credentials.has(CAP_SYSLOG) && !task.credentials.has(CAP_SYS_ADMIN)
   ) return -EPERM;
-  // Reading would wait for a message that never comes.
+  // No message ever comes: a read would wait for ever.
   return type === 2 ? -EAGAIN : 0;
 }
 
@@ -176,10 +176,10 @@ function reboot(task: Task, args: Args): number {
   if (!task.credentials.has(CAP_SYS_BOOT)) return -EPERM;
   if (args.u32(0) !== REBOOT_MAGIC1 || !REBOOT_MAGIC2.has(args.u32(1))) return -EINVAL;
   const command = args.u32(2);
-  if (command === 0x89abcdef || command === 0) return 0; // Ctrl-Alt-Del on and off
+  if (command === 0x89abcdef || command === 0) return 0; // enable and disable Ctrl-Alt-Del
   if (!REBOOT_COMMANDS.has(command)) return -EINVAL;
   const init = task.pid.namespace.init;
-  // reboot_pid_ns(): the namespace's init dies of SIGHUP (restart) or SIGINT (halt, power off).
+  // reboot_pid_ns(): kills the namespace's init, with SIGHUP for a restart and SIGINT for halt and power off.
   exitGroup(init === null ? task : init.leader, command === 0x01234567 || command === 0xa1b2c3d4 ? 1 : 2);
   return NO_RESULT;
 }

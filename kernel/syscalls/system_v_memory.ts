@@ -146,7 +146,7 @@ function shmat(task: Task, args: Args): number {
   return at;
 }
 
-/** Every piece of the attachment that began at the address goes, as long as they belong together. */
+/** Detaches every piece of the attachment that began at the address: ksys_shmdt(). */
 function shmdt(task: Task, args: Args): number {
   const address = args.word(0);
   if (!isPageAligned(address)) return -EINVAL;
@@ -168,7 +168,7 @@ function shmdt(task: Task, args: Args): number {
     const bytes = area.length, piece = Math.min(bytes, GIVE_BACK_PIECE_BYTES);
     const result = unmapMemory(task, area.start, piece);
     if (result < 0) return result;
-    // What is left of it is found again by its offset.
+    // The next turn finds the remaining pieces by their offset.
     if (piece < bytes) return giveTurnKillable(task);
   }
   return segment === null ? -EINVAL : 0;

@@ -78,7 +78,7 @@ export const MESSAGE_QUEUE_CALLS: SyscallFamily = {
 };
 
 const bytes = new Uint8Array(MSQID_BYTES);
-/** Bytes of the message being received. */
+/** Scratch: the bytes of the message being received. */
 const message = new Uint8Array(MESSAGE_BYTES_MAX);
 
 function msgget(task: Task, args: Args): number {
@@ -87,7 +87,7 @@ function msgget(task: Task, args: Args): number {
   return ids.open(task, key, flags, () => 0, () => new TypedQueue(task, key, flags));
 }
 
-/** The queue of a call: the one it has waited on, if it has. */
+/** The queue of a call; after a wait, the one that it waited on. */
 function queueOf(task: Task, id: number): TypedQueue | number {
   const queue = systemV(task).queues.get(id);
   return typeof queue === "number" && task.call.hasWaited ? -EIDRM : queue;
@@ -189,7 +189,7 @@ function msgctl(task: Task, args: Args): number {
   }
 }
 
-/** IPC_SET: owner, mode and size. */
+/** IPC_SET: sets owner, mode and size. */
 function setQueue(task: Task, queue: TypedQueue, buffer: number): number {
   if (task.memory.copyIn(buffer, bytes, 0, MSQID_BYTES) < 0) return -EFAULT;
   const refused = queue.mayControl(task);

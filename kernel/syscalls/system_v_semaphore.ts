@@ -126,7 +126,7 @@ function semtimedop(task: Task, args: Args): number {
   return timed < 0 ? timed : operate(task, args);
 }
 
-/** Tries the operations, and again each time the set changes until call.deadline. */
+/** Tries the operations now and after each change of the set, until call.deadline. */
 function operate(task: Task, args: Args): number {
   const count = args.word(2);
   if (count < 1) return -EINVAL;
@@ -134,7 +134,7 @@ function operate(task: Task, args: Args): number {
   if (task.memory.copyIn(args.word(1), bytes, 0, count * SEMBUF_BYTES) < 0) return -EFAULT;
   const { call } = task;
   const set = systemV(task).semaphores.get(args.i32(0));
-  // Whatever has become of its number, the set that the call has waited for is gone.
+  // The set that the call waited for was removed, even if its id is in use again.
   if (typeof set === "number") return call.hasWaited ? -EIDRM : set;
   let alters = false;
   for (let i = 0; i < count; i++) alters = alters || u16(bytes, i * SEMBUF_BYTES + 2) !== 0;
@@ -210,7 +210,7 @@ function control(task: Task, set: SemaphoreSet, number: number, command: number,
       if (number < 0 || number >= set.count) return -EINVAL;
       return set.mayAccess(task, MAY_READ_OBJECT) < 0 ? -EACCES : look(task, set, number, command);
     case SETVAL: {
-      // An int; what stands above it in the union is whatever was there.
+      // semctl(2) takes an int: the upper half of the union is undefined.
       const value = task.args.i32(3);
       if (value < 0 || value > VALUE_MAX) return -ERANGE;
       if (number < 0 || number >= set.count) return -EINVAL;

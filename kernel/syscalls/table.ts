@@ -1,10 +1,10 @@
-// The one table of system calls. A family's file declares its calls as specs; the list of families is written out in
-// families.ts. Dispatch, the stub's marshalling, strace text, `tsvisor help syscalls` and the docs are all made from it.
+// The table of system calls. Each family's file declares its calls as specs; families.ts lists the families.
+// Dispatch, the stub's marshalling, strace text, `tsvisor help syscalls` and docs/SYSCALLS.md are generated from it.
 
 import type { Task } from "../task/task.ts";
 import type { Args } from "./args.ts";
 
-/** How one argument is read and shown. `size` is in bytes; `length` names the argument that holds a count. */
+/** How one argument is read and shown. Sizes are in bytes; `length` names the argument with the count. */
 export type ArgKind =
   | "int"
   | "uint"
@@ -33,7 +33,7 @@ export type ArgKind =
   | { readonly outBuffer: string } // pointer; argument `outBuffer` is its size
   | { readonly inOut: number }; // read, then written
 
-/** How far a call is supported, with what is missing in one sentence. */
+/** How far a call is supported, and what is missing in one sentence. */
 export interface Support {
   readonly level: "full" | "partial" | "none";
   readonly note: string;
@@ -41,17 +41,17 @@ export interface Support {
 
 export const FULL: Support = { level: "full", note: "" };
 
-/** Works except for what `note` says. */
+/** Supported except for what `note` says. */
 export function partial(note: string): Support {
   return { level: "partial", note };
 }
 
-/** A handler: reads its arguments, returns a result >= 0, -ERRNO, or what suspend() of task/wait_engine.ts returned. */
+/** A handler: reads its arguments, returns a result >= 0, -ERRNO, or the value of suspend() (task/wait_engine.ts). */
 export type SyscallHandler = (task: Task, args: Args) => number;
 
 export interface SyscallSpec {
   readonly nr: { readonly x64: number; readonly arm64?: number };
-  /** In the order of the man page. */
+  /** In the man page's order. */
   readonly args: Readonly<Record<string, ArgKind>>;
   readonly returns: "int" | "fd" | "size" | "word" | "pid" | "none";
   readonly support: Support;
@@ -61,5 +61,5 @@ export interface SyscallSpec {
 /** One family of calls: name to spec. */
 export type SyscallFamily = Readonly<Record<string, SyscallSpec>>;
 
-/** Highest x86-64 number we look at, plus one. Numbers outside answer ENOSYS. */
+/** The highest x86-64 number plus one. Higher numbers answer ENOSYS. */
 export const SYSCALLS_MAX = 512;

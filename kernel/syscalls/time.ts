@@ -1,5 +1,5 @@
-// Clocks and sleeping: clock_gettime(2), gettimeofday(2), nanosleep(2), clock_nanosleep(2), adjtimex(2) and their kin.
-// The wall clock is the host's: nobody in a sandbox can set it.
+// Clocks and sleeping: clock_gettime(2), gettimeofday(2), nanosleep(2), clock_nanosleep(2), adjtimex(2) and others.
+// The wall clock is the host's and cannot be set in a sandbox.
 
 import { TimeValue } from "../time/time_value.ts";
 import { EFAULT, EINVAL, EOPNOTSUPP, EPERM, ERESTART_RESTARTBLOCK, ERESTARTNOHAND } from "../abi/errno.ts";
@@ -133,11 +133,11 @@ export const TIME_CALLS: SyscallFamily = {
 };
 
 const bytes = new Uint8Array(TIMEX_BYTES);
-/** What a clock says, and what the caller asks for. */
+/** Scratch: a clock's time, and the time that the caller passes. */
 const now = new TimeValue();
 const asked = new TimeValue();
 
-/** Writes a pair of longs: a timespec or a timeval. */
+/** Writes two longs: a timespec or a timeval. */
 function putTimePair(task: Task, address: number, first: number, second: number): number {
   put64(bytes, 0, first);
   put64(bytes, 8, second);
@@ -161,7 +161,7 @@ function clockGetres(task: Task, args: Args): number {
 function clockSettime(task: Task, args: Args): number {
   const clock = args.i32(0);
   if (clock !== CLOCK_REALTIME) {
-    // A CPU clock that exists may not be set either, but says so in another way.
+    // An existing CPU clock cannot be set either; its errno is EINVAL: posix_cpu_clock_set().
     return isCpuClock(clock) && readClock(task, clock, now) === 0 ? -EPERM : -EINVAL;
   }
   const read = readTimespec(task, args.word(1), asked);
@@ -174,7 +174,7 @@ function gettimeofday(task: Task, args: Args): number {
     if (putTimePair(task, args.word(0), now.seconds, Math.floor(now.nanos / 1000)) < 0) return -EFAULT;
   }
   if (args.word(1) === 0) return 0;
-  // struct timezone: UTC, as the kernel's own zone is unless somebody has set it.
+  // struct timezone: UTC, the kernel's zone until settimeofday(2) changes it.
   bytes.fill(0, 0, 8);
   return task.memory.copyOut(args.word(1), bytes, 0, 8);
 }
@@ -207,9 +207,9 @@ const TIMEX = {
   tick: 88,
 } as const;
 const STA_UNSYNC = 0x40;
-/** What adjtimex answers about a clock that nobody synchronizes. */
+/** adjtimex's result for an unsynchronized clock. */
 const TIME_ERROR = 5;
-/** Errors that Linux shows then: NTP_PHASE_LIMIT microseconds. */
+/** The error that Linux shows then: NTP_PHASE_LIMIT, microseconds. */
 const ERROR_MICROS = 16_000_000;
 
 function adjtimex(task: Task, args: Args): number {
@@ -222,7 +222,7 @@ function clockAdjtime(task: Task, args: Args): number {
   return readClock(task, clock, now) < 0 ? -EINVAL : -EOPNOTSUPP;
 }
 
-/** Linux: the state of the host's clock is not shown; it looks like a clock without NTP. */
+/** Linux: shows the state of the clock; here the host's is hidden, and the clock looks like one without NTP. */
 function readTimex(task: Task, address: number): number {
   if (task.memory.copyIn(address, bytes, 0, TIMEX_BYTES) < 0) return -EFAULT;
   const modes = u32(bytes, 0);
@@ -249,7 +249,7 @@ function nanosleep(task: Task, args: Args): number {
   return sleep(task, args);
 }
 
-/** Until call.deadline; what is left is told when a signal comes. */
+/** Sleeps until call.deadline; stores the remaining time when a signal interrupts. */
 function sleep(task: Task, args: Args): number {
   const result = sleepUntilDeadline(task, SLEEP_ON, -ERESTART_RESTARTBLOCK);
   return result === -ERESTART_RESTARTBLOCK ? interruptSleep(task, args.word(1), RESTART_SLEEP) : result;
@@ -257,12 +257,12 @@ function sleep(task: Task, args: Args): number {
 
 function sleepUntilDeadline(task: Task, then: Continuation, interrupted: number): number {
   const { deadline } = task.call;
-  // The time may be past already; a deadline that has been met is not armed again.
+  // The deadline may have passed: a deadline that was met is not armed again.
   if (deadline <= task.kernel.clock.monotonic()) return 0;
   return suspendThen(task, SLEEP, then, interrupted);
 }
 
-/** A signal has ended a relative sleep: says how it goes on, and what is left of it. */
+/** A signal has interrupted a relative sleep: sets how it is restarted and stores the remaining time. */
 function interruptSleep(task: Task, remainAddress: number, restart: Continuation): number {
   const { deadline } = task.call;
   task.setRestart(restart, deadline);
@@ -276,7 +276,7 @@ function putRemaining(task: Task, address: number, leftNanos: number): number {
   return put < 0 ? put : -ERESTART_RESTARTBLOCK;
 }
 
-/** restart_syscall(2): up to the same instant. */
+/** restart_syscall(2): sleeps until the same instant. */
 function restartSleep(task: Task, args: Args): number {
   task.call.setDeadline(task.restartValue);
   return sleep(task, args);
@@ -298,7 +298,7 @@ function clockNanosleep(task: Task, args: Args): number {
   return clockSleep(task, args);
 }
 
-/** Which clocks one can sleep on: clock_nanosleep(2), ERRORS. */
+/** Whether one can sleep on a clock: clock_nanosleep(2), ERRORS. */
 function maySleepOn(task: Task, clock: number): number {
   switch (clock) {
     case CLOCK_MONOTONIC_RAW:
@@ -311,7 +311,7 @@ function maySleepOn(task: Task, clock: number): number {
   }
 }
 
-/** As sleep(), with the fourth argument for what is left. */
+/** As sleep(), with the fourth argument for the remaining time. */
 function clockSleep(task: Task, args: Args): number {
   const result = sleepUntilDeadline(task, CLOCK_SLEEP_ON, -ERESTART_RESTARTBLOCK);
   return result === -ERESTART_RESTARTBLOCK ? interruptSleep(task, args.word(3), RESTART_CLOCK_SLEEP) : result;
@@ -326,7 +326,7 @@ function sleepAbsolute(task: Task): number {
   return sleepUntilDeadline(task, ABSOLUTE_SLEEP_ON, -ERESTARTNOHAND);
 }
 
-/** Sleeps until a CPU clock has come so far: other threads or processes spend the time. */
+/** Sleeps until a CPU clock has reached a time; other threads or processes advance it. */
 function sleepOnCpu(task: Task, args: Args, clock: number, isAbsolute: boolean): number {
   const owner = cpuClockOwner(task, clock)!;
   if (owner === task.thread) return -EINVAL;
@@ -334,7 +334,7 @@ function sleepOnCpu(task: Task, args: Args, clock: number, isAbsolute: boolean):
   return watchCpu(task, args, isAbsolute ? nanos : owner.cpuNanos() + nanos);
 }
 
-/** Shortest time between two looks at a CPU clock. */
+/** The minimum interval between two readings of a CPU clock. */
 const CPU_LOOK_NANOS = 4e6;
 
 function watchCpu(task: Task, args: Args, until: number): number {

@@ -1,4 +1,4 @@
-// Timers: setitimer(2), alarm(2), timer_create(2) and its kin, timerfd_create(2) and its kin.
+// Timers: setitimer(2), alarm(2), timer_create(2) and related calls, timerfd_create(2) and related calls.
 
 import { TimeValue } from "../time/time_value.ts";
 import { EBADF, EFAULT, EINVAL, EOPNOTSUPP, EPERM } from "../abi/errno.ts";
@@ -134,7 +134,7 @@ export const TIMER_CALLS: SyscallFamily = {
 
 const bytes = new Uint8Array(ITIMER_BYTES);
 
-/** A struct itimerspec or itimerval: interval and value, as seconds and parts of one. */
+/** A struct itimerspec or itimerval: interval and value, as seconds and fractions. */
 class Setting {
   intervalSeconds = 0;
   intervalParts = 0;
@@ -151,7 +151,7 @@ class Setting {
 }
 
 const now = new TimeValue();
-/** What the caller asks for. */
+/** Scratch: the setting that the caller passes. */
 const wanted = new Setting();
 
 /** Reads a struct itimerspec (`partsMax` 1e9) or itimerval (1e6). 0 or -ERRNO. */
@@ -168,7 +168,7 @@ function readSetting(task: Task, address: number, partsMax: number, into: Settin
   return isGood ? 0 : -EINVAL;
 }
 
-/** Writes interval and what is left, in parts of `unitNanos`. A timer that runs shows at least one part. */
+/** Writes the interval and the remaining time in units of `unitNanos`. An armed timer shows at least one unit. */
 function putSetting(task: Task, address: number, interval: number, left: number, unitNanos: number): number {
   if (left > 0 && left < unitNanos) left = unitNanos;
   put64(bytes, 0, Math.floor(interval / 1e9));
@@ -214,7 +214,7 @@ function alarm(task: Task, args: Args): number {
   const seconds = args.u32(0);
   if (seconds === 0) timer.stop();
   else timer.set(timer.now() + seconds * 1e9, 0);
-  // Rounded to the nearest second, but never to "none".
+  // Rounds to seconds, but never to 0, which means no alarm: alarm_setitimer().
   return left > 0 && left < 1e9 ? 1 : Math.round(left / 1e9);
 }
 
@@ -235,7 +235,7 @@ function timerCreate(task: Task, args: Args): number {
   return -EFAULT;
 }
 
-/** Which clocks a timer can be made on. */
+/** Whether a timer can use a clock; 0 or -ERRNO. */
 function mayTime(task: Task, clock: number): number {
   switch (clock) {
     case CLOCK_MONOTONIC_RAW:
@@ -250,7 +250,7 @@ function mayTime(task: Task, clock: number): number {
   }
 }
 
-/** What sigevent(7) at `address` asks for; 0 = SIGALRM with the timer's id as value. */
+/** Reads the sigevent(7) at `address`; 0: SIGALRM with the timer's id as its value. */
 function readEvent(task: Task, clock: number, address: number): PosixTimerSettings | number {
   const cpu = isCpuClock(clock) ? cpuClockOwner(task, clock) : null;
   if (address === 0) return { clock, cpu, signal: SIGALRM, target: null, value: null };
@@ -289,13 +289,13 @@ function timerSettime(task: Task, args: Args): number {
   const interval = timer.interval, left = timer.remaining();
   const isAbsolute = (args.u32(1) & TIMER_ABSTIME) !== 0;
   const target = targetOf(task, timer, found.settings.clock, isAbsolute);
-  // A timer that is disarmed forgets its interval: common_timer_set().
+  // Disarming a timer also clears its interval: common_timer_set().
   const isDisarmed = wanted.valueSeconds === 0 && wanted.valueParts === 0;
   found.set(target, isDisarmed ? 0 : spanNanos(wanted.intervalSeconds, wanted.intervalParts));
   return args.word(3) === 0 ? 0 : putSetting(task, args.word(3), interval, left, 1);
 }
 
-/** Target on the timer's own scale of the value that is wanted; Infinity where it is zero. */
+/** The requested expiry on the timer's own scale; Infinity for a value of 0. */
 function targetOf(task: Task, timer: Timer, clock: number, isAbsolute: boolean): number {
   const { valueSeconds, valueParts } = wanted;
   if (valueSeconds === 0 && valueParts === 0) return Infinity;

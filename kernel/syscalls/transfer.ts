@@ -1,5 +1,5 @@
-// Calls that move bytes between two files: sendfile(2), copy_file_range(2), splice(2), tee(2). A buffer of ours stands
-// between them; bytes are taken out of a pipe only once the other side has them.
+// Calls that move bytes between two files: sendfile(2), copy_file_range(2), splice(2), tee(2). Bytes pass through a
+// buffer here; they are removed from a pipe only after the other file has taken them.
 
 import { EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ERESTARTSYS, ESPIPE, EXDEV } from "../abi/errno.ts";
 import {
@@ -25,7 +25,7 @@ import { beginWrite, COUNT_MAX, writeError } from "./io.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 import { SPLICE_FLAGS } from "./vector.ts";
 
-/** Bytes moved in one step, and before others have their turn. */
+/** Bytes per step, and bytes per turn. */
 const STEP_BYTES = 64 * 1024;
 const SLICE_BYTES = 1024 * 1024;
 const SPLICE_KNOWN = 0xf;
@@ -78,7 +78,7 @@ export const TRANSFER_CALLS: SyscallFamily = {
 const step = new Uint8Array(STEP_BYTES);
 const offsetBytes = new Uint8Array(8);
 
-/** The offset a call names: that at `pointer`, or the position of the file. -ERRNO. */
+/** The offset of a call: the one at `pointer`, or the file's position. -ERRNO. */
 function readOffset(task: Task, pointer: number, file: File): number {
   if (pointer === 0) return file.isSeekable ? file.position : 0;
   const at = task.memory.inView(pointer, 8);
@@ -88,7 +88,7 @@ function readOffset(task: Task, pointer: number, file: File): number {
   return offset > Number.MAX_SAFE_INTEGER ? -EOVERFLOW : offset;
 }
 
-/** Writes an offset back to where readOffset found it. 0 or -EFAULT. */
+/** Writes the offset back to where readOffset() read it. 0 or -EFAULT. */
 function writeOffset(task: Task, pointer: number, file: File, offset: number): number {
   if (pointer === 0) {
     if (file.isSeekable) file.position = offset;
@@ -98,14 +98,14 @@ function writeOffset(task: Task, pointer: number, file: File, offset: number): n
   return task.memory.copyOut(pointer, offsetBytes, 0, 8);
 }
 
-/** Why pump() ended before `count`: 0 at the end of input, or an errno negated. */
+/** Why pump() ended before `count`: 0 for the end of input, or -ERRNO. */
 class PumpEnd {
   result = 0;
 }
 
 const end = new PumpEnd();
 
-/** Copies up to `count` bytes from a file with offsets to another file; gives back how many. */
+/** Copies up to `count` bytes from a regular file to another file; returns their number. */
 function pump(
   task: Task,
   from: File,
@@ -169,7 +169,7 @@ function sendfile(task: Task, args: Args): number {
   return giveTurn(task, done, next);
 }
 
-/** Linux: the offsets move with each turn, not at the end. */
+/** Linux: updates the offsets at the end; here after each turn. */
 function copyFileRange(task: Task, args: Args): number {
   const { call } = task;
   const from = call.file(FILE, args.i32(0)), to = call.file(SECOND_FILE, args.i32(2));
@@ -205,7 +205,9 @@ function isRegular(file: File): boolean {
   return (file.inode.mode & S_IFMT) === S_IFREG && file.isSeekable;
 }
 
-/** Linux: moves no more than SLICE_BYTES at a time; a pipe holds no more unless it was made larger than pipe-max-size. */
+/**
+ * Linux: no limit but the pipe's size; here SLICE_BYTES per call, which is more than a pipe of pipe-max-size holds.
+ */
 function splice(task: Task, args: Args): number {
   const flags = args.u32(5);
   if ((flags & ~SPLICE_KNOWN) !== 0) return -EINVAL;
@@ -238,7 +240,7 @@ function tee(task: Task, args: Args): number {
   return between(task, source, sink, count, false, (flags & SPLICE_FLAGS.SPLICE_F_NONBLOCK) === 0);
 }
 
-/** From one pipe to another; with `consumes` the bytes leave the first. */
+/** Moves bytes between two pipes; with `consumes` they leave the first. */
 function between(
   task: Task,
   from: PipeEnd,
@@ -252,7 +254,7 @@ function between(
     const got = from.peek(step, 0, Math.min(STEP_BYTES, count - done), consumes ? 0 : done);
     if (got <= 0) return done > 0 ? done : waitOrFail(task, from, to, from, POLLIN, got, mayWait);
     const room = to.room();
-    // Whole pipes are moved: a write of fewer than PIPE_BUF bytes would want room for all of them.
+    // Writes no more than fits: a write of at most PIPE_BUF bytes is atomic and would wait for room for all of it.
     const put = room > 0 ? to.write(task, step, 0, Math.min(got, room), -1) : room < 0 ? room : -EAGAIN;
     if (put < 0) {
       if (put === -EAGAIN && done > 0) return done;
@@ -326,7 +328,7 @@ function intoPipe(
   const room = to.room();
   if (room < 0) return writeError(task, room, 0);
   if (room === 0) return waitOrFail(task, from, to, to, POLLOUT, -EAGAIN, mayWait);
-  // Not more than the pipe takes: what a socket has given cannot be put back.
+  // Read no more than the pipe has room for: a socket's bytes cannot be put back.
   const got = from.read(task, step, 0, Math.min(STEP_BYTES, count, room), from.isSeekable ? start : -1);
   if (got <= 0) return waitOrFail(task, from, to, from, POLLIN | POLLRDHUP, got, mayWait);
   const put = to.write(task, step, 0, got, -1);
@@ -335,7 +337,10 @@ function intoPipe(
   return written < 0 ? written : put;
 }
 
-/** Nothing was moved between `from` and `to`: waits on `file`, one of them, where `result` is -EAGAIN and it may. */
+/**
+ * Nothing was moved between `from` and `to`: waits on `file`, one of them, if `result` is -EAGAIN and waiting is
+ * allowed.
+ */
 function waitOrFail(
   task: Task,
   from: File,

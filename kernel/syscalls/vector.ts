@@ -1,5 +1,5 @@
-// readv(2), writev(2) and their p forms, vmsplice(2). What the iovecs name is gathered or scattered around one read or
-// write of the file, so that a datagram stays one datagram and a small pipe write stays whole.
+// readv(2), writev(2) and their p forms, vmsplice(2). The iovecs are gathered or scattered around one read or write
+// of the file, so that a datagram stays one and a small pipe write stays atomic.
 
 import { EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, ESPIPE } from "../abi/errno.ts";
 import {
@@ -195,7 +195,7 @@ function pwritev2(task: Task, args: Args): number {
   if (!file.isSeekable) {
     return writeVectorOrWait(task, file, args.i32(2), total, (flags & RWF_NOWAIT) === 0);
   }
-  // For this one call the file behaves as if it had been opened so.
+  // RWF_ flags: for this call the file has the corresponding O_ flags.
   const before = file.flags;
   if ((flags & RWF_APPEND) !== 0) file.flags |= O_APPEND;
   if ((flags & RWF_DSYNC) !== 0) file.flags |= O_DSYNC;
@@ -205,7 +205,7 @@ function pwritev2(task: Task, args: Args): number {
   return result;
 }
 
-/** Writes the vector read last at the position of the file, or into a stream, waiting as often as it takes. */
+/** Writes the vector read last at the file's position, or into a stream, waiting as often as needed. */
 function writeVectorOrWait(
   task: Task,
   file: File,

@@ -1,5 +1,5 @@
-// Timeouts and signal masks of calls that wait for readiness: poll, select, epoll and their p-forms. A timeout is read when
-// the call begins; from then on call.deadline is what counts.
+// Timeouts and signal masks of poll, select, epoll and their p forms. The timeout is read when the call begins;
+// afterwards call.deadline is used.
 
 import { TimeValue } from "../time/time_value.ts";
 import { EFAULT, EINTR, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND } from "../abi/errno.ts";
@@ -12,13 +12,13 @@ const SIGSET_BYTES = 8;
 const bytes = new Uint8Array(16);
 const timeout = new TimeValue();
 
-/** Puts the deadline of a span in milliseconds (negative = none) into call.deadline. */
+/** Sets call.deadline to a span in milliseconds from now (negative: none). */
 export function setMillisDeadline(task: Task, millis: number): void {
   if (task.call.hasWaited || millis < 0) return;
   task.call.setDeadline(task.kernel.clock.monotonic() + millis * 1e6);
 }
 
-/** Puts the deadline of a timespec at `address` (0 = none) into call.deadline. 0 or -ERRNO. */
+/** Sets call.deadline from a timespec at `address` (0: none). 0 or -ERRNO. */
 export function setTimespecDeadline(task: Task, address: number): number {
   if (task.call.hasWaited || address === 0) return 0;
   const read = readTimespec(task, address, timeout);
@@ -27,7 +27,7 @@ export function setTimespecDeadline(task: Task, address: number): number {
   return 0;
 }
 
-/** As setTimespecDeadline for a timeval; select(2) takes more than a second of microseconds. */
+/** As setTimespecDeadline() for a timeval; select(2) accepts a million microseconds and more. */
 export function setTimevalDeadline(task: Task, address: number): number {
   if (task.call.hasWaited || address === 0) return 0;
   const at = task.memory.inView(address, 16);
@@ -40,13 +40,13 @@ export function setTimevalDeadline(task: Task, address: number): number {
   return 0;
 }
 
-/** The wait is over: its deadline has passed. */
+/** Whether the call's deadline has passed. */
 export function isDeadlineOver(task: Task): boolean {
   const { deadline } = task.call;
   return deadline !== Infinity && deadline <= task.kernel.clock.monotonic();
 }
 
-/** Writes what is left of the time, as select(2) and ppoll(2) do; `unitNanos` 1 for a timespec, 1000 for a timeval. */
+/** Writes the remaining time, as select(2) and ppoll(2) do; `unitNanos` is 1 for a timespec, 1000 for a timeval. */
 export function putRemaining(task: Task, address: number, unitNanos: number): number {
   const { deadline } = task.call;
   if (address === 0 || deadline === Infinity) return 0;
@@ -56,7 +56,7 @@ export function putRemaining(task: Task, address: number, unitNanos: number): nu
   return task.memory.copyOut(address, bytes, 0, 16);
 }
 
-/** Sets the mask at `address` (0 = none) for the time of the call. 0 or -ERRNO. */
+/** Sets the signal mask at `address` (0: none) for the duration of the call. 0 or -ERRNO. */
 export function useSignalMask(task: Task, address: number, size: number): number {
   if (address === 0) return 0;
   if (size !== SIGSET_BYTES) return -EINVAL;
@@ -68,7 +68,10 @@ export function useSignalMask(task: Task, address: number, size: number): number
   return 0;
 }
 
-/** The call answers `result`: its own mask comes back, unless a signal ended it, which is to be delivered first. */
+/**
+ * Restores the signal mask and returns `result`; if a signal ended the wait, it is delivered under the temporary mask
+ * first.
+ */
 export function endSignalMask(task: Task, result: number): number {
   if (result === BLOCKED || !task.signals.hasSavedMask) return result;
   const isInterrupted = result === -EINTR || result === -ERESTARTNOHAND || result === -ERESTART_RESTARTBLOCK;

@@ -131,7 +131,7 @@ function named(task: Task, args: Args, flags: number): Path | number {
   return typeof name === "number" ? name : resolve(task, AT_FDCWD, name, flags);
 }
 
-/** The object of an f call: pipes and sockets have one without a place. */
+/** The object of an f call: pipes and sockets are inodes without a path. */
 function opened(task: Task, args: Args): Path | Inode | number {
   const file = task.files.get(args.i32(0));
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;

@@ -168,18 +168,6 @@ export interface SentryConfig extends KernelConfig, ContainerConfig, RunExtras {
   readonly processesMax: number;
 }
 
-/** A process of a container, as `ps` lists it. Ids are the container's. */
-export interface ProcessRow {
-  readonly pid: number;
-  readonly parentPid: number;
-  readonly uid: number;
-  /** "pts/0", "?" = none. */
-  readonly tty: string;
-  readonly ageNanos: number;
-  readonly cpuNanos: number;
-  readonly name: string;
-}
-
 /** What a container uses, as far as its kernel knows. */
 export interface Statistics {
   readonly cpuNanos: number;

@@ -23,10 +23,10 @@ import {
   JOIN_PASSED,
   JOIN_STDIO,
   type ProcessConfig,
-  type ProcessRow,
   type StartHook,
   type Statistics,
 } from "./sentry_config.ts";
+import { processesOf, type ProcessRow, processRow } from "./process_rows.ts";
 import { StartError } from "./start_error.ts";
 import { StartHooks } from "./start_hooks.ts";
 import { ownPassed, ownStdio } from "./stdio.ts";
@@ -101,7 +101,7 @@ export class Services {
       case "inquire":
         return { kind: "condition", isStarted: !container.isHeld, isPaused: container.isPaused };
       case "processes":
-        return this.#document(answer, processesOf(container));
+        return this.#document(answer, rowsOf(container));
       case "statistics":
         return this.#document(answer, statisticsOf(container));
       default:
@@ -259,28 +259,15 @@ function send(group: ThreadGroup, signal: number): void {
   else sendGroupSignal(group, signal, SI_USER);
 }
 
+/** Its processes that have not ended. */
 function groupsOf(container: Container): ThreadGroup[] {
-  const groups = new Set<ThreadGroup>();
-  for (const { threadGroup } of container.kernel.tasks.values()) {
-    if (threadGroup.container === container && threadGroup.liveCount > 0) groups.add(threadGroup);
-  }
-  return [...groups];
+  return processesOf(container.kernel, container).filter(({ liveCount }) => liveCount > 0);
 }
 
-function processesOf(container: Container): ProcessRow[] {
-  const { pids, kernel } = container;
-  return groupsOf(container).map((group) => {
-    const terminal = group.session.terminal;
-    return {
-      pid: group.pid.in(pids),
-      parentPid: group.parent === null ? 0 : group.parent.pid.in(pids),
-      uid: group.leader.credentials.uid,
-      tty: terminal === null ? "?" : terminal.name,
-      ageNanos: kernel.clock.monotonic() - group.startNanos,
-      cpuNanos: group.cpuNanos(),
-      name: group.leader.name,
-    };
-  });
+/** With the container's own ids. */
+function rowsOf(container: Container): ProcessRow[] {
+  const { kernel, pids } = container;
+  return groupsOf(container).map((group) => processRow(kernel, group, pids));
 }
 
 function statisticsOf(container: Container): Statistics {

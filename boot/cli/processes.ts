@@ -10,7 +10,8 @@ import { oomKills, statisticsOf as cgroupStatistics } from "../cgroup/statistics
 import { ControlClient, type Reply } from "../control/client.ts";
 import { memoryOf } from "../host_facts.ts";
 import { type ContainerState, StateDirectory } from "../oci/state.ts";
-import type { ProcessRow, Statistics } from "../sentry_config.ts";
+import type { ProcessRow } from "../process_rows.ts";
+import type { Statistics } from "../sentry_config.ts";
 import { exitCode } from "./attached.ts";
 import { currentState } from "./condition.ts";
 import { callOf } from "./control_call.ts";

@@ -2,7 +2,7 @@ import { equal } from "node:assert/strict";
 import { civilTime, rfc3339 } from "./civil_time.ts";
 import { goDuration } from "./go_duration.ts";
 import { isSafePattern } from "./metric_pattern.ts";
-import { startTime } from "./services/process_row.ts";
+import { startTime } from "./services/process_document.ts";
 
 Deno.test("civil time is Date's, through leap years and before 1970", () => {
   for (let seconds = -3e9; seconds < 9e9; seconds += 86_399 * 37) {

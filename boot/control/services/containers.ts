@@ -12,7 +12,8 @@ import { describeSignalMode, SIGNAL_MODE } from "../../api/signal_mode.ts";
 import type { EventOut } from "../../api/stats.ts";
 import type { StartError } from "../../start_error.ts";
 import { execute } from "./execute.ts";
-import { processRow } from "./process_row.ts";
+import { processDocument } from "./process_document.ts";
+import { processesOf } from "../../process_rows.ts";
 import { LATER, type Query, Refusal, type Sandbox, type Service, type Services } from "./query.ts";
 import { fullUsage } from "./usage.ts";
 
@@ -39,20 +40,11 @@ function ofContainer(
 
 const itself = (query: Query) => query.text;
 
-/** Processes of a container that have not been reaped, by their id in the root PID namespace. */
-export function processesOf(kernel: Kernel, container: Container | null): ThreadGroup[] {
-  const groups = new Set<ThreadGroup>();
-  for (const { threadGroup } of kernel.tasks.values()) {
-    if (container === null || threadGroup.container === container) groups.add(threadGroup);
-  }
-  return [...groups].filter((group) => !group.isReaped).sort((a, b) => a.tgid - b.tgid);
-}
-
 /** All of the sandbox where no container is named. */
 const processes: Service = ({ kernel }, query) => {
   const container = query.text === "" ? null : kernel.containers.get(query.text);
   if (container === undefined) return notFound(query.text);
-  return processesOf(kernel, container).map((group) => processRow(kernel, group));
+  return processesOf(kernel, container).map((group) => processDocument(kernel, group));
 };
 
 /** Processor time of a container's processes and of the children they have waited for. */

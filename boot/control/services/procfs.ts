@@ -12,7 +12,7 @@ import { byteStringToUtf8 } from "../../../kernel/util/bytes.ts";
 import type { File } from "../../../kernel/vfs/file.ts";
 import type { Path } from "../../../kernel/vfs/path.ts";
 import { pathName } from "../../../kernel/vfs/path.ts";
-import { processesOf } from "./containers.ts";
+import { processesOf } from "../../process_rows.ts";
 import type { Services } from "./query.ts";
 
 const PAGE_BYTES = 4096;

@@ -1,12 +1,13 @@
-// A process as containerManager.Processes lists it, in the form of gVisor's control.Process; `ps` prints the same columns.
+// A process as containerManager.Processes lists it, in the form of gVisor's control.Process.
 
 import type { Kernel } from "../../../kernel/kernel.ts";
 import type { ThreadGroup } from "../../../kernel/task/thread_group.ts";
 import { byteStringToUtf8 } from "../../../kernel/util/bytes.ts";
 import { civilTime } from "../civil_time.ts";
 import { goDuration } from "../go_duration.ts";
+import { processRow } from "../../process_rows.ts";
 
-export interface ProcessRow {
+export interface ProcessDocument {
   readonly uid: number;
   readonly pid: number;
   readonly ppid: number;
@@ -23,39 +24,27 @@ export interface ProcessRow {
   readonly cmd: string;
 }
 
-/** procps shows no more. */
+/** The most that ps(1) shows. */
 const CPU_PERCENT_MAX = 99;
-/** Major of the slaves of pseudo-terminals (UNIX98_PTY_SLAVE_MAJOR). */
-const PTS_MAJOR = 136;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /** Numbers are those of the root PID namespace. */
-export function processRow(kernel: Kernel, group: ThreadGroup): ProcessRow {
-  const ageNanos = kernel.clock.monotonic() - group.startNanos;
-  const cpuNanos = group.cpuNanos();
+export function processDocument(kernel: Kernel, group: ThreadGroup): ProcessDocument {
+  const { uid, pid, parentPid, tty, ageNanos, cpuNanos, name } = processRow(kernel, group, kernel.rootPids);
   const now = kernel.clock.realtime();
   const percent = ageNanos <= 0 ? 0 : Math.floor(cpuNanos * 100 / ageNanos);
   return {
-    uid: group.leader.credentials.euid,
-    pid: group.tgid,
-    ppid: group.parent === null ? 0 : group.parent.tgid,
+    uid,
+    pid,
+    ppid: parentPid,
     pgid: group.processGroup.pid.root,
     threads: group.tasks.map((task) => task.tid).sort((a, b) => a - b),
     c: Math.min(CPU_PERCENT_MAX, percent),
-    tty: terminalName(group),
+    tty,
     stime: startTime(now, Math.floor(now - ageNanos / 1e9)),
     time: goDuration(cpuNanos),
-    cmd: byteStringToUtf8(group.leader.name),
+    cmd: byteStringToUtf8(name),
   };
-}
-
-function terminalName(group: ThreadGroup): string {
-  const terminal = group.session.terminal;
-  if (terminal === null) return "?";
-  // As tty_nr of proc_pid_stat(5): minor in bits 31 to 20 and 7 to 0, major in 15 to 8.
-  const number = terminal.deviceNumber;
-  const minor = number & 0xff | number >> 12 & 0xfff00;
-  return (number >> 8 & 0xff) === PTS_MAJOR ? `pts/${minor}` : "?";
 }
 
 /** In UTC, which is what a sandbox knows; seconds since 1970. */

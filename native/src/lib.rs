@@ -1,4 +1,4 @@
-//! tsvisor's native library: what JavaScript cannot do itself. No kernel semantics here; see native/README in DESIGN.
+//! tsvisor's native library: what JavaScript cannot do itself. No kernel semantics here; .github/ARCHITECTURE.md lists the parts.
 
 #[allow(dead_code)]
 mod slot;

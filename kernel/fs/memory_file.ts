@@ -1,8 +1,8 @@
 // The bytes of a file in memory: tmpfs files, memfds, the upper layer's copies. Small files are JS arrays; once a
 // file is mapped or large, its content moves to a host memfd, so that guests can map it.
 
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, SEEK_DATA } from "../abi/file.ts";
-import { EFBIG, ENOSPC } from "../abi/errno.ts";
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, SEEK_DATA, SEEK_HOLE } from "../abi/file.ts";
+import { EFBIG, ENOSPC, ENXIO } from "../abi/errno.ts";
 import { PAGE_SIZE } from "../abi/memory.ts";
 import { u64 } from "../abi/struct.ts";
 import { STAT, STAT_BYTES } from "../arch/layouts.ts";
@@ -22,6 +22,16 @@ export function pagesOf(bytes: number): number {
   return Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
 }
 
+function pageOf(offset: number): number {
+  return Math.floor(offset / PAGE_SIZE);
+}
+
+function bitCount(word: number): number {
+  let count = 0;
+  for (; word !== 0; word &= word - 1) count++;
+  return count;
+}
+
 export class MemoryFile {
   size = 0;
   /** How many times holes have been made. */
@@ -29,6 +39,9 @@ export class MemoryFile {
   readonly #descriptors: HostDescriptors;
   readonly #account: KernelAccount;
   #bytes: Uint8Array = EMPTY;
+  /** Which pages of inline content were written, a bit for each: the others are holes. */
+  #pagesLow = 0;
+  #pagesHigh = 0;
   /** The host memory with the content; null while it is inline. */
   #memory: HostDescriptor | null = null;
   /**
@@ -45,7 +58,8 @@ export class MemoryFile {
 
   /** Bytes of memory used, in whole pages: for statfs and st_blocks. Holes of files in host memory count as none. */
   get allocatedBytes(): number {
-    if (this.#memory === null || this.#memory.fstat(status, 0) < 0) return pagesOf(this.size);
+    if (this.#memory === null) return (bitCount(this.#pagesLow) + bitCount(this.#pagesHigh)) * PAGE_SIZE;
+    if (this.#memory.fstat(status, 0) < 0) return pagesOf(this.size);
     return u64(status, STAT.blocks) * 512;
   }
 
@@ -87,6 +101,7 @@ export class MemoryFile {
     }
     if (end > this.#bytes.length && !this.#grow(end)) return -ENOSPC;
     const bytes = this.#bytes;
+    for (let page = pageOf(offset); page * PAGE_SIZE < end; page++) this.#notePage(page);
     if (length <= 64) {
       for (let i = 0; i < length; i++) bytes[offset + i] = from[at + i];
     } else {
@@ -138,6 +153,7 @@ export class MemoryFile {
   #dropBytes(): void {
     this.#account.give(this.#bytes.length);
     this.#bytes = EMPTY;
+    this.#pagesLow = this.#pagesHigh = 0;
   }
 
   /** Large truncations are done in pieces: see isShrinking. */
@@ -161,6 +177,7 @@ export class MemoryFile {
       }
     } else if (size < this.size) {
       this.#bytes.fill(0, size, this.size);
+      this.#forgetPages(pagesOf(size) / PAGE_SIZE);
     } else if (size > this.#bytes.length && !this.#grow(size)) {
       return -ENOSPC;
     }
@@ -182,10 +199,32 @@ export class MemoryFile {
     return 0;
   }
 
-  /** SEEK_DATA and SEEK_HOLE. Inline content counts as data throughout. */
+  /** SEEK_DATA and SEEK_HOLE, within the size. */
   seekData(offset: number, whence: number): number {
     if (this.#memory !== null) return this.#memory.lseek(offset, whence);
-    return whence === SEEK_DATA ? offset : this.size;
+    const { size } = this;
+    let page = pageOf(offset);
+    while (page * PAGE_SIZE < size && this.#hasPage(page) !== (whence === SEEK_DATA)) page++;
+    const place = Math.max(offset, page * PAGE_SIZE);
+    if (place < size) return place;
+    return whence === SEEK_DATA ? -ENXIO : size;
+  }
+
+  #hasPage(page: number): boolean {
+    return ((page < 32 ? this.#pagesLow : this.#pagesHigh) >>> (page & 31) & 1) !== 0;
+  }
+  #notePage(page: number): void {
+    if (page < 32) this.#pagesLow |= 1 << page;
+    else this.#pagesHigh |= 1 << (page & 31);
+  }
+  /** Those from `page` on. */
+  #forgetPages(page: number): void {
+    if (page < 32) {
+      this.#pagesLow &= (1 << page) - 1;
+      this.#pagesHigh = 0;
+    } else if (page < 64) {
+      this.#pagesHigh &= (1 << (page & 31)) - 1;
+    }
   }
 
   /**
@@ -215,9 +254,12 @@ export class MemoryFile {
 
   #copyTo(memory: HostDescriptor): boolean {
     for (let done = 0; done < this.size;) {
-      const n = memory.pwrite(this.#bytes, done, this.size - done, done);
+      const start = this.seekData(done, SEEK_DATA);
+      if (start < 0) break;
+      const end = this.seekData(start, SEEK_HOLE);
+      const n = memory.pwrite(this.#bytes, start, end - start, start);
       if (n <= 0) return false;
-      done += n;
+      done = start + n;
     }
     return true;
   }

@@ -7,6 +7,7 @@ import { interruptCall, repeatCall, resumeCall } from "../arch/arch.ts";
 import { exitGroup, exitTask } from "../task/exit.ts";
 import { NO_RESULT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
+import { deathStatus } from "./core_dump.ts";
 import { pushSignalFrame } from "./frame.ts";
 import { beginStop, stopTask } from "./job_control.ts";
 import { dequeueSignal, forceBadFrame } from "./send.ts";
@@ -94,8 +95,7 @@ function act(task: Task, info: SignalInfo, result: number): boolean {
     if (signal === SIGSTOP || !group.processGroup.isOrphaned()) beginStop(task, signal);
     return false;
   }
-  // Linux: no core file is written, so WCOREDUMP never holds, as with RLIMIT_CORE 0.
-  exitGroup(task, signal);
+  exitGroup(task, deathStatus(task, signal));
   return false;
 }
 

@@ -27,7 +27,6 @@ import {
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
   MAP_SHARED,
-  PAGE_SIZE,
   pageDown,
   PROT_EXEC,
   PROT_READ,
@@ -44,6 +43,8 @@ import {
   SegmentFile,
   SEGMENTS_MAX,
   type SharedSegment,
+  SHOWN_MAX_HIGH,
+  SHOWN_MAX_LOW,
 } from "../ipc/system_v/shared_memory.ts";
 import { systemV } from "../ipc/system_v/tables.ts";
 import { mapMemory, unmapMemory } from "../mm/mapping.ts";
@@ -181,11 +182,11 @@ function shmctl(task: Task, args: Args): number {
   switch (command) {
     case IPC_INFO:
       bytes.fill(0);
-      put64(bytes, 0, SEGMENT_BYTES_MAX);
+      putUnlimited(0);
       put64(bytes, 8, SEGMENT_BYTES_MIN);
       put64(bytes, 16, SEGMENTS_MAX);
       put64(bytes, 24, SEGMENTS_MAX);
-      put64(bytes, 32, SEGMENT_BYTES_MAX / PAGE_SIZE);
+      putUnlimited(32);
       return putAnswer(task, buffer, 72, Math.max(0, ids.last));
     case SHM_INFO:
       bytes.fill(0);
@@ -225,6 +226,11 @@ function shmctl(task: Task, args: Args): number {
     default:
       return -EINVAL;
   }
+}
+
+function putUnlimited(at: number): void {
+  put32(bytes, at, SHOWN_MAX_LOW);
+  put32(bytes, at + 4, SHOWN_MAX_HIGH);
 }
 
 function putStatus(

@@ -16,6 +16,7 @@ import {
   RWF_SUPPORTED,
   RWF_SYNC,
 } from "../abi/file.ts";
+import { PAGE_SIZE } from "../abi/memory.ts";
 import { VIEW_MAX } from "../../platform/platform.ts";
 import { MUST_WAIT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
@@ -289,5 +290,22 @@ function vmsplice(task: Task, args: Args): number {
   }
   const total = readVector(task, args.word(1), count);
   if (total <= 0) return total;
-  return writeVectorOrWait(task, file, count, total, !isNonblocking);
+  const room = file.asPipe()!.room();
+  if (room < 0) return writeError(task, room, 0);
+  if (room === 0) return isNonblocking ? -EAGAIN : waitToWrite(task, file);
+  return writeVectorOrWait(task, file, count, bytesInPages(count, Math.ceil(room / PAGE_SIZE), room), false);
+}
+
+/** Bytes of the vector read last that lie in its first `pages` pages: what a pipe takes at once, iter_to_pipe(). */
+function bytesInPages(count: number, pages: number, bytesMax: number): number {
+  let bytes = 0;
+  for (let i = 0; i < count && pages > 0; i++) {
+    const length = vectorLength(i);
+    if (length === 0) continue;
+    const skipped = vectorBase(i) % PAGE_SIZE;
+    const used = Math.min(pages, Math.ceil((skipped + length) / PAGE_SIZE));
+    bytes += Math.min(length, used * PAGE_SIZE - skipped);
+    pages -= used;
+  }
+  return Math.min(bytes, bytesMax);
 }

@@ -9,6 +9,8 @@ import type { Task } from "../task/task.ts";
 import { readTimespec, relativeDeadline } from "./guest_time.ts";
 
 const SIGSET_BYTES = 8;
+/** personality(2): timeouts are not written back. */
+const STICKY_TIMEOUTS = 0x400_0000;
 const bytes = new Uint8Array(16);
 const timeout = new TimeValue();
 
@@ -50,6 +52,8 @@ export function isDeadlineOver(task: Task): boolean {
 export function putRemaining(task: Task, address: number, unitNanos: number): number {
   const { deadline } = task.call;
   if (address === 0 || deadline === Infinity) return 0;
+  // poll_select_finish(): as on other Unixes.
+  if ((task.personality & STICKY_TIMEOUTS) !== 0) return -EINTR;
   const left = Math.max(0, deadline - task.kernel.clock.monotonic());
   put64(bytes, 0, Math.floor(left / 1e9));
   put64(bytes, 8, Math.floor(left % 1e9 / unitNanos));

@@ -16,6 +16,7 @@ import {
   SECCOMP_RET_USER_NOTIF,
 } from "../abi/task.ts";
 import { AUDIT_ARCHITECTURE, instructionPointer, putInstructionPointer, rollBackCall } from "../arch/arch.ts";
+import { deathStatus } from "../signal/core_dump.ts";
 import { forceSignal } from "../signal/send.ts";
 import { SignalInfo } from "../signal/signal_info.ts";
 import { type BpfProgram, DATA_WORDS, runProgram } from "./bpf.ts";
@@ -86,11 +87,11 @@ export function refuseCall(task: Task): { readonly result: number } | null {
       log(task, "kills the thread");
       // A process of one thread ends by the signal as a whole.
       if (task.threadGroup.liveCount > 1) exitTask(task, SIGSYS);
-      else exitGroup(task, SIGSYS);
+      else exitGroup(task, deathStatus(task, SIGSYS));
       return answer(NO_RESULT);
     default:
       log(task, "kills the process");
-      exitGroup(task, SIGSYS);
+      exitGroup(task, deathStatus(task, SIGSYS));
       return answer(NO_RESULT);
   }
 }

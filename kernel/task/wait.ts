@@ -67,6 +67,8 @@ export function waitForChild(
   let isAny = false;
   for (const child of group.children) {
     if (!isEligible(task, child, kind, target, options)) continue;
+    // One that has ended will not stop or go on any more: wait_task_zombie().
+    if (child.isZombie && (options & WEXITED) === 0) continue;
     isAny = true;
     if (take(task, child, options, into)) return into.pid;
   }
@@ -98,7 +100,6 @@ function isEligible(
 function take(task: Task, child: ThreadGroup, options: number, into: WaitResult): boolean {
   const keeps = (options & WNOWAIT) !== 0;
   if (child.isZombie) {
-    if ((options & WEXITED) === 0) return false;
     fillExited(task, child, into);
     if (!keeps) {
       const sum = task.threadGroup.childrenUsage;

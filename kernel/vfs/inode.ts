@@ -52,7 +52,8 @@ export type XattrFlags = number;
 
 export abstract class Inode {
   readonly fs: Filesystem;
-  readonly ino: number;
+  /** Its number there. It changes only where an overlay copies up one of several links (overlay/inode.ts). */
+  ino: number;
   /** Type and permission bits. */
   mode: number;
   uid: number;

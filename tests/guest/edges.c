@@ -1,9 +1,12 @@
 // Values at the edges: what a call answers where arguments are at a limit, or two errors are possible.
 #include "check.h"
 #include <linux/random.h>
+#include <linux/memfd.h>
 #include <sys/msg.h>
+#include <sys/personality.h>
 #include <sys/mount.h>
 #include <sys/sem.h>
+#include <sys/shm.h>
 
 static int resident(void *memory, int pages) {
   unsigned char map[64];
@@ -95,6 +98,9 @@ static void system_v(void) {
   SAYS("queues, messages, bytes", "2 3 12", "%d %d %d", info.msgpool, info.msgmap, info.msgtql);
   msgctl(id, IPC_RMID, NULL);
   msgctl(other, IPC_RMID, NULL);
+  struct shminfo limits;
+  WORKS("IPC_INFO", shmctl(0, IPC_INFO, (void *)&limits));
+  SAYS("limits of shared memory", "fffffffffeffffff 1 4096 4096 fffffffffeffffff", "%lx %lu %lu %lu %lx", limits.shmmax, limits.shmmin, limits.shmmni, limits.shmseg, limits.shmall);
 }
 
 static void devices(void) {
@@ -157,7 +163,173 @@ static void files_that_tell_changes(void) {
   FAILS("nor its maps", EPERM, epoll_ctl(epoll, EPOLL_CTL_ADD, open("/proc/self/maps", O_RDONLY), &event));
 }
 
+static void children_that_ended(void) {
+  siginfo_t info;
+  pid_t child = fork();
+  if (child == 0) _exit(0);
+  await_state(child, 'Z');
+  FAILS("a zombie does not stop", ECHILD, waitid(P_ALL, 0, &info, WSTOPPED));
+  FAILS("nor go on", ECHILD, waitid(P_PID, child, &info, WCONTINUED | WNOHANG));
+  pid_t other = fork();
+  if (other == 0) { pause(); _exit(0); }
+  EQUALS("another might", 0, waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG));
+  kill(other, SIGKILL);
+  FAILS("until it has ended", ECHILD, waitid(P_ALL, 0, &info, WSTOPPED));
+  EQUALS("they are there", 0, wait_code(child));
+  EQUALS("both", 1000 + SIGKILL, wait_code(other));
+}
+
+/* What abort() leaves of a child with that limit, in that directory. */
+static int death(long limit, const char *directory, int dumpable) {
+  struct rlimit rlimit = {limit, limit};
+  int status = 0;
+  siginfo_t info = {0};
+  pid_t child = fork();
+  if (child == 0) {
+    setrlimit(RLIMIT_CORE, &rlimit);
+    if (directory == NULL) {
+      directory = "/dev/shm/tsvisor-core-gone";
+      mkdir(directory, 0755);
+    }
+    if (chdir(directory) < 0) _exit(9);
+    rmdir("/dev/shm/tsvisor-core-gone");
+    prctl(PR_SET_DUMPABLE, dumpable);
+    abort();
+  }
+  waitid(P_PID, child, &info, WEXITED | WNOWAIT);
+  TRUE("siginfo says the same", info.si_status == SIGABRT && (info.si_code == CLD_DUMPED) == (limit >= 4096 && dumpable && directory != NULL));
+  waitpid(child, &status, 0);
+  return status;
+}
+static void core_dumps(void) {
+  char directory[] = "/dev/shm/tsvisor-core-XXXXXX", name[64];
+  mkdtemp(directory);
+  EQUALS("abort without a limit for cores", SIGABRT, death(0, directory, 1));
+  EQUALS("with too small a one", SIGABRT, death(4095, directory, 1));
+  EQUALS("with a large one", SIGABRT | 0x80, death(1 << 20, directory, 1));
+  EQUALS("in a directory that is gone", SIGABRT, death(1 << 20, NULL, 1));
+  EQUALS("of one that is not to be dumped", SIGABRT, death(1 << 20, directory, 0));
+  int status;
+  pid_t child = fork();
+  if (child == 0) {
+    struct rlimit rlimit = {1 << 20, 1 << 20};
+    setrlimit(RLIMIT_CORE, &rlimit);
+    chdir(directory);
+    raise(SIGTERM);
+  }
+  waitpid(child, &status, 0);
+  EQUALS("a signal that dumps none", SIGTERM, status);
+  /* core, or core.PID where kernel.core_uses_pid says so. */
+  snprintf(name, sizeof name, "rm -r %s", directory);
+  system(name);
+}
+
+static void lone_bytes(void) {
+  char name[] = "/dev/shm/tsvisor-lone-XXXXXX", line[64];
+  int fd = mkstemp(name);
+  unlink(name);
+  struct stat status;
+  for (long at = 4096; at <= 1L << 34; at *= 4) {
+    ftruncate(fd, 0);
+    pwrite(fd, "a", 1, at);
+    fstat(fd, &status);
+    snprintf(line, sizeof line, "one byte at %ld, blocks", at);
+    EQUALS(line, 8, status.st_blocks);
+    EQUALS("data", at, lseek(fd, 0, SEEK_DATA));
+    EQUALS("the hole before it", 0, lseek(fd, 0, SEEK_HOLE));
+    EQUALS("behind it", at + 1, lseek(fd, at, SEEK_HOLE));
+    char byte = 'x';
+    pread(fd, &byte, 1, at - 1);
+    EQUALS("nothing before it", 0, byte);
+  }
+  ftruncate(fd, 0);
+  ftruncate(fd, 100000);
+  fstat(fd, &status);
+  EQUALS("a size alone takes nothing", 0, status.st_blocks);
+  FAILS("it has no data", ENXIO, lseek(fd, 0, SEEK_DATA));
+  pwrite(fd, "abc", 3, 40959);
+  fstat(fd, &status);
+  EQUALS("three bytes over a border", 16, status.st_blocks);
+  EQUALS("begin there", 36864, lseek(fd, 0, SEEK_DATA));
+  EQUALS("and end there", 45056, lseek(fd, 36864, SEEK_HOLE));
+  ftruncate(fd, 40960);
+  ftruncate(fd, 50000);
+  fstat(fd, &status);
+  EQUALS("cut in between", 8, status.st_blocks);
+  FAILS("the rest is a hole", ENXIO, lseek(fd, 40960, SEEK_DATA));
+  char *map = mmap(NULL, 50000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  EQUALS("the first of them is seen in a mapping", 'a', map[40959]);
+  EQUALS("the others are not", 0, map[40960]);
+  fstat(fd, &status);
+  TRUE("blocks then", status.st_blocks >= 8 && status.st_blocks <= 16);
+  munmap(map, 50000);
+  close(fd);
+}
+
+static void full_pipes(void) {
+  int ends[2];
+  pipe(ends);
+  char *bytes = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  memset(bytes, 1, 1 << 20);
+  struct iovec whole = {bytes, 1 << 20}, odd = {bytes + 100, 1 << 19}, two[] = {{bytes + 10, 20}, {bytes + 4096, 1 << 20}};
+  EQUALS("vmsplice into an empty pipe gives what it holds", 65536, vmsplice(ends[1], &whole, 1, 0));
+  FAILS("and into a full one nothing", EAGAIN, vmsplice(ends[1], &whole, 1, SPLICE_F_NONBLOCK));
+  read(ends[0], bytes, 65536);
+  EQUALS("a page that begins in its midst is one", 65536 - 100, vmsplice(ends[1], &odd, 1, 0));
+  read(ends[0], bytes, 65536);
+  EQUALS("so is each of two pieces", 15 * 4096 + 20, vmsplice(ends[1], two, 2, 0));
+  close(ends[0]);
+  signal(SIGPIPE, SIG_IGN);
+  FAILS("nobody reads", EPIPE, vmsplice(ends[1], &whole, 1, 0));
+  signal(SIGPIPE, SIG_DFL);
+  close(ends[1]);
+  munmap(bytes, 1 << 20);
+}
+
+static void timeouts_that_stay(void) {
+  struct timeval time = {0, 20000};
+  struct timespec exact = {0, 20000000};
+  struct pollfd none;
+  EQUALS("sticky timeouts", 0, personality(STICKY_TIMEOUTS));
+  EQUALS("select", 0, select(0, NULL, NULL, NULL, &time));
+  EQUALS("leaves the time", 20000, time.tv_usec);
+  EQUALS("ppoll", 0, syscall(SYS_ppoll, &none, 0, &exact, NULL, 8));
+  EQUALS("does too", 20000000, exact.tv_nsec);
+  personality(0);
+  select(0, NULL, NULL, NULL, &time);
+  EQUALS("and then no longer", 0, time.tv_usec);
+}
+
+static void huge_memfds(void) {
+  char byte = 'x';
+  struct stat status;
+  int fd = memfd_create("huge", MFD_HUGETLB);
+  TRUE("a memfd of huge pages", fd >= 0);
+  FAILS("half of one", EINVAL, ftruncate(fd, 1 << 20));
+  EQUALS("one", 0, ftruncate(fd, 1 << 21));
+  fstat(fd, &status);
+  EQUALS("its size", 1 << 21, status.st_size);
+  EQUALS("takes nothing", 0, status.st_blocks);
+  EQUALS("it is read", 1, pread(fd, &byte, 1, 5));
+  EQUALS("as zeros", 0, byte);
+  FAILS("it is not written", EINVAL, write(fd, "x", 1));
+  FAILS("there are none to map", ENOMEM, mmap(NULL, 1 << 21, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+  FAILS("nor privately", ENOMEM, mmap(NULL, 1 << 21, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0));
+  close(fd);
+  fd = memfd_create("huge", MFD_HUGETLB | MFD_HUGE_2MB);
+  TRUE("of that size", fd >= 0);
+  close(fd);
+  FAILS("of a size that is none", ENODEV, memfd_create("huge", MFD_HUGETLB | 22u << 26));
+  FAILS("a size alone", EINVAL, memfd_create("huge", MFD_HUGE_2MB));
+}
+
 int main(void) {
+  children_that_ended();
+  core_dumps();
+  lone_bytes();
+  full_pipes();
+  timeouts_that_stay();
+  huge_memfds();
   locked_memory();
   addresses_near_the_end();
   positions_of_pipes();

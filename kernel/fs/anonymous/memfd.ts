@@ -1,6 +1,6 @@
 // memfd_create(2): a tmpfs file without a name, and seals that forbid operations on it. Linux: mm/memfd.c.
 
-import { EBUSY, EINVAL, EPERM } from "../../abi/errno.ts";
+import { EBUSY, EINVAL, ENOMEM, ENOSPC, EPERM } from "../../abi/errno.ts";
 import {
   F_SEAL_FUTURE_WRITE,
   F_SEAL_GROW,
@@ -49,16 +49,17 @@ export function internalMount(kernel: Kernel): Mount {
   return pseudo.internalMount;
 }
 
-/** Makes a memfd called `name` (a byte string). */
-export function newMemfd(task: Task, name: string, mode: number, seals: number): File {
+/** Makes a memfd called `name` (a byte string); `hugeBytes` is the size of its pages where they are huge, else 0. */
+export function newMemfd(task: Task, name: string, mode: number, seals: number, hugeBytes = 0): File {
   const mount = internalMount(task.kernel);
   const who = task.credentials;
   const inode = (mount.fs as InternalFilesystem).newInode(S_IFREG | mode, who.fsuid, who.fsgid);
   inode.nlink = 0;
   inode.seals = seals;
+  inode.hugeBytes = hugeBytes;
   const dentry = new Dentry(`memfd:${name}`, mount.root, inode);
   dentry.isUnlinked = true;
-  const file = new MemfdFile(inode, O_RDWR | O_LARGEFILE);
+  const file = inode.openAs(O_RDWR | O_LARGEFILE);
   file.path = new Path(mount, dentry);
   file.path.hold();
   return file;
@@ -76,16 +77,27 @@ class InternalFilesystem extends Tmpfs {
 
 class MemfdInode extends TmpfsInode {
   seals = 0;
+  /** Size of its pages where they are huge, else 0. */
+  hugeBytes = 0;
 
   override open(_task: Task, flags: number): File | number {
-    return new MemfdFile(this, flags);
+    return this.openAs(flags);
+  }
+  openAs(flags: number): MemfdFile {
+    return this.hugeBytes > 0 ? new HugeMemfdFile(this, flags) : new MemfdFile(this, flags);
   }
 
   override setattr(change: AttributeChange): number {
+    if ((change.mask & ATTR_SIZE) !== 0 && !this.isWhole(change.size)) return -EINVAL;
     if ((change.mask & ATTR_SIZE) !== 0 && !this.mayResize(change.size)) return -EPERM;
     const changesExec = (change.mask & ATTR_MODE) !== 0 && ((change.mode ^ this.mode) & 0o111) !== 0;
     if (changesExec && (this.seals & F_SEAL_EXEC) !== 0) return -EPERM;
     return super.setattr(change);
+  }
+
+  /** `bytes` are whole pages, where pages are huge. */
+  isWhole(bytes: number): boolean {
+    return this.hugeBytes === 0 || bytes % this.hugeBytes === 0;
   }
 
   mayResize(size: number): boolean {
@@ -151,5 +163,24 @@ class MemfdFile extends TmpfsRegularFile implements SealableFile {
     }
     inode.seals |= seals;
     return 0;
+  }
+}
+
+/**
+ * MFD_HUGETLB: a file of huge pages, of which there are none (vm.nr_hugepages is 0). Linux: fs/hugetlbfs/inode.c. It has a size
+ * and reads as zeros; memory cannot be had.
+ */
+class HugeMemfdFile extends MemfdFile {
+  override write(): number {
+    return -EINVAL;
+  }
+  override truncate(size: number): number {
+    return this.inode.isWhole(size) ? super.truncate(size) : -EINVAL;
+  }
+  override mayAllocate(mode: number): number {
+    return (mode & FALLOC_FL_PUNCH_HOLE) !== 0 ? 0 : -ENOSPC;
+  }
+  override mappable(): number {
+    return -ENOMEM;
   }
 }

@@ -1,8 +1,17 @@
 // Copy-up: before an object of a lower layer is changed, it and the directories above it are copied to the upper
 // layer. Linux: fs/overlayfs/copy_up.c.
 
-import { EIO, ENOENT, EROFS } from "../../abi/errno.ts";
-import { O_RDONLY, O_WRONLY, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../../abi/file.ts";
+import { EIO, ENOENT, ENXIO, EROFS } from "../../abi/errno.ts";
+import {
+  O_RDONLY,
+  O_WRONLY,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  SEEK_DATA,
+  SEEK_HOLE,
+} from "../../abi/file.ts";
 import {
   ATTR_ATIME,
   ATTR_GID,
@@ -14,6 +23,7 @@ import {
 } from "../../vfs/inode.ts";
 import { mergedEntries } from "./directory_file.ts";
 import type { File } from "../../vfs/file.ts";
+import type { ContentFile } from "../../vfs/file_kinds.ts";
 import type { Task } from "../../task/task.ts";
 import type { OverlayInode } from "./inode.ts";
 import { PRIVATE_XATTRS } from "./layer_marks.ts";
@@ -130,7 +140,7 @@ function copyContent(inode: OverlayInode, lower: Inode, upper: Inode): number {
   const { vfs } = inode.fs;
   vfs.isIndivisible = true;
   try {
-    return copyBytes(task, from, to, lower.size);
+    return copyBytes(task, from.asContent()!, to.asContent()!, lower.size);
   } finally {
     vfs.isIndivisible = false;
     from.drop();
@@ -138,24 +148,39 @@ function copyContent(inode: OverlayInode, lower: Inode, upper: Inode): number {
   }
 }
 
-function copyBytes(task: Task, from: File, to: File, size: number): number {
-  let result = 0;
+/** Content and holes: what is no data in the lower layer is none in the upper one. */
+function copyBytes(task: Task, from: ContentFile, to: ContentFile, size: number): number {
+  let copied = 0;
   for (let offset = 0; offset < size;) {
-    const got = from.read(task, buffer, 0, STEP_BYTES, offset);
-    if (got <= 0) {
-      result = got;
-      break;
-    }
-    let put = 0;
-    while (put < got && result === 0) {
+    const data = from.seek(offset, SEEK_DATA);
+    if (data === -ENXIO) break;
+    // A layer that cannot tell has no holes.
+    const start = data < 0 ? offset : data;
+    const hole = data < 0 ? size : from.seek(start, SEEK_HOLE);
+    const end = hole < 0 ? size : Math.min(hole, size);
+    const result = copyPiece(task, from, to, start, end);
+    if (result < 0) return result;
+    copied = offset = start + result;
+    if (offset < end) break;
+  }
+  return copied < size ? to.truncate(size) : 0;
+}
+
+/** Copies the bytes from `start` to `end`; how many there were, or -ERRNO. */
+function copyPiece(task: Task, from: File, to: File, start: number, end: number): number {
+  let offset = start;
+  while (offset < end) {
+    const got = from.read(task, buffer, 0, Math.min(STEP_BYTES, end - offset), offset);
+    if (got < 0) return got;
+    if (got === 0) break;
+    for (let put = 0; put < got;) {
       const n = to.write(task, buffer, put, got - put, offset + put);
-      if (n <= 0) result = n === 0 ? -EIO : n;
-      else put += n;
+      if (n <= 0) return n === 0 ? -EIO : n;
+      put += n;
     }
-    if (result < 0) break;
     offset += got;
   }
-  return result;
+  return offset - start;
 }
 
 function copyXattrs(lower: Inode, upper: Inode): void {

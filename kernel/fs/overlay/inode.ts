@@ -131,7 +131,10 @@ export class OverlayInode extends Inode {
 
   /** Sets the upper object, which determines the attributes from now on. copy_up.ts calls this. */
   setUpper(upper: Inode): void {
-    this.fs.keepNumber(upper, this.ino);
+    // One of several links becomes a file of its own, as without the feature "index" of Linux: overlayfs.rst, "Inode
+    // properties". Those that compare numbers must not take it for the others.
+    if (!this.isDirectory && this.real.nlink > 1) this.ino = this.fs.numberOf(upper);
+    else this.fs.keepNumber(upper, this.ino);
     if (this.#holders > 0) upper.hold();
     this.#upper = upper;
     if (!upper.isCacheable) this.#isCacheable = false;

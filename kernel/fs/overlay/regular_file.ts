@@ -10,12 +10,14 @@ import type { OverlayInode } from "./inode.ts";
 export class OverlayFile extends ContentFile {
   declare readonly inode: OverlayInode;
   #real: ContentFile;
-  /** The layer's object that #real is open on. */
+  /** The layer's file as it was opened, which mappings show even after copying up: ovl_mmap(). Often #real. */
+  readonly #opened: ContentFile;
+  /** The object of the layer that #real is open on. */
   #realInode: Inode;
 
   constructor(inode: OverlayInode, flags: number, real: ContentFile) {
     super(inode, flags, real.queue);
-    this.#real = real;
+    this.#real = this.#opened = real;
     this.#realInode = inode.real;
     inode.hold();
   }
@@ -26,7 +28,7 @@ export class OverlayFile extends ContentFile {
     if (this.#realInode === inode.real) return this.#real;
     const opened = inode.real.open(inode.fs.task!, this.flags);
     if (typeof opened === "number") return this.#real;
-    this.#real.drop();
+    if (this.#real !== this.#opened) this.#real.drop();
     this.#real = opened.asContent()!;
     this.#realInode = inode.real;
     return this.#real;
@@ -112,9 +114,9 @@ export class OverlayFile extends ContentFile {
     return this.#real.sliceBytes;
   }
 
-  /** A mapping maps the layer's file. */
+  /** A mapping is one of the layer's file. Linux: a later one too, although reads go to the copy by then. */
   override asMappable(): MappableFile | null {
-    return this.#current().asMappable();
+    return this.#opened.asMappable();
   }
 
   override ioctl(task: Task, request: number, argument: number): number {
@@ -128,6 +130,7 @@ export class OverlayFile extends ContentFile {
   override release(): void {
     super.release();
     this.#real.drop();
+    if (this.#opened !== this.#real) this.#opened.drop();
     this.inode.drop();
   }
 }

@@ -20,7 +20,10 @@ import { type IpcIds, IpcObject } from "./ids.ts";
 export const SEGMENTS_MAX = 4096;
 export const SEGMENT_BYTES_MIN = 1;
 export const SEGMENT_BYTES_MAX = 2 ** 46;
-/** Offsets in struct shmid64_ds. */
+/** The high and low words of what IPC_INFO says of shmmax and shmall: SHMMAX, SHMALL of Linux, ULONG_MAX - 2^24. */
+export const SHOWN_MAX_HIGH = 0xffff_ffff;
+export const SHOWN_MAX_LOW = 0xfeff_ffff;
+/** Fields of struct shmid64_ds. */
 const SHMID = { bytes: 48, attach: 56, detach: 64, change: 72, creator: 80, last: 84, attached: 88 } as const;
 
 export class SharedSegment extends IpcObject {

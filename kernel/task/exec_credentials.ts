@@ -100,7 +100,9 @@ function fileCapabilities(
 ): FileCapabilities | null | number {
   // They change nothing for root, who gets everything anyway: its programs are spared the look.
   if (honoursRoot && old.uid === 0 && euid === 0 && old.ambient.isEmpty) return null;
-  const value = program.file.inode.getXattr(CAPABILITY_XATTR);
+  // A slow gofer must not cost the program its capabilities.
+  const { inode } = program.file;
+  const value = inode.fs.vfs.indivisibly(() => inode.getXattr(CAPABILITY_XATTR));
   if (typeof value === "number" || value.length < 4) return null;
   const capabilities = parseCapabilities(value);
   return capabilities === -ENODATA ? null : capabilities;

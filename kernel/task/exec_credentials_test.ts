@@ -38,6 +38,7 @@ function run(credentials: Credentials, options: FileOptions) {
     uid: options.uid ?? 0,
     gid: options.gid ?? 0,
     getXattr: () => options.xattr ?? -ENODATA,
+    fs: { vfs: { indivisibly: <T>(action: () => T) => action() } },
   };
   const path = { mount: { flags: options.mountFlags ?? 0 } };
   return credentialsAfterExec(task, { file: { inode }, path } as unknown as Program);

@@ -173,8 +173,9 @@ export function removePrivileges(task: Task, inode: Inode): void {
 
 /** cap_inode_killpriv() of security/commoncap.c. */
 function removeCapabilities(inode: Inode): void {
-  const value = inode.getXattr(CAPABILITY_XATTR);
-  if (typeof value !== "number" && inode.removeXattr(CAPABILITY_XATTR) < 0) return;
+  const { vfs } = inode.fs;
+  const value = vfs.indivisibly(() => inode.getXattr(CAPABILITY_XATTR));
+  if (typeof value !== "number" && vfs.indivisibly(() => inode.removeXattr(CAPABILITY_XATTR)) < 0) return;
   inode.mayHaveCapabilities = false;
 }
 

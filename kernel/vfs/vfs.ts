@@ -108,4 +108,15 @@ export class Vfs {
     this.memory = memory;
     this.registry = registry;
   }
+
+  /** Runs `action` in one go: what has to wait in it waits on the spot (MUST_WAIT is never its answer). */
+  indivisibly<T>(action: () => T): T {
+    const before = this.isIndivisible;
+    this.isIndivisible = true;
+    try {
+      return action();
+    } finally {
+      this.isIndivisible = before;
+    }
+  }
 }

@@ -49,7 +49,7 @@ export function copyUp(inode: OverlayInode, hasContent = true): number {
   const times = timesOf(directory);
   const made = make(inode, directory);
   if (typeof made === "number") return made;
-  const result = fill(inode, made, hasContent);
+  const result = inode.fs.vfs.indivisibly(() => fill(inode, made, hasContent));
   if (result < 0) {
     if (made.isDirectory) directory.rmdir(inode.name, made);
     else directory.unlink(inode.name, made);
@@ -66,7 +66,7 @@ function copyUnnamed(inode: OverlayInode, hasContent: boolean): number {
   if ((inode.mode & S_IFMT) !== S_IFREG) return -ENOENT;
   const made = inode.fs.upperRoot!.createUnnamed({ mode: inode.mode, uid: inode.uid, gid: inode.gid });
   if (typeof made === "number") return made;
-  const result = fill(inode, made, hasContent);
+  const result = inode.fs.vfs.indivisibly(() => fill(inode, made, hasContent));
   if (result === 0) inode.setUpper(made);
   return result;
 }
@@ -137,12 +137,9 @@ function copyContent(inode: OverlayInode, lower: Inode, upper: Inode): number {
     from.drop();
     return to;
   }
-  const { vfs } = inode.fs;
-  vfs.isIndivisible = true;
   try {
     return copyBytes(task, from.asContent()!, to.asContent()!, lower.size);
   } finally {
-    vfs.isIndivisible = false;
     from.drop();
     to.drop();
   }

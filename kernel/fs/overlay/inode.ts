@@ -229,7 +229,9 @@ export class OverlayInode extends Inode {
 
   /** `inode` has lost its name `name`: puts a whiteout there if a lower layer has that name. */
   #coverBelow(name: string, inode: OverlayInode): number {
-    if ((inode.#isNew && inode.name === name && inode.parent === this) || !this.#hasBelow(name)) return 0;
+    if (inode.#isNew && inode.name === name && inode.parent === this) return 0;
+    // The upper layer has changed by now: the call cannot be made again.
+    if (!this.fs.vfs.indivisibly(() => this.#hasBelow(name))) return 0;
     const made = this.#upper!.mknod(name, WHITEOUT, 0, 0);
     return typeof made === "number" ? made : 0;
   }

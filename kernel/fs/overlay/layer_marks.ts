@@ -16,7 +16,7 @@ export function isWhiteout(inode: Inode): boolean {
 
 /** Whether directory `inode` of a layer hides the layers below it. */
 export function isOpaque(inode: Inode): boolean {
-  const value = inode.getXattr(OPAQUE_XATTR);
+  const value = inode.fs.vfs.indivisibly(() => inode.getXattr(OPAQUE_XATTR));
   return typeof value !== "number" && value.length === 1 && value[0] === 0x79; // "y"
 }
 

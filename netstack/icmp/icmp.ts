@@ -33,6 +33,7 @@ import {
   ICMPV6_ROUTER_SOLICITATION,
   ICMPV6_TIME_EXCEEDED,
   ICMPV6_TOO_BIG,
+  ICMPV6_UNREACHABLE,
 } from "../wire/icmp.ts";
 import {
   IPV4_BYTES,
@@ -46,6 +47,7 @@ import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from "../wire/numbers.ts";
 import { classifyError } from "./errors.ts";
 import { readQuote } from "./quote.ts";
 import { IcmpRateLimit } from "./rate_limit.ts";
+import { type Unreachable, unreachableCode } from "./unreachable.ts";
 import { type IcmpFamilyStatistics, IcmpStatistics } from "./statistics.ts";
 
 /** An IPv4 error quotes so much of the packet at most (RFC 1812 section 4.3.2.3: 576 bytes in all). */
@@ -54,12 +56,22 @@ const IPV6_QUOTE_MAX = IPV6_MTU_MIN - IPV6_BYTES - ICMP_BYTES;
 const TTL = 64;
 const DAY_MILLIS = 86_400_000;
 const TIMESTAMP_BYTES = 20;
+/** Where the identifier of an echo is. */
+const ECHO_INFO_AT = 4;
 /** SO_EE_ORIGIN_ of ip(7). */
 const ORIGIN_ICMP = 2;
 const ORIGIN_ICMP6 = 3;
 
+/** Takes echo requests whatever their address, as an embedder's proxy does (Nic.takesAll). */
+export interface EchoForwarder {
+  /** A request at packet.at. True = it has dealt with it, and answers by Icmp.answerEcho() if at all. */
+  onEcho(packet: Packet, nic: Nic): boolean;
+}
+
 export class Icmp {
   readonly #stack: Stack;
+  /** Asked before a request is answered; null = none. */
+  forwarder: EchoForwarder | null = null;
   readonly statistics = new IcmpStatistics();
   readonly v4: Transport;
   readonly v6: Transport;
@@ -88,6 +100,7 @@ export class Icmp {
     if (!this.#isSound(packet, this.statistics.v4, 0)) return;
     switch (bytes[at]) {
       case ICMP_ECHO:
+        if (this.forwarder !== null && this.forwarder.onEcho(packet, nic)) break;
         if (this.#answersEcho(packet)) this.#reply(packet, nic, ICMP_ECHO_REPLY);
         break;
       case ICMP_REDIRECT:
@@ -125,6 +138,7 @@ export class Icmp {
     const type = bytes[at];
     switch (type) {
       case ICMPV6_ECHO:
+        if (this.forwarder !== null && this.forwarder.onEcho(packet, nic)) break;
         if (this.#stack.ipSettings.get("icmp6_echo_ignore_all") !== 0) break;
         this.#reply(packet, nic, ICMPV6_ECHO_REPLY);
         break;
@@ -191,6 +205,30 @@ export class Icmp {
       put32(answer.bytes, answer.at + 16, millis);
     }
     this.#send(answer, isV4, packet.tos, packet);
+  }
+
+  /**
+   * Sends an answer to an echo request that a forwarder has taken: `length` bytes from the identifier on, from `source` to
+   * `destination`.
+   */
+  answerEcho(source: Address, destination: Address, bytes: Uint8Array, at: number, length: number): void {
+    const stack = this.#stack;
+    const isV4 = destination.isV4;
+    this.#source.copy(source);
+    if (stack.routes.find(destination, this.#source, 0, this.#route) < 0) return;
+    const answer = stack.pool.allocate(ECHO_INFO_AT + length);
+    if (answer === null) return;
+    answer.bytes[answer.at] = isV4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY;
+    answer.bytes[answer.at + 1] = 0;
+    copyBytes(answer.bytes, answer.at + ECHO_INFO_AT, bytes, at, length);
+    this.#send(answer, isV4, 0);
+  }
+
+  /** Tells the sender of `packet` that its destination cannot be reached, as sendError() does. */
+  sendUnreachable(packet: Packet, reason: Unreachable): void {
+    const isV4 = packet.source.isV4;
+    const type = isV4 ? ICMP_UNREACHABLE : ICMPV6_UNREACHABLE;
+    this.sendError(packet, type, unreachableCode(reason, isV4), 0);
   }
 
   /** Completes the ICMP message at packet.at and sends it along #route; `asked` = what it answers. */

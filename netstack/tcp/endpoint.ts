@@ -494,6 +494,12 @@ export class TcpEndpoint extends ConfiguredEndpoint {
   get unsentBytes(): number {
     return this.connection === null ? 0 : this.connection.sendBuffer.used;
   }
+  /** Bytes that a write would take now. */
+  get writableBytes(): number {
+    const { connection } = this;
+    if (connection === null || connection.isFinQueued || !canSend(connection.state)) return 0;
+    return connection.sendRoom;
+  }
   /** Of those, the ones that were never sent: SIOCOUTQNSD. */
   get notSentBytes(): number {
     return this.connection === null ? 0 : this.connection.unsentBytes;

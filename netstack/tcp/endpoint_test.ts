@@ -8,11 +8,14 @@ import {
   EAGAIN,
   ECONNREFUSED,
   ECONNRESET,
+  EHOSTUNREACH,
   EINPROGRESS,
   EINVAL,
   EISCONN,
+  ENETUNREACH,
   ENOTCONN,
 } from "../errno.ts";
+import { Unreachable } from "../icmp/unreachable.ts";
 import { LoopbackLink } from "../link/loopback.ts";
 import { PacketPool } from "../packet.ts";
 import { POLLHUP, POLLIN, POLLOUT } from "../readiness.ts";
@@ -291,6 +294,19 @@ Deno.test("a forwarder decides about connections to any address and port, at onc
   pending[0].refuse();
   host.run();
   equal(good.error, 0, "a decision falls once");
+});
+
+Deno.test("what a forwarder says of a destination ends the attempt at once, as ICMP does on Linux", () => {
+  const host = new Host();
+  const reasons = new Map([[1, Unreachable.Host], [2, Unreachable.Network], [3, Unreachable.Prohibited]]);
+  host.stack.tcp.forwarder = {
+    takesAll: true,
+    onSyn: (syn) => syn.tellUnreachable(reasons.get(syn.destinationPort)!),
+  };
+  const callers = [1, 2, 3].map((port) => host.connect(address("127.9.9.9"), port));
+  host.run();
+  equal(callers.map((caller) => caller.takeError()), [-EHOSTUNREACH, -ENETUNREACH, -EHOSTUNREACH]);
+  equal(host.stack.pool.used, 0);
 });
 
 Deno.test("a forwarder that takes all comes before listeners; what it never decides is given back", () => {

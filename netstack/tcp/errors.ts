@@ -14,9 +14,11 @@ export function receiveErrorFor(connection: Connection, error: NetworkError, seq
     takeTooBig(connection, error);
     return;
   }
-  const isAttempt = connection.state === TcpState.SynSent || connection.state === TcpState.SynReceived;
-  // RFC 5461 section 4: before the connection stands a hard error ends the attempt; after it, none does.
-  if (isAttempt && (error.isHard || error.errno === ECONNREFUSED)) {
+  // Before the connection stands an error ends the attempt (tcp_v4_err(): of our own SYN any, not only a hard one as RFC 5461
+  // section 4 has it); after it, none does.
+  const isOurs = connection.state === TcpState.SynSent;
+  const isHard = error.isHard || error.errno === ECONNREFUSED;
+  if (isOurs || isHard && connection.state === TcpState.SynReceived) {
     connection.fail(error.errno);
     return;
   }

@@ -10,6 +10,7 @@
 //   // later, when the way to the real host is open: syn.accept(taker), then taker.accept() as ever.
 
 import type { Address } from "../address.ts";
+import type { Unreachable } from "../icmp/unreachable.ts";
 import type { Packet } from "../packet.ts";
 import type { TcpEndpoint } from "./endpoint.ts";
 import type { Tcp } from "./protocol.ts";
@@ -28,7 +29,7 @@ export interface TcpForwarder {
 
 export class PendingSyn {
   readonly #tcp: Tcp;
-  /** A copy, transport header at packet.at. */
+  /** A copy, transport header at packet.at, network header at networkAt. */
   readonly #packet: Packet;
   readonly source: Address;
   readonly sourcePort: number;
@@ -69,6 +70,12 @@ export class PendingSyn {
   refuse(): void {
     if (!this.#decide()) return;
     this.#tcp.refuse(this.#packet);
+    this.#packet.release();
+  }
+  /** The peer is told, by ICMP, that the destination cannot be reached. */
+  tellUnreachable(reason: Unreachable): void {
+    if (!this.#decide()) return;
+    this.#tcp.stack.icmp.sendUnreachable(this.#packet, reason);
     this.#packet.release();
   }
   /** Nothing is said: the peer tries again, as if the SYN was lost. */

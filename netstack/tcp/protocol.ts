@@ -370,8 +370,12 @@ export class Tcp implements Transport, TimerOwner {
       }
       if (this.#pending.size >= PENDING_MAX) return void this.statistics.ListenDrops++;
     }
+    // With the network header, which an answer by ICMP quotes.
+    packet.at = packet.networkAt;
     const copy = this.stack.pool.clone(packet);
+    packet.at = packet.transportAt;
     if (copy === null) return;
+    copy.at = copy.transportAt;
     const syn = new PendingSyn(this, copy, segment.sourcePort, segment.destinationPort, key, now);
     this.#pending.set(key, syn);
     forwarder.onSyn(syn);

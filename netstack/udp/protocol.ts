@@ -112,6 +112,17 @@ export class Udp implements Transport {
     return endpoint;
   }
 
+  /** The headers of `packet` (at its transport header), which an error that is told later quotes; null = no room. */
+  quotationOf(packet: Packet): Packet | null {
+    const { at, end } = packet;
+    packet.at = packet.networkAt;
+    packet.end = packet.transportAt + UDP_BYTES;
+    const copy = this.stack.pool.clone(packet);
+    packet.at = at;
+    packet.end = end;
+    return copy;
+  }
+
   #hasGoodChecksum(packet: Packet, length: number): boolean {
     if (packet.checksum !== Checksum.Unknown) return true;
     const { bytes, at } = packet;

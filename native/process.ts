@@ -8,6 +8,7 @@ const symbols = {
     parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32", "u32", "i32", "buffer"],
     result: "i32",
   },
+  tsv_start_relay: { parameters: ["buffer", "u32", "buffer", "u32", "i32"], result: "i32" },
   tsv_divert_signals: { parameters: [], result: "i32" },
   tsv_receive_signals: { parameters: [], result: "i32" },
   tsv_become: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
@@ -97,6 +98,15 @@ export function startRoles(options: StartOptions): StartedRoles | number {
   );
   if (failure < 0) return failure;
   return { sentry: result[0], gofer: result[1], control: result[2], goferControl: result[3] };
+}
+
+/**
+ * Starts the net process of a sandbox, which hears over `control` what it is to do: its pid, or -errno. It ends with its link to
+ * the sentry, not with us.
+ */
+export function startRelay(argv: readonly string[], environment: readonly string[], control: number): number {
+  const words = strings(argv), variables = strings(environment);
+  return native.tsv_start_relay(words, words.length, variables, variables.length, control);
 }
 
 /** Makes number `to` the same descriptor as `from`, in the place of what is there. */

@@ -66,6 +66,7 @@ export const ETOOMANYREFS = 109;
 export const ETIMEDOUT = 110;
 export const EALREADY = 114;
 export const ECONNREFUSED = 111;
+export const EHOSTUNREACH = 113;
 export const EINPROGRESS = 115;
 
 // Kernel-internal restart codes (Linux include/linux/errno.h): a handler returns them negated when a signal ends its

@@ -33,6 +33,8 @@ mod json;
 mod parts;
 #[path = "../src/programs.rs"]
 mod programs;
+// The library starts what the launcher does not.
+#[allow(dead_code)]
 #[path = "../src/roles.rs"]
 mod roles;
 mod runtime;

@@ -48,3 +48,4 @@ mod watchdog;
 mod ptrace;
 mod network_namespace;
 mod packet_device;
+mod host_sockets;

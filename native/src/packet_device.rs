@@ -212,6 +212,10 @@ pub extern "C" fn tsv_packet_receive(
         if n < 0 {
             return none_or_errno();
         }
+        // No frame is empty: the other end of a link between two processes has closed.
+        if n > 0 && messages[0].msg_len == 0 {
+            return -libc::EPIPE;
+        }
         for i in 0..n as usize {
             *room.add(i) = messages[i].msg_len;
         }
@@ -254,7 +258,8 @@ pub extern "C" fn tsv_packet_send(
             messages[i].msg_hdr.msg_iov = &mut vectors[i];
             messages[i].msg_hdr.msg_iovlen = 1;
         }
-        let n = libc::sendmmsg(fd, messages.as_mut_ptr(), count as u32, libc::MSG_DONTWAIT);
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        let n = libc::sendmmsg(fd, messages.as_mut_ptr(), count as u32, flags);
         if n >= 0 {
             return n;
         }

@@ -37,6 +37,22 @@ pub extern "C" fn tsv_start_roles(
     }
 }
 
+/// See roles::spawn_relay(): its pid or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_start_relay(
+    argv: *const u8,
+    argv_length: u32,
+    envp: *const u8,
+    envp_length: u32,
+    control: i32,
+) -> i32 {
+    // SAFETY: buffers have these lengths (process.ts).
+    let (argv, envp) = unsafe {
+        (std::slice::from_raw_parts(argv, argv_length as usize), std::slice::from_raw_parts(envp, envp_length as usize))
+    };
+    roles::spawn_relay(&Program { argv, envp }, control)
+}
+
 /// waitpid of a child: its status, -EAGAIN while it lives (with WNOHANG in options), -errno.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_wait(pid: i32, options: i32) -> i32 {
@@ -52,15 +68,18 @@ pub extern "C" fn tsv_wait(pid: i32, options: i32) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_kill(pid: i32, signal: i32) -> i32 {
     // SAFETY: passes no memory.
-    if unsafe { libc::kill(pid, signal) } < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { 0 }
+    if unsafe { libc::kill(pid, signal) } < 0 {
+        -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+    } else {
+        0
+    }
 }
 
 /// A connected pair of SOCK_SEQPACKET sockets, close-on-exec.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_socketpair(pair: *mut i32) -> i32 {
     // SAFETY: `pair` holds two i32.
-    let result =
-        unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, pair) };
+    let result = unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, pair) };
     if result < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { 0 }
 }
 
@@ -75,5 +94,9 @@ pub extern "C" fn tsv_die_with_parent() -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_copy_to(from: i32, to: i32) -> i32 {
     // SAFETY: passes no memory.
-    if unsafe { libc::dup2(from, to) } < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EBADF) } else { 0 }
+    if unsafe { libc::dup2(from, to) } < 0 {
+        -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EBADF)
+    } else {
+        0
+    }
 }

@@ -124,19 +124,40 @@ fn is_full_root() -> bool {
 /// Starts a controller: `link` is its connection to the sentry, `listener` the socket it accepts clients of. Its pid, or
 /// -errno. It does not die with us: who has asked is answered first.
 pub fn spawn_controller(program: &Program, link: i32, listener: i32) -> i32 {
+    spawn_beside(program, NAMESPACES, &[2, link, listener])
+}
+
+/// Starts a relay, the net process of a sandbox (boot/relay.ts), which hears over `control` what it is to do. Its pid, or
+/// -errno. Its network is ours. It does not die with us, but with its link to the sentry: the command line that starts it may
+/// end before the container.
+pub fn spawn_relay(program: &Program, control: i32) -> i32 {
     // SAFETY: a constant path; the descriptor is closed here.
     unsafe {
         let nothing = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
         if nothing < 0 {
             return errno();
         }
-        let fds = [nothing, nothing, 2, link, listener];
+        let pid = spawn_beside(program, NAMESPACES & !libc::CLONE_NEWNET, &[nothing, control]);
+        libc::close(nothing);
+        pid
+    }
+}
+
+/// Starts a role that is nobody's part: `fds` are its descriptors from 2 on.
+fn spawn_beside(program: &Program, namespaces: i32, fds: &[i32]) -> i32 {
+    // SAFETY: a constant path; the descriptor is closed here.
+    unsafe {
+        let nothing = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+        if nothing < 0 {
+            return errno();
+        }
+        let fds = [&[nothing, nothing], fds].concat();
         let ids = if is_full_root() { ROOT_AND_NOBODY.to_vec() } else { caller_ids(true) };
         let flags = FLAGS & !spawn::FLAG_DIE_WITH_PARENT | spawn::FLAG_AMBIENT;
-        let inner = (NAMESPACES | libc::CLONE_NEWUSER) as u32;
+        let inner = (namespaces | libc::CLONE_NEWUSER) as u32;
         let mut pid = spawn::spawn(program.argv, program.envp, &fds, inner, flags, &ids);
         if pid < 0 {
-            pid = spawn::spawn(program.argv, program.envp, &fds, NAMESPACES as u32, flags, &[]);
+            pid = spawn::spawn(program.argv, program.envp, &fds, namespaces as u32, flags, &[]);
         }
         libc::close(nothing);
         pid

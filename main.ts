@@ -11,6 +11,9 @@ if (role === "--role=sentry") {
 } else if (role === "--role=controller") {
   const { runController } = await import("./boot/controller.ts");
   runController();
+} else if (role === "--role=relay") {
+  const { runRelay } = await import("./boot/relay.ts");
+  runRelay();
 } else {
   const { runCommandLine } = await import("./boot/cli/main.ts");
   Deno.exit(await runCommandLine(Deno.args));

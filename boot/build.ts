@@ -20,6 +20,7 @@ const ROLES: Readonly<Record<string, string>> = {
     `import { readNetstack } from "${ROOT}boot/netstack_bundle.ts"; startRole(() => runSentry(readNetstack));`,
   gofer: role("gofer", "runGofer"),
   controller: role("controller", "runController"),
+  relay: role("relay", "runRelay"),
   syscall_rows: `export { syscallRows, syscallSynopsis } from "${ROOT}boot/syscall_rows.ts";`,
   netstack: `export * from "${ROOT}netstack/mod.ts";`,
 };

@@ -18,7 +18,14 @@ import {
 } from "../native/process.ts";
 import type { Platform } from "../platform/platform.ts";
 import { HELLO } from "./control/protocol.ts";
-import { CONTROLLER_CALLS, goferCalls, packRules, PTRACE_CALLS, sentryCalls } from "./seccomp_lists.ts";
+import {
+  CONTROLLER_CALLS,
+  goferCalls,
+  packRules,
+  PTRACE_CALLS,
+  RELAY_CALLS,
+  sentryCalls,
+} from "./seccomp_lists.ts";
 import type { SentryConfig } from "./sentry_config.ts";
 import { ROLE_FDS } from "./setup.ts";
 
@@ -86,6 +93,16 @@ export function confineController(first: number): void {
   confineCapabilities(0, 0);
   confineDumps();
   confineCalls(packRules(CONTROLLER_CALLS), false);
+}
+
+/** The relay, which has all it needs: `first` is the number after its last descriptor. Its network is the caller's. */
+export function confineRelay(first: number, isLenient: boolean): void {
+  settleSignals();
+  confineFiles(first);
+  confineRoot(false);
+  confineCapabilities(0, 0);
+  confineDumps();
+  confineCalls(packRules(RELAY_CALLS), isLenient);
 }
 
 /** Deno sets up its signal handling half a second after its start with calls we are about to forbid: have it done now. */

@@ -348,6 +348,11 @@ export function controllerProgram(): { readonly argv: string[]; readonly environ
   return { argv: roleCommand("controller"), environment: environmentOfRoles() };
 }
 
+/** How the net process of a sandbox with --network=user is started. */
+export function relayProgram(): { readonly argv: string[]; readonly environment: string[] } {
+  return { argv: roleCommand("relay"), environment: environmentOfRoles() };
+}
+
 function environmentOfRoles(): string[] {
   return roleEnvironment(nativeLibraryPath(), denoDirectory());
 }
@@ -388,7 +393,7 @@ function denoDirectory(): string {
 }
 
 /** What --strace and --debug write is for whoever has asked for it, with or without a file. */
-export function openLog(host: NativeHost, { debugLog, sentry }: Launch): number {
+export function openLog(host: NativeHost, { debugLog, sentry }: Pick<Launch, "debugLog" | "sentry">): number {
   if (debugLog === "" && (sentry.strace || sentry.isDebug)) return host.dup(STDERR);
   const path = debugLog === "" ? "/dev/null" : debugLog;
   const fd = host.openForAppend(path);

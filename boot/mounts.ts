@@ -32,7 +32,7 @@ import { openByName } from "../kernel/vfs/open.ts";
 import { acrossMounts, Path } from "../kernel/vfs/path.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import { StartError } from "./start_error.ts";
-import type { ContainerConfig, DeviceConfig, MountConfig } from "./sentry_config.ts";
+import type { ContainerConfig, DeviceConfig, FileConfig, MountConfig } from "./sentry_config.ts";
 
 /** Options that set flags, and those that take them back: of "ro" and "rw" the later one holds. */
 const SETS: Readonly<Record<string, number>> = {
@@ -85,6 +85,7 @@ export function addMounts(
   served: readonly Filesystem[],
 ): void {
   for (const mount of config.mounts) addMount(task, namespace, mount, served, config.overlayBytesMax);
+  for (const file of config.files ?? []) addFile(task, namespace, file);
   for (const device of config.devices) addDevice(task, namespace, device);
   for (const [name, value] of Object.entries(config.sysctl)) setParameter(task, name, value);
   for (const path of config.readonlyPaths) makeReadonly(task, namespace, path);
@@ -183,6 +184,34 @@ function makePoint(directory: Path, name: string, destination: string, isDirecto
     : directory.inode.create(name, { ...node, mode: 0o100644 });
   if (typeof made === "number") throw new StartError(`Cannot mount ${destination}: ${errnoName(-made)}`, 128);
   return new Path(directory.mount, directory.dentry.add(name, made));
+}
+
+/** Bytes and inodes of a file system for one file of ours. */
+const FILE_BYTES_MAX = 64 * 1024;
+const FILE_INODES = 4;
+
+/** A file in memory, over what is there. A root that has no place for it goes without. */
+function addFile(task: Task, namespace: MountNamespace, { path, text }: FileConfig): void {
+  let at: Path;
+  try {
+    at = mountPoint(task, namespace, path, false);
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    return task.kernel.notice(error.message);
+  }
+  if (at.inode.isDirectory) return task.kernel.notice(`Cannot mount ${path}: it is a directory`);
+  const owner = { mode: 0o755, uid: 0, gid: 0 };
+  const fs = new Tmpfs(task.kernel, { ...owner, sizeBytes: FILE_BYTES_MAX, inodes: FILE_INODES }, "");
+  const made = fs.root.create("file", { mode: 0o100644, uid: 0, gid: 0 });
+  if (typeof made === "number") throw new StartError(`Cannot make ${path}: ${errnoName(-made)}`, 128);
+  const mount = newMount(fs, "tmpfs", 0);
+  namespace.attach(mount.copy(mount.root.add("file", made)), at);
+  mount.onDetached();
+  const file = openByName(task, AT_FDCWD, utf8ToByteString(path), O_WRONLY, 0);
+  if (typeof file === "number") throw new StartError(`Cannot write ${path}: ${errnoName(-file)}`, 128);
+  const bytes = new TextEncoder().encode(text);
+  file.write(task, bytes, 0, bytes.length, 0);
+  file.drop();
 }
 
 const DEVICE_TYPES = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO } as const;

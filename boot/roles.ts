@@ -1,7 +1,7 @@
 // How the internal roles are started: the runtime's arguments and environment. The command line uses them where it starts a
 // role itself; boot/build.ts writes them into dist/lib for the launcher.
 
-export type Role = "sentry" | "gofer" | "controller";
+export type Role = "sentry" | "gofer" | "controller" | "relay";
 
 /** Of the runtime, for every process of ours that is bundled: it asks nobody, looks for no configuration, fetches nothing. */
 export const RUN = [

@@ -291,6 +291,49 @@ export const CONTROLLER_CALLS: readonly AllowedCall[] = [
   call(18, "pwrite64", "arguments of calls"),
 ];
 
+const AF_INET = 2, AF_INET6 = 10, SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_CLOEXEC_NONBLOCK = 0x80800;
+const socket = (family: number, type: number, reason: string) =>
+  call(
+    41,
+    "socket",
+    reason,
+    { argument: 0, mask: WHOLE, value: family },
+    { argument: 1, mask: WHOLE, value: type | SOCK_CLOEXEC_NONBLOCK },
+  );
+const option = (nr: number, name: string, level: number, optionNumber: number, reason: string) =>
+  call(
+    nr,
+    name,
+    reason,
+    { argument: 1, mask: WHOLE, value: level },
+    { argument: 2, mask: WHOLE, value: optionNumber },
+  );
+
+/**
+ * The relay: connections and datagrams to the host's network, as its policy says. It binds nothing, so that nobody is served in
+ * the host's name but at the ports it was given; raw sockets and other families are not to be had.
+ */
+export const RELAY_CALLS: readonly AllowedCall[] = [
+  ...RUNTIME,
+  ...TRIED,
+  ...OWN_MEMORY,
+  openForReading("the runtime looks for the processor's frequency when threads meet; the root holds nothing"),
+  socket(AF_INET, SOCK_STREAM, "TCP"),
+  socket(AF_INET6, SOCK_STREAM, "TCP"),
+  socket(AF_INET, SOCK_DGRAM, "UDP and ping sockets"),
+  socket(AF_INET6, SOCK_DGRAM, "UDP and ping sockets"),
+  call(42, "connect", "where the sandbox goes"),
+  call(288, "accept4", "published ports"),
+  call(44, "sendto", "what the sandbox sends"),
+  call(48, "shutdown", "the end of one direction"),
+  option(54, "setsockopt", 6, 1, "TCP_NODELAY"),
+  option(54, "setsockopt", 1, 13, "SO_LINGER: a reset"),
+  option(55, "getsockopt", 1, 4, "SO_ERROR: how connect(2) has ended"),
+  call(299, "recvmmsg", "packets of the sandbox"),
+  call(307, "sendmmsg", "packets for the sandbox"),
+  sendmsg("to the command line, that it is ready"),
+];
+
 /** As in native/src/confine.rs. */
 const REFUSED = 0xff;
 

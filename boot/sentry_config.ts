@@ -95,6 +95,12 @@ export interface StartHook {
   readonly timeoutSeconds: number;
 }
 
+/** A file that a container finds in the place of what its root has there; one that is ours to say. */
+export interface FileConfig {
+  readonly path: string;
+  readonly text: string;
+}
+
 /** What a container is started from. */
 export interface ContainerConfig {
   readonly id: string;
@@ -106,6 +112,8 @@ export interface ContainerConfig {
   /** Bytes that changes below one overlay may take; null = half of the sandbox's memory. */
   readonly overlayBytesMax: number | null;
   readonly mounts: readonly MountConfig[];
+  /** After the mounts, where they have a place. */
+  readonly files?: readonly FileConfig[];
   /** Hidden, and shown read-only, where they exist. */
   readonly maskedPaths: readonly string[];
   readonly readonlyPaths: readonly string[];

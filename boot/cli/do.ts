@@ -5,7 +5,10 @@ import { readHostFacts } from "../host_facts.ts";
 import type { Launch } from "../launch.ts";
 import { OWN_NAMESPACES } from "../sentry_config.ts";
 import { terminalOfCaller } from "../terminal.ts";
+import { RESOLVER_FILE, startUserNetwork } from "../net/user/start.ts";
+import type { UserNetwork } from "../net/user/user_network.ts";
 import { runAttached } from "./attached.ts";
+import { connectOver } from "./control_connection.ts";
 import { cgroupFor, LIMIT_OPTIONS, limitsOf } from "./do_limits.ts";
 import { doMounts } from "./do_mounts.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
@@ -131,11 +134,13 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     hidesPasswords: root === "/" && Deno.uid() === 0,
     outputs: outputs?.paths ?? [],
   };
-  let cgroup: HostCgroup | null = null, code = 128;
+  const hasUserNetwork = flags.network.mode === "user";
+  let cgroup: HostCgroup | null = null, network: UserNetwork | null = null, code = 128;
   try {
+    if (hasUserNetwork) network = await startUserNetwork({ sentry, debugLog: flags.debugLog }, flags.network);
     cgroup = await cgroupFor(id, limits, flags);
     code = await runAttached({
-      sentry,
+      sentry: hasUserNetwork ? { ...sentry, files: [RESOLVER_FILE], isHeld: true } : sentry,
       gofer: { mounts: mounts.served, isLenient: flags.isLenient, isDebug: flags.isDebug },
       stdio: terminal?.stdio ?? [0, 1, 2],
       debugLog: flags.debugLog,
@@ -144,8 +149,16 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
       ...(cgroup === null ? {} : { enter: enterOf(cgroup, flags) }),
       isRootInside: false,
       outputs: outputs?.fds ?? [],
-    }, { terminal, record: null, cgroup: cgroup?.cgroup.record, outputs, flags });
+    }, {
+      terminal,
+      record: null,
+      cgroup: cgroup?.cgroup.record,
+      outputs,
+      flags,
+      onReady: (_pid, controlFd) => network?.handOver(() => connectOver(controlFd)),
+    });
   } finally {
+    network?.close();
     if (cgroup !== null) await (await import("./host_cgroup.ts")).undoCgroup(cgroup);
     const failures = outputs?.finish() ?? [];
     for (const line of failures) reportError(line, flags);

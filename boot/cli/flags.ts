@@ -107,7 +107,25 @@ export const GLOBAL_OPTIONS: Options = {
     type: "string",
     value: "MODE",
     about:
-      "sandbox (default: the interfaces of the container's network namespace become the sandbox's) or none",
+      "sandbox (default: the interfaces of the container's network namespace become the sandbox's), user (the caller's network, without any privilege) or none",
+  },
+  egress: {
+    type: "string",
+    value: "RULES",
+    about:
+      "with --network=user: where the sandbox may go, as allow:NAME:PORT,allow:CIDR,deny:CIDR,...; the first rule that fits decides (default: all but the host's loopback, link-local and metadata addresses)",
+  },
+  publish: {
+    type: "string",
+    multiple: true,
+    value: "[IP:]HOSTPORT:PORT[/udp]",
+    about: "with --network=user: a port of the host that leads into the sandbox; may come again",
+  },
+  dns: {
+    type: "string",
+    multiple: true,
+    value: "ADDRESS[:PORT]",
+    about: "with --network=user: a name server that is asked instead of the host's; may come again",
   },
   "num-network-channels": {
     type: "string",
@@ -256,8 +274,15 @@ function networkOf(values: Record<string, unknown>): NetworkFlags {
   if (mode === "host") {
     throw new UsageError('--network: "host" is not supported yet: a sandbox cannot use the host\'s sockets');
   }
-  if (mode !== "sandbox" && mode !== "none") {
-    throw new UsageError(`--network: "${mode}" is not sandbox or none`);
+  if (mode !== "sandbox" && mode !== "user" && mode !== "none") {
+    throw new UsageError(`--network: "${mode}" is not sandbox, user or none`);
+  }
+  const egress = String(values.egress ?? "");
+  const published = (values.publish as string[] | undefined) ?? [];
+  const nameServers = (values.dns as string[] | undefined) ?? [];
+  if (mode !== "user") {
+    const given = ["egress", "publish", "dns"].find((name) => values[name] !== undefined);
+    if (given !== undefined) throw new UsageError(`--${given} goes with --network=user`);
   }
   const channels = String(values["num-network-channels"] ?? "1");
   if (!/^\d+$/.test(channels) || Number(channels) < 1 || Number(channels) > CHANNELS_MAX) {
@@ -269,6 +294,9 @@ function networkOf(values: Record<string, unknown>): NetworkFlags {
   }
   return {
     mode,
+    egress,
+    published,
+    nameServers,
     channels: Number(channels),
     queueing: queueing === "fifo" ? QueueingDiscipline.Fifo : QueueingDiscipline.None,
     pcap: String(values.pcap ?? ""),

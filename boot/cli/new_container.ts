@@ -6,6 +6,8 @@ import { ATTENDANCE, type Attendant, requireAttendant } from "../attendant.ts";
 import { listenAt } from "../control/control_socket.ts";
 import { type Launch, launchAttended } from "../launch.ts";
 import { namespacePathOf } from "../net/namespace.ts";
+import { filesOf, networkFlagsOf, startUserNetwork } from "../net/user/start.ts";
+import type { UserNetwork } from "../net/user/user_network.ts";
 import { containerOf } from "../oci/container.ts";
 import { missingMounts } from "../oci/guest_view.ts";
 import { type HookStage, type HookState, runHooks, runHooksRegardless } from "../oci/hooks.ts";
@@ -105,11 +107,12 @@ export function prepareContainer(
   if (withoutEffect.length > 0) warn(ignoredLine(withoutEffect), flags);
   for (const warning of hints.warnings) warn(warning, flags);
   const pidFile = values["pid-file"] as string | undefined;
+  const files = sandboxId === null ? filesOf(config, flags.network) : [];
   const limit = cgroup === null ? 0 : Math.max(0, cgroup.resources.memory?.limit ?? 0);
   const launch = {
     gofer: container.gofer,
     sentry: sandboxId === null
-      ? { ...container.sentry, processesMax: processesMax(container.sentry, cgroup) }
+      ? { ...container.sentry, files, processesMax: processesMax(container.sentry, cgroup) }
       : { ...container.sentry, sharing: sharingOf(config, sandboxId, states.list().states) },
     debugLog: flags.debugLog,
     oomScoreAdj: config.process.oomScoreAdj ?? null,
@@ -246,6 +249,16 @@ export async function giveNetwork(
   );
 }
 
+/** The network that the command line's net process gives a container; null = it has another one. */
+export async function userNetworkOf(
+  config: OciConfig,
+  launch: NewContainer["launch"],
+  flags: GlobalFlags,
+): Promise<UserNetwork | null> {
+  if (flags.network.mode !== "user") return null;
+  return await startUserNetwork(launch, networkFlagsOf(config, flags.network));
+}
+
 /** Before its init runs: a failure means there is no container. */
 export async function runCreateHooks(config: OciConfig, state: ContainerState): Promise<void> {
   const stages: readonly HookStage[] = ["prestart", "createRuntime", "createContainer"];
@@ -299,6 +312,7 @@ async function becomeContainer(
   const terminal = backgroundTerminal(config, consoleSocket);
   const ownTerminal = terminal === null ? null : { ...terminal.config, isOwn: false };
   const process = { ...launch.sentry.process, terminal: ownTerminal };
+  const network = await userNetworkOf(config, launch, flags);
   const { sandbox, controlFd } = await launchAttended({
     ...launch,
     sentry: { ...launch.sentry, process, isHeld: true },
@@ -317,6 +331,7 @@ async function becomeContainer(
     runner,
     isDetached: true,
   };
+  network?.handOver(() => connectOver(sandbox.controlFd));
   await runCreateHooks(config, created);
   // It was deleted by force before it was there.
   if (!states.update(created)) throw new Error(`Container "${record.id}" was deleted while it started`);

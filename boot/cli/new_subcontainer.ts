@@ -129,7 +129,7 @@ async function join(
   try {
     const [client, server] = socketPair();
     opened.push(client, server);
-    const logFd = openLog(host, { ...launch, stdio: [0, 1, 2] });
+    const logFd = openLog(host, launch);
     opened.push(logFd);
     const score = config.process.oomScoreAdj ?? null;
     if (score !== null) setScore([roles.gofer], score);

@@ -2,6 +2,7 @@
 
 import { listenAt } from "../control/control_socket.ts";
 import { startTicksOf } from "../oci/state.ts";
+import type { UserNetwork } from "../net/user/user_network.ts";
 import { namespacePathOf } from "../net/namespace.ts";
 import { runAttached } from "./attached.ts";
 import { connectOver } from "./control_connection.ts";
@@ -17,6 +18,7 @@ import {
   runCreateHooks,
   runLateHooks,
   terminalOf,
+  userNetworkOf,
   writePid,
 } from "./new_container.ts";
 import { initPod } from "./pod_init.ts";
@@ -50,13 +52,16 @@ async function runInForeground(
   const path = namespacePathOf(config, flags.network);
   const mayHaveNetwork = path !== null && (hasHooks || path !== "");
   let state = record;
+  let network: UserNetwork | null = null;
   try {
+    network = await userNetworkOf(config, launch, flags);
     const terminal = terminalOf(config.process, consoleSocket);
     const process = { ...launch.sentry.process, terminal: terminal?.config ?? null };
     const onReady = async (pid: number, controlFd: number) => {
       const startTicks = startTicksOf(pid);
       const runner = { ...record.runner, controlFd };
       state = { ...record, ...recordedCgroup(cgroup), pid, startTicks, status: "created", runner };
+      network?.handOver(() => connectOver(controlFd));
       if (hasHooks) await runCreateHooks(config, state);
       await initPod(state, flags);
       if (mayHaveNetwork) await giveNetwork(config, pid, () => connectOver(controlFd), flags);
@@ -66,9 +71,10 @@ async function runInForeground(
       if (pidFile !== undefined) writePid(pidFile, pid);
     };
     const onStart = async () => await runLateHooks(config, "poststart", state, flags);
+    const isHeld = hasHooks || mayHaveNetwork || network !== null || flags.podInitConfig !== "";
     const own = {
       ...launch,
-      sentry: { ...launch.sentry, process, isHeld: hasHooks || mayHaveNetwork || flags.podInitConfig !== "" },
+      sentry: { ...launch.sentry, process, isHeld },
       stdio: terminal?.stdio ?? [0, 1, 2] as const,
     };
     return await runAttached(own, {
@@ -81,6 +87,7 @@ async function runInForeground(
       onStart: hasHooks ? onStart : null,
     });
   } finally {
+    network?.close();
     if (!keepsRecord) {
       await undoCgroup(cgroup);
       states.remove(record.id);

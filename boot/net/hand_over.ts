@@ -4,8 +4,9 @@
 import { errnoName } from "../../kernel/abi/errno.ts";
 import { O_CREAT, O_TRUNC, O_WRONLY } from "../../kernel/abi/file.ts";
 import { openAt } from "../../native/directory.ts";
-import { commandLineHost } from "../../native/host.ts";
+import { commandLineHost, type NativeHost } from "../../native/host.ts";
 import { openNamespace } from "../../native/network_namespace.ts";
+import type { CreateLinksAndRoutesArgs } from "../api/network.ts";
 import { receive, send } from "../control/channel.ts";
 import { jsonDescriptor } from "../descriptors.ts";
 import { takeHostLinks } from "./host_links.ts";
@@ -37,11 +38,26 @@ export function handOverNetwork(path: string, flags: NetworkFlags, connect: () =
     fds.push(...links.fds);
     if (fds.length === 0) return links.ignored;
     if (flags.pcap !== "") fds.push(openPcap(flags.pcap));
-    const argument = jsonDescriptor(host, { ...links.args, PCAP: flags.pcap !== "" });
-    fds.unshift(argument);
+    createLinks(host, { ...links.args, PCAP: flags.pcap !== "" }, fds, connect);
+    return links.ignored;
+  } finally {
+    for (const fd of fds) host.close(fd);
+    host.close(namespace);
+  }
+}
+
+/** Has a sandbox make links over `fds`, which stay the caller's. Throws one line where it does not. */
+export function createLinks(
+  host: NativeHost,
+  args: CreateLinksAndRoutesArgs,
+  fds: readonly number[],
+  connect: () => number,
+): void {
+  const argument = jsonDescriptor(host, args);
+  try {
     const socket = connect();
     if (socket < 0) throw new Error(`Cannot set up the network: ${errnoName(-socket)}`);
-    const request = { request: REQUEST, fds: Int32Array.from(fds) };
+    const request = { request: REQUEST, fds: Int32Array.of(argument, ...fds) };
     const isSent = send(host, socket, { kind: "query", method: METHOD }, request);
     const reply = isSent ? receive(host, socket, "role", ANSWER_MILLIS_MAX) : null;
     host.close(socket);
@@ -49,16 +65,16 @@ export function handOverNetwork(path: string, flags: NetworkFlags, connect: () =
     if (reply.frame === null) throw new Error(`Cannot set up the network: ${reply.reason}`);
     for (const fd of reply.fds) host.close(fd);
     const { message } = reply.frame;
-    if (message.kind === "report") return links.ignored;
+    if (message.kind === "report") return;
     const reason = message.kind === "refusal" ? message.message : `the sandbox answers ${message.kind}`;
     throw new Error(`Cannot set up the network: ${reason}`);
   } finally {
-    for (const fd of fds) host.close(fd);
-    host.close(namespace);
+    host.close(argument);
   }
 }
 
-function openPcap(path: string): number {
+/** The file of --pcap. */
+export function openPcap(path: string): number {
   const fd = openAt(-1, path, O_WRONLY | O_CREAT | O_TRUNC, 0o600);
   if (fd < 0) throw new Error(`Cannot open --pcap ${path}: ${errnoName(-fd)}`);
   return fd;

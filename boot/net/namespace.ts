@@ -5,8 +5,15 @@ import type { LinkOptions } from "./host_links.ts";
 
 /** What the command line says of the network. */
 export interface NetworkFlags extends LinkOptions {
-  /** "sandbox": the interfaces of the container's namespace; "none": loopback alone. */
-  readonly mode: "sandbox" | "none";
+  /**
+   * "sandbox": the interfaces of the container's namespace; "user": what a net process with the caller's rights gives it
+   * (boot/net/user); "none": loopback alone.
+   */
+  readonly mode: "sandbox" | "user" | "none";
+  /** Of mode "user": where the sandbox may go (boot/net/user/policy.ts), ports of the host that lead into it, name servers. */
+  readonly egress: string;
+  readonly published: readonly string[];
+  readonly nameServers: readonly string[];
   /** File that all packets of the links go to; "" = none. */
   readonly pcap: string;
 }
@@ -16,7 +23,7 @@ export interface NetworkFlags extends LinkOptions {
  * Without an entry nobody outside can put anything into the namespace that it is in.
  */
 export function namespacePathOf(config: OciConfig, flags: NetworkFlags): string | null {
-  if (flags.mode === "none") return null;
+  if (flags.mode !== "sandbox") return null;
   const entry = config.linux?.namespaces?.find(({ type }) => type === "network");
   return entry === undefined ? null : entry.path ?? "";
 }

@@ -1,7 +1,7 @@
 // The call lists of sentry and gofer: what is in them, and that the host refuses the rest.
 
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { goferCalls, PTRACE_CALLS, sentryCalls } from "../../boot/seccomp_lists.ts";
+import { goferCalls, PTRACE_CALLS, RELAY_CALLS, sentryCalls } from "../../boot/seccomp_lists.ts";
 import { command } from "../support/tsvisor.ts";
 
 const REGION = { from: 2 ** 40, end: 2 ** 42 };
@@ -18,6 +18,16 @@ Deno.test("each allowed call has a reason, and none of what an attacker needs ne
       ok(!NEVER.includes(name), name);
     }
   }
+  // The net process makes connections, which is what it is for, and takes those of published ports. It offers nothing.
+  const NEVER_OF_RELAY = [
+    ...NEVER.filter((name) => name !== "socket" && name !== "connect"),
+    "bind",
+    "listen",
+  ];
+  for (const { name, reason } of RELAY_CALLS) {
+    ok(reason.length > 0, name);
+    ok(!NEVER_OF_RELAY.includes(name), name);
+  }
   const opens = SENTRY_CALLS.filter(({ name }) => name.startsWith("open"));
   equal(opens.length, 1);
   deepEqual(
@@ -28,7 +38,7 @@ Deno.test("each allowed call has a reason, and none of what an attacker needs ne
   equal(SENTRY_CALLS.some(({ name }) => name === "ptrace"), false);
 });
 
-for (const role of ["sentry", "gofer"]) {
+for (const role of ["sentry", "gofer", "relay"]) {
   Deno.test(`what the ${role} must not do the host refuses`, async () => {
     const program = new URL("../support/forbidden_calls.ts", import.meta.url).pathname;
     const argv = [Deno.execPath(), "run", "--quiet", "--no-check", "-A", program, role];

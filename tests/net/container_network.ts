@@ -173,7 +173,7 @@ export class ContainerNetwork {
 }
 
 /** The host's /usr and /etc below the bundle's root. */
-function withHostPrograms(bundle: Bundle, config: Config): void {
+export function withHostPrograms(bundle: Bundle, config: Config): void {
   for (const name of ["lib", "lib64", "sbin"]) {
     try {
       Deno.symlinkSync(`usr/${name}`, `${bundle.rootfs}/${name}`);

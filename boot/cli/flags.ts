@@ -272,7 +272,10 @@ const CHANNELS_MAX = 64;
 function networkOf(values: Record<string, unknown>): NetworkFlags {
   const mode = String(values.network ?? "sandbox");
   if (mode === "host") {
-    throw new UsageError('--network: "host" is not supported yet: a sandbox cannot use the host\'s sockets');
+    throw new UsageError(
+      '--network: "host" would give a sandbox sockets of the host\'s kernel, which it is there to keep it from; ' +
+        "--network=user gives it the host's network by way of its own",
+    );
   }
   if (mode !== "sandbox" && mode !== "user" && mode !== "none") {
     throw new UsageError(`--network: "${mode}" is not sandbox, user or none`);

@@ -173,20 +173,12 @@ class Query implements Flow, HostListener {
   }
 
   onHost(_events: number): void {
-    const { chunk, sockets, policy, stack } = this.#context;
+    const { chunk, sockets } = this.#context;
     const n = sockets.receive(this.#fd, chunk, 0, MESSAGE_BYTES_MAX);
     if (n === -EAGAIN) return;
     // Nobody is there: the next one may be.
     if (n < 0) return this.#askNext();
-    const question = questionOf(chunk, n);
-    const isOurs = question !== null && isAnswer(chunk) &&
-      identifierOf(chunk) === identifierOf(this.#message) &&
-      question.name === this.#question.name && question.type === this.#question.type &&
-      question.kind === this.#question.kind;
-    if (!isOurs) return;
-    for (const { address, seconds } of addressesOf(chunk, n, question)) {
-      policy.bind(question.name, address, seconds, stack.now);
-    }
+    if (!isBelieved(this.#context, chunk, n, this.#message, this.#question)) return;
     putIdentifier(chunk, this.#identifier);
     this.#onAnswer(chunk, n);
   }
@@ -197,6 +189,26 @@ class Query implements Flow, HostListener {
     this.#context.sockets.close(this.#fd);
     this.#fd = -1;
   }
+}
+
+/**
+ * `answer` is one to `query`, which asked `question`; then the policy knows the addresses that it gives. (RFC 5452 section 3: from
+ * whom it came the connected socket has seen to.)
+ */
+export function isBelieved(
+  { policy, stack }: RelayContext,
+  answer: Uint8Array,
+  length: number,
+  query: Uint8Array,
+  { name, type, kind }: Question,
+): boolean {
+  const found = questionOf(answer, length);
+  if (found === null || !isAnswer(answer) || identifierOf(answer) !== identifierOf(query)) return false;
+  if (found.name !== name || found.type !== type || found.kind !== kind) return false;
+  for (const { address, seconds } of addressesOf(answer, length, found)) {
+    policy.bind(name, address, seconds, stack.now);
+  }
+  return true;
 }
 
 function putIdentifier(bytes: Uint8Array, value: number): void {

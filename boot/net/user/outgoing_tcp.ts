@@ -34,6 +34,8 @@ export class OutgoingTcp implements TcpForwarder, ReadinessQueue, Served {
   readonly #context: RelayContext;
   /** Connections at most, those that are being made included. */
   readonly #most: number;
+  /** Somebody serves it in here. */
+  readonly #takesOwn: (syn: PendingSyn) => boolean;
   /** One for each family: they listen, but only for what we accept. */
   readonly #takers: readonly TcpEndpoint[];
   /** Connected with the host; the sandbox's handshake goes on. By the key of their SYN. */
@@ -43,9 +45,10 @@ export class OutgoingTcp implements TcpForwarder, ReadinessQueue, Served {
   readonly #peer = new EndpointAddress();
   readonly #local = new EndpointAddress();
 
-  constructor(context: RelayContext, most: number) {
+  constructor(context: RelayContext, most: number, takesOwn: (syn: PendingSyn) => boolean) {
     this.#context = context;
     this.#most = most;
+    this.#takesOwn = takesOwn;
     this.#takers = [true, false].map((isV4) => {
       const taker = context.stack.newTcpEndpoint(isV4);
       taker.listenDetached(BACKLOG);
@@ -60,6 +63,7 @@ export class OutgoingTcp implements TcpForwarder, ReadinessQueue, Served {
 
   onSyn(syn: PendingSyn): void {
     const { destination, destinationPort } = syn;
+    if (this.#takesOwn(syn)) return;
     const target = targetOf(this.#context, destination, destinationPort);
     if (target === null) return syn.tellUnreachable(Unreachable.Prohibited);
     // The sandbox tries again, and there may be room by then.

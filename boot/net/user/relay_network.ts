@@ -14,6 +14,7 @@ import {
 } from "../../../netstack/mod.ts";
 import { CHUNK_BYTES, type HostPoller, type RelayContext, Turns, Watches } from "./context.ts";
 import { DNS_PORT, DnsForwarder, type NameServer } from "./dns_forwarder.ts";
+import { DnsStreams } from "./dns_stream.ts";
 import {
   DNS_V4,
   DNS_V6,
@@ -100,17 +101,22 @@ export class RelayNetwork {
       log: host.log,
     };
     const most = Math.max(16, Math.min(CONNECTIONS_MAX, host.descriptorsMax - DESCRIPTORS_SPARE));
-    const tcp = new OutgoingTcp(context, most);
     const addresses = [own(DNS_V4), own(DNS_V6)];
     const isDns = (address: Address, port: number) =>
       port === DNS_PORT && addresses.some((one) => one.equals(address));
     const udp = new OutgoingUdp(context, (packet, port) => isDns(packet.destination, port));
     const ping = new OutgoingPing(context);
-    const dns = new DnsForwarder(context, addresses, config.servers.map(nameServer));
+    const servers = config.servers.map(nameServer);
+    const dns = new DnsForwarder(context, addresses, servers), dnsStreams = new DnsStreams(context, servers);
+    const tcp = new OutgoingTcp(context, most, (syn) => {
+      const isForUs = isDns(syn.destination, syn.destinationPort);
+      if (isForUs) dnsStreams.take(syn);
+      return isForUs;
+    });
     this.stack.tcp.forwarder = tcp;
     this.stack.udp.forwarder = udp;
     this.stack.icmp.forwarder = ping;
-    this.#sweepers = [tcp, udp.flows, ping.flows, dns];
+    this.#sweepers = [tcp, udp.flows, ping.flows, dns, dnsStreams];
     const connections = new PublishedConnections();
     for (const [i, { port, isDatagram, isV4 }] of config.published.entries()) {
       if (isDatagram) this.#sweepers.push(new PublishedUdp(context, listeners[i], port, isV4).flows);

@@ -1,223 +1,32 @@
-// The net process' network with real sockets on the host's loopback, in this process: a stack in the sandbox's place sends
-// packets over a wire in memory. Servers are this test's own; no privilege is needed.
+// The net process' network, between a stack in the sandbox's place and servers on the host's loopback.
 
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { EACCES, EAGAIN, ECONNREFUSED, ECONNRESET, EHOSTUNREACH } from "../../../kernel/abi/errno.ts";
-import { NativeHost } from "../../../native/host.ts";
-import { ADDRESS_BYTES, NativeSockets, SocketKind } from "../../../native/host_sockets.ts";
+import { SocketKind } from "../../../native/host_sockets.ts";
 import {
   type Endpoint,
-  EndpointAddress,
   IncomingControl,
   OutgoingControl,
-  PacketPool,
   POLLERR,
-  POLLHUP,
   POLLOUT,
-  prefixBits,
   SHUTDOWN_WRITE,
-  Stack,
-  VethLink,
 } from "../../../netstack/mod.ts";
-import { HostLoop } from "../../../platform/host/host_loop.ts";
-import type { PlatformEvents } from "../../../platform/platform.ts";
-import { addressBlock } from "./context.ts";
 import {
-  DNS_V4,
-  GATEWAY_V4,
-  GATEWAY_V6,
-  GUEST_HARDWARE,
-  GUEST_V4,
-  GUEST_V6,
-  MTU,
-  own,
-  RELAY_HARDWARE,
-} from "./layout.ts";
-import { type PublishedPort, RelayNetwork } from "./relay_network.ts";
-
-const CLOCK_MONOTONIC = 1;
-/** A condition is waited for, however slow the machine is. */
-const PATIENCE_MILLIS = 240_000;
-const SERVERS = "127.0.0.1";
-
-const host = new NativeHost();
-const sockets = new NativeSockets(false);
-const random = { fill: (bytes: Uint8Array) => host.random(bytes, 0, bytes.length) };
-/** There is one in a process. */
-let loop: HostLoop | null = null;
-
-interface Options {
-  readonly egress?: string;
-  readonly server?: number;
-  readonly published?: readonly PublishedPort[];
-  readonly listeners?: readonly number[];
-}
-
-/** A sandbox's stack and the network behind it. */
-class World {
-  readonly guest: Stack;
-  readonly relay: RelayNetwork;
-  readonly lines: string[] = [];
-  /** Have their turn with the others. */
-  readonly servers: DatagramServer[] = [];
-  readonly #events: PlatformEvents = {
-    threads: [],
-    threadCount: 0,
-    hostFdCookies: [],
-    hostFdEvents: [],
-    hostFdCount: 0,
-  };
-
-  constructor({ egress = "", server = 9, published = [], listeners = [] }: Options = {}) {
-    loop ??= new HostLoop(() => {});
-    const pool = PacketPool.inHeap(4096, 256);
-    const [inside, outside] = VethLink.pair(GUEST_HARDWARE, RELAY_HARDWARE, MTU);
-    this.guest = new Stack({ pool, random, log() {}, duplicateProbes: 0 });
-    this.guest.now = this.now();
-    const nic = this.guest.addNic("eth0", inside);
-    this.guest.setUp(nic, true);
-    for (const text of [GUEST_V4, GUEST_V6]) {
-      const address = own(text);
-      this.guest.addAddress(nic, address, prefixBits(address.isV4 ? 24 : 64, address.isV4));
-    }
-    this.guest.addDefaultRoute(nic, own(GATEWAY_V4));
-    this.guest.addDefaultRoute(nic, own(GATEWAY_V6));
-    const config = { egress, servers: [{ address: SERVERS, port: server }], published, isLenient: false };
-    const relayHost = {
-      sockets,
-      poller: loop,
-      random,
-      log: (text: string) => void this.lines.push(text),
-      descriptorsMax: 65_536,
-    };
-    this.relay = new RelayNetwork(relayHost, pool, outside, this.now(), config, listeners);
-  }
-
-  now(): number {
-    return host.clockNanos(CLOCK_MONOTONIC);
-  }
-
-  turn(): void {
-    this.guest.poll(this.now());
-    this.relay.turn(this.now());
-    this.guest.poll(this.now());
-    for (const server of this.servers) server.serve();
-    loop!.take(loop!.sleep(0), this.#events);
-    for (let i = 0; i < this.#events.hostFdCount; i++) {
-      this.relay.watches.dispatch(this.#events.hostFdCookies[i], this.#events.hostFdEvents[i]);
-    }
-  }
-
-  /** Lets both work, and this test's servers, until `isOver`. */
-  async until(isOver: () => boolean, what: string): Promise<void> {
-    const end = performance.now() + PATIENCE_MILLIS;
-    while (!isOver()) {
-      ok(performance.now() < end, `waited in vain: ${what}`);
-      this.turn();
-      await new Promise((resolve) => setTimeout(resolve, 0));
-    }
-  }
-
-  /** Turns without a condition: for what must not happen. */
-  async turns(count: number): Promise<void> {
-    for (let i = 0; i < count; i++) {
-      this.turn();
-      await new Promise((resolve) => setTimeout(resolve, 0));
-    }
-  }
-
-  /** A connection to `port` of `address`, made or refused: 0 or -errno. */
-  async connect(address: string, port: number): Promise<{ endpoint: Endpoint; result: number }> {
-    const to = place(address, port);
-    const endpoint = this.guest.newTcpEndpoint(to.address.isV4);
-    endpoint.connect(to);
-    await this.until(
-      () => (endpoint.readiness() & (POLLOUT | POLLERR | POLLHUP)) !== 0,
-      `connect to ${address}`,
-    );
-    return { endpoint, result: endpoint.takeError() };
-  }
-
-  async read(endpoint: Endpoint, into = new Uint8Array(65_536)): Promise<string | number> {
-    let n = -EAGAIN;
-    await this.until(
-      () => (n = endpoint.read(into, 0, into.length, 0, null)) !== -EAGAIN,
-      "something to read",
-    );
-    return n <= 0 ? n : new TextDecoder().decode(into.subarray(0, n));
-  }
-
-  datagrams(address: string, port: number): Endpoint {
-    const to = place(address, port);
-    const endpoint = this.guest.newUdpEndpoint(to.address.isV4);
-    equal(endpoint.connect(to), 0);
-    return endpoint;
-  }
-
-  [Symbol.dispose](): void {
-    this.relay.close();
-    this.guest.close();
-  }
-}
-
-/** Answers each datagram, when it is its turn. */
-class DatagramServer {
-  readonly port: number;
-  readonly #fd = sockets.listen(SocketKind.Datagram, addressBlock(own(SERVERS), 0));
-  readonly #answer: (bytes: Uint8Array) => Uint8Array;
-  readonly #buffer = new Uint8Array(65_536);
-  readonly #sender = new Uint8Array(ADDRESS_BYTES);
-
-  constructor(answer: (bytes: Uint8Array) => Uint8Array) {
-    this.#answer = answer;
-    this.port = boundPort(this.#fd);
-  }
-
-  serve(): void {
-    for (;;) {
-      const n = sockets.receiveFrom(this.#fd, this.#buffer, 0, this.#buffer.length, this.#sender);
-      if (n < 0) return;
-      const answer = this.#answer(this.#buffer.slice(0, n));
-      sockets.sendTo(this.#fd, answer, 0, answer.length, this.#sender);
-    }
-  }
-
-  [Symbol.dispose](): void {
-    sockets.close(this.#fd);
-  }
-}
-
-function boundPort(fd: number): number {
-  const block = new Uint8Array(ADDRESS_BYTES);
-  equal(sockets.name(fd, block), 0);
-  return block[16] << 8 | block[17];
-}
-
-function place(address: string, port: number): EndpointAddress {
-  const to = new EndpointAddress();
-  to.address.copy(own(address));
-  to.port = port;
-  return to;
-}
-
-function write(endpoint: Endpoint, text: string): number {
-  const bytes = new TextEncoder().encode(text);
-  return endpoint.write(bytes, 0, bytes.length, 0, null);
-}
-
-function portOf(listener: Deno.Listener): number {
-  return (listener.addr as Deno.NetAddr).port;
-}
+  boundPort,
+  ClosedPort,
+  DatagramServer,
+  place,
+  portOf,
+  SERVERS,
+  sockets,
+  World,
+  write,
+} from "../../../tests/support/relay_world.ts";
+import { addressBlock } from "./context.ts";
+import { DNS_V4, GATEWAY_V4, GATEWAY_V6, GUEST_HARDWARE, GUEST_V4, own, RELAY_HARDWARE } from "./layout.ts";
 
 function listen(): Deno.TcpListener {
   return Deno.listen({ hostname: SERVERS, port: 0 });
-}
-
-/** A port on which nobody listens. */
-function closedPort(): number {
-  const listener = listen(), port = portOf(listener);
-  listener.close();
-  return port;
 }
 
 Deno.test("TCP: bytes both ways, and each side's end", async () => {
@@ -251,12 +60,10 @@ Deno.test("TCP: bytes both ways, and each side's end", async () => {
 });
 
 Deno.test("TCP: nobody listens, and the policy says no", async () => {
-  const closed = closedPort();
-  using world = new World({ egress: `allow:127.0.0.1:${closed},allow:[::1]:${closed}` });
-  equal((await world.connect(GATEWAY_V4, closed)).result, -ECONNREFUSED);
-  equal((await world.connect(GATEWAY_V6, closed)).result, -ECONNREFUSED);
-  // What is not there to be connected to would be another error.
-  equal((await world.connect(GATEWAY_V4, closed === 1 ? 2 : 1)).result, -EHOSTUNREACH);
+  using closed = new ClosedPort(SocketKind.Stream);
+  using world = new World({ egress: `allow:127.0.0.1:${closed.port}` });
+  equal((await world.connect(GATEWAY_V4, closed.port)).result, -ECONNREFUSED);
+  equal((await world.connect(GATEWAY_V4, 1)).result, -EHOSTUNREACH);
   equal((await world.connect("198.51.100.1", 80)).result, -EHOSTUNREACH);
   equal((await world.connect("2001:db8::1", 80)).result, -EACCES);
 });
@@ -368,15 +175,16 @@ Deno.test("TCP: who does not read holds up who writes, on either side, and nothi
 
 Deno.test("UDP: datagrams both ways, and a port on which nobody is", async () => {
   using server = new DatagramServer((bytes) => bytes);
-  const { port } = server, closed = closedPort();
-  using world = new World({ egress: `allow:127.0.0.1:${port},allow:127.0.0.1:${closed}` });
+  using closed = new ClosedPort(SocketKind.Datagram);
+  const { port } = server;
+  using world = new World({ egress: `allow:127.0.0.1:${port},allow:127.0.0.1:${closed.port}` });
   world.servers.push(server);
   const endpoint = world.datagrams(GATEWAY_V4, port);
   write(endpoint, "one");
   equal(await world.read(endpoint), "one");
   write(endpoint, "two");
   equal(await world.read(endpoint), "two");
-  const refused = world.datagrams(GATEWAY_V4, closed);
+  const refused = world.datagrams(GATEWAY_V4, closed.port);
   write(refused, "anybody?");
   await world.until(() => refused.error !== 0, "the refusal");
   equal(refused.takeError(), -ECONNREFUSED);
@@ -499,7 +307,7 @@ Deno.test("DNS: a name opens its address; names that no rule is about are not as
   const rules = "allow:api.example:443,allow:evil.example:443";
   using world = new World({ egress: rules, server: server.port });
   world.servers.push(server);
-  const { policy } = world.relay;
+  const { policy } = world;
   const address = own("198.51.100.7");
   equal(policy.allows(address, 443, world.now()), false);
   const answer = await ask(world, "API.example");
@@ -515,7 +323,84 @@ Deno.test("DNS: a name opens its address; names that no rule is about are not as
   deepEqual(asked.map((name) => name.toLowerCase()), ["api.example", "evil.example"]);
 });
 
+Deno.test("DNS over TCP: questions one after the other, refused, failed and cut into bytes", async () => {
+  using listener = listen();
+  const asked: string[] = [];
+  const serving = (async () => {
+    for await (const connection of listener) {
+      const buffer = new Uint8Array(512), n = await connection.read(buffer) ?? 0;
+      asked.push(nameIn(buffer.subarray(2)));
+      const answer = [...buffer.subarray(2, n), 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 198, 51, 100, 8];
+      answer.splice(2, 6, 0x81, 0x80, 0, 1, 0, 1);
+      await connection.write(Uint8Array.from([answer.length >> 8, answer.length & 255, ...answer]));
+      connection.close();
+    }
+  })();
+  using world = new World({ egress: "allow:*.example:443", server: portOf(listener) });
+  const { endpoint, result } = await world.connect(DNS_V4, 53);
+  equal(result, 0);
+  const input = new Uint8Array(1024);
+  const askStream = async (name: string) => {
+    const message = query(name, 0x4321), framed = Uint8Array.of(0, message.length, ...message);
+    for (let at = 0; at < framed.length; at += 7) {
+      endpoint.write(framed, at, Math.min(7, framed.length - at), 0, null);
+      await world.turns(2);
+    }
+    let bytes = 0;
+    await world.until(() => {
+      const n = endpoint.read(input, bytes, input.length - bytes, 0, null);
+      if (n > 0) bytes += n;
+      return bytes >= 2 && bytes === 2 + (input[0] << 8 | input[1]);
+    }, `an answer about ${name}`);
+    return input.slice(2, bytes);
+  };
+  const answer = await askStream("big.example");
+  deepEqual([answer[0], answer[1], answer[3] & 15, answer[7]], [0x43, 0x21, 0, 1]);
+  equal(world.policy.allows(own("198.51.100.8"), 443, world.now()), true);
+  equal((await askStream("secrets.attacker.net"))[3] & 15, 5);
+  equal((await askStream("more.example"))[3] & 15, 0);
+  deepEqual(asked, ["big.example", "more.example"]);
+  listener.close();
+  await serving.catch(() => {});
+  equal((await askStream("late.example"))[3] & 15, 2);
+  // What is no question ends the connection.
+  endpoint.write(Uint8Array.of(0, 0), 0, 2, 0, null);
+  equal(await world.read(endpoint), 0);
+});
+
+Deno.test("frames of chance do no harm, and honest traffic goes on", async () => {
+  using server = new DatagramServer((bytes) => bytes);
+  using world = new World({ egress: `allow:127.0.0.1:${server.port}` });
+  world.servers.push(server);
+  let seed = Number(Deno.env.get("TSVISOR_SEED") ?? 1);
+  const random = () => seed = Math.imul(seed, 1664525) + 1013904223 >>> 0;
+  const destinations = [own(GATEWAY_V4), own(DNS_V4), own("198.51.100.1")];
+  for (let i = 0; i < 2000; i++) {
+    const bytes = new Uint8Array(14 + 20 + random() % 80).map(() => random() >>> 24);
+    const length = bytes.length - 14;
+    bytes.set([...RELAY_HARDWARE, ...GUEST_HARDWARE, 8, 0], 0);
+    // A header that is let in, most of the time; behind it anything.
+    bytes.set([0x45, 0, length >> 8, length & 255, 0, 1, 0, 0, 64, [1, 6, 17, 58][random() % 4]], 14);
+    own(GUEST_V4).write4(bytes, 26);
+    destinations[random() % destinations.length].write4(bytes, 30);
+    bytes.set([0, 0], 24);
+    let sum = 0;
+    for (let at = 14; at < 34; at += 2) sum += bytes[at] << 8 | bytes[at + 1];
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    bytes.set([~sum >> 8 & 255, ~sum & 255], 24);
+    if (random() % 8 === 0) bytes[14 + random() % length] = random() >>> 24;
+    world.inject(bytes);
+    if (i % 50 === 0) await world.turns(1);
+  }
+  ok(world.relay.stack.nics[1]!.statistics.receivePackets > 1000);
+  const endpoint = world.datagrams(GATEWAY_V4, server.port);
+  write(endpoint, "still there");
+  equal(await world.read(endpoint), "still there");
+});
+
 Deno.test("DNS: without a name server that answers it is a failure of the server's", async () => {
-  using world = new World({ server: closedPort() });
+  using closed = new ClosedPort(SocketKind.Datagram);
+  using world = new World({ server: closed.port });
   equal((await ask(world, "any.example"))[3] & 15, 2);
 });

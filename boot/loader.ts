@@ -79,7 +79,7 @@ export class Loader {
     this.#table = table;
     new UnsupportedCalls(kernel.callHooks, table);
     const level = conf.isDebug ? LOG_LEVEL.DEBUG : LOG_LEVEL.INFO;
-    const sandboxLog = new SandboxLog(kernel.callHooks, table, level, log);
+    const sandboxLog = new SandboxLog(kernel, table, level, conf.straceStyle, log);
     if (conf.strace) sandboxLog.trace(conf.straceCalls);
     this.#services = new Services(kernel, host);
     this.#control = serveControl(kernel, host, args.controllerFd, this.#services);

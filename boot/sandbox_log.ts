@@ -2,8 +2,9 @@
 // peer: dynamic debug.
 
 import type { SyscallTable } from "../kernel/syscalls/dispatch.ts";
-import type { CallHooks } from "../kernel/task/call_hooks.ts";
+import type { Kernel } from "../kernel/kernel.ts";
 import { Strace } from "../kernel/trace/strace.ts";
+import type { StraceStyle } from "../kernel/trace/style.ts";
 
 /** As gVisor's pkg/log numbers them. */
 export const LOG_LEVEL = { WARNING: 0, INFO: 1, DEBUG: 2 } as const;
@@ -11,13 +12,21 @@ export const LOG_LEVEL = { WARNING: 0, INFO: 1, DEBUG: 2 } as const;
 export class SandboxLog {
   /** Lines above it are not written. */
   level: number;
-  readonly #hooks: CallHooks;
+  readonly #kernel: Kernel;
+  readonly #style: StraceStyle;
   readonly #table: SyscallTable;
   readonly #write: (line: string) => void;
   #strace: Strace | null = null;
 
-  constructor(hooks: CallHooks, table: SyscallTable, level: number, write: (line: string) => void) {
-    this.#hooks = hooks;
+  constructor(
+    kernel: Kernel,
+    table: SyscallTable,
+    level: number,
+    style: StraceStyle,
+    write: (line: string) => void,
+  ) {
+    this.#kernel = kernel;
+    this.#style = style;
     this.#table = table;
     this.level = level;
     this.#write = write;
@@ -28,17 +37,18 @@ export class SandboxLog {
     const unknown = names.find((name) => !this.#table.specs.some((named) => named?.name === name));
     if (unknown !== undefined) return unknown;
     this.endTrace();
-    this.#strace = new Strace(
-      this.#hooks,
-      this.#table,
-      names.length === 0 ? null : new Set(names),
-      this.#write,
-    );
+    const { callHooks, clock, witnesses } = this.#kernel;
+    const wanted = names.length === 0 ? null : new Set(names);
+    this.#strace = new Strace(callHooks, this.#table, clock, wanted, this.#style, this.#write);
+    witnesses.push(this.#strace);
     return null;
   }
 
   endTrace(): void {
-    if (this.#strace !== null) this.#hooks.silence(this.#strace);
+    if (this.#strace === null) return;
+    const { callHooks, witnesses } = this.#kernel;
+    callHooks.silence(this.#strace);
+    witnesses.splice(witnesses.indexOf(this.#strace), 1);
     this.#strace = null;
   }
 

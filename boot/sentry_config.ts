@@ -1,6 +1,7 @@
 // What the CLI hands to a sentry: everything it needs to start a container, as JSON in a memfd. The CLI has checked it
 // against the schemas; the sentry takes it as it is, since both are ours and the descriptor is sealed by being private.
 
+import type { StraceStyle } from "../kernel/trace/style.ts";
 import type { StubCalls } from "../platform/names.ts";
 
 export interface MountConfig {
@@ -168,6 +169,7 @@ export interface SentryConfig extends KernelConfig, ContainerConfig, RunExtras {
   readonly strace: boolean;
   /** Names of the calls it shows; empty = all. */
   readonly straceCalls: readonly string[];
+  readonly straceStyle: StraceStyle;
   readonly isLenient: boolean;
   /**
    * Guests' processes and threads that the host lets the sandbox have at most, for good. At least tasksMax; more where a cgroup

@@ -5,6 +5,7 @@ import type { Host, Platform } from "../platform/platform.ts";
 import type { Container } from "./container.ts";
 import type { Clock } from "./time/clock.ts";
 import type { LifeListener } from "./task/life_listener.ts";
+import type { Witness } from "./task/witness.ts";
 import type { Task } from "./task/task.ts";
 import { descriptorUsers, type UserAccount } from "./task/user_account.ts";
 import type { HardwareCapabilities } from "./loader/stack.ts";
@@ -97,6 +98,8 @@ export class Kernel {
   exitStatus = -1;
   /** Who hears of births and ends of tasks; null = nobody. */
   life: LifeListener | null = null;
+  /** Who hears of signals and ends; most often nobody. */
+  readonly witnesses: Witness[] = [];
   /** Who hears of system calls. */
   readonly callHooks = new CallHooks(this.tasks);
   /** The sentry's own log: bugs of ours, dead stubs. One line or a stack. */

@@ -351,6 +351,8 @@ export interface UserWindow {
   /** Bytes copied in full: 0, or -EFAULT. Any length. */
   copyIn(address: number, into: Uint8Array, at: number, length: number): number;
   copyOut(address: number, from: Uint8Array, at: number, length: number): number;
+  /** As copyIn(), of what will be at `address` when the thread goes on: what the call in service has written comes first. */
+  readBack(address: number, into: Uint8Array, at: number, length: number): number;
 }
 
 /** Longest single view, bytes. Larger transfers loop. */

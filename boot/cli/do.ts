@@ -95,6 +95,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     isDebug: flags.isDebug,
     strace: flags.strace,
     straceCalls: flags.straceCalls,
+    straceStyle: flags.straceStyle,
     gofers: mounts.gofers,
     root: { isReadOnly: false, hasOverlay: true },
     overlayBytesMax: flags.overlay.sizeBytes,

@@ -2,6 +2,7 @@
 // its place. (node:util's parseArgs loads some forty modules of the runtime: 5 ms of every start.)
 
 import arg from "arg";
+import { STRACE_TEXT_MAX, type StraceStyle } from "../../kernel/trace/style.ts";
 import { PLATFORM_NAMES, STUB_CALLS, type StubCalls } from "../../platform/names.ts";
 import { QueueingDiscipline } from "../api/network.ts";
 import type { NetworkFlags } from "../net/namespace.ts";
@@ -29,6 +30,7 @@ export interface GlobalFlags {
   readonly strace: boolean;
   /** Names of the calls that --strace shows; empty = all. */
   readonly straceCalls: readonly string[];
+  readonly straceStyle: StraceStyle;
   /** Whether what is written to host files stays in memory. */
   readonly overlay: OverlayConfig;
   /** Nobody but the sandbox changes the files of its root: what is known of them stays known. */
@@ -147,6 +149,12 @@ export const GLOBAL_OPTIONS: Options = {
     value: "NAMES",
     about: "with --strace: these calls only, separated by commas",
   },
+  "strace-format": { type: "string", value: "text|json", about: "of its lines (default: text)" },
+  "strace-log-size": {
+    type: "string",
+    value: "BYTES",
+    about: `of strings and buffers in these lines (default: ${STRACE_TEXT_MAX})`,
+  },
   "lenient-seccomp": {
     type: "boolean",
     about: "for debugging tsvisor: a host call of ours that is not allowed fails instead of killing us",
@@ -223,6 +231,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     isExclusive: access === "exclusive",
     strace: values.strace === true,
     straceCalls: String(values["strace-syscalls"] ?? "").split(",").filter((name) => name !== ""),
+    straceStyle: straceStyleOf(values),
     overlay: overlayOf(String(values.overlay2 ?? "none")),
     isLenient: values["lenient-seccomp"] === true,
     podInitConfig: String(values["pod-init-config"] ?? ""),
@@ -247,6 +256,20 @@ function overlayOf(text: string): OverlayConfig {
     );
   }
   return overlay;
+}
+
+const STRACE_TEXT_BYTES_MAX = 4096;
+
+function straceStyleOf(values: Record<string, unknown>): StraceStyle {
+  const format = String(values["strace-format"] ?? "text");
+  if (format !== "text" && format !== "json") {
+    throw new UsageError(`--strace-format: "${format}" is not text or json`);
+  }
+  const size = String(values["strace-log-size"] ?? STRACE_TEXT_MAX);
+  if (!/^\d{1,4}$/.test(size) || Number(size) > STRACE_TEXT_BYTES_MAX) {
+    throw new UsageError(`--strace-log-size: "${size}" is not a number up to ${STRACE_TEXT_BYTES_MAX}`);
+  }
+  return { isJson: format === "json", textMax: Number(size) };
 }
 
 /** More would be a mistake. */

@@ -7,6 +7,7 @@ import type { OverlayConfig } from "../api/overlay_medium.ts";
 import { NO_EXTRAS, OWN_NAMESPACES, type WatchdogConfig } from "../sentry_config.ts";
 import { guestContainerOf, isReadOnlyBy, mountsOf, plain } from "./guest_view.ts";
 import type { HintedMount, PodHints } from "./pod.ts";
+import type { StraceStyle } from "../../kernel/trace/style.ts";
 import type { StubCalls } from "../../platform/names.ts";
 import type { OciConfig } from "./spec.ts";
 
@@ -20,6 +21,7 @@ export interface ContainerOptions {
   readonly isDebug: boolean;
   readonly strace: boolean;
   readonly straceCalls: readonly string[];
+  readonly straceStyle: StraceStyle;
   readonly overlay: OverlayConfig;
   readonly isLenient: boolean;
   readonly isExclusive: boolean;
@@ -96,6 +98,7 @@ export function containerOf(
       isDebug: options.isDebug,
       strace: options.strace,
       straceCalls: options.straceCalls,
+      straceStyle: options.straceStyle,
       cpuCount: facts.cpuCount,
       memoryTotalBytes: memoryBytes,
       memoryBytesMax: memoryBytes,

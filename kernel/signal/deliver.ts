@@ -84,6 +84,7 @@ function act(task: Task, info: SignalInfo, result: number): boolean {
   const actions = group.actions;
   const handler = actions.handler[signal];
   if (handler === SIG_IGN) return false;
+  for (const witness of task.kernel.witnesses) witness.onSignal?.(task, info);
   if (handler !== SIG_DFL) {
     handle(task, info, handler, result);
     return true;

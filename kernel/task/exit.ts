@@ -80,6 +80,7 @@ function attempt(task: Task, step: ExitStep): void {
 
 function tellOfExit(task: Task): void {
   task.kernel.life?.onTaskExit(task);
+  for (const witness of task.kernel.witnesses) witness.onTaskExit?.(task, task.exitStatus);
 }
 
 function leaveCall(task: Task): void {

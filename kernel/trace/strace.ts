@@ -1,133 +1,170 @@
-// strace text, generated from the system call table. Its form is strace(1)'s: a call that waits has two lines, one
-// when it begins to wait and one with its result, as lines of other tasks may come between.
+// strace text, generated from the system call table. Its form is that of `strace -f -tt -T` (strace(1)): a call that waits has
+// two lines, one when it begins to wait and one with its result, as lines of other tasks may come between; signals and ends of
+// tasks have lines of their own. As JSON a call is one object, written when it has ended.
 
 import { ERESTART_RESTARTBLOCK, ERESTARTSYS, errnoName } from "../abi/errno.ts";
+import { errnoText } from "../abi/errno_text.ts";
 import { callResult } from "../arch/arch.ts";
-import type { SyscallTable } from "../syscalls/dispatch.ts";
-import type { ArgKind } from "../syscalls/table.ts";
+import type { SignalInfo } from "../signal/signal_info.ts";
+import type { NamedSpec, SyscallTable } from "../syscalls/dispatch.ts";
 import type { CallHooks, CallListener } from "../task/call_hooks.ts";
 import { NO_RESULT } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
+import type { Witness } from "../task/witness.ts";
+import type { Clock } from "../time/clock.ts";
+import { argumentText, isFilled } from "./arguments.ts";
+import { endText, signalText } from "./signal_text.ts";
+import type { StraceStyle } from "./style.ts";
 
-/** The most characters of a string or buffer to show. */
-const TEXT_MAX = 64;
+const DAY_SECONDS = 86_400;
+const PATIENT = " <unfinished ...>";
 
-export class Strace implements CallListener {
+/** A call that has begun. */
+interface Begun {
+  readonly startNanos: number;
+  readonly time: string;
+  /** Its arguments as far as they were known when it began. */
+  readonly args: (string | null)[];
+  /** The first argument that the kernel fills: what stands from there on is written at the end. */
+  readonly filledAt: number;
+  isWaiting: boolean;
+}
+
+export class Strace implements CallListener, Witness {
   readonly #table: SyscallTable;
+  readonly #clock: Clock;
+  readonly #style: StraceStyle;
   readonly #sink: (line: string) => void;
-  /** The text still to be written for each call in flight, or the start of its second line. */
-  readonly #texts = new Map<Task, string>();
-  readonly #waiting = new Set<Task>();
+  readonly #begun = new Map<Task, Begun>();
 
-  /** Writes a line, without newline, to `sink` for each call in `names` (null: all calls). */
+  /** Writes a line, without newline, to `sink` for each call: those of `names`, null = all. */
   constructor(
     hooks: CallHooks,
     table: SyscallTable,
+    clock: Clock,
     names: ReadonlySet<string> | null,
+    style: StraceStyle,
     sink: (line: string) => void,
   ) {
     this.#table = table;
+    this.#clock = clock;
+    this.#style = style;
     this.#sink = sink;
     hooks.listen(this, (number) => names === null || names.has(table.name(number) ?? ""));
   }
 
   onEnter(task: Task): void {
-    this.#texts.set(task, callText(this.#table, task, task.call.number));
+    const call = this.#callOf(task);
+    const kinds = call === null ? [] : Object.values(call.spec.args);
+    const filledAt = kinds.findIndex(isFilled), end = filledAt < 0 ? kinds.length : filledAt;
+    const args: (string | null)[] = [];
+    for (let n = 0; n < end; n++) args.push(argumentText(task, call!, n, this.#style.textMax, null));
+    const startNanos = this.#clock.monotonic();
+    this.#begun.set(task, { startNanos, time: this.#time(), args, filledAt: end, isWaiting: false });
   }
 
   onWait(task: Task): void {
-    if (this.#waiting.has(task) || !this.#texts.has(task)) return;
-    this.#waiting.add(task);
-    this.#line(task, `${this.#texts.get(task)} <unfinished ...>`);
-    this.#texts.set(task, `<... ${callName(this.#table, task.call.number)} resumed>`);
+    const begun = this.#begun.get(task);
+    if (begun === undefined || begun.isWaiting) return;
+    begun.isWaiting = true;
+    if (this.#style.isJson) return;
+    const isWhole = begun.filledAt === this.#count(task);
+    const args = begun.args.filter((text) => text !== null).join(", ");
+    // As strace(1): what is left of the arguments follows when it has ended.
+    const more = isWhole || args === "" ? "" : ", ";
+    this.#line(task, begun.time, `${this.#name(task)}(${args}${more}${PATIENT}`);
   }
 
   onExit(task: Task, result: number): void {
-    // The call began before this listener was added.
-    const text = this.#texts.get(task);
-    if (text === undefined) return;
-    this.#line(task, `${text} = ${resultText(task, result)}`);
-    this.#texts.delete(task);
-    this.#waiting.delete(task);
+    this.#end(task, result, result === NO_RESULT && task.hasExited);
   }
 
-  #line(task: Task, text: string): void {
-    this.#sink(`[${task.tid}] ${task.name} ${text}`);
-  }
-}
-
-/** A call without a result has set RAX itself (execve, rt_sigreturn), or its task has exited. */
-function resultText(task: Task, result: number): string {
-  if (result === NO_RESULT) {
-    if (task.hasExited) return "?";
-    result = callResult(task.thread);
-  }
-  if (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) return `? ${errnoName(-result)}`;
-  if (result >= 0 || result < -4095) {
-    return result > 0xffff_ffff ? `0x${result.toString(16)}` : String(result);
-  }
-  return `-1 ${errnoName(-result)}`;
-}
-
-function callName(table: SyscallTable, number: number): string {
-  return table.name(number) ?? `syscall_${number}`;
-}
-
-function callText(table: SyscallTable, task: Task, number: number): string {
-  const named = table.specs[number] ?? null;
-  if (named === null) return `syscall_${number}()`;
-  const names = Object.keys(named.spec.args);
-  return `${named.name}(${names.map((name, i) => argumentText(task, named.spec.args[name], i)).join(", ")})`;
-}
-
-function argumentText(task: Task, kind: ArgKind, n: number): string {
-  const args = task.args;
-  if (typeof kind === "object") {
-    if ("flags" in kind) return flagsText(args.u32(n), kind.flags);
-    if ("values" in kind) {
-      return Object.entries(kind.values).find(([, v]) => v === args.i32(n))?.[0] ?? String(args.i32(n));
+  /** `hasNone`: the call answers nothing any more. */
+  #end(task: Task, result: number, hasNone: boolean): void {
+    // A call that began before this listener is another's, whose place it has taken.
+    const begun = this.#begun.get(task);
+    if (begun === undefined) return;
+    this.#begun.delete(task);
+    const call = this.#callOf(task);
+    // One without a result has set the register itself (execve, rt_sigreturn).
+    const answer = !hasNone && result === NO_RESULT ? callResult(task.thread) : result;
+    const rest: (string | null)[] = [];
+    for (let n = begun.filledAt; n < this.#count(task); n++) {
+      rest.push(argumentText(task, call!, n, this.#style.textMax, hasNone ? -1 : answer));
     }
-    return `0x${args.word(n).toString(16)}`;
+    const seconds = (this.#clock.monotonic() - begun.startNanos) / 1e9;
+    if (this.#style.isJson) return this.#json(task, begun, rest, hasNone ? null : answer, seconds);
+    const list = (begun.isWaiting ? rest : [...begun.args, ...rest]).filter((text) => text !== null).join(
+      ", ",
+    );
+    const head = begun.isWaiting ? `<... ${this.#name(task)} resumed>` : `${this.#name(task)}(`;
+    const text = hasNone ? "?" : resultText(call, answer);
+    const time = begun.isWaiting ? this.#time() : begun.time;
+    this.#line(task, time, `${head}${list}) = ${text} <${seconds.toFixed(6)}>`);
   }
-  switch (kind) {
-    case "path":
-    case "string": {
-      if (args.word(n) === 0) return "NULL";
-      const text = task.memory.readString(args.word(n), 4096);
-      return typeof text === "number"
-        ? `0x${args.word(n).toString(16)}`
-        : JSON.stringify(text.slice(0, TEXT_MAX));
-    }
-    case "dirfd":
-      return args.i32(n) === -100 ? "AT_FDCWD" : String(args.i32(n));
-    case "mode":
-      return `0${args.u32(n).toString(8)}`.padStart(3, "0");
-    case "strings":
-    case "word":
-      return `0x${args.word(n).toString(16)}`;
-    case "size":
-      return String(args.word(n));
-    case "offset":
-    case "long":
-      return String(args.i53(n));
-    case "uint":
-    case "uid":
-    case "gid":
-      return String(args.u32(n));
-    default:
-      return String(args.i32(n));
+
+  onSignal(task: Task, info: SignalInfo): void {
+    if (this.#style.isJson) {
+      this.#object(task, this.#time(), { event: "signal", text: signalText(info) });
+    } else this.#line(task, this.#time(), `--- ${signalText(info)} ---`);
+  }
+
+  onTaskExit(task: Task, status: number): void {
+    // The line of exit(2) comes first, and a call that death has cut off has one too.
+    this.#end(task, NO_RESULT, true);
+    if (this.#style.isJson) {
+      this.#object(task, this.#time(), { event: "exit", status, text: endText(status) });
+    } else this.#line(task, this.#time(), `+++ ${endText(status)} +++`);
+  }
+
+  #callOf(task: Task): NamedSpec | null {
+    return this.#table.specs[task.call.number] ?? null;
+  }
+
+  #count(task: Task): number {
+    const call = this.#callOf(task);
+    return call === null ? 0 : Object.keys(call.spec.args).length;
+  }
+
+  #name(task: Task): string {
+    return this.#table.name(task.call.number) ?? `syscall_${task.call.number}`;
+  }
+
+  #line(task: Task, time: string, text: string): void {
+    this.#sink(`${time} [${task.tid}] ${task.name} ${text}`);
+  }
+
+  #json(task: Task, begun: Begun, rest: (string | null)[], result: number | null, seconds: number): void {
+    const args = [...begun.args, ...rest].filter((text) => text !== null);
+    const isError = result !== null && result < 0 && result >= -4095;
+    this.#object(task, begun.time, {
+      event: "call",
+      name: this.#name(task),
+      args,
+      result: isError ? -1 : result,
+      ...(isError ? { errno: errnoName(-result!) } : {}),
+      seconds,
+    });
+  }
+
+  #object(task: Task, time: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#sink(
+      JSON.stringify({ time, tid: task.tid, pid: task.threadGroup.leader.tid, comm: task.name, ...fields }),
+    );
+  }
+
+  /** Time of day in UTC: the sentry knows no time zone. */
+  #time(): string {
+    const seconds = this.#clock.realtime() % DAY_SECONDS;
+    const two = (value: number) => String(Math.floor(value)).padStart(2, "0");
+    const micros = String(Math.floor(this.#clock.nanoseconds / 1000)).padStart(6, "0");
+    return `${two(seconds / 3600)}:${two(seconds / 60 % 60)}:${two(seconds % 60)}.${micros}`;
   }
 }
 
-function flagsText(value: number, flags: Readonly<Record<string, number>>): string {
-  if (value === 0) return "0";
-  const names: string[] = [];
-  let left = value;
-  for (const [name, flag] of Object.entries(flags)) {
-    if (flag === 0 || (value & flag) !== flag) continue;
-    names.push(name);
-    left &= ~flag;
-  }
-  if (left !== 0) names.push(`0x${(left >>> 0).toString(16)}`);
-  return names.join("|");
+function resultText(call: NamedSpec | null, result: number): string {
+  if (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) return `? ${errnoText(-result)}`;
+  if (result < 0 && result >= -4095) return `-1 ${errnoText(-result)}`;
+  const isAddress = call?.spec.returns === "word" && call.name !== "lseek" && result > 0xffff;
+  return isAddress || result > 0xffff_ffff ? `0x${result.toString(16)}` : String(result);
 }

@@ -209,6 +209,8 @@ pub const GLOBAL_FLAGS: &[Flag] = &[
     Flag { name: "debug-log", short: "", takes_value: true, is_multiple: false },
     Flag { name: "strace", short: "", takes_value: false, is_multiple: false },
     Flag { name: "strace-syscalls", short: "", takes_value: true, is_multiple: false },
+    Flag { name: "strace-format", short: "", takes_value: true, is_multiple: false },
+    Flag { name: "strace-log-size", short: "", takes_value: true, is_multiple: false },
     Flag { name: "lenient-seccomp", short: "", takes_value: false, is_multiple: false },
     Flag { name: "pod-init-config", short: "", takes_value: true, is_multiple: false },
     Flag { name: "version", short: "v", takes_value: false, is_multiple: false },

@@ -60,6 +60,10 @@ export class PtraceWindow implements UserWindow {
     return this.#space.read(address, into, at, length) === length ? 0 : -EFAULT;
   }
 
+  readBack(address: number, into: Uint8Array, at: number, length: number): number {
+    return this.copyIn(address, into, at, length);
+  }
+
   copyOut(address: number, from: Uint8Array, at: number, length: number): number {
     if (length === 0) return 0;
     return this.#space.write(address, from, at, length) === length ? 0 : -EFAULT;

@@ -167,6 +167,22 @@ export class SystrapWindow implements UserWindow {
     return this.#space.write(address, from, at, length) === length ? 0 : -EFAULT;
   }
 
+  readBack(address: number, into: Uint8Array, at: number, length: number): number {
+    const words = this.#words;
+    for (let i = this.#outCount - 1; i >= 0; i--) {
+      const entry = (OUT_ENTRIES >> 2) + i * 4;
+      const start = words[entry] + words[entry + 1] * TWO_32, size = words[entry + 2];
+      if (address < start || address + length > start + size) continue;
+      const offset = words[entry + 3] + (address - start);
+      // The entry is ours, but its memory is the guest's too.
+      if (offset < STAGING_OUT || offset + length > STAGING_OUT + STAGING_OUT_BYTES) return -EFAULT;
+      copyBytes(into, at, this.#bytes, offset, length);
+      return 0;
+    }
+    if (!isUserRange(address, length)) return -EFAULT;
+    return this.#space.read(address, into, at, length) === length ? 0 : -EFAULT;
+  }
+
   /** Enters `length` bytes at #outAt into the outbox. */
   #post(address: number, length: number): void {
     const entry = (OUT_ENTRIES >> 2) + this.#outCount * 4;

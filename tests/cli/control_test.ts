@@ -38,6 +38,7 @@ async function launched(bundle: Bundle, script: string): Promise<RunningSandbox>
     isDebug: false,
     strace: false,
     straceCalls: [],
+    straceStyle: { isJson: false, textMax: 32 },
     overlay: parseOverlay2("none"),
     isLenient: false,
     isExclusive: true,

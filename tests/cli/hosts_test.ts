@@ -107,7 +107,10 @@ Deno.test("host: a start that fails is in --debug-log too", async () => {
 Deno.test("--strace and --debug write to stderr where there is no --debug-log", async () => {
   const traced = await tsvisor(["--strace", "--strace-syscalls=exit_group", "do", "--", "/bin/true"]);
   equal(traced.code, 0);
-  match(traced.stderr, /^\[[^\n]*\] true exit_group\(0\) = \?\n$/);
+  match(
+    traced.stderr,
+    /^[\d:.]+ \[\d+\] true exit_group\(0\) = \? <[\d.]+>\n[\d:.]+ \[\d+\] true \+\+\+ exited with 0 \+\+\+\n$/,
+  );
   const debugged = await tsvisor(["--debug", "do", "--", "/bin/true"]);
   match(debugged.stderr, /^\d+\.\d\d sentry: guest code runs \(\+\d+\.\d\d ms\)$/m);
   match(debugged.stderr, /^\d+\.\d\d gofer: it is confined /m);

@@ -110,6 +110,7 @@ function goferOf(bundle: Bundle): { readonly socket: number; end(): void } {
     isDebug: false,
     strace: false,
     straceCalls: [],
+    straceStyle: { isJson: false, textMax: 32 },
     overlay: parseOverlay2("none"),
     isLenient: false,
     isExclusive: true,

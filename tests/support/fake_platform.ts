@@ -377,6 +377,9 @@ export class FakeWindow implements UserWindow {
   copyIn(address: number, into: Uint8Array, at: number, length: number): number {
     return this.#space.read(address, into, at, length) === length ? 0 : -EFAULT;
   }
+  readBack(address: number, into: Uint8Array, at: number, length: number): number {
+    return this.copyIn(address, into, at, length);
+  }
   copyOut(address: number, from: Uint8Array, at: number, length: number): number {
     return this.#space.write(address, from, at, length) === length ? 0 : -EFAULT;
   }

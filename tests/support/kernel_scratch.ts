@@ -67,6 +67,7 @@ export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
   "task/seccomp.ts": "data given",
   "task/usage.ts": "host final",
   "time/clocks.ts": "now",
+  "trace/arguments.ts": "scratch",
   "tty/host_console.ts": "nap",
   "tty/ioctl.ts": "b",
   "tty/master_file.ts": "word",

@@ -2,7 +2,7 @@
 // goes past them. What holds is what the host kernel enforces:
 //   spawn (native/src/spawn.rs): own namespaces, no_new_privs, no inherited descriptors, SIGUSR1 blocked
 //   root directory: a read-only tmpfs with nothing in it but /proc of the own processes
-//   ids: nobody, which takes every capability (the sentry); DAC capabilities only (the gofer)
+//   ids: nobody, which takes every capability (the sentry); DAC capabilities in its own user namespace only (the gofer)
 //   system calls: an allow-list, once everything is open
 
 import {

@@ -6,7 +6,8 @@ import { confineGofer, confineGoferFiles } from "./confinement.ts";
 import { send } from "./control/channel.ts";
 import { printable } from "./control/printable.ts";
 import { copyDescriptor } from "../native/process.ts";
-import { GOFER_SOCKET, type GoferConfig } from "./sentry_config.ts";
+import type { GoferSetup } from "./gofer_setup.ts";
+import { GOFER_SOCKET } from "./sentry_config.ts";
 import { Stages } from "./stages.ts";
 import { awaitSetup, ROLE_FDS } from "./setup.ts";
 
@@ -24,14 +25,14 @@ export function runGofer(): never {
   };
   try {
     confineGoferFiles();
-    const setup = awaitSetup<GoferConfig>(host);
+    const setup = awaitSetup<GoferSetup>(host);
     if (setup === null) Deno.exit(0);
     stages.reach("it is told what to serve");
     const { config, fds } = setup;
     copyDescriptor(fds[0], ROLE_FDS.log);
     copyDescriptor(ROLE_FDS.log, STDERR);
     host.close(fds[0]);
-    for (const mount of config.mounts) server.open(mount);
+    config.mounts.forEach((mount, n) => server.open(mount, config.trees[n] < 0 ? -1 : fds[config.trees[n]]));
     stages.reach("roots are open");
     confineGofer(config.isLenient, () => server.start(fds[GOFER_SOCKET]));
     stages.reach("it is confined");

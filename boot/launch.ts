@@ -21,6 +21,7 @@ import { decode, FRAME_BYTES_MAX, type MessageFrom, SCOPE } from "./control/prot
 import { memoryOf } from "./host_facts.ts";
 import { type Role, roleArguments, roleEnvironment } from "./roles.ts";
 import type { GoferConfig, SentryConfig } from "./sentry_config.ts";
+import { sendGoferSetup } from "./gofer_setup.ts";
 import { sendSetup } from "./setup.ts";
 import { StartError } from "./start_error.ts";
 
@@ -290,7 +291,7 @@ async function tell(options: Launch, sandbox: RunningSandbox): Promise<RunningSa
     const logFd = openLog(host, options);
     opened.push(logFd);
     sandbox.score(options.oomScoreAdj, options.memoryLimitBytes ?? 0);
-    sendSetup(host, sandbox.goferControlFd, options.gofer, [logFd, server]);
+    sendGoferSetup(host, sandbox.goferControlFd, options.gofer, [logFd, server]);
     const given = [...options.passed ?? [], ...options.outputs ?? []];
     sendSetup(host, sandbox.controlFd, options.sentry, [...options.stdio, logFd, client, ...given]);
   } catch (error) {

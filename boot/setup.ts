@@ -12,7 +12,7 @@ import { jsonDescriptor, readJson } from "./descriptors.ts";
 export const ROLE_FDS = { control: 3, log: 4, first: 5 } as const;
 
 /** Descriptors of one role, its configuration among them: each bind mount has a connection. */
-const DESCRIPTORS_MAX = KINDS.setup.fields.count.max;
+export const DESCRIPTORS_MAX = KINDS.setup.fields.count.max;
 
 /** What the sentry is told at its start (bits of HELLO), null when nobody needs us. */
 export function awaitHello(host: NativeHost): number | null {

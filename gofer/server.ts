@@ -17,10 +17,15 @@ export class GoferServer {
   /** Of the native server. */
   number = -1;
 
-  /** Opens the next mount, numbered from 0. */
-  open(mount: GoferMount): void {
+  /** Opens the next mount, numbered from 0, or takes it as `tree` that the command line has opened (-1 = it has not). */
+  open(mount: GoferMount, tree = -1): void {
     const bytes = new TextEncoder().encode(`${mount.path}\0`);
-    const result = this.#calls.tsv_gofer_root(bytes, mount.isRecursive ? 1 : 0, mount.isReadOnly ? 1 : 0);
+    const result = this.#calls.tsv_gofer_root(
+      tree,
+      bytes,
+      mount.isRecursive ? 1 : 0,
+      mount.isReadOnly ? 1 : 0,
+    );
     if (result < 0) throw new Error(`Cannot open ${mount.path}: ${errnoName(-result)}`);
   }
 

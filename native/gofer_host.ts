@@ -3,7 +3,8 @@
 import { openLibrary } from "./library.ts";
 
 const symbols = {
-  tsv_gofer_root: { parameters: ["buffer", "u32", "u32"], result: "i32" },
+  tsv_gofer_root: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
+  tsv_gofer_tree: { parameters: ["buffer", "u32", "u32"], result: "i32" },
   tsv_gofer_start: { parameters: ["i32"], result: "i32" },
   tsv_gofer_serve: { parameters: ["u32"], result: "void" },
 } as const;

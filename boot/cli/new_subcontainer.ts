@@ -13,7 +13,7 @@ import { jsonDescriptor } from "../descriptors.ts";
 import { type Launch, launchGofer, openLog } from "../launch.ts";
 import { shownPid, startTicksOf } from "../oci/state.ts";
 import type { ContainerConfig } from "../sentry_config.ts";
-import { sendSetup } from "../setup.ts";
+import { sendGoferSetup } from "../gofer_setup.ts";
 import { StartError } from "../start_error.ts";
 import type { ContainerTerminal } from "../terminal.ts";
 import { attachedTo } from "./attached_process.ts";
@@ -135,7 +135,7 @@ async function join(
     if (score !== null) setScore([roles.gofer], score);
     // It is one sandbox for the host, in one cgroup.
     if (sandbox.cgroup !== undefined) new Cgroup(sandbox.cgroup).join([...attendants, roles.gofer]);
-    sendSetup(host, roles.goferControl, launch.gofer, [logFd, server]);
+    sendGoferSetup(host, roles.goferControl, launch.gofer, [logFd, server]);
     awaitGofer(host, roles.goferControl);
     socket = connectTo(sandbox);
     if (socket < 0) throw new Error(`Cannot join sandbox "${sandbox.id}": ${errnoName(-socket)}`);

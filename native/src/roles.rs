@@ -48,7 +48,7 @@ pub struct Options {
 /// Starts both, or none: -errno.
 pub fn start(sentry: &Program, gofer: &Program, options: &Options) -> Result<Roles, i32> {
     let is_root = is_full_root();
-    let ids = if is_root { Vec::new() } else { caller_ids(options.is_root_inside) };
+    let ids = if is_root { all_ids() } else { caller_ids(options.is_root_inside) };
     // SAFETY: a constant path.
     let nothing = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
     if nothing < 0 {
@@ -76,7 +76,10 @@ pub fn start(sentry: &Program, gofer: &Program, options: &Options) -> Result<Rol
         hello |= HELLO_PREFERRED;
     }
     let gofer_fds = [nothing, nothing, stderr, gofer_control.theirs];
-    let gofer_pid = if sentry_pid < 0 { sentry_pid } else { spawn_role(gofer, &gofer_fds, &ids, 0) };
+    let mut gofer_pid = if sentry_pid < 0 { sentry_pid } else { spawn_role(gofer, &gofer_fds, &ids, 0) };
+    if is_root && sentry_pid > 0 && gofer_pid < 0 {
+        gofer_pid = spawn_role(gofer, &gofer_fds, &[], 0);
+    }
     // SAFETY: closes descriptors made here, sends one byte, ends a process made here.
     unsafe {
         libc::close(nothing);
@@ -169,6 +172,25 @@ fn spawn_role(program: &Program, fds: &[i32], ids: &[u8], more: u32) -> i32 {
     let namespaces = NAMESPACES | if in_user_namespace { libc::CLONE_NEWUSER } else { 0 };
     let flags = FLAGS | more | if in_user_namespace { spawn::FLAG_AMBIENT } else { 0 };
     spawn::spawn(program.argv, program.envp, fds, namespaces as u32, flags, ids)
+}
+
+/// All ids that root has, each under its own number. Capabilities in such a user namespace hold for the files of all of them
+/// (capable_wrt_inode_uidgid() of fs/inode.c), and for nothing else of the host's.
+fn all_ids() -> Vec<u8> {
+    let same = |path: &str| -> Option<String> {
+        let mut text = String::new();
+        for line in std::fs::read_to_string(path).ok()?.lines() {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            let [inner, _, count] = fields[..] else { return None };
+            text += &format!("{inner} {inner} {count}\n");
+        }
+        Some(text)
+    };
+    match (same("/proc/self/uid_map"), same("/proc/self/gid_map")) {
+        (Some(uids), Some(gids)) => format!("{uids}\0{gids}").into_bytes(),
+        // A host without user namespaces.
+        _ => Vec::new(),
+    }
 }
 
 /// The one user there is: root inside, or under its own number.

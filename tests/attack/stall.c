@@ -1,5 +1,6 @@
 // Guest programs that hold up the sentry: they say that they are in a call that the sentry has their stub carry out, and
-// then do not carry it out. `stall MODE COUNT` starts that many of them, one after the other, and prints how long an
+// then do not carry it out; or, by ordinary calls, that keep their host process busy while it has commands to carry out
+// (honest, map_beside, fork_beside). `stall MODE COUNT` starts that many of them, one after the other, and prints how long an
 // honest process has waited for its own calls meanwhile (worst, milliseconds), and how many of them are left.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -86,6 +88,14 @@ static void *paging(void *nothing) {
   return nothing;
 }
 
+static void *pagingByCalls(void *nothing) {
+  for (;;) {
+    madvise(populated, POPULATE_BYTES, 23 /* MADV_POPULATE_WRITE */);
+    madvise(populated, POPULATE_BYTES, MADV_DONTNEED);
+  }
+  return nothing;
+}
+
 // A wait with a timeout ends with it, also when the sentry has halted the process meanwhile.
 static void *waiting(void *nothing) {
   for (;;) {
@@ -98,6 +108,33 @@ static void *waiting(void *nothing) {
     if (sem_timedwait(&never, &time) != -1 || errno != ETIMEDOUT) _exit(1);
   }
   return nothing;
+}
+// Mappings that come and go, by ordinary calls: each is a command to the host process, which has other threads as well.
+static void mapBeside(void) {
+  pthread_t computes, pages;
+  populated = mmap(NULL, POPULATE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  pthread_create(&computes, NULL, burning, NULL);
+  pthread_create(&pages, NULL, pagingByCalls, NULL);
+  for (;;) {
+    void *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || mprotect(memory, 1 << 19, PROT_READ) || munmap(memory, 1 << 20)) _exit(1);
+  }
+}
+// Processes that end while they are made, and their makers, without end.
+static void forkBeside(void) {
+  pthread_t computes;
+  pthread_create(&computes, NULL, burning, NULL);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  for (;;) {
+    pid_t child = fork();
+    if (child < 0) _exit(1);
+    if (child == 0) {
+      pid_t maker = getpid();
+      if (fork() == 0) kill(maker, SIGKILL);
+      _exit(0);
+    }
+    while (waitpid(-1, NULL, 0) > 0) continue;
+  }
 }
 // No attack: much memory at once, by calls that the host takes long for.
 static void pageHonestly(void) {
@@ -113,6 +150,9 @@ static void pageHonestly(void) {
 
 static void attack(const char *mode) {
   if (strcmp(mode, "honest") == 0) pageHonestly();
+  if (strcmp(mode, "map_beside") == 0) mapBeside();
+  if (strcmp(mode, "fork_beside") == 0) forkBeside();
+  if (!findGadget()) _exit(2);
   pthread_t other;
   if (strcmp(mode, "burn_beside") == 0) pthread_create(&other, NULL, burning, NULL);
   if (strcmp(mode, "page_beside") == 0) {
@@ -140,7 +180,7 @@ static long nowMicros(void) {
 }
 
 int main(int count, char **arguments) {
-  if (count != 4 || !findGadget()) return 2;
+  if (count != 4) return 2;
   int attackers = atoi(arguments[2]);
   long seconds = atoi(arguments[3]);
   long worst = 0, end = nowMicros() + seconds * 1000000;

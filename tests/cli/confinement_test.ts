@@ -108,7 +108,12 @@ for (const platform of PLATFORMS) {
         equal(link(`/proc/${stub}/ns/pid`), link(`/proc/${sentry}/ns/pid`));
         equal(link(`/proc/${stub}/ns/user`), link(`/proc/${sentry}/ns/user`));
       }
-      ok(link(`/proc/${sentry}/ns/user`) !== link(`/proc/${cli}/ns/user`), "user namespace of the sentry");
+      for (const [role, pid] of [["sentry", sentry], ["gofer", gofer]] as const) {
+        ok(link(`/proc/${pid}/ns/user`) !== link(`/proc/${cli}/ns/user`), `user namespace of the ${role}`);
+      }
+      ok(link(`/proc/${sentry}/ns/user`) !== link(`/proc/${gofer}/ns/user`));
+      // Its capabilities hold there, for files of all ids that the caller has.
+      deepEqual(idsOf(gofer), idsOf("self"));
       for (const kind of SEPARATE) {
         ok(link(`/proc/${sentry}/ns/${kind}`) !== link(`/proc/${gofer}/ns/${kind}`));
       }
@@ -149,6 +154,14 @@ for (const platform of PLATFORMS) {
         }
       }
     });
+  });
+}
+
+/** The ids that there are in the user namespace of a process, as [first, count]. */
+function idsOf(pid: number | "self"): number[][] {
+  return read(`/proc/${pid}/uid_map`).trim().split("\n").map((line) => {
+    const [first, , count] = line.trim().split(/\s+/).map(Number);
+    return [first, count];
   });
 }
 

@@ -3,7 +3,7 @@
 use super::channel::errno;
 use super::frame::HostText;
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 type Text = *const libc::c_char;
 
@@ -13,6 +13,15 @@ pub struct HostFd(OwnedFd);
 impl HostFd {
     pub fn number(&self) -> i32 {
         self.0.as_raw_fd()
+    }
+    /// # Safety
+    /// `number` is an open descriptor that nobody else closes.
+    pub unsafe fn taken(number: i32) -> HostFd {
+        // SAFETY: as above.
+        HostFd(unsafe { OwnedFd::from_raw_fd(number) })
+    }
+    pub fn into_number(self) -> i32 {
+        self.0.into_raw_fd()
     }
     fn of(result: i64) -> Result<HostFd, i32> {
         // SAFETY: the host has just made it for us.
@@ -155,38 +164,52 @@ pub fn stat_at(fd: &HostFd, name: Text) -> Result<libc::stat, i32> {
 }
 
 const OPEN_TREE_CLONE: u32 = 1;
+
+/// struct mount_attr of mount_setattr(2).
+#[repr(C)]
+#[derive(Default)]
+struct MountAttributes {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    user_namespace: u64,
+}
 const MOUNT_ATTR_RDONLY: u64 = 1;
 
-/// A tree to serve: a mount of `path` that is our own, with the mounts below it if `is_recursive`, read-only as a whole if
-/// `is_read_only`. It stays when the root directory goes, and with it what is mounted there. A host that does not let us
-/// gives the path as it is.
+/// A tree to serve: a mount of `path` that is nobody else's, with the mounts below it if `is_recursive`, read-only as a whole
+/// if `is_read_only`. It stays when the root directory goes, and with it what is mounted there.
 pub fn open_tree(path: &CString, is_recursive: bool, is_read_only: bool) -> Result<HostFd, i32> {
-    let path = path.as_ptr();
-    // SAFETY: `path` ends with a NUL byte; `attributes` is a struct mount_attr.
+    let recursive = libc::AT_RECURSIVE as u32;
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | if is_recursive { recursive } else { 0 };
+    // What the host mounts later does not come into it.
+    let attributes = MountAttributes {
+        set: if is_read_only { MOUNT_ATTR_RDONLY } else { 0 },
+        propagation: libc::MS_PRIVATE,
+        ..Default::default()
+    };
+    // SAFETY: `path` ends with a NUL byte; `attributes` has the size passed.
     unsafe {
-        let recursive = libc::AT_RECURSIVE as u32;
-        let clone = |flags: u32| {
-            let flags = flags | OPEN_TREE_CLONE | libc::O_CLOEXEC as u32;
-            HostFd::of(libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path, flags))
-        };
-        let mut tree = clone(if is_recursive { recursive } else { 0 });
-        // In a user namespace mounts that hide others must stay together.
-        if !is_recursive && matches!(tree, Err(error) if error == -libc::EINVAL) {
-            tree = clone(recursive);
-        }
-        let Ok(tree) = tree else { return open_path(path, libc::O_PATH) };
-        if is_read_only {
-            let attributes = [MOUNT_ATTR_RDONLY, 0, 0, 0];
-            let flags = libc::AT_EMPTY_PATH as u32 | recursive;
-            let size = size_of_val(&attributes);
-            let set =
-                libc::syscall(libc::SYS_mount_setattr, tree.number(), c"".as_ptr(), flags, attributes.as_ptr(), size);
-            if set < 0 {
-                return open_path(path, libc::O_PATH);
-            }
-        }
+        let tree = HostFd::of(libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags))?;
+        done(libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.number(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH as u32 | recursive,
+            &attributes,
+            size_of::<MountAttributes>(),
+        ))?;
         Ok(tree)
     }
+}
+
+/// The same for a gofer whose caller could not: in a user namespace mounts that hide others must stay together. A host that
+/// does not let us gives the path as it is.
+pub fn open_own_tree(path: &CString, is_recursive: bool, is_read_only: bool) -> Result<HostFd, i32> {
+    let mut tree = open_tree(path, is_recursive, is_read_only);
+    if !is_recursive && matches!(tree, Err(error) if error == -libc::EINVAL) {
+        tree = open_tree(path, true, is_read_only);
+    }
+    tree.or_else(|_| open_path(path.as_ptr(), libc::O_PATH))
 }
 
 /// Opens a host path; for the roots the command line names.

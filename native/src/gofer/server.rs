@@ -7,7 +7,7 @@ use super::channel::{
     ANSWERED, FRAME_BYTES_MAX, LATE, POSTED, SLOTS, Shared, TAKEN, VERSION, futex_wait, futex_wake, receive, send,
 };
 use super::frame::{Answer, Reader};
-use super::host::{HostFd, open_path, open_tree};
+use super::host::{HostFd, open_own_tree, open_path, open_tree};
 use super::requests::Request;
 use super::tree::Tree;
 use std::ffi::CString;
@@ -225,18 +225,33 @@ fn pin(cpu: u32) {
 /// Roots that were opened for a server that has not started yet.
 static ROOTS: Mutex<Vec<Tree>> = Mutex::new(Vec::new());
 
-/// Opens the host path of the next mount to serve; see open_tree. 0 or -errno.
+/// The next mount to serve: `tree` of tsv_gofer_tree, or where that is -1 the host path. 0 or -errno.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_gofer_root(path: *const libc::c_char, is_recursive: u32, is_read_only: u32) -> i32 {
+pub extern "C" fn tsv_gofer_root(tree: i32, path: *const libc::c_char, is_recursive: u32, is_read_only: u32) -> i32 {
     // SAFETY: NUL-terminated (gofer/server.ts).
     let path: CString = unsafe { std::ffi::CStr::from_ptr(path) }.to_owned();
-    match open_tree(&path, is_recursive != 0, is_read_only != 0) {
+    let opened = if tree < 0 {
+        open_own_tree(&path, is_recursive != 0, is_read_only != 0)
+    } else {
+        // SAFETY: the caller hands it over.
+        Ok(unsafe { HostFd::taken(tree) })
+    };
+    match opened {
         Ok(fd) => {
             ROOTS.lock().unwrap().push(Tree::new(fd, is_read_only != 0));
             0
         }
         Err(error) => error,
     }
+}
+
+/// For the command line, which may more than a gofer in a user namespace of its own: a tree to serve, see open_tree. Its
+/// descriptor, or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_gofer_tree(path: *const libc::c_char, is_recursive: u32, is_read_only: u32) -> i32 {
+    // SAFETY: NUL-terminated (boot/gofer_setup.ts).
+    let path: CString = unsafe { std::ffi::CStr::from_ptr(path) }.to_owned();
+    open_tree(&path, is_recursive != 0, is_read_only != 0).map_or_else(|error| error, HostFd::into_number)
 }
 
 /// Starts workers for the roots that were opened, which serve once the sentry connects to `socket`; they have the rights

@@ -18,9 +18,9 @@ interface Expected {
 
 /** By mode of stall.c, on both platforms: what every program may do. */
 const ORDINARY_MODES: Readonly<Record<string, Expected>> = {
-  honest: { waitMillisMax: 6000, left: 1 },
-  map_beside: { waitMillisMax: 6000, left: 1 },
-  fork_beside: { waitMillisMax: 6000, left: 1 },
+  honest: { waitMillisMax: 20_000, left: 1 },
+  map_beside: { waitMillisMax: 20_000, left: 1 },
+  fork_beside: { waitMillisMax: 20_000, left: 1 },
 };
 /** The same of those that need the stub's code. The waits are some five times what they are on an idle machine. */
 const MODES: Readonly<Record<string, Expected>> = {

@@ -90,10 +90,15 @@ pub fn has_cloned(slot: u32) -> bool {
     NOTARY.load(SeqCst) == 0 || orders().word(slot, CLONED).load(SeqCst) != 0
 }
 
+/// Host thread number of the notary; 0 = there is none.
+pub fn notary() -> i32 {
+    NOTARY.load(SeqCst)
+}
+
 /// Where the CPUs of the notary are chosen; 0 = there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stub_notary() -> i32 {
-    NOTARY.load(SeqCst)
+    notary()
 }
 
 impl Orders {

@@ -5,9 +5,11 @@ use crate::host_loop::{host_loop, monotonic_nanos};
 use crate::slot::INTERRUPT_SIGNAL;
 use crate::stub_filter::{FORK_FLAGS, THREAD_FLAGS};
 use crate::stub_memory::stub_memory;
-use crate::usage::thread_state;
+use crate::orders::notary;
+use crate::usage::{thread_progress, thread_state};
 use core::ffi::c_void;
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub"));
 
@@ -159,6 +161,28 @@ pub extern "C" fn tsv_stub_kill(pid: i32) -> i32 {
     if unsafe { libc::kill(pid, libc::SIGKILL) } < 0 { errno() } else { 0 }
 }
 
+/// How far the thread that carries out commands, and the notary, had come when they were looked at.
+static PROGRESS: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+/// 1 when thread `tid` of stub process `pid`, or the notary that it may have asked, wants to run and has had no CPU since this was
+/// asked before, or since it was halted: then nothing can be said of it. Else 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stub_waits(pid: i32, tid: i32) -> i32 {
+    // SAFETY: passes no memory.
+    let threads = [(pid, tid), (unsafe { libc::getpid() }, notary())];
+    let mut waits = 0;
+    for (seen, (pid, tid)) in PROGRESS.iter().zip(threads) {
+        if tid == 0 {
+            continue;
+        }
+        let progress = thread_progress(pid, tid);
+        if seen.swap(progress, Relaxed) == progress && progress != 0 && thread_state(pid, tid) == b'R' {
+            waits = 1;
+        }
+    }
+    waits
+}
+
 /// Stops all threads of stub process `pid` for a moment and lets them go on. 1 when `tid` has stopped within `millis`, whatever
 /// the others are at: it is in no call that the host cannot break off, so it has come to the end of the call it was in, or
 /// sleeps in one that any signal ends. 0 when it has not, -ESRCH when the process is gone.
@@ -184,6 +208,7 @@ pub extern "C" fn tsv_stub_halt(pid: i32, tid: i32, millis: u32) -> i32 {
             }
             libc::poll(null_mut(), 0, 1);
         };
+        PROGRESS[0].store(thread_progress(pid, tid), Relaxed);
         libc::kill(pid, libc::SIGCONT);
         result
     }

@@ -34,6 +34,17 @@ pub fn thread_state(pid: i32, tid: i32) -> u8 {
     end.and_then(|end| buffer[..length].get(end + 2)).copied().unwrap_or(0)
 }
 
+/// A number that grows whenever thread `tid` of process `pid` runs: its nanoseconds and how often it has got a CPU. 0 where the
+/// host does not say.
+pub fn thread_progress(pid: i32, tid: i32) -> u64 {
+    let mut buffer = [0; FILE_BYTES];
+    let length = read(&format!("/proc/{pid}/task/{tid}/schedstat"), &mut buffer);
+    let fields = buffer[..length].split(|c| !c.is_ascii_digit()).filter(|field| !field.is_empty());
+    let numbers = fields.map(|digits| digits.iter().fold(0u64, |sum, c| sum * 10 + (c - b'0') as u64));
+    let [nanos, _, times] = numbers.collect::<Vec<_>>()[..] else { return 0 };
+    nanos + times
+}
+
 /// Into `out`: minor faults, major faults, user and system time in ticks; of the whole process where `tid` is 0. 0 or -1.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_usage_times(pid: i32, tid: i32, out: *mut f64) -> i32 {

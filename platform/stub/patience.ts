@@ -4,8 +4,9 @@
 //
 // What tells them apart: the sentry halts the stub now and then (SIGSTOP). A thread halts at the end of the call it is in, or
 // in a sleep that any signal ends, and nothing that an honest stub is told to do sleeps like that. So a stub that has halted
-// more often than it had calls to make has not made them, whatever other threads of its process do. One that does not halt is in a long call, where it uses CPU time,
-// or waits for the host's disk, or for a CPU.
+// more often than it had calls to make has not made them, whatever other threads of its process do. One that does not halt is in
+// a long call, where it uses CPU time, or waits for the host's disk. And one that wants to run and gets no CPU is not halted and
+// not judged: it would halt without having gone on, and a clone(2) that has not begun would be asked for a second time.
 
 /**
  * How long a stub may be busy in calls that do not halt. A page of 4 KiB costs a slow host 1 us to unmap (256 MiB at a time)
@@ -52,6 +53,7 @@ export class Stall {
   readonly #cloneMax: number;
   #halts = 0;
   #millis = 0;
+  #ownMillis = 0;
   #busyMillis = 0;
   #cpuNanos: number;
 
@@ -65,16 +67,22 @@ export class Stall {
 
   /** It may be halted although a clone(2) of it has been let go. */
   get isCloneOver(): boolean {
-    return this.#millis >= this.#cloneMax;
+    return this.#ownMillis >= this.#cloneMax;
   }
 
-  /** Another `millis` have passed. The reason to give up, or "". */
-  note(millis: number, hasHalted: boolean, cpuNanos: number): string {
+  /** Its part of the wait: what it did not wait for a CPU. */
+  get ownMillis(): number {
+    return this.#ownMillis;
+  }
+
+  /** Another `millis` have passed, of which it `waits` for a CPU all. The reason to give up, or "". */
+  note(millis: number, hasHalted: boolean, cpuNanos: number, waits = false): string {
     const isBusy = cpuNanos - this.#cpuNanos >= millis * 1e6 * BUSY_PART;
     this.#cpuNanos = cpuNanos;
     this.#millis += millis;
+    if (!waits) this.#ownMillis += millis;
     if (hasHalted) this.#halts++;
-    else if (isBusy) this.#busyMillis += millis;
+    else if (isBusy && !waits) this.#busyMillis += millis;
     if (this.#halts > this.#haltsMax) return "it has halted and not gone on";
     if (this.#busyMillis > this.#busyMax) return "it is busy with something else";
     return this.#millis > STALL_MILLIS_MAX ? "it is stuck" : "";

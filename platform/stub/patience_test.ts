@@ -38,6 +38,16 @@ Deno.test("patience: clone is left alone for a while, a shorter one once patienc
   equal(stall.isCloneOver, true);
 });
 
+Deno.test("patience: a stub that gets no CPU is not judged by what goes on meanwhile, but not waited for without end", () => {
+  const stall = new Stall(1, true, 0, 0);
+  for (let millis = SLICE_MILLIS; millis <= 20_000; millis += SLICE_MILLIS) {
+    equal(stall.note(SLICE_MILLIS, false, millis * 1e6, true), "");
+  }
+  equal(stall.isCloneOver, false);
+  equal(stall.ownMillis, 0);
+  equal(stall.note(SLICE_MILLIS, false, 0, true), "it is stuck");
+});
+
 Deno.test("patience: what is spent comes back slowly, and no more than there was", () => {
   const patience = new Patience();
   equal(patience.left(1000), 1000);

@@ -62,25 +62,27 @@ export class Reports {
     const start = performance.now();
     const cpuNanos = this.#calls.tsv_stub_cpu_nanos(pid);
     const stall = new Stall(count, isWhole, this.#patience.left(start), cpuNanos);
+    this.#calls.tsv_stub_waits(pid, by.tid);
     let slice = SLICE_MILLIS, last = start, result: number;
     for (;;) {
       result = this.#look(by, clones, 0, slice);
       if (result !== -ETIMEDOUT && result !== -EAGAIN) break;
-      const mayHalt = !clones || result === -EAGAIN || stall.isCloneOver;
+      const waits = this.#calls.tsv_stub_waits(pid, by.tid) !== 0;
+      const mayHalt = !waits && (!clones || result === -EAGAIN || stall.isCloneOver);
       const from = performance.now();
       const halted = mayHalt ? this.#calls.tsv_stub_halt(pid, by.tid, HALT_MILLIS_MAX) : 0;
       if (halted < 0) return -EPIPE;
       const now = performance.now();
       // Where the host is so busy that it halts late, it goes on late.
       slice = Math.max(SLICE_MILLIS, Math.ceil(2 * (now - from)));
-      const reason = stall.note(now - last, halted > 0, this.#calls.tsv_stub_cpu_nanos(pid));
+      const reason = stall.note(now - last, halted > 0, this.#calls.tsv_stub_cpu_nanos(pid), waits);
       last = now;
       if (reason === "" || pid === this.firstPid) continue;
       this.#onGivenUp(`Stub process ${pid} does not answer: ${reason}`);
       result = -ETIMEDOUT;
       break;
     }
-    if (clones) this.#patience.spend(last, last - start);
+    if (clones) this.#patience.spend(last, stall.ownMillis);
     return result;
   }
 }

@@ -73,13 +73,50 @@ export function mapMemory(
   offset: number,
   name = "",
 ): number {
+  const area = planMapping(task, hint, length, prot, flags, file, offset, name);
+  if (typeof area === "number") return area;
+  const { mm } = task, { start: address, isLocked, isShared } = area;
+  length = area.length;
+  const backing = backingFor(task, file, isShared, area.prot, length);
+  if (typeof backing === "number") return backing;
+  area.backing = backing;
+  if (file !== null) area.protMax = protMaxOf(file, isShared);
+  // The calling system call populates large ranges in pieces (syscalls/paging.ts).
+  const isAtOnce = length <= POPULATE_PIECE_BYTES;
+  const populate = !isAtOnce ? 0 : isLocked ? MAP_POPULATE : flags & MAP_POPULATE;
+  const isCode = file !== null && (area.prot & PROT_EXEC) !== 0;
+  const result = carryOut(
+    task,
+    area,
+    populate | (isCode ? mm.interpreterFlag(instructionPointer(task.thread)) : 0),
+  );
+  if (result < 0) {
+    backing?.drop();
+    return result;
+  }
+  if (isFixed(flags)) mm.areas.remove(address, address + length);
+  mm.areas.insert(area);
+  if (area.isSharedMemory) task.kernel.memory.grow(length);
+  return address;
+}
+
+/** The checks of mapMemory(). Returns the area that it would make, without its memory, or -ERRNO. */
+export function planMapping(
+  task: Task,
+  hint: number,
+  length: number,
+  prot: number,
+  flags: number,
+  file: File | null,
+  offset: number,
+  name = "",
+): Vma | number {
   if (length === 0) return -EINVAL;
   length = pageUp(length);
   const mm = task.mm;
-  const isFixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
   if (mm.areas.count >= MAPPINGS_MAX || length > mm.layout.end) return -ENOMEM;
   if (mm.heap.isExhausted(AREA_COST)) return -ENOMEM;
-  const address = isFixed ? checkFixed(mm, hint, length, flags) : choose(mm, hint, length, flags);
+  const address = isFixed(flags) ? checkFixed(mm, hint, length, flags) : choose(mm, hint, length, flags);
   if (address < 0) return address;
   prot &= PROT_ALL;
   const isLocked = (flags & MAP_LOCKED) !== 0 || mm.lockFuture;
@@ -92,31 +129,12 @@ export function mapMemory(
   const isShared = (flags & MAP_TYPE) !== MAP_PRIVATE;
   const kept = (isShared ? MAP_SHARED : MAP_PRIVATE) | flags & KEPT_FLAGS;
   const area = new Vma(address, address + length, prot, kept, null, file === null ? 0 : offset, name);
-  const fits = checkLimits(task, area, isFixed, file === null);
-  if (fits < 0) return fits;
-
-  const backing = backingFor(task, file, isShared, prot, length);
-  if (typeof backing === "number") return backing;
-  area.backing = backing;
-  if (file !== null) area.protMax = protMaxOf(file, isShared);
-  // The calling system call populates large ranges in pieces (syscalls/paging.ts).
-  const isAtOnce = length <= POPULATE_PIECE_BYTES;
-  const populate = !isAtOnce ? 0 : isLocked ? MAP_POPULATE : flags & MAP_POPULATE;
-  const isCode = file !== null && (prot & PROT_EXEC) !== 0;
-  const result = carryOut(
-    task,
-    area,
-    populate | (isCode ? mm.interpreterFlag(instructionPointer(task.thread)) : 0),
-  );
-  if (result < 0) {
-    backing?.drop();
-    return result;
-  }
   area.isLocked = isLocked;
-  if (isFixed) mm.areas.remove(address, address + length);
-  mm.areas.insert(area);
-  if (area.isSharedMemory) task.kernel.memory.grow(length);
-  return address;
+  return checkLimits(task, area, isFixed(flags), file === null) || area;
+}
+
+function isFixed(flags: number): boolean {
+  return (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
 }
 
 /** Checks a fixed address: the address, or -ERRNO. */
@@ -186,8 +204,8 @@ function protMaxOf(file: File, isShared: boolean): number {
 }
 
 /** Checks the limits of the process and the sandbox; memory that a fixed mapping replaces is subtracted. */
-function checkLimits(task: Task, area: Vma, isFixed: boolean, isAnonymous: boolean): number {
-  const bytes = area.length - (isFixed ? task.mm.areas.mappedBytes(area.start, area.end) : 0);
+function checkLimits(task: Task, area: Vma, replaces: boolean, isAnonymous: boolean): number {
+  const bytes = area.length - (replaces ? task.mm.areas.mappedBytes(area.start, area.end) : 0);
   const expands = mayExpand(task, bytes, area.isData ? bytes : 0);
   if (expands < 0) return expands;
   const isReservation = (area.flags & (MAP_NORESERVE | MAP_STACK)) !== 0;

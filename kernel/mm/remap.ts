@@ -20,6 +20,31 @@ const FLAGS_KNOWN = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
 /** Splits that a move may cause, with a reserve, as in mremap_to(). */
 const SPARE_MAPPINGS = 5;
 
+/** What refuses mremap(2) before it takes anything away: 0 or -ERRNO. Lengths are whole pages. */
+export function checkRemap(
+  task: Task,
+  address: number,
+  oldLength: number,
+  newLength: number,
+  flags: number,
+  target: number,
+): number {
+  const isFixed = (flags & MREMAP_FIXED) !== 0, mayMove = (flags & MREMAP_MAYMOVE) !== 0;
+  const keepsOld = (flags & MREMAP_DONTUNMAP) !== 0;
+  if ((flags & ~FLAGS_KNOWN) !== 0 || ((isFixed || keepsOld) && !mayMove)) return -EINVAL;
+  if (!isPageAligned(address) || newLength === 0) return -EINVAL;
+  const { areas, layout } = task.mm;
+  if (!isFixed && !keepsOld) return areas.find(address) === null ? -EFAULT : 0;
+  if (!isPageAligned(target)) return -EINVAL;
+  if (newLength > layout.end || target > layout.end - newLength) return -EINVAL;
+  if (address + oldLength > target && target + newLength > address) return -EINVAL;
+  if (areas.count >= MAPPINGS_MAX - SPARE_MAPPINGS) return -ENOMEM;
+  if (isFixed && isReserved(layout, target, target + newLength)) return -EINVAL;
+  // check_prep_vma(), since Linux 6.17: a call that is refused anyway takes nothing away from the target.
+  const whole = areas.find(address);
+  return whole === null || Math.min(oldLength, newLength) > whole.end - address ? -EFAULT : 0;
+}
+
 /**
  * mremap(2). Returns the new address, or -ERRNO. `target` is used with MREMAP_FIXED, and as a hint with
  * MREMAP_DONTUNMAP.
@@ -34,12 +59,11 @@ export function remapMemory(
 ): number {
   const isFixed = (flags & MREMAP_FIXED) !== 0, mayMove = (flags & MREMAP_MAYMOVE) !== 0;
   const keepsOld = (flags & MREMAP_DONTUNMAP) !== 0;
-  if ((flags & ~FLAGS_KNOWN) !== 0 || (isFixed && !mayMove)) return -EINVAL;
-  if (keepsOld && (!mayMove || oldLength !== newLength)) return -EINVAL;
-  if (!isPageAligned(address)) return -EINVAL;
+  if (keepsOld && oldLength !== newLength) return -EINVAL;
   oldLength = pageUp(oldLength);
   newLength = pageUp(newLength);
-  if (newLength === 0) return -EINVAL;
+  const wrong = checkRemap(task, address, oldLength, newLength, flags, target);
+  if (wrong < 0) return wrong;
   if (isFixed || keepsOld) {
     return moveTo(task, address, oldLength, newLength, target, isFixed, keepsOld);
   }
@@ -81,15 +105,7 @@ function moveTo(
   isFixed: boolean,
   keepsOld: boolean,
 ): number {
-  if (!isPageAligned(target)) return -EINVAL;
-  if (newLength > task.mm.layout.end || target > task.mm.layout.end - newLength) return -EINVAL;
-  if (address + oldLength > target && target + newLength > address) return -EINVAL;
   const { areas } = task.mm;
-  if (areas.count >= MAPPINGS_MAX - SPARE_MAPPINGS) return -ENOMEM;
-  if (isFixed && isReserved(task.mm.layout, target, target + newLength)) return -EINVAL;
-  // A call that fails must not unmap the target first: check_prep_vma(), since Linux 6.17.
-  const whole = areas.find(address);
-  if (whole === null || Math.min(oldLength, newLength) > whole.end - address) return -EFAULT;
   if (isFixed) {
     const cleared = unmapMemory(task, target, newLength);
     if (cleared < 0) return cleared;

@@ -6,13 +6,11 @@ import { O_PATH } from "../abi/file.ts";
 import * as M from "../abi/memory.ts";
 import { isPageAligned, MAP_ANONYMOUS, MAP_HUGETLB, PAGE_SIZE, pageUp } from "../abi/memory.ts";
 import { lockAllMemory, lockMemory, unlockAllMemory, unlockMemory } from "../mm/locking.ts";
-import { mapMemory, protectMemory } from "../mm/mapping.ts";
-import { remapMemory } from "../mm/remap.ts";
+import { protectMemory } from "../mm/mapping.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurnKillable } from "../task/wait_engine.ts";
-import type { File } from "../vfs/file.ts";
 import type { Args } from "./args.ts";
-import { advise, populateAll, populateLocked, populateMapping, setBreak, unmap } from "./paging.ts";
+import { advise, map, populateAll, populateLocked, remap, setBreak, unmap } from "./paging.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 const PROT_FLAGS = {
@@ -129,8 +127,7 @@ export const MEMORY_CALLS: SyscallFamily = {
     },
     returns: "word",
     support: FULL,
-    run: (task, args) =>
-      remapMemory(task, args.word(0), args.word(1), args.word(2), args.u32(3), args.word(4)),
+    run: (task, args) => remap(task, args.word(0), args.word(1), args.word(2), args.u32(3), args.word(4)),
   },
   msync: {
     nr: { x64: 26, arm64: 227 },
@@ -229,18 +226,12 @@ function mmap(task: Task, args: Args): number {
   if ((flags & MAP_ANONYMOUS) !== 0) {
     // No huge pages are reserved: hugetlb_acct_memory() fails.
     if ((flags & MAP_HUGETLB) !== 0) return -ENOMEM;
-    return map(task, args, flags, null, 0);
+    return map(task, args.word(0), args.word(1), args.u32(2), flags, null, 0);
   }
   const file = task.files.get(args.i32(4));
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
   if ((flags & MAP_HUGETLB) !== 0) return -EINVAL;
-  return map(task, args, flags, file, offset);
-}
-
-function map(task: Task, args: Args, flags: number, file: File | null, offset: number): number {
-  const length = args.word(1);
-  const address = mapMemory(task, args.word(0), length, args.u32(2), flags, file, offset);
-  return populateMapping(task, address, length, flags);
+  return map(task, args.word(0), args.word(1), args.u32(2), flags, file, offset);
 }
 
 function mlockall(task: Task, args: Args): number {

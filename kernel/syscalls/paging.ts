@@ -14,18 +14,22 @@ import {
   MADV_POPULATE_WRITE,
   MADV_REMOVE,
   MADV_WILLNEED,
+  MAP_FIXED,
   MAP_NONBLOCK,
   MAP_POPULATE,
+  MREMAP_FIXED,
   pageDown,
   pageUp,
 } from "../abi/memory.ts";
 import { adviseMemory } from "../mm/advice.ts";
 import { POPULATE_PIECE_BYTES } from "../mm/limits.ts";
 import { populateAdvice } from "../mm/locking.ts";
-import { changeBreak, unmapMemory } from "../mm/mapping.ts";
+import { changeBreak, mapMemory, planMapping, unmapMemory } from "../mm/mapping.ts";
+import { checkRemap, remapMemory } from "../mm/remap.ts";
 import { type Continuation, continuation } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurnKillable, suspendKillable } from "../task/wait_engine.ts";
+import type { File } from "../vfs/file.ts";
 
 /** Bytes of pages freed or unmapped per turn: some 20 ms of the host's time. */
 export const GIVE_BACK_PIECE_BYTES = 128 << 20;
@@ -60,6 +64,67 @@ export function unmap(task: Task, start: number, length: number): number {
   if (result < 0 || to === end) return result;
   call.setDone(to - start);
   return giveTurnKillable(task);
+}
+
+/**
+ * mmap(2). What a fixed mapping replaces is given back first, in pieces. Linux: it goes at once; here other threads may read
+ * zeros, or the content of a private mapping's file, before they see the new mapping.
+ */
+export function map(
+  task: Task,
+  address: number,
+  length: number,
+  prot: number,
+  flags: number,
+  file: File | null,
+  offset: number,
+): number {
+  if ((flags & MAP_FIXED) !== 0 && length > GIVE_BACK_PIECE_BYTES) {
+    const plan = planMapping(task, address, length, prot, flags, file, offset);
+    if (typeof plan === "number") return plan;
+    if (giveBack(task, address, plan.length, 0)) return giveTurnKillable(task);
+  }
+  const result = mapMemory(task, address, length, prot, flags, file, offset);
+  return populateMapping(task, result, length, flags);
+}
+
+/** mremap(2). What is cut off, and what is mapped at the target, is given back as in map(). */
+export function remap(
+  task: Task,
+  address: number,
+  oldLength: number,
+  newLength: number,
+  flags: number,
+  target: number,
+): number {
+  const from = pageUp(oldLength), to = pageUp(newLength);
+  const cut = Math.max(0, from - to), covered = (flags & MREMAP_FIXED) !== 0 ? to : 0;
+  if (cut > GIVE_BACK_PIECE_BYTES || covered > GIVE_BACK_PIECE_BYTES) {
+    const refused = checkRemap(task, address, from, to, flags, target);
+    if (refused < 0) return refused;
+    if (giveBack(task, address + to, cut, 0) || giveBack(task, target, covered, cut)) {
+      return giveTurnKillable(task);
+    }
+  }
+  return remapMemory(task, address, oldLength, newLength, flags, target);
+}
+
+/**
+ * Gives back a piece of [start, +length), which is what the call has to do beyond `before` bytes. Returns false when nothing
+ * is left to do.
+ */
+function giveBack(task: Task, start: number, length: number, before: number): boolean {
+  const { call, mm: { areas } } = task;
+  const end = start + length, at = start + Math.max(0, call.done - before);
+  const index = areas.indexAfter(at);
+  if (at >= end || index >= areas.count || areas.at(index).start >= end) return false;
+  const from = Math.max(at, areas.at(index).start);
+  const last = areas.at(Math.min(areas.count, index + PIECE_AREAS) - 1);
+  const to = Math.min(end, last.end, from + GIVE_BACK_PIECE_BYTES);
+  // The content is about to go anyway: it does not matter whether the host follows.
+  adviseMemory(task, from, to - from, MADV_DONTNEED_LOCKED);
+  call.setDone(before + to - start);
+  return true;
 }
 
 /** brk(2): frees from the top down, so that the break is correct after each piece. */

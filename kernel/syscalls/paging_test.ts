@@ -10,6 +10,8 @@ import {
   MAP_NONBLOCK,
   MAP_POPULATE,
   MAP_PRIVATE,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
@@ -17,7 +19,7 @@ import {
 import { mapMemory, unmapMemory } from "../mm/mapping.ts";
 import { BLOCKED } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
-import { advise, populateLocked, populateMapping, setBreak, unmap } from "./paging.ts";
+import { advise, map, populateLocked, populateMapping, remap, setBreak, unmap } from "./paging.ts";
 
 const MIB = 2 ** 20, GIB = 2 ** 30;
 const BASE = 0x1_0000_0000;
@@ -129,4 +131,36 @@ Deno.test("paging: much is unmapped in pieces, and the break comes down in piece
   deepEqual([turns, mm.areas.count, mm.areas.totalBytes], [2, 1, MIB]);
   // What cannot be is answered at once.
   equal(setBreak(t.task, BASE - PAGE_SIZE), BASE + MIB);
+});
+
+Deno.test("paging: what a large fixed mapping replaces is given back in pieces, and nothing where it is refused", () => {
+  const t = new PagingTask();
+  t.map(0, 200 * MIB);
+  const fixed = (flags: number) => map(t.task, BASE, 300 * MIB, RW, flags, null, 0);
+  equal(t.finish(fixed(FLAGS), () => fixed(FLAGS)), BASE);
+  deepEqual(t.told, [[MADV_DONTNEED, 0, 128], [MADV_DONTNEED, 128, 72]]);
+  equal(t.task.mm.areas.isCovered(BASE, BASE + 300 * MIB), true);
+  t.told.length = 0;
+  t.task.call.done = 0;
+  equal(fixed(MAP_ANONYMOUS | MAP_FIXED), -EINVAL);
+  deepEqual(t.told, []);
+});
+
+Deno.test("paging: mremap gives back what it cuts off and what is at its target in pieces", () => {
+  const t = new PagingTask();
+  t.map(0, 400 * MIB);
+  t.map(GIB, 200 * MIB);
+  const flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+  const move = () => remap(t.task, BASE, 400 * MIB, 160 * MIB, flags, BASE + GIB);
+  equal(t.finish(move(), move), BASE + GIB);
+  deepEqual(t.told, [
+    [MADV_DONTNEED, 160, 128],
+    [MADV_DONTNEED, 288, 112],
+    [MADV_DONTNEED, 1024, 128],
+    [MADV_DONTNEED, 1152, 32],
+  ]);
+  t.told.length = 0;
+  t.task.call.done = 0;
+  equal(remap(t.task, BASE + GIB, 160 * MIB, 0, flags, BASE), -EINVAL);
+  deepEqual(t.told, []);
 });

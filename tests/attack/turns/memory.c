@@ -62,6 +62,24 @@ static void mremap_(void) {
     check(at != MAP_FAILED, "mremap");
   }
 }
+static void map_fixed(void) {
+  char *at = reserve(GIB / 2);
+  memset(at, 1, GIB / 2);
+  begin();
+  check(mmap(at, GIB / 2, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == at, "mmap");
+  end();
+  for (size_t i = 0; i < GIB / 2; i += MIB) check(at[i] == 0, "what was there before");
+}
+/* What is mapped at the target goes, and so does what is beyond the new length. */
+static void mremap_over(void) {
+  char *target = reserve(GIB / 2), *at = reserve(GIB);
+  memset(target, 1, GIB / 2), memset(at, 2, GIB);
+  begin();
+  check(mremap(at, GIB, GIB / 2, MREMAP_MAYMOVE | MREMAP_FIXED, target) == target, "mremap");
+  check(mremap(target, GIB / 2, 4096, 0) == target, "mremap");
+  end();
+  check(*target == 2, "what was moved");
+}
 static void msync_(void) {
   char *at = mmap(0, GIB / 2, PROT_READ | PROT_WRITE, MAP_SHARED, filled(GIB / 2), 0);
   memset(at, 1, GIB / 2);
@@ -149,6 +167,8 @@ const struct turns_case memory_cases[] = {
   {"mprotect", "mprotect pkey_mprotect", mprotect_},
   {"munmap_areas", "munmap", munmap_areas},
   {"mremap", "mremap", mremap_},
+  {"map_fixed", "mmap", map_fixed},
+  {"mremap_over", "mremap", mremap_over},
   {"msync", "msync", msync_},
   {"policies", "mbind", policies},
   {"move_pages", "move_pages migrate_pages", move_pages_},

@@ -169,13 +169,16 @@ static void filters(void) {
   check(added > 3, "seccomp");
   for (int i = 0; i < 100; i++) getppid();
 }
-/** Each execve is one step, as much as Linux lets it be (ARG_MAX); there are ten. */
+/** Each execve is one step, as much as Linux lets it be; there are ten. */
 static void arguments(void) {
-  enum { COUNT = 5, BYTES = 120000 };
+  /* 6 MiB: all that a large stack allows (_STK_LIM / 4 * 3). */
+  enum { COUNT = 50, BYTES = 120000 };
+  struct rlimit large = {64 << 20, 64 << 20};
+  check(setrlimit(RLIMIT_STACK, &large) == 0, "setrlimit");
   char *list[COUNT + 2] = {"true"};
   for (int i = 1; i <= COUNT; i++) {
     list[i] = malloc(BYTES + 1);
-    memset(list[i], 'a', BYTES), list[i][BYTES] = 0;
+    memset(list[i], i % 2 ? 'a' : 0xe9, BYTES), list[i][BYTES] = 0;
   }
   for (int i = 0; i < 10; i++) {
     pid_t child = fork();

@@ -5,12 +5,15 @@ import { ENOENT, ENOTDIR, errnoName } from "../kernel/abi/errno.ts";
 import { AT_FDCWD, MS_RDONLY, MS_RELATIME } from "../kernel/abi/file.ts";
 import { SIGKILL } from "../kernel/abi/signal.ts";
 import { CAPABILITY_NAMES } from "../kernel/abi/task.ts";
+import { CALL_NUMBERS } from "../kernel/arch/arch.ts";
 import { Container, type ContainerGofer } from "../kernel/container.ts";
 import { GoferFilesystem } from "../kernel/fs/gofer/filesystem.ts";
 import { LateRequests } from "../kernel/fs/gofer/late_requests.ts";
 import { HOST_READ, HOST_WRITE, type HostDescriptor } from "../kernel/host/host_descriptor.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { MemoryMap } from "../kernel/mm/address_space.ts";
+import { FAMILIES } from "../kernel/syscalls/families.ts";
+import type { BpfProgram } from "../kernel/task/bpf.ts";
 import { createInitTask } from "../kernel/task/clone.ts";
 import {
   ALL_CAPABILITIES,
@@ -27,6 +30,7 @@ import {
   UtsNamespace,
 } from "../kernel/task/namespaces.ts";
 import { newRlimits, RLIMIT_NAMES, type Rlimits } from "../kernel/task/rlimits.ts";
+import { addFilter } from "../kernel/task/seccomp.ts";
 import type { Task } from "../kernel/task/task.ts";
 import { utf8ToByteString } from "../kernel/util/bytes.ts";
 import { FdTable } from "../kernel/vfs/fd_table.ts";
@@ -36,6 +40,7 @@ import { Path } from "../kernel/vfs/path.ts";
 import { FOLLOW, resolve } from "../kernel/vfs/path_walk.ts";
 import { connectGofer } from "../native/gofer_channel.ts";
 import type { GuestThread } from "../platform/platform.ts";
+import { compileSeccomp } from "./seccomp_profile.ts";
 import { StartError } from "./start_error.ts";
 import { addMounts, mountPoint, overlaid } from "./mounts.ts";
 import { hidePasswords } from "./passwords.ts";
@@ -91,6 +96,7 @@ export function startContainer(
   kernel.containers.set(config.id, container);
   if (isRoot) kernel.rootContainer = container;
   try {
+    container.seccomp = filterOf(config);
     const task = newInit(container, config, parts.thread, new Path(rootMount, rootMount.root));
     furnish(task, config, parts);
   } catch (error) {
@@ -142,6 +148,20 @@ function prepare(
   openStdio(task, stdio, process.terminal, console === null ? null : console.file, owner);
   enterDirectory(task, process.cwd);
   loadProgram(task, process, home);
+  const { seccomp } = task.threadGroup.container;
+  if (seccomp !== null) addFilter(task, seccomp);
+}
+
+/** The filter of its seccomp profile; null = none. */
+function filterOf({ seccomp, id }: ContainerConfig): BpfProgram | null {
+  if (seccomp === null) return null;
+  const numbers = new Map<string, number>();
+  for (const family of FAMILIES) {
+    for (const [name, { nr }] of Object.entries(family)) numbers.set(name, nr[CALL_NUMBERS]);
+  }
+  const program = compileSeccomp(seccomp, (name) => numbers.get(name));
+  if (program !== null) return program;
+  throw new StartError(`Cannot start container ${id}: linux.seccomp is longer than a filter may be`, 128);
 }
 
 /** The init of a container that has been held runs from now on. False when nothing holds it. */

@@ -53,6 +53,7 @@ function configOf(id: string, change: Partial<ContainerConfig> = {}): ContainerC
     gofers: [{ isReadOnly: false, isExclusive: true }],
     root: { isReadOnly: false, hasOverlay: false },
     overlayBytesMax: null,
+    seccomp: null,
     mounts: [{ destination: "/proc", type: "proc", source: "proc", options: [], gofer: -1 }],
     maskedPaths: [],
     readonlyPaths: [],

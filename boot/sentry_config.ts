@@ -3,6 +3,7 @@
 
 import type { StraceStyle } from "../kernel/trace/style.ts";
 import type { StubCalls } from "../platform/names.ts";
+import type { SeccompProfile } from "./seccomp_profile.ts";
 
 export interface MountConfig {
   readonly destination: string;
@@ -123,6 +124,8 @@ export interface ContainerConfig {
   /** Nodes that are made besides those of /dev. */
   readonly devices: readonly DeviceConfig[];
   readonly process: ProcessConfig;
+  /** What its processes may call; null = everything. */
+  readonly seccomp: SeccompProfile | null;
   readonly hostname: string;
   readonly domainname: string;
   readonly tasksMax: number;

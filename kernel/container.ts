@@ -3,6 +3,7 @@
 // it. boot/container.ts starts one.
 
 import type { Kernel } from "./kernel.ts";
+import type { BpfProgram } from "./task/bpf.ts";
 import type { PidNamespace, TaskNamespaces } from "./task/namespaces.ts";
 import type { ProcessGroup } from "./task/process_group.ts";
 import type { Task } from "./task/task.ts";
@@ -51,6 +52,8 @@ export class Container {
   isPaused = false;
   /** Its tasks that would go back to guest code but for the pause. */
   readonly frozen: Task[] = [];
+  /** What all its processes begin with as a filter of calls; null = none. */
+  seccomp: BpfProgram | null = null;
   /** Called when its init has ended and all others of it; the root's is the sandbox's end instead. */
   onEnd: (container: Container) => void = () => {};
   #isReleased = false;

@@ -99,6 +99,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     gofers: mounts.gofers,
     root: { isReadOnly: false, hasOverlay: true },
     overlayBytesMax: flags.overlay.sizeBytes,
+    seccomp: null,
     mounts: mounts.mounts,
     maskedPaths: [],
     readonlyPaths: [],

@@ -33,6 +33,8 @@ export interface GlobalFlags {
   readonly straceStyle: StraceStyle;
   /** Whether what is written to host files stays in memory. */
   readonly overlay: OverlayConfig;
+  /** linux.seccomp of a bundle is carried out. */
+  readonly wantsSeccomp: boolean;
   /** Nobody but the sandbox changes the files of its root: what is known of them stays known. */
   readonly isExclusive: boolean;
   /** A denied host call of ours gives EPERM instead of killing the process; for finding out which. */
@@ -94,6 +96,10 @@ export const GLOBAL_OPTIONS: Options = {
     type: "string",
     value: "MODE",
     about: "exclusive (default: nobody else changes the root meanwhile) or shared",
+  },
+  "oci-seccomp": {
+    type: "boolean",
+    about: "linux.seccomp of config.json filters the container's calls (default: it has no effect)",
   },
   "watchdog-timeout": {
     type: "string",
@@ -233,6 +239,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     straceCalls: String(values["strace-syscalls"] ?? "").split(",").filter((name) => name !== ""),
     straceStyle: straceStyleOf(values),
     overlay: overlayOf(String(values.overlay2 ?? "none")),
+    wantsSeccomp: values["oci-seccomp"] === true,
     isLenient: values["lenient-seccomp"] === true,
     podInitConfig: String(values["pod-init-config"] ?? ""),
     network: networkOf(values),

@@ -11,7 +11,7 @@ import type { UserNetwork } from "../net/user/user_network.ts";
 import { containerOf } from "../oci/container.ts";
 import { missingMounts } from "../oci/guest_view.ts";
 import { type HookStage, type HookState, runHooks, runHooksRegardless } from "../oci/hooks.ts";
-import { ignoredLine } from "../oci/ignored.ts";
+import { ignoredLine, isEmpty } from "../oci/ignored.ts";
 import { ALL_OVERLAID, joinedNamespaces, PodHints, sandboxOf, sharingOf } from "../oci/pod.ts";
 import { TASKS_MAX } from "../oci/guest_view.ts";
 import { openDirectory, writeWhole } from "../oci/own_directory.ts";
@@ -104,6 +104,9 @@ export function prepareContainer(
   const missing = cgroup?.cgroup.missing(cgroup.resources) ?? [];
   const withoutEffect = [...ignored, ...missing, ...missingMounts(config)];
   if (sandbox === null) withoutEffect.push(...joinedNamespaces(config));
+  if (!flags.wantsSeccomp && !isEmpty(config.linux?.seccomp)) {
+    withoutEffect.push("linux.seccomp (--oci-seccomp)");
+  }
   if (withoutEffect.length > 0) warn(ignoredLine(withoutEffect), flags);
   for (const warning of hints.warnings) warn(warning, flags);
   const pidFile = values["pid-file"] as string | undefined;

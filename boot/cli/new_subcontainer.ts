@@ -171,14 +171,14 @@ function containerConfig(
   terminal: ContainerTerminal | null,
 ): ContainerConfig {
   const { id, sharing, gofers, root, mounts, maskedPaths, readonlyPaths, sysctl, devices } = sentry;
-  const { hostname, domainname, tasksMax, overlayBytesMax, startHooks } = sentry;
+  const { hostname, domainname, tasksMax, overlayBytesMax, seccomp, startHooks } = sentry;
   const process = {
     ...sentry.process,
     terminal: terminal === null ? null : { ...terminal.config, isOwn: false },
   };
   return {
     ...{ id, sharing, gofers, root, mounts, maskedPaths, readonlyPaths, sysctl, devices },
-    ...{ hostname, domainname, tasksMax, overlayBytesMax, process, startHooks },
+    ...{ hostname, domainname, tasksMax, overlayBytesMax, process, seccomp, startHooks },
     isHeld: true,
   };
 }

@@ -43,7 +43,6 @@ const RUNSC_FLAGS: Readonly<Record<string, RunscFlag>> = {
   "net-disconnect-ok": onOff(),
   "net-raw": onOff(),
   "nvproxy": onOff(["false"]),
-  "oci-seccomp": onOff(["false"]),
   "panic-log": withValue(),
   "panic-signal": withValue(),
   platform_device_path: withValue(),

@@ -9,6 +9,7 @@ import { guestContainerOf, isReadOnlyBy, mountsOf, plain } from "./guest_view.ts
 import type { HintedMount, PodHints } from "./pod.ts";
 import type { StraceStyle } from "../../kernel/trace/style.ts";
 import type { StubCalls } from "../../platform/names.ts";
+import { seccompOf } from "./seccomp.ts";
 import type { OciConfig } from "./spec.ts";
 
 /** What does not come from the bundle. */
@@ -23,6 +24,8 @@ export interface ContainerOptions {
   readonly straceCalls: readonly string[];
   readonly straceStyle: StraceStyle;
   readonly overlay: OverlayConfig;
+  /** linux.seccomp is carried out. */
+  readonly wantsSeccomp: boolean;
   readonly isLenient: boolean;
   readonly isExclusive: boolean;
   /** Of the pod that it is in, or else its own. */
@@ -83,6 +86,7 @@ export function containerOf(
     gofers: served.gofers,
     hasOverlay,
     overlayBytesMax: options.overlay.sizeBytes,
+    seccomp: options.wantsSeccomp ? seccompOf(config.linux?.seccomp) : null,
     bundle,
   };
   const guest = guestContainerOf(options.id, config, parts);

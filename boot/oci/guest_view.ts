@@ -7,6 +7,7 @@ import type {
   ProcessConfig,
   StartHook,
 } from "../sentry_config.ts";
+import type { SeccompProfile } from "../seccomp_profile.ts";
 import { OCI_VERSION } from "../version.ts";
 import type { HintedMount, PodHints } from "./pod.ts";
 import type { OciConfig } from "./spec.ts";
@@ -65,6 +66,7 @@ export interface GuestParts {
   readonly hasOverlay: boolean;
   /** Bytes that changes below one overlay may take; null = half of the sandbox's memory. */
   readonly overlayBytesMax: number | null;
+  readonly seccomp: SeccompProfile | null;
   /** As a hook reads of it. */
   readonly bundle: string;
 }
@@ -95,6 +97,7 @@ export function guestContainerOf(id: string, config: OciConfig, parts: GuestPart
       gid: gid ?? 0,
     })),
     process: { ...processOf(config.process), makesCwd: true },
+    seccomp: parts.seccomp,
     hostname: config.hostname ?? "tsvisor",
     domainname: config.domainname ?? "(none)",
     tasksMax: pids > 0 ? pids : TASKS_MAX,

@@ -27,7 +27,7 @@ function isTree(value: unknown): value is object {
 }
 
 /** null, false, "", [], {} and what has only such. */
-function isEmpty(value: unknown): boolean {
+export function isEmpty(value: unknown): boolean {
   if (isTree(value)) return Object.values(value).every(isEmpty);
-  return value === null || value === false || value === "";
+  return value === undefined || value === null || value === false || value === "";
 }

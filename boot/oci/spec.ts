@@ -90,6 +90,8 @@ export const configSchema = z.object({
       uid: z.optional(id),
       gid: z.optional(id),
     }))),
+    /** Checked where it is asked for (seccomp.ts). */
+    seccomp: z.optional(z.unknown()),
     sysctl: z.optional(z.record(z.string(), z.string())),
     maskedPaths: paths,
     readonlyPaths: paths,
@@ -148,7 +150,7 @@ function readDocument<T>(path: string, schema: z.Schema<T>): { value: unknown; d
   }
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = LONG_VALUE.test(text) ? JSON.parse(text, exactValue) : JSON.parse(text);
   } catch (error) {
     throw new Error(`Cannot read ${path}: it is not JSON: ${(error as Error).message}`);
   }
@@ -158,6 +160,15 @@ function readDocument<T>(path: string, schema: z.Schema<T>): { value: unknown; d
     throw new Error(`Cannot read ${path}: ${fieldOf(place)}: ${message}${found(value, place)}`);
   }
   return { value, document: parsed.data };
+}
+
+/** A value to compare arguments of calls with (linux.seccomp) that may be none of JavaScript's. */
+const LONG_VALUE = /"value(Two)?"\s*:\s*\d{16}/;
+
+/** Keeps it exact: a bigint. */
+function exactValue(key: string, value: unknown, { source }: { readonly source?: string } = {}): unknown {
+  const isValue = (key === "value" || key === "valueTwo") && typeof value === "number";
+  return isValue && !Number.isSafeInteger(value) && /^\d+$/.test(source ?? "") ? BigInt(source!) : value;
 }
 
 /** "mounts[2].options". */

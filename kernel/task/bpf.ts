@@ -164,6 +164,27 @@ export function runProgram(program: BpfProgram, data: Uint32Array): number {
   }
 }
 
+/**
+ * What a checked program answers to call `number` of architecture `architecture`, should it ask for nothing else (no argument,
+ * no address): a u32. null = it does. Linux: seccomp_is_const_allow() of kernel/seccomp.c.
+ */
+export function constantAnswer(program: BpfProgram, number: number, architecture: number): number | null {
+  const { codes, jumps, operands } = program;
+  let a = 0;
+  for (let at = 0;; at++) {
+    const code = codes[at], k = operands[at];
+    if (code === RET) return k;
+    if (code === (LD | W_ABS)) {
+      if (k > 4) return null;
+      a = k === 0 ? number : architecture;
+    } else if (code === (ALU | AND)) a = (a & k) >>> 0;
+    else if (code === (JMP | JA)) at += k;
+    else if ((code & 7) === JMP && (code & X) === 0) {
+      at += compares(code & 0xf0, a, k) ? jumps[at] & 0xff : jumps[at] >> 8;
+    } else return null;
+  }
+}
+
 function load(code: number, k: number, data: Uint32Array): number {
   switch (code & ~7) {
     case W_ABS:

@@ -19,7 +19,8 @@ import { AUDIT_ARCHITECTURE, instructionPointer, putInstructionPointer, rollBack
 import { deathStatus } from "../signal/core_dump.ts";
 import { forceSignal } from "../signal/send.ts";
 import { SignalInfo } from "../signal/signal_info.ts";
-import { type BpfProgram, DATA_WORDS, runProgram } from "./bpf.ts";
+import { SYSCALLS_MAX } from "../syscalls/table.ts";
+import { type BpfProgram, constantAnswer, DATA_WORDS, runProgram } from "./bpf.ts";
 import { exitGroup, exitTask } from "./exit.ts";
 import { NO_RESULT } from "./call_in_flight.ts";
 import type { Task } from "./task.ts";
@@ -34,6 +35,11 @@ const SYS_write = 1;
 const SYS_rt_sigreturn = 15;
 const SYS_exit = 60;
 
+// What is known of a call without a look at its arguments.
+const UNKNOWN = 0;
+const ALLOWED = 1;
+const DEPENDS = 2;
+
 /** A filter and those that were there before it. */
 class SeccompFilter {
   readonly program: BpfProgram;
@@ -41,6 +47,8 @@ class SeccompFilter {
   /** Of the whole chain. */
   readonly count: number;
   readonly instructions: number;
+  /** By number: ALLOWED where the whole chain allows a call whatever its arguments are. Found out when it is first made. */
+  readonly #known = new Uint8Array(SYSCALLS_MAX);
 
   constructor(program: BpfProgram, previous: SeccompFilter | null) {
     this.program = program;
@@ -48,6 +56,21 @@ class SeccompFilter {
     this.count = (previous?.count ?? 0) + 1;
     this.instructions = (previous?.instructions ?? 0) + program.length + FILTER_OVERHEAD;
   }
+
+  /** Most calls are allowed whatever their arguments are: their filters are not run again. */
+  allowsAlways(number: number): boolean {
+    if (number >= SYSCALLS_MAX) return false;
+    if (this.#known[number] === UNKNOWN) this.#known[number] = isAllowedBy(this, number) ? ALLOWED : DEPENDS;
+    return this.#known[number] === ALLOWED;
+  }
+}
+
+/** Whether `newest` and all before it allow a call whatever its arguments are. */
+function isAllowedBy(newest: SeccompFilter, number: number): boolean {
+  for (let filter: SeccompFilter | null = newest; filter !== null; filter = filter.previous) {
+    if (constantAnswer(filter.program, number, AUDIT_ARCHITECTURE) !== SECCOMP_RET_ALLOW) return false;
+  }
+  return true;
 }
 
 /** Strict mode: read, write, exit and sigreturn. */
@@ -66,7 +89,7 @@ export function refuseCall(task: Task): { readonly result: number } | null {
     exitTask(task, SIGKILL);
     return answer(NO_RESULT);
   }
-  if (seccomp === null) return null;
+  if (seccomp === null || seccomp.allowsAlways(number)) return null;
   const value = judge(task, seccomp);
   const action = (value & SECCOMP_RET_ACTION_FULL) >>> 0;
   switch (action) {

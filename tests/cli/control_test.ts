@@ -40,6 +40,7 @@ async function launched(bundle: Bundle, script: string): Promise<RunningSandbox>
     straceCalls: [],
     straceStyle: { isJson: false, textMax: 32 },
     overlay: parseOverlay2("none"),
+    wantsSeccomp: false,
     isLenient: false,
     isExclusive: true,
     hints: new PodHints({}),

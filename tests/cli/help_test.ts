@@ -59,7 +59,7 @@ Deno.test("a wrong command line gets one line and 128", async () => {
     [["--debug-lgo=x", "list"], 'Unknown flag --debug-lgo; did you mean "--debug-log"?'],
     [["do", "--tiemout", "3", "true"], 'Unknown flag --tiemout; did you mean "--timeout"?'],
     [["help", "syscalls", "opnat"], 'Unknown system call "opnat"; did you mean "openat"?'],
-    [["--oci-seccomp", "list"], '--oci-seccomp: "true" is not supported; false is what a sandbox does'],
+    [["--nvproxy", "list"], '--nvproxy: "true" is not supported; false is what a sandbox does'],
     [["-host-uds=all", "list"], '--host-uds: "all" is not supported; none is what a sandbox does'],
     [["--nope", "list"], "Unknown flag --nope"],
     [["--platform=nope", "list"], 'Unknown platform "nope": it is one of systrap, ptrace'],

@@ -145,7 +145,7 @@ Deno.test("run: what a config.json asks for and does not get is told in one line
     config.linux.namespaces[0].path = "/proc/1/ns/pid";
   });
   const line =
-    "Fields of config.json without effect: process.apparmorProfile, linux.resources.nothing, linux.seccomp, linux.namespaces[0].path, mounts[6] (cgroup)";
+    "Fields of config.json without effect: process.apparmorProfile, linux.resources.nothing, linux.seccomp (--oci-seccomp), linux.namespaces[0].path, mounts[6] (cgroup)";
   const { code, stdout, stderr } = await bundle.run();
   deepEqual([code, stdout], [0, "fine\n"]);
   const sorted = (text: string) => text.trimEnd().split(/, |: /).sort();

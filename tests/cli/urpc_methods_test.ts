@@ -112,6 +112,7 @@ function goferOf(bundle: Bundle): { readonly socket: number; end(): void } {
     straceCalls: [],
     straceStyle: { isJson: false, textMax: 32 },
     overlay: parseOverlay2("none"),
+    wantsSeccomp: false,
     isLenient: false,
     isExclusive: true,
     hints: new PodHints({}),

@@ -85,6 +85,7 @@ function configOf(id: string, config: OciConfig, rootId: string, hasTerminal: bo
     gofers,
     hasOverlay,
     overlayBytesMax: null,
+    seccomp: null,
     bundle: "",
   });
   if (!hasTerminal) return container;

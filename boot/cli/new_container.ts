@@ -262,10 +262,26 @@ export async function userNetworkOf(
   return await startUserNetwork(launch, networkFlagsOf(config, flags.network));
 }
 
-/** Before its init runs: a failure means there is no container. */
-export async function runCreateHooks(config: OciConfig, state: ContainerState): Promise<void> {
-  const stages: readonly HookStage[] = ["prestart", "createRuntime", "createContainer"];
+/** Before its init runs: a failure means there is no container. `sentryPid` is the sandbox's, in whose namespaces it is. */
+export async function runCreateHooks(
+  config: OciConfig,
+  state: ContainerState,
+  sentryPid: number,
+): Promise<void> {
+  const stages: readonly HookStage[] = ["prestart", "createRuntime"];
   for (const stage of stages) await runHooks(config, stage, hookState(state, "creating"));
+  const namespaces = hostNamespacesOf(config, sentryPid);
+  await runHooks(config, "createContainer", hookState(state, "creating"), namespaces);
+}
+
+/**
+ * What stands for the container's namespaces on the host. Linux: nobody but root may join those of its own sandbox, whose
+ * processes are not its to look at; others' hooks run in the caller's.
+ */
+function hostNamespacesOf(config: OciConfig, pid: number): string[] {
+  if (Deno.uid() !== 0) return [];
+  const network = config.linux?.namespaces?.find(({ type }) => type === "network")?.path ?? "";
+  return [network || `/proc/${pid}/ns/net`, `/proc/${pid}/ns/ipc`, `/proc/${pid}/ns/uts`];
 }
 
 /** After its init has begun, and after its end: what fails there is told. */
@@ -335,7 +351,7 @@ async function becomeContainer(
     isDetached: true,
   };
   network?.handOver(() => connectOver(sandbox.controlFd));
-  await runCreateHooks(config, created);
+  await runCreateHooks(config, created, pid);
   // It was deleted by force before it was there.
   if (!states.update(created)) throw new Error(`Container "${record.id}" was deleted while it started`);
   await initPod(created, flags);

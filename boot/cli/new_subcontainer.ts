@@ -44,7 +44,7 @@ export async function joinInBackground(
   const terminal = backgroundTerminal(config, container.consoleSocket);
   const { roles, controlFd } = attendant.takeRoles();
   const host = commandLineHost();
-  const socket = await join(container, roles, terminal, [attendant.pid]);
+  const { socket, sandboxPid } = await join(container, roles, terminal, [attendant.pid]);
   host.close(roles.control);
   host.close(roles.goferControl);
   const startTicks = startTicksOf(attendant.pid);
@@ -57,7 +57,7 @@ export async function joinInBackground(
     runner,
     isDetached: true,
   };
-  await runCreateHooks(config, created);
+  await runCreateHooks(config, created, sandboxPid);
   send(host, socket, { kind: "wait", pid: 0 }, { request: WAIT_REQUEST });
   const attendance = {
     ...ATTENDANCE,
@@ -89,13 +89,13 @@ export async function joinInForeground(
   const terminal = terminalOf(config.process, container.consoleSocket);
   const roles = launchGofer({ ...launch, stdio: [0, 1, 2] });
   try {
-    const socket = await join(container, roles, terminal);
+    const { socket, sandboxPid } = await join(container, roles, terminal);
     host.close(roles.control);
     host.close(roles.goferControl);
     const startTicks = startTicksOf(Deno.pid);
     const runner = { pid: Deno.pid, startTicks, controlFd: socket };
     const created = { ...record, pid: Deno.pid, startTicks, status: "created" as const, runner };
-    await runCreateHooks(config, created);
+    await runCreateHooks(config, created, sandboxPid);
     send(host, socket, { kind: "wait", pid: 0 }, { request: WAIT_REQUEST });
     if (!states.update({ ...created, status: "running" })) {
       throw new Error(`Container "${record.id}" was deleted while it started`);
@@ -118,7 +118,7 @@ async function join(
   roles: StartedRoles,
   terminal: ContainerTerminal | null,
   attendants: readonly number[] = [],
-): Promise<number> {
+): Promise<{ readonly socket: number; readonly sandboxPid: number }> {
   const host = commandLineHost();
   const sandbox = await currentState(states, record.sandboxId!);
   if (sandbox.status !== "running") {
@@ -144,7 +144,7 @@ async function join(
     const fds = [configFd, ...(terminal?.stdio ?? [0, 1, 2]), client, ...(launch.passed ?? [])];
     send(host, socket, { kind: "join" }, { request: 1, fds: Int32Array.from(fds) });
     const message = receive(host, socket, "role", START_MILLIS_MAX)?.frame?.message;
-    if (message?.kind === "done") return socket;
+    if (message?.kind === "done") return { socket, sandboxPid: sandbox.pid };
     if (message?.kind === "failed") throw new StartError(message.message, message.code);
     const reason = message?.kind === "refused" ? errnoName(message.errno) : "it does not answer";
     throw new StartError(`Cannot join sandbox "${sandbox.id}": ${reason}`, 128);

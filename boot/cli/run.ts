@@ -62,7 +62,7 @@ async function runInForeground(
       const runner = { ...record.runner, controlFd };
       state = { ...record, ...recordedCgroup(cgroup), pid, startTicks, status: "created", runner };
       network?.handOver(() => connectOver(controlFd));
-      if (hasHooks) await runCreateHooks(config, state);
+      if (hasHooks) await runCreateHooks(config, state, pid);
       await initPod(state, flags);
       if (mayHaveNetwork) await giveNetwork(config, pid, () => connectOver(controlFd), flags);
       state = { ...state, status: "running" };

@@ -17,16 +17,27 @@ export interface HookState {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** First argument of the launcher that becomes another program: its path, then its arguments with its own name first. */
+/**
+ * First argument of the launcher that becomes another program: then how many namespaces it is to join, their paths, the
+ * program's path, its arguments with its own name first.
+ */
 export const EXECUTE = "--execute";
 
 /** How much of what a failed hook has printed is told. */
 const PRINTED_CHARACTERS_MAX = 300;
 
-/** Runs the hooks of a stage one after the other. Throws one line for the first that fails, and runs none after it. */
-export async function runHooks(config: OciConfig, stage: HookStage, state: HookState): Promise<void> {
+/**
+ * Runs the hooks of a stage one after the other. Throws one line for the first that fails, and runs none after it. They are
+ * in the host's namespaces at these paths, with mounts of their own; where there are none they are in ours.
+ */
+export async function runHooks(
+  config: OciConfig,
+  stage: HookStage,
+  state: HookState,
+  namespaces: readonly string[] = [],
+): Promise<void> {
   for (const [i, hook] of (config.hooks?.[stage] ?? []).entries()) {
-    const failure = await failureOf(hook, state);
+    const failure = await failureOf(hook, state, namespaces);
     if (failure !== null) throw new Error(`Hook ${stage}[${i}] (${hook.path}) failed: ${failure}`);
   }
 }
@@ -46,11 +57,15 @@ export async function runHooksRegardless(
 }
 
 /** null = it has succeeded. */
-async function failureOf(hook: Hook, state: HookState): Promise<string | null> {
+async function failureOf(
+  hook: Hook,
+  state: HookState,
+  namespaces: readonly string[] = [],
+): Promise<string | null> {
   const text = JSON.stringify({ ociVersion: OCI_VERSION, ...state });
   let child: Deno.ChildProcess;
   try {
-    const [program, args] = commandOf(hook);
+    const [program, args] = commandOf(hook, namespaces);
     child = new Deno.Command(program, {
       args,
       clearEnv: true,
@@ -78,12 +93,14 @@ async function failureOf(hook: Hook, state: HookState): Promise<string | null> {
 
 /**
  * Program and arguments. A hook's own name is args[0], and some programs go by it (dockerd, which is its own hook): where that
- * is another than its path the launcher names it so.
+ * is another than its path the launcher names it so; it also joins namespaces.
  */
-function commandOf({ path, args = [] }: Hook): [string, string[]] {
+function commandOf({ path, args = [] }: Hook, namespaces: readonly string[]): [string, string[]] {
   const launcher = Deno.env.get("TSVISOR_LAUNCHER");
-  const isNamed = args.length > 0 && args[0] !== path && launcher !== undefined;
-  return isNamed ? [launcher, [EXECUTE, path, ...args]] : [path, args.slice(1)];
+  const isNamed = args.length > 0 && args[0] !== path;
+  if (launcher === undefined || !isNamed && namespaces.length === 0) return [path, args.slice(1)];
+  const named = args.length > 0 ? args : [path];
+  return [launcher, [EXECUTE, String(namespaces.length), ...namespaces, path, ...named]];
 }
 
 function pair(entry: string): [string, string] {

@@ -122,14 +122,53 @@ fn own_place() -> Place {
     Place::find().unwrap_or_else(|error| fail(&error))
 }
 
-/// Becomes the program of the first word, whose own name is the second: what the runtime cannot ask for (boot/oci/hooks.ts).
+/// Becomes another program, which the runtime cannot ask for so (boot/oci/hooks.ts): a number of namespaces to join, their
+/// paths, the program's path, its own name, its arguments.
 fn execute(words: &[OsString]) -> ! {
     let words: Vec<CString> = words.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+    let Some((count, rest)) = words.split_first() else { fail("Cannot execute nothing") };
+    let count: usize = count.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
+    let Some((namespaces, words)) = rest.split_at_checked(count) else { fail("Cannot execute nothing") };
+    if !namespaces.is_empty() {
+        join(namespaces);
+    }
     let Some((program, names)) = words.split_first() else { fail("Cannot execute nothing") };
     let argv: Vec<*const libc::c_char> = names.iter().map(|name| name.as_ptr()).chain([std::ptr::null()]).collect();
     // SAFETY: the list ends with a null pointer and lives until the call returns.
     unsafe { libc::execv(program.as_ptr(), argv.as_ptr()) };
     fail(&format!("Cannot execute {}: {}", program.to_string_lossy(), std::io::Error::last_os_error()));
+}
+
+/// Goes into namespaces of the host, by their paths. What is mounted from then on is nobody else's.
+fn join(namespaces: &[CString]) {
+    // Opened first: a path may lead elsewhere from inside.
+    let opened: Vec<i32> = namespaces
+        .iter()
+        // SAFETY: a path that ends with NUL.
+        .map(|path| unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })
+        .collect();
+    for (fd, path) in opened.iter().zip(namespaces) {
+        // SAFETY: nobody shares anything with this process.
+        if *fd < 0 || unsafe { libc::setns(*fd, 0) } < 0 {
+            fail(&format!("Cannot join {}: {}", path.to_string_lossy(), std::io::Error::last_os_error()));
+        }
+    }
+    if !have_own_mounts() {
+        fail(&format!("Cannot have mounts of our own: {}", std::io::Error::last_os_error()));
+    }
+}
+
+fn have_own_mounts() -> bool {
+    let flags = libc::MS_REC | libc::MS_PRIVATE;
+    // SAFETY: constant strings; nobody shares our root directory.
+    unsafe {
+        let nothing = std::ptr::null();
+        let make_private = || libc::mount(nothing, c"/".as_ptr(), nothing, flags, nothing.cast()) == 0;
+        if libc::unshare(libc::CLONE_NEWNS) < 0 {
+            return false;
+        }
+        make_private() || chroot::leave().is_some_and(|root| make_private() & chroot::enter(root))
+    }
 }
 
 /// The command line inherits what has been started: the descriptor that says so.

@@ -1,7 +1,7 @@
 // The life of a container in the background: create, start, exec, pause, kill, delete, as engines call them; and what is left
 // when somebody is killed on the way.
 
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
 import type { Config } from "../support/bundle.ts";
 import { isAlive } from "../support/host_processes.ts";
 import { exists, Life } from "../support/life.ts";
@@ -179,6 +179,45 @@ Deno.test("life cycle: hooks get the state, each at its stage", async () => {
   equal(stages().at(-1), "poststart running");
   await life.must("delete", "--force", "box");
   equal(stages().at(-1), "poststop stopped");
+});
+
+Deno.test("life cycle: createContainer hooks are in the container's namespaces, the others in the caller's", async () => {
+  await using life = new Life();
+  const notes = `${life.directory}/notes`, place = `${life.directory}/place`;
+  Deno.mkdirSync(place);
+  const names = "for kind in net ipc uts mnt; do readlink /proc/self/ns/$kind; done";
+  const hook = (name: string, more: string) => [{
+    path: "/bin/sh",
+    args: [
+      "sh",
+      "-c",
+      `read state; pid=\${state#*\\"pid\\":}; pid=\${pid%%,*}; ${more}` +
+      `echo ${name} $(${names}) $(for kind in net ipc uts; do readlink /proc/$pid/ns/$kind; done) >>${notes}`,
+    ],
+    env: ["PATH=/bin:/usr/bin"],
+  }];
+  life.write("sleep 100", (config) => {
+    config.hooks = {
+      createRuntime: hook("createRuntime", ""),
+      createContainer: hook("createContainer", `busybox mount -t tmpfs none ${place}; `),
+      poststart: hook("poststart", ""),
+    };
+  });
+  await life.background("create", "--bundle", life.directory, "box");
+  await life.must("start", "box");
+  const own = ["net", "ipc", "uts", "mnt"].map((kind) => Deno.readLinkSync(`/proc/self/ns/${kind}`));
+  const lines = Deno.readTextFileSync(notes).trim().split("\n").map((line) => line.split(" "));
+  deepEqual(lines.map(([name]) => name), ["createRuntime", "createContainer", "poststart"]);
+  const [runtime, inside, after] = lines.map((words) => ({
+    hook: words.slice(1, 5),
+    sandbox: words.slice(5),
+  }));
+  deepEqual(runtime.hook, own);
+  deepEqual(after.hook, own);
+  deepEqual(inside.hook.slice(0, 3), inside.sandbox);
+  for (const [i, name] of inside.hook.entries()) notEqual(name, own[i]);
+  equal(Deno.readTextFileSync("/proc/self/mountinfo").includes(place), false, "its mounts are its own");
+  await life.must("delete", "--force", "box");
 });
 
 Deno.test("life cycle: hooks of the container run in it, before its program", async () => {

@@ -223,6 +223,24 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return { run: uninstallCommand, options: UNINSTALL_OPTIONS };
     },
   },
+  doctor: {
+    words: "",
+    about: "Say what works on this host, and what to do about the rest",
+    example: "tsvisor doctor",
+    load: async () => {
+      const { doctorCommand, DOCTOR_OPTIONS } = await import("./doctor.ts");
+      return { run: doctorCommand, options: DOCTOR_OPTIONS };
+    },
+  },
+  completions: {
+    words: "bash | zsh | fish",
+    about: "Print what a shell needs to complete command lines",
+    example: 'eval "$(tsvisor completions bash)"',
+    load: async () => {
+      const { completionsCommand } = await import("./completions.ts");
+      return { run: completionsCommand, options: {} };
+    },
+  },
   help: {
     words: "[COMMAND | syscalls [NAME] | man]",
     about: "Print this, a command's flags, the table of system calls or one of it, or the manual page",

@@ -4,6 +4,7 @@ import { dismissAttendant } from "../attendant.ts";
 import { printable } from "../control/printable.ts";
 import { endStarted } from "../launch.ts";
 import { StartError } from "../start_error.ts";
+import { PLATFORM_NAMES } from "../../platform/names.ts";
 import { OCI_VERSION, VERSION } from "../version.ts";
 
 import { COMMANDS, unknownCommand } from "./commands.ts";
@@ -18,8 +19,9 @@ export async function runCommandLine(argv: readonly string[], commit = "unknown"
     const parsed = parseGlobal(argv);
     flags = parsed.flags;
     if (parsed.isVersion) {
-      // The shape that Docker reads.
+      // Engines read the first three lines and pass over others (go-runc, Docker).
       console.log(`tsvisor version ${VERSION}\ncommit: ${commit}\nspec: ${OCI_VERSION}`);
+      console.log(`deno: ${Deno.version.deno}\nplatforms: ${PLATFORM_NAMES.join(", ")}`);
       return 0;
     }
     const [name, ...rest] = parsed.rest;

@@ -32,10 +32,13 @@ Deno.test("--help behind a program's name is the program's", async () => {
   assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "--help -h\n", stderr: "" });
 });
 
-Deno.test("--version has the shape that Docker reads: name, commit, spec", async () => {
+Deno.test("--version has the shape that engines read: name, commit, spec; then runtime and platforms", async () => {
   const { code, stdout } = await tsvisor(["--version"]);
   assert.equal(code, 0);
-  assert.match(stdout, /^tsvisor version \d+\.\d+\.\d+\ncommit: \S+\nspec: \d+\.\d+\.\d+\n$/);
+  assert.match(
+    stdout,
+    /^tsvisor version \d+\.\d+\.\d+\ncommit: \S+\nspec: \d+\.\d+\.\d+\ndeno: \S+\nplatforms: systrap, ptrace\n$/,
+  );
 });
 
 Deno.test("help syscalls prints the table as text and as JSON", async () => {

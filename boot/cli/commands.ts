@@ -235,7 +235,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   completions: {
     words: "bash | zsh | fish",
     about: "Print what a shell needs to complete command lines",
-    example: 'eval "$(tsvisor completions bash)"',
+    example: "tsvisor completions bash >/etc/bash_completion.d/tsvisor",
     load: async () => {
       const { completionsCommand } = await import("./completions.ts");
       return { run: completionsCommand, options: {} };

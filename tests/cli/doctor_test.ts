@@ -61,7 +61,7 @@ Deno.test("completions: bash completes commands, flags of both kinds, and says n
     return stdout.trim().split("\n");
   };
   deepEqual(await complete("cr"), ["create"]);
-  deepEqual(await complete("--plat"), ["--platform="]);
+  deepEqual(await complete("--patch"), ["--patching="]);
   deepEqual(await complete("--platform", "=", "ptrace", "create", "--bun"), ["--bundle="]);
   deepEqual(await complete("--root", "/x", "delete", "--fo"), ["--force"]);
   deepEqual(await complete("create", "--nothing-like-it"), [""]);

@@ -4,7 +4,7 @@
 
 import { EMFILE, ENFILE, ENOENT } from "../abi/errno.ts";
 import { ChildTable, hashOf } from "./child_table.ts";
-import { type DentryCache, LOOKUPS_OF_CALL_MAX } from "./dentry_cache.ts";
+import { type DentryCache, LOOKUPS_OF_CALL_MAX, LOOKUPS_SPARED } from "./dentry_cache.ts";
 import type { Inode } from "./inode.ts";
 import { notifyGone } from "./notify.ts";
 
@@ -202,9 +202,10 @@ export class Dentry {
    */
   evict(isUrgent: boolean): boolean {
     if (this.#uses > 0 || this.mountCount > 0 || this.parent === null || this.isUnlinked) return false;
+    const age = this.#cache.clock - this.#lookedUpAt;
     const isRecent = isUrgent
-      ? this.#cache.clock - this.#lookedUpAt < LOOKUPS_OF_CALL_MAX
-      : this.#lookedUpAt > this.#visitedAt;
+      ? age < LOOKUPS_OF_CALL_MAX
+      : this.#lookedUpAt > this.#visitedAt || age < LOOKUPS_SPARED;
     if (isRecent || (this.#children !== null && this.#children.size > 0)) {
       this.#visitedAt = this.#cache.clock;
       return true;

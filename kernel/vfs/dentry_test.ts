@@ -41,3 +41,21 @@ Deno.test("unused dentries are bounded, used ones and their parents stay", () =>
   equal(root.child("none20000"), null);
   equal((root.lookup("d") as Dentry).lookup("open"), dentry);
 });
+
+Deno.test("with little room for them, what a call looks up stays for as long as it needs it", () => {
+  const t = new VfsTask();
+  const { dentries } = t.task.kernel.vfs;
+  const names = Array.from({ length: 200 }, (_, i) => `/d${i}`);
+  for (const name of names) makeDirectory(t.task, AT_FDCWD, name, 0o755);
+  for (let i = 0; i < 4; i++) dentries.shrink();
+  dentries.unusedMax = 8;
+  const root = t.fs.root.dentry;
+  for (const name of names) {
+    const first = root.lookup(name.slice(1)) as Dentry;
+    // The second path of the same call, or a script's interpreter.
+    for (let i = 0; i < 10; i++) root.lookup(`missing${name}${i}`);
+    equal(first.isNegative, false, name);
+  }
+  const left = names.filter((name) => root.child(name.slice(1)) !== null).length;
+  equal(left < 100, true, `${left} are left`);
+});

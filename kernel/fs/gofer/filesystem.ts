@@ -202,7 +202,7 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
     if (this.#unheld.length >= UNHELD_MAX) {
       for (const inode of this.#unheld.splice(0)) inode.giveUpUnheld();
     }
-    if (this.#toClose.length >= CLOSE_COUNT_MAX) this.closeNodesNow();
+    if (this.#toClose.length >= this.hostFiles.closesAt) this.closeNodesNow();
   }
 
   /** Closes the queued nodes now: the host frees a deleted file's blocks only then. */

@@ -1,6 +1,6 @@
 // kernel.hostFiles: shared by all gofer mounts of a kernel, as two of them may show the same file.
 
-import { ATTRIBUTE } from "../../../gofer/protocol.ts";
+import { ATTRIBUTE, CLOSE_COUNT_MAX } from "../../../gofer/protocol.ts";
 import { u32, u64 } from "../../abi/struct.ts";
 import { DescriptorQuota, type DescriptorUsers } from "../../host/descriptor_quota.ts";
 
@@ -22,6 +22,8 @@ export interface SharedFiles {
 const OPEN_PART = 5 / 8;
 
 export class HostFiles {
+  /** Nodes that are closed together: few of the gofer's descriptors may wait to be closed. */
+  readonly closesAt: number;
   /** Counts open host files per guest user: each costs the gofer a descriptor. */
   readonly quota: DescriptorQuota;
   readonly #shared: SharedFiles[] = [];
@@ -37,6 +39,7 @@ export class HostFiles {
 
   /** The gofer has the same limit of descriptors as the sentry: `descriptorsMax`. */
   constructor(descriptorsMax: number, users: DescriptorUsers) {
+    this.closesAt = Math.min(CLOSE_COUNT_MAX, descriptorsMax >> 4);
     this.quota = new DescriptorQuota(descriptorsMax * OPEN_PART, 0, users);
   }
 

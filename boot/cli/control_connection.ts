@@ -13,7 +13,7 @@ import { type ContainerState, openRecorded } from "../oci/state.ts";
 import { StartError } from "../start_error.ts";
 
 /** Longest a sentry may take to answer, milliseconds. */
-export const ANSWER_MILLIS_MAX = 10_000;
+export const ANSWER_MILLIS_MAX = 60_000;
 
 /** A socket to the sentry of `state`, ours to close; or -ERRNO. */
 export function connectTo({ runner }: ContainerState): number {

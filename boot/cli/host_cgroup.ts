@@ -16,7 +16,7 @@ import type { GlobalFlags } from "./flags.ts";
 
 /** How long what is left in a cgroup may take to end by itself, and after it has been killed. */
 const END_MILLIS = 2000;
-const KILLED_MILLIS_MAX = 5000;
+const KILLED_MILLIS_MAX = 60_000;
 const POLL_MILLIS = 5;
 /** Random names until one must be free. */
 const NAME_TRIES_MAX = 3;

@@ -13,8 +13,8 @@ import { requestOf } from "./control_connection.ts";
 import { type GlobalFlags, type Options, parse, UsageError } from "./flags.ts";
 
 const SIGKILL = 9;
-/** Longest a forced delete waits for the processes to go, milliseconds. */
-const DELETE_MILLIS_MAX = 5000;
+/** Longest a forced delete waits for the processes to go, milliseconds: they take some ten, on a machine that has the time. */
+const DELETE_MILLIS_MAX = 60_000;
 const POLL_MILLIS = 5;
 
 export const LIST_OPTIONS = {

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Flags before the command that change nothing of these commands but the words of an error, and where they look.
 const GLOBAL: [&str; 6] = ["root", "log", "log-format", "debug-log", "debug", "systemd-cgroup"];
 const ROOT: &str = "/run/tsvisor";
-/// Longest a delete waits for the processes to go.
-const DELETE: Duration = Duration::from_secs(5);
+/// Longest a delete waits for the processes to go: they take some milliseconds, on a machine that has the time.
+const DELETE: Duration = Duration::from_secs(60);
 
 /// What the process ends with, or goes on as. An attendant that has more to do than to wait goes on as `resume` says.
 pub fn answer(arguments: &[OsString], resume: Resume) -> Option<Outcome> {

@@ -227,6 +227,7 @@ fn environment(place: &Place) -> Vec<Vec<u8>> {
     if let Ok(path) = std::env::current_exe() {
         list.push(entry(b"TSVISOR_LAUNCHER", path.as_os_str().as_bytes()));
     }
+    place.prepare_cache();
     list.push(entry(b"TSVISOR_NATIVE", &place.path("libtsvisor_native.so")));
     list.push(entry(b"DENO_DIR", &place.cache().unwrap_or_else(|| NO_CACHE.to_vec())));
     list.push(entry(b"DENO_NO_UPDATE_CHECK", b"1"));
@@ -257,10 +258,10 @@ struct Need {
     flag: &'static str,
 }
 
-/// Some descriptors have numbers up to 105, in the runtime and in stubs; memory of slots is one sparse file of 2 TiB; V8 reserves
-/// room for its heap and code.
+/// Some descriptors have numbers up to 105, in the runtime and in stubs, and a quarter is for names that are kept; memory of
+/// slots is one sparse file of 2 TiB; V8 reserves room for its heap and code.
 const NEEDS: [Need; 5] = [
-    Need { resource: libc::RLIMIT_NOFILE, name: "open files", least: 128, flag: "-n" },
+    Need { resource: libc::RLIMIT_NOFILE, name: "open files", least: 256, flag: "-n" },
     Need { resource: libc::RLIMIT_AS, name: "bytes of address space", least: 3 << 40, flag: "-v" },
     Need { resource: libc::RLIMIT_FSIZE, name: "bytes of a file", least: 3 << 40, flag: "-f" },
     Need { resource: libc::RLIMIT_DATA, name: "bytes of data", least: 1 << 30, flag: "-d" },

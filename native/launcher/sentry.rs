@@ -9,7 +9,7 @@ use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(60);
 const DOCUMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 const REQUEST: u32 = 1;
 

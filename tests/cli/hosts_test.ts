@@ -18,7 +18,7 @@ function refused({ code, stdout, stderr }: Finished, words: RegExp): void {
 }
 
 for (const platform of PLATFORMS) {
-  for (const limit of ["nproc=4000:4000", "nproc=600:600", "nofile=256:256", "nofile=128:128"]) {
+  for (const limit of ["nproc=4000:4000", "nproc=600:600", "nofile=512:512", "nofile=256:256"]) {
     Deno.test(`host: it runs with ${limit} on ${platform}`, async () => {
       works(await command(["prlimit", `--${limit}`, await tsvisorPath(), `--platform=${platform}`, ...ON]));
     });
@@ -32,7 +32,7 @@ Deno.test("host: soft limits are no matter", async () => {
 
 for (
   const [limit, words] of [
-    ["nofile=64:64", /with 64 open files at most: a sandbox needs 128 \(ulimit -n\)/],
+    ["nofile=128:128", /with 128 open files at most: a sandbox needs 256 \(ulimit -n\)/],
     ["as=4000000000", /with 4000000000 bytes of address space at most: .* \(ulimit -v\)/],
     ["fsize=1000", /with 1000 bytes of a file at most: .* \(ulimit -f\)/],
     ["data=100000000", /with 100000000 bytes of data at most: .* \(ulimit -d\)/],

@@ -37,7 +37,7 @@ async function withSandbox(
 /** Once every process has its filter, guest code runs; once none works any more, the guest has started and sleeps. */
 async function settled(cli: number): Promise<HostProcess[]> {
   let before = "";
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 1200; tries++) {
     const list = await sandboxOf(cli);
     if (list.every(({ pid }) => statusOf(`/proc/${pid}/status`).Seccomp === "2")) {
       // A file that is just being mapped is open in its stub for that moment.

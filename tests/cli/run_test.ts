@@ -3,7 +3,7 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Bundle, type Config } from "../support/bundle.ts";
 import { isAlive, parentOf, pids, read } from "../support/host_processes.ts";
-import { command, delay, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
+import { command, eventually, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
 
 /** Runs a script in a bundle and compares its lines. */
 async function expectLines(
@@ -227,7 +227,7 @@ Deno.test("run: with --file-access=shared the container sees what others change 
   Deno.writeTextFileSync(`${bundle.rootfs}/shared`, "old\n");
   bundle.write("cat /shared; echo on >/there; while ! test -e /go; do sleep 0.1; done; cat /shared");
   const running = bundle.run(["--file-access=shared"]);
-  for (let i = 0; i < 200 && !names(bundle.rootfs).includes("there"); i++) await delay(50);
+  ok(await eventually(() => names(bundle.rootfs).includes("there")));
   Deno.writeTextFileSync(`${bundle.rootfs}/shared`, "new and longer\n");
   Deno.writeTextFileSync(`${bundle.rootfs}/go`, "");
   equal((await running).stdout, "old\nnew and longer\n");
@@ -309,9 +309,7 @@ Deno.test("delete --force ends a container that runs, and is content with none",
   using bundle = new Bundle();
   bundle.write("sleep 100");
   const running = bundle.run();
-  for (let i = 0; i < 200 && !(await bundle.tsvisor(["list"])).stdout.includes("running"); i++) {
-    await delay(50);
-  }
+  ok(await eventually(async () => (await bundle.tsvisor(["list"])).stdout.includes("running")));
   equal((await bundle.tsvisor(["delete", "--force", "box"])).code, 0);
   equal((await running).code, 137);
   deepEqual(names(bundle.state), []);

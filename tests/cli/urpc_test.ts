@@ -2,7 +2,8 @@
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Bundle } from "../support/bundle.ts";
-import { command, delay, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
+import { exists } from "../support/life.ts";
+import { command, delay, eventually, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
 
 interface Answer {
   readonly success: boolean;
@@ -10,6 +11,9 @@ interface Answer {
   // deno-lint-ignore no-explicit-any
   readonly result: any;
 }
+
+/** What a script says when it has come so far. */
+const UP = "echo >/up";
 
 /** A container "box" that runs, with its control socket. */
 class LiveSandbox implements AsyncDisposable {
@@ -27,8 +31,9 @@ class LiveSandbox implements AsyncDisposable {
 
   static async start(script: string, flags: readonly string[] = []): Promise<LiveSandbox> {
     const sandbox = new LiveSandbox(await tsvisorPath(), script, flags);
-    // It says `started` once its program runs.
-    for (let tries = 0; tries < 200 && !sandbox.#isRunning(); tries++) await delay(25);
+    ok(await eventually(() => sandbox.#isRunning()), "it runs");
+    // Of a script that says so: it has come so far.
+    if (script.includes(UP)) ok(await eventually(() => exists(`${sandbox.bundle.rootfs}/up`)), "it is up");
     return sandbox;
   }
 
@@ -114,11 +119,14 @@ class RawClient {
   }
 }
 
-const IDLE = "trap 'echo got' USR2; sleep 1000 & while :; do sleep 0.1; done";
+const IDLE = `trap 'echo got' USR2; sleep 1000 & ${UP}; while :; do sleep 0.1; done`;
 const refused = (err: string): Answer => ({ success: false, err, result: null });
-const controllers = async () =>
-  (await command(["ps", "-eo", "args="])).stdout.split("\n").filter((line) => line.includes("controller.js"))
-    .length;
+/** Controllers of this tsvisor. */
+async function controllers(): Promise<number> {
+  const script = `${(await tsvisorPath()).slice(0, -"tsvisor".length)}lib/controller.js`;
+  const { stdout } = await command(["ps", "-eo", "args="]);
+  return stdout.split("\n").filter((line) => line.includes(script)).length;
+}
 
 for (const platform of PLATFORMS) {
   Deno.test(`urpc: a live sandbox tells what it runs, on ${platform}`, async () => {
@@ -128,7 +136,10 @@ for (const platform of PLATFORMS) {
       err: "",
       result: 2,
     });
-    const { result: rows } = await sandbox.call("containerManager.Processes", "box");
+    const processes = async () => (await sandbox.call("containerManager.Processes", "box")).result;
+    // A child is the shell until it has executed its program.
+    ok(await eventually(async () => (await processes())[1].cmd === "sleep"));
+    const rows = await processes();
     deepEqual(Object.keys(rows[0]), "uid pid ppid pgid threads c tty stime time cmd".split(" "));
     deepEqual([rows[0].pid, rows[0].ppid, rows[0].cmd, rows[0].threads], [1, 0, "sh", [1]]);
     equal(rows[1].cmd, "sleep");
@@ -139,7 +150,12 @@ for (const platform of PLATFORMS) {
     ok(
       event.data.memory.usage.usage > 100_000 && event.data.pids.current >= 2 && containerUsage.box > 100_000,
     );
-    const stacks = (await sandbox.call("debug.Stacks")).result;
+    let stacks = "";
+    const hasSleep = async () => {
+      stacks = (await sandbox.call("debug.Stacks")).result;
+      return stacks.includes("in clock_nanosleep(");
+    };
+    ok(await eventually(hasSleep), stacks);
     match(stacks, /^sentry: up .*\n {4}at /);
     match(stacks, /task 1 \(process 1, container box\) "sh" \[/);
     match(stacks, /in clock_nanosleep\(.*\n {4}waits for .*deadline in 9\d\d\.\d+ s/);
@@ -153,7 +169,7 @@ for (const platform of PLATFORMS) {
 
   Deno.test(`urpc: signals, and waits for the end, on ${platform}`, async () => {
     await using sandbox = await LiveSandbox.start(
-      "trap 'echo got; exit 7' USR2; echo up; while :; do sleep 0.05; done",
+      `trap 'echo got; exit 7' USR2; echo up; ${UP}; while :; do sleep 0.05; done`,
       [`--platform=${platform}`],
     );
     const waiting = sandbox.call("containerManager.Wait", "box");
@@ -170,8 +186,6 @@ for (const platform of PLATFORMS) {
     deepEqual(await signal({ Mode: 9 }), refused("unknown signal delivery mode: 9"));
     deepEqual(await signal({ Signo: 65 }), refused("invalid signal number 65"));
     deepEqual(await signal({ PID: 99 }), refused("no such process with PID 99"));
-    // The shell may not have come to its trap yet.
-    await delay(500);
     equal((await signal({})).success, true);
     deepEqual((await waiting).result, 7 << 8);
     deepEqual((await waitingToo).result, 7 << 8);
@@ -235,8 +249,7 @@ print(json.dumps([first["success"], ends[0], ends[1]["success"], text, refused])
       await sandbox.call("containerManager.Resume"),
       refused("cannot resume sandbox in state running"),
     );
-    await delay(300);
-    ok(await cpu() > before + 10e6);
+    ok(await eventually(async () => await cpu() > before + 10e6));
     deepEqual(
       await sandbox.call("containerManager.StartRoot", "box"),
       refused("sandbox is not in created state"),
@@ -256,10 +269,9 @@ Deno.test("urpc: strace is switched on and off while the sandbox runs", async ()
     (await change({ SetStrace: true, EnableStrace: true, StraceAllowlist: ["clock_nanosleep"] })).success,
     true,
   );
-  await delay(500);
+  ok(await eventually(() => Deno.readTextFileSync(log).includes("sleep clock_nanosleep(CLOCK_REALTIME")));
   equal((await change({ SetStrace: true })).success, true);
   const text = Deno.readTextFileSync(log);
-  match(text, /sleep clock_nanosleep\(CLOCK_REALTIME/);
   await delay(300);
   equal(Deno.readTextFileSync(log), text);
   Deno.removeSync(log);
@@ -352,8 +364,7 @@ Deno.test("urpc: an idle sandbox has no controller, a client brings one, which g
   equal(await controllers(), before);
   equal((await sandbox.call("debug.Stacks")).success, true);
   equal(await controllers(), before + 1);
-  await delay(5000);
-  equal(await controllers(), before);
+  ok(await eventually(async () => await controllers() === before), "it has gone");
   equal((await sandbox.call("debug.Stacks")).success, true);
 });
 
@@ -361,8 +372,9 @@ Deno.test("urpc: the controller of a sandbox that is killed goes with it", async
   const before = await controllers();
   await using sandbox = await LiveSandbox.start(IDLE);
   const client = await sandbox.connect();
+  // It is there, and hears what comes next.
+  equal((await client.call(`{"method":"debug.Stacks","arg":null}`)).success, true);
   await client.write(`{"method":"containerManager.Wait","arg":"box"}`);
-  await delay(500);
   equal((await sandbox.bundle.tsvisor(["kill", "box", "KILL"])).code, 0);
   deepEqual(await client.read(), refused("the sandbox has ended"));
   client.close();

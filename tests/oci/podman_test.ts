@@ -134,7 +134,8 @@ Deno.test(`podman: ${REPEATS} lives in a row, and ${AT_ONCE} at once`, async () 
     await podman.must("stop", "--time", "60", name);
     equal(await podman.status(name), "exited 5");
     await podman.must("rm", name);
-    equal((await podman.call(["run", "--rm", ...RUN, ...SH, "exit 3"])).code, 3);
+    const { code, stderr } = await podman.call(["run", "--rm", ...RUN, ...SH, "exit 3"]);
+    deepEqual([code, stderr], [3, ""]);
   };
   for (let n = 0; n < REPEATS; n++) await live(`row-${n}`);
   await Promise.all(Array.from({ length: AT_ONCE }, (_, n) => live(`once-${n}`)));

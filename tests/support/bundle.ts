@@ -92,7 +92,7 @@ function removeCgroups(state: string): void {
 /** What has been killed just now may take a moment to go. */
 function removeSoon(cgroup: Cgroup): void {
   const pause = new Int32Array(new SharedArrayBuffer(4));
-  for (let tries = 0; tries < 200 && !cgroup.removeEmpty(); tries++) Atomics.wait(pause, 0, 0, 10);
+  for (let tries = 0; tries < 6000 && !cgroup.removeEmpty(); tries++) Atomics.wait(pause, 0, 0, 10);
 }
 
 /** What a sandbox could leave on the host: processes of ours, mounts, network namespaces. */

@@ -3,7 +3,7 @@
 import { delay } from "./tsvisor.ts";
 
 /** Milliseconds a sandbox may take to come or go. */
-const PATIENCE_MILLIS = 20_000;
+const PATIENCE_MILLIS = 60_000;
 
 /** A process of a running sandbox. */
 export interface HostProcess {

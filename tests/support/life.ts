@@ -2,7 +2,7 @@
 
 import { deepEqual, equal } from "node:assert/strict";
 import { Bundle, type Config } from "./bundle.ts";
-import { command, delay, type Finished, tsvisorPath } from "./tsvisor.ts";
+import { command, eventually, type Finished, tsvisorPath } from "./tsvisor.ts";
 
 /** A bundle whose container goes with the test. */
 export class Life extends Bundle {
@@ -49,14 +49,13 @@ export class Life extends Bundle {
   }
 
   async reaches(status: string, id = "box"): Promise<void> {
-    for (let tries = 0; tries < 200 && await this.status(id) !== status; tries++) await delay(20);
+    await eventually(async () => await this.status(id) === status);
     equal(await this.status(id), status);
   }
 
   /** Waits until there is such a file. */
   async shows(path: string): Promise<boolean> {
-    for (let tries = 0; tries < 500 && !await exists(path); tries++) await delay(20);
-    return await exists(path);
+    return await eventually(() => exists(path));
   }
 
   /** What the container has printed; its root is written through. */

@@ -18,7 +18,7 @@ export interface RunOptions {
   readonly timeoutMillis?: number;
 }
 
-const TIMEOUT_MILLIS = 60_000;
+const TIMEOUT_MILLIS = 180_000;
 
 export const PLATFORMS = ["systrap", "ptrace"] as const;
 export type PlatformName = typeof PLATFORMS[number];
@@ -85,6 +85,21 @@ async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
   } catch {
     // It ended without reading all.
   }
+}
+
+/** Steps of 20 ms in which a condition is looked at: a minute, as a machine may have much else to do. */
+const LOOKS_MAX = 3000;
+
+/** Waits until `is`; false when it has not become so. */
+export async function eventually(
+  is: () => boolean | Promise<boolean>,
+  looksMax = LOOKS_MAX,
+): Promise<boolean> {
+  for (let looks = 0; looks < looksMax; looks++) {
+    if (await is()) return true;
+    await delay(20);
+  }
+  return await is();
 }
 
 export function delay(millis: number): Promise<void> {

@@ -14,9 +14,9 @@ export const COMMON = 0x7fe0_0010_0000;
 export const COMMON_BYTES = 0x4000;
 /** Slots of this process. */
 export const ARENAS = 0x7fe1_0000_0000;
-export const ARENA_POSITIONS = 200;
+export const ARENA_POSITIONS = 48;
 export const SLOT_BYTES = 0x4_0000;
-export const ARENA_SLOTS = 1024;
+export const ARENA_SLOTS = 4096;
 export const ARENA_BYTES = SLOT_BYTES * ARENA_SLOTS;
 export const DIRECT_READ_FD = 4;
 export const DIRECT_WRITE_FD = 5;

@@ -21,6 +21,11 @@ Deno.test("slot.rs and slot.ts name the same numbers", () => {
   }
 });
 
+Deno.test("a process has room for 4,000 threads, and its slots end before what lies behind them", () => {
+  assert.ok(slot.ARENA_SLOTS - 1 >= 4000);
+  assert.ok(slot.ARENAS + slot.ARENA_POSITIONS * slot.ARENA_BYTES <= slot.DIRECT_WINDOWS);
+});
+
 function rustConstants(): Map<string, number> {
   const constants = new Map<string, number>();
   for (const [, name, text] of RUST.matchAll(/^pub const (\w+): \w+ = ([^;]+);/gm)) {

@@ -13,15 +13,16 @@ pub const COMMON: u64 = 0x7fe0_0010_0000;
 pub const COMMON_BYTES: u64 = 0x4000;
 /// Slots of this process.
 pub const ARENAS: u64 = 0x7fe1_0000_0000;
-pub const ARENA_POSITIONS: u64 = 200;
+pub const ARENA_POSITIONS: u64 = 48;
 pub const SLOT_BYTES: u64 = 0x4_0000;
-pub const ARENA_SLOTS: u64 = 1024;
+pub const ARENA_SLOTS: u64 = 4096;
 pub const ARENA_BYTES: u64 = SLOT_BYTES * ARENA_SLOTS;
 /// What a thread reads and writes large pieces of by itself: a descriptor for each, or a window on a memory file for each.
 pub const DIRECT_READ_FD: u32 = 4;
 pub const DIRECT_WRITE_FD: u32 = 5;
 pub const DIRECT_WINDOWS: u64 = 0x7fee_0000_0000;
 pub const DIRECT_WINDOW_BYTES: u64 = 0x40_0000;
+const _: () = assert!(ARENAS + ARENA_POSITIONS * ARENA_BYTES <= DIRECT_WINDOWS);
 
 // COMMON page: u32 words, then the BPF program, then the table.
 pub const COMMON_FLAGS: u64 = 0;

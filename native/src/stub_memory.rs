@@ -12,7 +12,7 @@ use core::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-/// Address spaces that can be alive at once: bounded by reserved address space (8192 x 256 MiB = 2 TiB).
+/// Address spaces that can be alive at once: bounded by reserved address space (8192 x 1 GiB = 8 TiB).
 const ARENAS_MAX: usize = 8192;
 
 pub struct StubMemory {

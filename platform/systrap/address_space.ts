@@ -172,7 +172,7 @@ export class SystrapAddressSpace implements AddressSpace {
     }
     if (this.#slotsUsed >= ARENA_SLOTS) return null;
     const index = this.#slotsUsed++;
-    const thread = this.platform.threadOf(this, this.arena * ARENA_SLOTS + index, index);
+    const thread = this.platform.threadOf(this, index);
     this.threads.add(thread);
     return thread;
   }

@@ -34,6 +34,8 @@ const END_MILLIS_MAX = 5;
 
 /** As ARENAS_MAX in native/src/stub_memory.rs. */
 const ARENAS_MAX = 8192;
+/** log2(ARENA_SLOTS) */
+const ARENA_SHIFT = 12;
 // Control block words, as in native/src/systrap.rs.
 const EVENTS_MAX = 1024;
 const C_HOST_EVENTS = 1;
@@ -95,7 +97,8 @@ export class SystrapPlatform implements Platform {
   /** The stub's end of the socket pair of the address space that is being made. */
   childSocket = -1;
 
-  readonly #threads: (SystrapThread | null)[] = [];
+  /** By arena, then by place in it: an array by slot would have gaps, and V8 keeps such ones as hash tables. */
+  readonly #threads: SystrapThread[][] = [];
   readonly #spaces: (SystrapAddressSpace | null)[] = [];
   /** Host processes of address spaces, until they are reaped. */
   readonly #pids = new Set<number>();
@@ -243,8 +246,8 @@ export class SystrapPlatform implements Platform {
     this.#spareSocket = this.stubs.ownSocket;
     this.#spareChildSocket = this.stubs.stubSocket;
     // The first write to each makes the host find and zero a page: done now, not while a guest forks.
-    const thread = this.#threads[arena * ARENA_SLOTS];
-    if (thread !== undefined && thread !== null) { for (const at of SLOT_PAGES_USED) thread.bytes[at] = 0; }
+    const thread = this.#threads[arena]?.[0];
+    if (thread !== undefined) { for (const at of SLOT_PAGES_USED) thread.bytes[at] = 0; }
     return 0;
   }
 
@@ -260,13 +263,15 @@ export class SystrapPlatform implements Platform {
     return true;
   }
 
-  /** The thread object of a slot; objects and their views are reused with the slot. */
-  threadOf(space: SystrapAddressSpace, slot: number, index: number): SystrapThread {
-    let thread = this.#threads[slot] ?? null;
-    if (thread === null) {
-      thread = new SystrapThread(this, space, slot, index);
-      this.#threads[slot] = thread;
-    }
+  /** The thread object of a slot of its arena; objects and their views are reused with the slot. */
+  threadOf(space: SystrapAddressSpace, index: number): SystrapThread {
+    const threads = this.#threads[space.arena] ??= [];
+    const thread = threads[index] ??= new SystrapThread(
+      this,
+      space,
+      space.arena * ARENA_SLOTS + index,
+      index,
+    );
     thread.addressSpace = space;
     return thread;
   }
@@ -338,8 +343,9 @@ export class SystrapPlatform implements Platform {
     if (control[C_WAITED] !== 0) this.#afterWait();
     events.threadCount = 0;
     for (let i = 0; i < count; i++) {
-      const thread = this.#threads[control[C_EVENT_LIST + i]];
-      if (thread === null || thread === undefined || !thread.isRunning) continue;
+      const slot = control[C_EVENT_LIST + i];
+      const thread = this.#threads[slot >>> ARENA_SHIFT]?.[slot & ARENA_SLOTS - 1];
+      if (thread === undefined || !thread.isRunning) continue;
       thread.takeEvent();
       if (thread.event === EVENT.NONE) {
         thread.resume();

@@ -209,6 +209,11 @@ export const sentryCalls = (region: AddressRange): readonly AllowedCall[] => [
   call(17, "pread64", "files"),
   call(327, "preadv2", "files, of what the host has in memory"),
   call(18, "pwrite64", "files"),
+  call(98, "getrusage", "whether a slow write has waited for the disk, or for a CPU", {
+    argument: 0,
+    mask: WHOLE,
+    value: 1,
+  }),
   call(74, "fsync", "files"),
   call(75, "fdatasync", "files"),
   call(310, "process_vm_readv", "guest memory; the host checks that it is a stub's"),

@@ -29,6 +29,7 @@ const symbols = {
   tsv_host_ioctl: { parameters: ["i32", "u32", "buffer", "u32"], result: "i32" },
   tsv_host_fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   tsv_host_clock: { parameters: ["i32"], result: "f64" },
+  tsv_host_sleeps: { parameters: [], result: "f64" },
   tsv_host_clock_split: { parameters: ["i32", "buffer"], result: "void" },
   tsv_host_random: { parameters: ["buffer", "u32", "u32"], result: "i32" },
   tsv_host_send: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "u32"], result: "i32" },
@@ -107,6 +108,9 @@ export class NativeHost implements Host {
       offset >>> 0,
       highWord(offset),
     );
+  }
+  sleeps(): number {
+    return this.#calls.tsv_host_sleeps();
   }
   read(fd: number, into: Uint8Array, at: number, length: number): number {
     if (at + length > into.length) return -EFAULT;

@@ -409,6 +409,8 @@ export interface Host {
   /** pread() of what the host has in memory: fewer bytes or -EAGAIN where it would wait for more; -EOPNOTSUPP. */
   preadNow(fd: number, into: Uint8Array, at: number, length: number, offset: number): number;
   pwrite(fd: number, from: Uint8Array, at: number, length: number, offset: number): number;
+  /** How often this thread has slept: it does not count when others had its CPU. -ERRNO. */
+  sleeps(): number;
   read(fd: number, into: Uint8Array, at: number, length: number): number;
   write(fd: number, from: Uint8Array, at: number, length: number): number;
   close(fd: number): number;

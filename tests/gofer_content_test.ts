@@ -161,12 +161,25 @@ Deno.test("after a write that took long the gofer writes for a while, and always
   deepEqual(write(O_SYNC, 0), ["WRITE"]);
   deepEqual(write(O_DSYNC, 0), ["WRITE"]);
   clock.writeNanos = 1e9;
+  clock.stoppedAt += 0.5e6;
   deepEqual(write(0, 0), []);
   deepEqual(write(0, 10), ["WRITE"]);
   deepEqual(write(O_APPEND, 0), ["WRITE"]);
   equal(Deno.statSync(`${m.directory}/f`).size, 30);
   equal(file.inode.size, 30);
-  clock.stoppedAt += 2e9;
+  // We have slept shortly before it or in it: the gofer's for a moment, and then it is looked at.
+  clock.stoppedAt += 60e6;
+  clock.sleepsInWrites = false;
+  deepEqual(write(0, 30), []);
+  deepEqual(write(0, 30), []);
+  clock.sleepsInWrites = true;
+  deepEqual(write(0, 30), []);
+  deepEqual(write(0, 30), ["WRITE"]);
+  clock.stoppedAt += 500e6;
+  deepEqual(write(0, 30), ["WRITE"]);
+  clock.writeNanos = 0;
+  clock.stoppedAt += 600e6;
+  deepEqual(write(0, 30), []);
   deepEqual(write(0, 30), []);
   // What changes a file otherwise is the gofer's in any case.
   equal(file.asContent()!.truncate(5), 0);

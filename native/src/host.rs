@@ -35,6 +35,15 @@ pub extern "C" fn tsv_host_pwrite(fd: i32, buffer: *const u8, at: u32, length: u
     result(unsafe { libc::pwrite(fd, buffer.add(at as usize) as *const c_void, length as usize, offset(low, high)) }
         as i64)
 }
+/// How often this thread has slept (getrusage(2), ru_nvcsw), or -errno.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_host_sleeps() -> f64 {
+    // SAFETY: all zeros is a valid rusage, which the kernel fills.
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        if libc::getrusage(libc::RUSAGE_THREAD, &mut usage) < 0 { errno() as f64 } else { usage.ru_nvcsw as f64 }
+    }
+}
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_host_read(fd: i32, buffer: *mut u8, at: u32, length: u32) -> i32 {
     // SAFETY: as tsv_host_pread.

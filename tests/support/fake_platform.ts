@@ -160,6 +160,9 @@ export class FakeHost implements Host {
   setNonblocking(): number {
     return 0;
   }
+  sleeps(): number {
+    return 0;
+  }
   clockNanos(): number {
     return this.now += this.tickNanos;
   }

@@ -31,12 +31,19 @@ export class StoppedHost extends NativeHost {
   stoppedAt = super.clockNanos(1);
   isCold = false;
   writeNanos = 0;
+  /** Whether it sleeps over them, or others have the CPU. */
+  sleepsInWrites = true;
+  #sleeps = 0;
   override preadNow(fd: number, into: Uint8Array, at: number, length: number, offset: number): number {
     return this.isCold ? -EAGAIN : super.preadNow(fd, into, at, length, offset);
   }
   override pwrite(fd: number, from: Uint8Array, at: number, length: number, offset: number): number {
     this.stoppedAt += this.writeNanos;
+    if (this.sleepsInWrites) this.#sleeps++;
     return super.pwrite(fd, from, at, length, offset);
+  }
+  override sleeps(): number {
+    return this.#sleeps;
   }
   override clockNanos(_clock: number): number {
     return this.stoppedAt;

@@ -34,6 +34,14 @@ const CLOCK_MONOTONIC = 1;
  */
 const SLOW_WRITE_NANOS = 20e6;
 const WRITES_ASIDE_NANOS = 1e9;
+/**
+ * On a busy machine a write takes as long because somebody else has the CPU: then we have not slept since before it. To ask
+ * before each write would cost a third of it, so what was asked so long before is good enough. Where we have slept since, be
+ * it in the write or before it, the next writes are the gofer's for a moment only, and for a while each of ours is asked for.
+ */
+const SLEEPS_HOLD_NANOS = 1e6;
+const UNSURE_ASIDE_NANOS = 50e6;
+const WRITES_WATCHED_NANOS = 10e9;
 
 const sizeChange = new AttributeChange();
 
@@ -307,6 +315,10 @@ export class GoferContent {
     if (isAside && (file === null || length <= TRANSFER_BYTES_MAX)) {
       return this.#writeAside(file, flags, from, at, Math.min(length, TRANSFER_BYTES_MAX), offset);
     }
+    if (began < fs.writesWatchedUntil || began > fs.sleepsAskedAt + SLEEPS_HOLD_NANOS) {
+      fs.sleeps = fs.host.sleeps();
+      fs.sleepsAskedAt = began;
+    }
     const n = file.pwrite(from, at, length, offset);
     this.noteWriteTime(began);
     if (n < 0 || (flags & O_DSYNC) === 0) return n;
@@ -317,7 +329,9 @@ export class GoferContent {
   /** Notes the duration of a write, by the sentry or by a stub, that started at `began` and has ended now. */
   noteWriteTime(began: number): void {
     const fs = this.#fs, now = fs.host.clockNanos(CLOCK_MONOTONIC);
-    if (now - began > SLOW_WRITE_NANOS) fs.writesAsideUntil = now + WRITES_ASIDE_NANOS;
+    if (now - began <= SLOW_WRITE_NANOS || fs.host.sleeps() === fs.sleeps) return;
+    fs.writesAsideUntil = now + (fs.sleepsAskedAt === began ? WRITES_ASIDE_NANOS : UNSURE_ASIDE_NANOS);
+    fs.writesWatchedUntil = now + WRITES_WATCHED_NANOS;
   }
 
   #writeAside(

@@ -61,6 +61,11 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   readonly contentsAhead = new ContentsAhead();
   /** Until this time the gofer carries out writes, because one of the sentry's took long. */
   writesAsideUntil = 0;
+  /** Until then Host.sleeps() is asked before each of ours. */
+  writesWatchedUntil = 0;
+  /** What it said last, and when; -1 = it was not asked. */
+  sleeps = -1;
+  sleepsAskedAt = -Infinity;
 
   /** Connects and requests the root. Throws an error with a clear text when the gofer refuses; boot/ reports it. */
   constructor(

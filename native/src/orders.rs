@@ -117,16 +117,13 @@ impl Orders {
         unsafe { &*(self.slots.add(tid) as *const AtomicU32) }
     }
 
-    /// Whether the orders of the thread that asks have the call, behind those it is past. It is past it then.
-    fn take(&self, question: &Question) -> bool {
+    /// The slot of the thread that asks, and the place of the call among its orders, behind those it is past. It is past it
+    /// then. None where nobody has ordered it.
+    fn take(&self, question: &Question) -> Option<(u32, u32)> {
         let tid = question.tid as usize;
-        let Some(slot) =
-            (tid < THREADS_MAX).then(|| self.slot_of(tid).load(SeqCst)).and_then(|slot| slot.checked_sub(1))
-        else {
-            return false;
-        };
+        let slot = (tid < THREADS_MAX).then(|| self.slot_of(tid).load(SeqCst))?.checked_sub(1)?;
         if self.word(slot, THREAD).load(SeqCst) != question.tid {
-            return false;
+            return None;
         }
         let count = self.word(slot, IN_FORCE).load(SeqCst).min(COMMANDS_MAX as u32);
         for index in self.word(slot, PASSED).load(SeqCst)..count {
@@ -137,10 +134,17 @@ impl Orders {
                 if question.number as i64 == libc::SYS_clone {
                     self.word(slot, CLONED).store(1, SeqCst);
                 }
-                return true;
+                return Some((slot, index));
             }
         }
-        false
+        None
+    }
+
+    /// The call at `index` was not let go after all. Where the sentry has given other orders meanwhile, nothing is changed.
+    fn give_back(&self, slot: u32, index: u32) {
+        if self.word(slot, PASSED).compare_exchange(index + 1, index, SeqCst, SeqCst).is_ok() {
+            self.word(slot, CLONED).store(0, SeqCst);
+        }
     }
 }
 
@@ -208,14 +212,17 @@ fn answer(listener: i32) -> bool {
         // Who asked may be gone again, or all who ever could.
         return matches!(errno().abs(), libc::ENOENT | libc::EINTR | libc::EAGAIN) && !is_over(listener);
     }
-    if !orders().take(&question) {
+    let Some((slot, index)) = orders().take(&question) else {
         // SAFETY: kill passes no memory. The number is a thread's of a stub that waits in this very call.
         unsafe { libc::kill(question.tid as i32, libc::SIGKILL) };
         return true;
-    }
+    };
     let answer = Answer { id: question.id, value: 0, error: 0, flags: NOTIF_CONTINUE };
     // SAFETY: reads one answer. What continues is the call with the registers that were looked at.
-    unsafe { libc::ioctl(listener, NOTIF_SEND, &answer) };
+    if unsafe { libc::ioctl(listener, NOTIF_SEND, &answer) } < 0 {
+        // A signal (a halt, an interrupt) has ended the wait for the answer: the call is made, and asked for, once more.
+        orders().give_back(slot, index);
+    }
     true
 }
 

@@ -378,6 +378,8 @@ static const struct program program_table[] = {
     // A tree of 10,000 small files that the host has made: run.ts.
     {"find-10k", "", "exec find \"$FILES/many\" -newer /proc/self/exe >/dev/null"},
     {"grep-10k", "", "grep -rc word \"$FILES/many/tree\" >/dev/null; test $? -lt 2"},
+    {"rg-10k", "", "rg -c word \"$FILES/many/tree\" >/dev/null; test $? -lt 2"},
+    {"fd-10k", "", "exec fdfind -t f . \"$FILES/many/tree\" >/dev/null"},
     {"git-status-10k", "", "cd \"$FILES/many\" && exec git -c safe.directory=* -c core.trustctime=false status >/dev/null"},
     {"git-grep-10k", "", "cd \"$FILES/many\" && git -c safe.directory=* grep -c word >/dev/null; test $? -lt 2"},
     // To a pipe: tar reads nothing where it writes to /dev/null.

@@ -58,6 +58,8 @@ const PROGRAMS = [
   "git-commit-500",
   "find-10k",
   "grep-10k",
+  "rg-10k",
+  "fd-10k",
   "git-status-10k",
   "git-grep-10k",
   "tar-10k",

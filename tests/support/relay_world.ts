@@ -49,6 +49,8 @@ interface Options {
   readonly server?: number;
   readonly published?: readonly PublishedPort[];
   readonly listeners?: readonly number[];
+  /** Instead of the host's own. */
+  readonly hostSockets?: NativeSockets;
 }
 
 /** A sandbox's stack and the network behind it. */
@@ -68,7 +70,9 @@ export class World {
     hostFdCount: 0,
   };
 
-  constructor({ egress = "", server = 9, published = [], listeners = [] }: Options = {}) {
+  constructor(
+    { egress = "", server = 9, published = [], listeners = [], hostSockets = sockets }: Options = {},
+  ) {
     loop ??= new HostLoop(() => {});
     const pool = this.#pool;
     const [inside, outside] = VethLink.pair(GUEST_HARDWARE, RELAY_HARDWARE, MTU);
@@ -85,7 +89,7 @@ export class World {
     this.guest.addDefaultRoute(nic, own(GATEWAY_V6));
     const config = { egress, servers: [{ address: SERVERS, port: server }], published, isLenient: false };
     const relayHost = {
-      sockets,
+      sockets: hostSockets,
       poller: loop,
       random,
       log: (text: string) => void this.lines.push(text),

@@ -57,7 +57,9 @@ export class DnsStreams implements ReadinessQueue, Served {
         const endpoint = taker.accept();
         if (typeof endpoint === "number") break;
         const key = String(this.#next++);
-        const stream = new DnsStream(this.#context, this.#servers, endpoint, () => this.#streams.remove(key));
+        const onUse = (one: DnsStream) => this.#streams.touch(key, one, this.#context.stack.now);
+        const onEnd = () => this.#streams.remove(key);
+        const stream = new DnsStream(this.#context, this.#servers, endpoint, onUse, onEnd);
         this.#streams.add(key, stream, this.#context.stack.now);
       }
     }
@@ -75,6 +77,7 @@ class DnsStream implements Flow, ReadinessQueue, Served {
   readonly #context: RelayContext;
   readonly #servers: readonly NameServer[];
   readonly #endpoint: TcpEndpoint;
+  readonly #onUse: (stream: DnsStream) => void;
   readonly #onEnd: () => void;
   readonly #input = new Uint8Array(LENGTH_BYTES + MESSAGE_BYTES_MAX);
   #inputBytes = 0;
@@ -88,11 +91,13 @@ class DnsStream implements Flow, ReadinessQueue, Served {
     context: RelayContext,
     servers: readonly NameServer[],
     endpoint: TcpEndpoint,
+    onUse: (stream: DnsStream) => void,
     onEnd: () => void,
   ) {
     this.#context = context;
     this.#servers = servers;
     this.#endpoint = endpoint;
+    this.#onUse = onUse;
     this.#onEnd = onEnd;
     endpoint.queue = this;
     context.turns.enter(this);
@@ -123,6 +128,7 @@ class DnsStream implements Flow, ReadinessQueue, Served {
     }
     const message = input.slice(LENGTH_BYTES, this.#inputBytes);
     this.#inputBytes = 0;
+    this.#onUse(this);
     this.#ask(message);
   }
 

@@ -13,7 +13,7 @@ import {
   type UdpEndpoint,
 } from "../../../netstack/mod.ts";
 import { ADDRESS_BYTES } from "../../../native/host_sockets.ts";
-import { CHUNK_BYTES, type HostListener, type RelayContext, type Served } from "./context.ts";
+import { CHUNK_BYTES, type HostListener, type RelayContext, type Served, type Watch } from "./context.ts";
 import { type Flow, FlowTable } from "./flow_table.ts";
 import { GATEWAY_V4, GATEWAY_V6, GUEST_V4, GUEST_V6, own } from "./layout.ts";
 import { TcpFlow } from "./tcp_flow.ts";
@@ -51,6 +51,7 @@ export class PublishedTcp implements HostListener {
   readonly #port: number;
   readonly #isV4: boolean;
   readonly #all: PublishedConnections;
+  readonly #watch: Watch;
 
   constructor(context: RelayContext, fd: number, port: number, isV4: boolean, all: PublishedConnections) {
     this.#context = context;
@@ -58,17 +59,25 @@ export class PublishedTcp implements HostListener {
     this.#port = port;
     this.#isV4 = isV4;
     this.#all = all;
-    context.watches.add(fd, POLLIN, this);
+    this.#watch = context.watches.add(fd, POLLIN, this);
   }
 
   onHost(_events: number): void {
     const { sockets } = this.#context;
     for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
       const fd = sockets.accept(this.#fd);
-      if (fd < 0) return;
+      if (fd === -EAGAIN) return;
+      // Without descriptors the host would tell of the same connection again and again.
+      if (fd < 0) return this.#watch.set(0);
       if (this.#all.count >= PUBLISHED_CONNECTIONS_MAX) sockets.reset(fd);
       else this.#enter(fd);
     }
+  }
+
+  /** Listens again where it had no descriptors. */
+  sweep(_now: number): boolean {
+    this.#watch.set(POLLIN);
+    return false;
   }
 
   #enter(fd: number): void {

@@ -120,7 +120,7 @@ export class RelayNetwork {
     const connections = new PublishedConnections();
     for (const [i, { port, isDatagram, isV4 }] of config.published.entries()) {
       if (isDatagram) this.#sweepers.push(new PublishedUdp(context, listeners[i], port, isV4).flows);
-      else new PublishedTcp(context, listeners[i], port, isV4, connections);
+      else this.#sweepers.push(new PublishedTcp(context, listeners[i], port, isV4, connections));
     }
   }
 

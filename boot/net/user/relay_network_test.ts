@@ -1,8 +1,8 @@
 // The net process' network, between a stack in the sandbox's place and servers on the host's loopback.
 
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { EACCES, EAGAIN, ECONNREFUSED, ECONNRESET, EHOSTUNREACH } from "../../../kernel/abi/errno.ts";
-import { SocketKind } from "../../../native/host_sockets.ts";
+import { EACCES, EAGAIN, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EMFILE } from "../../../kernel/abi/errno.ts";
+import { NativeSockets, SocketKind } from "../../../native/host_sockets.ts";
 import {
   type Endpoint,
   IncomingControl,
@@ -300,6 +300,38 @@ async function ask(world: World, name: string): Promise<Uint8Array> {
   endpoint.close();
   return answer.slice(0, n);
 }
+
+/** A host without a descriptor to spare, for a while. */
+class ScarceSockets extends NativeSockets {
+  isShort = true;
+  refusals = 0;
+
+  override accept(fd: number): number {
+    if (!this.isShort) return super.accept(fd);
+    this.refusals++;
+    return -EMFILE;
+  }
+}
+
+Deno.test("published ports: without descriptors connections wait, and nobody turns in circles", async () => {
+  const listener = sockets.listen(SocketKind.Stream, addressBlock(own(SERVERS), 0));
+  const hostSockets = new ScarceSockets(false);
+  const published = [{ port: 80, isDatagram: false, isV4: true }];
+  using world = new World({ published, listeners: [listener], hostSockets });
+  const server = world.guest.newTcpEndpoint(true);
+  server.bind(place(GUEST_V4, 80));
+  server.listen(10);
+  const begin = performance.now();
+  using _connection = await Deno.connect({ hostname: SERVERS, port: boundPort(listener) });
+  await world.until(() => hostSockets.refusals > 0, "the first refusal");
+  await world.turns(300);
+  // It is tried again once a second.
+  const seconds = (performance.now() - begin) / 1000;
+  ok(hostSockets.refusals <= 2 + seconds, `${hostSockets.refusals} in ${seconds} s`);
+  hostSockets.isShort = false;
+  await world.until(() => typeof server.accept() !== "number", "the connection inside");
+  sockets.close(listener);
+});
 
 Deno.test("DNS: a name opens its address; names that no rule is about are not asked for", async () => {
   const asked: string[] = [];

@@ -1,5 +1,5 @@
-// A guest address space on systrap: one stub process with its arena of slots. Changing calls are commands that a stopped
-// thread of the process carries out; copies go through process_vm_readv and writev.
+// A guest address space on systrap: one stub process with its arena of slots. Changes of the address space are
+// commands that a stopped thread of the process carries out; copies use process_vm_readv(2) and process_vm_writev(2).
 
 import { EAGAIN, EFAULT, EIO, ENOMEM } from "../../kernel/abi/errno.ts";
 import {
@@ -76,21 +76,21 @@ const SIGKILL = 9;
 const SYS_rseq = 334;
 const RSEQ_FLAG_UNREGISTER = 1;
 
-/** Of the caller's mmap flags, those the host is to see. */
+/** The caller's mmap flags that are passed to the host. */
 const MAP_PASSED = MAP_SHARED | MAP_PRIVATE | MAP_NORESERVE | MAP_POPULATE | MAP_STACK;
 const PROT_RW = 3;
-/** Most bytes of one munmap(2) or mprotect(2): a stub that is busy for very long is given up (patience.ts). */
+/** The most bytes of one munmap(2) or mprotect(2): a stub that is busy for too long is killed (patience.ts). */
 const PIECE_BYTES = 1 << 28;
-/** Commands one mapping may add to a batch: close, receive, map, and the close at the end. */
+/** The most commands that one mapping adds to a batch: close, receive, map, and the close at the end. */
 const BATCH_COMMANDS_MAX = 4;
-/** Bytes one command of a batch writes: a result that says how many are missing is no larger than an errno. */
+/** Bytes that one command of a batch writes: its result, the number of missing bytes, must not look like an errno. */
 const BATCH_WRITE_BYTES = 2048;
-/** Advice after which memory is what it was when it was mapped. */
+/** Advice that resets memory to its state after mmap(2). */
 const DISCARDING = new Set([MADV_DONTNEED, MADV_FREE, MADV_REMOVE]);
-/** Tries of compareExchange while a guest changes the words beside the one that is meant. */
+/** Tries of compareExchange() while the guest changes the words beside the target. */
 const EXCHANGE_TRIES_MAX = 32;
 
-/** Host threads of a process that are kept for guest threads to come. */
+/** Idle host threads of a process that are kept for new guest threads. */
 const IDLE_THREADS_MAX = 8;
 /** PID_MAX_LIMIT of Linux. */
 const HOST_IDS_MAX = 1 << 22;
@@ -102,32 +102,32 @@ const line = new Uint8Array(16);
 
 export class SystrapAddressSpace implements AddressSpace {
   readonly platform: SystrapPlatform;
-  /** Number of the arena in the region: slot S of it is arena * ARENA_SLOTS + S. */
+  /** Number of the arena in the region: its slot S is arena * ARENA_SLOTS + S of all slots. */
   readonly arena: number;
-  /** Where the arena stands in the stub's address space. Differs from the parent's, as both are mapped during fork. */
+  /** The arena's place in the stub's address space; differs from the parent's, as both are mapped during a fork. */
   readonly position: number;
-  /** Our end of the stub's socket; the cookie of its hang-up is `arena`. */
+  /** The sentry's end of the stub's socket; the cookie of its hang-up is `arena`. */
   readonly socket: number;
-  /** Host pid of the stub process; 0 until the fork has answered. */
+  /** Host pid of the stub process; 0 until the fork has reported it. */
   pid = 0;
   readonly threads = new Set<SystrapThread>();
   patches: Patches;
   readonly features = FEATURES;
   readonly layout = STUB_LAYOUT;
   areas: GuestAreas | null = null;
-  /** Its process is gone or not to be trusted any more. */
+  /** The process has ended or is no longer trusted. */
   isDead = false;
-  /** Slots of threads that have ended; reused once the host has zeroed their TID word. */
+  /** Slots of ended threads, reusable once the host has zeroed their TID word. */
   readonly #ended: SystrapThread[] = [];
   readonly #direct: DirectFiles;
-  /** Host threads whose guest thread is over and that wait for another: making one costs more than waking one. */
+  /** Host threads without a guest thread, kept because clone(2) costs more than a wake-up. */
   readonly #idle: SystrapThread[] = [];
   #slotsUsed = 0;
   #cpuNanos = 0;
-  /** Thread whose map() calls are collected, and the descriptor that the collected commands have open in the stub. */
+  /** The thread whose map() calls are being batched, and the descriptor that the batch has open in the stub. */
   #batch: SystrapThread | null = null;
   #batchFd = -1;
-  /** Bytes of the staging area that are to be written. */
+  /** Bytes of the staging area used by the batch. */
   #batchStaged = 0;
 
   constructor(
@@ -155,12 +155,12 @@ export class SystrapAddressSpace implements AddressSpace {
     return this.threads.size;
   }
 
-  /** Every host thread that may come to run guest code. */
+  /** All host threads that may run guest code. */
   get hostThreads(): readonly SystrapThread[] {
     return [...this.threads, ...this.#idle];
   }
 
-  /** An unused slot of this arena as a thread object, or null when all are taken. */
+  /** An unused slot of this arena as a thread object, or null if all are used. */
   takeSlot(): SystrapThread | null {
     for (let i = 0; i < this.#ended.length; i++) {
       const thread = this.#ended[i];
@@ -193,7 +193,8 @@ export class SystrapAddressSpace implements AddressSpace {
     let passed = flags & MAP_PASSED | MAP_FIXED;
     const isCode = hostFd >= 0 && (prot & (PROT_EXEC | PROT_WRITE)) === PROT_EXEC &&
       (flags & MAP_PRIVATE) !== 0;
-    // Memory that is accounted from when it was writable once would not be one mapping with its neighbours any more.
+    // MAP_NORESERVE: otherwise VM_ACCOUNT, which a mapping gets once it was writable, keeps the host from merging it
+    // with its neighbours.
     if (isCode) passed |= MAP_NORESERVE;
     const image = isCode && (flags & (MAP_BY_INTERPRETER | MAP_INTERPRETER)) !== 0
       ? this.#copyOf(address, length, flags, hostFd, offset)
@@ -218,7 +219,7 @@ export class SystrapAddressSpace implements AddressSpace {
     return result < 0 ? result : 0;
   }
 
-  /** What is mapped instead of code that the program interpreter maps or is; null = the file itself. */
+  /** The patched copy to map instead of code of the program interpreter; null: the file itself. */
   #copyOf(address: number, length: number, flags: number, hostFd: number, offset: number): Image | null {
     if (!this.patches.isOn) return null;
     const code = this.platform.images.find(hostFd, offset, length, (flags & MAP_INTERPRETER) !== 0);
@@ -230,7 +231,7 @@ export class SystrapAddressSpace implements AddressSpace {
     this.#batch = thread as SystrapThread;
   }
 
-  /** The commands entered for `thread` are a batch's, to be run together. */
+  /** Whether the commands entered for `thread` belong to a batch, which runs later. */
   isBatching(thread: SystrapThread): boolean {
     return this.#batch === thread;
   }
@@ -241,7 +242,7 @@ export class SystrapAddressSpace implements AddressSpace {
     return by === null ? 0 : this.#runBatch(by);
   }
 
-  /** Enters a write behind the mappings collected so far. False when there is no room for it. */
+  /** Adds a write to the batch, after its mappings. False when there is no room for it. */
   #writeInBatch(by: SystrapThread, address: number, from: Uint8Array, at: number, length: number): boolean {
     const commands = Math.ceil(length / BATCH_WRITE_BYTES);
     if (
@@ -288,7 +289,7 @@ export class SystrapAddressSpace implements AddressSpace {
       by.call(SYS_mmap, true, address, length, prot, flags | MAP_ANONYMOUS, -1, 0);
       return 0;
     }
-    // Mappings of one file follow each other: it is passed once.
+    // Consecutive mappings of one file share one passed descriptor.
     if (hostFd !== this.#batchFd) {
       this.#closeBatchFd(by);
       const sent = this.platform.stubs.calls.tsv_stub_send(this.socket, -1, hostFd);
@@ -312,7 +313,8 @@ export class SystrapAddressSpace implements AddressSpace {
 
   protect(thread: GuestThread, address: number, length: number, prot: number): number {
     const by = thread as SystrapThread;
-    // Code that may be written now, or is not code any more, is the guest's to read: it sees what it has put there.
+    // Code that becomes writable or loses PROT_EXEC is readable for the guest, which must find what the file holds:
+    // remove the patches.
     if ((prot & (PROT_WRITE | PROT_EXEC)) !== PROT_EXEC) this.patches.release(by, address, length, true);
     for (let done = 0; done < length; done += PIECE_BYTES) {
       const result = by.callNow(SYS_mprotect, address + done, Math.min(length - done, PIECE_BYTES), prot);
@@ -351,7 +353,7 @@ export class SystrapAddressSpace implements AddressSpace {
     const room = STAGING_IN_BYTES >> 1;
     for (let done = 0; done < pages; done += room) {
       const count = Math.min(room, pages - done);
-      // The second half of the staging area is free during a call: what the stub copied in stands in the first.
+      // During a call only the first half of the staging area is used, by what the stub has copied in.
       const to = STAGING_IN + room;
       const result = by.callNow(SYS_mincore, address + done * 4096, count * 4096, by.address + to);
       if (result < 0) return result;
@@ -415,7 +417,7 @@ export class SystrapAddressSpace implements AddressSpace {
       if (by.run() < 0) return -EFAULT;
       if (by.result(exchange) === 1) return 1;
     }
-    // Either the words beside it never stood still, or the page cannot be written.
+    // The words beside the target kept changing, or the page cannot be written.
     return -EFAULT;
   }
 
@@ -446,7 +448,7 @@ export class SystrapAddressSpace implements AddressSpace {
   }
 
   forgetFile(thread: GuestThread, id: number): void {
-    // One that is not stopped has ended, or is about to.
+    // A thread that is not stopped has ended or is about to.
     if (!this.isDead && !thread.isRunning) this.#direct.forget(thread as SystrapThread, id);
   }
 
@@ -491,7 +493,7 @@ export class SystrapAddressSpace implements AddressSpace {
     return thread;
   }
 
-  /** A host thread that waits for the next guest thread, or null. */
+  /** An idle host thread, or null. */
   #takeIdle(): SystrapThread | null {
     const at = this.#idle.findIndex((thread) => thread.isAtRest);
     if (at < 0) return null;
@@ -500,7 +502,7 @@ export class SystrapAddressSpace implements AddressSpace {
     return thread;
   }
 
-  /** The process forks; the child's first thread is a copy of `by`. */
+  /** Forks the process; the child's first thread is a copy of `by`. */
   fork(by: SystrapThread): SystrapThread | number {
     const platform = this.platform;
     const position = (this.position + 1) % ARENA_POSITIONS;
@@ -533,7 +535,10 @@ export class SystrapAddressSpace implements AddressSpace {
     return thread;
   }
 
-  /** Ends one guest thread. Its host thread stays for the next, or ends; then the slot is free once the host says so. */
+  /**
+   * Ends one guest thread. Its host thread stays for another one, or ends; its slot is reusable once the host reports
+   * the end.
+   */
   endThread(thread: SystrapThread): void {
     this.threads.delete(thread);
     if (this.isDead || this.threads.size === 0) return; // the process goes as a whole, by release()
@@ -561,7 +566,7 @@ export class SystrapAddressSpace implements AddressSpace {
     else this.platform.discard(this);
   }
 
-  /** The stub process died or broke the protocol: every task on it is dead. */
+  /** The stub process has died or broken the protocol: marks all its tasks dead. */
   fail(reason: string): void {
     if (this.isDead) return;
     this.isDead = true;
@@ -571,20 +576,20 @@ export class SystrapAddressSpace implements AddressSpace {
 }
 
 /**
- * Enters what a forked process begins with. Its descriptors are then 0 = its parent's socket, 1 = the doorbell, 2 = the
- * memory of its slots, 3 = its own socket.
+ * Enters the first commands of a forked process. Its descriptors are then 0: its parent's socket, 1: the doorbell, 2:
+ * the memory of its slots, 3: its own socket.
  */
 function enterBeginning(thread: SystrapThread, base: number): void {
   thread.call(SYS_dup2, true, RECEIVED_FD + 1, 0);
   thread.call(SYS_close, true, RECEIVED_FD + 1);
   thread.call(SYS_close, true, RECEIVED_FD);
   thread.call(SYS_prctl, true, PR_SET_PDEATHSIG, SIGKILL);
-  // Arenas are not inherited: a fork gives its child one of its own.
+  // Arenas are not inherited: a fork maps the child its own.
   thread.call(SYS_madvise, true, base, ARENA_BYTES, MADV_DONTFORK);
   thread.command(OP_BEGIN, true, 0);
 }
 
-/** Whether a number that a stub gave can be that of a host process or thread other than the first of a namespace. */
+/** Whether a number from a stub can be the id of a host process or thread other than the namespace's first. */
 export function isHostId(id: number): boolean {
   return id > 1 && id <= HOST_IDS_MAX;
 }

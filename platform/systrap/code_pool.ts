@@ -1,9 +1,10 @@
-// Memory for the pieces of patched call sites (pieces.ts): an anonymous mapping near the code, readable and executable, which
-// the kernel's VMA tree knows as [patches]. One lies at random near each program and near its libraries.
+// Memory for the pieces of patched call sites (pieces.ts): an anonymous mapping near the code, readable and
+// executable, which the kernel's VMA tree has as [patches]. There is one near each program and one near its
+// libraries, each at a random place.
 
 import { JUMP_BYTES, KIND_CMP, KIND_MOV, mayPlace } from "./pieces.ts";
 
-/** Bytes of a pool: with that many, wherever a site lies, some pieces of KIND_CMP can be placed for it. */
+/** Bytes of a pool: large enough that pieces of KIND_CMP can be placed for any site. */
 export const POOL_BYTES = 0x1_0000;
 /** A piece of KIND_MOV takes one unit, one of KIND_CMP two. */
 const UNIT_BYTES = 32;
@@ -12,7 +13,7 @@ export class CodePool {
   readonly start: number;
   readonly #isUsed: Uint8Array;
   #next = 0;
-  /** Bounds of the sites that have a piece here: most changes of mappings are seen to touch none. */
+  /** The range of the sites with a piece here: most changes of mappings do not touch it. */
   #lowestSite = Infinity;
   #highestSite = 0;
 
@@ -36,12 +37,12 @@ export class CodePool {
     return copy;
   }
 
-  /** Whether a site with a piece here may lie in [start, end), or a piece does. */
+  /** Whether [start, end) may include a site with a piece here, or a piece. */
   mayConcern(start: number, end: number): boolean {
     return this.start < end && this.end > start || this.#lowestSite < end && this.#highestSite >= start;
   }
 
-  /** Takes the place for the piece of a site of `kind` at `site`: its address, or -1 when there is none. */
+  /** Allocates the piece of a site of `kind` at `site`: its address, or -1 if there is no place. */
   take(kind: number, site: number): number {
     const piece = kind === KIND_MOV ? this.#takeUnit(site) : this.#takePair(site);
     if (piece >= 0) {
@@ -72,7 +73,7 @@ export class CodePool {
   }
 }
 
-/** Where the piece that `address` lies in may begin: in one unit or in two. */
+/** The addresses at which the piece that includes `address` may begin: a piece has one unit or two. */
 export function pieceStarts(address: number): readonly [number, number] {
   return [address - address % UNIT_BYTES, address - address % (2 * UNIT_BYTES)];
 }

@@ -1,4 +1,4 @@
-// The list of commands in a slot, as the stub reads it, and what it writes back: results and faults.
+// The list of commands in a slot, in the layout that the stub reads, and the stub's answers: results and faults.
 
 import type { Fault } from "../platform.ts";
 import {
@@ -12,17 +12,20 @@ import {
   TRAP_ERROR,
 } from "../slot.ts";
 
-/** Descriptor number the first received descriptor takes in a stub (0 is the socket, 1 the doorbell). */
+/** The number of the first descriptor that a stub receives (0 is the socket, 1 the doorbell). */
 export const RECEIVED_FD = 2;
 
 const TWO_32 = 4294967296;
 const COMMAND_WORDS = COMMAND_BYTES >> 2;
 const FIRST_WORD = SLOT_COMMANDS >> 2;
 
-/** What is entered while a thread carries out others (start()), laid out as in a slot. One at a time is in that state. */
+/**
+ * Commands entered while a thread carries out others (start()), laid out as in a slot. Only one thread at a time is
+ * in that state.
+ */
 export const started = new Uint32Array(FIRST_WORD + COMMANDS_MAX * COMMAND_WORDS);
 
-/** Enters command `index`; `result` and the arguments are whole numbers within +-2^53. */
+/** Enters command `index`; `result` and the arguments are integers within +-2^53. */
 export function putCommand(
   words: Uint32Array,
   index: number,
@@ -48,7 +51,7 @@ export function putCommand(
   putNumber(words, at + 14, f);
 }
 
-/** A whole number within +-2^53 as 64 bits. */
+/** Writes an integer within +-2^53 as 64 bits. */
 export function putNumber(words: Uint32Array, at: number, value: number): void {
   words[at] = value | 0;
   words[at + 1] = Math.floor(value / TWO_32);

@@ -1,4 +1,4 @@
-// CPU time of a guest thread: its host thread's, less what that had used for guest threads before it.
+// CPU time of a guest thread: its host thread's, minus what earlier guest threads used on that.
 
 import { CPU_NOW, CPU_START, IN_ENTRIES, SLOT_STATE, STATE_EVENT } from "../slot.ts";
 import type { SystrapThread } from "./thread.ts";
@@ -7,23 +7,25 @@ const SYS_clock_gettime = 228;
 const CLOCK_THREAD_CPUTIME_ID = 3;
 
 export class CpuTime {
-  /** The most that was answered: a reading of the host's tick may be behind one of the clock. */
+  /** The highest value returned: the host's tick may lag behind its clock. */
   #knownNanos = 0;
 
-  /** On a fresh host thread. */
+  /** Starts on a fresh host thread. */
   begin(thread: SystrapThread): void {
     this.#knownNanos = 0;
     thread.words.fill(0, CPU_START >> 2, IN_ENTRIES >> 2);
   }
 
-  /** On one that has served others: it notes what it has used so far when it resumes. Until then ours has used nothing. */
+  /**
+   * Starts on a reused host thread, which records its CPU time when it resumes; until then the guest thread's is 0.
+   */
   beginOnUsed(thread: SystrapThread): void {
     this.#knownNanos = 0;
     thread.words[CPU_START >> 2] = 0xffff_ffff;
     thread.call(SYS_clock_gettime, false, CLOCK_THREAD_CPUTIME_ID, thread.address + CPU_START);
   }
 
-  /** The host counts a thread that is on a CPU at its ticks alone: one that spins for our answer reads its clock itself. */
+  /** /proc counts a running thread at ticks only: a thread that spins for an answer stores its clock itself. */
   read(thread: SystrapThread): number {
     const { words, platform, addressSpace, tid } = thread;
     let hostNanos = -1;

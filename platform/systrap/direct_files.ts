@@ -1,11 +1,11 @@
-// Large reads and writes that a guest thread carries out itself, at the sentry's command: the bytes go between the host's
-// page cache and the guest's memory without passing through us, and are copied on the guest's CPU.
+// Large reads and writes that a guest thread makes itself, at the sentry's command: the bytes go between the host's
+// page cache and the guest's memory without passing the sentry, and are copied on the guest's CPU.
 //
-// Of at most two files of an address space, those that were read and written much just now. A host file's descriptor stands
-// in the stub meanwhile, where the stub's seccomp filter lets its numbers be used for pread64 (and preadv2 with RWF_NOWAIT,
-// where the sentry must not wait for a disk), or for pwrite64 alone: a guest that
-// jumps there gets at what it has open for that anyhow. A memory file is mapped in a window above the guest's memory, for
-// reading as a private mapping, which cannot change it. Both go when the process closes the file, forks or calls execve.
+// At most two files of an address space, those most used lately. The stub has a host file's descriptor meanwhile; its
+// seccomp filter permits that number for pread64 (and preadv2 with RWF_NOWAIT, where the sentry must not wait for a
+// disk) only, or for pwrite64 only: a guest that jumps there reaches only what it has open anyway. A memory file is
+// mapped in a window above the guest's memory, for reading as a private mapping, which cannot change it. Both are
+// removed when the process closes the file, forks or calls execve.
 
 import { EFAULT } from "../../kernel/abi/errno.ts";
 import {
@@ -42,19 +42,19 @@ const SYS_dup2 = 33;
 const SYS_preadv2 = 327;
 const RWF_NOWAIT = 8;
 
-/** Most bytes of one command: the sentry waits meanwhile. */
+/** The most bytes of one command, as the sentry waits meanwhile. */
 const MOVE_BYTES_MAX = 256 * 1024;
 
-/** What one direction has at hand. */
+/** The prepared file of one direction. */
 class Place {
-  /** DirectFile.id of what the descriptor leads to, of what the window shows, and the offset it begins at; 0 = nothing. */
+  /** DirectFile.id of the descriptor's file, and of the file in the window with its offset there; 0: none. */
   descriptorId = 0;
   windowId = 0;
   windowOffset = 0;
-  /** Transfers of other files, or of other parts, that go by views before one takes the place. */
+  /** How many transfers of other files, or parts, are made through views before one may replace this file. */
   credit = 0;
 
-  /** Another wants the place: whether it may have it. Two that take turns must not throw each other out each time. */
+  /** Asks to replace the file; true if allowed. So two files used in turns do not replace each other each time. */
   yields(): boolean {
     if (this.credit === 0) return true;
     this.credit--;
@@ -62,7 +62,7 @@ class Place {
   }
 }
 
-/** Credit after each use. */
+/** The credit after each use. */
 const CREDIT = 4;
 
 export class DirectFiles {
@@ -84,7 +84,7 @@ export class DirectFiles {
   ): number {
     let done = 0;
     while (done < length) {
-      // A stub that sleeps is not worth waking for it.
+      // Waking a sleeping stub would cost more than it saves.
       if (by.words[SLOT_STATE >> 2] !== STATE_EVENT) break;
       const count = Math.min(length - done, MOVE_BYTES_MAX);
       const n = file.isMemory
@@ -123,11 +123,11 @@ export class DirectFiles {
     const n = !isWrite && file.readsNow
       ? readNow(by, fd, address, count, offset)
       : by.callNow(isWrite ? SYS_pwrite64 : SYS_pread64, fd, address, count, offset);
-    // The result is the guest's to forge.
+    // The guest can forge the result.
     return n <= count ? n : NOT_MOVED;
   }
 
-  /** Up to the end of the window. */
+  /** Copies up to the end of the window. */
   #copy(
     by: SystrapThread,
     direction: number,
@@ -162,7 +162,7 @@ export class DirectFiles {
       : by.command(OP_COPY, false, 0, address, at, count);
     if (by.run() < 0) return NOT_MOVED;
     const left = -by.result(copy);
-    // The result is the guest's to forge.
+    // The guest can forge the result.
     if (!(left >= 0 && left <= count)) return NOT_MOVED;
     return left === count ? -EFAULT : count - left;
   }
@@ -184,7 +184,7 @@ export class DirectFiles {
     }
   }
 
-  /** Enters the commands that take away everything, for a fork or execve that follows. */
+  /** Enters the commands that remove everything, before a fork or execve. */
   enterDrop(by: SystrapThread): void {
     this.#enterDrop(by, 0);
     this.#enterDrop(by, 1);
@@ -207,7 +207,7 @@ export class DirectFiles {
   }
 }
 
-/** preadv2(2) with RWF_NOWAIT into one piece of memory; its iovec is the guest's to change, as that memory is. */
+/** preadv2(2) with RWF_NOWAIT into one range of memory; the guest may change the iovec, as it may the memory. */
 function readNow(by: SystrapThread, fd: number, address: number, count: number, offset: number): number {
   const at = SLOT_TIME >> 2;
   putNumber(by.words, at, address);

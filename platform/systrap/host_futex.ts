@@ -8,7 +8,7 @@ import type { SystrapThread } from "./thread.ts";
 const SYS_futex = 202;
 const FUTEX_WAIT_BITSET_PRIVATE = 137;
 
-/** The thread waits when it goes on, until `deadline` (CLOCK_MONOTONIC nanoseconds; infinite = none). */
+/** Makes the thread wait when it resumes, until `deadline` (CLOCK_MONOTONIC nanoseconds; Infinity: none). */
 export function enterFutexWait(
   thread: SystrapThread,
   address: number,
@@ -26,7 +26,7 @@ export function enterFutexWait(
   thread.command(OP_WAIT, false, SYS_futex, address, operation, value, time, 0, bitset);
 }
 
-/** A call that does not wait, with its arguments as words. */
+/** Makes a call that does not wait; its arguments are words. */
 export function callFutex(thread: SystrapThread, args: Uint32Array): number {
   const index = thread.call(SYS_futex, false);
   for (let n = 0; n < 6; n++) thread.putCommandWords(index, n, args[2 * n], args[2 * n + 1]);

@@ -26,28 +26,33 @@ import {
   siteKind,
 } from "./pieces.ts";
 
-/** A copy is made when code has been mapped this often, and once more for each 64 KiB of it: it has to pay for itself. */
+/** A copy is made once code has been mapped this often, and once more for each 64 KiB: it must repay its cost. */
 const MAPPINGS_MIN = 3;
 const BYTES_A_MAPPING = 64 * 1024;
-/** Code longer than this is mapped from its file. */
+/** Longer code is mapped from its file. */
 const IMAGE_BYTES_MAX = 4 * 1024 * 1024;
 const IMAGES_MAX = 16;
-/** Files counted; when there are more, all are counted anew. */
+/** The most files counted; beyond it all counts restart. */
 const COUNTED_MAX = 256;
-/** A file that was written within this time may be written again through the same mapping, unseen by its times. */
+/**
+ * A file written within this time may be written again through an existing mapping, which does not show in its times.
+ */
 const QUIET_SECONDS_MIN = 60;
-/** What is read of a file to find its program headers. */
+/** Bytes read of a file to find its program headers. */
 const HEAD_BYTES = 4096;
 const PAGE = 4096;
 const PT_LOAD = 1;
 const PF_X = 1;
 
-/** Sites that are remembered of one file's code. */
+/** Sites remembered for one file's code. */
 const SEEN_MAX = 256;
-/** A copy is made anew when so many more sites have been seen, and it has been mapped twice as often; and no more than so often. */
+/**
+ * A copy is made again after this many new sites were seen and it was mapped twice as often; and a limited number of
+ * times.
+ */
 const NEW_SITES_MIN = 8;
 const REMADE_MAX = 3;
-/** CPUID leaves (with subleaf 0) that say the same on every CPU and at any time. */
+/** CPUID leaves (with subleaf 0) whose result is the same on every CPU and at any time. */
 const CONSTANT_LEAVES = new Set([
   0,
   0x8000_0000,
@@ -59,29 +64,29 @@ const CONSTANT_LEAVES = new Set([
 ]);
 
 export interface Image {
-  /** Sealed memfd whose byte 0 is the first of the mapping. Kept as long as the sandbox lives, or until it is made anew. */
+  /** Sealed memfd whose byte 0 is the first of the mapping; kept until the sandbox ends or the copy is made again. */
   readonly fd: number;
-  /** Its patched places, as offsets in the mapping. */
+  /** Its patched sites, as offsets in the mapping. */
   readonly sites: readonly Site[];
 }
 
-/** What is known of one range of one file. */
+/** The counts of one range of one file. */
 export class CountedCode {
-  /** Size and times: another state of the file is counted anew. */
+  /** Size and times: a changed file is counted anew. */
   readonly state: string;
-  /** It is the program interpreter's. */
+  /** It belongs to the program interpreter. */
   readonly isInterpreter: boolean;
   mappings = 0;
-  /** When the copy is made (again). */
+  /** The mapping count at which the copy is made (again). */
   makeAt: number;
   made = 0;
-  /** null: none (yet). */
+  /** null: no copy (yet). */
   image: Image | null = null;
-  /** Nothing is to be gained, or it cannot be had. */
+  /** A copy is impossible or not worth it. */
   isRefused: boolean;
-  /** Where calls returned to that came by a trap, as offsets, with the number of the call. */
+  /** Return offsets of calls that trapped, with the call's number. */
   readonly seen = new Map<number, number>();
-  /** How many of them the copy was made with. */
+  /** How many of `seen` the copy includes. */
   seenWhenMade = 0;
 
   constructor(state: string, isInterpreter: boolean, makeAt: number, isRefused: boolean) {
@@ -91,7 +96,7 @@ export class CountedCode {
     this.isRefused = isRefused;
   }
 
-  /** A process has made call `number` by a trap that returns to `offset`. */
+  /** Records that a process made call `number` by a trap that returns to `offset`. */
   note(offset: number, number: number): void {
     if (this.seen.size < SEEN_MAX && !this.seen.has(offset)) this.seen.set(offset, number);
   }
@@ -115,8 +120,8 @@ export class Images {
   }
 
   /**
-   * What is known of the code that `length` bytes at `offset` of the file `fd` are, which are to be mapped once more; its
-   * `image` is to be mapped instead. null where nothing ever will be.
+   * The record of the code of `length` bytes at `offset` of the file `fd`, which is being mapped once more; its
+   * `image` is to be mapped instead. null if there never will be one.
    */
   find(fd: number, offset: number, length: number, isInterpreter: boolean): CountedCode | null {
     if (length > IMAGE_BYTES_MAX || this.#calls.tsv_image_identify(fd, this.#identity) < 0) return null;
@@ -155,7 +160,7 @@ export class Images {
     this.#images++;
   }
 
-  /** Processes that have it mapped keep it. */
+  /** Processes that have mapped it keep it. */
   #drop(counted: CountedCode): void {
     if (counted.image === null) return;
     this.#closeFd(counted.image.fd);
@@ -183,7 +188,7 @@ export class Images {
     return copy < 0 ? null : { fd: copy, sites };
   }
 
-  /** Where the segment of an ELF file that is mapped at `offset` ends, counted from there; -1 where that is not known. */
+  /** The end of the ELF segment that is mapped at `offset`, relative to it; -1 if unknown. */
   #codeEnd(fd: number, offset: number, length: number): number {
     const head = new Uint8Array(HEAD_BYTES);
     const n = this.#calls.tsv_image_read(fd, head, HEAD_BYTES, 0);
@@ -197,7 +202,7 @@ export class Images {
       const isCode = view.getUint32(at, true) === PT_LOAD && (view.getUint32(at + 4, true) & PF_X) !== 0;
       if (!isCode || from - from % PAGE !== offset) continue;
       const end = from + bytes - offset;
-      // What lies behind the segment in its last page belongs to nobody; of a part of a segment that is not known.
+      // The rest of the segment's last page is unused; of a part of a segment that is not certain.
       return Math.ceil(end / PAGE) * PAGE === length ? end : -1;
     }
     return -1;
@@ -211,8 +216,8 @@ export class Images {
 }
 
 /**
- * Patches `code`, whose own bytes end at `codeEnd`, as far as there is room behind them: the calls that return to the offsets
- * of `seen`, and CPUID where `cpuid` answers for it. Gives back what was patched.
+ * Patches `code`, whose own bytes end at `codeEnd`, as far as the room behind allows: the calls that return to the
+ * offsets in `seen`, and CPUID where `cpuid` answers it. Returns the patched sites.
  */
 export function patchCode(
   code: Uint8Array,
@@ -231,7 +236,7 @@ export function patchCode(
     sites.push({ kind, start, before: code.slice(start, start + JUMP_BYTES), piece });
     return piece;
   };
-  // Those of KIND_CMP come last, as they may leave room before them unused.
+  // Those of KIND_CMP last, as their alignment may leave gaps.
   const compared: number[] = [];
   const patchCall = (kind: number, back: number) => {
     const start = kind === KIND_MOV ? back - 7 : back - 2;

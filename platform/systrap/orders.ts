@@ -1,5 +1,6 @@
-// What a stub's thread is commanded, in memory that stubs do not have: its filter asks the notary for host calls
-// (native/src/orders.rs), which lets just those go on that are in force here. The slot gets a copy, which the guest may change.
+// The commands of a stub's thread, in memory that stubs do not have: the stub's filter asks the notary about host
+// calls (native/src/orders.rs), which permits only those in force here. The slot gets a copy, which the guest may
+// change.
 
 import { COMMANDS_COUNT, SLOT_THEN } from "../slot.ts";
 import { copyCommands } from "./commands.ts";
@@ -8,7 +9,7 @@ import { copyCommands } from "./commands.ts";
 const IN_FORCE = 0, PASSED = 1, CLONED = 2;
 
 export class Orders {
-  /** Laid out as a slot. */
+  /** Laid out as in a slot. */
   readonly words: Uint32Array;
   #isInForce = false;
 
@@ -16,7 +17,7 @@ export class Orders {
     this.words = new Uint32Array(memory);
   }
 
-  /** Puts the first `count` commands in force, and hands a copy to the stub, with what follows them (THEN_*). */
+  /** Puts the first `count` commands in force, and copies them to the stub, with what follows them (THEN_*). */
   handOver(count: number, slot: Uint32Array, then: number): void {
     const words = this.words;
     copyCommands(words, slot, count);

@@ -33,38 +33,41 @@ const SIGILL = 4, SIGSEGV = 11;
 const TRAP_PAGE_FAULT = 14;
 const FAULT_FETCH = 16;
 
-/** A site is patched at this trap: most sites of a short program run a few times, and a patch costs as much as six traps. */
+/**
+ * A site is patched at this trap: most sites of a short program run a few times, and a patch costs as much as six
+ * traps.
+ */
 const PATCH_AT_HIT = 8;
-/** Sites counted per address space; a program that traps at more keeps working through SIGSYS. */
+/** Sites counted per address space; calls at further sites continue to trap. */
 const COUNTED_SITES_MAX = 16384;
 /** Pools of one address space. */
 const POOLS_MAX = 32;
-/** Commands of one writing: two mprotect and the copy. */
+/** Commands of one write of code: two mprotect and the copy. */
 const WRITE_COMMANDS = 3;
-/** Where in the slot's staging area code is put down: past what the stub copied in for this call. */
+/** Where code is staged: behind what the stub copied in for this call. */
 const STAGED = STAGING_IN + 64 * 1024;
-/** Bytes read before a return address, and behind it, to recognise the code there. */
+/** Bytes read before and after a return address to recognise the code there. */
 const BEFORE = 16, BEHIND = 16;
 
-/** Code that was mapped as a copy with patches (images.ts), and those of its sites that are in place. */
+/** Code mapped as a patched copy (images.ts), with its sites. */
 interface MappedCopy {
   readonly start: number;
   readonly end: number;
   readonly sites: readonly Site[];
 }
 
-/** Code that may be mapped as a copy the next time: which of its sites are used is counted. */
+/** Code that may be mapped as a copy the next time: records which sites are used. */
 interface MappedCode {
   readonly start: number;
   readonly end: number;
   readonly counted: CountedCode;
 }
 
-/** What a forked process has in common with its parent until one of the two changes it. */
+/** Shared by a forked process with its parent until one of the two changes it. */
 class Patched {
-  /** Those in place, by the address a thread returns to from the call. */
+  /** Sites in place, by the return address of the call. */
   readonly sites = new Map<number, Site>();
-  /** Every site that ever had a piece in memory that is still there: a thread may be in it. */
+  /** All sites whose piece is still in memory, as a thread may be in it. */
   readonly pieces = new Map<number, Site>();
   pools: CodePool[] = [];
   copies: MappedCopy[] = [];
@@ -86,7 +89,7 @@ class Patched {
   }
 }
 
-/** Bytes around a site, and a piece of code to be written; reused. */
+/** Scratch: bytes around a site, and a piece to be written. */
 const around = new Uint8Array(BEFORE + BEHIND);
 const written = new Uint8Array(64);
 
@@ -94,14 +97,14 @@ export class Patches {
   readonly #space: SystrapAddressSpace;
   #patched: Patched;
   readonly #hits = new Map<number, number>();
-  /** No site is patched any more: a thread has a GS base of its own, by which the stub would look for the slot. */
+  /** Patching is off: a thread has a GS base of its own, by which the stub would find the slot. */
   #isOff: boolean;
 
   constructor(space: SystrapAddressSpace, parent: Patches | null) {
     this.#space = space;
     this.#isOff = parent !== null && parent.#isOff;
     this.#patched = parent === null || parent.#patched.isEmpty ? new Patched() : parent.#patched;
-    // An empty one is not shared: nobody would know when it fills.
+    // An empty one is not shared, since the fork would not notice when it fills.
     if (!this.#patched.isEmpty) this.#patched.isShared = true;
   }
 
@@ -109,7 +112,7 @@ export class Patches {
     return !this.#isOff && this.#space.platform.mayPatch;
   }
 
-  /** To be changed. */
+  /** The own copy, for a change. */
   #own(): Patched {
     if (this.#patched.isShared) this.#patched = this.#patched.clone();
     return this.#patched;
@@ -117,7 +120,7 @@ export class Patches {
 
   // --- making them ------------------------------------------------------------------------------------------------------
 
-  /** `thread` has trapped at a call: patches its site when that is safe and pays. */
+  /** `thread` has trapped at a call: patches its site if that is safe and pays. */
   consider(thread: SystrapThread): void {
     const rip = thread.get(REG.RIP);
     if (!this.isOn || rip >= STUB_TEXT) return;
@@ -131,7 +134,7 @@ export class Patches {
     if (hits === PATCH_AT_HIT) this.#patch(thread, rip);
   }
 
-  /** The copy that is made of this code, if one is, is to have this site. */
+  /** Records the site for a copy of this code. */
   #note(rip: number, number: number): void {
     for (const { start, end, counted } of this.#patched.code) {
       if (rip >= start && rip < end) counted.note(rip - start, number);
@@ -146,7 +149,7 @@ export class Patches {
     if (kind === 0) return;
     const start = kind === KIND_MOV ? rip - 7 : rip - 2;
     const prot = this.#protectionOf(start);
-    // Writable code is a JIT's: it may change under us. Shared code is a file's, or another process's too.
+    // Writable code may change (a JIT's). Shared code belongs to a file or another process too.
     const isFixed = prot >= 0 && (prot & (PROT_EXEC | PROT_WRITE)) === PROT_EXEC;
     if (!isFixed || !(this.#space.areas?.isOwnCode(start, start + 8) ?? true)) return;
     const piece = this.#takePlace(thread, kind, start);
@@ -167,10 +170,10 @@ export class Patches {
     if (thread.run() >= 0) patched.sites.set(rip, site);
   }
 
-  /** Reads the code around `rip` into `around`: the index of `rip` in there, -1 when it cannot be read. */
+  /** Reads the code around `rip` into `around`: the index of `rip` there, or -1 if it cannot be read. */
   #readAround(rip: number): number {
     if (this.#space.read(rip - BEFORE, around, 0, BEFORE + BEHIND) === BEFORE + BEHIND) return BEFORE;
-    // Code may begin or end with its page.
+    // Code may begin or end at a page's border.
     around.fill(0);
     const first = Math.max(rip - BEFORE, pageOf(rip - 1));
     const last = Math.min(rip + BEHIND, pageOf(rip - 1) + PAGE);
@@ -178,7 +181,7 @@ export class Patches {
     return this.#space.read(first, around, at, last - first) === last - first ? BEFORE : -1;
   }
 
-  /** A place for a piece near `start`, in a new pool where those that are there have none; -1 = there is none. */
+  /** A place for a piece near `start`, in a new pool if the existing ones are full; -1 for none. */
   #takePlace(thread: SystrapThread, kind: number, start: number): number {
     const patched = this.#own();
     for (const pool of patched.pools) {
@@ -206,7 +209,7 @@ export class Patches {
 
   // --- copies of files ----------------------------------------------------------------------------------------------------
 
-  /** Code is being mapped at [start, end) that is counted: as its image, where it has one. */
+  /** Counted code is being mapped at [start, end): as its patched copy if it has one. */
   enterCode(start: number, end: number, counted: CountedCode): void {
     const patched = this.#own();
     patched.code.push({ start, end, counted });
@@ -218,7 +221,7 @@ export class Patches {
     return null;
   }
 
-  /** Whether the call that returns to `rip` was made at a patched site of a copy after all, by its own `syscall`. */
+  /** Whether the call that returns to `rip` was made by the `syscall` of a patched site in a copy. */
   #isInCopy(rip: number): boolean {
     const copy = this.#copyAt(rip);
     return copy !== null && copy.sites.some((site) => returnOf(site) === rip - copy.start);
@@ -226,7 +229,7 @@ export class Patches {
 
   // --- threads in pieces --------------------------------------------------------------------------------------------------
 
-  /** Where a thread that is to continue at `rip` is resumed: in a piece, where a patch covers the original code. */
+  /** The address to resume a thread at that continues at `rip`: in a piece if a patch covers the original code. */
   translate(rip: number): number {
     if (this.#patched.isEmpty) return rip;
     const site = this.#patched.sites.get(rip) ?? this.#patched.sites.get(rip + 2);
@@ -240,7 +243,7 @@ export class Patches {
     return rip;
   }
 
-  /** A thread has stopped: within a piece it is at the piece's site as far as anybody may see. True when it was. */
+  /** A thread has stopped: moves it from a piece to the place in the program. True if it was in one. */
   leavePiece(thread: SystrapThread): boolean {
     const rip = thread.get(REG.RIP);
     const place = this.#placeOf(rip);
@@ -269,7 +272,7 @@ export class Patches {
   }
 
   /**
-   * Whether a fault is the doing of patches, so that the thread just goes on: it came back to the middle of a jump, or ran
+   * Whether patching caused a fault, so that the thread can continue: it returned into the middle of a jump, or ran
    * into code that was being written.
    */
   isFalseFault(thread: SystrapThread, fault: Fault): boolean {
@@ -288,7 +291,7 @@ export class Patches {
 
   // --- taking them back ---------------------------------------------------------------------------------------------------
 
-  /** A thread has a GS base of its own: every patch goes, and none is made any more. Carried out by `thread`. */
+  /** A thread has a GS base of its own: removes all patches and makes no more. `thread` carries it out. */
   turnOff(thread: SystrapThread): void {
     if (this.#isOff) return;
     this.#isOff = true;
@@ -299,13 +302,13 @@ export class Patches {
     for (const copy of copies) {
       for (const site of copy.sites) this.#putBack(thread, copy.start + site.start, site.before);
     }
-    // Threads may still be in the pieces: where those lie is remembered.
+    // Threads may still be in the pieces: remember those.
     if (thread.commandCount > 0) thread.run();
   }
 
   /**
-   * What lies in [address, address + length) is about to be unmapped, mapped anew, discarded or hidden, or, where `keepsCode`,
-   * to be written or moved. Code that stays is what its file holds then, and no jump leads into what goes.
+   * Before [address, address + length) is unmapped, mapped anew, discarded or hidden, or, with `keepsCode`, written
+   * or moved: restores code that stays to what its file holds, and removes jumps into what vanishes.
    */
   release(thread: SystrapThread, address: number, length: number, keepsCode: boolean): void {
     const { pools, copies, code, sites } = this.#patched;
@@ -325,9 +328,9 @@ export class Patches {
     }
     if (goes.length > 0) this.#dropPools(goes);
     if (thread.commandCount === 0) return;
-    // Commands of a batch are run by the caller that began it.
+    // The caller that began a batch runs its commands.
     if (!this.#space.isBatching(thread)) thread.run();
-    // A thread that was to go on in a piece goes on at the site, whose code is back.
+    // A thread in a piece continues at its site, whose code is restored.
     for (const other of this.#space.threads) {
       if (!other.isRunning && other.continueAt !== other.get(REG.RIP)) other.set(REG.RIP, other.get(REG.RIP));
     }
@@ -363,7 +366,7 @@ export class Patches {
     if (left.length > 0) patched.copies.push({ start: copy.start, end: copy.end, sites: left });
   }
 
-  /** Enters the commands that put the code of a site back. */
+  /** Enters the commands that restore the code of a site. */
   #putBack(thread: SystrapThread, start: number, before: Uint8Array): void {
     const prot = this.#protectionOf(start);
     if (prot < 0) return;

@@ -1,4 +1,4 @@
-// Which CPUs the sentry and its guests run on, and whether the sentry spins. Two regimes (DESIGN.md section 2):
+// Which CPUs the sentry and its guests run on, and whether the sentry spins. Two regimes:
 //
 // apart: the sentry keeps a CPU of its own and spins there, the guests share the others. A call costs a fraction of a
 //   microsecond, as no thread is ever woken for it; but the sentry's CPU is lost to guests that compute.

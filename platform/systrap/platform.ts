@@ -1,5 +1,5 @@
 // Platform systrap: guests run in stub processes; their calls come through shared-memory slots. This file holds the
-// whole: arenas and their processes, the wait for events. DESIGN.md section 2 has the measurements behind it.
+// whole: arenas and their processes, the wait for events.
 
 import { EAGAIN } from "../../kernel/abi/errno.ts";
 import { u32 } from "../../kernel/abi/struct.ts";

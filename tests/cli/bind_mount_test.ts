@@ -99,6 +99,28 @@ class SlowMount implements AsyncDisposable {
   }
 }
 
+/** An overlay of the host with a slow lower layer: reads on its files cannot say that they would wait. */
+class OverlayMount implements AsyncDisposable {
+  readonly directory: string;
+
+  private constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  static async over(lower: string, bundle: Bundle): Promise<OverlayMount> {
+    const directory = `${bundle.directory}/over`, empty = `${bundle.directory}/empty`;
+    for (const made of [directory, empty]) Deno.mkdirSync(made);
+    const options = `lowerdir=${lower}:${empty}`;
+    const { code, stderr } = await command(["mount", "-t", "overlay", "overlay", "-o", options, directory]);
+    if (code !== 0) throw new Error(`mount: ${stderr}`);
+    return new OverlayMount(directory);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await command(["umount", this.directory]);
+  }
+}
+
 const hasFuse = Deno.uid() === 0 && exists("/dev/fuse");
 
 function exists(path: string): boolean {
@@ -123,6 +145,7 @@ for (const platform of PLATFORMS) {
     async fn(t) {
       using bundle = new Bundle();
       await using slow = await SlowMount.start(bundle);
+      await using over = await OverlayMount.over(slow.directory, bundle);
       const plain = `${bundle.directory}/plain`;
       Deno.mkdirSync(plain);
       Deno.writeTextFileSync(`${plain}/file`, "plain\n");
@@ -133,7 +156,12 @@ for (const platform of PLATFORMS) {
           if (exists(`${plain}/.done`)) Deno.removeSync(`${plain}/.done`);
           slow.hold();
           bundle.write(script, (config) => {
-            for (const [destination, source] of [["/slow", slow.directory], ["/plain", plain]]) {
+            for (
+              const [destination, source] of [["/slow", slow.directory], ["/plain", plain], [
+                "/over",
+                over.directory,
+              ]]
+            ) {
               config.mounts.push({ destination, type: "bind", source, options: ["rbind", "rw"] });
             }
           });
@@ -192,6 +220,11 @@ for (const platform of PLATFORMS) {
           ],
           ["100000, size 100006", "3", "0, size 6", "0, size 6", "0, size 6"],
         ),
+      );
+      await check(
+        "read through an overlay of the host's",
+        meanwhile("cat /over/slow_large | wc -c"),
+        `${late}100000\nlate\n`,
       );
       await check("large write", ...calls(["pwrite /slow/slow_write"], ["150000, size 150000"]));
       const crowd =

@@ -1,6 +1,6 @@
 // A FUSE file system that takes its time: `slow_fuse DIRECTORY SECONDS` mounts it there and serves until it is killed or
 // unmounted. In it each file holds "hello\n": fast, and slow_lookup, slow_open, slow_read, slow_write, slow_sync,
-// slow_truncate, slow_allocate, slow_attributes, slow_close, of which that one operation waits until somebody looks up "release", SECONDS at most; "hold" has the next ones wait again. What is written is
+// slow_truncate, slow_allocate, slow_attributes, slow_close, slow_large (100,000 zeros; its reads wait), of which that one operation waits until somebody looks up "release", SECONDS at most; "hold" has the next ones wait again. What is written is
 // lost, but for slow_write, which has as many bytes of it as were written. Each request has a thread, so that a slow one
 // holds up no other. Prints "ready".
 // Protocol: linux/fuse.h, by hand.
@@ -18,10 +18,11 @@
 #include <unistd.h>
 
 static const char *names[] = {"fast",          "slow_lookup",   "slow_open",       "slow_read",  "slow_write",
-                              "slow_sync",     "slow_truncate", "slow_allocate", "slow_attributes", "slow_close"};
+                              "slow_sync",     "slow_truncate", "slow_allocate", "slow_attributes", "slow_close", "slow_large"};
 #define FIRST 2
 #define COUNT (sizeof names / sizeof *names)
 static const char content[] = "hello\n";
+static const char zeros[100000];
 static int device, seconds;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
@@ -64,6 +65,7 @@ static void hold(int should_hold) {
 static struct fuse_attr attributes(uint64_t node) {
   struct fuse_attr a = {.ino = node, .nlink = 1, .mode = S_IFREG | 0777, .size = sizeof content - 1, .blksize = 4096};
   if (is_named(node, "slow_write")) a.size = written;
+  if (is_named(node, "slow_large")) a.size = sizeof zeros;
   if (node == FUSE_ROOT_ID) a.mode = S_IFDIR | 0777, a.size = 0;
   return a;
 }
@@ -122,9 +124,10 @@ static void *serve(void *argument) {
     }
     case FUSE_READ: {
       const struct fuse_read_in *in = (const void *)r->body;
-      if (is_named(node, "slow_read")) delay();
-      size_t left = in->offset < sizeof content - 1 ? sizeof content - 1 - in->offset : 0;
-      answer(r, 0, content + in->offset, in->size < left ? in->size : left);
+      int is_large = is_named(node, "slow_large");
+      if (is_named(node, "slow_read") || is_large) delay();
+      size_t size = is_large ? sizeof zeros : sizeof content - 1, left = in->offset < size ? size - in->offset : 0;
+      answer(r, 0, (is_large ? zeros : content) + in->offset, in->size < left ? in->size : left);
       break;
     }
     case FUSE_WRITE: {
@@ -132,6 +135,11 @@ static void *serve(void *argument) {
       if (is_named(node, "slow_write")) delay();
       if (is_named(node, "slow_write") && in->offset + in->size > written) written = in->offset + in->size;
       struct fuse_write_out out = {.size = in->size};
+      answer(r, 0, &out, sizeof out);
+      break;
+    }
+    case FUSE_STATFS: {
+      struct fuse_statfs_out out = {.st = {.bsize = 4096, .frsize = 4096, .namelen = 255}};
       answer(r, 0, &out, sizeof out);
       break;
     }

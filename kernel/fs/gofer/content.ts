@@ -5,6 +5,7 @@
 // transfer.
 
 import {
+  FETCH_BYTES_MAX,
   HAS,
   OPEN_CONTENT,
   OPEN_TO_MAP,
@@ -43,6 +44,11 @@ const SLEEPS_HOLD_NANOS = 1e6;
 const UNSURE_ASIDE_NANOS = 50e6;
 const WRITES_WATCHED_NANOS = 10e9;
 
+/** Bytes that the gofer reads at least where the sentry must not read first: see #fetchChunks(). */
+const CHUNK_BYTES = 256 * 1024;
+/** Chunks of one file that are remembered; beyond it all are forgotten. */
+const CHUNKS_MAX = 65_536;
+
 const sizeChange = new AttributeChange();
 
 /** Scratch: the age of an answer that has just come. */
@@ -65,6 +71,8 @@ export class GoferContent {
   readonly #bytesAge = new Freshness();
   /** Whether the descriptors' file system supports RWF_NOWAIT reads. Assumed before the first read. */
   #readsNow = true;
+  /** Where it does not: the chunks of the file that the gofer has read, so that the host has them in memory. */
+  #fetched: Set<number> | null = null;
 
   constructor(inode: GoferInode) {
     this.#inode = inode;
@@ -166,6 +174,7 @@ export class GoferContent {
   /** Closes everything kept: the file is not open and has not been for long. */
   drop(): void {
     this.forgetBytes();
+    this.#fetched = null;
     this.#reading?.drop();
     this.#writing?.drop();
     this.#reading = this.#writing = null;
@@ -264,15 +273,46 @@ export class GoferContent {
     }
     this.forgetBytes();
     if (file === null) return this.#readServed(into, at, length, offset);
-    if (!this.#readsNow) return file.pread(into, at, length, offset);
-    const n = file.preadNow(into, at, length, offset);
+    const n = this.#readsNow ? file.preadNow(into, at, length, offset) : -EOPNOTSUPP;
     if (n === length || (n >= 0 && offset + n >= this.#inode.size)) return n;
-    if (n === -EOPNOTSUPP) this.#readsNow = false;
-    else if (n !== -EAGAIN && n < 0) return n;
+    if (n === -EOPNOTSUPP) {
+      this.#readsNow = false;
+      if (!this.#isFetched(offset, length) && this.#fetchChunks(offset, length) === MUST_WAIT) {
+        return MUST_WAIT;
+      }
+    } else if (n !== -EAGAIN && n < 0) return n;
     else if (this.#fetch(n > 0 ? offset + n : offset, n > 0 ? length - n : length) === MUST_WAIT) {
       return MUST_WAIT;
     }
     return file.pread(into, at, length, offset);
+  }
+
+  /** Whether a stub may read these bytes on a descriptor: the host has them in memory, or can be asked for those alone. */
+  mayReadDirectly(offset: number, length: number): boolean {
+    return this.isDirect && (this.#readsNow || this.#isFetched(offset, length));
+  }
+
+  #isFetched(offset: number, length: number): boolean {
+    const end = Math.min(offset + length, this.#inode.size);
+    for (let at = offset - offset % CHUNK_BYTES; at < end; at += CHUNK_BYTES) {
+      if (this.#fetched?.has(at / CHUNK_BYTES) !== true) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Has the gofer read whole chunks, as far as one request goes. The overlay and tmpfs of the host do not support
+   * RWF_NOWAIT, and a lower layer may be a FUSE mount: the first read of each chunk is not made here.
+   */
+  #fetchChunks(offset: number, length: number): number {
+    const from = offset - offset % CHUNK_BYTES;
+    const chunks = Math.min(Math.ceil((offset + length - from) / CHUNK_BYTES), FETCH_BYTES_MAX / CHUNK_BYTES);
+    const result = this.#fetch(from, chunks * CHUNK_BYTES);
+    if (result === MUST_WAIT) return result;
+    const fetched = this.#fetched ??= new Set();
+    if (fetched.size > CHUNKS_MAX) fetched.clear();
+    for (let i = 0; i < chunks; i++) fetched.add(from / CHUNK_BYTES + i);
+    return result;
   }
 
   /**

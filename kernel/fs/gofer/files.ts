@@ -61,7 +61,7 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
   }
 
   override readDirectly(task: Task, address: number, length: number, offset: number): number {
-    if (!this.inode.content.isDirect) return NOT_MOVED;
+    if (!this.inode.content.mayReadDirectly(offset, length)) return NOT_MOVED;
     const direct = this.#direct ??= new DirectTransfers(this.inode.fs.vfs, false, this);
     return direct.count() ? direct.move(task, DIRECT_READ, address, length, offset) : NOT_MOVED;
   }

@@ -26,6 +26,7 @@ import { SAMPLED_CALLS } from "./task/usage.ts";
 import { Coverage } from "./util/coverage.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
 import { KernelMemory } from "./util/kernel_memory.ts";
+import { ObjectOrder } from "./util/object_order.ts";
 import { Sequence } from "./util/sequence.ts";
 import type { Filesystem } from "./vfs/filesystem.ts";
 import { type FileRegistry, Vfs } from "./vfs/vfs.ts";
@@ -112,6 +113,8 @@ export class Kernel {
   readonly descriptors: HostDescriptors;
   /** What is waited for on them. */
   readonly watches: HostWatches;
+  /** What kcmp(2) orders objects by. */
+  readonly objectOrder = new ObjectOrder();
   /** For a watchdog. */
   readonly heartbeat = new Heartbeat();
   /** What has work of its own in the loop. */

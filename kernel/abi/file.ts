@@ -87,6 +87,7 @@ export const F_OFD_SETLK = 37;
 export const F_OFD_SETLKW = 38;
 export const F_SETLEASE = 1024;
 export const F_GETLEASE = 1025;
+export const F_CREATED_QUERY = 1028;
 export const F_NOTIFY = 1026;
 export const DN_ACCESS = 0x1;
 export const DN_MODIFY = 0x2;

@@ -1,8 +1,8 @@
 // nsfs: the target of the links in /proc/PID/ns. Linux: fs/nsfs.c, namespaces(7), ioctl_ns(2). An open file holds its
 // namespace; setns(2) takes such a file.
 
-import { EPERM } from "../abi/errno.ts";
-import { S_IFREG } from "../abi/file.ts";
+import { EINVAL, EPERM } from "../abi/errno.ts";
+import { O_RDONLY, S_IFREG } from "../abi/file.ts";
 import {
   CLONE_NEWCGROUP,
   CLONE_NEWIPC,
@@ -13,6 +13,7 @@ import {
   CLONE_NEWUTS,
 } from "../abi/task.ts";
 import type { Clock } from "../time/clock.ts";
+import { PidNamespace } from "../task/namespaces.ts";
 import type { Task } from "../task/task.ts";
 import { File } from "../vfs/file.ts";
 import { Inode } from "../vfs/inode.ts";
@@ -20,7 +21,7 @@ import type { Pinned } from "../vfs/mount.ts";
 import { placeOfInode } from "../vfs/nameless.ts";
 import type { Path } from "../vfs/path.ts";
 import type { Vfs } from "../vfs/vfs.ts";
-import { AnonymousFilesystem } from "./anonymous/filesystem.ts";
+import { AnonymousFilesystem, putIntResult } from "./anonymous/filesystem.ts";
 
 const NSFS_MAGIC = 0x6e73_6673;
 
@@ -28,6 +29,7 @@ const NSFS_MAGIC = 0x6e73_6673;
 const NS_GET_USERNS = 0xb701;
 const NS_GET_PARENT = 0xb702;
 const NS_GET_NSTYPE = 0xb703;
+const NS_GET_OWNER_UID = 0xb704;
 
 const TYPES: Readonly<Record<string, number>> = {
   cgroup: CLONE_NEWCGROUP,
@@ -90,18 +92,41 @@ export class NamespaceFile extends File {
     this.inode.namespace.drop?.();
     super.release();
   }
+  /** Only PID and user namespaces have parents; they are shown to those who are above them, or in them: pidns_get_parent(). */
+  #openParent(task: Task): number {
+    const { namespace } = this.inode;
+    if (namespace === USER_NAMESPACE) return -EPERM;
+    if (!(namespace instanceof PidNamespace)) return -EINVAL;
+    const { parent } = namespace;
+    for (let above = parent; above !== null; above = above.parent) {
+      if (above === task.pid.namespace) return openNamespace(task, "pid", parent!);
+    }
+    return -EPERM;
+  }
   override ioctl(task: Task, request: number, argument: number): number {
     switch (request) {
       case NS_GET_NSTYPE:
         return TYPES[this.inode.kind];
       case NS_GET_USERNS:
+        // All belong to the one user namespace, whose parent is outside the sandbox (ioctl_ns(2): EPERM).
+        return this.inode.namespace === USER_NAMESPACE ? -EPERM : openNamespace(task, "user", USER_NAMESPACE);
       case NS_GET_PARENT:
-        // The parent user namespace is outside the sandbox (ioctl_ns(2): EPERM).
-        return -EPERM;
+        return this.#openParent(task);
+      case NS_GET_OWNER_UID:
+        return this.inode.namespace === USER_NAMESPACE ? putIntResult(task, argument, 0) : -EINVAL;
       default:
         return super.ioctl(task, request, argument);
     }
   }
+}
+
+/** A new descriptor of `namespace`: open_related_ns(). */
+function openNamespace(task: Task, kind: string, namespace: NumberedNamespace): number {
+  const { inode } = task.kernel.pseudo.nsfs.placeOf(kind, namespace);
+  const file = new NamespaceFile(inode as NamespaceInode, O_RDONLY);
+  const fd = task.files.allocate(task, file, true);
+  file.drop();
+  return fd;
 }
 
 /** The nsfs of one kernel. */

@@ -60,6 +60,8 @@ const LINKS_MAX = 65_000;
  * and installers would refuse to run without free space.
  */
 const UNLIMITED_BLOCKS = 2 ** 30;
+/** SHORT_SYMLINK_LEN: longer targets, with their NUL, take up a page. */
+const SHORT_SYMLINK_BYTES = 128;
 /** Bytes of all extended attributes of one inode. */
 const XATTR_BYTES_MAX = 64 * 1024;
 
@@ -314,7 +316,9 @@ export class TmpfsInode extends Inode {
     return inode;
   }
   override symlink(name: string, target: string, node: NewNode): Inode | number {
-    if (!this.fs.account.take(target.length)) return -ENOSPC;
+    // Where Linux would give it a page, it counts as one: shmem_symlink().
+    const pageBytes = target.length >= SHORT_SYMLINK_BYTES ? PAGE_SIZE : 0;
+    if (this.fs.room() < pageBytes || !this.fs.account.take(target.length)) return -ENOSPC;
     const inode = this.#make(name, { mode: S_IFLNK | 0o777, uid: node.uid, gid: node.gid });
     if (typeof inode === "number") {
       this.fs.account.give(target.length);
@@ -325,6 +329,8 @@ export class TmpfsInode extends Inode {
     target.charCodeAt(0);
     inode.#target = target;
     inode.size = target.length;
+    inode.#setCharged(pageBytes);
+    inode.blocks = pageBytes / 512;
     return inode;
   }
   override readlink(): string | number {

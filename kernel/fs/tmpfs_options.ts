@@ -1,6 +1,7 @@
 // Options of a tmpfs: tmpfs(5), shmem_parse_one() of mm/shmem.c.
 
 import { EINVAL } from "../abi/errno.ts";
+import { PAGE_SIZE } from "../abi/memory.ts";
 
 export interface TmpfsOptions {
   readonly mode: number;
@@ -57,7 +58,8 @@ export function parseTmpfsOptions(
     }
     if (number < 0) return -EINVAL;
   }
-  return { mode, uid, gid, sizeBytes, inodes };
+  // Whole pages: shmem_parse_one().
+  return { mode, uid, gid, sizeBytes: Math.ceil(sizeBytes / PAGE_SIZE) * PAGE_SIZE, inodes };
 }
 
 function parseDecimal(text: string): number {

@@ -19,6 +19,7 @@ import {
   CLOSE_RANGE_CLOEXEC,
   CLOSE_RANGE_UNSHARE,
   F_ADD_SEALS,
+  F_CREATED_QUERY,
   F_DUPFD,
   F_DUPFD_CLOEXEC,
   F_GET_SEALS,
@@ -299,6 +300,8 @@ function fcntl(task: Task, args: Args): number {
       return 2; // F_UNLCK: no lease
     case F_SETLEASE:
       return -EINVAL;
+    case F_CREATED_QUERY:
+      return file.wasCreated ? 1 : 0;
     case F_GETPIPE_SZ:
       return file.asPipe()?.capacity ?? -EBADF;
     case F_SETPIPE_SZ:

@@ -1,12 +1,14 @@
 // The list of system call families. A family takes effect only when listed here.
 
 import { ATTRIBUTE_CALLS } from "./attribute.ts";
+import { COMPARE_CALLS } from "./kcmp.ts";
 import { CREDENTIAL_CALLS } from "./credentials.ts";
 import { DESCRIPTOR_CALLS } from "./descriptor.ts";
 import { DIRECTORY_CALLS } from "./directory.ts";
 import { EPOLL_CALLS } from "./epoll.ts";
 import { EVENT_CALLS } from "./event.ts";
 import { EXEC_CALLS } from "./exec.ts";
+import { FILESYSTEM_CALLS } from "./filesystem_list.ts";
 import { FUTEX_CALLS } from "./futex.ts";
 import { INOTIFY_CALLS } from "./inotify.ts";
 import { IO_CALLS } from "./io.ts";
@@ -42,12 +44,14 @@ import type { SyscallFamily } from "./table.ts";
 
 export const FAMILIES: readonly SyscallFamily[] = [
   ATTRIBUTE_CALLS,
+  COMPARE_CALLS,
   CREDENTIAL_CALLS,
   DESCRIPTOR_CALLS,
   DIRECTORY_CALLS,
   EPOLL_CALLS,
   EVENT_CALLS,
   EXEC_CALLS,
+  FILESYSTEM_CALLS,
   FUTEX_CALLS,
   INOTIFY_CALLS,
   IO_CALLS,

@@ -9,8 +9,14 @@ import {
   AT_STATX_SYNC_TYPE,
   AT_SYMLINK_NOFOLLOW,
   F_OK,
+  MS_NOATIME,
+  MS_NODEV,
+  MS_NODIRATIME,
   MS_NOEXEC,
+  MS_NOSUID,
+  MS_NOSYMFOLLOW,
   MS_RDONLY,
+  MS_RELATIME,
   PATH_MAX,
   S_IFBLK,
   S_IFCHR,
@@ -144,7 +150,7 @@ export const STAT_CALLS: SyscallFamily = {
 };
 
 /** The user-space encoding of st_dev and st_rdev: new_encode_dev(). */
-function encodeDevice(major: number, minor: number): number {
+export function encodeDevice(major: number, minor: number): number {
   return (minor & 0xff) + ((major & 0xfff) << 8) + (minor >>> 8) * 2 ** 20;
 }
 
@@ -318,6 +324,10 @@ function fstatfs(task: Task, args: Args): number {
   return putStatfs(task, file.inode, file.path?.mount ?? null, args.word(1));
 }
 
+const ST_VALID = 0x20;
+const ST_RELATIME = 0x1000;
+const ST_NOSYMFOLLOW = 0x2000;
+
 function putStatfs(task: Task, inode: Inode, mount: Mount | null, address: number): number {
   const stat = new FilesystemStat();
   const result = inode.fs.statfs(stat);
@@ -336,7 +346,14 @@ function putStatfs(task: Task, inode: Inode, mount: Mount | null, address: numbe
   put32(b, at + 56, inode.fs.device);
   put64(b, at + 64, stat.nameMax);
   put64(b, at + 72, stat.blockSize);
-  // ST_RDONLY, ST_NOSUID, ST_NODEV, ST_NOEXEC equal the MS_ bits; 0x20 is ST_VALID.
-  put64(b, at + 80, 0x20 | stat.flags | ((mount?.flags ?? 0) & 0xf) | ((mount?.flags ?? 0) & MS_RDONLY));
+  put64(b, at + 80, ST_VALID | stat.flags | (mount === null ? 0 : statfsFlags(mount.flags)));
   return task.memory.outCommit(STATFS_BYTES);
+}
+
+/** ST_ flags of a mount's MS_ ones: flags_by_mnt() of fs/statfs.c. */
+function statfsFlags(flags: number): number {
+  let shown = flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME);
+  if ((flags & MS_RELATIME) !== 0) shown |= ST_RELATIME;
+  if ((flags & MS_NOSYMFOLLOW) !== 0) shown |= ST_NOSYMFOLLOW;
+  return shown;
 }

@@ -64,6 +64,8 @@ export abstract class File {
   path: Path | null = null;
   /** It counts among its inode's writers (vfs/write_access.ts). */
   isWriter = false;
+  /** The open(2) that it comes from has made its inode: F_CREATED_QUERY of fcntl(2). */
+  wasCreated = false;
   /** F_SETOWN, F_SETSIG, O_ASYNC of fcntl(2); owned by syscalls/file_owner. */
   owner: FileWatch | null = null;
   /** epoll items that watch this file, a chain; owned by fs/anonymous/epoll. */
@@ -208,7 +210,10 @@ export abstract class File {
   /** The last reference went: give back what it holds. Called once. Subclasses call super.release() last. */
   release(): void {
     if (this.inode.locks !== null) releaseFileLocks(this);
-    if (this.isWriter) this.inode.writers--;
+    if (this.isWriter) {
+      this.inode.writers--;
+      if (this.path !== null) this.path.mount.writers--;
+    }
     if ((this.flags & O_PATH) === 0) {
       notifyPath(this.path, this.isWritable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     }

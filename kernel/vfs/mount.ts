@@ -48,6 +48,8 @@ export class Mount {
   readonly children: Mount[] = [];
   /** Open files and cwd/root paths: a busy mount is not unmounted without MNT_DETACH. */
   #uses = 0;
+  /** Regular files that are open for writing through it: it cannot become read-only meanwhile (mnt_hold_writers()). */
+  writers = 0;
   /** It was unmounted, and goes when nothing uses it any more. */
   #isDetached = false;
   /** The kernel's own, in nobody's tree (memfds): its names are shown as if it stood at the root. */

@@ -80,7 +80,8 @@ export function bind(namespace: MountNamespace, from: Path, at: Path, isRecursiv
   // The tree is copied before it is attached: it may be attached below itself.
   const copies: [Mount, Mount, Mount][] = [];
   if (isRecursive) collectBelow(from.mount, from.dentry, mount, copies);
-  const result = attach(namespace, mount, at);
+  const isTooMany = namespace.count + copies.length >= MOUNTS_MAX;
+  const result = isTooMany ? -ENOSPC : attach(namespace, mount, at);
   if (result < 0) {
     for (const [copy] of copies) copy.onDetached();
     mount.onDetached();
@@ -125,6 +126,8 @@ export function move(namespace: MountNamespace, from: Path, at: Path): number {
 export function remount(task: Task, at: Path, flags: number, options: string | null): number {
   const { mount } = at;
   if (at.dentry !== mount.root) return -EINVAL;
+  const closes = (flags & MS_RDONLY) !== 0 && !mount.isReadOnly;
+  if (closes && isWritten(task.namespaces.mount, mount, options !== null)) return -EBUSY;
   if (options !== null) {
     const result = mount.fs.reconfigure(task, options);
     if (result < 0) return result;
@@ -135,6 +138,13 @@ export function remount(task: Task, at: Path, flags: number, options: string | n
   else next = next & ~MS_RELATIME | mountFlags(flags) & ATIME_FLAGS;
   mount.flags = next;
   return 0;
+}
+
+/** Files are open for writing through `mount` or, with `isWhole`, through any mount of its file system. */
+function isWritten(namespace: MountNamespace, mount: Mount, isWhole: boolean): boolean {
+  if (!isWhole) return mount.writers > 0;
+  for (const other of namespace.mounts()) if (other.fs === mount.fs && other.writers > 0) return true;
+  return mount.writers > 0;
 }
 
 /** MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE. */
@@ -175,6 +185,7 @@ export function pivotRoot(task: Task, next: Path, putOld: Path): number {
   const root = task.fs.root;
   const oldMount = root.mount, newMount = next.mount;
   if (!isInNamespace(namespace, newMount) || !isInNamespace(namespace, putOld.mount)) return -EINVAL;
+  if (putOld.mount.propagation === "shared") return -EINVAL;
   if (newMount.parent?.propagation === "shared" || oldMount.parent?.propagation === "shared") return -EINVAL;
   if (newMount === oldMount || putOld.mount === oldMount) return -EBUSY;
   if (root.dentry !== oldMount.root || next.dentry !== newMount.root || newMount.parent === null) {

@@ -167,7 +167,7 @@ function openOrCreate(
   if (typeof place === "number") return place;
   if (place.isPresumed) {
     const path = createAt(task, place, mode);
-    if (typeof path !== "number") return openInode(task, path, flags & ~O_TRUNC);
+    if (typeof path !== "number") return openNew(task, path, flags);
     // It may exist, and then be opened although nothing may be made there.
     if (path !== -EEXIST && path !== -EACCES && path !== -EROFS) return path;
     place = resolvePlace(task, dirfd, name, follow, how);
@@ -180,7 +180,13 @@ function openOrCreate(
     return refused < 0 ? refused : openPath(task, place.child, flags);
   }
   const path = createAt(task, place, mode);
-  return typeof path === "number" ? path : openInode(task, path, flags & ~O_TRUNC);
+  return typeof path === "number" ? path : openNew(task, path, flags);
+}
+
+function openNew(task: Task, path: Path, flags: number): File | number {
+  const file = openInode(task, path, flags & ~O_TRUNC);
+  if (typeof file !== "number") file.wasCreated = true;
+  return file;
 }
 
 /** A new regular file at `place`. */

@@ -12,6 +12,7 @@ export function claimWriteAccess(file: File): number {
   if (inode.writers < 0) return -ETXTBSY;
   inode.writers++;
   file.isWriter = true;
+  if (file.path !== null) file.path.mount.writers++;
   return 0;
 }
 

@@ -77,6 +77,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "seccomp": 108,
   "signal": 84,
   "signal, static-pie": 84,
+  "small_calls": 71,
   "sockets": 307,
   "sockets, as a user": 307,
   "thread": 76,

@@ -33,6 +33,8 @@ import type { File } from "../vfs/file.ts";
 
 /** Bytes of pages freed or unmapped per turn: some 20 ms of the host's time. */
 export const GIVE_BACK_PIECE_BYTES = 128 << 20;
+/** The same of what a fixed mapping replaces: giving it back is extra work, so less of it at once costs nobody more. */
+const REPLACED_PIECE_BYTES = 32 << 20;
 
 /** Bytes per turn, by advice. Other advice changes the areas only. */
 const PIECE_BYTES: ReadonlyMap<number, number> = new Map([
@@ -79,7 +81,7 @@ export function map(
   file: File | null,
   offset: number,
 ): number {
-  if ((flags & MAP_FIXED) !== 0 && length > GIVE_BACK_PIECE_BYTES) {
+  if ((flags & MAP_FIXED) !== 0 && length > REPLACED_PIECE_BYTES) {
     const plan = planMapping(task, address, length, prot, flags, file, offset);
     if (typeof plan === "number") return plan;
     if (giveBack(task, address, plan.length, 0)) return giveTurnKillable(task);
@@ -99,7 +101,7 @@ export function remap(
 ): number {
   const from = pageUp(oldLength), to = pageUp(newLength);
   const cut = Math.max(0, from - to), covered = (flags & MREMAP_FIXED) !== 0 ? to : 0;
-  if (cut > GIVE_BACK_PIECE_BYTES || covered > GIVE_BACK_PIECE_BYTES) {
+  if (cut > REPLACED_PIECE_BYTES || covered > REPLACED_PIECE_BYTES) {
     const refused = checkRemap(task, address, from, to, flags, target);
     if (refused < 0) return refused;
     if (giveBack(task, address + to, cut, 0) || giveBack(task, target, covered, cut)) {
@@ -120,7 +122,7 @@ function giveBack(task: Task, start: number, length: number, before: number): bo
   if (at >= end || index >= areas.count || areas.at(index).start >= end) return false;
   const from = Math.max(at, areas.at(index).start);
   const last = areas.at(Math.min(areas.count, index + PIECE_AREAS) - 1);
-  const to = Math.min(end, last.end, from + GIVE_BACK_PIECE_BYTES);
+  const to = Math.min(end, last.end, from + REPLACED_PIECE_BYTES);
   // The content is about to go anyway: it does not matter whether the host follows.
   adviseMemory(task, from, to - from, MADV_DONTNEED_LOCKED);
   call.setDone(before + to - start);

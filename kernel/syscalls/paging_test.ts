@@ -135,11 +135,11 @@ Deno.test("paging: much is unmapped in pieces, and the break comes down in piece
 
 Deno.test("paging: what a large fixed mapping replaces is given back in pieces, and nothing where it is refused", () => {
   const t = new PagingTask();
-  t.map(0, 200 * MIB);
-  const fixed = (flags: number) => map(t.task, BASE, 300 * MIB, RW, flags, null, 0);
+  t.map(0, 80 * MIB);
+  const fixed = (flags: number) => map(t.task, BASE, 100 * MIB, RW, flags, null, 0);
   equal(t.finish(fixed(FLAGS), () => fixed(FLAGS)), BASE);
-  deepEqual(t.told, [[MADV_DONTNEED, 0, 128], [MADV_DONTNEED, 128, 72]]);
-  equal(t.task.mm.areas.isCovered(BASE, BASE + 300 * MIB), true);
+  deepEqual(t.told, [[MADV_DONTNEED, 0, 32], [MADV_DONTNEED, 32, 32], [MADV_DONTNEED, 64, 16]]);
+  equal(t.task.mm.areas.isCovered(BASE, BASE + 100 * MIB), true);
   t.told.length = 0;
   t.task.call.done = 0;
   equal(fixed(MAP_ANONYMOUS | MAP_FIXED), -EINVAL);
@@ -148,19 +148,20 @@ Deno.test("paging: what a large fixed mapping replaces is given back in pieces, 
 
 Deno.test("paging: mremap gives back what it cuts off and what is at its target in pieces", () => {
   const t = new PagingTask();
-  t.map(0, 400 * MIB);
-  t.map(GIB, 200 * MIB);
+  t.map(0, 160 * MIB);
+  t.map(GIB, 80 * MIB);
   const flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-  const move = () => remap(t.task, BASE, 400 * MIB, 160 * MIB, flags, BASE + GIB);
+  const move = () => remap(t.task, BASE, 160 * MIB, 64 * MIB, flags, BASE + GIB);
   equal(t.finish(move(), move), BASE + GIB);
   deepEqual(t.told, [
-    [MADV_DONTNEED, 160, 128],
-    [MADV_DONTNEED, 288, 112],
-    [MADV_DONTNEED, 1024, 128],
-    [MADV_DONTNEED, 1152, 32],
+    [MADV_DONTNEED, 64, 32],
+    [MADV_DONTNEED, 96, 32],
+    [MADV_DONTNEED, 128, 32],
+    [MADV_DONTNEED, 1024, 32],
+    [MADV_DONTNEED, 1056, 32],
   ]);
   t.told.length = 0;
   t.task.call.done = 0;
-  equal(remap(t.task, BASE + GIB, 160 * MIB, 0, flags, BASE), -EINVAL);
+  equal(remap(t.task, BASE + GIB, 64 * MIB, 0, flags, BASE), -EINVAL);
   deepEqual(t.told, []);
 });

@@ -82,6 +82,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "sockets, as a user": 307,
   "thread": 76,
   "thread, static-pie": 76,
+  "threads_end": 2,
   "time": 124,
   "torture": 2,
   "transfer": 270,

@@ -51,6 +51,7 @@ interface Options {
   readonly listeners?: readonly number[];
   /** Instead of the host's own. */
   readonly hostSockets?: NativeSockets;
+  readonly descriptorsMax?: number;
 }
 
 /** A sandbox's stack and the network behind it. */
@@ -71,7 +72,14 @@ export class World {
   };
 
   constructor(
-    { egress = "", server = 9, published = [], listeners = [], hostSockets = sockets }: Options = {},
+    {
+      egress = "",
+      server = 9,
+      published = [],
+      listeners = [],
+      hostSockets = sockets,
+      descriptorsMax = 65_536,
+    }: Options = {},
   ) {
     loop ??= new HostLoop(() => {});
     const pool = this.#pool;
@@ -93,7 +101,7 @@ export class World {
       poller: loop,
       random,
       log: (text: string) => void this.lines.push(text),
-      descriptorsMax: 65_536,
+      descriptorsMax,
     };
     this.relay = new RelayNetwork(relayHost, pool, outside, this.now(), config, listeners);
   }

@@ -35,9 +35,8 @@ import { PublishedConnections, PublishedTcp, PublishedUdp } from "./published.ts
 
 /** Between two looks for flows that are idle. */
 const SWEEP_NANOS = 1e9;
-/** Connections that the sandbox makes, at most; descriptors of the process that are for others. */
+/** Connections that the sandbox makes, at most. */
 const CONNECTIONS_MAX = 8192;
-const DESCRIPTORS_SPARE = 4096;
 
 /** Errors a second: as many as there may be connections. */
 const ICMP_ERRORS_MAX = 100_000;
@@ -100,7 +99,8 @@ export class RelayNetwork {
       chunk: new Uint8Array(CHUNK_BYTES),
       log: host.log,
     };
-    const most = Math.max(16, Math.min(CONNECTIONS_MAX, host.descriptorsMax - DESCRIPTORS_SPARE));
+    // The other half is for datagrams, pings, names and published ports.
+    const most = Math.min(CONNECTIONS_MAX, Math.floor(host.descriptorsMax / 2));
     const addresses = [own(DNS_V4), own(DNS_V6)];
     const isDns = (address: Address, port: number) =>
       port === DNS_PORT && addresses.some((one) => one.equals(address));

@@ -106,6 +106,32 @@ Deno.test("TCP: a scan of a thousand ports reaches none that the policy forbids"
   for (const endpoint of endpoints) endpoint.close();
 });
 
+Deno.test("TCP: half of the descriptors are for connections; beyond them a connection waits for another's end", async () => {
+  using listener = listen();
+  const port = portOf(listener);
+  using world = new World({ egress: `allow:127.0.0.1:${port}`, descriptorsMax: 9 });
+  const made = [];
+  for (let i = 0; i < 4; i++) {
+    const accepting = listener.accept();
+    const { endpoint, result } = await world.connect(GATEWAY_V4, port);
+    equal(result, 0);
+    made.push({ endpoint, connection: await accepting });
+  }
+  const fifth = world.guest.newTcpEndpoint(true);
+  fifth.connect(place(GATEWAY_V4, port));
+  await world.turns(100);
+  equal(fifth.readiness() & (POLLOUT | POLLERR), 0);
+  // Its SYN comes again.
+  for (const { endpoint, connection } of made) {
+    connection.close();
+    endpoint.close();
+  }
+  const accepting = listener.accept();
+  await world.until(() => (fifth.readiness() & POLLOUT) !== 0, "the fifth connection");
+  equal(fifth.takeError(), 0);
+  (await accepting).close();
+});
+
 Deno.test("TCP: a reset passes both ways", async () => {
   const listener = sockets.listen(SocketKind.Stream, addressBlock(own(SERVERS), 0));
   const port = boundPort(listener);

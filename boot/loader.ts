@@ -8,8 +8,10 @@ import { HOST_READ } from "../kernel/host/host_descriptor.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Netstack } from "../kernel/socket/inet/room.ts";
 import type { SyscallTable } from "../kernel/syscalls/dispatch.ts";
+import { SYSCALLS_MAX } from "../kernel/syscalls/table.ts";
 import { watchMemory } from "../kernel/task/memory_pressure.ts";
 import { runLoop, turn } from "../kernel/task/run_loop.ts";
+import { Obituary } from "../kernel/trace/obituary.ts";
 import { UnsupportedCalls } from "../kernel/trace/unsupported_calls.ts";
 import type { Deadlined } from "../kernel/util/deadline_heap.ts";
 import type { NativeHost } from "../native/host.ts";
@@ -127,7 +129,12 @@ export class Loader {
   waitExit(): number {
     const { timeoutSeconds } = this.#conf;
     if (timeoutSeconds > 0) this.kernel.deadlines.add(new TimeLimit(this.container, timeoutSeconds));
-    return runLoop(this.kernel, this.#table);
+    const obituary = this.#conf.explains ? new Obituary((number) => callName(this.#table, number)) : null;
+    if (obituary !== null) this.kernel.witnesses.push(obituary);
+    const status = runLoop(this.kernel, this.#table);
+    const line = obituary?.lineOf(status, this.kernel.coverage) ?? null;
+    if (line !== null) this.kernel.notice(line);
+    return status;
   }
 
   /** Copies the files that are asked for into `fds`, one after the other, and tells how each has fared. */
@@ -157,6 +164,10 @@ export class Loader {
   tellExit(status: number): void {
     this.#control.tell({ kind: "exit", status });
   }
+}
+
+function callName(table: SyscallTable, number: number): string {
+  return table.name(number) ?? (number < SYSCALLS_MAX ? `number ${number}` : "numbers beyond the table");
 }
 
 /** When the command line hangs up the container goes with it. */

@@ -146,6 +146,8 @@ export interface KernelConfig {
 
 /** What a container that is run by hand (`do`, `run`) may be asked for besides. */
 export interface RunExtras {
+  /** Why its program has died is told in one line. */
+  readonly explains: boolean;
   /** After this long it is ended, with LATE_CODE; 0 = never. */
   readonly timeoutSeconds: number;
   /** Its root is the host's, whose users' password hashes it does not see. */
@@ -154,7 +156,12 @@ export interface RunExtras {
   readonly outputs: readonly string[];
 }
 
-export const NO_EXTRAS: RunExtras = { timeoutSeconds: 0, hidesPasswords: false, outputs: [] };
+export const NO_EXTRAS: RunExtras = {
+  explains: false,
+  timeoutSeconds: 0,
+  hidesPasswords: false,
+  outputs: [],
+};
 
 /** Exit code of a program that has taken too long, as of timeout(1). */
 export const LATE_CODE = 124;

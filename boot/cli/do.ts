@@ -131,6 +131,7 @@ export async function doCommand(args: string[], flags: GlobalFlags): Promise<num
     host: { cpuinfo: facts.cpuinfo, hwcap: facts.hwcap, hwcap2: facts.hwcap2 },
     isLenient: flags.isLenient,
     processesMax: limits.tasks,
+    explains: flags.explains,
     timeoutSeconds: limits.timeoutSeconds,
     // Nobody but root could read them.
     hidesPasswords: root === "/" && Deno.uid() === 0,

@@ -27,6 +27,8 @@ export interface GlobalFlags {
   readonly watchdog: WatchdogConfig;
   /** More goes to --debug-log. */
   readonly isDebug: boolean;
+  /** Of a program that runs attached: why it has died. */
+  readonly explains: boolean;
   readonly strace: boolean;
   /** Names of the calls that --strace shows; empty = all. */
   readonly straceCalls: readonly string[];
@@ -149,6 +151,10 @@ export const GLOBAL_OPTIONS: Options = {
   log: { type: "string", value: "FILE", about: "append errors to FILE" },
   "log-format": { type: "string", value: "text|json", about: "of --log" },
   "debug-log": { type: "string", value: "FILE", about: "append what sentry and gofer log to FILE" },
+  explain: {
+    type: "boolean",
+    about: "of do and run: say in one line why the program has died (default: where stderr is a terminal)",
+  },
   strace: { type: "boolean", about: "every system call goes to --debug-log, or else to stderr" },
   "strace-syscalls": {
     type: "string",
@@ -235,6 +241,7 @@ export function parseGlobal(argv: readonly string[]): Parsed {
     debugLog: String(values["debug-log"] ?? ""),
     isDebug: values.debug === true,
     isExclusive: access === "exclusive",
+    explains: (values.explain as boolean | undefined) ?? Deno.stderr.isTerminal(),
     strace: values.strace === true,
     straceCalls: String(values["strace-syscalls"] ?? "").split(",").filter((name) => name !== ""),
     straceStyle: straceStyleOf(values),

@@ -74,7 +74,7 @@ async function runInForeground(
     const isHeld = hasHooks || mayHaveNetwork || network !== null || flags.podInitConfig !== "";
     const own = {
       ...launch,
-      sentry: { ...launch.sentry, process, isHeld },
+      sentry: { ...launch.sentry, explains: flags.explains, process, isHeld },
       stdio: terminal?.stdio ?? [0, 1, 2] as const,
     };
     return await runAttached(own, {

@@ -98,6 +98,7 @@ function handleEvent(kernel: Kernel, table: CallTable, task: Task): void {
     if (!handleFault(kernel, task)) return;
   } else if (thread.event === EVENT.DEAD) {
     // The host killed the process (out of memory) or it broke the protocol: the guest sees a SIGKILL.
+    for (const witness of kernel.witnesses) witness.onLost?.(task);
     exitGroup(task, SIGKILL);
     return;
   }

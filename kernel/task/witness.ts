@@ -7,6 +7,8 @@ import type { Task } from "./task.ts";
 export interface Witness {
   /** `task` takes `info` off its queue, and does not ignore it. */
   onSignal?(task: Task, info: SignalInfo): void;
+  /** The host's process of `task` has gone, and it with that. */
+  onLost?(task: Task): void;
   /** `task` ends with `status`, in wait(2) form; it still has its memory and files. */
   onTaskExit?(task: Task, status: number): void;
 }

@@ -208,6 +208,7 @@ pub const GLOBAL_FLAGS: &[Flag] = &[
     Flag { name: "log", short: "", takes_value: true, is_multiple: false },
     Flag { name: "log-format", short: "", takes_value: true, is_multiple: false },
     Flag { name: "debug-log", short: "", takes_value: true, is_multiple: false },
+    Flag { name: "explain", short: "", takes_value: false, is_multiple: false },
     Flag { name: "strace", short: "", takes_value: false, is_multiple: false },
     Flag { name: "strace-syscalls", short: "", takes_value: true, is_multiple: false },
     Flag { name: "strace-format", short: "", takes_value: true, is_multiple: false },

@@ -1,5 +1,5 @@
 // Messages of trace sessions on the wire: types and fields as gVisor's seccheck points have them
-// (pkg/sentry/seccheck/points/*.proto). The first 13 types are those that a message is sent of here.
+// (pkg/sentry/seccheck/points/*.proto; tests/cli/trace_wire_test.ts compares them with a runsc). The first 13 types are those that a message is sent of here.
 
 import type { Schema } from "../protobuf.ts";
 
@@ -76,10 +76,10 @@ export const SCHEMAS: Readonly<Record<MessageType, Schema>> = {
   },
   [MESSAGE.SENTRY_CLONE]: {
     context_data: [1, CONTEXT],
-    created_thread_id: [2, "int32"],
-    created_thread_group_id: [3, "int32"],
-    created_thread_start_time_ns: [4, "int64"],
-    flags: [5, "uint64"],
+    created_thread_id: [3, "int32"],
+    created_thread_group_id: [4, "int32"],
+    created_thread_start_time_ns: [5, "int64"],
+    flags: [6, "uint64"],
   },
   [MESSAGE.SENTRY_EXEC]: {
     context_data: [1, CONTEXT],
@@ -94,12 +94,13 @@ export const SCHEMAS: Readonly<Record<MessageType, Schema>> = {
   [MESSAGE.SENTRY_TASK_EXIT]: { context_data: [1, CONTEXT], exit_status: [2, "int32"] },
   [MESSAGE.SYSCALL_RAW]: {
     ...CALL,
-    arg1: [4, "uint64"],
-    arg2: [5, "uint64"],
-    arg3: [6, "uint64"],
-    arg4: [7, "uint64"],
-    arg5: [8, "uint64"],
-    arg6: [9, "uint64"],
+    sysno: [4, "uint64"],
+    arg1: [5, "uint64"],
+    arg2: [6, "uint64"],
+    arg3: [7, "uint64"],
+    arg4: [8, "uint64"],
+    arg5: [9, "uint64"],
+    arg6: [10, "uint64"],
   },
   [MESSAGE.SYSCALL_OPEN]: { ...FILE, pathname: [6, "string"], flags: [7, "uint32"], mode: [8, "uint32"] },
   [MESSAGE.SYSCALL_CLOSE]: FILE,

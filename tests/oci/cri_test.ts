@@ -3,9 +3,19 @@
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Bundle } from "../support/bundle.ts";
-import { callCri, CONTAINER_STATE, NAMESPACE_MODE, SANDBOX_READY } from "../support/cri.ts";
+import {
+  callCri,
+  CONTAINER_STATE,
+  NAMESPACE_MODE,
+  SANDBOX_READY,
+  type Streamed,
+  streamExec,
+} from "../support/cri.ts";
 import { command, delay, tsvisorPath } from "../support/tsvisor.ts";
 
+/** Lives of a pod one after the other, where they are asked for: it takes minutes; and at once. */
+const REPEATS = Number(Deno.env.get("TSVISOR_REPEATS") ?? 0);
+const AT_ONCE = 8;
 const IMAGE = "localhost/box:latest";
 const TRIES_MAX = 1200;
 /** Of Debian's containernetworking-plugins. */
@@ -47,6 +57,8 @@ address = "${at}/socket"
 [${cri}]
 sandbox_image = "${IMAGE}"
 disable_tcp_service = true
+stream_server_address = "127.0.0.1"
+stream_server_port = "0"
 restrict_oom_score_adj = true
 [${cri}.containerd]
 snapshotter = "native"
@@ -154,6 +166,13 @@ conf_dir = "${at}/cni"
     return { stdout: new TextDecoder().decode(stdout), code: exit_code };
   }
 
+  /** As kubectl exec: over streams, with a terminal or without. */
+  async stream(container_id: string, tty: boolean, script: string, input: string): Promise<Streamed> {
+    const streams = { stdin: input !== "", stdout: true, stderr: !tty };
+    const cmd = ["/bin/sh", "-c", script];
+    return await streamExec((await this.call("Exec", { container_id, cmd, tty, ...streams })).url, input);
+  }
+
   async exited(container_id: string): Promise<number> {
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       const { status } = await this.call("ContainerStatus", { container_id });
@@ -193,6 +212,16 @@ Deno.test("CRI: a pod of two containers, exec, logs, stats, stop and remove", as
 
     const inside = await kubelet.execute(server, "/bin/sh", "-c", "echo $WHO $(hostname); exit 4");
     deepEqual(inside, { stdout: "server web\n", code: 4 });
+    const talk = await kubelet.stream(server, false, "read line; echo got $line; echo err >&2", "typed\n");
+    deepEqual([talk.stdout, talk.stderr, talk.status.status], ["got typed\n", "err\n", "Success"]);
+    const terminal = await kubelet.stream(
+      client,
+      true,
+      "test -t 0 && read line && echo got $line; exit 7",
+      "typed\n",
+    );
+    match(terminal.stdout, /got typed\r\n$/);
+    match(JSON.stringify(terminal.status), /"ExitCode","message":"7"/);
     equal((await kubelet.execute(client, "/bin/sh", "-c", "ls /proc | grep -c '^[0-9]*$'")).code, 0);
     const asked =
       "for i in 1 2 3 4 5 6 7 8 9 10; do echo hello | busybox nc 127.0.0.1 80 && break; sleep 0.2; done";
@@ -218,9 +247,47 @@ Deno.test("CRI: a pod of two containers, exec, logs, stats, stop and remove", as
     await kubelet.call("StopPodSandbox", { pod_sandbox_id: pod });
     await kubelet.call("RemovePodSandbox", { pod_sandbox_id: pod });
   }
+  await nothingIsLeft(kubelet);
+});
+
+async function nothingIsLeft(kubelet: Kubelet): Promise<void> {
   let traces: string[] = [];
   for (let tries = 0; tries < TRIES_MAX && (traces = await kubelet.traces()).length > 0; tries++) {
     await delay(50);
   }
   deepEqual(traces, []);
+}
+
+Deno.test({
+  name: `CRI: ${REPEATS} pods in a row, and ${AT_ONCE} at once`,
+  ignore: REPEATS === 0,
+  fn: lives,
 });
+
+async function lives(): Promise<void> {
+  await using kubelet = new Kubelet();
+  await kubelet.start();
+  await kubelet.importImage();
+  const live = async (name: string) => {
+    const pod = await kubelet.runPod(name);
+    try {
+      const box = await kubelet.runContainer(
+        pod,
+        name,
+        `box-${name}`,
+        "trap 'exit 5' TERM; sleep 1000000 & wait",
+      );
+      const inside = await kubelet.execute(box, "/bin/sh", "-c", "echo $WHO $(hostname)");
+      deepEqual(inside, { stdout: `box-${name} ${name}\n`, code: 0 });
+      await kubelet.call("StopContainer", { container_id: box, timeout: 300 });
+      equal(await kubelet.exited(box), 5);
+    } finally {
+      await kubelet.call("StopPodSandbox", { pod_sandbox_id: pod });
+      await kubelet.call("RemovePodSandbox", { pod_sandbox_id: pod });
+    }
+  };
+  for (let n = 0; n < REPEATS; n++) await live(`row-${n}`);
+  const ended = await Promise.allSettled(Array.from({ length: AT_ONCE }, (_, n) => live(`once-${n}`)));
+  deepEqual(ended.filter(({ status }) => status === "rejected"), []);
+  await nothingIsLeft(kubelet);
+}

@@ -58,6 +58,17 @@ const CALLS: Readonly<Record<string, readonly [Schema, Schema]>> = {
     { container_id: [1, "string"], cmd: [2, ["string"]], timeout: [3, "int64"] },
     { stdout: [1, "bytes"], stderr: [2, "bytes"], exit_code: [3, "int32"] },
   ],
+  Exec: [
+    {
+      container_id: [1, "string"],
+      cmd: [2, ["string"]],
+      tty: [3, "bool"],
+      stdin: [4, "bool"],
+      stdout: [5, "bool"],
+      stderr: [6, "bool"],
+    },
+    { url: [1, "string"] },
+  ],
 };
 
 /** States of a container, and of a sandbox that runs. */
@@ -65,6 +76,38 @@ export const CONTAINER_STATE = { CREATED: 0, RUNNING: 1, EXITED: 2 } as const;
 export const SANDBOX_READY = 0;
 /** Namespace modes: the pod's, the container's own. */
 export const NAMESPACE_MODE = { POD: 0, CONTAINER: 1, NODE: 2 } as const;
+
+/** Kubernetes' form of several streams in one: a message begins with its channel. */
+const CHANNELS = "v4.channel.k8s.io";
+const CHANNEL = { STDIN: 0, STDOUT: 1, STDERR: 2, STATUS: 3 } as const;
+
+/** What a command that is executed over its streams has written, and how it ended, as kubectl reads it. */
+export interface Streamed {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly status: { readonly status: string; readonly details?: unknown };
+}
+
+/** Talks to the command behind `url`, which Exec has given: sends it `input`, and hears it to its end. */
+export async function streamExec(url: string, input: string): Promise<Streamed> {
+  const socket = new WebSocket(url.replace(/^http/, "ws"), CHANNELS);
+  socket.binaryType = "arraybuffer";
+  const said: Record<number, string> = { 1: "", 2: "", 3: "" };
+  await new Promise<void>((resolve, reject) => {
+    socket.onerror = (event) => reject(new Error(`${url}: ${(event as ErrorEvent).message}`));
+    socket.onclose = () => resolve();
+    socket.onopen = () => {
+      if (input !== "") socket.send(new Uint8Array([CHANNEL.STDIN, ...new TextEncoder().encode(input)]));
+    };
+    socket.onmessage = ({ data }) => {
+      const bytes = new Uint8Array(data);
+      said[bytes[0]] += new TextDecoder().decode(bytes.subarray(1));
+      if (bytes[0] === CHANNEL.STATUS && bytes.length > 1) socket.close();
+    };
+  });
+  const status = said[CHANNEL.STATUS];
+  return { stdout: said[CHANNEL.STDOUT], stderr: said[CHANNEL.STDERR], status: JSON.parse(status || "{}") };
+}
 
 /** Compression flag and length before a message. */
 const PREFIX_BYTES = 5;

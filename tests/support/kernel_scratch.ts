@@ -48,6 +48,7 @@ export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
   "syscalls/socket.ts": "bytes pair",
   "syscalls/socket_call.ts": "callAddress word",
   "syscalls/socket_message.ts": "timeout outgoing incoming control fields header",
+  "syscalls/stat.ts": "statWords statBytes",
   "syscalls/system_v_memory.ts": "bytes",
   "syscalls/system_v_message.ts": "bytes message",
   "syscalls/system_v_semaphore.ts": "bytes",

@@ -69,6 +69,8 @@ static void mounts(void) {
   check(unshare(CLONE_NEWNS) == 0, "unshare");
   check(umount2("/tmp/copy", MNT_DETACH) == 0, "umount2");
   check(umount2("/tmp/mounts", MNT_DETACH) == 0, "umount2");
+  char usage[32];
+  for (int i = 0; i < 20; i++) check(syscall(SYS_ustat, 0xfffff, usage) == -1 && errno == EINVAL, "ustat");
 }
 /** One over the other at one place. */
 static void mounts_on_mounts(void) {
@@ -177,7 +179,7 @@ const struct turns_case tree_cases[] = {
   {"umount", "umount2", umount_},
   {"umount_large", "umount2", umount_large},
   {"remove_tree", "unlinkat rmdir", remove_tree},
-  {"mounts", "mount umount2 unshare setns", mounts},
+  {"mounts", "mount umount2 unshare setns ustat", mounts},
   {"mounts_on_mounts", "mount umount2 pivot_root", mounts_on_mounts},
   {"long_paths",
    "open openat openat2 creat stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat chdir chmod chown "

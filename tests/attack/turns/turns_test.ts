@@ -25,7 +25,9 @@ const ALWAYS_SMALL = new Set(
   sched_setattr sched_getattr rseq rt_sigaction rt_sigprocmask rt_sigreturn pause rt_sigsuspend sigaltstack
   restart_syscall pidfd_send_signal getsockname getpeername fstat fstatfs uname sysinfo vhangup reboot nanosleep
   gettimeofday settimeofday adjtimex clock_adjtime time clock_settime clock_gettime clock_getres clock_nanosleep
-  getitimer alarm timer_gettime timer_getoverrun timerfd_create timerfd_gettime`.split(/\s+/),
+  getitimer alarm timer_gettime timer_getoverrun timerfd_create timerfd_gettime kcmp sysfs`.split(
+    /\s+/,
+  ),
 );
 
 const directory = Deno.makeTempDirSync({ prefix: "tsvisor-turns-" });

@@ -1,6 +1,6 @@
 // The program of a process that boot starts: found along PATH, given its HOME, loaded.
 
-import { EACCES, ENOENT } from "../kernel/abi/errno.ts";
+import { EACCES, ENODEV, ENOENT, ENOTDIR, errnoName, ESTALE, ETIMEDOUT } from "../kernel/abi/errno.ts";
 import { AT_FDCWD, O_RDONLY, S_IFREG } from "../kernel/abi/file.ts";
 import { executeFirst } from "../kernel/task/exec.ts";
 import type { Task } from "../kernel/task/task.ts";
@@ -26,6 +26,9 @@ export function loadProgram(task: Task, process: ProcessConfig, home: string): v
   if (task.hasExited) throw new StartError(`Cannot run ${process.args[0]}: its image does not load`, 126);
 }
 
+/** Errors after which execvp(3) looks on. */
+const NOT_THERE = new Set([ENOENT, ENOTDIR, ESTALE, ENODEV, ETIMEDOUT]);
+
 /** Looks argv[0] up along PATH, as execvp(3). */
 function findProgram(task: Task, name: string, envp: readonly string[]): string {
   if (name === "") throw new StartError("Cannot run the program: its name is empty", 127);
@@ -38,6 +41,7 @@ function findProgram(task: Task, name: string, envp: readonly string[]): string 
     const path = resolve(task, AT_FDCWD, candidate, FOLLOW);
     if (typeof path === "number") {
       if (path === -EACCES) refusal = path;
+      else if (!NOT_THERE.has(-path)) throw new StartError(`Cannot run ${name}: ${errnoName(-path)}`, 126);
       continue;
     }
     if (path.inode.isDirectory || (path.inode.mode & 0o111) === 0) {

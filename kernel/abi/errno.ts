@@ -68,6 +68,7 @@ export const EALREADY = 114;
 export const ECONNREFUSED = 111;
 export const EHOSTUNREACH = 113;
 export const EINPROGRESS = 115;
+export const ESTALE = 116;
 
 // Kernel-internal restart codes (Linux include/linux/errno.h): a handler returns them negated when a signal ends its
 // wait; signal delivery turns them into EINTR or a restart. They never reach the guest.

@@ -35,8 +35,10 @@ export function runLoop(kernel: Kernel, table: CallTable): number {
 
 /** One turn of the loop. With `mayWait` it sleeps until something happens. */
 export function turn(kernel: Kernel, table: CallTable, mayWait: boolean): void {
-  const { heartbeat } = kernel;
+  const { heartbeat, vfs } = kernel;
   heartbeat.turn();
+  // Exits, listeners and services are no calls that could be made again: only call() and continueTask() allow for that.
+  vfs.isIndivisible = true;
   exitKilled(kernel, EXITS_MAX);
   resumeReady(kernel);
   // Init may have died of a signal just now; nothing would ever wake us.
@@ -120,6 +122,7 @@ function handleFault(kernel: Kernel, task: Task): boolean {
 /** A thrown error in a handler is our bug: it kills the task and is logged, the sandbox lives. */
 function call(kernel: Kernel, table: CallTable, task: Task, number: number): number {
   kernel.currentTask = task;
+  kernel.vfs.isIndivisible = false;
   try {
     const hooks = kernel.callHooks.of(number);
     if (--kernel.callsToSample === 0) return sampledCall(kernel, table, task, number, hooks);
@@ -128,6 +131,8 @@ function call(kernel: Kernel, table: CallTable, task: Task, number: number): num
   } catch (error) {
     reportBug(kernel, task, error);
     return NO_RESULT;
+  } finally {
+    kernel.vfs.isIndivisible = true;
   }
 }
 
@@ -258,12 +263,15 @@ function continueTask(kernel: Kernel, table: CallTable, task: Task): void {
   endWait(task);
   let result: number;
   kernel.currentTask = task;
+  kernel.vfs.isIndivisible = false;
   kernel.heartbeat.serve(task.tid, call.number);
   try {
     result = call.then === null ? table.call(task, call.number) : call.then.run(task, task.args);
   } catch (error) {
     reportBug(kernel, task, error);
     return;
+  } finally {
+    kernel.vfs.isIndivisible = true;
   }
   finish(kernel, task, result);
 }

@@ -95,3 +95,20 @@ Deno.test("an error in one step of an end leaves the others to be taken", () => 
   equal(waitsFor(processes, parent), victim.pid.own);
   same([...processes.kernel.tasks.values()], [processes.init, parent]);
 });
+
+Deno.test("what is done outside of calls waits on the spot, for nobody could make it again", () => {
+  const { processes, victim } = newProcesses();
+  const { kernel, platform } = processes;
+  const seen: [string, boolean][] = [];
+  const note = (where: string) => seen.push([where, kernel.vfs.isIndivisible]);
+  kernel.watches.add(kernel.descriptors.own(77, "made", HOST_READ, "a socket"), 1, {
+    onHostEvents: () => note("listener"),
+  });
+  victim.files.drop = () => note("call");
+  platform.hostEvent(77, 1);
+  processes.run();
+  processes.syscall(victim, EXIT_GROUP, 3);
+  platform.hostEvent(77, 1);
+  processes.run();
+  same(seen, [["listener", true], ["call", false], ["listener", true]]);
+});

@@ -142,7 +142,8 @@ Deno.test("do: --memory, --pids and --cpus hold the program, and leave no cgroup
   const hungry = await shell(["--memory", "128m"], "head -c 400m /dev/zero | tail | wc -c; echo on");
   // Our kernel or the host's cgroup, whichever sees it first.
   match(hungry.stderr, /Limit of memory reached: 134217728 bytes|Killed/);
-  equal(hungry.stdout, "0\non\n");
+  // Whom of the pipeline the host ends is its own choice: not all of it is counted, and the shell lives.
+  match(hungry.stdout, /^(0\n)?on\n$/);
   const left = new Deno.Command("find", { args: ["/sys/fs/cgroup", "-name", "do-*"] }).outputSync();
   equal(new TextDecoder().decode(left.stdout), "");
   equal(/No cgroup for the sandbox/.test(stderr), !canHaveCgroups());

@@ -259,11 +259,11 @@ struct Need {
 }
 
 /// Some descriptors have numbers up to 105, in the runtime and in stubs, and a quarter is for names that are kept; memory of
-/// slots is one sparse file of 2 TiB; V8 reserves room for its heap and code.
+/// slots is one sparse file of 8 TiB; V8 reserves room for its heap and code.
 const NEEDS: [Need; 5] = [
     Need { resource: libc::RLIMIT_NOFILE, name: "open files", least: 256, flag: "-n" },
-    Need { resource: libc::RLIMIT_AS, name: "bytes of address space", least: 3 << 40, flag: "-v" },
-    Need { resource: libc::RLIMIT_FSIZE, name: "bytes of a file", least: 3 << 40, flag: "-f" },
+    Need { resource: libc::RLIMIT_AS, name: "bytes of address space", least: 9 << 40, flag: "-v" },
+    Need { resource: libc::RLIMIT_FSIZE, name: "bytes of a file", least: 9 << 40, flag: "-f" },
     Need { resource: libc::RLIMIT_DATA, name: "bytes of data", least: 1 << 30, flag: "-d" },
     Need { resource: libc::RLIMIT_STACK, name: "bytes of stack", least: 1 << 20, flag: "-s" },
 ];

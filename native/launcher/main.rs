@@ -227,7 +227,6 @@ fn environment(place: &Place) -> Vec<Vec<u8>> {
     if let Ok(path) = std::env::current_exe() {
         list.push(entry(b"TSVISOR_LAUNCHER", path.as_os_str().as_bytes()));
     }
-    place.prepare_cache();
     list.push(entry(b"TSVISOR_NATIVE", &place.path("libtsvisor_native.so")));
     list.push(entry(b"DENO_DIR", &place.cache().unwrap_or_else(|| NO_CACHE.to_vec())));
     list.push(entry(b"DENO_NO_UPDATE_CHECK", b"1"));

@@ -49,18 +49,6 @@ impl Place {
         }
     }
 
-    /// Before a runtime starts. It opens a database of node modules, of which our programs have none, in a thread that nobody waits
-    /// for: where another process holds its lock just then, that thread is still at it when a role has given up the calls that it
-    /// makes, and the role is killed. A directory in its place cannot be opened, and the runtime does without.
-    pub fn prepare_cache(&self) {
-        let Some(cache) = self.cache() else { return };
-        for name in ["", "/node_analysis_cache_v2"] {
-            let Ok(path) = std::ffi::CString::new([&cache[..], name.as_bytes()].concat()) else { return };
-            // SAFETY: a NUL-terminated path. Where it is there, or may not be made, all is as it was.
-            unsafe { libc::mkdir(path.as_ptr(), 0o755) };
-        }
-    }
-
     /// What the marker in the cache says once code of these files is there (boot/code_cache.ts).
     pub fn marker(&self) -> Vec<u8> {
         [self.prefix(), b"/"].concat()

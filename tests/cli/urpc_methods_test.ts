@@ -7,7 +7,7 @@ import { parseOverlay2 } from "../../boot/api/overlay_medium.ts";
 import { containerOf } from "../../boot/oci/container.ts";
 import { PodHints } from "../../boot/oci/pod.ts";
 import { readBundle } from "../../boot/oci/spec.ts";
-import { sendSetup } from "../../boot/setup.ts";
+import { sendGoferSetup } from "../../boot/gofer_setup.ts";
 import { commandLineHost } from "../../native/host.ts";
 import { killProcess, socketPair, waitProcess } from "../../native/process.ts";
 import { connectToPath, NativeStreams, pollEvents, setPollEntry, SOCK_STREAM } from "../../native/stream.ts";
@@ -128,7 +128,7 @@ function goferOf(bundle: Bundle): { readonly socket: number; end(): void } {
   };
   const roles = launchGofer(launch);
   const [client, server] = socketPair(), log = host.openForAppend("/dev/null");
-  sendSetup(host, roles.goferControl, launch.gofer, [log, server]);
+  sendGoferSetup(host, roles.goferControl, launch.gofer, [log, server]);
   for (const fd of [server, log, roles.control]) host.close(fd);
   const end = () => {
     killProcess(roles.gofer, SIGKILL);

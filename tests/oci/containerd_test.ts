@@ -11,13 +11,13 @@ const SERVICE = ["/bin/sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; do
 /** Everything that `ctr` does with a container in the background. */
 async function live(containerd: Containerd, id: string): Promise<void> {
   const ended = await containerd.run(["--rm"], `${id}-ends`, ["/bin/sh", "-c", "echo out; exit 7"]);
-  deepEqual([ended.code, ended.stdout], [7, "out\n"], ended.stderr);
+  deepEqual(ended, { code: 7, stdout: "out\n", stderr: "" });
   const started = await containerd.run(["--detach"], id, SERVICE);
   equal(started.code, 0, started.stderr);
   const inside = await containerd.call(
     ["tasks", "exec", "--exec-id", "e", id, "/bin/sh", "-c", "echo in; exit 4"],
   );
-  deepEqual([inside.code, inside.stdout], [4, "in\n"], inside.stderr);
+  deepEqual(inside, { code: 4, stdout: "in\n", stderr: "" });
   await containerd.reaches(id, "RUNNING");
   await containerd.must("tasks", "pause", id);
   await containerd.reaches(id, "PAUSED");

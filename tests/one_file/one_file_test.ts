@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { compile } from "../../boot/one_file.ts";
 import { Bundle } from "../support/bundle.ts";
-import { command, type Finished } from "../support/tsvisor.ts";
+import { command, eventually, type Finished } from "../support/tsvisor.ts";
 
 const ECHO = ["do", "--", "/bin/echo", "hello"];
 const HELLO = { code: 0, stdout: "hello\n", stderr: "" };
@@ -141,7 +141,9 @@ Deno.test("one file: the life of a container", async () => {
     assert.equal((await run("start", "one")).code, 0);
     assert.equal(JSON.parse((await run("state", "one")).stdout).status, "running");
     assert.deepEqual(await run("exec", "one", "/bin/echo", "hello"), HELLO);
-    assert.match((await run("ps", "one")).stdout, /sleep/);
+    // Until it has executed its program it bears another name.
+    const shows = async () => /sleep/.test((await run("ps", "one")).stdout);
+    assert.ok(await eventually(shows), "ps shows the program");
   } finally {
     assert.equal((await run("delete", "--force", "one")).code, 0);
   }

@@ -103,7 +103,9 @@ static long do_sendfile(void) { off_t offset = 0; return sendfile(b, c, &offset,
 static long do_vmsplice(void) { struct iovec part = {buffer, 100}; return vmsplice(b, &part, 1, 0); }
 
 static pid_t child;
-static void make_child(void) { child = fork(); if (child == 0) { prctl(PR_SET_PDEATHSIG, SIGKILL); pause(); _exit(0); } a = syscall(SYS_pidfd_open, child, 0); }
+/* Its parent may have ended before the child asks for a signal at that. */
+static void wait_with(pid_t parent) { prctl(PR_SET_PDEATHSIG, SIGKILL); if (getppid() == parent) pause(); _exit(0); }
+static void make_child(void) { pid_t parent = getpid(); child = fork(); if (child == 0) wait_with(parent); a = syscall(SYS_pidfd_open, child, 0); }
 static void kill_child(void) { kill(child, SIGKILL); }
 static long do_waitid(void) { siginfo_t info; return waitid(P_PIDFD, a, &info, WEXITED); }
 

@@ -27,7 +27,8 @@ static void install(int number, int flags) {
 }
 static pid_t sleeper(void) {
   pid_t pid = fork();
-  if (pid == 0) for (;;) pause();
+  /* A shell starts what it leaves in the background with SIGQUIT ignored. */
+  if (pid == 0) { signal(SIGQUIT, SIG_DFL); for (;;) pause(); }
   return pid;
 }
 static void end(pid_t pid) { kill(pid, SIGKILL); waitpid(pid, NULL, 0); }

@@ -11,7 +11,7 @@ import { ok as assert } from "node:assert/strict";
 import { adviseMemory } from "./advice.ts";
 import { lockMemory } from "./locking.ts";
 import { changeBreak, mapMemory, protectMemory, unmapMemory } from "./mapping.ts";
-import { remapMemory } from "./remap.ts";
+import { checkRemap, remapMemory } from "./remap.ts";
 import { FAKE_LAYOUT } from "../../tests/support/fake_platform.ts";
 
 const RW = M.PROT_READ | M.PROT_WRITE;
@@ -195,6 +195,11 @@ Deno.test("mremap() grows in place, moves, keeps the old place, and duplicates s
   equal(remapMemory(task, BASE, PAGE_SIZE, PAGE_SIZE, 0, 0), -E.EFAULT, "of a hole");
   equal(remapMemory(task, moved, 16 * PAGE_SIZE, 20 * PAGE_SIZE, 1, 0), -E.EFAULT, "past the area's end");
   equal(remapMemory(task, moved, 0, PAGE_SIZE, 1, 0), -E.EINVAL, "duplicating private memory");
+  equal(
+    checkRemap(task, moved, 2 * PAGE_SIZE, PAGE_SIZE, 5, 0),
+    -E.EINVAL,
+    "known before anything is given back",
+  );
   const kept = remapMemory(task, moved, PAGE_SIZE, PAGE_SIZE, 5, 0);
   assert(kept > 0 && mm.areas.find(moved) !== null, "DONTUNMAP keeps a mapping");
   space.read(moved, byte, 0, 1);

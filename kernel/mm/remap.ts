@@ -20,7 +20,7 @@ const FLAGS_KNOWN = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
 /** Splits that a move may cause, with a reserve, as in mremap_to(). */
 const SPARE_MAPPINGS = 5;
 
-/** What refuses mremap(2) before it takes anything away: 0 or -ERRNO. Lengths are whole pages. */
+/** What refuses mremap(2) before it takes anything away: 0 or -ERRNO. */
 export function checkRemap(
   task: Task,
   address: number,
@@ -31,6 +31,9 @@ export function checkRemap(
 ): number {
   const isFixed = (flags & MREMAP_FIXED) !== 0, mayMove = (flags & MREMAP_MAYMOVE) !== 0;
   const keepsOld = (flags & MREMAP_DONTUNMAP) !== 0;
+  if (keepsOld && oldLength !== newLength) return -EINVAL;
+  oldLength = pageUp(oldLength);
+  newLength = pageUp(newLength);
   if ((flags & ~FLAGS_KNOWN) !== 0 || ((isFixed || keepsOld) && !mayMove)) return -EINVAL;
   if (!isPageAligned(address) || newLength === 0) return -EINVAL;
   const { areas, layout } = task.mm;
@@ -59,11 +62,10 @@ export function remapMemory(
 ): number {
   const isFixed = (flags & MREMAP_FIXED) !== 0, mayMove = (flags & MREMAP_MAYMOVE) !== 0;
   const keepsOld = (flags & MREMAP_DONTUNMAP) !== 0;
-  if (keepsOld && oldLength !== newLength) return -EINVAL;
-  oldLength = pageUp(oldLength);
-  newLength = pageUp(newLength);
   const wrong = checkRemap(task, address, oldLength, newLength, flags, target);
   if (wrong < 0) return wrong;
+  oldLength = pageUp(oldLength);
+  newLength = pageUp(newLength);
   if (isFixed || keepsOld) {
     return moveTo(task, address, oldLength, newLength, target, isFixed, keepsOld);
   }

@@ -102,7 +102,7 @@ export function remap(
   const from = pageUp(oldLength), to = pageUp(newLength);
   const cut = Math.max(0, from - to), covered = (flags & MREMAP_FIXED) !== 0 ? to : 0;
   if (cut > REPLACED_PIECE_BYTES || covered > REPLACED_PIECE_BYTES) {
-    const refused = checkRemap(task, address, from, to, flags, target);
+    const refused = checkRemap(task, address, oldLength, newLength, flags, target);
     if (refused < 0) return refused;
     if (giveBack(task, address + to, cut, 0) || giveBack(task, target, covered, cut)) {
       return giveTurnKillable(task);

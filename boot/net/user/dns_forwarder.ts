@@ -12,7 +12,7 @@ import {
   type UdpEndpoint,
 } from "../../../netstack/mod.ts";
 import { SocketKind } from "../../../native/host_sockets.ts";
-import { addressBlock, type HostListener, type RelayContext, type Served, type Watch } from "./context.ts";
+import type { RelayContext, Served } from "./context.ts";
 import {
   addressesOf,
   identifierOf,
@@ -20,9 +20,8 @@ import {
   type Question,
   questionOf,
   RCODE_REFUSED,
-  RCODE_SERVER_FAILURE,
-  refuse,
 } from "./dns_message.ts";
+import { NameServerQuery, type OnAnswer } from "./dns_query.ts";
 import { type Flow, FlowTable } from "./flow_table.ts";
 
 export const DNS_PORT = 53;
@@ -96,7 +95,7 @@ export class DnsForwarder implements ReadinessQueue, Served {
     });
     if (!this.#context.policy.mayAsk(question.name)) return query.fail(RCODE_REFUSED);
     this.#queries.add(key, query, this.#context.stack.now);
-    query.start();
+    query.askNext();
   }
 
   /** Asks the next name server where one does not answer. True while there are questions. */
@@ -107,87 +106,48 @@ export class DnsForwarder implements ReadinessQueue, Served {
 }
 
 /** A question of the sandbox's on its way. */
-class Query implements Flow, HostListener {
+class Query extends NameServerQuery implements Flow {
   usedAt = 0;
-  readonly #context: RelayContext;
-  readonly #servers: readonly NameServer[];
-  readonly #message: Uint8Array;
-  readonly #question: Question;
   /** The sandbox's; ours goes out, as nobody can guess it. */
   readonly #identifier: number;
-  readonly #onAnswer: (bytes: Uint8Array, length: number) => void;
-  /** Name server that is asked, when that began, and our socket; -1 = none. */
-  #server = -1;
   #askedAt = 0;
-  #fd = -1;
-  #watch: Watch | null = null;
 
   constructor(
     context: RelayContext,
     servers: readonly NameServer[],
     message: Uint8Array,
     question: Question,
-    onAnswer: (bytes: Uint8Array, length: number) => void,
+    onAnswer: OnAnswer,
   ) {
-    this.#context = context;
-    this.#servers = servers;
-    this.#message = message;
-    this.#question = question;
+    super(context, servers, message, question, onAnswer, SocketKind.Datagram, POLLIN);
     this.#identifier = identifierOf(message);
-    this.#onAnswer = onAnswer;
-  }
-
-  start(): void {
-    this.#askNext();
   }
 
   checkTime(now: number): void {
-    if (now - this.#askedAt >= ANSWER_NANOS) this.#askNext();
+    if (now - this.#askedAt >= ANSWER_NANOS) this.askNext();
   }
 
-  /** Answers without having been answered. */
-  fail(code: number): void {
-    const { length } = this.#message;
-    putIdentifier(this.#message, this.#identifier);
-    this.#onAnswer(this.#message, Math.min(length, refuse(this.#message, this.#question, code)));
+  override fail(code: number): void {
+    putIdentifier(this.message, this.#identifier);
+    super.fail(code);
   }
 
-  #askNext(): void {
-    const { stack, sockets, watches } = this.#context;
-    this.close();
-    while (++this.#server < this.#servers.length) {
-      const { address, port } = this.#servers[this.#server];
-      const fd = sockets.connect(SocketKind.Datagram, addressBlock(address, port));
-      if (fd < 0) continue;
-      putIdentifier(this.#message, stack.random.word() & 0xffff);
-      if (sockets.send(fd, this.#message, 0, this.#message.length) < 0) {
-        sockets.close(fd);
-        continue;
-      }
-      this.#fd = fd;
-      this.#askedAt = stack.now;
-      this.#watch = watches.add(fd, POLLIN, this);
-      return;
-    }
-    this.fail(RCODE_SERVER_FAILURE);
+  protected override begin(fd: number): boolean {
+    const { stack, sockets } = this.context;
+    putIdentifier(this.message, stack.random.word() & 0xffff);
+    this.#askedAt = stack.now;
+    return sockets.send(fd, this.message, 0, this.message.length) >= 0;
   }
 
-  onHost(_events: number): void {
-    const { chunk, sockets } = this.#context;
-    const n = sockets.receive(this.#fd, chunk, 0, MESSAGE_BYTES_MAX);
+  override onHost(_events: number): void {
+    const { chunk, sockets } = this.context;
+    const n = sockets.receive(this.fd, chunk, 0, MESSAGE_BYTES_MAX);
     if (n === -EAGAIN) return;
     // Nobody is there: the next one may be.
-    if (n < 0) return this.#askNext();
-    if (!isBelieved(this.#context, chunk, n, this.#message, this.#question)) return;
+    if (n < 0) return this.askNext();
+    if (!isBelieved(this.context, chunk, n, this.message, this.question)) return;
     putIdentifier(chunk, this.#identifier);
-    this.#onAnswer(chunk, n);
-  }
-
-  close(): void {
-    if (this.#fd < 0) return;
-    this.#watch?.end();
-    this.#context.sockets.close(this.#fd);
-    this.#fd = -1;
+    this.onAnswer(chunk, n);
   }
 }
 

@@ -10,9 +10,10 @@ import {
   type ReadinessQueue,
   type TcpEndpoint,
 } from "../../../netstack/mod.ts";
-import { addressBlock, type HostListener, type RelayContext, type Served, type Watch } from "./context.ts";
+import type { RelayContext, Served } from "./context.ts";
 import { isBelieved, type NameServer } from "./dns_forwarder.ts";
-import { type Question, questionOf, RCODE_REFUSED, RCODE_SERVER_FAILURE, refuse } from "./dns_message.ts";
+import { NameServerQuery, type OnAnswer } from "./dns_query.ts";
+import { type Question, questionOf, RCODE_REFUSED, refuse } from "./dns_message.ts";
 import { type Flow, FlowTable } from "./flow_table.ts";
 
 const STREAMS_MAX = 64;
@@ -146,10 +147,7 @@ class DnsStream implements Flow, ReadinessQueue, Served {
   }
 
   #answer(message: Uint8Array, length: number): void {
-    this.#output = new Uint8Array(LENGTH_BYTES + length);
-    this.#output[0] = length >> 8;
-    this.#output[1] = length & 0xff;
-    this.#output.set(message.subarray(0, length), LENGTH_BYTES);
+    this.#output = framed(message, length);
     this.#context.turns.enter(this);
   }
 
@@ -160,16 +158,8 @@ class DnsStream implements Flow, ReadinessQueue, Served {
   }
 }
 
-/** A question on its way to a name server. */
-class StreamQuery implements HostListener {
-  readonly #context: RelayContext;
-  readonly #servers: readonly NameServer[];
-  readonly #message: Uint8Array;
-  readonly #question: Question;
-  readonly #onAnswer: (bytes: Uint8Array, length: number) => void;
-  #server = -1;
-  #fd = -1;
-  #watch: Watch | null = null;
+/** A question on its way to a name server, in a connection of its own. */
+class StreamQuery extends NameServerQuery {
   #isSent = false;
   #input: Uint8Array = new Uint8Array(0);
   #inputBytes = 0;
@@ -179,69 +169,53 @@ class StreamQuery implements HostListener {
     servers: readonly NameServer[],
     message: Uint8Array,
     question: Question,
-    onAnswer: (bytes: Uint8Array, length: number) => void,
+    onAnswer: OnAnswer,
   ) {
-    this.#context = context;
-    this.#servers = servers;
-    this.#message = message;
-    this.#question = question;
-    this.#onAnswer = onAnswer;
+    super(context, servers, message, question, onAnswer, SocketKind.Stream, POLLOUT);
   }
 
-  askNext(): void {
-    const { sockets, watches } = this.#context;
-    this.close();
-    while (++this.#server < this.#servers.length) {
-      const { address, port } = this.#servers[this.#server];
-      const fd = sockets.connect(SocketKind.Stream, addressBlock(address, port));
-      if (fd < 0) continue;
-      this.#fd = fd;
-      this.#isSent = false;
-      this.#input = new Uint8Array(LENGTH_BYTES + MESSAGE_BYTES_MAX);
-      this.#inputBytes = 0;
-      this.#watch = watches.add(fd, POLLOUT, this);
-      return;
-    }
-    this.#onAnswer(this.#message, refuse(this.#message, this.#question, RCODE_SERVER_FAILURE));
+  protected override begin(_fd: number): boolean {
+    this.#isSent = false;
+    this.#input = new Uint8Array(LENGTH_BYTES + MESSAGE_BYTES_MAX);
+    this.#inputBytes = 0;
+    return true;
   }
 
-  onHost(_events: number): void {
+  override onHost(_events: number): void {
     if (!this.#isSent) this.#send();
     else this.#receive();
   }
 
   #send(): void {
-    const { sockets } = this.#context;
-    if (sockets.error(this.#fd) !== 0) return this.askNext();
-    const { length } = this.#message;
-    const bytes = new Uint8Array(LENGTH_BYTES + length);
-    bytes[0] = length >> 8;
-    bytes[1] = length & 0xff;
-    bytes.set(this.#message, LENGTH_BYTES);
+    const { sockets } = this.context;
+    if (sockets.error(this.fd) !== 0) return this.askNext();
+    const bytes = framed(this.message, this.message.length);
     // A new connection has room for a question; where it has not the name server is of no use.
-    if (sockets.send(this.#fd, bytes, 0, bytes.length) !== bytes.length) return this.askNext();
+    if (sockets.send(this.fd, bytes, 0, bytes.length) !== bytes.length) return this.askNext();
     this.#isSent = true;
-    this.#watch?.set(POLLIN);
+    this.watch?.set(POLLIN);
   }
 
   #receive(): void {
-    const { sockets } = this.#context, input = this.#input;
-    const n = sockets.receive(this.#fd, input, this.#inputBytes, input.length - this.#inputBytes);
+    const { sockets } = this.context, input = this.#input;
+    const n = sockets.receive(this.fd, input, this.#inputBytes, input.length - this.#inputBytes);
     if (n === -EAGAIN) return;
     if (n <= 0) return this.askNext();
     this.#inputBytes += n;
     const length = input[0] << 8 | input[1];
     if (this.#inputBytes < LENGTH_BYTES || this.#inputBytes < LENGTH_BYTES + length) return;
     const answer = input.subarray(LENGTH_BYTES, LENGTH_BYTES + length);
-    if (!isBelieved(this.#context, answer, length, this.#message, this.#question)) return this.askNext();
+    if (!isBelieved(this.context, answer, length, this.message, this.question)) return this.askNext();
     this.close();
-    this.#onAnswer(answer, length);
+    this.onAnswer(answer, length);
   }
+}
 
-  close(): void {
-    if (this.#fd < 0) return;
-    this.#watch?.end();
-    this.#context.sockets.close(this.#fd);
-    this.#fd = -1;
-  }
+/** A message as it stands in a connection: behind its length. */
+function framed(message: Uint8Array, length: number): Uint8Array {
+  const bytes = new Uint8Array(LENGTH_BYTES + length);
+  bytes[0] = length >> 8;
+  bytes[1] = length & 0xff;
+  bytes.set(message.subarray(0, length), LENGTH_BYTES);
+  return bytes;
 }

@@ -27,7 +27,8 @@ import {
 import { putTermios, type Termios, TERMIOS_BYTES, termiosOf } from "../kernel/tty/termios.ts";
 import { commandLineHost, type NativeHost } from "../native/host.ts";
 import { waitProcess } from "../native/process.ts";
-import { connectUnix, guardTerminal, openPseudoTerminal, reopenTerminal } from "../native/terminal.ts";
+import { connectToPath, SOCK_STREAM } from "../native/stream.ts";
+import { guardTerminal, openPseudoTerminal, reopenTerminal } from "../native/terminal.ts";
 import type { TerminalConfig } from "./sentry_config.ts";
 
 const CONSOLE_NAME = "/dev/ptmx";
@@ -95,7 +96,7 @@ export function terminalOfRun(size: TerminalConfig["size"]): ContainerTerminal {
 /** A new pseudo-terminal whose master goes to whoever listens at `path`, as runc sends it. Throws one line. */
 export function terminalOfSocket(path: string, size: TerminalConfig["size"]): ContainerTerminal {
   const host = commandLineHost();
-  const socket = connectUnix(path);
+  const socket = connectToPath(path, SOCK_STREAM);
   if (socket < 0) throw new Error(`Cannot connect to --console-socket ${path}: ${errnoName(-socket)}`);
   const { master, slave } = openPseudoTerminal();
   const made = new CallerTerminal(slave);

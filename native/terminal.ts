@@ -6,7 +6,6 @@ import { openLibrary } from "./library.ts";
 const symbols = {
   tsv_open: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_open_pseudo_terminal: { parameters: ["buffer"], result: "i32" },
-  tsv_connect_unix: { parameters: ["buffer", "u32"], result: "i32" },
   tsv_signal_descriptor: { parameters: ["i32"], result: "i32" },
   tsv_guard_terminal: { parameters: ["i32", "buffer"], result: "i32" },
 } as const;
@@ -29,12 +28,6 @@ export function openPseudoTerminal(): { master: number; slave: number } {
   const result = native.tsv_open_pseudo_terminal(pair);
   if (result < 0) throw new Error(`Cannot open a pseudo-terminal: ${errnoName(-result)}`);
   return { master: pair[0], slave: pair[1] };
-}
-
-/** A stream socket connected to the Unix socket at `path`; -errno. */
-export function connectUnix(path: string): number {
-  const bytes = new TextEncoder().encode(path);
-  return native.tsv_connect_unix(bytes, bytes.length);
 }
 
 /** A descriptor that is readable when `signal` has come, which this process blocks (SPAWN_TERMINAL); -errno. */

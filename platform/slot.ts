@@ -18,6 +18,8 @@ export const ARENA_POSITIONS = 48;
 export const SLOT_BYTES = 0x4_0000;
 export const ARENA_SLOTS = 4096;
 export const ARENA_BYTES = SLOT_BYTES * ARENA_SLOTS;
+/** Arenas of a sandbox, one for each address space that is alive. */
+export const ARENAS_MAX = 8192;
 export const DIRECT_READ_FD = 4;
 export const DIRECT_WRITE_FD = 5;
 export const DIRECT_WINDOWS = 0x7fee_0000_0000;

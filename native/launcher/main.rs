@@ -24,6 +24,8 @@ mod code_cache;
 #[allow(dead_code)]
 #[path = "../src/control.rs"]
 mod control;
+#[path = "../src/errno.rs"]
+mod errno;
 mod exec;
 #[path = "../src/generated.rs"]
 mod generated;

@@ -7,6 +7,7 @@
 use crate::cgroup;
 use crate::control::{Reader, Writer, take_over};
 use crate::controller;
+use crate::errno::errno;
 use crate::generated::{ATTEND, EXIT, FORWARDED, FRAME_BYTES_MAX, RESIZED, SCOPE_PROCESS, SIGNAL, WAIT_REQUEST};
 use crate::programs::Place;
 use core::ffi::c_void;
@@ -51,7 +52,7 @@ pub extern "C" fn tsv_divert_signals() -> i32 {
     unsafe {
         // The reading end goes to the next program; a writer never waits.
         if libc::pipe2(pipe.as_mut_ptr(), libc::O_NONBLOCK) < 0 {
-            return -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EMFILE);
+            return errno();
         }
         libc::fcntl(pipe[1], libc::F_SETFD, libc::FD_CLOEXEC);
         DIVERTED.store(pipe[1], SeqCst);

@@ -5,6 +5,7 @@
 
 use crate::attend::{self, Attendance};
 use crate::control::{Writer, hand_over, receive, send};
+use crate::errno::errno;
 use crate::generated::{STARTED, UNSTARTED};
 use crate::roles::{Options, Program, Roles, start};
 
@@ -187,8 +188,4 @@ fn leave(fds: std::ops::RangeInclusive<i32>) {
         }
         libc::close(nothing);
     }
-}
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }

@@ -1,11 +1,8 @@
 //! Ids and capabilities of a role, on all of its threads. capset(2) and prctl(2) change the calling thread alone, and Deno
 //! has started its threads before any of our code runs: each of them is made to do it by a signal.
 
+use crate::errno::errno;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 /// Thread ids looked at, at most: in a pid namespace of our own they are small.
 const THREAD_IDS_MAX: i32 = 4096;

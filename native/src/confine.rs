@@ -2,15 +2,12 @@
 //! (ids and capabilities: capabilities.rs). The order and the lists are data in boot/confinement.ts and
 //! boot/seccomp_lists.ts.
 
+use crate::errno::errno;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
     apply_filter_all_threads,
 };
 use std::collections::BTreeMap;
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 /// Takes away the host files that the runtime has opened for itself, all descriptors from `first` on that are files or
 /// directories, and the shared mappings of such: its compiled-code cache is read by the unconfined command line too.

@@ -1,6 +1,7 @@
 //! Frames of the control protocol as far as native code reads and writes them. boot/control/protocol.ts has the layout and
 //! all kinds; the numbers stand in generated.rs, which is written from it.
 
+use crate::errno::errno;
 use crate::generated::{FLAG_REPLY, FRAME_BYTES_MAX, HEADER_BYTES, VERSION};
 
 /// A message on its way out.
@@ -158,7 +159,7 @@ pub fn hand_over(frame: &[u8]) -> i32 {
             libc::close(fd);
             return -libc::EIO;
         }
-        if fd < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { fd }
+        if fd < 0 { errno() } else { fd }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Files of one directory by its descriptor, without following links: for state that must be the caller's own. And processes by
 //! descriptors that name them for certain.
 
+use crate::errno::errno;
+
 fn result(n: i64) -> i32 {
-    if n < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { n as i32 }
+    if n < 0 { errno() } else { n as i32 }
 }
 
 /// openat(2), close-on-exec and never through a link; `directory` may be -1 for a whole path.

@@ -1,11 +1,8 @@
 //! Raw host calls for the sentry's Host (platform/platform.ts): descriptors, clocks, messages with descriptors.
 //! Results are >= 0 or -errno. File offsets travel as two u32 halves; buffers as (pointer, at, length), checked in host.ts.
 
+use crate::errno::errno;
 use core::ffi::c_void;
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 fn result(value: i64) -> i32 {
     if value < 0 { errno() } else { value as i32 }

@@ -3,6 +3,7 @@
 //!
 //! Results are >= 0 or -errno.
 
+use crate::errno::errno;
 use core::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -25,10 +26,6 @@ static mut LOOP: Option<HostLoop> = None;
 pub fn host_loop() -> &'static mut HostLoop {
     // SAFETY: only the sentry's one thread calls this library's platform functions, after tsv_host_start.
     unsafe { (*(&raw mut LOOP)).as_mut().expect("the host loop is not started") }
-}
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// Makes the epoll, the doorbell and the block. 0 or -errno.

@@ -4,6 +4,7 @@
 //!
 //! Results are >= 0 or -errno.
 
+use crate::errno::errno;
 use core::ffi::c_void;
 use std::mem::zeroed;
 
@@ -17,10 +18,6 @@ const LINK_BYTES: i32 = 4 << 20;
 /// Kinds of sockets, as in native/host_sockets.ts.
 const STREAM: u32 = 0;
 const DATAGRAM: u32 = 1;
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 fn result(value: isize) -> i32 {
     if value < 0 { errno() } else { value as i32 }

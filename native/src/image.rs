@@ -1,11 +1,8 @@
 //! For patched copies of program code (platform/systrap/images.ts): what file a descriptor leads to, its bytes, a memfd
 //! with a copy that nobody can change, and what the CPU says of itself. What is patched is decided in TypeScript.
 
+use crate::errno::errno;
 use core::ffi::c_void;
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 /// Which state of which file `fd` is: device, inode, size, modification and change time in nanoseconds, and the seconds
 /// since the former, into `out` (6 f64). 0, or -errno; -EINVAL for what is no regular file.

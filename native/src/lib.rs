@@ -1,5 +1,6 @@
 //! tsvisor's native library: what JavaScript cannot do itself. No kernel semantics here; .github/ARCHITECTURE.md lists the parts.
 
+mod errno;
 #[allow(dead_code)]
 mod slot;
 mod gofer;

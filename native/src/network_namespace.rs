@@ -1,11 +1,8 @@
 //! Sockets in another network namespace: the command line opens the interfaces of a container's there and stays where it is.
 //! A thread enters the namespace and ends, as setns(2) concerns the thread that calls it. Linux: network_namespaces(7).
 
+use crate::errno::errno;
 use core::ffi::c_char;
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 /// What `work` gives back in network namespace `namespace` (a descriptor; < 0 = the caller's own), or -errno.
 pub fn in_namespace(namespace: i32, work: impl FnOnce() -> i32 + Send + 'static) -> i32 {

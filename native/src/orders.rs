@@ -4,6 +4,7 @@
 //!
 //! The thread, the notary, runs where guests run: who asks and who answers change places on one CPU.
 
+use crate::errno::errno;
 use crate::slot::*;
 use core::ffi::c_void;
 use std::ptr::null_mut;
@@ -35,10 +36,6 @@ static NOTARY: AtomicI32 = AtomicI32::new(0);
 fn orders() -> &'static Orders {
     // SAFETY: set once, before there is a stub or a notary.
     unsafe { (*(&raw const ORDERS)).as_ref().expect("there is no memory for orders") }
-}
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// Reserves the memory for `slots` slots. 0 or -errno.

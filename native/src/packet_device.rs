@@ -2,6 +2,7 @@
 //! travel many a call between the stack's packet arena and the host; with virtio-net headers the host does checksums, GSO
 //! and GRO. Linux: packet(7), Documentation/networking/tuntap.rst.
 
+use crate::errno::errno;
 use crate::network_namespace::in_namespace;
 use core::ffi::{c_char, c_void};
 use core::mem::{size_of, zeroed};
@@ -19,10 +20,6 @@ const TUN_F_TSO_ECN: u32 = 8;
 const TUNSETOFFLOAD: u64 = 0x4004_54d0;
 const TUNSETIFF: u64 = 0x4004_54ca;
 const TUNSETVNETHDRSZ: u64 = 0x4004_54d8;
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 /// struct ifreq with the interface's name, or None when it is too long.
 ///

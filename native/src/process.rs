@@ -1,5 +1,6 @@
 //! What the command line does with processes: starting the roles, waiting, signals, descriptors of another.
 
+use crate::errno::errno;
 use crate::roles::{self, Options, Program};
 
 /// Starts sentry and gofer with the programs `sentry` and `gofer` (argv) and `envp`: NUL-terminated strings one after the
@@ -60,7 +61,7 @@ pub extern "C" fn tsv_wait(pid: i32, options: i32) -> i32 {
     // SAFETY: writes one int.
     match unsafe { libc::waitpid(pid, &mut status, options) } {
         0 => -libc::EAGAIN,
-        n if n < 0 => -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::ECHILD),
+        n if n < 0 => errno(),
         _ => status,
     }
 }
@@ -68,11 +69,7 @@ pub extern "C" fn tsv_wait(pid: i32, options: i32) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_kill(pid: i32, signal: i32) -> i32 {
     // SAFETY: passes no memory.
-    if unsafe { libc::kill(pid, signal) } < 0 {
-        -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-    } else {
-        0
-    }
+    if unsafe { libc::kill(pid, signal) } < 0 { errno() } else { 0 }
 }
 
 /// A connected pair of SOCK_SEQPACKET sockets, close-on-exec.
@@ -80,7 +77,7 @@ pub extern "C" fn tsv_kill(pid: i32, signal: i32) -> i32 {
 pub extern "C" fn tsv_socketpair(pair: *mut i32) -> i32 {
     // SAFETY: `pair` holds two i32.
     let result = unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, pair) };
-    if result < 0 { -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { 0 }
+    if result < 0 { errno() } else { 0 }
 }
 
 /// The process dies with the thread that made it; needed again after a change of ids, which clears it.
@@ -94,9 +91,5 @@ pub extern "C" fn tsv_die_with_parent() -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_copy_to(from: i32, to: i32) -> i32 {
     // SAFETY: passes no memory.
-    if unsafe { libc::dup2(from, to) } < 0 {
-        -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EBADF)
-    } else {
-        0
-    }
+    if unsafe { libc::dup2(from, to) } < 0 { errno() } else { 0 }
 }

@@ -2,6 +2,7 @@
 //! and one wait for their stops together with host descriptors. The wait and the first stub are host_loop.rs and stub_process.rs.
 //! Results are >= 0 or -errno. Tracees belong to the one thread that calls in here.
 
+use crate::errno::errno;
 use core::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -24,10 +25,6 @@ const SYSCALL_BYTES: u64 = 2;
 const KIND_SYSCALL: i32 = 1;
 const KIND_SIGNAL: i32 = 2;
 const KIND_EXIT: i32 = 3;
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 unsafe fn ptrace(request: u32, pid: i32, address: usize, data: usize) -> i64 {
     unsafe { libc::syscall(libc::SYS_ptrace, request as i64, pid, address, data) }

@@ -3,6 +3,7 @@
 //! command line itself where no launcher has.
 
 use crate::control::Writer;
+use crate::errno::errno;
 use crate::generated::{HELLO, HELLO_PREFERRED, HELLO_ROOTLESS, HELLO_SYSTRAP, HELLO_USER_NAMESPACE};
 use crate::generated::SENTRY_PREFERENCE;
 use crate::spawn;
@@ -231,8 +232,4 @@ impl Drop for Pair {
             }
         }
     }
-}
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }

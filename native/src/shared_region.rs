@@ -2,6 +2,7 @@
 //! Its list of calls lets it map a file nowhere else, and make memory executable nowhere in here (boot/seccomp_lists.ts): so no
 //! file's content becomes code.
 
+use crate::errno::errno;
 use crate::gofer::channel::CHANNEL_BYTES;
 use crate::slot::ARENA_BYTES;
 use core::ffi::c_void;
@@ -33,7 +34,7 @@ pub fn reserve(bytes: usize) -> Result<*mut u8, i32> {
         // SAFETY: fresh memory that nobody can touch.
         let start = unsafe { nothing_at(null_mut(), length, 0) };
         if start == libc::MAP_FAILED {
-            return Err(-std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::ENOMEM));
+            return Err(errno());
         }
         let start = start as usize;
         let channels = start + GUARD_BYTES + bytes;

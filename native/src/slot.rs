@@ -17,6 +17,8 @@ pub const ARENA_POSITIONS: u64 = 48;
 pub const SLOT_BYTES: u64 = 0x4_0000;
 pub const ARENA_SLOTS: u64 = 4096;
 pub const ARENA_BYTES: u64 = SLOT_BYTES * ARENA_SLOTS;
+/// Arenas of a sandbox, one for each address space that is alive: the sentry reserves 8 TiB for them.
+pub const ARENAS_MAX: u64 = 8192;
 /// What a thread reads and writes large pieces of by itself: a descriptor for each, or a window on a memory file for each.
 pub const DIRECT_READ_FD: u32 = 4;
 pub const DIRECT_WRITE_FD: u32 = 5;

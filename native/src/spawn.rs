@@ -2,6 +2,7 @@
 //! Deno must not handle blocked, all before exec.
 
 use crate::chroot;
+use crate::errno::errno;
 use core::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
@@ -63,7 +64,7 @@ pub fn spawn(argv: &[u8], envp: &[u8], fds: &[i32], clone_flags: u32, flags: u32
     let has_user_namespace = clone_flags & libc::CLONE_NEWUSER as u32 != 0;
     // SAFETY: the pipe's descriptors are written to the array.
     if has_user_namespace && unsafe { libc::pipe2(mapped.as_mut_ptr(), libc::O_CLOEXEC) } < 0 {
-        return -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        return errno();
     }
     let mut start = Start {
         argv: argv_list.as_ptr(),
@@ -103,7 +104,7 @@ pub fn spawn(argv: &[u8], envp: &[u8], fds: &[i32], clone_flags: u32, flags: u32
             let start = &mut start as *mut Start as *mut c_void;
             pid = libc::clone(become_program, top, flags, start, pid_of_child.as_ptr());
             if pid < 0 {
-                pid = -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+                pid = errno();
                 pid_of_child.store(-1, SeqCst);
             }
         }

@@ -1,6 +1,7 @@
 //! Stream sockets of the control API (URPC): a listening Unix socket, its connections, and one wait for all of them. Nothing
 //! here waits but tsv_stream_poll(). boot/control/urpc/ has the protocol.
 
+use crate::errno::errno;
 use crate::host::send_message;
 use core::ffi::c_void;
 
@@ -11,26 +12,33 @@ const CONTROL_WORDS: usize = FDS_MAX / 2 + 8;
 /// Clients that wait to be accepted: gVisor's server has 16, but it runs all the time, and ours is started by the first.
 const BACKLOG: i32 = 128;
 
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+/// The address of the Unix socket at `path` and its size (unix(7), "Pathname sockets"); None where the path is too long.
+///
+/// # Safety
+/// `path` has `length` bytes.
+unsafe fn unix_address(path: *const u8, length: u32) -> Option<(libc::sockaddr_un, u32)> {
+    // SAFETY: all zeros is a valid address; the path fits with a NUL byte behind it.
+    unsafe {
+        let mut address: libc::sockaddr_un = std::mem::zeroed();
+        if length as usize >= address.sun_path.len() {
+            return None;
+        }
+        address.sun_family = libc::AF_UNIX as u16;
+        std::ptr::copy_nonoverlapping(path, address.sun_path.as_mut_ptr() as *mut u8, length as usize);
+        Some((address, size_of::<libc::sa_family_t>() as u32 + length + 1))
+    }
 }
 
 /// A socket that listens at `path` (`length` bytes), for its owner alone. The descriptor or -errno.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stream_listen(path: *const u8, length: u32) -> i32 {
-    // SAFETY: `path` has `length` bytes; the address is filled within its bounds.
+    // SAFETY: `path` has `length` bytes (stream.ts); the address lives until the calls return.
     unsafe {
-        let mut address: libc::sockaddr_un = std::mem::zeroed();
-        if length as usize >= address.sun_path.len() {
-            return -libc::ENAMETOOLONG;
-        }
-        address.sun_family = libc::AF_UNIX as u16;
-        std::ptr::copy_nonoverlapping(path, address.sun_path.as_mut_ptr() as *mut u8, length as usize);
+        let Some((address, size)) = unix_address(path, length) else { return -libc::ENAMETOOLONG };
         let fd = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0);
         if fd < 0 {
             return errno();
         }
-        let size = size_of::<libc::sa_family_t>() as u32 + length + 1;
         // The mode of the socket is that of the file that bind() makes: there is no moment at which others may connect.
         if libc::fchmod(fd, 0o600) < 0
             || libc::bind(fd, &address as *const libc::sockaddr_un as *const libc::sockaddr, size) < 0
@@ -88,19 +96,13 @@ pub extern "C" fn tsv_stream_port(fd: i32) -> i32 {
 /// other end to have room for one more. The descriptor or -errno.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stream_connect(path: *const u8, length: u32, kind: i32) -> i32 {
-    // SAFETY: `path` has `length` bytes; the address is filled within its bounds.
+    // SAFETY: `path` has `length` bytes (stream.ts); the address lives until the calls return.
     unsafe {
-        let mut address: libc::sockaddr_un = std::mem::zeroed();
-        if length as usize >= address.sun_path.len() {
-            return -libc::ENAMETOOLONG;
-        }
-        address.sun_family = libc::AF_UNIX as u16;
-        std::ptr::copy_nonoverlapping(path, address.sun_path.as_mut_ptr() as *mut u8, length as usize);
+        let Some((address, size)) = unix_address(path, length) else { return -libc::ENAMETOOLONG };
         let fd = libc::socket(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0);
         if fd < 0 {
             return errno();
         }
-        let size = size_of::<libc::sa_family_t>() as u32 + length + 1;
         if libc::connect(fd, &address as *const libc::sockaddr_un as *const libc::sockaddr, size) < 0 {
             let error = errno();
             libc::close(fd);

@@ -4,6 +4,7 @@
 //! Results are >= 0 or -errno. One thread calls in here.
 
 use crate::common_page::fill_common;
+use crate::errno::errno;
 use crate::orders::{make_orders, may_ask, open_orders};
 use crate::shared_region::reserve;
 use crate::slot::*;
@@ -11,9 +12,6 @@ use crate::stub_filter::Asks;
 use core::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-
-/// Address spaces that can be alive at once: bounded by reserved address space (8192 x 1 GiB = 8 TiB).
-const ARENAS_MAX: usize = 8192;
 
 pub struct StubMemory {
     region: *mut u8,
@@ -27,10 +25,6 @@ static mut MEMORY: Option<StubMemory> = None;
 pub fn stub_memory() -> &'static mut StubMemory {
     // SAFETY: only the sentry's one thread calls this library's platform functions, after tsv_stub_start.
     unsafe { (*(&raw mut MEMORY)).as_mut().expect("there is no memory for stubs") }
-}
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
 impl StubMemory {
@@ -92,7 +86,7 @@ pub fn is_running(state: u32) -> bool {
 pub extern "C" fn tsv_stub_start(asks: u32) -> i32 {
     // SAFETY: plain system calls on memory and descriptors made here; checked one by one.
     unsafe {
-        let region = match reserve(ARENAS_MAX * ARENA_BYTES as usize) {
+        let region = match reserve((ARENAS_MAX * ARENA_BYTES) as usize) {
             Ok(region) => region,
             Err(error) => return error,
         };
@@ -124,7 +118,7 @@ pub extern "C" fn tsv_stub_start(asks: u32) -> i32 {
             _ => Asks::Never,
         };
         fill_common(common as *mut u8, asks);
-        let made = make_orders(ARENAS_MAX * ARENA_SLOTS as usize);
+        let made = make_orders((ARENAS_MAX * ARENA_SLOTS) as usize);
         if made < 0 {
             return made;
         }
@@ -145,7 +139,7 @@ pub extern "C" fn tsv_stub_common() -> *mut u8 {
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stub_arena(index: u32) -> i32 {
     let memory = stub_memory();
-    if index as usize != memory.arena_fds.len() || index as usize >= ARENAS_MAX {
+    if index as usize != memory.arena_fds.len() || index as u64 >= ARENAS_MAX {
         return -libc::ENOSPC;
     }
     let opened = open_orders(index);

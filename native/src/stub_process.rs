@@ -1,6 +1,7 @@
 //! Stub processes, whichever platform makes them: the first one's start, their sockets, memory, CPU time and limits, and how
 //! they are interrupted, halted, ended and reaped. Results are >= 0 or -errno. Pids are those of living or unreaped children.
 
+use crate::errno::errno;
 use crate::host_loop::{host_loop, monotonic_nanos};
 use crate::slot::INTERRUPT_SIGNAL;
 use crate::stub_filter::{FORK_FLAGS, THREAD_FLAGS};
@@ -12,10 +13,6 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub"));
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stub_fork_flags() -> u32 {

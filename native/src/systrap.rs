@@ -3,6 +3,7 @@
 //!
 //! Results are >= 0 or -errno. Every value read from a slot is untrusted: only STATE and WAITING are read here.
 
+use crate::errno::errno;
 use crate::host_loop::{host_loop, monotonic_nanos, nanos_until};
 use crate::slot::*;
 use crate::stub_memory::{is_running, stub_memory};
@@ -52,10 +53,6 @@ static mut SYSTRAP: Option<Systrap> = None;
 fn systrap() -> &'static mut Systrap {
     // SAFETY: only the sentry's one thread calls this library's platform functions, after tsv_systrap_start.
     unsafe { (*(&raw mut SYSTRAP)).as_mut().expect("systrap is not started") }
-}
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// Makes the control block. 0 or -errno.

@@ -1,12 +1,9 @@
 //! The caller's terminal: opened anew, guarded while it is raw, watched for changes of its size; a pseudo-terminal of the
 //! host for --console-socket.
 
+use crate::errno::errno;
 use core::ffi::c_void;
 use std::ptr::null_mut;
-
-fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 /// Opens `path` (ends with a NUL byte) with open(2) flags, close-on-exec.
 #[unsafe(no_mangle)]
@@ -41,31 +38,6 @@ pub extern "C" fn tsv_open_pseudo_terminal(pair: *mut i32) -> i32 {
         *pair.add(1) = slave;
     }
     0
-}
-
-/// Connects a stream socket to the Unix socket `path` of `length` bytes. The descriptor or -errno.
-#[unsafe(no_mangle)]
-pub extern "C" fn tsv_connect_unix(path: *const u8, length: u32) -> i32 {
-    // SAFETY: `path` has `length` bytes; the address is filled within its bounds.
-    unsafe {
-        let mut address: libc::sockaddr_un = std::mem::zeroed();
-        if length as usize >= address.sun_path.len() {
-            return -libc::ENAMETOOLONG;
-        }
-        address.sun_family = libc::AF_UNIX as u16;
-        std::ptr::copy_nonoverlapping(path, address.sun_path.as_mut_ptr() as *mut u8, length as usize);
-        let fd = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
-        if fd < 0 {
-            return errno();
-        }
-        let size = 2 + length + 1;
-        if libc::connect(fd, &address as *const libc::sockaddr_un as *const libc::sockaddr, size) < 0 {
-            let error = errno();
-            libc::close(fd);
-            return error;
-        }
-        fd
-    }
 }
 
 /// A signalfd of `signal`, which the process has blocked since its start (spawn.rs). The descriptor or -errno.

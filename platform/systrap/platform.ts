@@ -9,6 +9,7 @@ import type { StubCalls } from "../names.ts";
 import { EVENT, type Platform, type PlatformEvents } from "../platform.ts";
 import {
   ARENA_SLOTS,
+  ARENAS_MAX,
   COMMON_ASKS,
   COMMON_BYTES,
   COMMON_CAN_PATCH,
@@ -32,8 +33,6 @@ const SIGSEGV = 11;
 /** How long a process that has hung up may take to be gone. */
 const END_MILLIS_MAX = 5;
 
-/** As ARENAS_MAX in native/src/stub_memory.rs. */
-const ARENAS_MAX = 8192;
 /** log2(ARENA_SLOTS) */
 const ARENA_SHIFT = 12;
 // Control block words, as in native/src/systrap.rs.

@@ -3,8 +3,13 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { EAGAIN } from "../../../kernel/abi/errno.ts";
 import { NativeHost } from "../../../native/host.ts";
-import { listenAtPath, NativeStreams, STREAM_FDS_MAX } from "../../../native/stream.ts";
-import { connectUnix } from "../../../native/terminal.ts";
+import {
+  connectToPath,
+  listenAtPath,
+  NativeStreams,
+  SOCK_STREAM,
+  STREAM_FDS_MAX,
+} from "../../../native/stream.ts";
 import { type Call, MESSAGE_BYTES_MAX, STALL_MILLIS_MAX } from "./connection.ts";
 import { CONNECTIONS_MAX, UrpcServer } from "./server.ts";
 
@@ -33,7 +38,7 @@ class Bench {
   }
 
   connect(): RawClient {
-    const client = new RawClient(connectUnix(this.path), this);
+    const client = new RawClient(connectToPath(this.path, SOCK_STREAM), this);
     this.turns(1);
     return client;
   }

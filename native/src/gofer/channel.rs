@@ -3,6 +3,7 @@
 //! a sentry that no longer waits for an answer. Each end takes the other for hostile: the memory is sealed against shrinking,
 //! a frame is copied out once before it is looked at, and no index and no length comes from the other side unchecked.
 
+use crate::errno::errno;
 use crate::shared_region::{give_channel, take_channel};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,10 +30,6 @@ pub const POSTED: u32 = 1;
 pub const TAKEN: u32 = 2;
 pub const ANSWERED: u32 = 3;
 pub const LATE: u32 = 0x100;
-
-pub fn errno() -> i32 {
-    -std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 /// The mapped memory; the other end writes it at any time, so it is only touched by atomics and copies.
 pub struct Shared {

@@ -2,8 +2,10 @@
 //! late. Called from one thread. What the gofer writes is checked here and in gofer/client.ts.
 
 use super::channel::{
-    ANSWERED, FRAME_BYTES_MAX, FREE, LATE, POSTED, SLOTS, Shared, VERSION, create, errno, futex_wait, futex_wake, receive, send,
+    ANSWERED, FRAME_BYTES_MAX, FREE, LATE, POSTED, SLOTS, Shared, VERSION, create, futex_wait, futex_wake, receive,
+    send,
 };
+use crate::errno::errno;
 use std::cell::RefCell;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -31,7 +33,8 @@ thread_local! {
 
 /// -EBADF when `handle` is none.
 fn with_client(handle: u32, run: impl FnOnce(&mut Client) -> i32) -> i32 {
-    CLIENTS.with_borrow_mut(|clients| clients.get_mut(handle as usize).and_then(Option::as_mut).map_or(-libc::EBADF, run))
+    CLIENTS
+        .with_borrow_mut(|clients| clients.get_mut(handle as usize).and_then(Option::as_mut).map_or(-libc::EBADF, run))
 }
 
 fn monotonic() -> f64 {
@@ -230,7 +233,9 @@ fn take(client: &mut Client, index: usize, into: *mut u8, more: *mut f64) -> i32
     let slot = client.shared.slot(index);
     // SAFETY: `into` has FRAME_BYTES_MAX bytes, `more` four entries.
     let length = unsafe {
-        let length = slot.read(std::slice::from_raw_parts_mut(into, FRAME_BYTES_MAX)).map_or(-libc::EPROTO, |bytes| bytes.len() as i32);
+        let length = slot
+            .read(std::slice::from_raw_parts_mut(into, FRAME_BYTES_MAX))
+            .map_or(-libc::EPROTO, |bytes| bytes.len() as i32);
         *more = monotonic();
         *more.add(1) = match (held, length >= 0 && wants) {
             (Some(fd), true) => fd.into_raw_fd() as f64,

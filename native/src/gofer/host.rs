@@ -1,6 +1,6 @@
 //! Raw file calls of the gofer: everything by descriptor and single name, nothing by path but what the command line names.
 
-use super::channel::errno;
+use crate::errno::errno;
 use super::frame::HostText;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};

@@ -11,7 +11,7 @@ const DIRENTS_BYTES: usize = 4 * 1024;
 /// What those may become in an answer: 24 bytes are one entry at least, and it adds its attributes.
 const DIRENTS_ANSWER_BYTES: usize = DIRENTS_BYTES / 24 * (ATTRIBUTES_BYTES + 8) + DIRENTS_BYTES;
 
-/// The same where content goes with them.
+/// The same for entries with content.
 const CONTENT_DIRENTS_BYTES: usize = 1024;
 const CONTENT_DIRENTS_ANSWER_BYTES: usize = CONTENT_DIRENTS_BYTES / 24 * (ATTRIBUTES_BYTES + 8) + CONTENT_DIRENTS_BYTES;
 /// Largest file whose content goes with its directory.
@@ -20,7 +20,7 @@ const NO_CONTENT: u16 = 0xffff;
 /// Entries of such a frame once there is no room for more content.
 const ATTRIBUTES_ALONE_MAX: u16 = 16;
 
-/// Bits of what READ_ATTRIBUTES is told: from the start; nobody has asked for all of them.
+/// Flags of READ_ATTRIBUTES: read from the start; the client reads ahead, its caller has not asked for all of them.
 const RESTART: u8 = 1;
 const IS_AHEAD: u8 = 2;
 
@@ -59,38 +59,12 @@ impl Request<'_> {
     pub fn read_attributes(&mut self) -> Outcome {
         let (number, how) = (self.reader.u32(), self.reader.u8());
         self.checked()?;
-        let is_restart = how & RESTART != 0;
         let node = self.tree.node(number)?;
-        // Any one of the files might hold up whoever has asked for another.
+        // A stat(2) of any one of the files might block a caller that has asked for another.
         if how & IS_AHEAD != 0 && !self.tree.is_local(&node, host::stat(&node.fd)?.st_dev) {
             return Err(-libc::EOPNOTSUPP);
         }
-        let mut stream = node.stream.lock().unwrap();
-        let head = self.answer.length();
-        self.answer.u16(0);
-        self.answer.u8(0);
-        let mut entries = [0u8; DIRENTS_BYTES];
-        let (mut count, mut is_restart) = (0, is_restart);
-        while self.answer.left() >= DIRENTS_ANSWER_BYTES {
-            let n = read_directory(&mut stream, &node, is_restart, &mut entries)?;
-            is_restart = false;
-            if n == 0 {
-                *stream = None;
-                self.answer.set_u8(head + 2, 1);
-                break;
-            }
-            for entry in Entries(&entries[..n]) {
-                // Gone meanwhile, or a name we would not serve.
-                let Ok(name) = component(entry.name) else { continue };
-                let Ok(stat) = host::stat_at(&node.fd, name.as_ptr()) else { continue };
-                self.answer.attributes(&stat);
-                self.answer.u16(entry.name.len() as u16);
-                self.answer.put(entry.name);
-                count += 1;
-            }
-        }
-        self.answer.set_u16(head, count);
-        Ok(())
+        self.list::<DIRENTS_BYTES>(&node, how & RESTART != 0, DIRENTS_ANSWER_BYTES, |_, _, _, _| true)
     }
 
     /// As read_attributes(), with the content of small files that the host has in memory: nothing that takes long.
@@ -103,14 +77,53 @@ impl Request<'_> {
             return Err(-libc::EOPNOTSUPP);
         }
         let mut has_contents = true;
+        let room = CONTENT_DIRENTS_ANSWER_BYTES;
+        self.list::<CONTENT_DIRENTS_BYTES>(&node, is_restart, room, |request, name, stat, count| {
+            let length_at = request.answer.length();
+            request.answer.u16(NO_CONTENT);
+            let size = stat.st_size as usize;
+            let is_small = stat.st_mode & libc::S_IFMT == libc::S_IFREG && size <= AHEAD_BYTES_MAX;
+            if has_contents && is_small && stat.st_dev == directory.st_dev {
+                // Where there is no room, the next frame has it for those that follow.
+                has_contents = request.answer.left() >= size + 1 + CONTENT_DIRENTS_ANSWER_BYTES;
+                if has_contents {
+                    request.put_content(&node, name, size, length_at);
+                }
+            }
+            has_contents || count < ATTRIBUTES_ALONE_MAX
+        })
+    }
+
+    /// The content of file `name` where it has `size` bytes, all of them in the host's memory, and is no program; its length
+    /// goes to `length_at` in the answer.
+    fn put_content(&mut self, directory: &Node, name: &Name, size: usize, length_at: usize) {
+        let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW;
+        let room = &mut self.answer.room()[..size + 1];
+        let read = host::open(&directory.fd, name.as_ptr(), flags, 0).and_then(|file| host::pread_now(&file, room));
+        if read == Ok(size) && !room.starts_with(ELF) {
+            self.answer.set_u16(length_at, size as u16);
+            self.answer.grow(size);
+        }
+    }
+
+    /// Answers the number of entries, whether they are the last, and the entries: attributes, name, and what `add` puts behind.
+    /// Host records are read `BYTES` at a time, while the answer has `room` for what they become and `add`, which gets the
+    /// number of entries so far, says that there should be more.
+    fn list<const BYTES: usize>(
+        &mut self,
+        node: &Node,
+        mut is_restart: bool,
+        room: usize,
+        mut add: impl FnMut(&mut Self, &Name, &libc::stat, u16) -> bool,
+    ) -> Outcome {
         let mut stream = node.stream.lock().unwrap();
         let head = self.answer.length();
         self.answer.u16(0);
         self.answer.u8(0);
-        let mut entries = [0u8; CONTENT_DIRENTS_BYTES];
-        let (mut count, mut is_restart) = (0, is_restart);
-        while self.answer.left() >= CONTENT_DIRENTS_ANSWER_BYTES {
-            let n = read_directory(&mut stream, &node, is_restart, &mut entries)?;
+        let mut entries = [0u8; BYTES];
+        let (mut count, mut wants_more) = (0, true);
+        while wants_more && self.answer.left() >= room {
+            let n = read_directory(&mut stream, node, is_restart, &mut entries)?;
             is_restart = false;
             if n == 0 {
                 *stream = None;
@@ -118,37 +131,14 @@ impl Request<'_> {
                 break;
             }
             for entry in Entries(&entries[..n]) {
+                // Removed meanwhile, or a name that is not served.
                 let Ok(name) = component(entry.name) else { continue };
                 let Ok(stat) = host::stat_at(&node.fd, name.as_ptr()) else { continue };
                 self.answer.attributes(&stat);
                 self.answer.u16(entry.name.len() as u16);
                 self.answer.put(entry.name);
-                let length_at = self.answer.length();
-                self.answer.u16(NO_CONTENT);
                 count += 1;
-                let size = stat.st_size as usize;
-                let is_small = stat.st_mode & libc::S_IFMT == libc::S_IFREG && size <= AHEAD_BYTES_MAX;
-                if !has_contents || !is_small || stat.st_dev != directory.st_dev {
-                    continue;
-                }
-                if self.answer.left() < size + 1 + CONTENT_DIRENTS_ANSWER_BYTES {
-                    // The next frame has room for those that follow.
-                    has_contents = false;
-                    continue;
-                }
-                let room = &mut self.answer.room()[..size + 1];
-                let read = host::open(&node.fd, name.as_ptr(), libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW, 0)
-                    .and_then(|file| host::pread_now(&file, room));
-                if let Ok(read) = read
-                    && read == size
-                    && !room.starts_with(ELF)
-                {
-                    self.answer.set_u16(length_at, read as u16);
-                    self.answer.grow(read);
-                }
-            }
-            if !has_contents && count >= ATTRIBUTES_ALONE_MAX {
-                break;
+                wants_more = add(self, &name, &stat, count);
             }
         }
         self.answer.set_u16(head, count);

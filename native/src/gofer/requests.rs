@@ -1,6 +1,6 @@
 //! What the gofer does for each request of gofer/protocol.ts: checks it, has the host do it, answers. Trusts nothing in it.
 
-use super::channel::errno;
+use crate::errno::errno;
 use super::content::{WANTS_CONTENT, WANTS_NOTHING, refuse_special};
 use super::frame::{Answer, HostText, NAME_BYTES_MAX, Name, Reader, component};
 use super::host::{self, HostFd, done};

@@ -2,7 +2,7 @@
 //! its name may mean something else later; the number of nodes is bounded instead. Several workers use a tree at once: who
 //! works on a node shares it, and it is closed when the last of them is done.
 
-use super::channel::errno;
+use crate::errno::errno;
 use super::frame::{Name, component};
 use super::host::{self, HostFd};
 use std::sync::atomic::AtomicUsize;

@@ -41,6 +41,9 @@ mod programs;
 mod roles;
 mod runtime;
 mod sentry;
+#[allow(dead_code)]
+#[path = "../src/slot.rs"]
+mod slot;
 #[path = "../src/spawn.rs"]
 mod spawn;
 mod states;
@@ -49,6 +52,7 @@ mod words;
 use exec::Outcome;
 use generated::{ATTEND_WORD, ATTENDANT, COMMANDS, EXECUTE_WORD, Flag, GLOBAL_FLAGS, HANDOVER, STARTED};
 use programs::{NO_CACHE, Place};
+use slot::{ARENA_BYTES, ARENAS_MAX};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -256,32 +260,42 @@ struct Need {
     name: &'static str,
     /// Below this the runtimes or the platform end in ways that say nothing.
     least: u64,
+    /// What a sandbox takes where the hard limit lets it.
+    wanted: u64,
     flag: &'static str,
 }
 
-/// Some descriptors have numbers up to 105, in the runtime and in stubs, and a quarter is for names that are kept; memory of
-/// slots is one sparse file of 8 TiB; V8 reserves room for its heap and code.
+/// Room for V8's heap and code, libraries and stacks, beside the slots.
+const RUNTIME_ADDRESSES: u64 = 1 << 40;
+
+/// Descriptors: fixed numbers go up to 105, in the runtime and in stubs, and a quarter of the limit is for names that are kept.
+/// Address space: the sentry reserves that of all slots. Files: the slots of one stub process are a file in memory, and so is
+/// each large file of a guest's, which no limit of the caller's should cut.
 const NEEDS: [Need; 5] = [
-    Need { resource: libc::RLIMIT_NOFILE, name: "open files", least: 256, flag: "-n" },
-    Need { resource: libc::RLIMIT_AS, name: "bytes of address space", least: 9 << 40, flag: "-v" },
-    Need { resource: libc::RLIMIT_FSIZE, name: "bytes of a file", least: 9 << 40, flag: "-f" },
-    Need { resource: libc::RLIMIT_DATA, name: "bytes of data", least: 1 << 30, flag: "-d" },
-    Need { resource: libc::RLIMIT_STACK, name: "bytes of stack", least: 1 << 20, flag: "-s" },
+    need(libc::RLIMIT_NOFILE, "open files", "-n", 256),
+    need(libc::RLIMIT_AS, "bytes of address space", "-v", ARENAS_MAX * ARENA_BYTES + RUNTIME_ADDRESSES),
+    Need { wanted: libc::RLIM_INFINITY, ..need(libc::RLIMIT_FSIZE, "bytes of a file", "-f", ARENA_BYTES) },
+    need(libc::RLIMIT_DATA, "bytes of data", "-d", 1 << 30),
+    need(libc::RLIMIT_STACK, "bytes of stack", "-s", 1 << 20),
 ];
 
-/// Takes as much of the caller's hard limits as is needed, and ends where that is not enough.
+const fn need(resource: libc::__rlimit_resource_t, name: &'static str, flag: &'static str, least: u64) -> Need {
+    Need { resource, name, least, wanted: least, flag }
+}
+
+/// Raises soft limits as far as is wanted and the hard ones let it, and ends where that is less than is needed.
 fn take_limits() {
-    for Need { resource, name, least, flag } in NEEDS {
+    for Need { resource, name, least, wanted, flag } in NEEDS {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: writes one rlimit.
-        if unsafe { libc::getrlimit(resource, &mut limit) } < 0 || limit.rlim_cur >= least {
+        if unsafe { libc::getrlimit(resource, &mut limit) } < 0 || limit.rlim_cur >= wanted {
             continue;
         }
         if limit.rlim_max < least {
             let most = limit.rlim_max;
             fail(&format!("Cannot start with {most} {name} at most: a sandbox needs {least} (ulimit {flag})"));
         }
-        limit.rlim_cur = least;
+        limit.rlim_cur = wanted.min(limit.rlim_max);
         // SAFETY: reads one rlimit.
         unsafe { libc::setrlimit(resource, &limit) };
     }

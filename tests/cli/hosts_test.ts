@@ -2,6 +2,7 @@
 // line says what is missing and what helps.
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { ARENA_BYTES, ARENAS_MAX } from "../../platform/slot.ts";
 import { Bundle } from "../support/bundle.ts";
 import { command, type Finished, forEverybody, PLATFORMS, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
 
@@ -17,8 +18,11 @@ function refused({ code, stdout, stderr }: Finished, words: RegExp): void {
   deepEqual([code, stdout], [128, ""]);
 }
 
+/** The least that the launcher accepts; a stub process's slots are one file. */
+const LEAST = [`fsize=${ARENA_BYTES}`, `as=${ARENAS_MAX * ARENA_BYTES + 2 ** 40}`, "nofile=256:256"];
+
 for (const platform of PLATFORMS) {
-  for (const limit of ["nproc=4000:4000", "nproc=600:600", "nofile=512:512", "nofile=256:256"]) {
+  for (const limit of [...LEAST, "nproc=4000:4000", "nproc=600:600", "nofile=512:512"]) {
     Deno.test(`host: it runs with ${limit} on ${platform}`, async () => {
       works(await command(["prlimit", `--${limit}`, await tsvisorPath(), `--platform=${platform}`, ...ON]));
     });

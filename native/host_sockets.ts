@@ -7,7 +7,7 @@ import { openLibrary } from "./library.ts";
 const symbols = {
   tsv_socket_connect: { parameters: ["u32", "buffer"], result: "i32" },
   tsv_socket_listen: { parameters: ["u32", "buffer"], result: "i32" },
-  tsv_socket_accept: { parameters: ["i32"], result: "i32" },
+  tsv_socket_accept: { parameters: ["i32", "buffer"], result: "i32" },
   tsv_socket_name: { parameters: ["i32", "buffer"], result: "i32" },
   tsv_socket_receive: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
   tsv_socket_receive_from: { parameters: ["i32", "buffer", "u32", "u32", "buffer"], result: "i32" },
@@ -51,8 +51,9 @@ export class NativeSockets {
   listen(kind: SocketKind, address: Uint8Array): number {
     return address.length < ADDRESS_BYTES ? -EFAULT : this.#calls.tsv_socket_listen(kind, address as Bytes);
   }
-  accept(fd: number): number {
-    return this.#calls.tsv_socket_accept(fd);
+  /** The next connection to `fd`; its peer's address goes into `peer`. */
+  accept(fd: number, peer: Uint8Array): number {
+    return peer.length < ADDRESS_BYTES ? -EFAULT : this.#calls.tsv_socket_accept(fd, peer as Bytes);
   }
   /** Own address of `fd`, into `address`. */
   name(fd: number, address: Uint8Array): number {

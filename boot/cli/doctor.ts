@@ -3,6 +3,7 @@
 
 import { initProgram } from "../library/options.ts";
 import { Cgroup, hostHierarchies } from "../cgroup/cgroup.ts";
+import { hasCapability, mayTakeInterfaces } from "../net/privilege.ts";
 import { PLATFORM_NAMES } from "../../platform/names.ts";
 import { type GlobalFlags, type Options, parse, UsageError } from "./flags.ts";
 
@@ -25,8 +26,6 @@ const SANDBOX_MILLIS_MAX = 60_000;
 const FILES_WANTED = 4096;
 const PROCESSES_WANTED = 4096;
 const CAP_SYS_ADMIN = 21;
-const CAP_NET_ADMIN = 12;
-const CAP_NET_RAW = 13;
 
 export async function doctorCommand(args: string[], _flags: GlobalFlags): Promise<number> {
   const { values } = parse(args, DOCTOR_OPTIONS, false);
@@ -105,7 +104,7 @@ function kvm(): Finding {
 
 function userNamespaces(): Finding {
   const name = "user namespaces";
-  const isRoot = has(CAP_SYS_ADMIN);
+  const isRoot = hasCapability(CAP_SYS_ADMIN);
   const refused = (found: string, advice: string): Finding => ({
     name,
     verdict: isRoot ? "less" : "no",
@@ -142,13 +141,13 @@ function cgroups(): Finding {
 
 function network(): Finding {
   const name = "network";
-  if (has(CAP_NET_ADMIN) && has(CAP_NET_RAW)) {
+  if (mayTakeInterfaces()) {
     return { name, verdict: "ok", found: "interfaces of a container's network namespace", advice: "" };
   }
   return {
     name,
     verdict: "less",
-    found: "loopback",
+    found: "the caller's own network, through --network=user (the default then)",
     advice: "Interfaces of a network namespace need CAP_NET_ADMIN and CAP_NET_RAW",
   };
 }
@@ -164,12 +163,6 @@ function limit(name: string, label: string, wanted: number, command: string): Fi
     found: soft,
     advice: `${command} ${wanted}, for sandboxes of many programs`,
   };
-}
-
-/** Whether the caller has a capability of its user namespace: CapEff of proc_pid_status(5). */
-function has(capability: number): boolean {
-  const [, mask] = /^CapEff:\s*([0-9a-f]+)/m.exec(Deno.readTextFileSync("/proc/self/status")) ?? [];
-  return mask !== undefined && (BigInt(`0x${mask}`) >> BigInt(capability) & 1n) === 1n;
 }
 
 /** null = there is none. */

@@ -6,6 +6,7 @@ import { STRACE_TEXT_MAX, type StraceStyle } from "../../kernel/trace/style.ts";
 import { PLATFORM_NAMES, STUB_CALLS, type StubCalls } from "../../platform/names.ts";
 import { QueueingDiscipline } from "../api/network.ts";
 import type { NetworkFlags } from "../net/namespace.ts";
+import { mayTakeInterfaces } from "../net/privilege.ts";
 import { isBackedByHostFile, type OverlayConfig, parseOverlay2 } from "../api/overlay_medium.ts";
 import type { WatchdogConfig } from "../sentry_config.ts";
 import { IGNORED } from "./ignored_flag.ts";
@@ -117,25 +118,25 @@ export const GLOBAL_OPTIONS: Options = {
     type: "string",
     value: "MODE",
     about:
-      "sandbox (default: the interfaces of the container's network namespace become the sandbox's), user (the caller's network, without any privilege) or none",
+      "sandbox (the interfaces of the container's network namespace become the sandbox's), user (the caller's network, without any privilege) or none (default: sandbox for callers with CAP_NET_ADMIN and CAP_NET_RAW and for bundles that name a namespace, else user)",
   },
   egress: {
     type: "string",
     value: "RULES",
     about:
-      "with --network=user: where the sandbox may go, as allow:NAME:PORT,allow:CIDR,deny:CIDR,...; the first rule that fits decides (default: all but the host's loopback, link-local and metadata addresses)",
+      "with --network=user (implied): where the sandbox may go, as allow:NAME:PORT,allow:CIDR,deny:CIDR,...; the first rule that fits decides (default: all but the host's loopback, link-local and metadata addresses)",
   },
   publish: {
     type: "string",
     multiple: true,
     value: "[IP:]HOSTPORT:PORT[/udp]",
-    about: "with --network=user: a port of the host that leads into the sandbox; may come again",
+    about: "with --network=user (implied): a port of the host that leads into the sandbox; may come again",
   },
   dns: {
     type: "string",
     multiple: true,
     value: "ADDRESS[:PORT]",
-    about: "with --network=user: a name server that is asked instead of the host's; may come again",
+    about: "with --network=user (implied): a name server that is asked instead of the host's; may come again",
   },
   "num-network-channels": {
     type: "string",
@@ -306,8 +307,15 @@ function watchdogOf(values: Record<string, unknown>): WatchdogConfig {
 /** As CHANNELS_MAX of boot/net/sandbox_network.ts. */
 const CHANNELS_MAX = 64;
 
+/** What only mode "user" has: who gives one of them asks for it. */
+const USER_FLAGS = ["egress", "publish", "dns"];
+
 function networkOf(values: Record<string, unknown>): NetworkFlags {
-  const mode = String(values.network ?? "sandbox");
+  const asksForUser = USER_FLAGS.find((name) => values[name] !== undefined);
+  const isDefaultMode = values.network === undefined && asksForUser === undefined;
+  const mode = String(
+    values.network ?? (asksForUser !== undefined || !mayTakeInterfaces() ? "user" : "sandbox"),
+  );
   if (mode === "host") {
     throw new UsageError(
       '--network: "host" would give a sandbox sockets of the host\'s kernel, which it is there to keep it from; ' +
@@ -320,9 +328,8 @@ function networkOf(values: Record<string, unknown>): NetworkFlags {
   const egress = String(values.egress ?? "");
   const published = (values.publish as string[] | undefined) ?? [];
   const nameServers = (values.dns as string[] | undefined) ?? [];
-  if (mode !== "user") {
-    const given = ["egress", "publish", "dns"].find((name) => values[name] !== undefined);
-    if (given !== undefined) throw new UsageError(`--${given} goes with --network=user`);
+  if (mode !== "user" && asksForUser !== undefined) {
+    throw new UsageError(`--${asksForUser} goes with --network=user`);
   }
   const channels = String(values["num-network-channels"] ?? "1");
   if (!/^\d+$/.test(channels) || Number(channels) < 1 || Number(channels) > CHANNELS_MAX) {
@@ -334,6 +341,7 @@ function networkOf(values: Record<string, unknown>): NetworkFlags {
   }
   return {
     mode,
+    isDefaultMode,
     egress,
     published,
     nameServers,

@@ -5,7 +5,7 @@ import { commandLineHost } from "../../native/host.ts";
 import { ATTENDANCE, type Attendant, requireAttendant } from "../attendant.ts";
 import { listenAt } from "../control/control_socket.ts";
 import { type Launch, launchAttended } from "../launch.ts";
-import { namespacePathOf } from "../net/namespace.ts";
+import { modeOf, namespacePathOf } from "../net/namespace.ts";
 import { filesOf, networkFlagsOf, startUserNetwork } from "../net/user/start.ts";
 import type { UserNetwork } from "../net/user/user_network.ts";
 import { containerOf } from "../oci/container.ts";
@@ -258,7 +258,7 @@ export async function userNetworkOf(
   launch: NewContainer["launch"],
   flags: GlobalFlags,
 ): Promise<UserNetwork | null> {
-  if (flags.network.mode !== "user") return null;
+  if (modeOf(config, flags.network) !== "user") return null;
   return await startUserNetwork(launch, networkFlagsOf(config, flags.network));
 }
 

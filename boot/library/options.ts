@@ -33,6 +33,12 @@ export interface SandboxOptions {
   readonly cpus?: number;
   /** Processes and threads at most. */
   readonly pids?: number;
+  /**
+   * Default: "none", which is loopback alone. With "user" it has the caller's network, as far as `egress` lets it: rules of the
+   * command line's --egress. Default of these: all but the host's loopback, link-local and metadata addresses.
+   */
+  readonly network?: "none" | "user";
+  readonly egress?: string;
   /** After this time the sandbox is killed. */
   readonly timeout?: Duration;
   /** Kills the sandbox when it is aborted. */
@@ -142,6 +148,13 @@ export function environmentOf(env: Readonly<Record<string, string>>): string[] {
     }
     return `${name}=${value}`;
   });
+}
+
+/** Flags of the command line that say which network a sandbox has. */
+export function networkFlags({ network = "none", egress }: SandboxOptions): string[] {
+  if (network === "user") return ["--network=user", ...(egress === undefined ? [] : [`--egress=${egress}`])];
+  if (egress === undefined) return ["--network=none"];
+  throw new SandboxError("INVALID_ARGUMENT", 'egress goes with network: "user"');
 }
 
 /** Bytes. */

@@ -8,6 +8,7 @@ import {
   environmentOf,
   initProgram,
   labelsOf,
+  networkFlags,
   type SandboxOptions,
   userFlag,
 } from "./options.ts";
@@ -89,7 +90,11 @@ export class Sandbox implements AsyncDisposable {
       work.write("init", initProgram(), 0o755);
       work.write("config.json", configOf(options, work.path), 0o600);
       // Its first process reads until the pipe ends, which it does with this program.
-      const started = tool.start(["run", "--bundle", work.path, id], ["piped", "null", "piped"]);
+      const started = tool.start([...networkFlags(options), "run", "--bundle", work.path, id], [
+        "piped",
+        "null",
+        "piped",
+      ]);
       const said = text(readable(started.process.stderr)!);
       await runs(tool, id, started, said);
       return new Sandbox(id, tool, work, options, started.ended);

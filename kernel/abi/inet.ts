@@ -30,6 +30,7 @@ export const IP_PKTINFO = 8;
 export const IP_RECVERR = 11;
 export const IP_RECVTTL = 12;
 export const IP_RECVTOS = 13;
+export const IP_FREEBIND = 15;
 export const IP_TRANSPARENT = 19;
 export const IP_RECVORIGDSTADDR = 20;
 

@@ -154,12 +154,20 @@ pub extern "C" fn tsv_socket_listen(kind: u32, address: *const u8) -> i32 {
     fd
 }
 
-/// The next connection to `fd`.
+/// The next connection to `fd`; its peer's address goes into `address`.
 #[unsafe(no_mangle)]
-pub extern "C" fn tsv_socket_accept(fd: i32) -> i32 {
+pub extern "C" fn tsv_socket_accept(fd: i32, address: *mut u8) -> i32 {
     let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: asks for no address.
-    let accepted = result(unsafe { libc::accept4(fd, std::ptr::null_mut(), std::ptr::null_mut(), flags) } as isize);
+    let mut peer = HostAddress::empty();
+    // SAFETY: the storage has the size it says; the block has 18 bytes (host_sockets.ts).
+    let accepted = unsafe {
+        let pointer = &raw mut peer.storage as *mut libc::sockaddr;
+        let accepted = result(libc::accept4(fd, pointer, &mut peer.size, flags) as isize);
+        if accepted >= 0 {
+            peer.write(address);
+        }
+        accepted
+    };
     if accepted >= 0 {
         set_option(accepted, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
     }

@@ -38,6 +38,7 @@ Deno.test("doctor: a user has less, and limits that are low are named", async ()
     equal(findings.get("open files")!.found, "1000");
     match(findings.get("open files")!.advice, /^ulimit -n 4096/);
     equal(findings.get("network")!.verdict, "less");
+    match(findings.get("network")!.found, /--network=user/);
     equal(findings.get("cgroups")!.verdict, "less");
   } finally {
     Deno.removeSync(directory, { recursive: true });

@@ -110,6 +110,25 @@ Deno.test("library: what is written stays in the sandbox; env, user, cwd, mounts
   }
 });
 
+Deno.test("library: loopback alone, or the caller's network as far as egress lets it", async () => {
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    () => new Response("hi"),
+  );
+  const { port } = server.addr;
+  await using root = new Root();
+  const names = async (options: SandboxOptions) => {
+    await using sandbox = await root.create(options);
+    const interfaces = await sandbox.sh`cat /proc/net/dev`.noThrow().text();
+    const got = await sandbox.sh`curl -s http://10.0.2.2:${port}/`.noThrow().text();
+    return [interfaces.includes("eth0"), got];
+  };
+  deepEqual(await names({}), [false, ""]);
+  deepEqual(await names({ network: "user" }), [true, ""]);
+  deepEqual(await names({ network: "user", egress: `allow:127.0.0.1:${port}` }), [true, "hi"]);
+  await rejects(root.create({ egress: "allow:x" }), isError("INVALID_ARGUMENT", /egress goes with/));
+});
+
 Deno.test("library: timeouts and abort signals kill a command, or the sandbox", async () => {
   await using root = new Root();
   await using sandbox = await root.create();

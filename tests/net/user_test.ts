@@ -176,6 +176,46 @@ Deno.test("mode user: a published port of a python server, from outside", async 
   }, test);
 });
 
+Deno.test("mode user: a server inside sees who has connected to its published port", async () => {
+  using directory = temporary();
+  // A network namespace of its own, whose loopback has addresses as other hosts do; --publish asks for mode user.
+  const server = `
+import socket
+tcp = socket.create_server(("", 8000)); udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("", 8001))
+print("ready", flush=True)
+connection, peer = tcp.accept()
+connection.sendall(peer[0].encode())
+connection.close()
+_, peer = udp.recvfrom(100)
+udp.sendto(peer[0].encode(), peer)
+`;
+  const client = `
+import socket
+tcp = socket.create_connection(("198.51.100.7", 8000), source_address=("198.51.100.7", 0))
+print(tcp.recv(100).decode(), tcp.getpeername()[1])
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("198.51.100.7", 0)); udp.connect(("198.51.100.7", 8001)); udp.send(b"?")
+print(udp.recv(100).decode())
+`;
+  Deno.writeTextFileSync(`${directory.path}/server.py`, server);
+  Deno.writeTextFileSync(`${directory.path}/client.py`, client);
+  const script = `
+set -e
+ip link set lo up
+ip address add 198.51.100.7/32 dev lo
+mkfifo ${directory.path}/said
+"$0" --publish=8000:8000 --publish=8001:8001/udp do -- python3 ${directory.path}/server.py >${directory.path}/said &
+read line <${directory.path}/said
+python3 ${directory.path}/client.py
+wait
+`;
+  const { code, stdout, stderr } = await command(["unshare", "-n", "sh", "-c", script, await tsvisorPath()], {
+    timeoutMillis: PATIENCE_MILLIS,
+  });
+  deepEqual([code, stdout], [0, "198.51.100.7 8000\n198.51.100.7\n"], stderr);
+});
+
 async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const end = performance.now() + PATIENCE_MILLIS;
   while (!await isSo()) {
@@ -270,7 +310,7 @@ Deno.test("mode user: a bundle's policy, and the resolv.conf that it lacks; run,
 Deno.test("mode user: what cannot be is said in one line", async () => {
   const path = await tsvisorPath();
   const wrong: readonly (readonly [string[], RegExp])[] = [
-    [["--egress=allow:x"], /--egress goes with --network=user/],
+    [["--network=sandbox", "--egress=allow:x"], /--egress goes with --network=user/],
     [["--network=user", "--egress=permit:x"], /--egress: "permit:x" does not begin with allow: or deny:/],
     [["--network=user", "--publish=80"], /--publish: "80" is not \[HOSTIP:\]HOSTPORT:PORT/],
     [["--network=user", "--publish=198.51.100.1:80:80"], /--publish: cannot bind .*EADDRNOTAVAIL/],

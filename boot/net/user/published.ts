@@ -1,21 +1,25 @@
-// Ports of the host that lead into a sandbox: what the command line has bound and handed over. The sandbox sees the gateway as
-// the other end.
+// Ports of the host that lead into a sandbox: what the command line has bound and handed over. The sandbox sees who has
+// connected by its own address and port, or the gateway where an answer to that address would not come back to us.
 
 import { EAGAIN } from "../../../kernel/abi/errno.ts";
+import { IP_FREEBIND, SOL_IP } from "../../../kernel/abi/inet.ts";
 import {
+  type Endpoint,
   EndpointAddress,
   POLLERR,
   POLLHUP,
   POLLIN,
   POLLOUT,
+  prefixBits,
   type ReadinessQueue,
   type TcpEndpoint,
   type UdpEndpoint,
 } from "../../../netstack/mod.ts";
 import { ADDRESS_BYTES } from "../../../native/host_sockets.ts";
+import { AddressClass, classOf } from "./address_class.ts";
 import { CHUNK_BYTES, type HostListener, type RelayContext, type Served, type Watch } from "./context.ts";
 import { type Flow, FlowTable } from "./flow_table.ts";
-import { GATEWAY_V4, GATEWAY_V6, GUEST_V4, GUEST_V6, own } from "./layout.ts";
+import { GATEWAY_V4, GATEWAY_V6, GUEST_V4, GUEST_V6, own, PREFIX_V4, PREFIX_V6 } from "./layout.ts";
 import { TcpFlow } from "./tcp_flow.ts";
 
 const ACCEPTS_PER_TURN = 64;
@@ -33,10 +37,25 @@ function guestAddress(port: number, isV4: boolean): EndpointAddress {
   return to;
 }
 
-function gatewayAddress(isV4: boolean): EndpointAddress {
-  const from = new EndpointAddress();
-  from.address.copy(own(isV4 ? GATEWAY_V4 : GATEWAY_V6));
-  return from;
+const ON = Uint8Array.of(1, 0, 0, 0);
+
+/**
+ * Binds `endpoint` to the address of a `peer` outside (a block of native/host_sockets.ts). The gateway stands for peers that the
+ * sandbox would look for elsewhere: on its own loopback or link. It does so, too, where the peer's address and port are taken:
+ * by its connection to another published port that leads to the same one inside.
+ */
+function bindAs(endpoint: Endpoint, peer: Uint8Array, isV4: boolean): number {
+  const from = new EndpointAddress(), { address } = from, gateway = own(isV4 ? GATEWAY_V4 : GATEWAY_V6);
+  address.read6(peer, 0);
+  const isOnLink = address.isWithin(gateway, prefixBits(isV4 ? PREFIX_V4 : PREFIX_V6, isV4));
+  if (!isOnLink && classOf(address) !== AddressClass.Guarded) {
+    from.port = peer[16] << 8 | peer[17];
+    endpoint.setOption(SOL_IP, IP_FREEBIND, ON, 0, ON.length);
+    if (endpoint.bind(from) === 0) return 0;
+  }
+  address.copy(gateway);
+  from.port = 0;
+  return endpoint.bind(from);
 }
 
 /** What all published TCP ports share. */
@@ -52,6 +71,7 @@ export class PublishedTcp implements HostListener {
   readonly #isV4: boolean;
   readonly #all: PublishedConnections;
   readonly #watch: Watch;
+  readonly #peer = new Uint8Array(ADDRESS_BYTES);
 
   constructor(context: RelayContext, fd: number, port: number, isV4: boolean, all: PublishedConnections) {
     this.#context = context;
@@ -65,7 +85,7 @@ export class PublishedTcp implements HostListener {
   onHost(_events: number): void {
     const { sockets } = this.#context;
     for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
-      const fd = sockets.accept(this.#fd);
+      const fd = sockets.accept(this.#fd, this.#peer);
       if (fd === -EAGAIN) return;
       // Without descriptors the host would tell of the same connection again and again.
       if (fd < 0) return this.#watch.set(0);
@@ -83,7 +103,7 @@ export class PublishedTcp implements HostListener {
   #enter(fd: number): void {
     const { stack, sockets } = this.#context;
     const endpoint = stack.newTcpEndpoint(this.#isV4);
-    endpoint.bind(gatewayAddress(this.#isV4));
+    bindAs(endpoint, this.#peer, this.#isV4);
     const result = endpoint.connect(guestAddress(this.#port, this.#isV4));
     if (result < 0 && (endpoint.readiness() & POLLERR) !== 0) {
       endpoint.close();
@@ -166,7 +186,7 @@ export class PublishedUdp implements HostListener {
 
   #open(): UdpArrival | null {
     const endpoint = this.#context.stack.newUdpEndpoint(this.#isV4);
-    const isOpen = endpoint.bind(gatewayAddress(this.#isV4)) === 0 &&
+    const isOpen = bindAs(endpoint, this.#sender, this.#isV4) === 0 &&
       endpoint.connect(guestAddress(this.#port, this.#isV4)) === 0;
     if (isOpen) return new UdpArrival(this.#context, endpoint, this.#fd, this.#sender.slice());
     endpoint.close();

@@ -2,9 +2,10 @@
 
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { EACCES, EAGAIN, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EMFILE } from "../../../kernel/abi/errno.ts";
-import { NativeSockets, SocketKind } from "../../../native/host_sockets.ts";
+import { ADDRESS_BYTES, NativeSockets, SocketKind } from "../../../native/host_sockets.ts";
 import {
   type Endpoint,
+  EndpointAddress,
   IncomingControl,
   OutgoingControl,
   POLLERR,
@@ -138,7 +139,10 @@ Deno.test("TCP: a reset passes both ways", async () => {
   using world = new World({ egress: `allow:127.0.0.1:${port}` });
   const accept = async () => {
     let fd = -1;
-    await world.until(() => (fd = sockets.accept(listener)) >= 0, "a connection at the server");
+    await world.until(
+      () => (fd = sockets.accept(listener, new Uint8Array(ADDRESS_BYTES))) >= 0,
+      "a connection at the server",
+    );
     return fd;
   };
   const first = await world.connect(GATEWAY_V4, port);
@@ -268,6 +272,56 @@ Deno.test("published ports: TCP and UDP from outside, and one on which nobody li
   for (const fd of listeners) sockets.close(fd);
 });
 
+/** The host's sockets, whose peers are elsewhere. */
+class DistantPeers extends NativeSockets {
+  peer: Uint8Array = new Uint8Array(ADDRESS_BYTES);
+
+  override accept(fd: number, peer: Uint8Array): number {
+    const accepted = super.accept(fd, peer);
+    if (accepted >= 0) peer.set(this.peer);
+    return accepted;
+  }
+}
+
+Deno.test("published ports: the sandbox sees the peer, or the gateway for one on its own loopback or link", async () => {
+  const listener = sockets.listen(SocketKind.Stream, addressBlock(own(SERVERS), 0));
+  const hostSockets = new DistantPeers(false);
+  const published = [{ port: 80, isDatagram: false, isV4: true }];
+  using world = new World({ published, listeners: [listener], hostSockets });
+  const server = world.guest.newTcpEndpoint(true);
+  server.bind(place(GUEST_V4, 80));
+  server.listen(10);
+  const seen = async (peer: string, port: number) => {
+    hostSockets.peer = addressBlock(own(peer), port);
+    const connection = await Deno.connect({ hostname: SERVERS, port: boundPort(listener) });
+    let inside: Endpoint | number = -1;
+    await world.until(() => typeof (inside = server.accept()) !== "number", "a connection inside");
+    const endpoint = inside as unknown as Endpoint, at = new EndpointAddress();
+    endpoint.peerAddress(at);
+    write(endpoint, "hello");
+    const buffer = new Uint8Array(10);
+    let n = -1;
+    connection.read(buffer).then((count) => n = count ?? 0);
+    await world.until(() => n === 5, "bytes from inside");
+    return { at, endpoint, connection };
+  };
+  const distant = await seen("198.51.100.7", 4000);
+  equal(`${distant.at.address} ${distant.at.port}`, "198.51.100.7 4000");
+  // Through another address of the host's: these four are taken.
+  const again = await seen("198.51.100.7", 4000);
+  equal(`${again.at.address}`, GATEWAY_V4);
+  const others = [];
+  for (const peer of ["127.0.0.1", "10.0.2.77", GUEST_V4, "169.254.169.254", "0.0.0.0"]) {
+    others.push(await seen(peer, 4001));
+    equal(`${others.at(-1)!.at.address}`, GATEWAY_V4, peer);
+  }
+  for (const { endpoint, connection } of [distant, again, ...others]) {
+    connection.close();
+    endpoint.close();
+  }
+  sockets.close(listener);
+});
+
 /** A name server: what each name has for an address; others do not exist. */
 function nameServer(names: Readonly<Record<string, string>>, asked: string[]): DatagramServer {
   return new DatagramServer((query) => {
@@ -332,8 +386,8 @@ class ScarceSockets extends NativeSockets {
   isShort = true;
   refusals = 0;
 
-  override accept(fd: number): number {
-    if (!this.isShort) return super.accept(fd);
+  override accept(fd: number, peer: Uint8Array): number {
+    if (!this.isShort) return super.accept(fd, peer);
     this.refusals++;
     return -EMFILE;
   }

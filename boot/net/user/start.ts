@@ -4,7 +4,7 @@ import { commandLineHost } from "../../../native/host.ts";
 import { type Launch, openLog } from "../../launch.ts";
 import type { OciConfig } from "../../oci/spec.ts";
 import type { FileConfig } from "../../sentry_config.ts";
-import type { NetworkFlags } from "../namespace.ts";
+import { modeOf, type NetworkFlags } from "../namespace.ts";
 import type { UserNetwork } from "./user_network.ts";
 
 const RESOLVER_PATH = "/etc/resolv.conf";
@@ -22,7 +22,7 @@ export function filesOf(config: OciConfig, flags: NetworkFlags): readonly FileCo
   const bringsOne = (config.mounts ?? []).some(({ destination }) =>
     destination === RESOLVER_PATH || destination.replace(/\/+$/, "") === "/etc"
   );
-  return flags.mode !== "user" || bringsOne ? [] : [RESOLVER_FILE];
+  return modeOf(config, flags) !== "user" || bringsOne ? [] : [RESOLVER_FILE];
 }
 
 /** The flags as the bundle completes them. */

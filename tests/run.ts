@@ -2,6 +2,7 @@
 // "N passed, N failed" over all of them. `deno task test [GROUP...]` runs some groups only.
 
 import { build } from "../boot/build.ts";
+import { readText } from "./support/output.ts";
 
 const ROOT = import.meta.dirname!.replace(/[^/]+$/, "");
 const DENO = Deno.execPath();
@@ -121,19 +122,15 @@ async function run(args: readonly string[], minutesMax: number): Promise<{ code:
     end();
     Deno.exit(130);
   };
+  const stop = new AbortController();
   const timer = setTimeout(() => {
     console.log(`Ended after ${minutesMax} minutes`);
     end();
+    stop.abort();
   }, minutesMax * 60_000);
   Deno.addSignalListener("SIGINT", interrupted);
   Deno.addSignalListener("SIGTERM", interrupted);
-  let output = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of child.stdout) {
-    const text = decoder.decode(chunk, { stream: true });
-    output += text;
-    await Deno.stdout.write(chunk);
-  }
+  const output = await readText(child.stdout, stop.signal, (chunk) => Deno.stdout.write(chunk));
   const { code } = await child.status;
   clearTimeout(timer);
   Deno.removeSignalListener("SIGINT", interrupted);

@@ -1,6 +1,7 @@
 // Runs tsvisor, as a user would, from dist/; builds it first where it is missing or old.
 
 import { build } from "../../boot/build.ts";
+import { readText } from "./output.ts";
 
 /** What a finished command has left. */
 export interface Finished {
@@ -14,7 +15,7 @@ export interface RunOptions {
   readonly stdin?: string;
   readonly env?: Record<string, string>;
   readonly cwd?: string;
-  /** After this long it is killed, and the test fails with what it has printed. */
+  /** After this long it is killed; what it has printed by then is kept, the code is -1. */
   readonly timeoutMillis?: number;
 }
 
@@ -43,7 +44,7 @@ export const AS_IN_A_SANDBOX: readonly string[] = [
   String(-Number(new TextDecoder().decode(new Deno.Command("nice").outputSync().stdout))),
 ];
 
-/** Runs a host command to its end. */
+/** Runs a host command to its end. What it leaves behind with its output open is waited for, until the time is up. */
 export async function command(argv: readonly string[], options: RunOptions = {}): Promise<Finished> {
   const child = new Deno.Command(argv[0], {
     args: argv.slice(1),
@@ -53,35 +54,35 @@ export async function command(argv: readonly string[], options: RunOptions = {})
     env: options.env,
     cwd: options.cwd,
   }).spawn();
-  let isLate = false;
+  const stop = new AbortController();
+  const isLate = new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
   const timer = setTimeout(() => {
-    isLate = true;
     try {
       child.kill("SIGKILL");
     } catch {
       // It has ended; a descendant of it still holds its output open.
     }
+    stop.abort();
   }, options.timeoutMillis ?? TIMEOUT_MILLIS);
   try {
-    const fed = options.stdin === undefined ? null : feed(child, options.stdin);
-    const output = await child.output();
+    const fed = options.stdin === undefined ? null : feed(child, options.stdin, isLate);
+    const [stdout, stderr, { code }] = await Promise.all([
+      readText(child.stdout, stop.signal),
+      readText(child.stderr, stop.signal),
+      child.status,
+    ]);
     await fed;
-    const decoder = new TextDecoder();
-    return {
-      code: isLate ? -1 : output.code,
-      stdout: decoder.decode(output.stdout),
-      stderr: decoder.decode(output.stderr),
-    };
+    return { code: stop.signal.aborted ? -1 : code, stdout, stderr };
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
+async function feed(child: Deno.ChildProcess, text: string, isLate: Promise<void>): Promise<void> {
   const writer = child.stdin.getWriter();
   try {
-    await writer.write(new TextEncoder().encode(text));
-    await writer.close();
+    await Promise.race([writer.write(new TextEncoder().encode(text)), isLate]);
+    await Promise.race([writer.close(), isLate.then(() => writer.abort())]);
   } catch {
     // It ended without reading all.
   }

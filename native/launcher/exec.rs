@@ -1,8 +1,10 @@
-//! `exec` without the runtime, as boot/cli/exec.ts: a further process in a container that runs, on the caller's stdio. One
-//! with a terminal, or with more descriptors of the caller's, is the command line's.
+//! `exec` without the runtime, as boot/cli/exec.ts: a further process in a container that runs, on the caller's stdio, or in
+//! the background with a terminal for --console-socket, as engines start it. One on the caller's terminal, or with more
+//! descriptors of the caller's, is the command line's.
 
 use crate::attend::{self, Attendance};
 use crate::attendant::{self, Attendant};
+use crate::console::{self, Console, Size};
 use crate::control::{Reader, Writer, hand_over, send};
 use crate::generated::{CAPABILITIES, EXECUTE, EXECUTED, RLIMITS, SCOPE_PROCESS, SIGNAL, WAIT, WAIT_REQUEST};
 use crate::json::{Json, object, texts};
@@ -32,8 +34,7 @@ pub enum Outcome {
 /// None: as answer().
 pub fn execute(states: &States, words: &Words, resume: Resume) -> Option<Outcome> {
     let (id, program) = words.words.split_first()?;
-    if words.has("tty") || words.has("console-socket") || words.value("preserve-fds").is_some_and(|count| count != "0")
-    {
+    if words.value("preserve-fds").is_some_and(|count| count != "0") {
         return None;
     }
     let mut record = states.find(id)??;
@@ -41,21 +42,50 @@ pub fn execute(states: &States, words: &Words, resume: Resume) -> Option<Outcome
     if record.status != "running" {
         return None;
     }
-    let config = config_of(&process_for(words, program, &record.bundle)?)?;
+    let process = process_for(words, program, &record.bundle)?;
+    let terminal = Terminal::of(&process, words)?;
+    let config = config_of(&process, terminal.as_ref())?;
     let mut files = Files { outside: pid_file(words, "pid-file")?, inside: pid_file(words, "internal-pid-file")? };
     let sentry = Sentry::connect(&record)?;
     let config = memory_file(config.line().as_bytes())?;
     if !words.has("detach") {
+        // Such a one has no terminal.
         return attached(sentry, &config, &mut files, resume);
     }
     match attendant::fork(None).ok()? {
         // Nothing of ours is open in it any more, so nothing is to be closed.
         attendant::Forked::MoreToDo(handover) => resume(handover),
-        attendant::Forked::Launcher(attendant) => Some(match detached(sentry, &config, &mut files, &attendant) {
-            Some(()) => Outcome::Exit(0),
-            None => Outcome::Attended(attendant),
-        }),
+        attendant::Forked::Launcher(attendant) => {
+            Some(match detached(sentry, &config, &mut files, &attendant, terminal) {
+                Some(()) => Outcome::Exit(0),
+                None => Outcome::Attended(attendant),
+            })
+        }
     }
+}
+
+/// A terminal that goes over a --console-socket.
+struct Terminal<'a> {
+    socket: &'a str,
+    size: Option<Size>,
+}
+
+impl Terminal<'_> {
+    /// Of a process that is to have one; Some(None): it is to have none.
+    fn of<'a>(process: &Json, words: &'a Words) -> Option<Option<Terminal<'a>>> {
+        if !process.member("terminal").map_or(Some(false), Json::flag)? {
+            return Some(None);
+        }
+        let socket = words.value("console-socket").filter(|path| words.has("detach") && is_socket(path))?;
+        let size = process.member("consoleSize").map_or(Some(None), |size| Size::of(size).map(Some))?;
+        Some(Some(Terminal { socket, size }))
+    }
+}
+
+/// Of a listener that is not there the command line says so, before anything has been started.
+fn is_socket(path: &str) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|file| file.file_type().is_socket())
 }
 
 /// Files that get its number.
@@ -82,7 +112,7 @@ fn pid_file(words: &Words, flag: &str) -> Option<Option<NewFile>> {
 fn attached(sentry: Sentry, config: &OwnedFd, files: &mut Files, resume: Resume) -> Option<Outcome> {
     // Signals that come from now on are its.
     attend::hold_signals();
-    let started = start(&sentry, config, files, std::process::id() as i32);
+    let started = start(&sentry, config, [0, 1, 2], |pid| files.write(std::process::id() as i32, pid));
     let Some(pid) = started else {
         attend::release_signals();
         return None;
@@ -98,18 +128,33 @@ fn attached(sentry: Sentry, config: &OwnedFd, files: &mut Files, resume: Resume)
     }
 }
 
-fn detached(sentry: Sentry, config: &OwnedFd, files: &mut Files, attendant: &Attendant) -> Option<()> {
-    let pid = start(&sentry, config, files, attendant.pid)?;
-    let attendance = Attendance::of_process(-1, pid);
-    send(attendant.link, &attendance.frame(), &[sentry.socket()]).then_some(())
+fn detached(
+    sentry: Sentry,
+    config: &OwnedFd,
+    files: &mut Files,
+    attendant: &Attendant,
+    terminal: Option<Terminal>,
+) -> Option<()> {
+    let Some(Terminal { socket, size }) = terminal else {
+        let pid = start(&sentry, config, [0, 1, 2], |pid| files.write(attendant.pid, pid))?;
+        return send(attendant.link, &Attendance::of_process(-1, pid).frame(), &[sentry.socket()]).then_some(());
+    };
+    let console = Console::open(size)?;
+    // The listener takes one connection, so it is not made before all else has gone well: the command line makes another.
+    let give = |pid| console.send_master(socket).and_then(|()| files.write(attendant.pid, pid));
+    let pid = start(&sentry, config, [console.slave(); 3], give)?;
+    let mut attendance = Attendance::of_process(-1, pid);
+    attendance.has_terminal = true;
+    send(attendant.link, &attendance.frame(), &[sentry.socket(), console.slave()]).then_some(())
 }
 
-/// Starts it, writes its numbers, and asks for its end: its id in the container. Where a file cannot be written it is ended.
-fn start(sentry: &Sentry, config: &OwnedFd, files: &mut Files, waiting: i32) -> Option<i32> {
-    let fds = [config.as_raw_fd(), 0, 1, 2];
+/// Starts it, has `give` tell others of it, and asks for its end: its id in the container. Where that fails it is ended.
+fn start(sentry: &Sentry, config: &OwnedFd, stdio: [i32; 3], give: impl FnOnce(i32) -> Option<()>) -> Option<i32> {
+    let [stdin, stdout, stderr] = stdio;
+    let fds = [config.as_raw_fd(), stdin, stdout, stderr];
     let (frame, _) = sentry.ask(Writer::new(EXECUTE), &fds, EXECUTED, START)?;
     let pid = Reader::reply(&frame, EXECUTED, 1)?.integer()?;
-    if files.write(waiting, pid).is_none() {
+    if give(pid).is_none() {
         let _ = sentry.request(Writer::new(SIGNAL).integer(libc::SIGKILL).integer(pid).integer(SCOPE_PROCESS));
         return None;
     }
@@ -120,7 +165,12 @@ fn start(sentry: &Sentry, config: &OwnedFd, files: &mut Files, waiting: i32) -> 
 /// The process that is asked for, as config.json has one: a file's, or the container's own with what the flags change.
 fn process_for(words: &Words, program: &[String], bundle: &str) -> Option<Json> {
     if let Some(path) = words.value("process") {
-        return Json::read(&std::fs::read(path).ok()?);
+        let mut process = Json::read(&std::fs::read(path).ok()?)?;
+        if let (true, Json::Object(members)) = (words.has("tty"), &mut process) {
+            members.retain(|(name, _)| name != "terminal");
+            members.push(("terminal".into(), Json::Bool(true)));
+        }
+        return Some(process);
     }
     if program.is_empty() {
         return None;
@@ -134,7 +184,7 @@ fn process_for(words: &Words, program: &[String], bundle: &str) -> Option<Json> 
     };
     set("args", texts(program));
     set("env", longer(base.member("env"), words.all("env").map(Json::from).collect())?);
-    set("terminal", Json::Bool(false));
+    set("terminal", Json::Bool(words.has("tty")));
     if let Some(cwd) = words.value("cwd") {
         set("cwd", cwd.into());
     }
@@ -191,13 +241,13 @@ fn capability_name(text: &str) -> String {
 
 /// What the sentry is told of a process of a config.json, as processOf() in boot/oci/container.ts; None where
 /// boot/oci/spec.ts would find something wrong with it.
-fn config_of(process: &Json) -> Option<Json> {
+fn config_of(process: &Json, terminal: Option<&Terminal>) -> Option<Json> {
     let has = |name: &str| process.member(name).map_or(Some(false), Json::flag);
     let cwd = process.member("cwd")?.text().filter(|cwd| cwd.starts_with('/'))?;
     let args = texts_of(process.member("args"))?;
     let is_labelled = process.member("selinuxLabel").is_some_and(|label| label.text() != Some(""));
     let is_sized = process.member("consoleSize").is_some();
-    if args.is_empty() || has("terminal")? || is_labelled || is_sized {
+    if args.is_empty() || is_labelled || is_sized && terminal.is_none() {
         return None;
     }
     let none = Json::Object(Vec::new());
@@ -223,7 +273,7 @@ fn config_of(process: &Json) -> Option<Json> {
         ("ownsStdio", Json::Bool(true)),
         ("wantsHome", Json::Bool(true)),
         ("diesOfSignals", Json::Bool(false)),
-        ("terminal", Json::Null),
+        ("terminal", terminal.map_or(Json::Null, |terminal| console::config_of(terminal.size))),
     ]))
 }
 

@@ -26,6 +26,7 @@ mod code_cache;
 mod control;
 #[path = "../src/errno.rs"]
 mod errno;
+mod console;
 mod exec;
 #[path = "../src/generated.rs"]
 mod generated;
@@ -47,6 +48,9 @@ mod slot;
 #[path = "../src/spawn.rs"]
 mod spawn;
 mod states;
+#[allow(dead_code)]
+#[path = "../src/terminal.rs"]
+mod terminal;
 mod words;
 
 use exec::Outcome;

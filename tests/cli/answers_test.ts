@@ -3,8 +3,10 @@
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Bundle, type Config } from "../support/bundle.ts";
+import { isAlive } from "../support/host_processes.ts";
 import { Life } from "../support/life.ts";
-import { command, type Finished, tsvisorPath } from "../support/tsvisor.ts";
+import { drive } from "../support/terminal.ts";
+import { command, eventually, type Finished, tsvisorPath } from "../support/tsvisor.ts";
 
 /** Means nothing, and is not known to the launcher. */
 const BY_COMMAND_LINE = "--rootless=false";
@@ -99,6 +101,9 @@ const EXECS: readonly (readonly string[])[] = [
   ["--apparmor", "x", "--process-label=y", "--cgroup", "z", "--no-subreaper", "--ignore-paused", "box", "ls"],
   ["--pid-file", "/nowhere/pid", "box", "true"],
   ["--internal-pid-file", "/nowhere/pid", "box", "true"],
+  ["--tty", "--detach", "--console-socket", "/nowhere/socket", "box", "true"],
+  ["--tty", "--detach", "box", "true"],
+  ["--tty", "box", "true"],
 ];
 
 /** Files for --process, whole and hostile. */
@@ -296,5 +301,53 @@ Deno.test("answers: a whole life needs no runtime but to create", async () => {
     await life.create("true");
     await alone("delete", "--force", "box");
     equal(await alone("list"), "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n");
+  });
+});
+
+Deno.test("answers: what processes in the background print comes whole, however many there are", async () => {
+  await using life = new Life();
+  await life.create("while :; do sleep 1; done");
+  await life.must("start", "box");
+  const execute = async (n: number) => {
+    const words = ["/bin/sh", "-c", `echo out ${n}; echo err ${n} >&2`];
+    // Its pipes end with the last process that could write to them.
+    return await life.call("exec", "--detach", "box", ...words);
+  };
+  for (let round = 0; round < 5; round++) {
+    const finished = await Promise.all(Array.from({ length: 8 }, (_, n) => execute(n)));
+    deepEqual(
+      finished,
+      finished.map((_, n) => ({ code: 0, stdout: `out ${n}\n`, stderr: `err ${n}\n` })),
+    );
+  }
+});
+
+Deno.test("answers: a process in the background gets a terminal by --console-socket without a runtime", async () => {
+  await using life = new Life();
+  await life.create("while :; do sleep 1; done");
+  await life.must("start", "box");
+  const file = `${life.directory}/process.json`, pidFile = `${life.directory}/exec-pid`;
+  const consoleSize = { height: 40, width: 90 };
+  const process = { args: ["sh"], cwd: "/", env: ["PATH=/bin"], terminal: true, consoleSize };
+  Deno.writeTextFileSync(file, JSON.stringify(process));
+  const untilResized =
+    "while test \"$(busybox stty size)\" != '50 120'; do sleep 0.1; done; echo seen $((1 + 1))";
+  await withLauncher(life, async (_, launcher) => {
+    const flags = ["--detach", "--pid-file", pidFile, "--console-socket", "@SOCKET@"];
+    const exec = [launcher, "--root", life.state, "exec", ...flags];
+    for (const words of [["--process", file, "box"], ["--tty", "box", "/bin/sh"]]) {
+      // A terminal that nobody has given a size has none to show.
+      const size = words[0] === "--process" ? " 40 90" : "";
+      const { seen, status } = await drive([...exec, ...words], [
+        ["send", "test -t 0 && test -t 2 && echo is $((6 * 7)) $(busybox stty size)\n"],
+        ["expect", `is 42${size}\r\n`],
+        ["resize", 50, 120],
+        ["send", `${untilResized}; exit 6\n`],
+        ["expect", "seen 2"],
+      ], true);
+      deepEqual([seen[0], status], ["/dev/ptmx", 0]);
+      const pid = Number(Deno.readTextFileSync(pidFile));
+      ok(await eventually(() => !isAlive(pid)));
+    }
   });
 });

@@ -8,6 +8,7 @@ import array, fcntl, json, os, pty, select, signal, socket, struct, subprocess, 
 plan = json.load(sys.stdin)
 limit = plan.get("seconds", 30)
 seen = []
+children = []
 pending = b""
 
 
@@ -21,6 +22,8 @@ def on_socket():
     listener.bind(path)
     listener.listen(1)
     child = subprocess.Popen([part.replace("@SOCKET@", path) for part in plan["argv"]], stdin=subprocess.DEVNULL)
+    # Kept: an object that goes reaps a child that has ended, and takes its status away.
+    children.append(child)
     listener.settimeout(limit)
     connection, _ = listener.accept()
     connection.settimeout(limit)

@@ -10,13 +10,17 @@ const SERVICE = ["/bin/sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; do
 
 /** Everything that `ctr` does with a container in the background. */
 async function live(containerd: Containerd, id: string): Promise<void> {
-  const ended = await containerd.run(["--rm"], `${id}-ends`, ["/bin/sh", "-c", "echo out; exit 7"]);
+  const own = await containerd.runWords(["--rm"], `${id}-ends`, [
+    "/bin/sh",
+    "-c",
+    "echo out; read x; exit 7",
+  ]);
+  const ended = await containerd.converse(own, "out\n");
   deepEqual(ended, { code: 7, stdout: "out\n", stderr: "" });
   const started = await containerd.run(["--detach"], id, SERVICE);
   equal(started.code, 0, started.stderr);
-  const inside = await containerd.call(
-    ["tasks", "exec", "--exec-id", "e", id, "/bin/sh", "-c", "echo in; exit 4"],
-  );
+  const exec = ["tasks", "exec", "--exec-id", "e", id, "/bin/sh", "-c", "echo in; read x; exit 4"];
+  const inside = await containerd.converse(exec, "in\n");
   deepEqual(inside, { code: 4, stdout: "in\n", stderr: "" });
   await containerd.reaches(id, "RUNNING");
   await containerd.must("tasks", "pause", id);

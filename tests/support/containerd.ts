@@ -46,6 +46,32 @@ export class Containerd {
     return await this.call(await this.runWords(flags, id, words));
   }
 
+  /**
+   * As call(), of a process that prints `output` and ends when it has read a line. ctr closes its end of the output as soon as
+   * containerd says that the process has ended, read or not (Cancel() in process.Delete() of its client): one that ends at once
+   * may seem to have printed nothing, 1 of 800 runc's too.
+   */
+  async converse(args: readonly string[], output: string): Promise<Finished> {
+    const [program, ...words] = this.words(args);
+    const child = new Deno.Command(program, { args: words, stdin: "piped", stdout: "piped", stderr: "piped" })
+      .spawn();
+    const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MILLIS);
+    const stderr = new Response(child.stderr).text();
+    const input = child.stdin.getWriter();
+    let stdout = "", isAnswered = false;
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      stdout += text;
+      if (isAnswered || !stdout.startsWith(output)) continue;
+      isAnswered = true;
+      await input.write(new TextEncoder().encode("\n"));
+    }
+    // It may have ended without reading.
+    await input.close().catch(() => {});
+    const { code } = await child.status;
+    clearTimeout(timer);
+    return { code, stdout, stderr: await stderr };
+  }
+
   async runWords(flags: readonly string[], id: string, words: readonly string[]): Promise<string[]> {
     const own = ["--runc-binary", await tsvisorPath(), "--snapshotter", "native"];
     return ["run", ...own, ...flags, IMAGE, id, ...words];

@@ -14,6 +14,19 @@
  */
 
 export { SandboxError, type SandboxErrorCode } from "./boot/library/errors.ts";
+export {
+  type AbortOptions,
+  type DirectoryEntry,
+  type FileChange,
+  type FileInfo,
+  type FileKind,
+  FileWatch,
+  type MakeDirectoryOptions,
+  type ReadOptions,
+  type RemoveOptions,
+  SandboxFs,
+  type WriteOptions,
+} from "./boot/library/fs.ts";
 export type { Stdio } from "./boot/library/host.ts";
 export type { Duration, Mount, SandboxOptions, Size } from "./boot/library/options.ts";
 export {
@@ -25,4 +38,5 @@ export {
 export { Sandbox, type SandboxStats, type SandboxSummary } from "./boot/library/sandbox.ts";
 export { ShellCommand } from "./boot/library/shell.ts";
 export type { CommandStatus } from "./boot/library/status.ts";
+export type { CopyOptions, CopyReport } from "./boot/library/trees.ts";
 export type { ToolOptions } from "./boot/library/tool.ts";

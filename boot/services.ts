@@ -15,6 +15,7 @@ import type { NativeHost } from "../native/host.ts";
 import { executeIn, startHeld } from "./container.ts";
 import type { Answer, Caller } from "./control/server.ts";
 import { type MessageFrom, SCOPE } from "./control/protocol.ts";
+import { Leases } from "./control/services/files/leases.ts";
 import type { RunningTrace } from "./control/services/trace.ts";
 import { jsonDescriptor, readJson } from "./descriptors.ts";
 import {
@@ -41,6 +42,8 @@ const LISTENERS_MAX = 64;
 
 export class Services {
   readonly subcontainers: Subcontainers;
+  /** What clients of Fs.* have open between two calls. */
+  readonly leases: Leases;
   /** Streams of the host that are forwarded into containers. */
   readonly forwards = new Set<Forward>();
   /** The trace session that runs; null = none. */
@@ -58,12 +61,14 @@ export class Services {
     this.#kernel = kernel;
     this.#host = host;
     this.subcontainers = new Subcontainers(kernel, host);
+    this.leases = new Leases(kernel);
   }
 
   /** The sandbox ends: what is left for monitors goes out, and descriptors of others close. */
   release(): void {
     this.trace?.session.stop();
     this.trace = null;
+    this.leases.endAll();
     for (const forward of [...this.forwards]) forward.close();
   }
 

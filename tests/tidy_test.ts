@@ -102,6 +102,9 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "boot/code_cache.ts": ["node:sqlite"],
   // The library runs under Node too.
   "boot/library/host.ts": ["node:child_process", "node:fs", "node:os", "node:process", "node:stream"],
+  "boot/library/control.ts": ["node:fs", "node:net", "node:process"],
+  "boot/library/fs.ts": ["node:buffer"],
+  "boot/library/trees.ts": ["node:fs", "node:fs/promises", "node:url"],
   "boot/one_file.ts": ["node:zlib"],
 };
 
@@ -124,6 +127,11 @@ const BOOLEAN_NAMES = new Set([
   // The library has the words of Deno and of mount options.
   "readOnly",
   "success",
+  // Options of Deno's own functions on files, which the library's are named after.
+  "append",
+  "createNew",
+  "overwrite",
+  "recursive",
 ]);
 
 const files = sourceFiles();

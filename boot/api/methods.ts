@@ -37,3 +37,14 @@ export const CgroupsReadControlFiles = "Cgroups.ReadControlFiles";
 export const CgroupsWriteControlFiles = "Cgroups.WriteControlFiles";
 export const LoggingChange = "Logging.Change";
 export const FsRead = "Fs.Read";
+// Ours; gVisor has Fs.Read alone.
+export const FsWrite = "Fs.Write";
+export const FsStat = "Fs.Stat";
+export const FsReadDirectory = "Fs.ReadDirectory";
+export const FsMakeDirectory = "Fs.MakeDirectory";
+export const FsMakeLink = "Fs.MakeLink";
+export const FsRemove = "Fs.Remove";
+export const FsRename = "Fs.Rename";
+export const FsWatch = "Fs.Watch";
+export const FsNextChanges = "Fs.NextChanges";
+export const FsEndWatch = "Fs.EndWatch";

@@ -1,6 +1,8 @@
 // A sandbox as an object of the caller's program. It stands on the executable's own commands: what they check, this need not.
 
+import { Control } from "./control.ts";
 import { SandboxError } from "./errors.ts";
+import { SandboxFs } from "./fs.ts";
 import { readable, text, WorkDirectory } from "./host.ts";
 import {
   configOf,
@@ -56,6 +58,9 @@ export class Sandbox implements AsyncDisposable {
   readonly id: string;
   /** How it has ended. Rejects where it took longer than its `timeout`, or was aborted. */
   readonly exited: Promise<CommandStatus>;
+  /** Its files. */
+  readonly fs: SandboxFs;
+  readonly #control: Control;
   readonly #tool: Tool;
   readonly #defaults: Pick<SandboxOptions, "cwd" | "user">;
   readonly #work: WorkDirectory;
@@ -65,13 +70,15 @@ export class Sandbox implements AsyncDisposable {
     id: string,
     tool: Tool,
     work: WorkDirectory,
-    options: Pick<SandboxOptions, "cwd" | "user" | "timeout" | "signal">,
+    options: Pick<SandboxOptions, "cwd" | "user" | "timeout" | "signal" | "root">,
     ended: Promise<number>,
   ) {
     this.id = id;
     this.#tool = tool;
     this.#work = work;
     this.#defaults = options;
+    this.#control = new Control(id, options.root, work);
+    this.fs = new SandboxFs(this.#control);
     this.exited = statusOf("sandbox", ended, options, () => tool.run("kill", id, "KILL"));
     this.exited.catch(() => {});
   }
@@ -110,7 +117,13 @@ export class Sandbox implements AsyncDisposable {
     const { status } = await tool.state(id);
     if (status === "stopped") throw new SandboxError("NOT_FOUND", `Sandbox "${id}" has ended`);
     const ended = tool.run("wait", id).then((printed) => Number(JSON.parse(printed).exitStatus ?? 0));
-    return new Sandbox(id, tool, new WorkDirectory(), {}, ended);
+    return new Sandbox(
+      id,
+      tool,
+      new WorkDirectory(),
+      options.root === undefined ? {} : { root: options.root },
+      ended,
+    );
   }
 
   /** The sandboxes of this state directory, those of the command line and of engines among them. */
@@ -179,6 +192,7 @@ export class Sandbox implements AsyncDisposable {
       // It ends, or has ended.
     }
     await this.exited.catch(() => {});
+    this.#control.close();
     this.#work[Symbol.dispose]();
   }
 

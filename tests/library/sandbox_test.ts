@@ -1,36 +1,9 @@
 // The library on real sandboxes: each test makes those it uses, in a state directory of its own.
 
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import { Sandbox, SandboxError, type SandboxOptions } from "../../mod.ts";
-import { delay, tsvisorPath } from "../support/tsvisor.ts";
-
-/** A state directory that goes with the test, when nothing is left in it. */
-class Root implements AsyncDisposable {
-  readonly path = Deno.makeTempDirSync({ prefix: "tsvisor-library-" });
-
-  async create(options: SandboxOptions = {}): Promise<Sandbox> {
-    return await Sandbox.create({ ...await this.place(), ...options });
-  }
-
-  async place(): Promise<{ root: string; executable: string }> {
-    return { root: `${this.path}/state`, executable: await tsvisorPath() };
-  }
-
-  async ids(): Promise<string[]> {
-    const ids: string[] = [];
-    for await (const { id } of Sandbox.list(await this.place())) ids.push(id);
-    return ids;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    deepEqual(await this.ids(), []);
-    await Deno.remove(this.path, { recursive: true });
-  }
-}
-
-function isError(code: string, message = /./): (error: unknown) => boolean {
-  return (error) => error instanceof SandboxError && error.code === code && message.test(error.message);
-}
+import { Sandbox, type SandboxOptions } from "../../mod.ts";
+import { delay } from "../support/tsvisor.ts";
+import { isError, Root } from "./root.ts";
 
 Deno.test("library: a command's output, exit code and signal", async () => {
   await using root = new Root();

@@ -3,7 +3,7 @@
 import { CONTAINERS } from "./containers.ts";
 import { CGROUPS } from "./cgroups.ts";
 import { DEBUG } from "./debug.ts";
-import { FILES } from "./files.ts";
+import { FILES } from "./files/all.ts";
 import { LOGGING } from "./logging.ts";
 import { METRICS_SERVICES } from "./metrics.ts";
 import { NETWORK } from "./network.ts";

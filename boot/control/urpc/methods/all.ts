@@ -2,8 +2,9 @@
 
 import type { Method } from "../method.ts";
 import { CONTAINER_MANAGER } from "./containers.ts";
+import { FS } from "./files.ts";
 import { NETWORK } from "./network.ts";
-import { CGROUPS, DEBUG, FS, LIFECYCLE, LOGGING, METRICS, PROFILE, USAGE } from "./observation.ts";
+import { CGROUPS, DEBUG, LIFECYCLE, LOGGING, METRICS, PROFILE, USAGE } from "./observation.ts";
 
 const RECEIVERS: Readonly<Record<string, Readonly<Record<string, Method>>>> = {
   containerManager: CONTAINER_MANAGER,

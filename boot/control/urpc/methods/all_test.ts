@@ -17,7 +17,10 @@ Deno.test("every method of the API has a schema", () => {
   ].map((name) => `containerManager.${name}`);
   names.push("Network.CreateLinksAndRoutes", "debug.Stacks", "Lifecycle.Pause", "Lifecycle.Resume");
   names.push("Usage.Collect", "Usage.UsageFD", "Metrics.GetRegisteredMetrics", "Metrics.Export");
-  names.push("Cgroups.ReadControlFiles", "Cgroups.WriteControlFiles", "Logging.Change", "Fs.Read");
+  names.push("Cgroups.ReadControlFiles", "Cgroups.WriteControlFiles", "Logging.Change");
+  const files =
+    "Read Write Stat ReadDirectory MakeDirectory MakeLink Remove Rename Watch NextChanges EndWatch";
+  names.push(...files.split(" ").map((name) => `Fs.${name}`));
   names.push(...["CPU", "Heap", "Block", "Mutex", "Trace"].map((name) => `Profile.${name}`));
   deepEqual([...METHODS.keys()].sort(), names.sort());
 });

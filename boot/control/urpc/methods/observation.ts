@@ -1,4 +1,4 @@
-// Receivers that look at a sandbox or change how it is looked at: debug, Usage, Metrics, Cgroups, Logging, Profile, Fs, and
+// Receivers that look at a sandbox or change how it is looked at: debug, Usage, Metrics, Cgroups, Logging, Profile, and
 // Lifecycle, the older name of pause and resume.
 
 import * as go from "../go_types.ts";
@@ -61,15 +61,4 @@ export const PROFILE: Readonly<Record<string, Method>> = {
   Block: profile("BlockProfileOpts", "rate"),
   Mutex: profile("MutexProfileOpts", "fraction"),
   Trace: profile("TraceProfileOpts", "rate"),
-};
-
-const readArgs = go.struct("FsReadArgs", {
-  container_id: go.string,
-  path: go.string,
-  offset: go.int64,
-  size: go.int64,
-});
-
-export const FS: Readonly<Record<string, Method>> = {
-  Read: method("FsReadArgs", readArgs, ({ path }) => path.startsWith("/") ? "" : "path must be absolute"),
 };

@@ -26,6 +26,7 @@ import { SAMPLED_CALLS } from "./task/usage.ts";
 import { Coverage } from "./util/coverage.ts";
 import { DeadlineHeap } from "./util/deadline_heap.ts";
 import { KernelMemory } from "./util/kernel_memory.ts";
+import type { Parameters } from "./util/parameters.ts";
 import { ObjectOrder } from "./util/object_order.ts";
 import { Sequence } from "./util/sequence.ts";
 import type { Filesystem } from "./vfs/filesystem.ts";
@@ -49,6 +50,8 @@ export class Kernel {
   /** What guests asked for in vain. */
   readonly coverage = new Coverage();
   readonly vfs: Vfs;
+  /** What root may write in /proc/sys. */
+  readonly parameters: Parameters;
   readonly pseudo: PseudoFilesystems;
   readonly hostFiles: HostFiles;
   readonly unix: UnixRoom;
@@ -143,6 +146,7 @@ export class Kernel {
     this.memory = new MemoryPressure(limits.memoryBytesMax);
     this.account = new KernelMemory(memoryTotalBytes);
     this.vfs = new Vfs(this.account, registry);
+    this.parameters = this.vfs.parameters;
     this.vfs.dentries.unusedMax = Math.min(this.vfs.dentries.unusedMax, host.descriptorsMax() >> 2);
     this.services.add(this.vfs.releases);
     this.pseudo = new PseudoFilesystems(this.vfs, clock);

@@ -4,11 +4,12 @@
 import { EINVAL, EMFILE, ENOSPC, EPERM } from "../abi/errno.ts";
 import { S_IFDIR, S_IFMT, S_IFREG, S_ISVTX } from "../abi/file.ts";
 import { CAP_SYS_RESOURCE, RLIMIT_MSGQUEUE } from "../abi/task.ts";
-import { MESSAGE_BYTES_MAX, MessageQueue, MESSAGES_MAX, QUEUES_MAX } from "../ipc/mqueue.ts";
+import { MessageQueue } from "../ipc/mqueue.ts";
 import type { IpcNamespace } from "../task/namespaces.ts";
 import type { Task } from "../task/task.ts";
 import { type UserAccount, userAccount } from "../task/user_account.ts";
 import { latin1ToBytes } from "../util/bytes.ts";
+import type { IpcParameters } from "../util/parameters.ts";
 import { INODE_COST } from "../util/kernel_memory.ts";
 import { File, seekWithin } from "../vfs/file.ts";
 import type { FilesystemStat, FilesystemType } from "../vfs/filesystem.ts";
@@ -34,9 +35,14 @@ export function mqueueFilesystem(task: Task): MqueueFilesystem {
 }
 
 export class MqueueFilesystem extends Tmpfs {
+  readonly parameters: IpcParameters;
+  /** Queues, those that are removed but open too. */
+  queues = 0;
+
   constructor(task: Task) {
     const options = { mode: S_ISVTX | 0o777, uid: 0, gid: 0, sizeBytes: Infinity, inodes: Infinity };
     super(task.kernel, options, "", "mqueue");
+    this.parameters = task.namespaces.ipc.parameters;
   }
 
   override newInode(mode: number, uid: number, gid: number): TmpfsInode | number {
@@ -57,7 +63,7 @@ export class MqueueFilesystem extends Tmpfs {
     messagesMax: number,
     bytesMax: number,
   ): MqueueInode | number {
-    if (this.root.entries!.size >= QUEUES_MAX && !task.credentials.has(CAP_SYS_RESOURCE)) return -ENOSPC;
+    if (this.queues >= this.parameters.mqueuesMax && !task.credentials.has(CAP_SYS_RESOURCE)) return -ENOSPC;
     const account = userAccount(task.kernel, task.credentials.uid);
     const bytes = messagesMax * (bytesMax + MESSAGE_COST);
     if (account.messageQueueBytes + bytes > task.threadGroup.limits.soft(RLIMIT_MSGQUEUE)) return -EMFILE;
@@ -108,14 +114,16 @@ class MqueueDirectory extends TmpfsInode {
 
 export class MqueueInode extends TmpfsInode {
   /** A queue made by creat(2) has the default sizes. */
-  messages = new MessageQueue(MESSAGES_MAX, MESSAGE_BYTES_MAX);
+  messages: MessageQueue;
   /** The account that counts the queue, and the bytes counted. */
   #account: UserAccount | null = null;
   #counted = 0;
 
   constructor(fs: MqueueFilesystem, ino: number, mode: number, uid: number, gid: number) {
     super(fs, ino, mode, uid, gid);
+    this.messages = new MessageQueue(defaultMessages(fs.parameters), defaultBytes(fs.parameters));
     this.size = TEXT_BYTES;
+    fs.queues++;
   }
 
   count(account: UserAccount, bytes: number): void {
@@ -125,6 +133,7 @@ export class MqueueInode extends TmpfsInode {
   }
 
   override onFree(): void {
+    (this.fs as MqueueFilesystem).queues--;
     if (this.#account !== null) this.#account.messageQueueBytes -= this.#counted;
     this.#account = null;
   }
@@ -180,6 +189,14 @@ export const MQUEUE_TYPE: FilesystemType = {
   isUserMountable: true,
   mount: (task, _source, options) => options === "" ? mqueueFilesystem(task) : -EINVAL,
 };
+
+/** The size of a queue made without attributes: mqueue_get_inode(). */
+export function defaultMessages({ mqueueMessagesDefault, mqueueMessagesMax }: IpcParameters): number {
+  return Math.min(mqueueMessagesDefault, mqueueMessagesMax);
+}
+export function defaultBytes({ mqueueBytesDefault, mqueueBytesMax }: IpcParameters): number {
+  return Math.min(mqueueBytesDefault, mqueueBytesMax);
+}
 
 /** Type and permissions of a queue made by mq_open(2). */
 export function queueMode(mode: number): number {

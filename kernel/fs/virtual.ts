@@ -180,8 +180,10 @@ export interface TextSource {
 }
 /** Makes the text of a generated file; a number is -ERRNO. */
 export type Generate = (task: Task) => string | number | TextSource;
-/** Handles the text of one write. 0 or -ERRNO. */
-export type Accept = (task: Task, text: string) => number;
+/**
+ * Handles the text of one write at `offset`. -ERRNO, 0 when all of it was taken, or how many bytes of it were.
+ */
+export type Accept = (task: Task, text: string, offset: number) => number;
 
 export class GeneratedFile extends VirtualInode {
   readonly generate: Generate;
@@ -251,11 +253,11 @@ class GeneratedOpenFile extends ContentFile {
     into.set(bytes.subarray(offset, offset + n), at);
     return n;
   }
-  override write(task: Task, from: Uint8Array, at: number, length: number, _offset: number): number {
+  override write(task: Task, from: Uint8Array, at: number, length: number, offset: number): number {
     if (this.inode.accept === null) return -EIO;
     if (length > WRITE_BYTES_MAX) return -EINVAL;
-    const result = this.inode.accept(task, bytesToLatin1(from, at, length));
-    return result < 0 ? result : length;
+    const result = this.inode.accept(task, bytesToLatin1(from, at, length), offset);
+    return result === 0 ? length : result;
   }
   override seek(offset: number, whence: number): number {
     // The end is not known before the text is read.

@@ -11,10 +11,7 @@ import type { ThreadGroup } from "../task/thread_group.ts";
 import { CallQueue } from "../task/call_queue.ts";
 import { WaitQueue } from "../util/wait_queue.ts";
 
-/** fs.mqueue.msg_max, msgsize_max, queues_max, and the limits for CAP_SYS_RESOURCE. */
-export const MESSAGES_MAX = 10;
-export const MESSAGE_BYTES_MAX = 8192;
-export const QUEUES_MAX = 256;
+/** The limits for CAP_SYS_RESOURCE, and of fs.mqueue.msg_max and msgsize_max. */
 export const MESSAGES_HARD_MAX = 65_536;
 export const MESSAGE_BYTES_HARD_MAX = 16 * 1024 * 1024;
 /** MQ_PRIO_MAX. */

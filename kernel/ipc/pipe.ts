@@ -31,15 +31,17 @@ import { ByteRing } from "./byte_ring.ts";
 const PIPE_BUF = 4096;
 /** Capacity of a new pipe. */
 const PIPE_BYTES = 64 * 1024;
-/** fs.pipe-max-size: a larger F_SETPIPE_SZ needs CAP_SYS_RESOURCE. */
-export const PIPE_BYTES_MAX = 1024 * 1024;
 const PIPE_BYTES_LIMIT = 2 ** 31;
-/** fs.pipe-user-pages-soft: above it, new pipes of unprivileged users have SMALL_PAGES and cannot grow. */
-export const USER_PAGES_MAX = 16_384;
+/** New pipes of unprivileged users have so many above fs.pipe-user-pages-soft, and cannot grow. */
 const SMALL_PAGES = 2;
 
 const READABLE = POLLIN | POLLRDNORM;
 const WRITABLE = POLLOUT | POLLWRNORM;
+
+/** Whether a user has more than `limit` pages; a limit of 0 is none: too_many_pipe_buffers_soft(). */
+function isAbove(pages: number, limit: number): boolean {
+  return limit > 0 && pages > limit;
+}
 
 export class Pipe {
   /** Made by pipe(2): opening it through its link in /proc waits for no partner. */
@@ -70,7 +72,7 @@ export class Pipe {
     if (this.#account !== null) return;
     this.#account = userAccount(task.kernel, task.credentials.uid);
     let pages = PIPE_BYTES / PAGE_SIZE;
-    const isMany = this.#account.pipePages + pages > USER_PAGES_MAX;
+    const isMany = isAbove(this.#account.pipePages + pages, task.kernel.parameters.pipePagesSoft);
     if (isMany && !isPrivileged(task)) pages = SMALL_PAGES;
     this.#count(pages);
     this.ring.capacity = pages * PAGE_SIZE;
@@ -203,7 +205,10 @@ export class Pipe {
     if (bytes > PIPE_BYTES_LIMIT) return -EINVAL;
     let size = PAGE_SIZE;
     while (size < bytes) size *= 2;
-    if (size > this.ring.capacity && size > PIPE_BYTES_MAX && !task.credentials.has(CAP_SYS_RESOURCE)) {
+    if (
+      size > this.ring.capacity && size > task.kernel.parameters.pipeBytesMax &&
+      !task.credentials.has(CAP_SYS_RESOURCE)
+    ) {
       return -EPERM;
     }
     if (size < this.#pagesUsed() * PAGE_SIZE) return -EBUSY;
@@ -211,7 +216,9 @@ export class Pipe {
     const pages = size / PAGE_SIZE;
     if (grows && !isPrivileged(task)) {
       const account = this.#account;
-      if (account !== null && account.pipePages + pages - this.#pages > USER_PAGES_MAX) return -EPERM;
+      const { pipePagesSoft, pipePagesHard } = task.kernel.parameters;
+      const after = account === null ? 0 : account.pipePages + pages - this.#pages;
+      if (isAbove(after, pipePagesSoft) || isAbove(after, pipePagesHard)) return -EPERM;
     }
     this.#count(pages);
     this.ring.capacity = size;

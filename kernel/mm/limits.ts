@@ -13,8 +13,11 @@ import type { GuestLayout } from "../../platform/platform.ts";
 /** The most bytes that the host populates in one command, as other guests wait meanwhile: 4 ms, on a slow host 50. */
 export const POPULATE_PIECE_BYTES = 16 << 20;
 
-/** Mappings per process (sysctl vm.max_map_count). */
-export const MAPPINGS_MAX = 65530;
+/** Mappings per process as long as nobody writes vm.max_map_count. */
+export const MAPPINGS_MAX = 65_530;
+
+/** vm.overcommit_memory: promises are not refused; who uses too much is killed. */
+const OVERCOMMIT_ALWAYS = 1;
 
 /** Whether [start, end) includes addresses that guests must not use: below the minimum, or the stub's. */
 export function isReserved(layout: GuestLayout, start: number, end: number): boolean {
@@ -33,9 +36,10 @@ export function mayExpand(task: Task, bytes: number, dataBytes: number): number 
 /** 0 if `bytes` more memory can be committed, else -ENOMEM. */
 export function mayCommit(task: Task, bytes: number): number {
   const limit = task.kernel.limits.memoryBytesMax;
-  if (bytes > limit) return -ENOMEM;
+  const isAlways = task.kernel.parameters.overcommitMode === OVERCOMMIT_ALWAYS;
+  if (bytes > limit && !isAlways) return -ENOMEM;
   const committed = task.mm.areas.committedBytes + bytes;
-  if (committed <= limit) {
+  if (committed <= limit || isAlways) {
     task.kernel.memory.grow(bytes);
     return 0;
   }

@@ -49,7 +49,7 @@ import type { File } from "../vfs/file.ts";
 import type { MemoryMap } from "./address_space.ts";
 import { AREA_COST } from "../util/kernel_memory.ts";
 import { FileBacking, newSharedMemory } from "./backing.ts";
-import { isReserved, MAPPINGS_MAX, mayCommit, mayExpand, mayLock, POPULATE_PIECE_BYTES } from "./limits.ts";
+import { isReserved, mayCommit, mayExpand, mayLock, POPULATE_PIECE_BYTES } from "./limits.ts";
 import { type Backing, Vma } from "./vma.ts";
 
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
@@ -114,7 +114,7 @@ export function planMapping(
   if (length === 0) return -EINVAL;
   length = pageUp(length);
   const mm = task.mm;
-  if (mm.areas.count >= MAPPINGS_MAX || length > mm.layout.end) return -ENOMEM;
+  if (mm.areas.count >= task.kernel.parameters.mappingsMax || length > mm.layout.end) return -ENOMEM;
   if (mm.heap.isExhausted(AREA_COST)) return -ENOMEM;
   const address = isFixed(flags) ? checkFixed(mm, hint, length, flags) : choose(mm, hint, length, flags);
   if (address < 0) return address;
@@ -258,7 +258,9 @@ export function unmapMemory(task: Task, address: number, length: number): number
   const first = areas.indexAfter(address);
   if (first >= areas.count || areas.at(first).start >= end) return 0;
   const area = areas.at(first);
-  if (areas.count >= MAPPINGS_MAX && area.start < address && end < area.end) return -ENOMEM;
+  if (areas.count >= task.kernel.parameters.mappingsMax && area.start < address && end < area.end) {
+    return -ENOMEM;
+  }
   const from = Math.max(address, area.start);
   const result = space.unmap(task.thread, from, end - from);
   if (result < 0) return result;
@@ -346,7 +348,7 @@ function growHeap(task: Task, from: number, to: number): boolean {
   ) {
     return false;
   }
-  if (areas.count >= MAPPINGS_MAX) return false;
+  if (areas.count >= task.kernel.parameters.mappingsMax) return false;
   if (mayExpand(task, length, length) < 0 || mayCommit(task, length) < 0) return false;
   if (lockFuture && mayLock(task, length) === -EAGAIN) return false;
   const heap = new Vma(from, to, PROT_READ | PROT_WRITE, MAP_PRIVATE, null, 0, "[heap]");

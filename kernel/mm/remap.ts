@@ -12,7 +12,7 @@ import {
   pageUp,
 } from "../abi/memory.ts";
 import type { Task } from "../task/task.ts";
-import { isReserved, MAPPINGS_MAX, mayCommit, mayExpand, mayLock } from "./limits.ts";
+import { isReserved, mayCommit, mayExpand, mayLock } from "./limits.ts";
 import { carryOut, findFree, unmapMemory } from "./mapping.ts";
 import type { Vma } from "./vma.ts";
 
@@ -41,7 +41,7 @@ export function checkRemap(
   if (!isPageAligned(target)) return -EINVAL;
   if (newLength > layout.end || target > layout.end - newLength) return -EINVAL;
   if (address + oldLength > target && target + newLength > address) return -EINVAL;
-  if (areas.count >= MAPPINGS_MAX - SPARE_MAPPINGS) return -ENOMEM;
+  if (areas.count >= task.kernel.parameters.mappingsMax - SPARE_MAPPINGS) return -ENOMEM;
   if (isFixed && isReserved(layout, target, target + newLength)) return -EINVAL;
   // check_prep_vma(), since Linux 6.17: a call that is refused anyway takes nothing away from the target.
   const whole = areas.find(address);

@@ -16,7 +16,7 @@ import {
   O_RDONLY,
   PATH_MAX,
 } from "../abi/file.ts";
-import { InotifyFile, INSTANCES_MAX, WATCHES_MAX } from "../fs/anonymous/inotify.ts";
+import { InotifyFile } from "../fs/anonymous/inotify.ts";
 import type { Task } from "../task/task.ts";
 import { userAccount } from "../task/user_account.ts";
 import { DIRECTORY, FOLLOW, resolve } from "../vfs/path_walk.ts";
@@ -66,7 +66,7 @@ function inotifyInit1(task: Task, args: Args): number {
 
 function newInotify(task: Task, flags: number): number {
   const account = userAccount(task.kernel, task.credentials.euid);
-  if (account.inotifyInstances >= INSTANCES_MAX) return -EMFILE;
+  if (account.inotifyInstances >= task.kernel.parameters.inotifyInstancesMax) return -EMFILE;
   const file = new InotifyFile(task.kernel, O_RDONLY | (flags & O_NONBLOCK), account);
   const fd = task.files.allocate(task, file, (flags & O_CLOEXEC) !== 0);
   if (fd < 0) file.drop();
@@ -89,7 +89,9 @@ function addWatch(task: Task, args: Args): number {
   if (access < 0) return access;
   const watch = file.watchOn(path.inode);
   if (watch === null) {
-    return file.account.inotifyWatches >= WATCHES_MAX ? -ENOSPC : file.add(path.inode, mask & KEPT);
+    return file.account.inotifyWatches >= task.kernel.parameters.inotifyWatchesMax
+      ? -ENOSPC
+      : file.add(path.inode, mask & KEPT);
   }
   if ((mask & IN_MASK_CREATE) !== 0) return -EEXIST;
   watch.mask = (mask & IN_MASK_ADD) !== 0 ? watch.mask | mask & KEPT : mask & KEPT;

@@ -30,14 +30,15 @@ import { SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGRTMAX } from "../abi/signal.
 import { i32, i64, put32, put64, u32 } from "../abi/struct.ts";
 import { CAP_SYS_RESOURCE } from "../abi/task.ts";
 import { CLOCK_REALTIME } from "../abi/time.ts";
-import { MqueueFile, mqueueFilesystem, type MqueueInode, queueMode } from "../fs/mqueue.ts";
 import {
-  MESSAGE_BYTES_HARD_MAX,
-  MESSAGE_BYTES_MAX,
-  MESSAGES_HARD_MAX,
-  MESSAGES_MAX,
-  PRIORITIES,
-} from "../ipc/mqueue.ts";
+  defaultBytes,
+  defaultMessages,
+  MqueueFile,
+  mqueueFilesystem,
+  type MqueueInode,
+  queueMode,
+} from "../fs/mqueue.ts";
+import { MESSAGE_BYTES_HARD_MAX, MESSAGES_HARD_MAX, PRIORITIES } from "../ipc/mqueue.ts";
 import type { Task } from "../task/task.ts";
 import { suspend } from "../task/wait_engine.ts";
 import type { WaitState } from "../task/wait_state.ts";
@@ -149,14 +150,17 @@ function mqOpen(task: Task, args: Args): number {
 
 function create(task: Task, name: string, mode: number, attributes: number): MqueueInode | number {
   const fs = mqueueFilesystem(task);
-  let messagesMax = MESSAGES_MAX, bytesMax = MESSAGE_BYTES_MAX;
+  const { parameters } = fs;
+  let messagesMax = defaultMessages(parameters), bytesMax = defaultBytes(parameters);
   if (attributes !== 0) {
     if (task.memory.copyIn(attributes, bytes, 0, ATTRIBUTE_BYTES) < 0) return -EFAULT;
     messagesMax = i64(bytes, 8);
     bytesMax = i64(bytes, 16);
     const isPrivileged = task.credentials.has(CAP_SYS_RESOURCE);
-    if (messagesMax <= 0 || messagesMax > (isPrivileged ? MESSAGES_HARD_MAX : MESSAGES_MAX)) return -EINVAL;
-    if (bytesMax <= 0 || bytesMax > (isPrivileged ? MESSAGE_BYTES_HARD_MAX : MESSAGE_BYTES_MAX)) {
+    if (messagesMax <= 0 || messagesMax > (isPrivileged ? MESSAGES_HARD_MAX : parameters.mqueueMessagesMax)) {
+      return -EINVAL;
+    }
+    if (bytesMax <= 0 || bytesMax > (isPrivileged ? MESSAGE_BYTES_HARD_MAX : parameters.mqueueBytesMax)) {
       return -EINVAL;
     }
   }

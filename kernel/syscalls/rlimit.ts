@@ -23,7 +23,7 @@ import {
   RLIMITS_COUNT,
 } from "../abi/task.ts";
 import { hasCapability } from "../task/credentials.ts";
-import { NR_OPEN, type Rlimits } from "../task/rlimits.ts";
+import type { Rlimits } from "../task/rlimits.ts";
 import { watchCpuLimit } from "../task/process_timers.ts";
 import type { Task } from "../task/task.ts";
 import type { ThreadGroup } from "../task/thread_group.ts";
@@ -126,7 +126,7 @@ function putLimit(task: Task, limits: Rlimits, resource: number, address: number
 function change(task: Task, group: ThreadGroup, resource: number, { soft, hard }: Limit): number {
   const limits = group.limits;
   if (soft > hard) return -EINVAL;
-  if (resource === RLIMIT_NOFILE && hard > NR_OPEN) return -EPERM;
+  if (resource === RLIMIT_NOFILE && hard > task.kernel.parameters.descriptorsMax) return -EPERM;
   if (hard > limits.hard(resource) && !hasCapability(task.credentials, CAP_SYS_RESOURCE)) return -EPERM;
   limits.set(resource, soft, hard);
   if (resource === RLIMIT_CPU) watchCpuLimit(group);

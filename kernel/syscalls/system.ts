@@ -165,8 +165,10 @@ function syslog(task: Task, args: Args): number {
   if (type < 0 || type > 10) return -EINVAL;
   const isRead = type === 2 || type === 3 || type === 4;
   if (isRead && (args.word(1) === 0 || length < 0)) return -EINVAL;
+  // check_syslog_permissions()
+  const isFree = (type === 3 && task.kernel.parameters.restrictsKernelLog === 0) || type === 10;
   if (
-    type !== 3 && type !== 10 && !task.credentials.has(CAP_SYSLOG) && !task.credentials.has(CAP_SYS_ADMIN)
+    !isFree && !task.credentials.has(CAP_SYSLOG) && !task.credentials.has(CAP_SYS_ADMIN)
   ) return -EPERM;
   // No message ever comes: a read would wait for ever.
   return type === 2 ? -EAGAIN : 0;

@@ -41,7 +41,6 @@ import {
   SEGMENT_BYTES_MAX,
   SEGMENT_BYTES_MIN,
   SegmentFile,
-  SEGMENTS_MAX,
   type SharedSegment,
   SHOWN_MAX_HIGH,
   SHOWN_MAX_LOW,
@@ -179,14 +178,15 @@ function shmctl(task: Task, args: Args): number {
   const id = args.i32(0), command = args.i32(1), buffer = args.word(2);
   if (id < 0 || command < 0) return -EINVAL;
   const ids = systemV(task).segments;
+  const { segmentBytesMax, segmentPagesMax, segmentsMax } = task.namespaces.ipc.parameters;
   switch (command) {
     case IPC_INFO:
       bytes.fill(0);
-      putUnlimited(0);
+      putLimit(0, segmentBytesMax);
       put64(bytes, 8, SEGMENT_BYTES_MIN);
-      put64(bytes, 16, SEGMENTS_MAX);
-      put64(bytes, 24, SEGMENTS_MAX);
-      putUnlimited(32);
+      put64(bytes, 16, segmentsMax);
+      put64(bytes, 24, segmentsMax);
+      putLimit(32, segmentPagesMax);
       return putAnswer(task, buffer, 72, Math.max(0, ids.last));
     case SHM_INFO:
       bytes.fill(0);
@@ -228,7 +228,12 @@ function shmctl(task: Task, args: Args): number {
   }
 }
 
-function putUnlimited(at: number): void {
+/** kernel.shmmax or shmall. */
+function putLimit(at: number, limit: number): void {
+  if (limit !== Infinity) {
+    put64(bytes, at, limit);
+    return;
+  }
   put32(bytes, at, SHOWN_MAX_LOW);
   put32(bytes, at + 4, SHOWN_MAX_HIGH);
 }

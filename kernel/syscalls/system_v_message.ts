@@ -31,7 +31,7 @@ import {
 import { i64, put32, put64, u64 } from "../abi/struct.ts";
 import { CAP_SYS_RESOURCE } from "../abi/task.ts";
 import { MAY_READ_OBJECT, MAY_WRITE_OBJECT } from "../ipc/system_v/ids.ts";
-import { MESSAGE_BYTES_MAX, QUEUE_BYTES, QUEUES_MAX, TypedQueue } from "../ipc/system_v/messages.ts";
+import { TypedQueue } from "../ipc/system_v/messages.ts";
 import { systemV } from "../ipc/system_v/tables.ts";
 import type { Task } from "../task/task.ts";
 import { suspend } from "../task/wait_engine.ts";
@@ -78,8 +78,8 @@ export const MESSAGE_QUEUE_CALLS: SyscallFamily = {
 };
 
 const bytes = new Uint8Array(MSQID_BYTES);
-/** Scratch: the bytes of the message being received. */
-const message = new Uint8Array(MESSAGE_BYTES_MAX);
+/** Scratch: the bytes of the message being received, unless it is larger. */
+const message = new Uint8Array(8192);
 
 function msgget(task: Task, args: Args): number {
   const key = args.i32(0), flags = args.u32(1);
@@ -98,14 +98,17 @@ function msgsnd(task: Task, args: Args): number {
   const at = task.memory.inView(args.word(1), 8);
   if (at < 0) return -EFAULT;
   const type = i64(task.memory.view, at);
-  if (size > MESSAGE_BYTES_MAX || type < 1) return -EINVAL;
+  if (size > task.namespaces.ipc.parameters.messageBytesMax || type < 1) return -EINVAL;
   const queue = queueOf(task, args.i32(0));
   if (typeof queue === "number") return queue;
   if (queue.mayAccess(task, MAY_WRITE_OBJECT) < 0) return -EACCES;
   if (!queue.hasRoom(size)) return wait(task, queue, POLLOUT, type, args.u32(3), EAGAIN);
-  const copy = new Uint8Array(size);
-  if (size > 0 && task.memory.copyIn(args.word(1) + 8, copy, 0, size) < 0) return -EFAULT;
   if (!queue.takeMemory(size)) return -ENOMEM;
+  const copy = new Uint8Array(size);
+  if (size > 0 && task.memory.copyIn(args.word(1) + 8, copy, 0, size) < 0) {
+    queue.giveMemory(size);
+    return -EFAULT;
+  }
   queue.send(task, type, copy);
   return 0;
 }
@@ -119,12 +122,14 @@ function msgrcv(task: Task, args: Args): number {
   const queue = queueOf(task, args.i32(0));
   if (typeof queue === "number") return queue;
   if (queue.mayAccess(task, MAY_READ_OBJECT) < 0) return -EACCES;
-  const length = queue.receive(task, message, Math.min(size, MESSAGE_BYTES_MAX), type, flags);
+  const most = Math.min(size, queue.bytes);
+  const into = most <= message.length ? message : new Uint8Array(most);
+  const length = queue.receive(task, into, most, type, flags);
   if (length === -ENOMSG) return wait(task, queue, POLLIN, type, flags, ENOMSG);
   if (length < 0) return length;
   put64(bytes, 0, queue.lastType);
   if (task.memory.copyOut(args.word(1), bytes, 0, 8) < 0) return -EFAULT;
-  return length > 0 && task.memory.copyOut(args.word(1) + 8, message, 0, length) < 0 ? -EFAULT : length;
+  return length > 0 && task.memory.copyOut(args.word(1) + 8, into, 0, length) < 0 ? -EFAULT : length;
 }
 
 function wait(
@@ -144,6 +149,7 @@ function msgctl(task: Task, args: Args): number {
   const id = args.i32(0), command = args.i32(1), buffer = args.word(2);
   if (id < 0 || command < 0) return -EINVAL;
   const ids = systemV(task).queues;
+  const { parameters } = task.namespaces.ipc;
   switch (command) {
     case IPC_INFO:
     case MSG_INFO:
@@ -154,9 +160,9 @@ function msgctl(task: Task, args: Args): number {
         put32(bytes, 4, ids.sum((queue) => queue.count));
         put32(bytes, 24, ids.sum((queue) => queue.bytes));
       }
-      put32(bytes, 8, MESSAGE_BYTES_MAX);
-      put32(bytes, 12, QUEUE_BYTES);
-      put32(bytes, 16, QUEUES_MAX);
+      put32(bytes, 8, parameters.messageBytesMax);
+      put32(bytes, 12, parameters.queueBytes);
+      put32(bytes, 16, parameters.queuesMax);
       put32(bytes, 20, 16);
       return putAnswer(task, buffer, 32, Math.max(0, ids.last));
     case MSG_STAT:
@@ -195,7 +201,9 @@ function setQueue(task: Task, queue: TypedQueue, buffer: number): number {
   const refused = queue.mayControl(task);
   if (refused < 0) return refused;
   const bytesMax = u64(bytes, 88);
-  if (bytesMax > QUEUE_BYTES && !task.credentials.has(CAP_SYS_RESOURCE)) return -EPERM;
+  if (bytesMax > task.namespaces.ipc.parameters.queueBytes && !task.credentials.has(CAP_SYS_RESOURCE)) {
+    return -EPERM;
+  }
   queue.bytesMax = bytesMax;
   queue.setPermissions(task, bytes, 0);
   queue.queue.notify(POLLOUT);

@@ -24,15 +24,7 @@ import {
 import { put16, put32, u16 } from "../abi/struct.ts";
 import { SEMID_BYTES } from "../arch/layouts.ts";
 import { MAY_READ_OBJECT, MAY_WRITE_OBJECT } from "../ipc/system_v/ids.ts";
-import {
-  OPERATIONS_MAX,
-  SEMAPHORES_MAX,
-  SEMAPHORES_PER_SET_MAX,
-  SemaphoreSet,
-  SETS_MAX,
-  VALUE_MAX,
-  WOULD_WAIT,
-} from "../ipc/system_v/semaphores.ts";
+import { SemaphoreSet, VALUE_MAX, WOULD_WAIT } from "../ipc/system_v/semaphores.ts";
 import { systemV } from "../ipc/system_v/tables.ts";
 import { BLOCKED } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
@@ -95,11 +87,14 @@ export const SEMAPHORE_CALLS: SyscallFamily = {
   },
 };
 
+/** Operations of one call whatever kernel.sem says: what sembuf's index can tell apart. */
+const OPERATIONS_MAX = 65_536;
 const bytes = new Uint8Array(OPERATIONS_MAX * SEMBUF_BYTES);
 
 function semget(task: Task, args: Args): number {
   const key = args.i32(0), count = args.i32(1), flags = args.u32(2);
-  if (count < 0 || count > SEMAPHORES_PER_SET_MAX) return -EINVAL;
+  const { parameters } = task.namespaces.ipc;
+  if (count < 0 || count > parameters.semaphoresPerSetMax) return -EINVAL;
   const ids = systemV(task).semaphores;
   return ids.open(
     task,
@@ -109,7 +104,7 @@ function semget(task: Task, args: Args): number {
     () =>
       count === 0
         ? -EINVAL
-        : count > SEMAPHORES_MAX
+        : ids.sum((set) => set.count) + count > parameters.semaphoresMax
         ? -ENOSPC
         : !SemaphoreSet.takeMemory(task.kernel.account.heap, count)
         ? -ENOMEM
@@ -130,7 +125,7 @@ function semtimedop(task: Task, args: Args): number {
 function operate(task: Task, args: Args): number {
   const count = args.word(2);
   if (count < 1) return -EINVAL;
-  if (count > OPERATIONS_MAX) return -E2BIG;
+  if (count > Math.min(task.namespaces.ipc.parameters.operationsMax, OPERATIONS_MAX)) return -E2BIG;
   if (task.memory.copyIn(args.word(1), bytes, 0, count * SEMBUF_BYTES) < 0) return -EFAULT;
   const { call } = task;
   const set = systemV(task).semaphores.get(args.i32(0));
@@ -159,8 +154,9 @@ function semctl(task: Task, args: Args): number {
   switch (command) {
     case IPC_INFO:
     case SEM_INFO: {
-      const info = [SETS_MAX, SETS_MAX, SEMAPHORES_MAX, SEMAPHORES_MAX, SEMAPHORES_PER_SET_MAX];
-      info.push(OPERATIONS_MAX, OPERATIONS_MAX, 20, VALUE_MAX, VALUE_MAX);
+      const { setsMax, semaphoresMax, semaphoresPerSetMax, operationsMax } = task.namespaces.ipc.parameters;
+      const info = [setsMax, setsMax, semaphoresMax, semaphoresMax, semaphoresPerSetMax];
+      info.push(operationsMax, operationsMax, 20, VALUE_MAX, VALUE_MAX);
       info.forEach((value, i) => put32(bytes, 4 * i, value));
       if (command === SEM_INFO) {
         put32(bytes, 28, ids.count);

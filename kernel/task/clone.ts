@@ -39,7 +39,7 @@ import { type Continuation, continuation } from "./call_in_flight.ts";
 import { type Credentials, hasCapability } from "./credentials.ts";
 import { writeWord } from "./futex_word.ts";
 import { changedNamespaces, type MovedMounts, moveToMounts } from "./namespace_changes.ts";
-import { PID_MAX, type PidNamespace, type TaskNamespaces } from "./namespaces.ts";
+import type { PidNamespace, TaskNamespaces } from "./namespaces.ts";
 import { allocatePid, type Pid } from "./pid.ts";
 import { watchCpuLimit } from "./process_timers.ts";
 import { ProcessGroup, Session } from "./process_group.ts";
@@ -170,6 +170,7 @@ function checkLimits(task: Task): number {
   if (!kernel.descriptors.quota.hasRoom) return -EAGAIN;
   const { container } = task.threadGroup;
   const isFull = container.taskCount >= container.limits.tasksMax;
+  if (kernel.tasks.size >= kernel.parameters.threadsMax) return -EAGAIN;
   if (!isFull && kernel.tasks.size < kernel.limits.tasksMax) return 0;
   const most = isFull ? container.limits.tasksMax : kernel.limits.tasksMax;
   kernel.notice(`Limit of tasks reached: ${most} tasks; no more are made`);
@@ -183,14 +184,14 @@ function newPid(task: Task, namespace: PidNamespace, tids: readonly number[]): P
   let at: PidNamespace | null = namespace;
   for (let i = 0; i < tids.length && at !== null; i++, at = at.parent) {
     const tid = tids[i];
-    if (tid < 1 || tid >= PID_MAX) return -EINVAL;
+    if (tid < 1 || tid >= task.kernel.parameters.pidMax) return -EINVAL;
     if (tid !== 1 && at.init === null) return -EINVAL;
     const isAllowed = hasCapability(task.credentials, CAP_SYS_ADMIN) ||
       hasCapability(task.credentials, CAP_CHECKPOINT_RESTORE);
     if (!isAllowed) return -EPERM;
     if (at.pids.has(tid)) return -EEXIST;
   }
-  return allocatePid(namespace, tids) ?? -EAGAIN;
+  return allocatePid(namespace, task.kernel.parameters.pidMax, tids) ?? -EAGAIN;
 }
 
 function newChild(
@@ -324,7 +325,7 @@ export interface InitParts {
  */
 export function createInitTask(container: Container, parts: InitParts): Task {
   const { kernel } = container;
-  const pid = allocatePid(parts.namespaces.pidForChildren);
+  const pid = allocatePid(parts.namespaces.pidForChildren, kernel.parameters.pidMax);
   if (pid === null) throw new Error("No process id is free");
   const group = new ThreadGroup(container, null, new SignalActions(), parts.limits);
   const signals = new TaskSignals();

@@ -42,7 +42,7 @@ export function commitCredentials(task: Task, next: Credentials): void {
   const isOther = old.euid !== next.euid || old.egid !== next.egid || old.fsuid !== next.fsuid ||
     old.fsgid !== next.fsgid || !next.permitted.isSubsetOf(old.permitted);
   if (isOther) {
-    task.mm.dumpable = 0;
+    task.mm.dumpable = task.kernel.parameters.dumpableAfterSetid;
     task.parentDeathSignal = 0;
   }
   if (old.uid !== next.uid) {

@@ -222,7 +222,8 @@ function load(
   const { mm } = task;
   mm.setExecutable(file);
   applyCredentials(task, program, changed);
-  const isRandom = (task.personality & ADDR_NO_RANDOMIZE) === 0;
+  const { randomizeAddresses } = task.kernel.parameters;
+  const isRandom = (task.personality & ADDR_NO_RANDOMIZE) === 0 && randomizeAddresses > 0;
   if (isRandom) mm.host.random(randomBytes, 0, randomBytes.length);
   else randomBytes.fill(0);
 
@@ -244,7 +245,8 @@ function load(
   mm.codeEnd = ranges.codeEnd;
   mm.dataStart = ranges.dataStart;
   mm.dataEnd = ranges.dataEnd;
-  mm.brkStart = mm.brk = pageUp(image.end + bias) + randomPages(3, LAYOUT.randomHeapPages);
+  const heapGap = randomizeAddresses > 1 ? randomPages(3, LAYOUT.randomHeapPages) : 0;
+  mm.brkStart = mm.brk = pageUp(image.end + bias) + heapGap;
 
   let start = image.entry + bias, interpreterBase = 0;
   if (interpreter !== null) {
@@ -298,7 +300,7 @@ function applyCredentials(task: Task, program: Program, changed: ExecCredentials
 function dumpableAfter(program: Program, { credentials }: ExecCredentials): number {
   const isPlain = credentials.euid === credentials.uid && credentials.egid === credentials.gid;
   const isReadable = mayAccess(credentials, program.file.inode, MAY_READ) === 0;
-  return isPlain && isReadable ? 1 : 0;
+  return isPlain && isReadable ? 1 : program.file.inode.fs.vfs.parameters.dumpableAfterSetid;
 }
 
 /** Load bias of a position-independent image near `base`. */

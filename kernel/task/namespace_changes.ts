@@ -16,6 +16,7 @@ import {
 import { Path } from "../vfs/path.ts";
 import type { FsContext } from "../vfs/fs_context.ts";
 import type { Mount, MountNamespace } from "../vfs/mount.ts";
+import { NamespaceCharge, type NamespaceLimits } from "../util/parameters.ts";
 import { hasCapability } from "./credentials.ts";
 import {
   IpcNamespace,
@@ -26,11 +27,21 @@ import {
   UtsNamespace,
 } from "./namespaces.ts";
 import type { Task } from "./task.ts";
+import { userAccount } from "./user_account.ts";
 
 const SUPPORTED = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS;
 const UNSUPPORTED = CLONE_NEWUSER | CLONE_NEWTIME | CLONE_NEWCGROUP;
 /** Every flag that asks for a namespace. */
 export const NAMESPACE_FLAGS = SUPPORTED | UNSUPPORTED;
+
+/** What user.max_*_namespaces limits. */
+const KINDS: readonly (readonly [keyof NamespaceLimits, number])[] = [
+  ["uts", CLONE_NEWUTS],
+  ["ipc", CLONE_NEWIPC],
+  ["mnt", CLONE_NEWNS],
+  ["net", CLONE_NEWNET],
+  ["pid", CLONE_NEWPID],
+];
 
 /** For each mount of the old namespace the one in its copy; empty when the mount namespace stays. */
 export type MovedMounts = Map<Mount, Mount>;
@@ -41,13 +52,17 @@ export function changedNamespaces(task: Task, flags: number, moved: MovedMounts)
   if ((flags & NAMESPACE_FLAGS) === 0) return old;
   if ((flags & UNSUPPORTED) !== 0) return -EINVAL;
   if (!hasCapability(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
-  const inodes = task.kernel.namespaceInodes;
+  const { namespaceInodes: inodes, parameters } = task.kernel;
+  const counts = userAccount(task.kernel, task.credentials.euid).namespaces;
+  for (const [kind, flag] of KINDS) {
+    if ((flags & flag) !== 0 && counts[kind] >= parameters.namespaces[kind]) return -ENOSPC;
+  }
   let pids = old.pidForChildren;
   if ((flags & CLONE_NEWPID) !== 0) {
     if (pids.level >= PID_LEVELS_MAX) return -ENOSPC;
     pids = new PidNamespace(inodes.next(), pids);
   }
-  return new TaskNamespaces(
+  const made = new TaskNamespaces(
     (flags & CLONE_NEWUTS) !== 0
       ? new UtsNamespace(inodes.next(), old.uts.hostname, old.uts.domainname)
       : old.uts,
@@ -56,6 +71,12 @@ export function changedNamespaces(task: Task, flags: number, moved: MovedMounts)
     (flags & CLONE_NEWNS) !== 0 ? old.mount.clone(moved, inodes.next()) : old.mount,
     pids,
   );
+  if (made.uts !== old.uts) made.uts.charge = new NamespaceCharge(counts, "uts");
+  if (made.ipc !== old.ipc) made.ipc.charge = new NamespaceCharge(counts, "ipc");
+  if (made.net !== old.net) made.net.charge = new NamespaceCharge(counts, "net");
+  if (made.mount !== old.mount) made.mount.charge = new NamespaceCharge(counts, "mnt");
+  if (pids !== old.pidForChildren) pids.charge = new NamespaceCharge(counts, "pid");
+  return made;
 }
 
 /** Root and working directory go to the same places in the new mount namespace. */

@@ -2,6 +2,7 @@
 // pid_namespaces(7), uts_namespaces(7). Making and joining them is in namespace_changes.ts.
 
 import { Changes } from "../util/changes.ts";
+import { IpcParameters, type NamespaceCharge } from "../util/parameters.ts";
 import type { MqueueFilesystem } from "../fs/mqueue.ts";
 import type { SystemVTables } from "../ipc/system_v/tables.ts";
 import type { Network } from "../socket/inet/network.ts";
@@ -11,8 +12,6 @@ import type { Task } from "./task.ts";
 import type { ThreadGroup } from "./thread_group.ts";
 import type { MountNamespace } from "../vfs/mount.ts";
 
-/** pid_max of Linux as it boots; ids are 1..PID_MAX-1. */
-export const PID_MAX = 32768;
 /** After the numbers have wrapped, allocation starts here (RESERVED_PIDS). */
 const RESERVED_PIDS = 300;
 /** MAX_PID_NS_LEVEL: deepest nesting. */
@@ -27,11 +26,24 @@ export class UtsNamespace {
   hostname: string;
   domainname: string;
   readonly changes = { hostname: new Changes(), domainname: new Changes() };
+  /** Who is charged for it; null for those of a container. Given back with its last user. */
+  charge: NamespaceCharge | null = null;
+  /** Tasks that are in it. */
+  #users = 0;
 
   constructor(ino: number, hostname: string, domainname: string) {
     this.ino = ino;
     this.hostname = hostname;
     this.domainname = domainname;
+  }
+
+  hold(): void {
+    this.#users++;
+  }
+  drop(): void {
+    if (--this.#users > 0) return;
+    this.charge?.give();
+    this.charge = null;
   }
 
   /** sethostname(2), setdomainname(2), and their sysctls. */
@@ -44,12 +56,16 @@ export class UtsNamespace {
 /** System V IPC objects and POSIX queues of a namespace. */
 export class IpcNamespace {
   readonly ino: number;
+  /** Limits of its objects. */
+  readonly parameters = new IpcParameters();
   /** System V objects, made on first use by ipc/system_v. */
   tables: SystemVTables | null = null;
   /** POSIX queues, made on first use by fs/mqueue. */
   mqueues: MqueueFilesystem | null = null;
   /** What goes with it. */
   readonly held: { release(): void }[] = [];
+  /** Who is charged for it; null for those of a container. Given back with its last user. */
+  charge: NamespaceCharge | null = null;
   /** Tasks that are in it and open files of nsfs. */
   #users = 0;
 
@@ -63,6 +79,8 @@ export class IpcNamespace {
   /** With the last one its objects go. */
   drop(): void {
     if (--this.#users > 0) return;
+    this.charge?.give();
+    this.charge = null;
     for (const one of this.held) one.release();
     this.held.length = 0;
     this.tables = null;
@@ -79,6 +97,8 @@ export class NetNamespace {
   network: Network | null = null;
   /** Its loopback begins up with its addresses, as boot sets it up for a container; that of unshare(2) is down. */
   readonly isLoopbackUp: boolean;
+  /** Who is charged for it; null for those of a container. Given back with its last user. */
+  charge: NamespaceCharge | null = null;
   /** Tasks that are in it, open files of nsfs, and sockets. */
   #users = 0;
 
@@ -93,6 +113,8 @@ export class NetNamespace {
   /** With the last one its interfaces go. */
   drop(): void {
     if (--this.#users > 0) return;
+    this.charge?.give();
+    this.charge = null;
     this.network?.release();
     this.network = null;
   }
@@ -110,6 +132,10 @@ export class PidNamespace {
   init: ThreadGroup | null = null;
   /** Its init has gone: nobody is born here any more (ENOMEM, pid_namespaces(7)). */
   isClosed = false;
+  /** Who is charged for it; null for those of a container. Given back with its last user. */
+  charge: NamespaceCharge | null = null;
+  /** Tasks whose children are born in it. */
+  #users = 0;
   #last = 0;
 
   constructor(ino: number, parent: PidNamespace | null) {
@@ -118,10 +144,24 @@ export class PidNamespace {
     this.level = parent === null ? 0 : parent.level + 1;
   }
 
-  /** A number nobody has, or -1 when all are taken. */
-  freeNumber(): number {
-    for (let tries = 0; tries < PID_MAX; tries++) {
-      if (++this.#last >= PID_MAX) this.#last = RESERVED_PIDS;
+  hold(): void {
+    this.#users++;
+  }
+  drop(): void {
+    this.#users--;
+    this.endIfUnused();
+  }
+  /** A number has become free, or a task is born elsewhere from now on. */
+  endIfUnused(): void {
+    if (this.#users > 0 || this.pids.size > 0) return;
+    this.charge?.give();
+    this.charge = null;
+  }
+
+  /** A number below `most` that nobody has, or -1 when all are taken. */
+  freeNumber(most: number): number {
+    for (let tries = 0; tries < most; tries++) {
+      if (++this.#last >= most) this.#last = RESERVED_PIDS;
       if (!this.pids.has(this.#last)) return this.#last;
     }
     return -1;
@@ -130,6 +170,10 @@ export class PidNamespace {
   /** The last number given out, for /proc/loadavg. */
   get lastNumber(): number {
     return this.#last;
+  }
+  /** The next number is searched after `number`: kernel.ns_last_pid. */
+  set lastNumber(number: number) {
+    this.#last = number;
   }
 
   /** The task with thread id `tid` here, or null. Zombies count until they are reaped. */
@@ -177,11 +221,15 @@ export class TaskNamespaces {
 
   /** One more task has these. */
   hold(): void {
+    this.uts.hold();
+    this.pidForChildren.hold();
     this.ipc.hold();
     this.net.hold();
     this.mount.hold();
   }
   drop(): void {
+    this.uts.drop();
+    this.pidForChildren.drop();
     this.ipc.drop();
     this.net.drop();
     this.mount.drop();

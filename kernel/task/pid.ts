@@ -44,6 +44,7 @@ export class Pid {
     let namespace: PidNamespace | null = this.namespace;
     while (namespace !== null) {
       namespace.pids.delete(this.#numbers[namespace.level]);
+      namespace.endIfUnused();
       namespace = namespace.parent;
     }
   }
@@ -51,14 +52,18 @@ export class Pid {
 
 /**
  * A Pid for a task born in `namespace`, or null when a namespace has no number left. `wanted` are numbers asked for by
- * clone3's set_tid, innermost first; the caller has checked that they are free.
+ * clone3's set_tid, innermost first; the caller has checked that they are free. Others are below `pidMax`.
  */
-export function allocatePid(namespace: PidNamespace, wanted: readonly number[] = []): Pid | null {
+export function allocatePid(
+  namespace: PidNamespace,
+  pidMax: number,
+  wanted: readonly number[] = [],
+): Pid | null {
   const numbers: number[] = new Array(namespace.level + 1);
   let at: PidNamespace | null = namespace;
   while (at !== null) {
     const depth = namespace.level - at.level;
-    const number = depth < wanted.length ? wanted[depth] : at.freeNumber();
+    const number = depth < wanted.length ? wanted[depth] : at.freeNumber(pidMax);
     if (number < 0) return null;
     numbers[at.level] = number;
     at = at.parent;

@@ -26,9 +26,6 @@ import {
 /** Names as the OCI configuration and /proc/PID/limits have them, by RLIMIT_ number. */
 export const RLIMIT_NAMES: readonly string[] = nameList();
 
-/** Bound of RLIMIT_NOFILE, as /proc/sys/fs/nr_open. */
-export const NR_OPEN = 1024 * 1024;
-
 export class Rlimits {
   /** Soft limits, then hard ones, by RLIMIT_ number. */
   readonly #values = new Float64Array(2 * RLIMITS_COUNT).fill(RLIM_INFINITY);

@@ -3,6 +3,7 @@
 
 import type { DescriptorUsers } from "../host/descriptor_quota.ts";
 import type { Kernel } from "../kernel.ts";
+import { noNamespaces } from "../util/parameters.ts";
 
 export class UserAccount {
   readonly uid: number;
@@ -17,6 +18,8 @@ export class UserAccount {
   epollItems = 0;
   inotifyInstances = 0;
   inotifyWatches = 0;
+  /** Namespaces that it has made and that live. */
+  readonly namespaces = noNamespaces();
 
   constructor(uid: number) {
     this.uid = uid;

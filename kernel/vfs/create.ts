@@ -137,6 +137,7 @@ export function makeLink(task: Task, source: Path, dirfd: number, name: string):
 
 /** fs.protected_hardlinks: only one's own files, or plain ones that one may read and write. */
 function mayLink(task: Task, inode: Inode): boolean {
+  if (inode.fs.vfs.parameters.protectedHardlinks === 0) return true;
   if (isOwnerOrCapable(task.credentials, inode)) return true;
   if (inode.type !== S_IFREG || (inode.mode & S_ISUID) !== 0) return false;
   if ((inode.mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP)) return false;

@@ -2,9 +2,9 @@
 
 import { EBADF, EMFILE, ENFILE, ENOMEM } from "../abi/errno.ts";
 import { O_PATH } from "../abi/file.ts";
-import { RLIMIT_NOFILE } from "../abi/task.ts";
+import { CAP_SYS_ADMIN, RLIMIT_NOFILE } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
-import { type File, FILES_MAX } from "./file.ts";
+import type { File } from "./file.ts";
 import { releasePosixLocks } from "./file_locks.ts";
 
 export class FdTable {
@@ -139,7 +139,7 @@ export class FdTable {
 /** Why the sandbox can hold no further open file. Linux: alloc_empty_file(). */
 function noRoom(task: Task): number {
   const { vfs } = task.kernel;
-  if (vfs.openFiles > FILES_MAX) return -ENFILE;
+  if (vfs.openFiles > vfs.parameters.filesMax && !task.credentials.has(CAP_SYS_ADMIN)) return -ENFILE;
   return vfs.memory.heap.isFull ? -ENOMEM : 0;
 }
 

@@ -234,9 +234,3 @@ export function seekWithin(file: File, offset: number, whence: number, end: numb
   file.position = position;
   return position;
 }
-
-/**
- * fs.file-max. Linux: it follows from memory (kernel/util/kernel_memory.ts does that here), and those with CAP_SYS_ADMIN
- * may go beyond.
- */
-export const FILES_MAX = 1024 * 1024;

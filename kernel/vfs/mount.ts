@@ -15,10 +15,8 @@ import {
 import { Dentry } from "./dentry.ts";
 import type { Filesystem } from "./filesystem.ts";
 import { MOUNT_COST } from "../util/kernel_memory.ts";
+import type { NamespaceCharge } from "../util/parameters.ts";
 import { Path } from "./path.ts";
-
-/** Mounts in one namespace (sysctl fs.mount-max is 100000). */
-export const MOUNTS_MAX = 10_000;
 
 /** How mount events would travel. Linux: it is kept and shown; within one sandbox mounts are not copied to peers. */
 export type Propagation = "private" | "shared" | "slave" | "unbindable";
@@ -158,6 +156,8 @@ export class MountNamespace {
   readonly changes = new Changes();
   /** As /proc/PID/ns shows it. */
   readonly ino: number;
+  /** Who is charged for it; null for a container's. Given back with its last user. */
+  charge: NamespaceCharge | null = null;
   /** Tasks that are in it and open files of nsfs. */
   #users = 0;
 
@@ -171,7 +171,10 @@ export class MountNamespace {
   }
   /** With the last one everything in it is unmounted; what is in use lives on for its users. */
   drop(): void {
-    if (--this.#users === 0) this.discard(this.root);
+    if (--this.#users > 0) return;
+    this.charge?.give();
+    this.charge = null;
+    this.discard(this.root);
   }
 
   /** The mount that covers `dentry` of `mount`, or null. */

@@ -16,7 +16,7 @@ import {
   MS_STRICTATIME,
 } from "../abi/file.ts";
 import type { Task } from "../task/task.ts";
-import { type Mount, MountNamespace, MOUNTS_MAX, newMount, type Propagation } from "./mount.ts";
+import { type Mount, MountNamespace, newMount, type Propagation } from "./mount.ts";
 import { acrossMounts, Path } from "./path.ts";
 
 const ATIME_FLAGS = MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME;
@@ -56,7 +56,7 @@ export function attach(namespace: MountNamespace, mount: Mount, at: Path): numbe
   const top = acrossMounts(namespace, at);
   if (top.dentry.isUnlinked || top.dentry.inode === null) return -ENOENT;
   if (top.inode.isDirectory !== mount.root.inode!.isDirectory) return -ENOTDIR;
-  if (namespace.count >= MOUNTS_MAX) return -ENOSPC;
+  if (namespace.count >= mount.fs.vfs.parameters.mountsMax) return -ENOSPC;
   namespace.attach(mount, top);
   return 0;
 }
@@ -80,7 +80,7 @@ export function bind(namespace: MountNamespace, from: Path, at: Path, isRecursiv
   // The tree is copied before it is attached: it may be attached below itself.
   const copies: [Mount, Mount, Mount][] = [];
   if (isRecursive) collectBelow(from.mount, from.dentry, mount, copies);
-  const isTooMany = namespace.count + copies.length >= MOUNTS_MAX;
+  const isTooMany = namespace.count + copies.length >= mount.fs.vfs.parameters.mountsMax;
   const result = isTooMany ? -ENOSPC : attach(namespace, mount, at);
   if (result < 0) {
     for (const [copy] of copies) copy.onDetached();

@@ -23,6 +23,7 @@ import {
   S_IFBLK,
   S_IFCHR,
   S_IFDIR,
+  S_IFIFO,
   S_IFLNK,
   S_IFMT,
   S_IFREG,
@@ -198,10 +199,17 @@ function createAt(task: Task, place: Place, mode: number): Path | number {
   return typeof inode === "number" ? inode : enterNew(place.path, place.name, inode);
 }
 
-/** fs.protected_regular: O_CREAT in a sticky directory anyone may write does not open a file that a third user put there. */
+/**
+ * fs.protected_regular, protected_fifos: O_CREAT in a sticky directory anyone may write does not open what a third user
+ * put there: may_create_in_sticky().
+ */
 function mayOpenExisting(task: Task, place: Place): number {
   const inode = place.child.inode, directory = place.path.inode;
-  if ((directory.mode & (S_ISVTX | 0o002)) !== (S_ISVTX | 0o002) || inode.type !== S_IFREG) return 0;
+  const { protectedRegular, protectedFifos } = inode.fs.vfs.parameters;
+  const level = inode.type === S_IFREG ? protectedRegular : inode.type === S_IFIFO ? protectedFifos : 0;
+  if (level === 0 || (directory.mode & S_ISVTX) === 0) return 0;
+  // Level 2 counts directories that a group may write too.
+  if ((directory.mode & (level > 1 ? 0o022 : 0o002)) === 0) return 0;
   return inode.uid === task.credentials.fsuid || inode.uid === directory.uid ? 0 : -EACCES;
 }
 

@@ -353,6 +353,7 @@ class Walk {
   /** protected_symlinks: in a sticky directory that anyone may write, only one's own links and its owner's count. */
   #isForeignLink(link: Dentry): boolean {
     const directory = this.dentry.inode!;
+    if (directory.fs.vfs.parameters.protectedSymlinks === 0) return false;
     if ((directory.mode & (S_ISVTX | 0o002)) !== (S_ISVTX | 0o002)) return false;
     const owner = link.inode!.uid;
     return owner !== this.#task.credentials.fsuid && owner !== directory.uid;

@@ -4,6 +4,7 @@
 import type { LoopService } from "../host/loop_service.ts";
 import type { Task } from "../task/task.ts";
 import type { KernelMemory } from "../util/kernel_memory.ts";
+import { Parameters } from "../util/parameters.ts";
 import { Sequence } from "../util/sequence.ts";
 import { DentryCache } from "./dentry_cache.ts";
 import type { File } from "./file.ts";
@@ -74,6 +75,8 @@ export class Vfs {
   readonly registry: FileRegistry;
   /** The kernel's account: files, inodes, mounts and locks count there. */
   readonly memory: KernelMemory;
+  /** The kernel's parameters. */
+  readonly parameters = new Parameters();
   readonly dentries = new DentryCache();
   /** Who waits for whose record lock. */
   readonly lockWaits = new LockWaits();

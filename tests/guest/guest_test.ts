@@ -80,6 +80,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "small_calls": 71,
   "sockets": 307,
   "sockets, as a user": 307,
+  "sysctls": 265,
   "thread": 76,
   "thread, static-pie": 76,
   "threads_end": 2,

@@ -4,6 +4,7 @@ import { HostDescriptors } from "../../kernel/host/host_descriptor.ts";
 import { MemoryPressure } from "../../kernel/mm/pressure.ts";
 import { MemoryMap } from "../../kernel/mm/address_space.ts";
 import { KernelMemory } from "../../kernel/util/kernel_memory.ts";
+import { Parameters } from "../../kernel/util/parameters.ts";
 import { ALL_CAPABILITIES, newCredentials } from "../../kernel/task/credentials.ts";
 import { newRlimits } from "../../kernel/task/rlimits.ts";
 import type { Task } from "../../kernel/task/task.ts";
@@ -28,6 +29,7 @@ export function newMemoryTask(memoryBytesMax = Infinity): {
     kernel: {
       limits: { memoryBytesMax, tasksMax: 100 },
       memory: new MemoryPressure(memoryBytesMax),
+      parameters: new Parameters(),
       notice() {},
       descriptors: new HostDescriptors(host),
     },

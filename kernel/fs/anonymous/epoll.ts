@@ -26,8 +26,6 @@ import { AnonymousFile } from "./filesystem.ts";
 
 /** EP_MAX_NESTS of fs/eventpoll.c: how deep epolls that watch epolls may be nested. */
 const NESTING_MAX = 4;
-/** fs.epoll.max_user_watches: the limit for one user. */
-export const EPOLL_ITEMS_MAX = 1_000_000;
 
 /** Bits of an event mask that say how to watch; the other bits say what for. */
 const HOW_BITS = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP;
@@ -105,7 +103,7 @@ export class EpollFile extends AnonymousFile {
     }
     if (file instanceof EpollFile && (file.#reaches(this, 0) || !this.#mayWatch(file))) return -ELOOP;
     if (this.#find(file, fd) !== null) return -EEXIST;
-    if (this.#account.epollItems >= EPOLL_ITEMS_MAX) return -ENOSPC;
+    if (this.#account.epollItems >= this.inode.fs.vfs.parameters.epollWatchesMax) return -ENOSPC;
     const item = new EpollItem(this, file, fd);
     item.nextOfFd = this.#items.get(fd) ?? null;
     this.#items.set(fd, item);

@@ -22,11 +22,6 @@ import type { Inode } from "../../vfs/inode.ts";
 import { addWatch, type InodeWatch, removeWatch } from "../../vfs/notify.ts";
 import { AnonymousFile, putIntResult } from "./filesystem.ts";
 
-/** fs.inotify.max_queued_events: beyond it one IN_Q_OVERFLOW is queued and events are dropped. */
-export const QUEUED_EVENTS_MAX = 16_384;
-/** fs.inotify.max_user_watches and max_user_instances: the limits for one user. */
-export const WATCHES_MAX = 65_536;
-export const INSTANCES_MAX = 128;
 /** Bytes of struct inotify_event before the name. */
 const EVENT_BYTES = 16;
 
@@ -43,12 +38,14 @@ export class InotifyFile extends AnonymousFile {
   readonly #byInode = new Map<Inode, InotifyWatch>();
   #events: QueuedEvent[] = [];
   #nextWatch = 1;
+  readonly #eventsMax: number;
   /** The user who made this instance; its watches count against that user's limit. */
   readonly account: UserAccount;
 
   constructor(kernel: Kernel, flags: number, account: UserAccount) {
     super(kernel, "inotify", flags);
     this.account = account;
+    this.#eventsMax = kernel.parameters.inotifyEventsMax;
     account.inotifyInstances++;
   }
 
@@ -83,8 +80,9 @@ export class InotifyFile extends AnonymousFile {
       last !== null && last.watch === watch && last.mask === mask && last.cookie === cookie &&
       last.name === name
     ) return;
-    if (events.length > QUEUED_EVENTS_MAX) return;
-    if (events.length === QUEUED_EVENTS_MAX) {
+    // Beyond fs.inotify.max_queued_events one IN_Q_OVERFLOW is queued and events are dropped.
+    if (events.length > this.#eventsMax) return;
+    if (events.length === this.#eventsMax) {
       events.push({ watch: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: "" });
     } else events.push({ watch, mask, cookie, name });
     this.queue.notify(POLLIN | POLLRDNORM);

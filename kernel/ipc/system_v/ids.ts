@@ -83,13 +83,13 @@ export abstract class IpcObject {
 
 /** The objects of one kind in an IPC namespace. */
 export class IpcIds<T extends IpcObject> {
-  readonly #limit: number;
+  readonly #limit: () => number;
   readonly #slots: (T | null)[] = [];
   readonly #byKey = new Map<number, T>();
   #sequence = 0;
   count = 0;
 
-  constructor(limit: number) {
+  constructor(limit: () => number) {
     this.#limit = limit;
   }
 
@@ -139,7 +139,7 @@ export class IpcIds<T extends IpcObject> {
       return refused < 0 ? refused : found.id;
     }
     if (key !== IPC_PRIVATE && (flags & IPC_CREAT) === 0) return -ENOENT;
-    if (this.count >= this.#limit) return -ENOSPC;
+    if (this.count >= this.#limit()) return -ENOSPC;
     const made = make();
     return typeof made === "number" ? made : this.#enter(made);
   }

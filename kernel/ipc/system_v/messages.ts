@@ -10,10 +10,6 @@ import type { Task } from "../../task/task.ts";
 import type { Budget } from "../../util/kernel_memory.ts";
 import { IpcObject } from "./ids.ts";
 
-/** kernel.msgmax, msgmnb, msgmni. */
-export const MESSAGE_BYTES_MAX = 8192;
-export const QUEUE_BYTES = 16_384;
-export const QUEUES_MAX = 32_000;
 /** Offsets in struct msqid64_ds. */
 const MSQID = {
   send: 48,
@@ -47,7 +43,7 @@ export class TypedQueue extends IpcObject {
   /** Senders wait for POLLOUT, receivers for POLLIN. */
   readonly queue = new CallQueue();
   bytes = 0;
-  bytesMax = QUEUE_BYTES;
+  bytesMax: number;
   #sendSeconds = 0;
   #receiveSeconds = 0;
   #sender: Pid | null = null;
@@ -56,6 +52,7 @@ export class TypedQueue extends IpcObject {
   constructor(task: Task, key: number, flags: number) {
     super(task, key, flags);
     this.#heap = task.kernel.account.heap;
+    this.bytesMax = task.namespaces.ipc.parameters.queueBytes;
   }
 
   get count(): number {
@@ -70,6 +67,10 @@ export class TypedQueue extends IpcObject {
   /** Accounts for a message of `length` bytes before send(); false without memory. */
   takeMemory(length: number): boolean {
     return this.#heap.take(length + MESSAGE_COST);
+  }
+  /** There is no such message after all. */
+  giveMemory(length: number): void {
+    this.#heap.give(length + MESSAGE_COST);
   }
 
   /** Adds a message and keeps `bytes`. The caller has called takeMemory(). */

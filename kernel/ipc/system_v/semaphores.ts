@@ -13,11 +13,7 @@ import type { Budget } from "../../util/kernel_memory.ts";
 import { WaitQueue } from "../../util/wait_queue.ts";
 import { IpcObject } from "./ids.ts";
 
-/** kernel.sem: SEMMSL, SEMMNS, SEMOPM, SEMMNI; SEMVMX. */
-export const SEMAPHORES_PER_SET_MAX = 32_000;
-export const SEMAPHORES_MAX = 1_024_000_000;
-export const OPERATIONS_MAX = 500;
-export const SETS_MAX = 32_000;
+/** SEMVMX. */
 export const VALUE_MAX = 32_767;
 /** SEMAEM: bound of a process's undo value. */
 const UNDO_MAX = VALUE_MAX;

@@ -1,7 +1,7 @@
 // System V shared memory: segments that are memory files, mapped by shmat(2). Linux: ipc/shm.c. Each mapping holds
 // the segment's file, so attachments are counted where mappings begin and end: munmap, fork, execve, exit.
 
-import { EINVAL, ENOMEM } from "../../abi/errno.ts";
+import { EINVAL, ENOMEM, ENOSPC } from "../../abi/errno.ts";
 import { O_RDONLY, O_RDWR, S_IFREG } from "../../abi/file.ts";
 import { SHM_DEST } from "../../abi/ipc.ts";
 import { PAGE_SIZE, pageUp } from "../../abi/memory.ts";
@@ -16,8 +16,7 @@ import { Dentry } from "../../vfs/dentry.ts";
 import { Path } from "../../vfs/path.ts";
 import { type IpcIds, IpcObject } from "./ids.ts";
 
-/** kernel.shmmni, shmmin, shmmax. */
-export const SEGMENTS_MAX = 4096;
+/** SHMMIN, and the most that one can be whatever kernel.shmmax says. */
 export const SEGMENT_BYTES_MIN = 1;
 export const SEGMENT_BYTES_MAX = 2 ** 46;
 /** The high and low words of what IPC_INFO says of shmmax and shmall: SHMMAX, SHMALL of Linux, ULONG_MAX - 2^24. */
@@ -132,7 +131,11 @@ export function newSegment(
   bytes: number,
   flags: number,
 ): SharedSegment | number {
-  if (bytes < SEGMENT_BYTES_MIN || bytes > SEGMENT_BYTES_MAX) return -EINVAL;
+  const { segmentBytesMax, segmentPagesMax } = task.namespaces.ipc.parameters;
+  if (bytes < SEGMENT_BYTES_MIN || bytes > Math.min(segmentBytesMax, SEGMENT_BYTES_MAX)) return -EINVAL;
+  if (segmentPagesMax !== Infinity && pagesOf(ids) + pageUp(bytes) / PAGE_SIZE > segmentPagesMax) {
+    return -ENOSPC;
+  }
   const segment = new SharedSegment(task, ids, key, bytes, flags);
   const allocated = segment.allocate();
   return allocated < 0 ? allocated : segment;
@@ -140,10 +143,5 @@ export function newSegment(
 
 /** Pages of all segments, for SHM_INFO. */
 export function pagesOf(ids: IpcIds<SharedSegment>): number {
-  let pages = 0;
-  for (let i = 0; i <= ids.last; i++) {
-    const segment = ids.at(i);
-    if (segment !== null) pages += pageUp(segment.bytes) / PAGE_SIZE;
-  }
-  return pages;
+  return ids.sum((segment) => pageUp(segment.bytes) / PAGE_SIZE);
 }

@@ -1,15 +1,22 @@
 // The System V objects of an IPC namespace: ipc_namespaces(7).
 
 import type { Task } from "../../task/task.ts";
+import type { IpcParameters } from "../../util/parameters.ts";
 import { IpcIds } from "./ids.ts";
-import { QUEUES_MAX, type TypedQueue } from "./messages.ts";
-import { type SemaphoreSet, SETS_MAX } from "./semaphores.ts";
-import { SEGMENTS_MAX, type SharedSegment } from "./shared_memory.ts";
+import type { TypedQueue } from "./messages.ts";
+import type { SemaphoreSet } from "./semaphores.ts";
+import type { SharedSegment } from "./shared_memory.ts";
 
 export class SystemVTables {
-  readonly segments = new IpcIds<SharedSegment>(SEGMENTS_MAX);
-  readonly semaphores = new IpcIds<SemaphoreSet>(SETS_MAX);
-  readonly queues = new IpcIds<TypedQueue>(QUEUES_MAX);
+  readonly segments: IpcIds<SharedSegment>;
+  readonly semaphores: IpcIds<SemaphoreSet>;
+  readonly queues: IpcIds<TypedQueue>;
+
+  constructor(parameters: IpcParameters) {
+    this.segments = new IpcIds(() => parameters.segmentsMax);
+    this.semaphores = new IpcIds(() => parameters.setsMax);
+    this.queues = new IpcIds(() => parameters.queuesMax);
+  }
 
   /** The namespace ends: removes all objects. */
   release(): void {
@@ -23,7 +30,7 @@ export class SystemVTables {
 export function systemV(task: Task): SystemVTables {
   const namespace = task.namespaces.ipc;
   if (namespace.tables !== null) return namespace.tables;
-  const tables = new SystemVTables();
+  const tables = new SystemVTables(namespace.parameters);
   namespace.tables = tables;
   namespace.held.push(tables);
   return tables;

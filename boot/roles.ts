@@ -21,6 +21,16 @@ const RUN_CHECKOUT = [
   `--config=${new URL("../deno.json", import.meta.url).pathname}`,
 ];
 
+/**
+ * V8 compiles a function after half as many calls as by default, or fewer: most guests are short, and with the defaults a
+ * thousand files have been opened by interpreted code before the compiled one is there. See docs/DECISIONS.md, "Start-up".
+ */
+const TIERS = [
+  "--invocation-count-for-feedback-allocation=4",
+  "--invocation-count-for-maglev=200",
+  "--minimum-invocations-after-ic-update=100",
+];
+
 /** Starts `entry` as a role with permissions of its own: FFI and the name of our library (see confinement.ts). */
 export function roleArguments(deno: string, entry: string, isBundled: boolean): string[] {
   return [
@@ -32,8 +42,14 @@ export function roleArguments(deno: string, entry: string, isBundled: boolean): 
     "--allow-ffi",
     "--allow-env=TSVISOR_NATIVE",
     // Compiled whole where the code is kept: then no function is compiled while a guest waits.
-    `--v8-flags=--single-threaded-gc,--max-heap-size=2048,--min-semi-space-size=2${
-      isBundled ? ",--no-lazy" : ""
+    `--v8-flags=${
+      [
+        "--single-threaded-gc",
+        "--max-heap-size=2048",
+        "--min-semi-space-size=2",
+        ...TIERS,
+        ...(isBundled ? ["--no-lazy"] : []),
+      ].join()
     }`,
     entry,
   ];

@@ -132,6 +132,10 @@ export class RunningSandbox {
     for (;;) {
       const message = await this.#next();
       if (message?.kind === "ready") break;
+      if (message?.kind === "exit") {
+        this.kill();
+        throw new StartError("The sandbox has ended before the container ran", 128 + (message.status & 0x7f));
+      }
       if (message === null || message.kind === "failed") {
         // The sentry cannot go on without the gofer, which knows better why.
         const failure = this.#goferFailure() ?? message;

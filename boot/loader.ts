@@ -11,6 +11,7 @@ import type { SyscallTable } from "../kernel/syscalls/dispatch.ts";
 import { SYSCALLS_MAX } from "../kernel/syscalls/table.ts";
 import { watchMemory } from "../kernel/task/memory_pressure.ts";
 import { runLoop, turn } from "../kernel/task/run_loop.ts";
+import { StepMeter } from "../kernel/task/step_meter.ts";
 import { Obituary } from "../kernel/trace/obituary.ts";
 import { UnsupportedCalls } from "../kernel/trace/unsupported_calls.ts";
 import type { Deadlined } from "../kernel/util/deadline_heap.ts";
@@ -195,7 +196,20 @@ function watchLoop(kernel: Kernel, { watchdog }: SentryConfig, table: SyscallTab
     names: table.specs.map((named) => named?.name ?? ""),
   });
   if (typeof words === "number") throw new StartError(`Cannot start the watchdog: ${errnoName(-words)}`, 128);
+  if (watchdog.stepMillis > 0) {
+    kernel.heartbeat = measureSteps(kernel, watchdog.stepMillis, (number) => callName(table, number));
+  }
   kernel.heartbeat.words = words;
+}
+
+/** Logs the steps of the loop that use more than `millis` of CPU time. */
+function measureSteps(kernel: Kernel, millis: number, nameOf: (number: number) => string): StepMeter {
+  return new StepMeter(millis * 1e6, () => kernel.platform.busyNanos(), ({ nanos, steps, tid, number }) => {
+    const what = steps === 1 ? "a step" : `a turn of ${steps} steps`;
+    const name = kernel.tasks.get(tid)?.name ?? "ended";
+    const place = tid === 0 ? "between calls" : `task ${tid} (${name}), call ${number} (${nameOf(number)})`;
+    kernel.log(`Watchdog: ${what} took ${(nanos / 1e6).toFixed(1)} ms of CPU time: ${place}`);
+  });
 }
 
 /** What only the start has needed goes back to the host when it is over. */

@@ -62,6 +62,8 @@ export interface WatchdogConfig {
   /** 0 = it is not reported. */
   readonly timeoutSeconds: number;
   readonly kills: boolean;
+  /** CPU time of a step of the loop, milliseconds, beyond which it is logged; 0 = none is measured. */
+  readonly stepMillis: number;
 }
 
 /** Whose namespace a container of a pod is in: "" = one of its own, or the id of the container that it shares it with. */

@@ -118,8 +118,8 @@ export class Kernel {
   readonly watches: HostWatches;
   /** What kcmp(2) orders objects by. */
   readonly objectOrder = new ObjectOrder();
-  /** For a watchdog. */
-  readonly heartbeat = new Heartbeat();
+  /** For a watchdog; boot puts a StepMeter there where steps are to be measured. */
+  heartbeat: Heartbeat = new Heartbeat();
   /** What has work of its own in the loop. */
   readonly services = new LoopServices();
   /** Monotonic nanoseconds at boot of the sandbox, for uptime and start times. */

@@ -32,6 +32,7 @@ const symbols = {
   tsv_stub_memory: { parameters: ["i32", "u32", "u32", "u32", "buffer", "u32", "u32"], result: "i32" },
   tsv_stub_limit: { parameters: ["i32", "u32"], result: "i32" },
   tsv_stub_cpu_nanos: { parameters: ["i32"], result: "f64" },
+  tsv_usage_own_nanos: { parameters: [], result: "f64" },
   tsv_usage_thread_nanos: { parameters: ["i32", "i32"], result: "f64" },
   tsv_usage_times: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   tsv_usage_peak: { parameters: ["i32", "buffer"], result: "i32" },

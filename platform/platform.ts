@@ -397,6 +397,11 @@ export interface Platform {
   watch(hostFd: number, events: number, cookie: number): number;
   /** Tells which call numbers read what from memory (systrap: the stub's marshalling). From the syscall table, once. */
   setMarshalling(table: Uint32Array): void;
+  /**
+   * CPU nanoseconds of this thread so far, and of stubs while it waited for what it had told them to do. Nobody counts the latter
+   * before the first time that this is asked.
+   */
+  busyNanos(): number;
   shutdown(): void;
 }
 

@@ -114,6 +114,11 @@ export const GLOBAL_OPTIONS: Options = {
     value: "log|kill",
     about: "what happens then besides a line in the log (default: log)",
   },
+  "watchdog-step": {
+    type: "string",
+    value: "MILLIS",
+    about: "log each step in which the sentry uses more CPU time before it serves others; 0: none (default)",
+  },
   network: {
     type: "string",
     value: "MODE",
@@ -289,10 +294,12 @@ function straceStyleOf(values: Record<string, unknown>): StraceStyle {
 
 /** More would be a mistake. */
 const WATCHDOG_SECONDS_MAX = 86_400;
+const WATCHDOG_STEP_MILLIS_MAX = 60_000;
 
 function watchdogOf(values: Record<string, unknown>): WatchdogConfig {
   const timeout = String(values["watchdog-timeout"] ?? "30"),
-    action = String(values["watchdog-action"] ?? "log");
+    action = String(values["watchdog-action"] ?? "log"),
+    step = String(values["watchdog-step"] ?? "0");
   if (!/^\d+$/.test(timeout) || Number(timeout) > WATCHDOG_SECONDS_MAX) {
     throw new UsageError(
       `--watchdog-timeout: "${timeout}" is not a number of seconds up to ${WATCHDOG_SECONDS_MAX}`,
@@ -301,7 +308,12 @@ function watchdogOf(values: Record<string, unknown>): WatchdogConfig {
   if (action !== "log" && action !== "kill") {
     throw new UsageError(`--watchdog-action: "${action}" is not log or kill`);
   }
-  return { timeoutSeconds: Number(timeout), kills: action === "kill" };
+  if (!/^\d+$/.test(step) || Number(step) > WATCHDOG_STEP_MILLIS_MAX) {
+    throw new UsageError(
+      `--watchdog-step: "${step}" is not a number of milliseconds up to ${WATCHDOG_STEP_MILLIS_MAX}`,
+    );
+  }
+  return { timeoutSeconds: Number(timeout), kills: action === "kill", stepMillis: Number(step) };
 }
 
 /** As CHANNELS_MAX of boot/net/sandbox_network.ts. */

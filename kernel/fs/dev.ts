@@ -115,6 +115,10 @@ class RandomFile extends DeviceFile {
     super(inode, flags);
     this.#task = task;
   }
+  /** Some hosts take 1 ms for so many. */
+  override get sliceBytes(): number {
+    return 64 * 1024;
+  }
   override read(_task: Task, into: Uint8Array, at: number, length: number): number {
     this.#task.kernel.host.random(into, at, length);
     return length;

@@ -13,6 +13,7 @@ import { FOLLOW, resolve } from "../vfs/path_walk.ts";
 import { allowWriteAccess, denyWriteAccess } from "../vfs/write_access.ts";
 import { type ElfImage, HEAD_BYTES, isElf, readElf, readFully } from "./elf.ts";
 import { isScript, parseScript } from "./script.ts";
+import type { StringList } from "./string_list.ts";
 
 /** Scripts that are interpreters of scripts (exec_binprm). */
 const SCRIPT_DEPTH_MAX = 5;
@@ -37,13 +38,13 @@ export interface Program {
   readonly image: ElfImage;
   readonly interpreter: { readonly file: File; readonly image: ElfImage } | null;
   /** With what the scripts on the way have put in front. */
-  readonly argv: readonly string[];
+  readonly argv: StringList;
 }
 
 const head = new Uint8Array(HEAD_BYTES);
 
 /** Finds what running `target` with `argv` means. -ERRNO as execve(2) answers. */
-export function findProgram(task: Task, target: Target, argv: readonly string[]): Program | number {
+export function findProgram(task: Task, target: Target, argv: StringList): Program | number {
   target.lastName = target.filename;
   let { path } = target;
   let file = openExecutable(task, target.inode, path);
@@ -61,7 +62,7 @@ export function findProgram(task: Task, target: Target, argv: readonly string[])
     if (typeof script === "number") return script;
     if (target.isGoneAfter) return -ENOENT;
     const argument = script.argument === null ? [] : [script.argument];
-    argv = [script.interpreter, ...argument, target.lastName, ...argv.slice(1)];
+    argv = argv.withFirst([script.interpreter, ...argument, target.lastName]);
     target.lastName = script.interpreter;
     const found = resolve(task, AT_FDCWD, script.interpreter, FOLLOW);
     if (typeof found === "number") return found;
@@ -75,7 +76,7 @@ function openProgram(
   target: Target,
   file: File,
   path: Path | null,
-  argv: readonly string[],
+  argv: StringList,
   headBytes: number,
 ): Program | number {
   if (!isElf(head, headBytes)) return -ENOEXEC;

@@ -29,13 +29,15 @@ import {
 import { MACHINE_NAME } from "../arch/arch.ts";
 import { putLatin1 } from "../util/bytes.ts";
 import type { Task } from "../task/task.ts";
+import type { StringList } from "./string_list.ts";
 
-/** One string (MAX_ARG_STRLEN). */
-export const ARG_STRING_BYTES_MAX = 131072;
 /** Bytes all strings and pointers may take whatever the stack limit is (ARG_MAX). */
 const ARG_BYTES_FLOOR = 131072;
 /** Upper bound of a quarter of the stack limit (3/4 of _STK_LIM). */
 const ARG_BYTES_CEILING = 6 * 1024 * 1024;
+
+/** Bytes that are written at once: 1 ms, as the host makes their pages. A multiple of 8. */
+const PIECE_BYTES = 256 * 1024;
 
 /** CPUID leaf 1 EDX as Linux shows it in AT_HWCAP, and FSGSBASE in AT_HWCAP2. */
 export interface HardwareCapabilities {
@@ -45,8 +47,8 @@ export interface HardwareCapabilities {
 }
 
 export interface StackInput {
-  readonly argv: readonly string[];
-  readonly envp: readonly string[];
+  readonly argv: StringList;
+  readonly envp: StringList;
   /** AT_EXECFN: the path as execve got it. */
   readonly filename: string;
   readonly entry: number;
@@ -60,80 +62,109 @@ export interface StackInput {
 }
 
 /** 0, or -E2BIG when strings and pointers are over the limits of execve(2). */
-export function checkArguments(argv: readonly string[], envp: readonly string[], stackLimit: number): number {
+export function checkArguments(argv: StringList, envp: StringList, stackLimit: number): number {
+  if (argv.hasTooLong || envp.hasTooLong) return -E2BIG;
   const limit = Math.max(ARG_BYTES_FLOOR, Math.min(stackLimit / 4, ARG_BYTES_CEILING));
-  let bytes = 0;
-  for (const list of [argv, envp]) {
-    for (let i = 0; i < list.length; i++) {
-      if (list[i].length + 1 > ARG_STRING_BYTES_MAX) return -E2BIG;
-      bytes += list[i].length + 1 + 8;
-    }
-  }
+  const bytes = argv.length + envp.length + (argv.count + envp.count) * 8;
   return bytes > limit ? -E2BIG : 0;
 }
 
-/** Writes the stack below `top` and notes its places in task.mm; the first stack pointer, or -EFAULT. */
-export function buildStack(task: Task, top: number, input: StackInput): number {
-  const mm = task.mm;
-  let stringBytes = input.filename.length + 1 + 8;
-  for (const text of input.argv) stringBytes += text.length + 1;
-  for (const text of input.envp) stringBytes += text.length + 1;
-  const words = 1 + input.argv.length + 1 + input.envp.length + 1 + 2 * 24;
-  const room = stringBytes + 64 + words * 8 + 256;
-  const bytes = new Uint8Array(room + (16 - room % 16));
-  const base = top - bytes.length;
-  const at = (address: number) => address - base;
+const piece = new Uint8Array(PIECE_BYTES);
 
-  // From the top: 8 zero bytes, the file name, environment, arguments.
-  let place = top - 8 - (input.filename.length + 1);
-  const filenameAt = place;
-  putLatin1(bytes, at(place), input.filename);
-  for (let i = 0; i < input.envp.length; i++) place -= input.envp[i].length + 1;
-  const envStart = place;
-  for (let i = 0; i < input.argv.length; i++) place -= input.argv[i].length + 1;
-  const argStart = place;
-  mm.argStart = argStart;
-  mm.argEnd = envStart;
-  mm.envStart = envStart;
-  mm.envEnd = filenameAt;
+/** The stack of a program that begins. It is written in pieces, as the strings may be megabytes. */
+export class FirstStack {
+  /** The first stack pointer: the place of argc. */
+  readonly pointer: number;
+  readonly #task: Task;
+  readonly #top: number;
+  readonly #argv: StringList;
+  readonly #envp: StringList;
+  readonly #argStart: number;
+  readonly #envStart: number;
+  readonly #auxiliary: readonly number[];
+  /** What is between table and strings, from #middleAt on, and behind the strings. */
+  readonly #middle: Uint8Array;
+  readonly #middleAt: number;
+  readonly #filename: Uint8Array;
+  readonly #filenameAt: number;
+  /** Up to here it is written. */
+  #done: number;
 
-  place -= 16;
-  const platformAt = place - place % 16;
-  putLatin1(bytes, at(platformAt), MACHINE_NAME);
-  const randomAt = platformAt - 16;
-  mm.host.random(bytes, at(randomAt), 16);
+  /** Lays it out below `top` and notes its places in task.mm. */
+  constructor(task: Task, top: number, input: StackInput) {
+    const { argv, envp, filename } = input, { mm } = task;
+    this.#task = task;
+    this.#top = top;
+    this.#argv = argv;
+    this.#envp = envp;
+    // From the top: 8 zero bytes, the file name, environment, arguments.
+    this.#filename = new Uint8Array(filename.length + 1);
+    putLatin1(this.#filename, 0, filename);
+    this.#filenameAt = top - 8 - this.#filename.length;
+    this.#envStart = this.#filenameAt - envp.length;
+    this.#argStart = this.#envStart - argv.length;
+    mm.argStart = this.#argStart;
+    mm.argEnd = mm.envStart = this.#envStart;
+    mm.envEnd = this.#filenameAt;
 
-  const auxiliary = auxiliaryVector(task, input, randomAt, platformAt, filenameAt);
-  const tableWords = 1 + input.argv.length + 1 + input.envp.length + 1 + auxiliary.length;
-  let stack = randomAt - tableWords * 8;
-  stack -= stack % 16;
-  let cursor = at(stack);
-  const word = (value: number) => {
-    put64(bytes, cursor, value);
-    cursor += 8;
-  };
-  word(input.argv.length);
-  let text = argStart;
-  for (let i = 0; i < input.argv.length; i++) {
-    word(text);
-    putLatin1(bytes, at(text), input.argv[i]);
-    text += input.argv[i].length + 1;
+    let place = this.#argStart - 16;
+    const platformAt = place - place % 16, randomAt = platformAt - 16;
+    this.#middleAt = randomAt;
+    this.#middle = new Uint8Array(32);
+    mm.host.random(this.#middle, 0, 16);
+    putLatin1(this.#middle, 16, MACHINE_NAME);
+
+    this.#auxiliary = auxiliaryVector(task, input, randomAt, platformAt, this.#filenameAt);
+    mm.auxv = new Uint8Array(this.#auxiliary.length * 8);
+    this.#auxiliary.forEach((value, i) => put64(mm.auxv, 8 * i, value));
+    place = randomAt - this.#words * 8;
+    this.pointer = this.#done = place - place % 16;
+    mm.stackStart = this.pointer;
   }
-  word(0);
-  for (let i = 0; i < input.envp.length; i++) {
-    word(text);
-    putLatin1(bytes, at(text), input.envp[i]);
-    text += input.envp[i].length + 1;
+
+  /** Writes a piece of it. Returns 0 when nothing is left, 1, or -EFAULT. */
+  writePiece(): number {
+    const { space } = this.#task.mm;
+    const from = this.#done, length = Math.min(this.#top - from, PIECE_BYTES);
+    const bytes = piece.subarray(0, length).fill(0);
+    this.#fill(bytes, from, from + length);
+    if (space.write(from, bytes, 0, length) !== length) return -EFAULT;
+    this.#done += length;
+    return this.#done === this.#top ? 0 : 1;
   }
-  word(0);
-  mm.auxv = new Uint8Array(auxiliary.length * 8);
-  const auxvAt = cursor;
-  for (let i = 0; i < auxiliary.length; i++) word(auxiliary[i]);
-  mm.auxv.set(bytes.subarray(auxvAt, cursor));
-  mm.stackStart = stack;
-  const from = at(stack);
-  const length = bytes.length - from;
-  return mm.space.write(stack, bytes, from, length) === length ? stack : -EFAULT;
+
+  #fill(bytes: Uint8Array, from: number, to: number): void {
+    const words = this.#words, end = Math.min(words, (to - this.pointer) / 8);
+    for (let n = (from - this.pointer) / 8, at = 0; n < end; n++, at += 8) put64(bytes, at, this.#word(n));
+    const strings = (list: StringList, start: number) => {
+      const first = Math.max(from, start), last = Math.min(to, start + list.length);
+      if (first < last) list.copy(first - start, last - start, bytes, first - from);
+    };
+    const part = (source: Uint8Array, start: number) => {
+      const first = Math.max(from, start), last = Math.min(to, start + source.length);
+      if (first < last) bytes.set(source.subarray(first - start, last - start), first - from);
+    };
+    part(this.#middle, this.#middleAt);
+    strings(this.#argv, this.#argStart);
+    strings(this.#envp, this.#envStart);
+    part(this.#filename, this.#filenameAt);
+  }
+
+  /** Words of the table: argc, two lists of pointers that end with 0, the auxiliary vector. */
+  get #words(): number {
+    return 1 + this.#argv.count + 1 + this.#envp.count + 1 + this.#auxiliary.length;
+  }
+
+  #word(n: number): number {
+    const { count } = this.#argv;
+    if (n === 0) return count;
+    if (n <= count) return this.#argStart + this.#argv.start(n - 1);
+    n -= count + 2;
+    if (n < 0) return 0;
+    if (n < this.#envp.count) return this.#envStart + this.#envp.start(n);
+    n -= this.#envp.count + 1;
+    return n < 0 ? 0 : this.#auxiliary[n];
+  }
 }
 
 function auxiliaryVector(

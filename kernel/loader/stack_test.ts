@@ -6,15 +6,16 @@ import * as T from "../abi/task.ts";
 import { mapMemory } from "../mm/mapping.ts";
 import { bytesToLatin1 } from "../util/bytes.ts";
 import { ok as assert } from "node:assert/strict";
-import { buildStack, checkArguments, type StackInput } from "./stack.ts";
+import { StringList } from "./string_list.ts";
+import { checkArguments, FirstStack, type StackInput } from "./stack.ts";
 
 const TOP = 0x7000_0000_0000;
 const BYTES = 0x10_0000;
 
 function input(argv: readonly string[], envp: readonly string[]): StackInput {
   return {
-    argv,
-    envp,
+    argv: StringList.of(argv),
+    envp: StringList.of(envp),
     filename: "/bin/prog",
     entry: 0x401000,
     headersAddress: 0x400040,
@@ -30,8 +31,12 @@ function input(argv: readonly string[], envp: readonly string[]): StackInput {
 function build(argv: readonly string[], envp: readonly string[]) {
   const { task, mm, space } = newMemoryTask();
   mapMemory(task, TOP - BYTES, BYTES, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, null, 0);
-  const sp = buildStack(task, TOP, input(argv, envp));
-  assert(sp > 0, "built");
+  const stack = new FirstStack(task, TOP, input(argv, envp)), sp = stack.pointer;
+  while (true) {
+    const left = stack.writePiece();
+    assert(left >= 0, "written");
+    if (left === 0) break;
+  }
   const bytes = new Uint8Array(TOP - sp);
   space.read(sp, bytes, 0, bytes.length);
   const string = (address: number) => {
@@ -114,13 +119,22 @@ Deno.test("strings lie at the top as Linux has them: arguments, environment, fil
 
 Deno.test("checkArguments() limits single strings and the sum", () => {
   const eight = 8 * 1024 * 1024;
-  assert(checkArguments(["a"], [], eight) === 0, "small");
-  assert(checkArguments(["x".repeat(131071)], [], eight) === 0, "the longest string");
-  assert(checkArguments(["x".repeat(131072)], [], eight) === -E2BIG, "one byte more");
-  const many: string[] = new Array(20).fill("x".repeat(120_000));
-  assert(checkArguments(many, [], eight) === -E2BIG, "a quarter of the stack");
-  assert(checkArguments(many, [], 64 * 1024 * 1024) === 0, "fits a larger stack");
-  const lots: string[] = new Array(60).fill("x".repeat(120_000));
-  assert(checkArguments([], lots, Infinity) === -E2BIG, "6 MiB whatever the stack");
-  assert(checkArguments(["x".repeat(100_000)], [], 4096) === 0, "128 KiB whatever the stack");
+  assert(checkArguments(StringList.of(["a"]), StringList.of([]), eight) === 0, "small");
+  assert(
+    checkArguments(StringList.of(["x".repeat(131071)]), StringList.of([]), eight) === 0,
+    "the longest string",
+  );
+  assert(
+    checkArguments(StringList.of(["x".repeat(131072)]), StringList.of([]), eight) === -E2BIG,
+    "one byte more",
+  );
+  const none = StringList.of([]), many = StringList.of(new Array(20).fill("x".repeat(120_000)));
+  assert(checkArguments(many, none, eight) === -E2BIG, "a quarter of the stack");
+  assert(checkArguments(many, none, 64 * 1024 * 1024) === 0, "fits a larger stack");
+  const lots = StringList.of(new Array(60).fill("x".repeat(120_000)));
+  assert(checkArguments(none, lots, Infinity) === -E2BIG, "6 MiB whatever the stack");
+  assert(
+    checkArguments(StringList.of(["x".repeat(100_000)]), StringList.of([]), 4096) === 0,
+    "128 KiB whatever the stack",
+  );
 });

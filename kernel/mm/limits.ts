@@ -10,8 +10,8 @@ import { CAP_IPC_LOCK, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from "../abi/tas
 import type { Task } from "../task/task.ts";
 import type { GuestLayout } from "../../platform/platform.ts";
 
-/** The most bytes that the host populates in one command, as other guests wait meanwhile: 4 ms, on a slow host 50. */
-export const POPULATE_PIECE_BYTES = 16 << 20;
+/** The most bytes that the host populates in one command, as other guests wait meanwhile: 0.5 to 3 ms. */
+export const POPULATE_PIECE_BYTES = 4 << 20;
 
 /** Mappings per process as long as nobody writes vm.max_map_count. */
 export const MAPPINGS_MAX = 65_530;

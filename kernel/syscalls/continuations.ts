@@ -2,6 +2,7 @@
 // its continuation, so each must be listed here.
 
 import { CLONE_CONTINUATIONS } from "../task/clone.ts";
+import { EXEC_CONTINUATIONS } from "../task/exec.ts";
 import { FUTEX_CONTINUATIONS } from "../task/futex.ts";
 import { FUTEX_LOCK_CONTINUATIONS } from "../task/futex_pi.ts";
 import { FUTEX_REQUEUE_CONTINUATIONS } from "../task/futex_requeue_pi.ts";
@@ -14,6 +15,7 @@ import { SLEEP_CONTINUATIONS } from "./time.ts";
 
 export const CONTINUATIONS: readonly Continuation[] = [
   ...CLONE_CONTINUATIONS,
+  ...EXEC_CONTINUATIONS,
   ...FUTEX_CONTINUATIONS,
   ...FUTEX_LOCK_CONTINUATIONS,
   ...FUTEX_REQUEUE_CONTINUATIONS,

@@ -123,14 +123,14 @@ function setgroups(task: Task, args: Args): number {
   if (count > NGROUPS_MAX) return -EINVAL;
   const at = task.memory.inView(args.word(1), count * 4);
   if (at < 0) return -EFAULT;
-  const groups: number[] = [];
+  const groups = new Uint32Array(count);
   for (let i = 0; i < count; i++) {
-    const gid = u32(task.memory.view, at + 4 * i);
-    if (gid === UNCHANGED) return -EINVAL;
-    groups.push(gid);
+    groups[i] = u32(task.memory.view, at + 4 * i);
+    if (groups[i] === UNCHANGED) return -EINVAL;
   }
-  groups.sort((a, b) => a - b);
-  commitCredentials(task, task.credentials.with({ groups }));
+  // An array of integers is sorted in a tenth of the time that a comparing function takes.
+  groups.sort();
+  commitCredentials(task, task.credentials.with({ groups: Array.from(groups) }));
   return 0;
 }
 

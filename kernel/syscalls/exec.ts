@@ -3,11 +3,12 @@
 import { EBADF, EINVAL } from "../abi/errno.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX } from "../abi/file.ts";
 import { refusalOf, type Target } from "../loader/program.ts";
-import { execute } from "../task/exec.ts";
+import { execute, mayHoldStrings } from "../task/exec.ts";
 import type { Task } from "../task/task.ts";
+import { giveTurnKillable } from "../task/wait_engine.ts";
 import { EMPTY, FOLLOW, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
-import { readMoreStrings, readStrings } from "./exec_strings.ts";
+import { ExecStrings } from "./exec_strings.ts";
 import { FULL, type SyscallFamily } from "./table.ts";
 
 export const EXEC_CALLS: SyscallFamily = {
@@ -57,11 +58,16 @@ function executeAt(
   if (typeof path === "number") return path;
   const target = findTarget(task, dirfd, path, how);
   if (typeof target === "number") return target;
-  const argv = readStrings(task, argvAt);
-  if (typeof argv === "number") return refusalOf(task, target) || argv;
-  const envp = readMoreStrings(task, envpAt);
-  if (typeof envp === "number") return refusalOf(task, target) || envp;
-  return execute(task, target, argv, envp);
+  const { call } = task;
+  const strings = call.kept as ExecStrings | null ?? new ExecStrings();
+  let left = strings.read(task, argvAt, envpAt, true);
+  if (left > 0 && mayHoldStrings(task)) {
+    call.keep(strings);
+    return giveTurnKillable(task);
+  }
+  if (left > 0) left = strings.read(task, argvAt, envpAt, false);
+  if (call.kept !== null) call.keep(null);
+  return left < 0 ? refusalOf(task, target) || left : execute(task, target, strings.argv, strings.envp);
 }
 
 /** The file to execute: by its path, or an open descriptor's. */

@@ -4,9 +4,8 @@
 import { E2BIG, EFAULT } from "../abi/errno.ts";
 import { u64 } from "../abi/struct.ts";
 import type { UserWindow } from "../../platform/platform.ts";
-import { ARG_STRING_BYTES_MAX } from "../loader/stack.ts";
+import { ARG_STRING_BYTES_MAX, StringList } from "../loader/string_list.ts";
 import type { Task } from "../task/task.ts";
-import { bytesToLatin1 } from "../util/bytes.ts";
 
 const POINTER_BYTES = 8;
 /** Bytes of one list with its pointers; execute() checks the exact limit, which depends on the stack's. */
@@ -52,19 +51,19 @@ class Block {
     return at < 0 ? -1 : u64(this.#bytes, at);
   }
 
-  /** The string at `address`; -EFAULT, or -E2BIG when it is too long for one. */
-  string(task: Task, address: number): string | number {
+  /** Appends the string at `address` to `list`. 0, -EFAULT, or -E2BIG when it is too long for one. */
+  string(task: Task, address: number, list: StringList): number {
     let at = this.#at(task, address, 1);
     if (at < 0) return -EFAULT;
     let end = this.#bytes.indexOf(0, at);
-    if (end >= 0 && end < this.#length) return bytesToLatin1(this.#bytes, at, end - at);
+    if (end >= 0 && end < this.#length) return append(list, this.#bytes, at, end - at);
     // The string continues behind the block: read a block that begins with the string.
     this.#length = 0;
     this.#reads = SMALL_READS;
     at = this.#at(task, address, 1);
     if (at < 0) return -EFAULT;
     end = this.#bytes.indexOf(0);
-    if (end >= 0 && end < this.#length) return bytesToLatin1(this.#bytes, 0, end);
+    if (end >= 0 && end < this.#length) return append(list, this.#bytes, 0, end);
     return this.#length === this.#bytes.length ? -E2BIG : -EFAULT;
   }
 }
@@ -74,38 +73,76 @@ const pointers = new Block(8 * 1024);
 const strings = new Block(ARG_STRING_BYTES_MAX + 1);
 const near = new Block(16 * 1024);
 
-/** The strings of the array at `address`; a null pointer is an empty list, as on Linux. */
-export function readStrings(task: Task, address: number): string[] | number {
-  pointers.clear();
-  near.clear();
-  strings.clear();
-  return readMoreStrings(task, address);
-}
+/** The strings of one execve(2), as far as they have been read. */
+export class ExecStrings {
+  readonly argv = new StringList();
+  readonly envp = new StringList();
+  /** Pointers read so far of the list that is being read. */
+  #pointers = 0;
+  #hasArguments = false;
 
-/** Reads another list of the same call, using the blocks already read. */
-export function readMoreStrings(task: Task, address: number): string[] | number {
-  const list: string[] = [];
-  if (address === 0) return list;
-  const window = task.memory;
-  let bytes = 0;
-  for (let at = address;; at += POINTER_BYTES) {
-    const copied = window.known(at, POINTER_BYTES);
-    const pointer = copied < 0 ? pointers.pointer(task, at) : u64(window.view, copied);
-    if (pointer < 0) return -EFAULT;
-    if (pointer === 0) return list;
-    let text: string | number = knownString(window, pointer) ?? near.string(task, pointer);
-    if (typeof text === "number") text = strings.string(task, pointer);
-    if (typeof text === "number") return text;
-    bytes += text.length + 1 + POINTER_BYTES;
-    if (bytes > LIST_BYTES_MAX) return -E2BIG;
-    list.push(text);
+  /**
+   * Reads the arrays at `argvAt` and `envpAt`, a null pointer being an empty list, as on Linux; with `isInTurns` only some of
+   * them. Returns 0 when all is read, 1, or -ERRNO.
+   */
+  read(task: Task, argvAt: number, envpAt: number, isInTurns: boolean): number {
+    // Memory may have changed since the last time.
+    pointers.clear();
+    near.clear();
+    strings.clear();
+    const end = isInTurns ? this.#size + TURN_BYTES : Infinity;
+    if (!this.#hasArguments) {
+      const result = this.#readList(task, argvAt, this.argv, end);
+      if (result !== 0) return result;
+      this.#hasArguments = true;
+      this.#pointers = 0;
+    }
+    return this.#readList(task, envpAt, this.envp, end);
+  }
+
+  get #size(): number {
+    return sizeOf(this.argv) + sizeOf(this.envp);
+  }
+
+  #readList(task: Task, address: number, list: StringList, end: number): number {
+    if (address === 0) return 0;
+    const window = task.memory;
+    for (;;) {
+      if (this.#size >= end) return 1;
+      const at = address + this.#pointers * POINTER_BYTES;
+      const copied = window.known(at, POINTER_BYTES);
+      const pointer = copied < 0 ? pointers.pointer(task, at) : u64(window.view, copied);
+      if (pointer < 0) return -EFAULT;
+      if (pointer === 0) return 0;
+      if (!appendKnown(window, pointer, list) && near.string(task, pointer, list) < 0) {
+        const failure = strings.string(task, pointer, list);
+        if (failure < 0) return failure;
+      }
+      this.#pointers++;
+      if (list.length + list.count * POINTER_BYTES > LIST_BYTES_MAX) return -E2BIG;
+    }
   }
 }
 
-/** The string at `address` if the platform has already copied it in. */
-function knownString(window: UserWindow, address: number): string | null {
+/** What is done of a list in a turn: 1 ms, be it long strings or many. */
+const TURN_BYTES = 384 * 1024;
+const STRING_COST = 96;
+
+function sizeOf(list: StringList): number {
+  return list.length + list.count * STRING_COST;
+}
+
+/** Appends the string at `address` if the platform has already copied it in. */
+function appendKnown(window: UserWindow, address: number, list: StringList): boolean {
   const at = window.known(address, 1);
-  if (at < 0) return null;
-  const length = window.view.subarray(at, window.viewEnd).indexOf(0);
-  return length < 0 ? null : bytesToLatin1(window.view, at, length);
+  if (at < 0) return false;
+  const end = window.view.indexOf(0, at);
+  if (end < 0 || end >= window.viewEnd) return false;
+  list.append(window.view, at, end - at);
+  return true;
+}
+
+function append(list: StringList, bytes: Uint8Array, at: number, length: number): number {
+  list.append(bytes, at, length);
+  return 0;
 }

@@ -2,11 +2,12 @@ import { newMemoryTask } from "../../tests/support/memory_task.ts";
 import { E2BIG, EFAULT } from "../abi/errno.ts";
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PAGE_SIZE } from "../abi/memory.ts";
 import { put64 } from "../abi/struct.ts";
-import { ARG_STRING_BYTES_MAX } from "../loader/stack.ts";
+import { ARG_STRING_BYTES_MAX, type StringList } from "../loader/string_list.ts";
+import type { Task } from "../task/task.ts";
 import { mapMemory } from "../mm/mapping.ts";
 import { ok as assert } from "node:assert/strict";
-import { latin1ToBytes } from "../util/bytes.ts";
-import { readStrings } from "./exec_strings.ts";
+import { bytesToLatin1, latin1ToBytes } from "../util/bytes.ts";
+import { ExecStrings } from "./exec_strings.ts";
 
 const BASE = 0x1000_0000;
 const PAGES = 64;
@@ -26,34 +27,49 @@ function memory(at: number, strings: readonly (readonly [address: number, text: 
   return { task, word, space };
 }
 
-Deno.test("readStrings() reads strings wherever they lie, up to the last byte of memory", () => {
+/** The strings of the array at `address`; -ERRNO. */
+function read(task: Task, address: number): string[] | number {
+  const strings = new ExecStrings();
+  let left: number;
+  do left = strings.read(task, address, 0, true); while (left > 0);
+  return left < 0 ? left : texts(strings.argv);
+}
+
+function texts(list: StringList): string[] {
+  return list.ends.map((end, i) => {
+    const bytes = new Uint8Array(end - 1 - list.start(i));
+    list.copy(list.start(i), end - 1, bytes, 0);
+    return bytesToLatin1(bytes, 0, bytes.length);
+  });
+}
+
+Deno.test("execve() reads strings wherever they lie, up to the last byte of memory", () => {
   const strings: [number, string][] = [[BASE + 5, "one"], [END - 4, "two"], [BASE + 60_000, ""], [
     BASE + 9,
     "x",
   ]];
   const { task } = memory(END - 100, strings);
-  const read = readStrings(task, END - 100);
-  assert(typeof read !== "number" && read.join() === "one,two,,x", String(read));
+  assert(String(read(task, END - 100)) === "one,two,,x");
 });
 
-Deno.test("readStrings() takes a null pointer for an empty list, and refuses bad ones", () => {
+Deno.test("execve() takes a null pointer for an empty list, and refuses bad ones", () => {
   const { task, word, space } = memory(BASE, [[BASE + 100, "a"]]);
-  assert((readStrings(task, 0) as string[]).length === 0, "null");
-  assert(readStrings(task, 8) === -EFAULT, "a bad array");
-  assert(readStrings(task, END - 4) === -EFAULT, "an array that runs out of memory");
+  assert(String(read(task, 0)) === "", "null");
+  assert(read(task, 8) === -EFAULT, "a bad array");
+  assert(read(task, END - 4) === -EFAULT, "an array that runs out of memory");
   put64(word, 0, END + 8);
   space.write(BASE + 8, word, 0, 8);
-  assert(readStrings(task, BASE) === -EFAULT, "a bad string");
+  assert(read(task, BASE) === -EFAULT, "a bad string");
   space.write(END - 2, new Uint8Array([65, 65]), 0, 2);
   put64(word, 0, END - 2);
   space.write(BASE + 8, word, 0, 8);
-  assert(readStrings(task, BASE) === -EFAULT, "a string that runs out of memory");
+  assert(read(task, BASE) === -EFAULT, "a string that runs out of memory");
 });
 
-Deno.test("readStrings() takes strings of 128 KiB and no longer ones", () => {
+Deno.test("execve() takes strings of 128 KiB and no longer ones", () => {
   const longest = "x".repeat(ARG_STRING_BYTES_MAX - 1);
   const { task } = memory(END - 16, [[BASE + 4000, longest]]);
-  assert((readStrings(task, END - 16) as string[])[0] === longest, "the longest");
+  assert(String(read(task, END - 16)) === longest, "the longest");
   const over = memory(END - 16, [[BASE + 4000, `${longest}xx`]]);
-  assert(readStrings(over.task, END - 16) === -E2BIG, "longer");
+  assert(read(over.task, END - 16) === -E2BIG, "longer");
 });

@@ -31,10 +31,10 @@ import type { Task } from "../task/task.ts";
 import { giveTurnKillable, suspendKillable } from "../task/wait_engine.ts";
 import type { File } from "../vfs/file.ts";
 
-/** Bytes of pages freed or unmapped per turn: some 20 ms of the host's time. */
-export const GIVE_BACK_PIECE_BYTES = 128 << 20;
+/** Bytes of pages freed or unmapped per turn: 1 to 4 ms of the host's time. */
+export const GIVE_BACK_PIECE_BYTES = 32 << 20;
 /** The same of what a fixed mapping replaces: giving it back is extra work, so less of it at once costs nobody more. */
-const REPLACED_PIECE_BYTES = 32 << 20;
+const REPLACED_PIECE_BYTES = 16 << 20;
 
 /** Bytes per turn, by advice. Other advice changes the areas only. */
 const PIECE_BYTES: ReadonlyMap<number, number> = new Map([

@@ -62,40 +62,40 @@ class PagingTask {
 
 Deno.test("paging: a large mapping is brought in by pieces, as its areas are when their turn comes", () => {
   const t = new PagingTask();
-  t.map(0, 20 * MIB);
-  t.map(20 * MIB, 8 * MIB, NO_ACCESS);
-  t.map(28 * MIB, 8 * MIB, PROT_READ);
-  const first = populateMapping(t.task, BASE, 36 * MIB, MAP_POPULATE);
-  const result = t.finish(first, () => -EINVAL, () => unmapMemory(t.task, BASE + 18 * MIB, MIB));
+  t.map(0, 5 * MIB);
+  t.map(5 * MIB, 2 * MIB, NO_ACCESS);
+  t.map(7 * MIB, 2 * MIB, PROT_READ);
+  const first = populateMapping(t.task, BASE, 9 * MIB, MAP_POPULATE);
+  const result = t.finish(first, () => -EINVAL, () => unmapMemory(t.task, BASE + 4.5 * MIB, 0.25 * MIB));
   equal(result, BASE);
   deepEqual(t.told, [
-    [MADV_POPULATE_WRITE, 0, 16],
-    [MADV_POPULATE_WRITE, 16, 2],
-    [MADV_POPULATE_WRITE, 19, 1],
-    [MADV_POPULATE_READ, 28, 8],
+    [MADV_POPULATE_WRITE, 0, 4],
+    [MADV_POPULATE_WRITE, 4, 0.5],
+    [MADV_POPULATE_WRITE, 4.75, 0.25],
+    [MADV_POPULATE_READ, 7, 2],
   ]);
 });
 
 Deno.test("paging: only what is wanted is brought in, and small mappings by the mmap of the host", () => {
   const t = new PagingTask();
-  t.map(0, 32 * MIB);
-  equal(populateMapping(t.task, BASE, 32 * MIB, 0), BASE);
-  equal(populateMapping(t.task, BASE, 32 * MIB, MAP_POPULATE | MAP_NONBLOCK), BASE);
-  equal(populateMapping(t.task, BASE, 16 * MIB, MAP_POPULATE), BASE);
-  equal(populateMapping(t.task, -ENOMEM, 32 * MIB, MAP_POPULATE), -ENOMEM);
-  equal(populateLocked(t.task, BASE, 32 * MIB, -ENOMEM), -ENOMEM);
+  t.map(0, 8 * MIB);
+  equal(populateMapping(t.task, BASE, 8 * MIB, 0), BASE);
+  equal(populateMapping(t.task, BASE, 8 * MIB, MAP_POPULATE | MAP_NONBLOCK), BASE);
+  equal(populateMapping(t.task, BASE, 4 * MIB, MAP_POPULATE), BASE);
+  equal(populateMapping(t.task, -ENOMEM, 8 * MIB, MAP_POPULATE), -ENOMEM);
+  equal(populateLocked(t.task, BASE, 8 * MIB, -ENOMEM), -ENOMEM);
   deepEqual(t.told, []);
-  equal(t.finish(populateLocked(t.task, BASE + 1, 16 * MIB, 0), () => -EINVAL), 0);
-  deepEqual(t.told, [[MADV_POPULATE_WRITE, 0, 16], [MADV_POPULATE_WRITE, 16, PAGE_SIZE / MIB]]);
+  equal(t.finish(populateLocked(t.task, BASE + 1, 4 * MIB, 0), () => -EINVAL), 0);
+  deepEqual(t.told, [[MADV_POPULATE_WRITE, 0, 4], [MADV_POPULATE_WRITE, 4, PAGE_SIZE / MIB]]);
 });
 
 Deno.test("paging: much advice goes in pieces, a hole is reported when the rest is done, SIGKILL makes it short", () => {
   const t = new PagingTask();
-  t.map(0, 64 * MIB);
-  t.map(128 * MIB, 200 * MIB);
+  t.map(0, 16 * MIB);
+  t.map(32 * MIB, 50 * MIB);
   const again = () => advise(t.task, BASE, 2 * GIB, MADV_DONTNEED);
   equal(t.finish(again(), again), -ENOMEM);
-  deepEqual(t.told, [[MADV_DONTNEED, 0, 64], [MADV_DONTNEED, 128, 128], [MADV_DONTNEED, 256, 72]]);
+  deepEqual(t.told, [[MADV_DONTNEED, 0, 16], [MADV_DONTNEED, 32, 32], [MADV_DONTNEED, 64, 18]]);
   t.task.call.done = 0;
   t.isKilled = true;
   equal(again(), -ERESTARTSYS);
@@ -114,7 +114,7 @@ Deno.test("paging: what follows each other is advised as one, areas that refuse 
 
 Deno.test("paging: much is unmapped in pieces, and the break comes down in pieces", () => {
   const t = new PagingTask();
-  t.map(0, 300 * MIB);
+  t.map(0, 75 * MIB);
   t.map(GIB, MIB);
   const { mm } = t.task;
   let turns = 0;
@@ -123,8 +123,8 @@ Deno.test("paging: much is unmapped in pieces, and the break comes down in piece
   deepEqual([turns, mm.areas.count], [4, 0]);
   t.task.call.done = 0;
   mm.brkStart = BASE;
-  mm.brk = BASE + 300 * MIB;
-  t.map(0, 300 * MIB);
+  mm.brk = BASE + 75 * MIB;
+  t.map(0, 75 * MIB);
   turns = 0;
   const lower = () => setBreak(t.task, BASE + MIB);
   equal(t.finish(lower(), lower, () => turns++), BASE + MIB);
@@ -135,11 +135,11 @@ Deno.test("paging: much is unmapped in pieces, and the break comes down in piece
 
 Deno.test("paging: what a large fixed mapping replaces is given back in pieces, and nothing where it is refused", () => {
   const t = new PagingTask();
-  t.map(0, 80 * MIB);
-  const fixed = (flags: number) => map(t.task, BASE, 100 * MIB, RW, flags, null, 0);
+  t.map(0, 40 * MIB);
+  const fixed = (flags: number) => map(t.task, BASE, 50 * MIB, RW, flags, null, 0);
   equal(t.finish(fixed(FLAGS), () => fixed(FLAGS)), BASE);
-  deepEqual(t.told, [[MADV_DONTNEED, 0, 32], [MADV_DONTNEED, 32, 32], [MADV_DONTNEED, 64, 16]]);
-  equal(t.task.mm.areas.isCovered(BASE, BASE + 100 * MIB), true);
+  deepEqual(t.told, [[MADV_DONTNEED, 0, 16], [MADV_DONTNEED, 16, 16], [MADV_DONTNEED, 32, 8]]);
+  equal(t.task.mm.areas.isCovered(BASE, BASE + 50 * MIB), true);
   t.told.length = 0;
   t.task.call.done = 0;
   equal(fixed(MAP_ANONYMOUS | MAP_FIXED), -EINVAL);
@@ -148,20 +148,20 @@ Deno.test("paging: what a large fixed mapping replaces is given back in pieces, 
 
 Deno.test("paging: mremap gives back what it cuts off and what is at its target in pieces", () => {
   const t = new PagingTask();
-  t.map(0, 160 * MIB);
-  t.map(GIB, 80 * MIB);
+  t.map(0, 80 * MIB);
+  t.map(GIB, 40 * MIB);
   const flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-  const move = () => remap(t.task, BASE, 160 * MIB, 64 * MIB, flags, BASE + GIB);
+  const move = () => remap(t.task, BASE, 80 * MIB, 32 * MIB, flags, BASE + GIB);
   equal(t.finish(move(), move), BASE + GIB);
   deepEqual(t.told, [
-    [MADV_DONTNEED, 64, 32],
-    [MADV_DONTNEED, 96, 32],
-    [MADV_DONTNEED, 128, 32],
-    [MADV_DONTNEED, 1024, 32],
-    [MADV_DONTNEED, 1056, 32],
+    [MADV_DONTNEED, 32, 16],
+    [MADV_DONTNEED, 48, 16],
+    [MADV_DONTNEED, 64, 16],
+    [MADV_DONTNEED, 1024, 16],
+    [MADV_DONTNEED, 1040, 16],
   ]);
   t.told.length = 0;
   t.task.call.done = 0;
-  equal(remap(t.task, BASE + GIB, 64 * MIB, 0, flags, BASE), -EINVAL);
+  equal(remap(t.task, BASE + GIB, 32 * MIB, 0, flags, BASE), -EINVAL);
   deepEqual(t.told, []);
 });

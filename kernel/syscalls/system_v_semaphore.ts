@@ -233,16 +233,20 @@ function look(task: Task, set: SemaphoreSet, number: number, command: number): n
 function getAll(task: Task, set: SemaphoreSet, address: number): number {
   if (set.mayAccess(task, MAY_READ_OBJECT) < 0) return -EACCES;
   const values = new Uint8Array(2 * set.count);
-  set.values.forEach((value, i) => put16(values, 2 * i, value));
+  for (let i = 0; i < set.count; i++) put16(values, 2 * i, set.values[i]);
   return task.memory.copyOut(address, values, 0, values.length) < 0 ? -EFAULT : 0;
 }
 
 function setAll(task: Task, set: SemaphoreSet, address: number): number {
   if (set.mayAccess(task, MAY_WRITE_OBJECT) < 0) return -EACCES;
-  const values = new Uint8Array(2 * set.count);
-  if (task.memory.copyIn(address, values, 0, values.length) < 0) return -EFAULT;
-  for (let i = 0; i < set.count; i++) if (u16(values, 2 * i) > VALUE_MAX) return -ERANGE;
-  for (let i = 0; i < set.count; i++) set.setValue(task, i, u16(values, 2 * i));
+  const bytes = new Uint8Array(2 * set.count);
+  if (task.memory.copyIn(address, bytes, 0, bytes.length) < 0) return -EFAULT;
+  const values = new Int32Array(set.count);
+  for (let i = 0; i < set.count; i++) {
+    values[i] = u16(bytes, 2 * i);
+    if (values[i] > VALUE_MAX) return -ERANGE;
+  }
+  set.setAll(task, values);
   return 0;
 }
 

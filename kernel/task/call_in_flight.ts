@@ -59,6 +59,8 @@ export class CallInFlight implements WaitListener, Deadlined {
   state: WaitState = NO_STATE;
   /** How it goes on; null = the call is made again with its arguments. */
   then: Continuation | null = null;
+  /** An object of its handler's own that it works on for several turns, and that goes with it. */
+  kept: object | null = null;
   /** Bytes it has moved so far, across its waits. */
   done = 0;
   /** When its waits end, absolute monotonic nanoseconds; Infinity = never. Must not change while Waiting. */
@@ -112,6 +114,11 @@ export class CallInFlight implements WaitListener, Deadlined {
   setState(state: WaitState): void {
     this.isUsed = true;
     this.state = state;
+  }
+
+  keep(object: object | null): void {
+    this.isUsed = true;
+    this.kept = object;
   }
 
   /** Listeners have heard of its beginning. */
@@ -241,6 +248,7 @@ export class CallInFlight implements WaitListener, Deadlined {
     this.hooks = 0;
     this.state = NO_STATE;
     this.then = null;
+    this.kept = null;
     this.done = 0;
     this.deadline = Infinity;
     this.isTimedOut = false;

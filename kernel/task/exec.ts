@@ -23,7 +23,8 @@ import type { GuestThread } from "../../platform/platform.ts";
 import { checkImage, type ElfImage } from "../loader/elf.ts";
 import { ImageLoader, imageRanges } from "../loader/load.ts";
 import { closeProgram, findProgram, type Program, refusalOf, type Target } from "../loader/program.ts";
-import { buildStack, checkArguments } from "../loader/stack.ts";
+import { checkArguments, FirstStack } from "../loader/stack.ts";
+import { StringList } from "../loader/string_list.ts";
 import { enterVdso } from "../loader/vdso.ts";
 import { MemoryMap } from "../mm/address_space.ts";
 import { carryOut, findFree } from "../mm/mapping.ts";
@@ -34,9 +35,10 @@ import { commitCredentials } from "./credential_changes.ts";
 import { killOtherThreads, resetForExec } from "./exec_changes.ts";
 import { credentialsAfterExec, type ExecCredentials } from "./exec_credentials.ts";
 import { exitGroup } from "./exit.ts";
-import { NO_RESULT } from "./call_in_flight.ts";
+import { type Continuation, continuation, NO_RESULT } from "./call_in_flight.ts";
 import type { Task } from "./task.ts";
 import { releaseVforkParent } from "./vfork.ts";
+import { suspendKillable } from "./wait_engine.ts";
 
 /** Stack reserved at once; below it, it grows by faults as far as its limit lets it (mm/stack_growth.ts). */
 const STACK_BYTES_MAX = 64 * 1024 * 1024;
@@ -57,12 +59,12 @@ const PERSONALITY_UNSAFE = 0x0074_0000;
 export function execute(
   task: Task,
   target: Target,
-  argv: readonly string[],
-  envp: readonly string[],
+  argv: StringList,
+  envp: StringList,
 ): number {
   const limit = task.threadGroup.limits.soft(RLIMIT_STACK);
   // An empty argument list is given an empty name, as since Linux 5.18.
-  const given = argv.length === 0 ? [""] : argv;
+  const given = argv.count === 0 ? StringList.of([""]) : argv;
   const fits = checkArguments(given, envp, limit);
   if (fits < 0) return refusalOf(task, target) || fits;
   const program = findProgram(task, target, given);
@@ -71,8 +73,35 @@ export function execute(
     ? -E2BIG
     : become(task, program, target.filename, envp);
   closeProgram(program);
+  return task.call.kept instanceof FirstStack ? writeStack(task) : result;
+}
+
+/** Calls that hold their strings for several turns at once, as each holds megabytes: further ones take one turn. */
+const HOLDERS_MAX = 8;
+
+/** Whether execve(2) of `task` may go on in another turn, with all that it has read so far. */
+export function mayHoldStrings(task: Task): boolean {
+  if (task.call.kept !== null) return true;
+  let holders = 0;
+  for (const other of task.kernel.tasks.values()) if (other.call.kept !== null) holders++;
+  return holders < HOLDERS_MAX;
+}
+
+/** The new program is there, but for a part of its stack: writes a piece, and runs it after the last. */
+function writeStack(task: Task): number {
+  const left = (task.call.kept as FirstStack).writePiece();
+  if (left === 0) return NO_RESULT;
+  if (left < 0) {
+    exitGroup(task, SIGSEGV);
+    return NO_RESULT;
+  }
+  const result = suspendKillable(task, { kind: "slice" }, WRITE_STACK);
+  task.call.wake();
   return result;
 }
+
+const WRITE_STACK = continuation("write stack", writeStack);
+export const EXEC_CONTINUATIONS: readonly Continuation[] = [WRITE_STACK];
 
 /** Why a sandbox's first program did not start. */
 export interface ExecFailure {
@@ -91,7 +120,7 @@ export function executeFirst(
   const path = resolve(task, AT_FDCWD, name, FOLLOW);
   if (typeof path === "number") return failure(name, -path);
   const target = { inode: path.inode, path, filename: name, isGoneAfter: false, lastName: "" };
-  const result = execute(task, target, argv, envp);
+  const result = execute(task, target, StringList.of(argv), StringList.of(envp));
   if (result === NO_RESULT) return null;
   const isItself = target.lastName === name || target.lastName === "";
   return failure(isItself ? name : `${name} (by way of ${target.lastName})`, -result);
@@ -123,7 +152,7 @@ function describe(errno: number): string {
 }
 
 /** Up to killOtherThreads the caller can still be told; from there on the old program is gone. */
-function become(task: Task, program: Program, filename: string, envp: readonly string[]): number {
+function become(task: Task, program: Program, filename: string, envp: StringList): number {
   const changed = credentialsAfterExec(task, program);
   if (typeof changed === "number") return changed;
   // A task that boot has just made has an empty address space of its own.
@@ -133,7 +162,7 @@ function become(task: Task, program: Program, filename: string, envp: readonly s
     const refused = checkImage(program.file, program.image, task.mm.layout) ||
       (interpreter === null ? 0 : checkImage(interpreter.file, interpreter.image, task.mm.layout));
     if (refused < 0) return refused;
-    const result = load(task, program, filename, envp, changed);
+    const result = load(task, program, filename, envp, changed, isFirst);
     if (result < 0) return result;
   } else {
     const thread = mayStayInProcess(task, program, changed)
@@ -148,7 +177,7 @@ function become(task: Task, program: Program, filename: string, envp: readonly s
       exitGroup(task, SIGKILL);
       return NO_RESULT;
     }
-    if (load(task, program, filename, envp, changed) < 0) {
+    if (load(task, program, filename, envp, changed, isFirst) < 0) {
       exitGroup(task, SIGSEGV);
       return NO_RESULT;
     }
@@ -215,8 +244,9 @@ function load(
   task: Task,
   program: Program,
   filename: string,
-  envp: readonly string[],
+  envp: StringList,
   changed: ExecCredentials,
+  isFirst: boolean,
 ): number {
   const { image, interpreter, file } = program;
   const { mm } = task;
@@ -263,7 +293,7 @@ function load(
     start = other.entry + interpreterBase;
   }
   if (start >= task.mm.layout.end) return -EINVAL;
-  const sp = buildStack(task, stackTop, {
+  const first = new FirstStack(task, stackTop, {
     argv: program.argv,
     envp,
     filename,
@@ -275,10 +305,14 @@ function load(
     vdso: enterVdso(mm),
     hardware: task.kernel.hardware,
   });
+  let left = first.writePiece();
   const finished = loader.finish();
   if (finished < 0) return finished;
-  if (sp < 0) return sp;
-  startProgram(task.thread, start, sp);
+  const isInTurns = !isFirst && mayHoldStrings(task);
+  while (left > 0 && !isInTurns) left = first.writePiece();
+  if (left < 0) return left;
+  if (left > 0) task.call.keep(first);
+  startProgram(task.thread, start, first.pointer);
   return 0;
 }
 

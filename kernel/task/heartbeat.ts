@@ -24,7 +24,7 @@ export class Heartbeat {
     this.words[IS_WAITING] = 0;
   }
 
-  /** A call is being served; 0 = none. */
+  /** Call `number` of `tid` is being served; tid 0 = nobody's. */
   serve(tid: number, number: number): void {
     this.words[TASK] = tid;
     this.words[CALL] = number;

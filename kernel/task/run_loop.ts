@@ -55,6 +55,7 @@ export function turn(kernel: Kernel, table: CallTable, mayWait: boolean): void {
     if (task.hasExited) endLingering(task);
     else handleEvent(kernel, table, task);
   }
+  heartbeat.serve(0, 0);
   for (let i = 0; i < events.hostFdCount; i++) {
     const watch = kernel.watches.at(events.hostFdCookies[i]);
     if (watch !== null) tellListener(kernel, watch, events.hostFdEvents[i]);

@@ -198,6 +198,7 @@ pub const GLOBAL_FLAGS: &[Flag] = &[
     Flag { name: "oci-seccomp", short: "", takes_value: false, is_multiple: false },
     Flag { name: "watchdog-timeout", short: "", takes_value: true, is_multiple: false },
     Flag { name: "watchdog-action", short: "", takes_value: true, is_multiple: false },
+    Flag { name: "watchdog-step", short: "", takes_value: true, is_multiple: false },
     Flag { name: "network", short: "", takes_value: true, is_multiple: false },
     Flag { name: "egress", short: "", takes_value: true, is_multiple: false },
     Flag { name: "publish", short: "", takes_value: true, is_multiple: true },

@@ -17,6 +17,15 @@ fn number(text: &[u8]) -> f64 {
         .fold(0.0, |n, c| n * 10.0 + (c - b'0') as f64)
 }
 
+/// CPU nanoseconds of the calling thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_usage_own_nanos() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes one timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
 /// CPU nanoseconds of thread `tid` of process `pid`, as of the host's last tick where it runs; negative when it is gone.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_usage_thread_nanos(pid: i32, tid: i32) -> f64 {

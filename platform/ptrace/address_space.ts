@@ -87,7 +87,10 @@ export class PtraceAddressSpace implements AddressSpace {
     put(4, d);
     put(5, e);
     put(6, f);
+    const { commandTime } = this.platform;
+    if (commandTime.isCounted) commandTime.begin(this.pid);
     const result = this.platform.calls.tsv_ptrace_inject(by.tid, by.registers, instruction, call);
+    if (commandTime.isCounted) commandTime.end(this.pid);
     if (result < 0) return -EIO;
     return call[0] + (call[1] | 0) * TWO_32;
   }

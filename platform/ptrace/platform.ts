@@ -4,6 +4,7 @@
 import { loadPtrace, type PtraceCalls } from "../../native/ptrace.ts";
 import { EVENT, type Platform, type PlatformEvents, REG } from "../platform.ts";
 import { HostLoop } from "../host/host_loop.ts";
+import { CommandTime } from "../stub/command_time.ts";
 import { ASKS, Stubs } from "../stub/stubs.ts";
 import { PtraceAddressSpace } from "./address_space.ts";
 import { PtraceThread } from "./thread.ts";
@@ -23,6 +24,7 @@ export class PtracePlatform implements Platform {
   mayPatch = false;
   readonly stubs = new Stubs(ASKS.NEVER);
   readonly calls: PtraceCalls;
+  readonly commandTime = new CommandTime(this.stubs.calls);
   readonly threadsByTid = new Map<number, PtraceThread>();
   /** Our end of the socket that descriptors go to stubs by; all stubs share the other, as only we can make them read. */
   readonly socket: number;
@@ -132,6 +134,10 @@ export class PtracePlatform implements Platform {
 
   watch(hostFd: number, events: number, cookie: number): number {
     return this.#hostLoop.watch(hostFd, events, cookie);
+  }
+
+  busyNanos(): number {
+    return this.commandTime.total();
   }
 
   shutdown(): void {

@@ -70,6 +70,7 @@ class Library {
       return 0;
     },
   };
+  readonly commandTime = { isCounted: false };
   readonly stubs = {
     threadFlags: 0x111,
     forkFlags: 0x222,

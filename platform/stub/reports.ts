@@ -3,6 +3,7 @@
 
 import { EAGAIN, EPIPE, ETIMEDOUT } from "../../kernel/abi/errno.ts";
 import type { StubCalls } from "../../native/stub.ts";
+import { CommandTime } from "./command_time.ts";
 import { Patience, Stall } from "./patience.ts";
 
 /** How long a stub may take over commands, milliseconds, before it is looked into. */
@@ -24,12 +25,14 @@ export class Reports {
   spins = 0;
   /** The stub that runs no guest code: it may be late, and nothing else. */
   firstPid = 0;
+  readonly commandTime: CommandTime;
   readonly #calls: StubCalls;
   readonly #patience = new Patience();
   readonly #onGivenUp: (reason: string) => void;
 
   constructor(calls: StubCalls, onGivenUp: (reason: string) => void) {
     this.#calls = calls;
+    this.commandTime = new CommandTime(calls);
     this.#onGivenUp = onGivenUp;
   }
 
@@ -38,15 +41,28 @@ export class Reports {
    * not to be trusted any more.
    */
   wait(by: Commanded, count: number, isWhole: boolean): number {
-    const { slot, addressSpace: { socket } } = by;
-    const result = this.#calls.tsv_stub_await(slot, socket, this.spins, PROMPT_MILLIS);
-    return result === -ETIMEDOUT ? this.#insist(by, count, isWhole, false) : result;
+    if (!this.commandTime.isCounted) return this.#wait(by, count, isWhole, false);
+    return this.#waitCounting(by, count, isWhole, false);
   }
 
   /** As wait(), where one of the commands is clone(2). */
   waitForClone(by: Commanded, count: number): number {
-    const result = this.#look(by, true, this.spins, PROMPT_MILLIS);
-    return result === -ETIMEDOUT || result === -EAGAIN ? this.#insist(by, count, true, true) : result;
+    if (!this.commandTime.isCounted) return this.#wait(by, count, true, true);
+    return this.#waitCounting(by, count, true, true);
+  }
+
+  #wait(by: Commanded, count: number, isWhole: boolean, clones: boolean): number {
+    const result = this.#look(by, clones, this.spins, PROMPT_MILLIS);
+    if (result !== -ETIMEDOUT && result !== -EAGAIN) return result;
+    return this.#insist(by, count, isWhole, clones);
+  }
+
+  #waitCounting(by: Commanded, count: number, isWhole: boolean, clones: boolean): number {
+    const { pid } = by.addressSpace;
+    this.commandTime.begin(pid);
+    const result = this.#wait(by, count, isWhole, clones);
+    this.commandTime.end(pid);
+    return result;
   }
 
   #look(by: Commanded, clones: boolean, spins: number, millis: number): number {

@@ -425,6 +425,10 @@ export class SystrapPlatform implements Platform {
     return this.#hostLoop.watch(hostFd, events, cookie);
   }
 
+  busyNanos(): number {
+    return this.reports.commandTime.total();
+  }
+
   shutdown(): void {
     this.#calls.tsv_systrap_place(0, CPUS_ALL);
     for (const space of this.#condemned) this.#kill(space);

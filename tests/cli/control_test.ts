@@ -34,7 +34,7 @@ async function launched(bundle: Bundle, script: string): Promise<RunningSandbox>
     platform: "systrap" as const,
     mayPatch: true,
     stubCalls: "own" as const,
-    watchdog: { timeoutSeconds: 30, kills: false },
+    watchdog: { timeoutSeconds: 30, kills: false, stepMillis: 0 },
     isDebug: false,
     strace: false,
     straceCalls: [],

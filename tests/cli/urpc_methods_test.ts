@@ -105,7 +105,7 @@ function goferOf(bundle: Bundle): { readonly socket: number; end(): void } {
     id: "sub",
     platform: "systrap" as const,
     mayPatch: true,
-    watchdog: { timeoutSeconds: 30, kills: false },
+    watchdog: { timeoutSeconds: 30, kills: false, stepMillis: 0 },
     stubCalls: "own" as const,
     isDebug: false,
     strace: false,

@@ -1,7 +1,7 @@
 // A sentry whose loop does not turn: the watchdog says so, ends the sandbox where it is told to, and hears SIGTERM in its place.
 // hold_thread.c stops the sentry's main thread, as a call of ours that does not end would.
 
-import { match, ok } from "node:assert/strict";
+import { equal, match, ok } from "node:assert/strict";
 import { isAlive, sandboxOf } from "../support/host_processes.ts";
 import { command, delay, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
 
@@ -9,7 +9,7 @@ const HELD_MILLIS = 300_000;
 /** Milliseconds until what is to happen has happened, on a busy machine. */
 const HAPPENS_MILLIS_MAX = 10_000, ENDS_MILLIS_MAX = 60_000;
 /** Large copies, one after the other: most of the time the loop is not waiting. */
-const BUSY = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M"];
+const BUSY = ["sh", "-c", "echo It runs >&2; exec dd if=/dev/zero of=/dev/null bs=64M"];
 /** Times that the thread may be held while it waits after all. */
 const TRIES = 20;
 
@@ -44,7 +44,8 @@ async function whileHeld(flags: readonly string[], test: (held: Held) => Promise
       );
       const pids = (await sandboxOf(process.pid)).map(({ pid }) => pid);
       const sentry = pids[0];
-      await delay(300);
+      // Before that it is the start which is held.
+      ok(await eventually(() => errors.includes("It runs"), ENDS_MILLIS_MAX), `it runs: ${errors}`);
       const holding = new Deno.Command(holder, {
         args: [String(sentry), String(HELD_MILLIS)],
         stdout: "piped",
@@ -99,9 +100,9 @@ for (const platform of PLATFORMS) {
   Deno.test(`--watchdog-action=kill ends the sandbox, on ${platform}`, () =>
     whileHeld(
       [`--platform=${platform}`, "--watchdog-timeout=1", "--watchdog-action=kill"],
-      async ({ process, pids }) => {
+      async ({ process, pids, errors }) => {
         if (!await eventually(() => !isAlive(process.pid), HAPPENS_MILLIS_MAX)) return false;
-        ok((await process.status).code === 137, "as SIGKILL of init");
+        equal((await process.status).code, 137, `as SIGKILL of init; it says: ${errors()}`);
         ok(await eventually(() => !pids.some(isAlive), ENDS_MILLIS_MAX), "nothing is left");
         return true;
       },

@@ -537,5 +537,8 @@ export class FakePlatform implements Platform {
   }
   setMarshalling(): void {}
   limitProcesses(): void {}
+  busyNanos(): number {
+    return 0;
+  }
   shutdown(): void {}
 }

@@ -18,6 +18,7 @@ export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
   "host/memory_release.ts": "status",
   "loader/load.ts": "zeros page",
   "loader/program.ts": "head",
+  "loader/stack.ts": "piece",
   "mm/address_space.ts": "randomWords randomBytes",
   "mm/residency.ts": "chunk",
   "socket/inet/inet_socket.ts": "scratch",

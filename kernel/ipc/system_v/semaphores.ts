@@ -125,11 +125,20 @@ export class SemaphoreSet extends IpcObject {
     return undo >= -UNDO_MAX - 1 && undo <= UNDO_MAX;
   }
 
-  /** SETVAL, SETALL: clears all processes' undo values of the semaphore. */
+  /** SETVAL: clears all processes' undo values of the semaphore. */
   setValue(task: Task, number: number, value: number): void {
     this.values[number] = value;
     this.#pids[number] = task.threadGroup.pid;
     for (const undo of this.undos) undo.forget(this, number);
+    this.changeSeconds = task.kernel.clock.realtime();
+    this.queue.notify(POLLIN);
+  }
+
+  /** SETALL: sets each semaphore to its value among `values`, and clears all undo values. */
+  setAll(task: Task, values: ArrayLike<number>): void {
+    this.values.set(values);
+    this.#pids.fill(task.threadGroup.pid);
+    for (const undo of this.undos) undo.forgetAll(this);
     this.changeSeconds = task.kernel.clock.realtime();
     this.queue.notify(POLLIN);
   }
@@ -191,6 +200,10 @@ class SemaphoreUndo {
   forget(set: SemaphoreSet, number: number): void {
     const changes = this.#changes.get(set);
     if (changes !== undefined) changes[number] = 0;
+  }
+
+  forgetAll(set: SemaphoreSet): void {
+    this.#changes.get(set)?.fill(0);
   }
 
   /** The process has ended: applies the undo values. */

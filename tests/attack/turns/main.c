@@ -1,5 +1,6 @@
 // One case after the other, while another process beats every millisecond: prints for each how long it took and the longest
-// time between two beats, in milliseconds. Which cases: the arguments, or all; `--list` prints them with their calls.
+// time between two beats, in milliseconds. Which cases: the arguments, or all; `--list` prints them with their calls. On stderr
+// it says what begins and ends, between the lines of a sandbox's log.
 #include "turns.h"
 #include <sys/resource.h>
 
@@ -17,6 +18,8 @@ double now(void) {
   return t.tv_sec * 1e3 + t.tv_nsec * 1e-6;
 }
 
+static const char *name;
+
 /** Until beats that began before have been counted. */
 static void wait_for_beats(void) {
   for (long until = shared->beats + 2; shared->beats < until;) usleep(1000);
@@ -24,12 +27,14 @@ static void wait_for_beats(void) {
 
 void begin(void) {
   wait_for_beats();
+  dprintf(2, "begin %s\n", name);
   shared->longest = 0;
   shared->from = now();
 }
 
 void end(void) {
   shared->to = now();
+  dprintf(2, "end %s\n", name);
   wait_for_beats();
 }
 
@@ -92,6 +97,7 @@ static void beat(void) {
 
 static void run(const struct turns_case *one) {
   shared->to = 0;
+  name = one->name;
   pid_t child = fork();
   if (child == 0) {
     begin();
@@ -107,8 +113,8 @@ static void run(const struct turns_case *one) {
   fflush(stdout);
 }
 
-static int is_wanted(int count, char **names, const char *name) {
-  for (int i = 1; i < count; i++) if (!strcmp(names[i], name)) return 1;
+static int is_wanted(int count, char **names, const char *one) {
+  for (int i = 1; i < count; i++) if (!strcmp(names[i], one)) return 1;
   return count == 1;
 }
 

@@ -169,7 +169,6 @@ static void filters(void) {
   check(added > 3, "seccomp");
   for (int i = 0; i < 100; i++) getppid();
 }
-/** Each execve is one step, as much as Linux lets it be; there are ten. */
 static void arguments(void) {
   /* 6 MiB: all that a large stack allows (_STK_LIM / 4 * 3). */
   enum { COUNT = 50, BYTES = 120000 };
@@ -190,6 +189,21 @@ static void arguments(void) {
     waitpid(child, &status, 0);
     check(status == 0, "execv");
   }
+}
+/** The same of the shortest strings, of which there are most. */
+static void many_arguments(void) {
+  enum { COUNT = 300000 };
+  struct rlimit large = {64 << 20, 64 << 20};
+  check(setrlimit(RLIMIT_STACK, &large) == 0, "setrlimit");
+  static char *arguments[COUNT + 1], *environment[COUNT + 1];
+  for (int i = 0; i < COUNT; i++) arguments[i] = "", environment[i] = "E";
+  if (fork() == 0) {
+    execve("/bin/true", arguments, environment);
+    _exit(1);
+  }
+  int status;
+  wait(&status);
+  check(status == 0, "execve");
 }
 /** A robust list that ends nowhere. */
 static void robust_list(void) {
@@ -230,6 +244,7 @@ const struct turns_case process_cases[] = {
   {"groups", "setgroups getgroups", groups},
   {"filters", "seccomp prctl", filters},
   {"arguments", "execve execveat", arguments},
+  {"many_arguments", "execve execveat", many_arguments},
   {"robust_list", "set_robust_list exit", robust_list},
   {"names", "prctl sethostname setdomainname syslog", names},
   {0},

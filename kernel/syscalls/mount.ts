@@ -37,7 +37,7 @@ import { bind, mountNew, move, pivotRoot, remount, setPropagation, unmount } fro
 import type { Path } from "../vfs/path.ts";
 import { DIRECTORY, FOLLOW, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
-import { partial, type Support, type SyscallFamily } from "./table.ts";
+import { FULL, type Support, type SyscallFamily } from "./table.ts";
 
 const MS_FLAGS = {
   MS_RDONLY,
@@ -76,7 +76,7 @@ export const MOUNT_CALLS: SyscallFamily = {
     nr: { x64: 155, arm64: 41 },
     args: { new_root: "path", put_old: "path" },
     returns: "int",
-    support: partial("mounts are not propagated to peers"),
+    support: FULL,
     run: pivotRootCall,
   },
   mount: {
@@ -89,14 +89,14 @@ export const MOUNT_CALLS: SyscallFamily = {
       data: "string",
     },
     returns: "int",
-    support: partial("propagation types are kept and shown, mounts are not propagated to peers"),
+    support: FULL,
     run: mount,
   },
   umount2: {
     nr: { x64: 166, arm64: 39 },
     args: { target: "path", flags: { flags: { MNT_FORCE, MNT_DETACH, MNT_EXPIRE, UMOUNT_NOFOLLOW } } },
     returns: "int",
-    support: partial("mounts are not propagated to peers"),
+    support: FULL,
     run: umount2,
   },
   name_to_handle_at: {
@@ -191,7 +191,7 @@ function mount(task: Task, args: Args): number {
     if (typeof from === "number") return from;
     return bind(task.namespaces.mount, from, at, (flags & MS_REC) !== 0);
   }
-  if ((flags & PROPAGATIONS) !== 0) return propagate(at, flags);
+  if ((flags & PROPAGATIONS) !== 0) return propagate(task, at, flags);
   if ((flags & MS_MOVE) !== 0) {
     const from = sourcePath(task, source);
     return typeof from === "number" ? from : move(task.namespaces.mount, from, at);
@@ -208,7 +208,7 @@ function sourcePath(task: Task, source: string): Path | number {
   return source === "" ? -EINVAL : resolve(task, AT_FDCWD, source, FOLLOW);
 }
 
-function propagate(at: Path, flags: number): number {
+function propagate(task: Task, at: Path, flags: number): number {
   if ((flags & ~(PROPAGATIONS | MS_REC | MS_SILENT)) !== 0) return -EINVAL;
   let propagation: Propagation;
   switch (flags & PROPAGATIONS) {
@@ -227,7 +227,7 @@ function propagate(at: Path, flags: number): number {
     default:
       return -EINVAL;
   }
-  return setPropagation(at, propagation, (flags & MS_REC) !== 0);
+  return setPropagation(task.namespaces.mount, at, propagation, (flags & MS_REC) !== 0);
 }
 
 function umount2(task: Task, args: Args): number {

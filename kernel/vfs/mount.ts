@@ -17,8 +17,9 @@ import type { Filesystem } from "./filesystem.ts";
 import { MOUNT_COST } from "../util/kernel_memory.ts";
 import type { NamespaceCharge } from "../util/parameters.ts";
 import { Path } from "./path.ts";
+import { PeerGroup } from "./peer_group.ts";
 
-/** How mount events would travel. Linux: it is kept and shown; within one sandbox mounts are not copied to peers. */
+/** How mounts travel to this one and from it: mount_namespaces(7). propagation.ts does it. */
 export type Propagation = "private" | "shared" | "slave" | "unbindable";
 
 /** Something that is counted by those who need it. */
@@ -36,9 +37,14 @@ export class Mount {
   source: string;
   /** MS_ flags that hold per mount. */
   flags: number;
-  propagation: Propagation = "private";
-  /** Number of its peer group while it is shared or a slave, for mountinfo. */
-  peerGroup = 0;
+  /** Its group while it is shared; mounts travel from it to these. */
+  #peers: PeerGroup | null = null;
+  /** The group from which mounts travel to it while it is a slave; peers have the same. */
+  #master: PeerGroup | null = null;
+  /** It cannot be bound elsewhere. */
+  isUnbindable = false;
+  /** Where it is attached; null before and after. Set by the namespace. */
+  namespace: MountNamespace | null = null;
   /** Where it is attached; null for the namespace's root and once detached. */
   parent: Mount | null = null;
   mountPoint: Dentry | null = null;
@@ -89,6 +95,7 @@ export class Mount {
   onDetached(): void {
     if (this.#isDetached) return;
     this.#isDetached = true;
+    this.setPropagation("private");
     if (this.#uses === 0) this.#release();
   }
 
@@ -105,19 +112,67 @@ export class Mount {
     this.fs.drop();
   }
 
-  /** Another mount of the same place, as a bind makes it. */
+  /** Another mount of the same place, as a bind makes it: a peer of this one, a slave of the same master. */
   copy(root: Dentry = this.root): Mount {
+    const copy = this.copyAlone(root);
+    copy.follow(this);
+    copy.isUnbindable = this.isUnbindable;
+    return copy;
+  }
+
+  /** Another mount of the same place that no mounts travel to or from. */
+  copyAlone(root: Dentry = this.root): Mount {
     const copy = new Mount(this.fs, root, this.source, this.flags);
-    copy.propagation = this.propagation;
-    copy.peerGroup = this.peerGroup;
     if (this.#pinned !== null) copy.pinTo(this.#pinned);
     return copy;
   }
 
+  get peers(): PeerGroup | null {
+    return this.#peers;
+  }
+  get master(): PeerGroup | null {
+    return this.#master;
+  }
+
+  /** Joins the group of `other`, and has its master. */
+  follow(other: Mount): void {
+    this.setMaster(other.#master);
+    this.#leavePeers();
+    this.#peers = other.#peers;
+    this.#peers?.members.add(this);
+  }
+
+  setMaster(group: PeerGroup | null): void {
+    this.#master?.slaves.delete(this);
+    this.#master = group;
+    group?.slaves.add(this);
+  }
+
+  /** change_mnt_propagation() */
   setPropagation(propagation: Propagation): void {
-    this.propagation = propagation;
-    if (propagation === "shared" && this.peerGroup === 0) this.peerGroup = this.fs.vfs.peerGroups.next();
-    else if (propagation === "private" || propagation === "unbindable") this.peerGroup = 0;
+    if (propagation === "shared") {
+      this.isUnbindable = false;
+      if (this.#peers !== null) return;
+      this.#peers = new PeerGroup(this.fs.vfs.peerGroups.next());
+      this.#peers.members.add(this);
+      return;
+    }
+    const group = this.#peers;
+    this.#leavePeers();
+    // A shared mount becomes a slave of its peers; without any, of the master that it had.
+    if (propagation !== "slave") this.setMaster(null);
+    else if (group !== null && group.members.size > 0) this.setMaster(group);
+    this.isUnbindable = propagation === "unbindable" || (propagation === "slave" && this.isUnbindable);
+  }
+
+  /** The last one of a group leaves its slaves to the group's own master. */
+  #leavePeers(): void {
+    const group = this.#peers;
+    if (group === null) return;
+    this.#peers = null;
+    group.members.delete(this);
+    if (group.members.size > 0) return;
+    for (const slave of [...group.slaves]) slave.setMaster(this.#master);
   }
 
   /** Options as /proc/mounts shows them before the file system's own. */
@@ -133,11 +188,18 @@ export class Mount {
     return text;
   }
 
-  /** Optional fields of mountinfo with a trailing space, or "". */
+  /**
+   * Optional fields of mountinfo with a trailing space, or "". A master without a member in this namespace is followed by
+   * the nearest group above it that has one: get_dominating_id().
+   */
   propagationText(): string {
-    if (this.propagation === "shared") return `shared:${this.peerGroup} `;
-    if (this.propagation === "slave" && this.peerGroup !== 0) return `master:${this.peerGroup} `;
-    return this.propagation === "unbindable" ? "unbindable " : "";
+    let text = this.#peers === null ? "" : `shared:${this.#peers.id} `;
+    if (this.#master !== null) {
+      text += `master:${this.#master.id} `;
+      const nearest = nearestIn(this.namespace, this.#master);
+      if (nearest !== null && nearest !== this.#master) text += `propagate_from:${nearest.id} `;
+    }
+    return this.isUnbindable ? `${text}unbindable ` : text;
   }
 
   /** Whether `other` is this mount or is mounted below it. */
@@ -145,6 +207,19 @@ export class Mount {
     for (let at: Mount | null = other; at !== null; at = at.parent) if (at === this) return true;
     return false;
   }
+}
+
+/** `group`, or the first of its masters, that has a member in `namespace`. */
+function nearestIn(namespace: MountNamespace | null, group: PeerGroup): PeerGroup | null {
+  for (let at: PeerGroup | null = group; at !== null;) {
+    let master: PeerGroup | null = null;
+    for (const member of at.members) {
+      if (member.namespace === namespace) return at;
+      master = member.master;
+    }
+    at = master;
+  }
+  return null;
 }
 
 export class MountNamespace {
@@ -164,6 +239,7 @@ export class MountNamespace {
   constructor(root: Mount, ino: number) {
     this.ino = ino;
     this.root = root;
+    root.namespace = this;
   }
 
   hold(): void {
@@ -188,6 +264,7 @@ export class MountNamespace {
   attach(mount: Mount, at: Path): void {
     mount.parent = at.mount;
     mount.mountPoint = at.dentry;
+    mount.namespace = this;
     at.mount.children.push(mount);
     at.dentry.hold();
     at.dentry.mountCount++;
@@ -222,6 +299,7 @@ export class MountNamespace {
   discard(mount: Mount): void {
     for (const child of [...mount.children]) this.discard(child);
     this.detach(mount);
+    mount.namespace = null;
     mount.onDetached();
   }
 

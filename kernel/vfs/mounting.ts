@@ -1,7 +1,7 @@
 // What mount(2), umount2(2) and pivot_root(2) do to a namespace once their arguments are read. Linux: do_mount(),
 // do_loopback(), do_move_mount(), do_umount(), path_pivot_root() of fs/namespace.c.
 
-import { EAGAIN, EBUSY, EINVAL, ELOOP, ENODEV, ENOENT, ENOSPC, ENOTDIR, EPERM } from "../abi/errno.ts";
+import { EAGAIN, EBUSY, EINVAL, ELOOP, ENODEV, ENOENT, ENOTDIR, EPERM } from "../abi/errno.ts";
 import {
   MNT_DETACH,
   MNT_EXPIRE,
@@ -18,6 +18,7 @@ import {
 import type { Task } from "../task/task.ts";
 import { type Mount, MountNamespace, newMount, type Propagation } from "./mount.ts";
 import { acrossMounts, Path } from "./path.ts";
+import { attachTree, detachTree, type TreeNode, treeOf } from "./propagation.ts";
 
 const ATIME_FLAGS = MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME;
 /** Flags that hold per mount. */
@@ -46,6 +47,12 @@ export function mountNew(
   const fs = type.mount(task, source, options);
   if (typeof fs === "number") return fs;
   const mount = newMount(fs, source === "" ? "none" : source, mountFlags(flags));
+  const top = acrossMounts(task.namespaces.mount, at);
+  // do_add_mount(): not the same file system on itself.
+  if (top.mount.fs === fs && top.dentry === top.mount.root) {
+    mount.onDetached();
+    return -EBUSY;
+  }
   const result = attach(task.namespaces.mount, mount, at);
   if (result < 0) mount.onDetached();
   return result;
@@ -53,17 +60,20 @@ export function mountNew(
 
 /** Attaches `mount` on top of the file at `at`. -ENOTDIR where one is a directory and the other is not. */
 export function attach(namespace: MountNamespace, mount: Mount, at: Path): number {
+  return attachWhole(namespace, [{ mount, parent: null, mountPoint: null }], at);
+}
+
+function attachWhole(namespace: MountNamespace, tree: readonly TreeNode[], at: Path): number {
+  const [{ mount }] = tree;
   const top = acrossMounts(namespace, at);
   if (top.dentry.isUnlinked || top.dentry.inode === null) return -ENOENT;
   if (top.inode.isDirectory !== mount.root.inode!.isDirectory) return -ENOTDIR;
-  if (namespace.count >= mount.fs.vfs.parameters.mountsMax) return -ENOSPC;
-  namespace.attach(mount, top);
-  return 0;
+  return attachTree(namespace, tree, top);
 }
 
 /** MS_BIND: shows `from` at `at` too, with the mounts below it when `isRecursive`. */
 export function bind(namespace: MountNamespace, from: Path, at: Path, isRecursive: boolean): number {
-  if (from.mount.propagation === "unbindable") return -EINVAL;
+  if (from.mount.isUnbindable) return -EINVAL;
   // Namespaces have no names, and may be bound all the same: that is how they are kept.
   const pinned = from.inode.namespaceShown?.pin ?? null;
   if (from.dentry.isUnlinked && pinned === null) return -ENOENT;
@@ -78,32 +88,24 @@ export function bind(namespace: MountNamespace, from: Path, at: Path, isRecursiv
     mount.pinTo(pinned);
   }
   // The tree is copied before it is attached: it may be attached below itself.
-  const copies: [Mount, Mount, Mount][] = [];
-  if (isRecursive) collectBelow(from.mount, from.dentry, mount, copies);
-  const isTooMany = namespace.count + copies.length >= mount.fs.vfs.parameters.mountsMax;
-  const result = isTooMany ? -ENOSPC : attach(namespace, mount, at);
-  if (result < 0) {
-    for (const [copy] of copies) copy.onDetached();
-    mount.onDetached();
-    return result;
-  }
-  for (const [copy, parent, original] of copies) {
-    namespace.attach(copy, new Path(parent, original.mountPoint!));
-  }
-  return 0;
+  const tree: TreeNode[] = [{ mount, parent: null, mountPoint: null }];
+  if (isRecursive) collectBelow(from.mount, from.dentry, mount, tree);
+  const result = attachWhole(namespace, tree, at);
+  if (result < 0) { for (const { mount: copy } of tree) copy.onDetached(); }
+  return result;
 }
 
-/** Copies of the mounts on `mount` below `root`, each with the copy of its parent and the original. */
+/** Copies of the mounts on `mount` below `root`, but the unbindable ones. */
 function collectBelow(
   mount: Mount,
   root: Path["dentry"],
   parent: Mount,
-  into: [Mount, Mount, Mount][],
+  into: TreeNode[],
 ): void {
   for (const child of mount.children) {
-    if (!root.contains(child.mountPoint!) || child.propagation === "unbindable") continue;
+    if (!root.contains(child.mountPoint!) || child.isUnbindable) continue;
     const copy = child.copy();
-    into.push([copy, parent, child]);
+    into.push({ mount: copy, parent, mountPoint: child.mountPoint });
     collectBelow(child, child.root, copy, into);
   }
 }
@@ -112,14 +114,20 @@ function collectBelow(
 export function move(namespace: MountNamespace, from: Path, at: Path): number {
   const { mount } = from;
   if (from.dentry !== mount.root || mount.parent === null || !isInNamespace(namespace, mount)) return -EINVAL;
-  if (mount.parent.propagation === "shared") return -EINVAL;
+  if (mount.parent.peers !== null) return -EINVAL;
   const top = acrossMounts(namespace, at);
-  if (mount.contains(top.mount)) return -ELOOP;
+  if (!isInNamespace(namespace, top.mount)) return -EINVAL;
   if (top.dentry.isUnlinked) return -ENOENT;
   if (top.inode.isDirectory !== mount.root.inode!.isDirectory) return -ENOTDIR;
+  const tree = treeOf(mount);
+  // What is unbindable cannot be copied to the peers.
+  if (top.mount.peers !== null && tree.some((node) => node.mount.isUnbindable)) return -EINVAL;
+  if (mount.contains(top.mount)) return -ELOOP;
+  const place = new Path(mount.parent, mount.mountPoint!);
   namespace.detach(mount);
-  namespace.attach(mount, top);
-  return 0;
+  const result = attachTree(namespace, tree, top);
+  if (result < 0) namespace.attach(mount, place);
+  return result;
 }
 
 /** MS_REMOUNT: other flags, and with `options` not null other settings of the file system. */
@@ -148,8 +156,13 @@ function isWritten(namespace: MountNamespace, mount: Mount, isWhole: boolean): b
 }
 
 /** MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE. */
-export function setPropagation(at: Path, propagation: Propagation, isRecursive: boolean): number {
-  if (at.dentry !== at.mount.root) return -EINVAL;
+export function setPropagation(
+  namespace: MountNamespace,
+  at: Path,
+  propagation: Propagation,
+  isRecursive: boolean,
+): number {
+  if (at.dentry !== at.mount.root || !isInNamespace(namespace, at.mount)) return -EINVAL;
   const queue = [at.mount];
   for (let i = 0; i < queue.length; i++) {
     queue[i].setPropagation(propagation);
@@ -169,8 +182,7 @@ export function unmount(namespace: MountNamespace, at: Path, flags: number): num
     mount.isExpiring = true;
     return -EAGAIN;
   }
-  namespace.discard(mount);
-  return 0;
+  return detachTree(mount, (flags & MNT_DETACH) !== 0);
 }
 
 function isInNamespace(namespace: MountNamespace, mount: Mount): boolean {
@@ -185,8 +197,8 @@ export function pivotRoot(task: Task, next: Path, putOld: Path): number {
   const root = task.fs.root;
   const oldMount = root.mount, newMount = next.mount;
   if (!isInNamespace(namespace, newMount) || !isInNamespace(namespace, putOld.mount)) return -EINVAL;
-  if (putOld.mount.propagation === "shared") return -EINVAL;
-  if (newMount.parent?.propagation === "shared" || oldMount.parent?.propagation === "shared") return -EINVAL;
+  if (putOld.mount.peers !== null) return -EINVAL;
+  if (newMount.parent?.peers != null || oldMount.parent?.peers != null) return -EINVAL;
   if (newMount === oldMount || putOld.mount === oldMount) return -EBUSY;
   if (root.dentry !== oldMount.root || next.dentry !== newMount.root || newMount.parent === null) {
     return -EINVAL;

@@ -64,6 +64,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "pointers": 1484,
   "pointers, as a user": 1484,
   "privileges": 240,
+  "propagation": 85,
   "proc": 335,
   "proc_inspect": 57,
   "proc_inspect, as a user": 57,

@@ -153,6 +153,11 @@ export interface AddressSpace {
   endBatch(): number;
   /** madvise(2) on the host memory (DONTNEED, FREE, REMOVE, WILLNEED, HUGEPAGE ...). */
   advise(thread: GuestThread, address: number, length: number, advice: number): number;
+  /**
+   * MADV_DONTNEED when the thread resumes, of private anonymous memory without PROT_EXEC, which the host does not refuse.
+   * False where the platform cannot; then nothing happens.
+   */
+  discardLater(thread: GuestThread, address: number, length: number): boolean;
   /** msync(2). */
   sync(thread: GuestThread, address: number, length: number, flags: number): number;
   /** mincore(2): one byte a page into `into`. */
@@ -278,6 +283,8 @@ export interface GuestThread {
 
   /** The call it is in will take long: do not spin for the answer any more. */
   park(): void;
+  /** As park(), once those that are about to resume have: they take its CPU over before that falls asleep. */
+  parkLater(): void;
 
   // The next five mean something only where `features.hasHostFutex`.
 
@@ -301,6 +308,17 @@ export interface GuestThread {
    * to ask.
    */
   rseq(address: number, length: number, flags: number, signature: number): number;
+  /**
+   * As rseq() without flags, when the thread resumes, for a registration that the host does not refuse. False where that is
+   * not known; then nothing happens.
+   */
+  registerLater(address: number, length: number, signature: number): boolean;
+  /**
+   * What a thread that ends leaves in memory others still use: the host forgets its rseq(2) area (0 = none), then its
+   * clear_child_tid word becomes 0. 0, -EFAULT when the word cannot be written, -EBUSY when its robust list (0 = none) is not
+   * empty: then neither happens, as locks come first. -ENOSYS where the caller has to do all of it.
+   */
+  leaveMemory(area: number, length: number, signature: number, robustHead: number, word: number): number;
   memoryBarrier(command: number, flags: number, cpu: number): number;
 
   /** CPU time of this thread in nanoseconds. Costs the host's reading of a file where the thread runs or sleeps. */

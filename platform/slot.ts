@@ -159,6 +159,12 @@ export const OP_EXIT = 8;
 export const OP_WAIT = 9;
 /** The first of a new thread: gives it its signal stack, and notes that it can take signals. */
 export const OP_BEGIN = 10;
+/**
+ * What a thread that ends leaves in memory others still use: gives up its rseq(2) area, then zeroes its clear_child_tid
+ * word. Does neither, and answers -EBUSY, where the robust list is not empty. args: rseq area (0 = none), its length and
+ * signature, head of the robust list (0 = none), the word.
+ */
+export const OP_LEAVE = 11;
 // Marshalling item: kind | argument << 4 | length argument << 7 | size or unit << 10.
 export const ITEM_END = 0;
 export const ITEM_STRING = 1;

@@ -28,7 +28,9 @@ import {
   MADV_UNMERGEABLE,
   MADV_WILLNEED,
   MADV_WIPEONFORK,
+  MAP_SHARED,
   pageUp,
+  PROT_EXEC,
   PROT_WRITE,
 } from "../abi/memory.ts";
 import { CAP_SYS_ADMIN } from "../abi/task.ts";
@@ -119,14 +121,30 @@ function isPopulate(advice: number): boolean {
 }
 
 function adviseRun(task: Task, from: number, to: number, advice: number): number {
+  const { areas, space } = task.mm;
+  // What a thread does to its stack when it ends (glibc): no round trip to the stub for it.
+  if (advice === MADV_DONTNEED && isPlain(areas, from, to)) {
+    if (space.discardLater(task.thread, from, to - from)) return 0;
+  }
   if (HOST_ADVICE.has(advice)) {
     const given = advice === MADV_DONTNEED_LOCKED ? MADV_DONTNEED : advice;
-    const result = task.mm.space.advise(task.thread, from, to - from, given);
+    const result = space.advise(task.thread, from, to - from, given);
     // A hint that the host does not support is not the guest's error.
     if (result < 0 && !isHint(advice)) return result;
   }
-  if (TREE_ADVICE.has(advice)) task.mm.areas.update(from, to, changeOf(advice));
+  if (TREE_ADVICE.has(advice)) areas.update(from, to, changeOf(advice));
   return 0;
+}
+
+/** Whether [from, to), all of it mapped, is private anonymous memory that holds no code. */
+function isPlain(areas: VmaSet, from: number, to: number): boolean {
+  for (let i = areas.indexAfter(from); i < areas.count && areas.at(i).start < to; i++) {
+    const area = areas.at(i);
+    if (area.backing !== null || (area.flags & MAP_SHARED) !== 0 || (area.prot & PROT_EXEC) !== 0) {
+      return false;
+    }
+  }
+  return true;
 }
 
 /** Why an advice does not apply to an area; 0 if it does. */

@@ -77,6 +77,7 @@ function futex(task: Task, args: Args): number {
   // All operations check alignment first, except FUTEX_UNLOCK_PI, which reads the word first.
   if ((args.u32(0) & 3) !== 0 && command !== FUTEX_UNLOCK_PI) return -EINVAL;
   const isPrivate = (operation & FUTEX_PRIVATE_FLAG) !== 0;
+  if (command !== FUTEX_WAIT && command !== FUTEX_WAIT_BITSET) task.kernel.futexes.changes++;
   // The most frequent operation first: nothing to read or check.
   if (command === FUTEX_WAKE && (operation & FUTEX_CLOCK_REALTIME) === 0) {
     return futexWake(task, address, isPrivate, args.i32(2), FUTEX_BITSET_MATCH_ANY);
@@ -187,7 +188,7 @@ export const FUTEX_CALLS: SyscallFamily = {
   futex: {
     nr: { x64: 202, arm64: 98 },
     args: {
-      uaddr: "word",
+      uaddr: { ahead: 4 },
       futex_op: { values: FUTEX_OPERATIONS },
       val: "uint",
       timeout: "word",

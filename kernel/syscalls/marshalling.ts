@@ -40,6 +40,7 @@ function itemOf(kind: ArgKind, argument: number, names: readonly string[]): numb
   if (kind === "strings") return stringsItem(argument);
   if (typeof kind === "string") return 0;
   if ("in" in kind) return fixedItem(argument, kind.in);
+  if ("ahead" in kind) return fixedItem(argument, kind.ahead);
   if ("inOut" in kind) return fixedItem(argument, kind.inOut);
   if ("inBuffer" in kind) return bufferItem(argument, argumentIndex(names, kind.inBuffer), kind.unit ?? 1);
   if ("message" in kind) return messageItem(argument, kind.message === "in");

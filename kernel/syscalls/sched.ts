@@ -2,7 +2,7 @@
 // as on Linux. Linux: they decide what runs when; here the host schedules guest threads and they have no effect.
 
 import { E2BIG, EACCES, EFAULT, EINVAL, EPERM, ESRCH } from "../abi/errno.ts";
-import { MEMBARRIER_CMD_ALL, PAGE_SIZE } from "../abi/memory.ts";
+import { MEMBARRIER_CMD_ALL, PAGE_SIZE, PROT_READ, PROT_WRITE } from "../abi/memory.ts";
 import { i32, put32, put64, u32, zero } from "../abi/struct.ts";
 import {
   CAP_SYS_NICE,
@@ -368,13 +368,29 @@ function membarrier(task: Task, args: Args): number {
   return command === 0 && result > 0 ? result & MEMBARRIER_CMD_ALL : result;
 }
 
+/** The size of struct rseq as it was at first, which is aligned to as much. */
+const ORIG_RSEQ_BYTES = 32;
+
+/** Whether the host registers the area for sure: a thread's first one, in writable memory that no file is behind. */
+function isPlainRegistration(task: Task, address: number, length: number, flags: number): boolean {
+  if (flags !== 0 || task.rseqAddress !== 0) return false;
+  if (length !== ORIG_RSEQ_BYTES || address === 0 || address % ORIG_RSEQ_BYTES !== 0) return false;
+  const area = task.mm.areas.find(address);
+  if (area === null || area.backing !== null) return false;
+  return (area.prot & (PROT_READ | PROT_WRITE)) === (PROT_READ | PROT_WRITE);
+}
+
 /** The host keeps the area up to date, as only it sees when a thread is preempted. fork copies the registration. */
 function rseq(task: Task, args: Args): number {
   const { thread } = task;
   const address = args.word(0), length = args.u32(1), flags = args.i32(2), signature = args.u32(3);
   if (address + length > task.mm.layout.end) return -EINVAL;
-  const result = thread.rseq(address, length, flags, signature);
-  if (result < 0) return result;
+  if (
+    !isPlainRegistration(task, address, length, flags) || !thread.registerLater(address, length, signature)
+  ) {
+    const result = thread.rseq(address, length, flags, signature);
+    if (result < 0) return result;
+  }
   const isRegistered = (flags & RSEQ_FLAG_UNREGISTER) === 0;
   task.rseqAddress = isRegistered ? address : 0;
   task.rseqLength = isRegistered ? length : 0;

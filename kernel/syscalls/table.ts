@@ -26,6 +26,7 @@ export type ArgKind =
   | { readonly flags: Readonly<Record<string, number>> } // bits by name
   | { readonly values: Readonly<Record<string, number>> } // one of several by name
   | { readonly in: number } // pointer to `in` bytes, copied in by the stub
+  | { readonly ahead: number } // address of `ahead` bytes, copied in by the stub for a first look; shown as an address
   | { readonly inBuffer: string; readonly unit?: number } // pointer; argument `inBuffer` counts units of `unit` bytes (1)
   | { readonly inIovec: string } // pointer to iovecs that are read from; argument `inIovec` counts them
   | { readonly message: "in" | "out" } // struct msghdr: what it points to is sent ("in") or filled ("out")

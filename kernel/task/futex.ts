@@ -29,7 +29,7 @@ import { u32, u64 } from "../abi/struct.ts";
 import { assert } from "../util/assert.ts";
 import type { Args } from "../syscalls/args.ts";
 import { FutexPlace, leaveQueues, locate, waiterOf, wakeQueue } from "./futex_queue.ts";
-import { compareWord, EXCHANGE_TRIES_MAX, exchangeWord, readWord } from "./futex_word.ts";
+import { compareSharedWord, compareWord, EXCHANGE_TRIES_MAX, exchangeWord, readWord } from "./futex_word.ts";
 import { BLOCKED, type Continuation, continuation, NO_RESULT } from "./call_in_flight.ts";
 import type { Task } from "./task.ts";
 import { suspendThen } from "./wait_engine.ts";
@@ -60,7 +60,7 @@ export function futexWait(
   if (isPrivate && task.hasHostFutex) return waitOnHost(task, address, value, bitset, deadline);
   const located = locate(task, address, isPrivate, place);
   if (located < 0) return located;
-  const differs = compareWord(task, address, value);
+  const differs = isPrivate ? compareWord(task, address, value) : compareSharedWord(task, address, value);
   if (differs < 0) return differs;
   const waiter = waiterOf(task, 0);
   waiter.bitset = bitset;

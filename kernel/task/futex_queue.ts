@@ -61,6 +61,8 @@ export class FutexPlace {
 
 /** What futexes of one kernel share: kernel.futexes. */
 export class FutexRoom {
+  /** How many calls or exits have changed a word or woken waiters: see compareSharedWord(). */
+  changes = 0;
   /** Queues kept for reuse. */
   readonly spareQueues: FutexQueue[] = [];
 }

@@ -12,7 +12,7 @@ import type { Task } from "./task.ts";
 const SYS_futex = 202;
 const SYS_futex_waitv = 449;
 // The wakes of an exit are shared ones.
-const SHARED_WAIT = 0;
+const SHARED_WAIT = 0, SHARED_WAKE = 1;
 const WAIT = 128,
   WAKE = 129,
   CMP_REQUEUE = 132,
@@ -55,6 +55,34 @@ Deno.test("FUTEX_WAIT sleeps only on the expected value, FUTEX_WAKE wakes in ord
   equal(answers(c), `0 0 ${WAITS}`);
   equal(c.processes.syscall(c.main, SYS_futex, A, WAKE, 9), 1);
   equal(c.processes.syscall(c.main, SYS_futex, A, WAKE, 9), 0);
+});
+
+Deno.test("a shared wait looks at what came with the call, unless somebody has woken since the task resumed", () => {
+  const c = crowd(1);
+  const [other] = c.others;
+  let isOld = true;
+  other.memory.known = () => {
+    if (!isOld) return -1;
+    other.memory.view = new Uint8Array(4); // the word as it was when the call was made: 0
+    return 0;
+  };
+  setWord(c, A, 7);
+  other.futexChanges = c.processes.kernel.futexes.changes;
+  equal(
+    c.processes.syscall(other, SYS_futex, A, SHARED_WAIT, 0),
+    WAITS,
+    "the change's wake is still to come",
+  );
+  equal(c.processes.syscall(c.main, SYS_futex, A, SHARED_WAKE, 1), 1, "and finds it");
+  equal(c.processes.answer(other), 0);
+  equal(c.processes.syscall(c.main, SYS_futex, A, SHARED_WAKE, 1), 0);
+  equal(
+    c.processes.syscall(other, SYS_futex, A, SHARED_WAIT, 0),
+    -EAGAIN,
+    "the copy may be older than the wake",
+  );
+  isOld = false;
+  equal(c.processes.syscall(other, SYS_futex, A, SHARED_WAIT, 7), WAITS);
 });
 
 Deno.test("a wait ends at its deadline, and a woken one does not time out", () => {

@@ -15,6 +15,18 @@ export function readWord(task: Task, address: number): number {
   return task.mm.space.read(address, word, 0, 4) === 4 ? u32(word, 0) : -EFAULT;
 }
 
+/**
+ * As compareWord() for a futex that is not private, without reading where what the stub has copied in will do: nobody has
+ * woken or changed a futex since the task last resumed. A waker changes the word before it calls, so a change that the
+ * copy does not have is followed by a wake that finds this task waiting.
+ */
+export function compareSharedWord(task: Task, address: number, expected: number): number {
+  const { memory } = task;
+  const at = task.futexChanges === task.kernel.futexes.changes ? memory.known(address, 4) : -1;
+  if (at < 0) return compareWord(task, address, expected);
+  return u32(memory.view, at) === expected ? 0 : -EAGAIN;
+}
+
 /** What a wait asks first: 0 when the word is `expected` (unsigned), -EAGAIN when not, -EFAULT. */
 export function compareWord(task: Task, address: number, expected: number): number {
   const now = readWord(task, address);

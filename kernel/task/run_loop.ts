@@ -165,7 +165,8 @@ function reportBug(kernel: Kernel, task: Task, error: unknown): void {
 function finish(kernel: Kernel, task: Task, result: number): void {
   if (result === MUST_WAIT) result = suspendOperation(task);
   if (result === BLOCKED) {
-    task.thread.park();
+    if (kernel.ready.length === 0 && kernel.woken.length === 0) task.thread.park();
+    else task.thread.parkLater();
     if (task.call.hooks !== 0) tellOfWait(kernel, task);
     return;
   }
@@ -223,6 +224,7 @@ function resumeReady(kernel: Kernel): void {
       // A signal sent by another task after this one was settled.
       if (task.signals.hasPending && !deliverSignals(task, dropHostWait(task))) continue;
       if (task.hostWait !== null) startHostWait(task, task.hostWait);
+      task.futexChanges = kernel.futexes.changes;
       task.thread.resume();
     } catch (error) {
       reportBug(kernel, task, error);

@@ -74,6 +74,8 @@ export class Task {
   readonly call: CallInFlight;
   /** The host is to wait for a futex for it when it resumes. */
   hostWait: HostWait | null = null;
+  /** kernel.futexes.changes when it last resumed: what the stub copies in for its next call is no older. */
+  futexChanges = -1;
 
   /** Its places in futex queues, made on first use (task/futex_queue.ts). */
   readonly futexWaiters: FutexWaiter[] = [];

@@ -145,6 +145,8 @@ impl Orders {
     }
 }
 
+const RSEQ_FLAG_UNREGISTER: u64 = 1;
+
 /// A command as it is in a slot.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -171,6 +173,10 @@ impl Command {
             }
             OP_BEGIN => is(libc::SYS_sigaltstack) && asked[1] == 0,
             OP_EXIT => is(libc::SYS_exit),
+            OP_LEAVE => {
+                let [area, length, signature, ..] = self.arguments;
+                is(libc::SYS_rseq) && asked[..4] == [area, length, RSEQ_FLAG_UNREGISTER, signature]
+            }
             _ => false,
         }
     }

@@ -163,6 +163,10 @@ pub const OP_WAIT: u32 = 9;
 
 /// The first of a new thread: gives it its signal stack, and notes that it can take signals.
 pub const OP_BEGIN: u32 = 10;
+/// What a thread that ends leaves in memory others still use: gives up its rseq(2) area, then zeroes its clear_child_tid word.
+/// Does neither, and answers -EBUSY, where the robust list is not empty. args: rseq area (0 = none), its length and signature,
+/// head of the robust list (0 = none), the word.
+pub const OP_LEAVE: u32 = 11;
 
 // Marshalling item: kind | argument << 4 | length argument << 7 | size or unit << 10.
 pub const ITEM_END: u32 = 0;

@@ -558,6 +558,8 @@ unsafe fn host_futex(slot: u64) -> bool {
 const SYS_CLONE: u64 = 56;
 const SYS_CLONE3: u64 = 435;
 const SYS_FUTEX: u64 = 202;
+const SYS_RSEQ: u64 = 334;
+const RSEQ_FLAG_UNREGISTER: u64 = 1;
 const FUTEX_WAIT_PRIVATE: u32 = 128;
 const FUTEX_WAKE_PRIVATE: u32 = 129;
 const FUTEX_WAIT_BITSET_PRIVATE: u32 = 137;
@@ -595,6 +597,9 @@ unsafe fn execute(slot: u64, at: u64) -> i64 {
             xrstor(arg(0));
             return 0;
         }
+        if op == OP_LEAVE {
+            return leave_memory(arg(0), arg(1), arg(2), arg(3), arg(4));
+        }
         if op == OP_PATCH {
             return stub_patch(arg(0), arg(1), arg(2), arg(3), arg(4)) as i64;
         }
@@ -607,6 +612,26 @@ unsafe fn execute(slot: u64, at: u64) -> i64 {
             syscall(60, 0, 0, 0, 0, 0, 0);
         }
         -38
+    }
+}
+
+/// Command OP_LEAVE. The head (struct robust_list_head) is empty where it leads back to itself and names no lock that was
+/// about to be taken; bit 0 of that name marks a PI lock.
+#[inline(never)]
+unsafe fn leave_memory(area: u64, length: u64, signature: u64, head: u64, word: u64) -> i64 {
+    unsafe {
+        if head != 0 {
+            let mut list: [u64; 3] = [0; 3];
+            let is_readable = stub_copy(list.as_mut_ptr() as u64, head, 24) == 0;
+            if is_readable && (list[0] & !1 != head || list[2] & !1 != 0) {
+                return -16;
+            }
+        }
+        if area != 0 {
+            syscall(SYS_RSEQ, area, length, RSEQ_FLAG_UNREGISTER, signature, 0, 0);
+        }
+        let zero: u64 = 0;
+        if stub_copy(word, &zero as *const u64 as u64, 4) == 0 { 0 } else { -14 }
     }
 }
 

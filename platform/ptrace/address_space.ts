@@ -192,6 +192,10 @@ export class PtraceAddressSpace implements AddressSpace {
     );
     return result < 0 ? result : 0;
   }
+  discardLater(): boolean {
+    return false;
+  }
+
   advise(thread: GuestThread, address: number, length: number, advice: number): number {
     return this.inject(thread as PtraceThread, SYS_madvise, address, length, advice);
   }

@@ -149,6 +149,7 @@ export class PtraceThread implements GuestThread {
     if (this.isRunning) this.platform.stubs.calls.tsv_stub_interrupt(this.addressSpace.pid, this.tid);
   }
 
+  parkLater(): void {}
   park(): void {}
 
   cpuNanos(): number {
@@ -171,6 +172,12 @@ export class PtraceThread implements GuestThread {
 
   rseq(address: number, length: number, flags: number, signature: number): number {
     return this.addressSpace.inject(this, SYS_rseq, address, length, flags, signature);
+  }
+  registerLater(): boolean {
+    return false;
+  }
+  leaveMemory(): number {
+    return -ENOSYS;
   }
   memoryBarrier(command: number, flags: number, cpu: number): number {
     return this.addressSpace.inject(this, SYS_membarrier, command, flags, cpu);

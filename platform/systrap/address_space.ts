@@ -1,7 +1,7 @@
 // A guest address space on systrap: one stub process with its arena of slots. Changes of the address space are
 // commands that a stopped thread of the process carries out; copies use process_vm_readv(2) and process_vm_writev(2).
 
-import { EAGAIN, EFAULT, EIO, ENOMEM } from "../../kernel/abi/errno.ts";
+import { EAGAIN, EFAULT, ENOMEM } from "../../kernel/abi/errno.ts";
 import {
   MADV_DONTFORK,
   MADV_DONTNEED,
@@ -45,7 +45,6 @@ import {
   OP_FORK,
   OP_PATCH,
   OP_RECEIVE_FDS,
-  SLOT_BYTES,
   SLOT_TID,
   STAGING_IN,
   STAGING_IN_BYTES,
@@ -343,6 +342,11 @@ export class SystrapAddressSpace implements AddressSpace {
     return by.callNow(SYS_madvise, address, length, advice);
   }
 
+  discardLater(thread: GuestThread, address: number, length: number): boolean {
+    const by = thread as SystrapThread;
+    return by.commandCount === 0 && by.call(SYS_madvise, false, address, length, MADV_DONTNEED) === 0;
+  }
+
   sync(thread: GuestThread, address: number, length: number, flags: number): number {
     return (thread as SystrapThread).callNow(SYS_msync, address, length, flags);
   }
@@ -593,6 +597,3 @@ function enterBeginning(thread: SystrapThread, base: number): void {
 export function isHostId(id: number): boolean {
   return id > 1 && id <= HOST_IDS_MAX;
 }
-
-export const STUB_DIED = -EIO;
-export const SLOT_STRIDE = SLOT_BYTES;

@@ -84,6 +84,8 @@ export class SystrapPlatform implements Platform {
   /** Its components, as bits of XCR0. */
   readonly fpuFeatures: number;
   vdsoAddress = 0;
+  /** The host has registered an rseq(2) area. */
+  hasRseq = false;
   /** Call sites may be patched. */
   mayPatch: boolean;
   /** Spin lengths in force: zero on one CPU. */
@@ -117,6 +119,7 @@ export class SystrapPlatform implements Platform {
   #choreTurns = 0;
   #arenasMade = 1;
   #resumes = 0;
+  readonly #parks: SystrapThread[] = [];
   readonly #deadSpaces: SystrapAddressSpace[] = [];
   readonly #events: PlatformEvents = {
     threads: [],
@@ -324,6 +327,17 @@ export class SystrapPlatform implements Platform {
     this.#control[C_RESUME + this.#resumes++] = thread.slot;
   }
 
+  /** `thread` sleeps after the resumes of this turn: an idle CPU would have to be woken for them. */
+  queuePark(thread: SystrapThread): void {
+    this.#parks.push(thread);
+  }
+
+  #flushParks(): void {
+    if (this.#resumes > 0) this.#flushResumes();
+    for (let i = 0; i < this.#parks.length; i++) this.#parks[i].park();
+    this.#parks.length = 0;
+  }
+
   /** Hands resumes over without waiting; events that have come stay for the next wait. */
   #flushResumes(): void {
     this.#calls.tsv_systrap_resume(this.#resumes);
@@ -333,6 +347,7 @@ export class SystrapPlatform implements Platform {
   wait(deadline: number): PlatformEvents {
     const events = this.#events;
     const control = this.#control;
+    if (this.#parks.length > 0) this.#flushParks();
     const until = this.#deadSpaces.length > 0 ? 0 : deadline;
     const count = until !== 0 && this.#hasChores
       ? this.#waitBetweenChores(until)

@@ -72,13 +72,12 @@ import { callFutex, enterFutexWait } from "./host_futex.ts";
 import { Orders } from "./orders.ts";
 import type { SystrapPlatform } from "./platform.ts";
 import { ARGUMENTS_WORD, NUMBER_WORD, REGISTER_WORDS, REGS_WORD, RESULT_WORD } from "./registers.ts";
+import { Rseq } from "./rseq.ts";
 import { readUsage } from "../stub/usage.ts";
 import { SystrapWindow } from "./window.ts";
 
 const TWO_32 = 4294967296;
 const SYS_membarrier = 324;
-const SYS_rseq = 334;
-const RSEQ_FLAG_UNREGISTER = 1;
 const CALL_WORD = SLOT_CALL >> 2;
 /** Words of the slot's first line that hold registers, and the end of them. */
 const LINE_END_WORD = RESULT_WORD + 2;
@@ -118,9 +117,8 @@ export class SystrapThread implements GuestThread {
   /** What stands in HOST_FUTEX. */
   #usesHostFutex = false;
   isHostFutexBack = false;
-  /** Address, length and signature of what rseq() has registered with the host. */
   readonly #cpuTime = new CpuTime();
-  #rseq: readonly [number, number, number] | null = null;
+  readonly #rseq = new Rseq();
 
   constructor(platform: SystrapPlatform, space: SystrapAddressSpace, slot: number, index: number) {
     this.platform = platform;
@@ -286,6 +284,10 @@ export class SystrapThread implements GuestThread {
     Atomics.compareExchange(this.#state, 0, STATE_EVENT, STATE_PARK);
   }
 
+  parkLater(): void {
+    this.platform.queuePark(this);
+  }
+
   get isInHostFutex(): boolean {
     return this.isRunning && this.words[SLOT_WAITING >> 2] !== 0;
   }
@@ -299,9 +301,13 @@ export class SystrapThread implements GuestThread {
   }
 
   rseq(address: number, length: number, flags: number, signature: number): number {
-    const result = this.callNow(SYS_rseq, address, length, flags, signature);
-    if (result === 0) this.#rseq = flags === 0 ? [address, length, signature] : null;
-    return result;
+    return this.#rseq.call(this, address, length, flags, signature);
+  }
+  registerLater(address: number, length: number, signature: number): boolean {
+    return this.#rseq.registerLater(this, address, length, signature);
+  }
+  leaveMemory(area: number, length: number, signature: number, robustHead: number, word: number): number {
+    return this.#rseq.leaveMemory(this, area, length, signature, robustHead, word);
   }
 
   memoryBarrier(command: number, flags: number, cpu: number): number {
@@ -524,7 +530,7 @@ export class SystrapThread implements GuestThread {
     words[SLOT_STATE >> 2] = STATE_EVENT;
     words[SLOT_ENTRY >> 2] = ENTRY_CALL;
     this.isTrapped = false;
-    this.#rseq = null;
+    this.#rseq.forget();
     this.#takeOver(parent);
     words[SLOT_FLAGS >> 2] = parent.words[SLOT_FLAGS >> 2] & FLAG_GS;
   }
@@ -571,14 +577,11 @@ export class SystrapThread implements GuestThread {
   idle(): void {
     if (this.#isStarted) this.#settle();
     this.#commands = 0;
-    if (this.#rseq === null) {
-      this.park();
+    if (!this.#rseq.isRegistered) {
+      this.parkLater();
       return;
     }
-    // The host would write to what is somebody else's memory by then.
-    const [address, length, signature] = this.#rseq;
-    this.#rseq = null;
-    this.call(SYS_rseq, false, address, length, RSEQ_FLAG_UNREGISTER, signature);
+    this.#rseq.unregisterLater(this);
     this.#spins = 0;
     this.words[SLOT_SPIN >> 2] = 0;
     this.resumeToEnd();

@@ -46,6 +46,7 @@ function describe(spec: SyscallSpec, name: string, values: string[]): string {
   if ("outBuffer" in kind) return initializer(name, "buffer", indexOf(spec, kind.outBuffer));
   if ("inIovec" in kind) return initializer(name, "buffer", indexOf(spec, kind.inIovec), 16);
   if ("message" in kind) return initializer(name, "struct", -1, 56);
+  if ("ahead" in kind) return initializer(name, "word");
   const bytes = "in" in kind ? kind.in : "out" in kind ? kind.out : kind.inOut;
   return initializer(name, "struct", -1, bytes);
 }

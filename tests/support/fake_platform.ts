@@ -257,6 +257,9 @@ export class FakeAddressSpace implements AddressSpace {
     moved.forEach((page, i) => i * PAGE_SIZE < newLength && this.pages.set(to + i * PAGE_SIZE, page));
     return 0;
   }
+  discardLater(): boolean {
+    return false;
+  }
   advise(_thread: GuestThread, _address: number, _length: number, _advice: number): number {
     this.commands++;
     return 0;
@@ -459,6 +462,7 @@ export class FakeThread implements GuestThread {
     if (this.isRunning) this.platform.post(this, EVENT.INTERRUPTED);
   }
   park(): void {}
+  parkLater(): void {}
   mayUseHostFutex = false;
   readonly isHostFutexBack = false;
   readonly isInHostFutex = false;
@@ -467,6 +471,12 @@ export class FakeThread implements GuestThread {
     return -ENOSYS;
   }
   rseq(): number {
+    return -ENOSYS;
+  }
+  registerLater(): boolean {
+    return false;
+  }
+  leaveMemory(): number {
     return -ENOSYS;
   }
   memoryBarrier(): number {

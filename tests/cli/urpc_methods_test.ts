@@ -143,7 +143,7 @@ Deno.test("urpc: a container is made, started, watched and destroyed in a sandbo
   await using live = new Live();
   await live.start("sleep 1000 & wait");
   using bundle = new Bundle();
-  bundle.write("echo from $WHO; read line; echo got $line; exit 6", (config: Config) => {
+  bundle.write("echo from $WHO; read line; echo got $line; mkdir /tmp/x 2>&1; exit 6", (config: Config) => {
     config.process.env.push("WHO=sub");
     config.linux.namespaces = [{ type: "pid" }];
   });
@@ -174,6 +174,20 @@ Deno.test("urpc: a container is made, started, watched and destroyed in a sandbo
     await live.refused("containerManager.StartSubcontainer", { ...start, Spec: terminal }),
     /^terminal enabled but no TTY provided/,
   );
+  const seccomp = {
+    defaultAction: "SCMP_ACT_ALLOW",
+    syscalls: [{ names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 95 }],
+  };
+  const filtered = {
+    ...start,
+    Conf: { OCISeccomp: true },
+    Spec: { ...spec, linux: { ...spec.linux, seccomp } },
+  };
+  const wrong = { ...spec, linux: { ...spec.linux, seccomp: { ...seccomp, defaultAction: "x" } } };
+  match(
+    await live.refused("containerManager.StartSubcontainer", { ...filtered, Spec: wrong }),
+    /^linux\.seccomp\.defaultAction: /,
+  );
   const gofer = goferOf(bundle);
   const output = `${live.directory}/output`, out = opened(output);
   const path = `${live.directory}/input`;
@@ -181,7 +195,7 @@ Deno.test("urpc: a container is made, started, watched and destroyed in a sandbo
   const accepted = listener.accept(), stdin = connectToPath(path, SOCK_STREAM);
   using input = await accepted;
   try {
-    await live.must("containerManager.StartSubcontainer", start, [stdin, out, out, gofer.socket]);
+    await live.must("containerManager.StartSubcontainer", filtered, [stdin, out, out, gofer.socket]);
     equal(await live.must("containerManager.ContainerRuntimeState", "sub"), 2);
     const rows = await live.must("containerManager.Processes", "sub");
     deepEqual(rows.map(({ ppid, cmd }: { ppid: number; cmd: string }) => [ppid, cmd]), [[0, "sh"]]);
@@ -189,7 +203,10 @@ Deno.test("urpc: a container is made, started, watched and destroyed in a sandbo
     deepEqual([event.id, Object.keys(containerUsage)], ["sub", ["box", "sub"]]);
     await input.write(new TextEncoder().encode("word\n"));
     equal(await live.must("containerManager.Wait", "sub"), 6 << 8);
-    equal(Deno.readTextFileSync(output), "from sub\ngot word\n");
+    equal(
+      Deno.readTextFileSync(output),
+      "from sub\ngot word\nmkdir: can't create directory '/tmp/x': Operation not supported\n",
+    );
     equal(await live.must("containerManager.Wait", "sub"), 6 << 8, "its status stays known");
     equal(await live.must("containerManager.ContainerRuntimeState", "sub"), 3);
     await live.must("containerManager.DestroySubcontainer", "sub");

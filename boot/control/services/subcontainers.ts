@@ -4,6 +4,7 @@ import { errnoName } from "../../../kernel/abi/errno.ts";
 import { guestContainerOf, isReadOnlyBy, mountsOf } from "../../oci/guest_view.ts";
 import { PodHints, sharingOf } from "../../oci/pod.ts";
 import type { OciConfig } from "../../oci/spec.ts";
+import type { SeccompProfile } from "../../seccomp_profile.ts";
 import type { ContainerConfig } from "../../sentry_config.ts";
 import { StartError } from "../../start_error.ts";
 import { LATER, type Query, Refusal, type Sandbox, type Service, type Services } from "./query.ts";
@@ -85,7 +86,8 @@ function configOf(id: string, config: OciConfig, rootId: string, hasTerminal: bo
     gofers,
     hasOverlay,
     overlayBytesMax: null,
-    seccomp: null,
+    // As the controller sends it on.
+    seccomp: (config.linux?.seccomp ?? null) as SeccompProfile | null,
     bundle: "",
   });
   if (!hasTerminal) return container;

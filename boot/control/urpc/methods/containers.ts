@@ -1,6 +1,7 @@
 // containerManager: arguments of the methods that make, watch and steer containers. Fields and their JSON names are those of
 // gVisor's runsc/boot and pkg/sentry/control.
 
+import { seccompOf } from "../../../oci/seccomp.ts";
 import { configSchema, type OciConfig } from "../../../oci/spec.ts";
 import * as go from "../go_types.ts";
 import { type Method, method, nothing } from "../method.ts";
@@ -22,6 +23,28 @@ const startArgs = go.struct("StartArgs", {
   IsDevIoFilePresent: go.bool,
   IsRootfsUpperTarFilePresent: go.bool,
 });
+
+/** Linux.Seccomp of its Spec goes on as the sentry takes one: none where Conf does not ask for it. */
+const startSubcontainer: Method = {
+  check(argument, fileCount) {
+    const found = method("StartArgs", startArgs).check(argument, fileCount);
+    if ("error" in found) return found;
+    const value = found.value as { readonly Spec: OciConfig | null; readonly Conf: unknown };
+    if (value.Spec?.linux?.seccomp === undefined) return found;
+    try {
+      const { linux } = value.Spec;
+      const seccomp = wantsSeccomp(value.Conf) ? seccompOf(linux.seccomp) : null;
+      return { value: { ...value, Spec: { ...value.Spec, linux: { ...linux, seccomp } } } };
+    } catch (error) {
+      return { error: (error as Error).message };
+    }
+  },
+};
+
+/** Of a config.Config, whose other fields are how gVisor works. */
+function wantsSeccomp(conf: unknown): boolean {
+  return typeof conf === "object" && conf !== null && "OCISeccomp" in conf && conf.OCISeccomp === true;
+}
 
 const capabilities = go.struct("TaskCapabilities", {
   PermittedCaps: go.uint64,
@@ -91,7 +114,7 @@ const restoreOpts = go.struct("RestoreOpts", {
 export const CONTAINER_MANAGER: Readonly<Record<string, Method>> = {
   StartRoot: cid,
   CreateSubcontainer: method("CreateArgs", createArgs),
-  StartSubcontainer: method("StartArgs", startArgs),
+  StartSubcontainer: startSubcontainer,
   DestroySubcontainer: cid,
   Processes: cid,
   ExecuteAsync: method("ExecArgs", execArgs),

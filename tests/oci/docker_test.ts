@@ -1,5 +1,5 @@
 // Docker drives tsvisor: the real daemon of the distribution, with directories, socket and cgroups of its own and an image
-// made on the spot.
+// made on the spot. TSVISOR_REPEATS=N repeats lives more often.
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { hostHierarchies } from "../../boot/cgroup/cgroup.ts";
@@ -8,6 +8,8 @@ import { command, delay, type Finished, type RunOptions, tsvisorPath } from "../
 
 const IMAGE = "box";
 const RUN = ["--runtime", "tsvisor", "--network", "none"];
+const REPEATS = Number(Deno.env.get("TSVISOR_REPEATS") ?? 1);
+const AT_ONCE = 8;
 /** Longest the daemon may take to answer, and a command of it. */
 const START_TRIES = 600;
 const CALL_MILLIS = 180_000;
@@ -165,5 +167,36 @@ Deno.test("docker: run, exec, logs, stats, pause, stop, kill, restart, rm", asyn
     equal(code, 0, stdout);
     ok(stdout.endsWith("terminal\r\n"), JSON.stringify(stdout));
   });
+  deepEqual(docker.cgroupsLeft(), []);
+});
+
+/** What one container goes through. */
+async function live(docker: Docker, name: string): Promise<void> {
+  const { code, stdout } = await docker.call([
+    ...["run", "--rm", ...RUN, IMAGE, "/bin/sh", "-c", `echo ${name}; exit 7`],
+  ]);
+  deepEqual([code, stdout], [7, `${name}\n`]);
+  const script = "echo begins; trap 'echo ends; exit 5' TERM; while :; do sleep 0.1; done";
+  await docker.must("run", "-d", "--name", name, ...RUN, "--memory", "128m", IMAGE, "/bin/sh", "-c", script);
+  const inside = await docker.call(["exec", name, "/bin/sh", "-c", "echo inside; exit 9"]);
+  deepEqual([inside.code, inside.stdout], [9, "inside\n"]);
+  await docker.must("pause", name);
+  await docker.must("unpause", name);
+  await docker.must("stop", "--time", "150", name);
+  await docker.reaches(name, /^exited 5 /);
+  equal(await docker.must("logs", name), "begins\nends\n");
+  await docker.must("rm", name);
+}
+
+Deno.test(`docker: ${REPEATS} lives in a row, and ${AT_ONCE} at once`, async () => {
+  await using docker = new Docker();
+  await docker.start();
+  await docker.makeImage();
+  for (let n = 0; n < REPEATS; n++) await live(docker, `row-${n}`);
+  const ended = await Promise.allSettled(
+    Array.from({ length: AT_ONCE }, (_, n) => live(docker, `once-${n}`)),
+  );
+  deepEqual(ended.filter(({ status }) => status === "rejected"), []);
+  equal(await docker.must("ps", "--all", "--quiet"), "");
   deepEqual(docker.cgroupsLeft(), []);
 });

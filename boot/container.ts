@@ -46,7 +46,7 @@ import { addMounts, mountPoint, overlaid } from "./mounts.ts";
 import { hidePasswords } from "./passwords.ts";
 import { homeOf, loadProgram } from "./program.ts";
 import type { ContainerConfig, ProcessConfig, RunExtras } from "./sentry_config.ts";
-import { bindConsole, type Console, openConsole, openStdio } from "./stdio.ts";
+import { bindConsole, type Console, openConsole, openPassed, openStdio, STDIO_COUNT } from "./stdio.ts";
 import { killGroup } from "../kernel/task/kill.ts";
 
 /** How long the root container's gofer may take until it serves: it opens what it serves first. */
@@ -145,7 +145,14 @@ function prepare(
   home: string,
 ): void {
   const owner = process.ownsStdio ? process.uid : -1;
-  openStdio(task, stdio, process.terminal, console === null ? null : console.file, owner);
+  openStdio(
+    task,
+    stdio.slice(0, STDIO_COUNT),
+    process.terminal,
+    console === null ? null : console.file,
+    owner,
+  );
+  openPassed(task, stdio.slice(STDIO_COUNT), process.passedAs, owner);
   enterDirectory(task, process.cwd);
   loadProgram(task, process, home);
   const { seccomp } = task.threadGroup.container;

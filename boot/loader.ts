@@ -96,8 +96,8 @@ export class Loader {
       callTimes: new CallTimes(Object.keys(SERVICES)),
     });
     reportLimits(kernel, this.#control);
-    const passed = args.passFds.toSorted((a, b) => a.guest - b.guest).map((mapping) => mapping.host);
-    this.container = startContainer(kernel, spec, {
+    const passed = args.passFds.map(({ host }) => host), passedAs = args.passFds.map(({ guest }) => guest);
+    this.container = startContainer(kernel, { ...spec, process: { ...spec.process, passedAs } }, {
       thread: first,
       stdio: [...ownStdio(kernel, args.stdioFds), ...ownPassed(kernel, passed)],
       gofer: connectToGofer(kernel, spec, args.goferFds[0]),

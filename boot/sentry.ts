@@ -128,7 +128,7 @@ function argsOf(config: SentryConfig, fds: readonly number[]): LoaderArgs {
     stdioFds: fds.slice(0, SENTRY_LOG),
     passFds: fds.slice(SENTRY_PASSED, fds.length - config.outputs.length).map((fd, i) => ({
       host: fd,
-      guest: FIRST_PASSED + i,
+      guest: config.process.passedAs?.[i] ?? FIRST_PASSED + i,
     })),
     execFd: -1,
     overlayFilestoreFds: [],

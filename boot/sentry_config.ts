@@ -39,6 +39,8 @@ export interface ProcessConfig {
   readonly wantsHome: boolean;
   /** Signals with default action end it although it is an init: `do` runs a program, not a system. */
   readonly diesOfSignals: boolean;
+  /** Numbers of the descriptors that it gets besides stdio, in their order; without it 3, 4 and so on. */
+  readonly passedAs?: readonly number[];
   /** null = stdio are the host's descriptors as they are. */
   readonly terminal: TerminalConfig | null;
 }

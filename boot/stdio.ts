@@ -18,6 +18,7 @@ import { mountPoint } from "./mounts.ts";
 import type { TerminalConfig } from "./sentry_config.ts";
 
 const STDIO_NAMES = ["stdin", "stdout", "stderr"];
+export const STDIO_COUNT = STDIO_NAMES.length;
 
 /** The donated descriptors of stdio. A terminal is used both ways, as programs expect. */
 export function ownStdio(kernel: Kernel, fds: readonly number[]): HostDescriptor[] {
@@ -105,4 +106,18 @@ export function openStdio(
     task.files.allocate(task, file, false);
   }
   console?.drop();
+}
+
+/** What it is given besides: each of `passed` has its number in `passedAs`, or the next one. It belongs to `owner` as stdio does. */
+export function openPassed(
+  task: Task,
+  passed: readonly HostDescriptor[],
+  passedAs: readonly number[] | undefined,
+  owner: number,
+): void {
+  for (const [i, descriptor] of passed.entries()) {
+    const file = newHostStdio(task.kernel, descriptor);
+    if (owner >= 0) file.inode.uid = owner;
+    task.files.replace(task, passedAs?.[i] ?? STDIO_COUNT + i, file, false);
+  }
 }

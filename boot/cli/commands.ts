@@ -195,8 +195,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   delete: {
-    words: "ID",
-    about: "Forget a stopped container",
+    words: "ID...",
+    about: "Forget stopped containers",
     example: "tsvisor delete --force my-id",
     isAnswered: true,
     load: async () => {
@@ -252,12 +252,27 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-/** Of runc and runsc. */
-const NOT_YET = ["checkpoint", "restore", "fscheckpoint", "tar"];
+/** Of runc and runsc: what is said of them. */
+const NOT_HERE: Readonly<Record<string, string>> = {
+  checkpoint: "is not supported yet",
+  restore: "is not supported yet",
+  fscheckpoint: "is not supported yet",
+  statefile: "is not supported yet, as checkpoints are not",
+  tar: "is not supported yet",
+  nvproxy: "is not supported: a sandbox has no graphics processors",
+  mitigate: "is not supported: what a processor needs, the host's kernel does",
+  symbolize: "is not supported: it is about runsc's own code",
+  bwrap: "is not supported; tsvisor do runs a program of the host in a sandbox",
+  sandboxexec: "is not supported; tsvisor do runs a program of the host in a sandbox",
+  syscalls: "is tsvisor help syscalls here",
+  flags: "is tsvisor help here",
+  platforms: "is tsvisor doctor here",
+  "cpu-features": "is tsvisor do -- cat /proc/cpuinfo here",
+};
 
 /** The line for a word that is no command. */
 export function unknownCommand(name: string): string {
-  if (NOT_YET.includes(name)) return `Command "${name}" is not supported yet; see tsvisor help`;
+  if (Object.hasOwn(NOT_HERE, name)) return `Command "${name}" ${NOT_HERE[name]}`;
   const near = suggestion(name, Object.keys(COMMANDS));
   return `Unknown command "${name}"${near === "" ? "; see tsvisor help" : near}`;
 }

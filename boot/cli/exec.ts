@@ -17,7 +17,7 @@ import { attachedTo } from "./attached_process.ts";
 import { currentState } from "./condition.ts";
 import { connectTo } from "./control_connection.ts";
 import { type GlobalFlags, IGNORED, type Options, parse, UsageError } from "./flags.ts";
-import { preserved, terminalOf, writePid } from "./new_container.ts";
+import { passedBy, terminalOf, writePid } from "./new_container.ts";
 
 export const EXEC_OPTIONS = {
   process: {
@@ -60,6 +60,12 @@ export const EXEC_OPTIONS = {
     value: "N",
     about: "it gets N more of the caller's descriptors, from 3 on",
   },
+  "pass-fd": {
+    type: "string",
+    multiple: true,
+    value: "FD:GUEST",
+    about: "it gets the caller's descriptor FD as GUEST, 3 or more; may come again",
+  },
   "process-label": { type: "string", value: "LABEL", about: IGNORED },
   apparmor: { type: "string", value: "PROFILE", about: IGNORED },
   cgroup: { type: "string", multiple: true, value: "PATH", about: IGNORED },
@@ -87,16 +93,21 @@ export async function execCommand(args: string[], flags: GlobalFlags): Promise<n
   }
   const attendant = isDetached ? requireAttendant() : null;
   const host = commandLineHost();
-  const passed = preserved(values["preserve-fds"] as string | undefined);
+  const passed = passedBy(values);
   const terminal = terminalOf(process, consoleSocket);
   const socket = connectTo(state);
   if (socket < 0) throw new Error(`Cannot execute in container "${id}": ${errnoName(-socket)}`);
   const config = {
     ...processOf(process),
     terminal: terminal === null ? null : { ...terminal.config, isOwn: false },
+    passedAs: passed.map(({ guest }) => guest),
   };
   const configFd = jsonDescriptor(host, config);
-  const fds = Int32Array.from([configFd, ...(terminal?.stdio ?? [0, 1, 2]), ...passed]);
+  const fds = Int32Array.from([
+    configFd,
+    ...(terminal?.stdio ?? [0, 1, 2]),
+    ...passed.map(({ host }) => host),
+  ]);
   send(host, socket, { kind: "execute" }, { request: 1, fds });
   host.close(configFd);
   const pid = startedPid(host, socket, id);

@@ -18,6 +18,7 @@ import { openDirectory, writeWhole } from "../oci/own_directory.ts";
 import { type OciConfig, readBundle } from "../oci/spec.ts";
 import { type ContainerState, shownPid, startTicksOf, StateDirectory } from "../oci/state.ts";
 import { type ContainerTerminal, terminalOfRun, terminalOfSocket } from "../terminal.ts";
+import { type FDMapping, parseFDMapping } from "../api/fd_mapping.ts";
 import { connectOver, startWithHooks } from "./control_connection.ts";
 import { type GlobalFlags, IGNORED, type Options, UsageError } from "./flags.ts";
 import { enterCgroup, type HostCgroup, madeCgroup, plannedCgroup, undoCgroup } from "./host_cgroup.ts";
@@ -36,6 +37,12 @@ export const NEW_OPTIONS = {
     type: "string",
     value: "N",
     about: "the container's first process gets N more of the caller's descriptors, from 3 on",
+  },
+  "pass-fd": {
+    type: "string",
+    multiple: true,
+    value: "FD:GUEST",
+    about: "the first process gets the caller's descriptor FD as GUEST, 3 or more; may come again",
   },
   "no-pivot": { type: "boolean", about: IGNORED },
   "no-new-keyring": { type: "boolean", about: IGNORED },
@@ -98,7 +105,7 @@ export function prepareContainer(
     // Before it is made: should we be killed meanwhile, `delete` knows what to remove.
     ...recordedCgroup(planned),
   };
-  const passed = preserved(values["preserve-fds"] as string | undefined);
+  const passed = passedBy(values);
   states.create(record);
   const cgroup = makeCgroup(states, record, planned, (line) => warn(line, flags));
   const missing = cgroup?.cgroup.missing(cgroup.resources) ?? [];
@@ -112,11 +119,13 @@ export function prepareContainer(
   const pidFile = values["pid-file"] as string | undefined;
   const files = sandboxId === null ? filesOf(config, flags.network) : [];
   const limit = cgroup === null ? 0 : Math.max(0, cgroup.resources.memory?.limit ?? 0);
+  const process = { ...container.sentry.process, passedAs: passed.map(({ guest }) => guest) };
+  const sentry = { ...container.sentry, process };
   const launch = {
     gofer: container.gofer,
     sentry: sandboxId === null
-      ? { ...container.sentry, files, processesMax: processesMax(container.sentry, cgroup) }
-      : { ...container.sentry, sharing: sharingOf(config, sandboxId, states.list().states) },
+      ? { ...sentry, files, processesMax: processesMax(sentry, cgroup) }
+      : { ...sentry, sharing: sharingOf(config, sandboxId, states.list().states) },
     debugLog: flags.debugLog,
     oomScoreAdj: config.process.oomScoreAdj ?? null,
     memoryLimitBytes: limit,
@@ -124,7 +133,7 @@ export function prepareContainer(
       ? {}
       : { enter: (pids: readonly number[]) => enterCgroup(cgroup, pids, (line) => warn(line, flags)) }),
     isRootInside: true,
-    passed,
+    passed: passed.map(({ host }) => host),
   };
   return {
     states,
@@ -172,19 +181,50 @@ export function recordedCgroup(host: HostCgroup | null): Pick<ContainerState, "c
   };
 }
 
-/** Descriptors 3 to 3 + N - 1 of the caller. */
-export function preserved(text: string | undefined): number[] {
+/** First number of --preserve-fds, behind stdio. */
+const FIRST_PASSED = 3;
+const GUEST_MAX = 2 ** 16;
+
+/** Descriptors of the caller that --preserve-fds and --pass-fd name, and the numbers they get. */
+export function passedBy(values: Record<string, unknown>): FDMapping[] {
+  const text = values["preserve-fds"] as string | undefined;
   const count = Number(text ?? "0");
   if (!Number.isInteger(count) || count < 0 || count > PRESERVED_MAX) {
     throw new UsageError(`--preserve-fds: "${text}" is not a number up to ${PRESERVED_MAX}`);
   }
-  const fds = Array.from({ length: count }, (_, i) => 3 + i);
-  for (const fd of fds) {
-    const copy = commandLineHost().dup(fd);
-    if (copy < 0) throw new Error(`--preserve-fds ${count}: descriptor ${fd} is not open`);
-    commandLineHost().close(copy);
+  const preserved = Array.from(
+    { length: count },
+    (_, i) => ({ host: FIRST_PASSED + i, guest: FIRST_PASSED + i }),
+  );
+  for (const { host } of preserved) requireOpen(host, `--preserve-fds ${count}`);
+  const mapped = ((values["pass-fd"] as string[] | undefined) ?? []).map(mappingOf);
+  const passed = [...preserved, ...mapped];
+  if (passed.length > PRESERVED_MAX) {
+    throw new UsageError(`--pass-fd: more than ${PRESERVED_MAX} descriptors`);
   }
-  return fds;
+  const twice = passed.find(({ guest }, i) => passed.findIndex((other) => other.guest === guest) < i);
+  if (twice !== undefined) throw new UsageError(`--pass-fd: two descriptors as ${twice.guest}`);
+  return passed;
+}
+
+function mappingOf(text: string): FDMapping {
+  let mapping: FDMapping;
+  try {
+    mapping = parseFDMapping(text);
+  } catch (error) {
+    throw new UsageError(`--pass-fd: ${(error as Error).message}`);
+  }
+  if (mapping.guest < FIRST_PASSED || mapping.guest > GUEST_MAX) {
+    throw new UsageError(`--pass-fd: "${text}": the second number is ${FIRST_PASSED} to ${GUEST_MAX}`);
+  }
+  requireOpen(mapping.host, "--pass-fd");
+  return mapping;
+}
+
+function requireOpen(fd: number, flag: string): void {
+  const copy = commandLineHost().dup(fd);
+  if (copy < 0) throw new Error(`${flag}: descriptor ${fd} is not open`);
+  commandLineHost().close(copy);
 }
 
 function bundleOf(path: string): string {

@@ -20,11 +20,13 @@ const POLL_MILLIS = 5;
 export const LIST_OPTIONS = {
   quiet: { type: "boolean", short: "q", about: "ids only" },
   format: { type: "string", short: "f", value: "table|json", about: "of the list" },
+  sandbox: { type: "boolean", about: "no containers that are in the sandbox of another one" },
 } as const satisfies Options;
 
 export const KILL_OPTIONS = {
   all: { type: "boolean", short: "a", about: "to every process of the container" },
   pid: { type: "string", value: "PID", about: "to process PID of the container instead of its first" },
+  pgid: { type: "string", value: "PID", about: "to all of the process group of process PID" },
 } as const satisfies Options;
 
 export const DELETE_OPTIONS = {
@@ -60,6 +62,7 @@ export async function listCommand(args: string[], flags: GlobalFlags): Promise<n
   const { states: recorded, damaged } = directory.list();
   const states: ContainerState[] = [];
   for (const state of recorded) {
+    if (values.sandbox === true && state.sandboxId !== undefined) continue;
     states.push(values.quiet === true ? state : await trueState(directory, state));
   }
   for (const sentence of damaged) console.error(`tsvisor: ${printable(sentence)}`);
@@ -94,22 +97,35 @@ export async function killCommand(args: string[], flags: GlobalFlags): Promise<n
   if (words.length < 1 || words.length > 2) throw new UsageError("kill takes a container id and a signal");
   const number = signalNumber(words[1] ?? "TERM");
   if (number < 0) throw new UsageError(`Unknown signal "${words[1]}"`);
-  const pid = Number(values.pid ?? 0);
-  if (!Number.isInteger(pid) || pid < 0) throw new UsageError(`--pid: "${values.pid}" is not a process id`);
-  if (pid > 0 && values.all === true) throw new UsageError("kill takes --all or --pid");
+  const targets = ["all", "pid", "pgid"].filter((name) =>
+    values[name] !== undefined && values[name] !== false
+  );
+  if (targets.length > 1) throw new UsageError("kill takes one of --all, --pid and --pgid");
+  const pid = processOf(values, "pid") || processOf(values, "pgid");
   const state = new StateDirectory(flags.root).read(words[0]);
   // With --all whoever is left would be meant, and nobody is.
   if (state.status === "stopped" && values.all === true) return 0;
   if (state.status === "stopped" || state.status === "creating") {
     throw new Error(`Cannot signal container "${state.id}" in state ${state.status}`);
   }
-  const scope = values.all === true ? SCOPE.ALL : SCOPE.PROCESS;
+  const scope = values.all === true
+    ? SCOPE.ALL
+    : values.pgid === undefined
+    ? SCOPE.PROCESS
+    : SCOPE.PROCESS_GROUP;
   // The sentry is init of its namespace: SIGKILL ends it and all.
   const result = number === SIGKILL && pid === 0 && state.sandboxId === undefined
     ? killSentry(state)
     : await requestOf(state, { kind: "signal", signal: number, pid, scope });
   if (result < 0) throw new Error(`Cannot signal container "${state.id}": ${errnoName(-result)}`);
   return 0;
+}
+
+/** 0 = none is named. */
+function processOf(values: Record<string, unknown>, flag: string): number {
+  const text = values[flag];
+  if (text === undefined || /^\d{1,9}$/.test(String(text))) return Number(text ?? 0);
+  throw new UsageError(`--${flag}: "${text}" is not a process id`);
 }
 
 /** All that is in a record may be old: the process it names has the number and the start time, or is not signalled. */
@@ -123,9 +139,17 @@ function killSentry(state: ContainerState): number {
 
 export async function deleteCommand(args: string[], flags: GlobalFlags): Promise<number> {
   const { values, words } = parse(args, DELETE_OPTIONS, false);
-  const id = onlyId(words, "delete");
+  if (words.length === 0) throw new UsageError("delete takes container ids");
   const states = new StateDirectory(flags.root);
-  if (values.force !== true) return await deleteStopped(states, id, flags);
+  // As runsc: the first that cannot be deleted ends it.
+  for (const id of words) {
+    if (values.force === true) await deleteByForce(states, id, flags);
+    else await deleteStopped(states, id, flags);
+  }
+  return 0;
+}
+
+async function deleteByForce(states: StateDirectory, id: string, flags: GlobalFlags): Promise<void> {
   let state: ContainerState | null;
   try {
     state = states.find(id);
@@ -133,18 +157,17 @@ export async function deleteCommand(args: string[], flags: GlobalFlags): Promise
     // A record that says nothing: there is nothing to kill, and nobody else would remove it.
     states.remove(id);
     console.error(`tsvisor: ${printable((error as Error).message)}`);
-    return 0;
+    return;
   }
   if (state === null) {
     // Whoever was making it may have been killed before there was a record.
     states.remove(id);
-    return 0;
+    return;
   }
   if (state.status !== "stopped") await endSandbox(state);
   await forgetInSandbox(states, state);
   await removeCgroupOf(state);
   if (states.remove(id)) await afterwards(state, flags);
-  return 0;
 }
 
 /** The sandbox that the container was in knows of it no longer, if that still runs. */
@@ -179,7 +202,7 @@ async function endSandbox(state: ContainerState): Promise<void> {
   }
 }
 
-async function deleteStopped(states: StateDirectory, id: string, flags: GlobalFlags): Promise<number> {
+async function deleteStopped(states: StateDirectory, id: string, flags: GlobalFlags): Promise<void> {
   const state = await currentState(states, id);
   // As runc: one that has never run is ended.
   if (state.status === "created") await endSandbox(state);
@@ -190,7 +213,6 @@ async function deleteStopped(states: StateDirectory, id: string, flags: GlobalFl
   await removeCgroupOf(state);
   if (!states.remove(id)) throw new Error(`Container "${id}" does not exist`);
   await afterwards(state, flags);
-  return 0;
 }
 
 /** Its bundle may be gone by now, and has said what was to be done after its end. */

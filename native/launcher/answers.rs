@@ -117,7 +117,7 @@ fn state(states: &States, id: &str) -> Option<String> {
 
 fn list(states: Option<States>, words: &Words) -> Option<String> {
     let format = words.value("format").unwrap_or("table");
-    if !["table", "json"].contains(&format) || !words.words.is_empty() {
+    if !["table", "json"].contains(&format) || !words.words.is_empty() || words.has("sandbox") {
         return None;
     }
     let mut records = states.map_or(Some(Vec::new()), |states| states.list())?;
@@ -173,7 +173,7 @@ fn kill(states: &States, id: &str, more: &[String], words: &Words) -> Option<Str
     };
     let pid: i32 = words.value("pid").map_or(Some(0), |text| text.parse().ok().filter(|&pid| pid > 0))?;
     let is_for_all = words.has("all");
-    if pid > 0 && is_for_all {
+    if pid > 0 && is_for_all || words.has("pgid") {
         return None;
     }
     let record = states.find(id)??;

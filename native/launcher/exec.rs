@@ -34,7 +34,7 @@ pub enum Outcome {
 /// None: as answer().
 pub fn execute(states: &States, words: &Words, resume: Resume) -> Option<Outcome> {
     let (id, program) = words.words.split_first()?;
-    if words.value("preserve-fds").is_some_and(|count| count != "0") {
+    if words.value("preserve-fds").is_some_and(|count| count != "0") || words.has("pass-fd") {
         return None;
     }
     let mut record = states.find(id)??;

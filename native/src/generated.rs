@@ -306,6 +306,7 @@ pub const COMMANDS: &[Command] = &[
             Flag { name: "pid-file", short: "", takes_value: true, is_multiple: false },
             Flag { name: "console-socket", short: "", takes_value: true, is_multiple: false },
             Flag { name: "preserve-fds", short: "", takes_value: true, is_multiple: false },
+            Flag { name: "pass-fd", short: "", takes_value: true, is_multiple: true },
             Flag { name: "no-pivot", short: "", takes_value: false, is_multiple: false },
             Flag { name: "no-new-keyring", short: "", takes_value: false, is_multiple: false },
             Flag { name: "detach", short: "d", takes_value: false, is_multiple: false },
@@ -326,6 +327,7 @@ pub const COMMANDS: &[Command] = &[
             Flag { name: "pid-file", short: "", takes_value: true, is_multiple: false },
             Flag { name: "console-socket", short: "", takes_value: true, is_multiple: false },
             Flag { name: "preserve-fds", short: "", takes_value: true, is_multiple: false },
+            Flag { name: "pass-fd", short: "", takes_value: true, is_multiple: true },
             Flag { name: "no-pivot", short: "", takes_value: false, is_multiple: false },
             Flag { name: "no-new-keyring", short: "", takes_value: false, is_multiple: false },
         ],
@@ -362,6 +364,7 @@ pub const COMMANDS: &[Command] = &[
             Flag { name: "internal-pid-file", short: "", takes_value: true, is_multiple: false },
             Flag { name: "console-socket", short: "", takes_value: true, is_multiple: false },
             Flag { name: "preserve-fds", short: "", takes_value: true, is_multiple: false },
+            Flag { name: "pass-fd", short: "", takes_value: true, is_multiple: true },
             Flag { name: "process-label", short: "", takes_value: true, is_multiple: false },
             Flag { name: "apparmor", short: "", takes_value: true, is_multiple: false },
             Flag { name: "cgroup", short: "", takes_value: true, is_multiple: true },
@@ -422,6 +425,7 @@ pub const COMMANDS: &[Command] = &[
         flags: &[
             Flag { name: "quiet", short: "q", takes_value: false, is_multiple: false },
             Flag { name: "format", short: "f", takes_value: true, is_multiple: false },
+            Flag { name: "sandbox", short: "", takes_value: false, is_multiple: false },
         ],
     },
     Command {
@@ -435,6 +439,7 @@ pub const COMMANDS: &[Command] = &[
         flags: &[
             Flag { name: "all", short: "a", takes_value: false, is_multiple: false },
             Flag { name: "pid", short: "", takes_value: true, is_multiple: false },
+            Flag { name: "pgid", short: "", takes_value: true, is_multiple: false },
         ],
     },
     Command {

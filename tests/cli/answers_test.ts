@@ -35,6 +35,7 @@ const QUESTIONS: readonly (readonly string[])[] = [
   ["list"],
   ["list", "-q"],
   ["list", "--format=json"],
+  ["list", "--sandbox", "--quiet"],
   ["kill", "--pid", "4000", "box", "USR1"],
 ];
 
@@ -59,9 +60,12 @@ const REFUSED: readonly (readonly string[])[] = [
   ["kill", "box", "TERM", "more"],
   ["kill", "--all", "--pid", "1", "box"],
   ["kill", "--pid", "x", "box"],
+  ["kill", "--pgid", "x", "box"],
+  ["kill", "--pgid", "1", "--pid", "1", "box"],
   ["kill", "none", "KILL"],
   ["delete"],
   ["delete", "none"],
+  ["delete", "none", "none"],
   ["delete", "--force", "none"],
   ["delete", "--force", "../none"],
   ["delete", "--force"],

@@ -58,7 +58,7 @@ Deno.test("a wrong command line gets one line and 128", async () => {
   const wrong: [string[], string][] = [
     [["nope"], 'Unknown command "nope"; see tsvisor help'],
     [["craete", "box"], 'Unknown command "craete"; did you mean "create"?'],
-    [["checkpoint", "box"], 'Command "checkpoint" is not supported yet; see tsvisor help'],
+    [["checkpoint", "box"], 'Command "checkpoint" is not supported yet'],
     [["--debug-lgo=x", "list"], 'Unknown flag --debug-lgo; did you mean "--debug-log"?'],
     [["do", "--tiemout", "3", "true"], 'Unknown flag --tiemout; did you mean "--timeout"?'],
     [["help", "syscalls", "opnat"], 'Unknown system call "opnat"; did you mean "openat"?'],

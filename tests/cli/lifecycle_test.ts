@@ -5,7 +5,7 @@ import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
 import type { Config } from "../support/bundle.ts";
 import { isAlive, link } from "../support/host_processes.ts";
 import { exists, Life } from "../support/life.ts";
-import { command, delay, eventually, PLATFORMS } from "../support/tsvisor.ts";
+import { command, delay, eventually, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
 
 const SIGKILLED = 137;
 
@@ -370,5 +370,64 @@ Deno.test("life cycle: ids that cannot be, and a console socket that nobody serv
       match(stderr, /^tsvisor: Cannot connect to --console-socket \S+: \w+\n$/);
       deepEqual([code, await life.must("list", "-q")], [128, ""]);
     }
+  }
+});
+
+Deno.test("life cycle: a signal to a process group; several containers deleted at once", async () => {
+  await using life = new Life();
+  for (const id of ["box", "other"]) {
+    await life.create("exec sleep 1000000", id);
+    await life.must("start", id);
+  }
+  const inside = `${life.directory}/exec-inside`;
+  await life.background(
+    ...["exec", "--detach", "--internal-pid-file", inside, "box", "/bin/sh", "-c"],
+    "sleep 1000000 & sleep 1000000 & wait",
+  );
+  const processes = async () => JSON.parse(await life.must("ps", "--format", "json", "box")) as number[];
+  ok(await eventually(async () => (await processes()).length === 4));
+  await life.must("kill", "--pgid", Deno.readTextFileSync(inside), "box", "TERM");
+  ok(await eventually(async () => (await processes()).length === 1));
+  match(
+    (await life.call("kill", "--pgid", "1", "--all", "box")).stderr,
+    /kill takes one of --all, --pid and --pgid/,
+  );
+  await life.must("kill", "box", "KILL");
+  await life.must("kill", "other", "KILL");
+  await life.reaches("stopped");
+  await life.reaches("stopped", "other");
+  const { code, stderr } = await life.call("delete", "box", "none", "other");
+  deepEqual([code, stderr], [128, 'tsvisor: Container "none" does not exist\n']);
+  equal(await life.must("list", "--quiet"), "other\n");
+  await life.must("delete", "--force", "box", "other");
+  equal(await life.must("list", "--quiet"), "");
+});
+
+Deno.test("life cycle: descriptors of the caller get the numbers that --pass-fd says", async () => {
+  await using life = new Life();
+  for (const name of ["one", "two"]) Deno.writeTextFileSync(`${life.directory}/${name}`, `${name}\n`);
+  const redirected = `exec "$0" "$@" 4<${life.directory}/one 5<${life.directory}/two`;
+  const call = async (...words: string[]) =>
+    await command(["sh", "-c", redirected, await tsvisorPath(), "--root", life.state, ...words]);
+  const script = "cat <&9; cat <&4; test -e /proc/self/fd/5 || echo no 5";
+  life.write(script);
+  const flags = ["--pass-fd", "5:4", "--pass-fd", "4:9"];
+  const run = await call("run", ...flags, "--bundle", life.directory, "box");
+  deepEqual(run, { code: 0, stdout: "one\ntwo\nno 5\n", stderr: "" });
+  await life.create("exec sleep 1000000");
+  await life.must("start", "box");
+  const exec = await call("exec", ...flags, "box", "/bin/sh", "-c", script);
+  deepEqual(exec, { code: 0, stdout: "one\ntwo\nno 5\n", stderr: "" });
+  for (
+    const [words, said] of [
+      [["--pass-fd", "5"], /a mapping is HOST:GUEST/],
+      [["--pass-fd", "5:2"], /the second number is 3 to 65536/],
+      [["--pass-fd", "99:3"], /descriptor 99 is not open/],
+      [["--pass-fd", "5:9", "--pass-fd", "4:9"], /two descriptors as 9/],
+    ] as const
+  ) {
+    const refused = await call("exec", ...words, "box", "/bin/true");
+    match(refused.stderr, said);
+    equal(refused.stderr.split("\n").length, 2, refused.stderr);
   }
 });

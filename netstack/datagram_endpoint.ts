@@ -2,7 +2,7 @@
 // options, and the message of read(). Each brings its own write() and its table.
 
 import { Address } from "./address.ts";
-import { DatagramQueue, type DatagramRecord } from "./datagram_queue.ts";
+import { DatagramQueue, type DatagramRecord, tellRecord } from "./datagram_queue.ts";
 import {
   Endpoint,
   type EndpointAddress,
@@ -13,6 +13,7 @@ import {
   MSG_PEEK,
   MSG_TRUNC,
   type OutgoingControl,
+  type ReceiveFilter,
 } from "./endpoint.ts";
 import {
   EACCES,
@@ -240,6 +241,13 @@ export abstract class DatagramEndpoint extends Endpoint {
 
   /** Enters a datagram; its record for the caller to fill, or null when it is lost. */
   protected enter(packet: Packet, at: number, length: number): DatagramRecord | null {
+    if (this.filter !== null) {
+      length = this.kept(this.filter, packet, at, length);
+      if (length < 0) {
+        this.drops++;
+        return null;
+      }
+    }
     const record = this.incoming.push(packet.bytes, at, length);
     if (record === null) {
       this.drops++;
@@ -255,6 +263,11 @@ export abstract class DatagramEndpoint extends Endpoint {
     record.protocol = packet.protocol;
     this.queue.notify(POLLIN | POLLRDNORM);
     return record;
+  }
+
+  /** Bytes that `filter` leaves of a message, -1 = it is lost. */
+  protected kept(filter: ReceiveFilter, packet: Packet, at: number, length: number): number {
+    return filter(packet.bytes, at, length, packet.networkAt, false, packet);
   }
 
   /**
@@ -337,7 +350,31 @@ export abstract class DatagramEndpoint extends Endpoint {
     const pending = this.takeError();
     if (pending < 0) return pending;
     if (this.incoming.isEmpty) return this.#isReadShut ? 0 : -EAGAIN;
-    return this.#take(this.incoming, into, at, length, flags, control);
+    return this.peekOffset < 0
+      ? this.#take(this.incoming, into, at, length, flags, control)
+      : this.#takeByOffset(into, at, length, flags, control);
+  }
+
+  /** SO_PEEK_OFF is at work: each look moves it on by what it shows, each message that is received moves it back. */
+  #takeByOffset(
+    into: Uint8Array,
+    at: number,
+    length: number,
+    flags: number,
+    control: IncomingControl | null,
+  ): number {
+    const { incoming } = this;
+    if ((flags & MSG_PEEK) === 0) {
+      const n = this.#take(incoming, into, at, length, flags, control);
+      this.peekOffset = Math.max(0, this.peekOffset - n);
+      return n;
+    }
+    const record = incoming.peekFrom(this.peekOffset, into, at, length);
+    if (record === null) return -EAGAIN;
+    const whole = record.length - incoming.peekedSkip, n = Math.min(length, whole);
+    this.peekOffset += n;
+    if (control !== null) tellRecord(record, n < whole, whole, control);
+    return (flags & MSG_TRUNC) !== 0 ? record.length : n;
   }
 
   #take(
@@ -351,27 +388,7 @@ export abstract class DatagramEndpoint extends Endpoint {
     const record = queue.first;
     const whole = record.length;
     const n = queue.peek(into, at, length);
-    if (control !== null) {
-      control.flags = 0;
-      control.from.address.copy(record.from);
-      control.from.port = record.fromPort;
-      control.from.scope = record.from.isLinkLocal && !record.from.isV4 ? record.nicId : 0;
-      control.destination.address.copy(record.to);
-      control.destination.port = record.toPort;
-      control.nicId = record.nicId;
-      control.ttl = record.ttl;
-      control.tos = record.tos;
-      control.timestamp = record.timestamp;
-      control.messageBytes = whole;
-      control.segmentBytes = record.segmentBytes;
-      if (n < whole) control.flags |= MSG_TRUNC;
-      control.errorNumber = record.errorNumber;
-      control.errorOrigin = record.errorOrigin;
-      control.errorType = record.errorType;
-      control.errorCode = record.errorCode;
-      control.errorInfo = record.errorInfo;
-      control.offender.copy(record.offender);
-    }
+    if (control !== null) tellRecord(record, n < whole, whole, control);
     if ((flags & MSG_PEEK) === 0) queue.shift();
     return (flags & MSG_TRUNC) !== 0 ? whole : n;
   }

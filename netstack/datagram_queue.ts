@@ -2,6 +2,7 @@
 // kept. Memory is taken as it is needed and given back when all is read.
 
 import { Address } from "./address.ts";
+import { type IncomingControl, MSG_TRUNC } from "./endpoint.ts";
 import { type RingMemory, ringSize } from "./tcp/ring.ts";
 import { copyBytes } from "./wire/bytes.ts";
 
@@ -13,6 +14,8 @@ export class DatagramRecord {
   /** The message after it. */
   next: DatagramRecord | null = null;
   length = 0;
+  /** MSG_PEEK has shown it. */
+  wasPeeked = false;
   readonly from = new Address();
   fromPort = 0;
   readonly to = new Address();
@@ -54,6 +57,8 @@ export class DatagramQueue {
   #first: DatagramRecord | null = null;
   #last: DatagramRecord | null = null;
   count = 0;
+  /** Bytes of the message of the last peekFrom() that lie before what it has copied. */
+  peekedSkip = 0;
   /** Bytes of messages and records at most. */
   bytesMax: number;
 
@@ -87,6 +92,7 @@ export class DatagramQueue {
     const record = freeRecords.pop() ?? new DatagramRecord();
     record.next = null;
     record.length = length;
+    record.wasPeeked = false;
     record.segmentBytes = record.errorNumber = record.errorOrigin = 0;
     record.errorType = record.errorCode = record.errorInfo = 0;
     if (this.#last === null) this.#first = record;
@@ -98,10 +104,32 @@ export class DatagramQueue {
 
   /** Copies up to `length` bytes of the first message. */
   peek(into: Uint8Array, at: number, length: number): number {
-    const n = Math.min(length, this.first.length);
+    return this.#copy(0, into, at, Math.min(length, this.first.length));
+  }
+
+  /**
+   * SO_PEEK_OFF: copies up to `length` bytes from the place that `offset` bytes of messages lead to; the record there, null =
+   * they lead past the end. Linux: __skb_try_recv_from_queue(), by which an empty message is shown once.
+   */
+  peekFrom(offset: number, into: Uint8Array, at: number, length: number): DatagramRecord | null {
+    let record = this.#first, skip = offset, before = 0;
+    while (record !== null && skip >= record.length && (record.length > 0 || skip > 0 || record.wasPeeked)) {
+      skip -= record.length;
+      before += record.length;
+      record = record.next;
+    }
+    if (record === null) return null;
+    record.wasPeeked = true;
+    this.peekedSkip = skip;
+    this.#copy(before + skip, into, at, Math.min(length, record.length - skip));
+    return record;
+  }
+
+  #copy(offset: number, into: Uint8Array, at: number, n: number): number {
     const ring = this.#ring!;
-    const head = Math.min(n, ring.length - this.#start);
-    copyBytes(into, at, ring, this.#start, head);
+    const place = (this.#start + offset) % ring.length;
+    const head = Math.min(n, ring.length - place);
+    copyBytes(into, at, ring, place, head);
     if (head < n) copyBytes(into, at + head, ring, 0, n - head);
     return n;
   }
@@ -143,4 +171,31 @@ export class DatagramQueue {
     this.#start = 0;
     return larger;
   }
+}
+
+/** What recvmsg(2) tells of a message of `bytes`. */
+export function tellRecord(
+  record: DatagramRecord,
+  isCut: boolean,
+  bytes: number,
+  control: IncomingControl,
+): void {
+  control.flags = isCut ? MSG_TRUNC : 0;
+  control.from.address.copy(record.from);
+  control.from.port = record.fromPort;
+  control.from.scope = record.from.isLinkLocal && !record.from.isV4 ? record.nicId : 0;
+  control.destination.address.copy(record.to);
+  control.destination.port = record.toPort;
+  control.nicId = record.nicId;
+  control.ttl = record.ttl;
+  control.tos = record.tos;
+  control.timestamp = record.timestamp;
+  control.messageBytes = bytes;
+  control.segmentBytes = record.segmentBytes;
+  control.errorNumber = record.errorNumber;
+  control.errorOrigin = record.errorOrigin;
+  control.errorType = record.errorType;
+  control.errorCode = record.errorCode;
+  control.errorInfo = record.errorInfo;
+  control.offender.copy(record.offender);
 }

@@ -6,6 +6,7 @@ import { Address } from "./address.ts";
 import { EOPNOTSUPP } from "./errno.ts";
 import { OptionValues } from "./options.ts";
 import { NO_LISTENER, type ReadinessQueue } from "./readiness.ts";
+import type { Packet } from "./packet.ts";
 import type { Stack } from "./stack.ts";
 
 export * from "./endpoint_kind.ts";
@@ -94,6 +95,8 @@ export class IncomingControl {
   segmentBytes = 0;
   /** Full length of the message, when it was cut. */
   messageBytes = 0;
+  /** Of that, what a packet endpoint's filter has left. */
+  keptBytes = 0;
   /** PACKET_AUXDATA of packet(7): tp_status, tp_net (tp_len is messageBytes, tp_mac is 0). */
   auxiliaryStatus = 0;
   networkOffset = 0;
@@ -109,7 +112,11 @@ export class IncomingControl {
     this.from.port = this.from.scope = 0;
     this.nicId = this.flags = 0;
     this.ttl = this.tos = -1;
-    this.timestamp = this.segmentBytes = this.messageBytes = 0;
+    this.timestamp =
+      this.segmentBytes =
+      this.messageBytes =
+      this.keptBytes =
+        0;
     this.auxiliaryStatus = this.networkOffset = 0;
     this.errorNumber =
       this.errorOrigin =
@@ -119,6 +126,20 @@ export class IncomingControl {
         0;
   }
 }
+
+/**
+ * Says how much of what is to be received an endpoint keeps, -1 = it is lost: in place of a BPF program. `length` bytes at `at` are
+ * the message; its network header begins at `networkAt`; `hasLink`: it begins with a link header. `packet` has the notes that a
+ * program asks for (EtherType, packet type, interface, mark).
+ */
+export type ReceiveFilter = (
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  networkAt: number,
+  hasLink: boolean,
+  packet: Packet,
+) => number;
 
 export abstract class Endpoint {
   readonly stack: Stack;
@@ -136,6 +157,9 @@ export abstract class Endpoint {
   /** Owner, for the packet filter and /proc/net; -1 = nobody's. Set by the embedder. */
   uid = -1;
   gid = -1;
+  filter: ReceiveFilter | null = null;
+  /** SO_PEEK_OFF, of TCP and UDP: where MSG_PEEK looks, counted from what is received next; -1 = there. */
+  peekOffset = -1;
 
   constructor(stack: Stack, kind: number, isV4: boolean) {
     this.stack = stack;

@@ -12,6 +12,7 @@ export {
   MSG_PEEK,
   MSG_TRUNC,
   OutgoingControl,
+  type ReceiveFilter,
 } from "./endpoint.ts";
 export { OptionKind, type OptionSpec } from "./option_spec.ts";
 export { optionNumber, OPTIONS } from "./options.ts";
@@ -69,7 +70,7 @@ export type { RouterListener } from "./ip/router_discovery.ts";
 export { type RouteEntry, type RouteRule } from "./route.ts";
 export type { NeighbourEntry } from "./neighbour.ts";
 export type { UdpForwarder } from "./udp/protocol.ts";
-export type { FrameFilter, PacketEndpoint } from "./raw/packet_endpoint.ts";
+export type { PacketEndpoint } from "./raw/packet_endpoint.ts";
 export { Firewall } from "./firewall/firewall.ts";
 export { Hook, Verdict } from "./firewall/hooks.ts";
 export { type Match, MatchKind, type PortRange } from "./firewall/matches.ts";

@@ -46,6 +46,8 @@ export const SO_RCVTIMEO = 20;
 export const SO_RCVTIMEO_OLD = 20;
 export const SO_SNDTIMEO = 21;
 export const SO_SNDTIMEO_OLD = 21;
+/** Also SO_GET_FILTER. */
+export const SO_ATTACH_FILTER = 26;
 export const SO_DETACH_FILTER = 27;
 export const SO_TIMESTAMP_OLD = 29;
 export const SO_BINDTODEVICE = 25;
@@ -58,6 +60,7 @@ export const SO_MARK = 36;
 export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
 export const SO_RXQ_OVFL = 40;
+export const SO_LOCK_FILTER = 44;
 export const SO_SELECT_ERR_QUEUE = 45;
 export const SO_COOKIE = 57;
 export const SO_PEERGROUPS = 59;

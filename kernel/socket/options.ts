@@ -1,9 +1,10 @@
 // SOL_SOCKET options, which all sockets have. Linux: sk_setsockopt(), sk_getsockopt() of net/core/sock.c, socket(7).
 
-import { EDOM, EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPERM } from "../abi/errno.ts";
+import { EDOM, EINVAL, ENOPROTOOPT, EOPNOTSUPP, EPERM } from "../abi/errno.ts";
 import {
   AF_UNIX,
   SO_ACCEPTCONN,
+  SO_ATTACH_FILTER,
   SO_BINDTODEVICE,
   SO_BROADCAST,
   SO_BSDCOMPAT,
@@ -15,6 +16,7 @@ import {
   SO_ERROR,
   SO_KEEPALIVE,
   SO_LINGER,
+  SO_LOCK_FILTER,
   SO_MARK,
   SO_NO_CHECK,
   SO_OOBINLINE,
@@ -46,6 +48,7 @@ import {
 import { i32, i64, put32, put64 } from "../abi/struct.ts";
 import { CAP_NET_ADMIN } from "../abi/task.ts";
 import type { Task } from "../task/task.ts";
+import { attachFilter, detachFilter } from "./filter.ts";
 import type { Socket } from "./socket.ts";
 
 /** net.core.wmem_default and rmem_default, which are also the most that may be asked for (doubled as always). */
@@ -197,13 +200,17 @@ export function setSocketOption(
       options.priority = value;
       return 0;
     case SO_PEEK_OFF:
-      // Linux: TCP and UDP have it, too.
-      if (socket.domain !== AF_UNIX) return -EOPNOTSUPP;
+      if (!socket.hasPeekOffset) return -EOPNOTSUPP;
       options.peekOffset = Math.max(-1, value);
-      return 0;
+      return socket.onOption(name, options.peekOffset);
+    case SO_ATTACH_FILTER:
+      return attachFilter(task, socket, from, at, length);
     case SO_DETACH_FILTER:
-      // sk_detach_filter(): there is none, as none can be attached.
-      return -ENOENT;
+      return detachFilter(socket);
+    case SO_LOCK_FILTER:
+      if (socket.isFilterLocked && value === 0) return -EPERM;
+      socket.isFilterLocked = value !== 0;
+      return 0;
     case SO_MARK:
       if (!task.credentials.has(CAP_NET_ADMIN)) return -EPERM;
       options.mark = value;
@@ -260,9 +267,12 @@ export function getSocketOption(
     case SO_PRIORITY:
       return putInt(into, at, options.priority);
     case SO_PEEK_OFF:
-      return socket.domain === AF_UNIX ? putInt(into, at, options.peekOffset) : -EOPNOTSUPP;
+      if (!socket.hasPeekOffset) return -EOPNOTSUPP;
+      return putInt(into, at, socket.optionValue(name, options.peekOffset));
     case SO_MARK:
       return putInt(into, at, options.mark);
+    case SO_LOCK_FILTER:
+      return putInt(into, at, socket.isFilterLocked ? 1 : 0);
     case SO_LINGER:
       putInt(into, at, options.isLingering ? 1 : 0);
       putInt(into, at + 4, options.lingerSeconds);

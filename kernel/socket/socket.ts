@@ -9,6 +9,7 @@ import type { Task } from "../task/task.ts";
 import type { WaitQueue } from "../util/wait_queue.ts";
 import { File } from "../vfs/file.ts";
 import type { SocketFile } from "../vfs/file_kinds.ts";
+import type { SocketFilter } from "./filter.ts";
 import { interfaceIoctl, isInterfaceIoctl } from "./inet/interface_ioctl.ts";
 import { type Network, networkOf } from "./inet/network.ts";
 import type { IncomingMessage, OutgoingMessage, SocketAddress } from "./message.ts";
@@ -25,6 +26,10 @@ export abstract class Socket extends File implements SocketFile {
   writeTimeoutNanos = Infinity;
   /** An errno that has come to pass and nobody has been told yet: SO_ERROR. */
   error = 0;
+  /** SO_ATTACH_FILTER; null = all is received. */
+  filter: SocketFilter | null = null;
+  /** SO_LOCK_FILTER: it stays as it is. */
+  isFilterLocked = false;
 
   constructor(task: Task, domain: number, type: number, protocol: number, flags: number) {
     super(newSocketInode(task), flags);
@@ -42,6 +47,10 @@ export abstract class Socket extends File implements SocketFile {
   }
   listen(_task: Task, _backlog: number): number {
     return -EOPNOTSUPP;
+  }
+  /** It has SO_PEEK_OFF. */
+  get hasPeekOffset(): boolean {
+    return false;
   }
   /** It listens: SO_ACCEPTCONN. */
   get isListening(): boolean {
@@ -162,6 +171,14 @@ export abstract class Socket extends File implements SocketFile {
   optionValue(_name: number, stored: number): number {
     return stored;
   }
+  /** Takes over a filter, which is the socket's to release. */
+  setFilter(filter: SocketFilter | null): void {
+    this.filter?.release();
+    this.filter = filter;
+    this.onFilterChange();
+  }
+  /** Whoever receives for the socket asks another filter from now on. */
+  protected onFilterChange(): void {}
   /** SO_SNDBUF has changed. */
   onSendBufferChange(): void {
     this.queue.notify(POLLOUT);
@@ -203,6 +220,11 @@ export abstract class Socket extends File implements SocketFile {
   /** Whose interfaces those are. */
   protected networkFor(task: Task): Network {
     return networkOf(task.kernel, task.namespaces.net);
+  }
+  override release(): void {
+    this.filter?.release();
+    this.filter = null;
+    super.release();
   }
   override get linkText(): string {
     return `socket:[${this.inode.ino}]`;

@@ -25,6 +25,7 @@ import {
   SHUT_RD,
   SHUT_RDWR,
   SHUT_WR,
+  SO_ATTACH_FILTER,
   SO_ERROR,
   SO_KEEPALIVE,
   SO_PASSCRED,
@@ -52,6 +53,7 @@ import { i32, put32 } from "../abi/struct.ts";
 import { openPidfd } from "../socket/control_message.ts";
 import { SOCKET_FAMILIES } from "../socket/families.ts";
 import { NO_CREDENTIALS } from "../socket/message.ts";
+import { showFilter } from "../socket/filter.ts";
 import { getSocketOption, setSocketOption } from "../socket/options.ts";
 import type { Socket } from "../socket/socket.ts";
 import { UnixSocket } from "../socket/unix/unix_socket.ts";
@@ -393,6 +395,12 @@ function getsockopt(task: Task, args: Args): number {
   if (level === SOL_SOCKET && found instanceof UnixSocket) {
     if (option === SO_PEERGROUPS) return getPeerGroups(task, found, args.word(3), args.word(4), room);
     if (option === SO_PEERPIDFD) return getPeerPidfd(task, found, args.word(3), args.word(4), room);
+  }
+  if (level === SOL_SOCKET && option === SO_ATTACH_FILTER) {
+    const count = showFilter(task, found, args.word(3), room);
+    if (count < 0) return count;
+    put32(bytes, 0, count);
+    return task.memory.copyOut(args.word(4), bytes, 0, 4);
   }
   // The value of these options says what is requested.
   const isQuestion = level === SOL_PACKET && option === PACKET_HDRLEN;

@@ -1,4 +1,5 @@
-// Classic BPF as seccomp(2) uses it: programs are checked once and interpreted over struct seccomp_data. Linux:
+// Classic BPF: programs are checked once, and seccomp(2)'s interpreted over struct seccomp_data. Those of sockets, which load
+// other things, run in kernel/socket/filter.ts. Linux:
 // bpf_check_classic() of net/core/filter.c, seccomp_check_filter(); Documentation/networking/filter.rst.
 
 /** Most instructions of one program (BPF_MAXINSNS). */
@@ -12,7 +13,7 @@ const MEMORY_WORDS = 16;
 const LD = 0, LDX = 1, ST = 2, STX = 3, ALU = 4, JMP = 5, RET = 6, MISC = 7;
 const W_ABS = 0x20, W_LEN = 0x80, IMM = 0x00, MEM = 0x60;
 const ADD = 0x00, SUB = 0x10, MUL = 0x20, DIV = 0x30, OR = 0x40, AND = 0x50, LSH = 0x60, RSH = 0x70;
-const NEG = 0x80, XOR = 0xa0;
+const NEG = 0x80, MOD = 0x90, XOR = 0xa0;
 const JA = 0x00, JEQ = 0x10, JGT = 0x20, JGE = 0x30, JSET = 0x40;
 /** The operand is X. */
 const X = 0x08;
@@ -30,8 +31,16 @@ export interface BpfProgram {
 
 const memory = new Uint32Array(MEMORY_WORDS);
 
+/** Whether a program may have a load of this code and operand; those of constants and of its own memory it always may. */
+export type LoadCheck = (code: number, k: number) => boolean;
+
 /** The program of `count` struct sock_filter in `bytes`, or null where Linux answers EINVAL. */
-export function readProgram(bytes: Uint8Array, count: number): BpfProgram | null {
+export function readProgram(
+  bytes: Uint8Array,
+  count: number,
+  isLoad: LoadCheck = isSeccompLoad,
+  hasModulo = false,
+): BpfProgram | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, count * 8);
   const codes = new Uint16Array(count), jumps = new Uint16Array(count), operands = new Uint32Array(count);
   for (let i = 0; i < count; i++) {
@@ -40,11 +49,16 @@ export function readProgram(bytes: Uint8Array, count: number): BpfProgram | null
     operands[i] = view.getUint32(i * 8 + 4, true);
   }
   const program = { length: count, codes, jumps, operands };
-  return isValid(program) ? program : null;
+  return isValid(program, isLoad, hasModulo) ? program : null;
 }
 
-/** Every instruction is one seccomp allows, jumps go forward and stay inside, memory is written before it is read. */
-function isValid(program: BpfProgram): boolean {
+function isSeccompLoad(code: number, k: number): boolean {
+  if (code === (LD | W_ABS)) return k % 4 === 0 && k < DATA_BYTES;
+  return (code & ~7) === W_LEN;
+}
+
+/** Every instruction is one of those allowed, jumps go forward and stay inside, memory is written before it is read. */
+function isValid(program: BpfProgram, isLoad: LoadCheck, hasModulo: boolean): boolean {
   const { length, codes, jumps, operands } = program;
   // Which words of memory have been written on every way to an instruction.
   const written = new Uint16Array(length).fill(0xffff);
@@ -55,9 +69,7 @@ function isValid(program: BpfProgram): boolean {
     switch (code & 7) {
       case LD:
       case LDX:
-        if (code === (LD | W_ABS) ? k % 4 !== 0 || k >= DATA_BYTES : !isPlainLoad(code, k, mask)) {
-          return false;
-        }
+        if (!isPlainLoad(code, k, mask) && !isLoad(code, k)) return false;
         break;
       case ST:
       case STX:
@@ -65,7 +77,7 @@ function isValid(program: BpfProgram): boolean {
         mask |= 1 << k;
         break;
       case ALU:
-        if (!isArithmetic(code, k)) return false;
+        if (!isArithmetic(code, k, hasModulo)) return false;
         break;
       case JMP: {
         const left = length - at - 1;
@@ -94,10 +106,10 @@ function isValid(program: BpfProgram): boolean {
 function isPlainLoad(code: number, k: number, mask: number): boolean {
   const mode = code & ~7;
   if (mode === MEM) return k < MEMORY_WORDS && (mask & 1 << k) !== 0;
-  return mode === IMM || mode === W_LEN;
+  return mode === IMM;
 }
 
-function isArithmetic(code: number, k: number): boolean {
+function isArithmetic(code: number, k: number, hasModulo: boolean): boolean {
   const operation = code & 0xf0, hasX = (code & X) !== 0;
   switch (operation) {
     case ADD:
@@ -107,6 +119,8 @@ function isArithmetic(code: number, k: number): boolean {
     case AND:
     case XOR:
       return code < 0x100;
+    case MOD:
+      return hasModulo && (hasX || k !== 0);
     case DIV:
       return hasX || k !== 0;
     case LSH:
@@ -153,7 +167,7 @@ export function runProgram(program: BpfProgram, data: Uint32Array): number {
       }
       case JMP:
         if (code === (JMP | JA)) at += k;
-        else at += compares(code & 0xf0, a, (code & X) !== 0 ? x : k) ? jumps[at] & 0xff : jumps[at] >> 8;
+        else at += compare(code & 0xf0, a, (code & X) !== 0 ? x : k) ? jumps[at] & 0xff : jumps[at] >> 8;
         break;
       case RET:
         return (code & RET_A) !== 0 ? a : k;
@@ -180,7 +194,7 @@ export function constantAnswer(program: BpfProgram, number: number, architecture
     } else if (code === (ALU | AND)) a = (a & k) >>> 0;
     else if (code === (JMP | JA)) at += k;
     else if ((code & 7) === JMP && (code & X) === 0) {
-      at += compares(code & 0xf0, a, k) ? jumps[at] & 0xff : jumps[at] >> 8;
+      at += compare(code & 0xf0, a, k) ? jumps[at] & 0xff : jumps[at] >> 8;
     } else return null;
   }
 }
@@ -198,7 +212,7 @@ function load(code: number, k: number, data: Uint32Array): number {
   }
 }
 
-function compute(operation: number, a: number, b: number): number {
+export function compute(operation: number, a: number, b: number): number {
   switch (operation) {
     case ADD:
       return (a + b) >>> 0;
@@ -208,6 +222,8 @@ function compute(operation: number, a: number, b: number): number {
       return Math.imul(a, b) >>> 0;
     case DIV:
       return Math.floor(a / b);
+    case MOD:
+      return a % b;
     case OR:
       return (a | b) >>> 0;
     case AND:
@@ -223,7 +239,7 @@ function compute(operation: number, a: number, b: number): number {
   }
 }
 
-function compares(operation: number, a: number, b: number): boolean {
+export function compare(operation: number, a: number, b: number): boolean {
   switch (operation) {
     case JEQ:
       return a === b;

@@ -51,12 +51,6 @@ const QUEUE_BYTES = 212_992;
 const ETHERNET_BYTES = 14;
 const PACKET_MR_PROMISC = 1;
 
-/**
- * Says how much of a frame an endpoint keeps, 0 = nothing: in place of a BPF program. `length` bytes at `at` are what would be
- * read; `packet` has the notes that a program asks for (EtherType, packet type, interface, mark).
- */
-export type FrameFilter = (bytes: Uint8Array, at: number, length: number, packet: Packet) => number;
-
 /** tp_status of PACKET_AUXDATA: it is ours; its checksum is not made yet, or was verified. */
 const TP_STATUS_USER = 1;
 const TP_STATUS_CSUMNOTREADY = 8;
@@ -73,7 +67,6 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
   #promiscuous: Nic[] = [];
   /** It hears no frame that it sends itself. */
   #isSending = false;
-  filter: FrameFilter | null = null;
   /** Frames seen and lost since the last PACKET_STATISTICS. */
   #seen = 0;
   #lost = 0;
@@ -135,8 +128,10 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
       at = 0;
       length += ETHERNET_BYTES;
     }
-    const kept = this.filter === null ? length : Math.min(length, this.filter(bytes, at, length, packet));
-    if (kept <= 0) return;
+    const kept = this.filter === null
+      ? length
+      : Math.min(length, this.filter(bytes, at, length, at + headerBytes, headerBytes > 0, packet));
+    if (kept < 0) return;
     this.#seen++;
     const record = this.#incoming.push(bytes, at, kept);
     if (record === null) {
@@ -181,12 +176,13 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
       control.nicId = record.nicId;
       control.timestamp = record.timestamp;
       control.messageBytes = whole;
+      control.keptBytes = record.length;
       control.auxiliaryStatus = record.status;
       control.networkOffset = record.networkOffset;
       control.flags = n < record.length ? MSG_TRUNC : 0;
     }
     if ((flags & MSG_PEEK) === 0) this.#incoming.shift();
-    return (flags & MSG_TRUNC) !== 0 ? whole : n;
+    return (flags & MSG_TRUNC) !== 0 ? record.length : n;
   }
 
   write(

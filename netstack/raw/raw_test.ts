@@ -295,7 +295,7 @@ Deno.test("promiscuous membership, PACKET_IGNORE_OUTGOING, statistics and the fi
   bench.v4(ipv4({ protocol: 1, payload: icmp(8, 0, 1, [1]) }));
   ok(read(endpoint) instanceof Uint8Array);
   equal(read(endpoint), EAGAIN);
-  endpoint.filter = (bytes, at, length) => length > 20 && bytes[at + 9] === 200 ? 24 : 0;
+  endpoint.filter = (bytes, at, length) => length > 20 && bytes[at + 9] === 200 ? 24 : -1;
   bench.v4(ipv4({ protocol: 1, payload: icmp(8, 0, 1, [1]) }));
   equal(read(endpoint), EAGAIN);
   bench.v4(ipv4({ protocol: 200, payload: bytesOf("0123456789") }));

@@ -262,12 +262,23 @@ export class TcpEndpoint extends ConfiguredEndpoint {
     if (connection === null) return this.listener !== null ? -ENOTCONN : this.takeError() || -ENOTCONN;
     if ((flags & MSG_OOB) !== 0) return this.#readUrgent(connection, into, at, length, flags, control);
     const { receiveBuffer } = connection;
+    if (this.peekOffset >= 0 && (flags & MSG_PEEK) !== 0) {
+      // tcp_recvmsg_locked(): urgent bytes are looked at as others are.
+      const n = Math.min(length, receiveBuffer.readable - this.peekOffset);
+      if (n > 0) {
+        receiveBuffer.peek(this.peekOffset, into, at, n);
+        this.peekOffset += n;
+        return n;
+      }
+      if (receiveBuffer.readable > 0) return length === 0 ? 0 : -EAGAIN;
+    }
     const n = this.#readable(connection, length, flags);
     if (n > 0) {
       // MSG_TRUNC: the bytes are thrown away (tcp(7)).
       if ((flags & MSG_TRUNC) === 0) receiveBuffer.peek(0, into, at, n);
       if ((flags & MSG_PEEK) === 0) {
         receiveBuffer.skip(n);
+        if (this.peekOffset > 0) this.peekOffset = Math.max(0, this.peekOffset - n);
         this.#afterRead(connection, n);
       }
       return n;

@@ -28,7 +28,9 @@ export function writeLocal(connection: Connection, from: Uint8Array, at: number,
     peer.receiveBuffer.hasGap ||
     connection.sendNext !== peer.receiveNext;
   if (isApart || !canReceive(peer.state) || peer.isReceiveShut || peer.endpoint === null) return -1;
-  if (connection.tcp.stack.firewall !== null || (nic !== null && nic.isTapped)) return -1;
+  if (
+    peer.endpoint.filter !== null || connection.tcp.stack.firewall !== null || (nic !== null && nic.isTapped)
+  ) return -1;
   const n = Math.min(length, peer.localRoom);
   if (n <= 0) return 0;
   peer.receiveBuffer.append(from, at, n);

@@ -332,6 +332,7 @@ export class Tcp implements Transport, TimerOwner {
       segment.sourcePort,
     );
     if (entry instanceof Connection) {
+      if (entry.endpoint !== null && !passes(entry.endpoint, packet)) return;
       receiveSegment(entry, segment, packet, now);
       return;
     }
@@ -340,6 +341,7 @@ export class Tcp implements Transport, TimerOwner {
       const verdict = receiveInTimeWait(this, entry, packet, sequence, flags, payload, options);
       if (verdict === TimeWaitVerdict.Done) return;
     } else if (entry !== null) {
+      if (!passes(entry.listener.endpoint, packet)) return;
       entry.listener.receiveHalfOpen(entry, segment, packet, now);
       return;
     }
@@ -350,6 +352,7 @@ export class Tcp implements Transport, TimerOwner {
     const { forwarder } = this;
     const endpoint = forwarder !== null && forwarder.takesAll ? null : this.#listenerFor(packet, segment);
     const listener = endpoint === null ? null : endpoint.listener;
+    if (endpoint !== null && !passes(endpoint, packet)) return;
     if (listener !== null) listener.receive(segment, packet, now);
     else if (forwarder !== null && (segment.flags & (SYN | ACK | RST)) === SYN) {
       this.#ask(forwarder, packet, segment, now);
@@ -544,4 +547,11 @@ function scoreOf(endpoint: TcpEndpoint, packet: Packet): number {
     score += 2;
   }
   return score;
+}
+
+/** Linux: tcp_filter(), which may also cut a segment; here a filter keeps it or not. */
+function passes(endpoint: TcpEndpoint, packet: Packet): boolean {
+  const { filter } = endpoint;
+  return filter === null ||
+    filter(packet.bytes, packet.at, packet.length, packet.networkAt, false, packet) >= 0;
 }

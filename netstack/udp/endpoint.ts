@@ -1,7 +1,14 @@
 // A UDP endpoint, udp(7).
 
 import { DatagramEndpoint } from "../datagram_endpoint.ts";
-import { ENDPOINT_UDP, EndpointAddress, MSG_MORE, MSG_OOB, OutgoingControl } from "../endpoint.ts";
+import {
+  ENDPOINT_UDP,
+  EndpointAddress,
+  MSG_MORE,
+  MSG_OOB,
+  OutgoingControl,
+  type ReceiveFilter,
+} from "../endpoint.ts";
 import { EAFNOSUPPORT, EINVAL, EMSGSIZE, ENOBUFS, EOPNOTSUPP } from "../errno.ts";
 import { Fragmentation } from "../ip/ip.ts";
 import { startChecksum } from "../link/offload.ts";
@@ -306,6 +313,17 @@ export class UdpEndpoint extends DatagramEndpoint {
     record.toPort = port;
     record.segmentBytes = segmentBytes;
     return true;
+  }
+
+  /** A program sees the UDP header too, of each datagram of a train; it stays whatever it keeps. */
+  protected override kept(filter: ReceiveFilter, packet: Packet, at: number, length: number): number {
+    const start = packet.transportAt - packet.networkAt, headers = start + UDP_BYTES;
+    const whole = new Uint8Array(headers + length);
+    copyBytes(whole, 0, packet.bytes, packet.networkAt, headers);
+    copyBytes(whole, headers, packet.bytes, at, length);
+    put16(whole, start + UDP_LENGTH_AT, length + UDP_BYTES);
+    const n = filter(whole, start, length + UDP_BYTES, 0, false, packet);
+    return n < 0 ? -1 : Math.max(0, n - UDP_BYTES);
   }
 
   #leavePort(): void {

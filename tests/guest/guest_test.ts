@@ -42,6 +42,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "faults": 131,
   "file": 890,
   "file, as a user": 844,
+  "filters": 150,
   "futex": 90,
   "futex_pi": 64,
   "held": 245,

@@ -21,6 +21,7 @@ export const KERNEL_SCRATCH: Readonly<Record<string, string>> = {
   "loader/stack.ts": "piece",
   "mm/address_space.ts": "randomWords randomBytes",
   "mm/residency.ts": "chunk",
+  "socket/filter.ts": "memory",
   "socket/inet/inet_socket.ts": "scratch",
   "socket/inet/interface_ioctl.ts": "request",
   "syscalls/attribute.ts": "times",

@@ -46,6 +46,10 @@ export class InetDatagram extends InetSocket {
     return this.protocol === IPPROTO_UDP && this.socketType === SOCK_DGRAM;
   }
 
+  override get hasPeekOffset(): boolean {
+    return this.hasPorts;
+  }
+
   protected override get ownLevel(): number {
     return this.socketType === SOCK_RAW ? SOL_RAW : this.hasPorts ? SOL_UDP : -1;
   }

@@ -16,6 +16,7 @@ import {
   SO_BINDTODEVICE,
   SO_BINDTOIFINDEX,
   SO_LINGER,
+  SO_PEEK_OFF,
   SO_PEERCRED,
   SO_PRIORITY,
   SO_RCVBUF,
@@ -157,12 +158,23 @@ export abstract class InetSocket extends Socket {
     this.endpoint.error = errno;
   }
 
+  protected override onFilterChange(): void {
+    const { filter } = this;
+    this.endpoint.filter = filter === null
+      ? null
+      : (bytes, at, length, networkAt, hasLink, packet) =>
+        filter.run(bytes, at, length, networkAt, hasLink, packet);
+  }
+
   override get hasOwnControl(): boolean {
     return true;
   }
 
   override onOption(name: number, value: number): number {
     switch (name) {
+      case SO_PEEK_OFF:
+        this.endpoint.peekOffset = value;
+        return 0;
       case SO_PRIORITY:
         // The stack's queues do not sort by it.
         return 0;
@@ -185,6 +197,7 @@ export abstract class InetSocket extends Socket {
   }
 
   override optionValue(name: number, stored: number): number {
+    if (name === SO_PEEK_OFF) return this.endpoint.peekOffset;
     if (name !== SO_SNDBUF && name !== SO_RCVBUF) return stored;
     return this.endpoint.getOption(SOL_SOCKET, name, scratch, 0, 4) < 0 ? stored : i32(scratch, 0);
   }

@@ -35,6 +35,10 @@ export class InetStream extends InetSocket {
     super(task, network, SOCK_STREAM, IPPROTO_TCP, flags, domain, endpoint);
   }
 
+  override get hasPeekOffset(): boolean {
+    return true;
+  }
+
   protected override get ownLevel(): number {
     return SOL_TCP;
   }
@@ -52,6 +56,8 @@ export class InetStream extends InetSocket {
     if (typeof accepted === "number") return accepted;
     const socket = new InetStream(task, this.network, this.domain, O_RDWR | flags, accepted);
     socket.options.inheritAll(this.options);
+    if (this.filter !== null) socket.setFilter(this.filter.hold());
+    socket.isFilterLocked = this.isFilterLocked;
     socket.readTimeoutNanos = this.readTimeoutNanos;
     socket.writeTimeoutNanos = this.writeTimeoutNanos;
     return socket;

@@ -250,6 +250,11 @@ export class NetlinkSocket extends Socket {
 
   /** A datagram from the kernel. Where it has no room it is lost, and the next receive is told ENOBUFS. */
   deliver(bytes: Uint8Array, group: number): void {
+    if (this.filter !== null) {
+      const kept = this.filter.run(bytes, 0, bytes.length);
+      if (kept < 0) return;
+      bytes = bytes.subarray(0, kept);
+    }
     const cost = bytes.length + DATAGRAM_COST;
     const { heap } = this.inode.fs.vfs.memory;
     // One that was asked for always fits: dumps are written as they were found.

@@ -166,7 +166,7 @@ export class PacketSocket extends InetSocket {
     zero(bytes, data, AUXDATA_BYTES);
     put32(bytes, data, incoming.auxiliaryStatus);
     put32(bytes, data + 4, incoming.messageBytes);
-    put32(bytes, data + 8, incoming.messageBytes);
+    put32(bytes, data + 8, incoming.keptBytes);
     put16(bytes, data + 14, incoming.networkOffset);
     return endControl(bytes, at, AUXDATA_BYTES);
   }

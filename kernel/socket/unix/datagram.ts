@@ -152,7 +152,11 @@ export class UnixDatagram extends UnixSocket implements MessageSender, WaitListe
     if (credentials === null && (this.options.passesCredentials || other.options.passesCredentials)) {
       credentials = messageCredentials(task);
     }
-    const charge = other.#messages.push(from, at, length, this.name, this, credentials, files);
+    const { filter } = other;
+    const kept = filter === null ? length : filter.run(from, at, length);
+    // unix_dgram_sendmsg(): it is lost, and its sender is not told.
+    if (kept < 0) return length;
+    const charge = other.#messages.push(from, at, kept, this.name, this, credentials, files);
     if (charge < 0) return charge;
     if (message !== null) message.files = null;
     this.#onTheWay += charge;

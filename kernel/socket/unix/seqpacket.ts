@@ -64,7 +64,10 @@ export class UnixSeqpacket extends UnixConnection implements MessageSender {
     if (credentials === null && (this.options.passesCredentials || peer.options.passesCredentials)) {
       credentials = messageCredentials(task);
     }
-    const charge = peer.#messages.push(from, at, length, this.name, this, credentials, files);
+    const { filter } = peer;
+    const kept = filter === null ? length : filter.run(from, at, length);
+    if (kept < 0) return length;
+    const charge = peer.#messages.push(from, at, kept, this.name, this, credentials, files);
     if (charge < 0) return charge;
     if (message !== null) message.files = null;
     this.#onTheWay += charge;

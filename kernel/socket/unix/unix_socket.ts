@@ -176,6 +176,10 @@ export abstract class UnixSocket extends Socket {
     this.queue.notify(POLLIN | POLLOUT | POLLERR | POLLHUP);
   }
 
+  override get hasPeekOffset(): boolean {
+    return true;
+  }
+
   override release(): void {
     this.isReleased = true;
     this.isReadShut = true;

@@ -59,6 +59,15 @@ const HOST_ADVICE = new Set([
  * Accepted without effect. Linux: MADV_MERGEABLE merges equal pages; here never, as merging reveals a neighbour's
  * content by its timing.
  */
+/** Advice after which memory is not what it was: is_discard() of mm/madvise.c. */
+const DISCARDS = new Set([
+  MADV_FREE,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_REMOVE,
+  MADV_DONTFORK,
+  MADV_WIPEONFORK,
+]);
 const NO_EFFECT = new Set([MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_MERGEABLE, MADV_UNMERGEABLE]);
 /** Advice that changes an area's fields in the tree. */
 const TREE_ADVICE = new Set([
@@ -150,6 +159,10 @@ function isPlain(areas: VmaSet, from: number, to: number): boolean {
 /** Why an advice does not apply to an area; 0 if it does. */
 function refusal(area: Vma, advice: number): number {
   const isAnonymous = area.backing === null;
+  // can_madv_modify(): what a sealed area holds is not thrown away unless it could be written.
+  if (area.isSealed && DISCARDS.has(advice) && !area.isShared && (area.prot & PROT_WRITE) === 0) {
+    return -EPERM;
+  }
   switch (advice) {
     case MADV_DONTNEED:
     case MADV_COLD:

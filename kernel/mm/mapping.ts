@@ -118,6 +118,7 @@ export function planMapping(
   if (mm.heap.isExhausted(AREA_COST)) return -ENOMEM;
   const address = isFixed(flags) ? checkFixed(mm, hint, length, flags) : choose(mm, hint, length, flags);
   if (address < 0) return address;
+  if (isFixed(flags) && mm.areas.hasSealed(address, address + length)) return -EPERM;
   prot &= PROT_ALL;
   const isLocked = (flags & MAP_LOCKED) !== 0 || mm.lockFuture;
   if (isLocked) {
@@ -257,6 +258,7 @@ export function unmapMemory(task: Task, address: number, length: number): number
   const { areas, space } = task.mm;
   const first = areas.indexAfter(address);
   if (first >= areas.count || areas.at(first).start >= end) return 0;
+  if (areas.hasSealed(address, end)) return -EPERM;
   const area = areas.at(first);
   if (areas.count >= task.kernel.parameters.mappingsMax && area.start < address && end < area.end) {
     return -ENOMEM;
@@ -295,8 +297,8 @@ export function protectMemory(task: Task, address: number, length: number, prot:
       break;
     }
     const area = areas.at(i);
-    if ((prot & ~area.protMax) !== 0) {
-      refused = -EACCES;
+    if (area.isSealed || (prot & ~area.protMax) !== 0) {
+      refused = area.isSealed ? -EPERM : -EACCES;
       break;
     }
     const to = Math.min(end, area.end);

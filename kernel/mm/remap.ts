@@ -1,6 +1,6 @@
 // mremap(2): grows, shrinks and moves mappings. Linux: mm/mremap.c.
 
-import { EAGAIN, EFAULT, EINVAL, ENOMEM } from "../abi/errno.ts";
+import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM } from "../abi/errno.ts";
 import {
   isPageAligned,
   MAP_NORESERVE,
@@ -37,6 +37,7 @@ export function checkRemap(
   if ((flags & ~FLAGS_KNOWN) !== 0 || ((isFixed || keepsOld) && !mayMove)) return -EINVAL;
   if (!isPageAligned(address) || newLength === 0) return -EINVAL;
   const { areas, layout } = task.mm;
+  if (areas.find(address)?.isSealed) return -EPERM;
   if (!isFixed && !keepsOld) return areas.find(address) === null ? -EFAULT : 0;
   if (!isPageAligned(target)) return -EINVAL;
   if (newLength > layout.end || target > layout.end - newLength) return -EINVAL;

@@ -38,6 +38,8 @@ export class Vma {
   isWiped = false;
   /** False after MADV_DONTDUMP. */
   isDumped = true;
+  /** mseal(2): its place, size and protection stay as they are until the program ends. */
+  isSealed = false;
   /** mlock(2) and others: counted, not pinned. */
   isLocked = false;
   /**
@@ -102,6 +104,7 @@ export class Vma {
     copy.isWiped = this.isWiped;
     copy.isDumped = this.isDumped;
     copy.isLocked = this.isLocked;
+    copy.isSealed = this.isSealed;
     copy.memoryPolicy = this.memoryPolicy;
     copy.protMax = this.protMax;
     this.backing?.hold();
@@ -112,7 +115,8 @@ export class Vma {
   canMerge(next: Vma): boolean {
     return this.end === next.start && this.prot === next.prot && this.flags === next.flags &&
       this.name === next.name && this.isForked === next.isForked && this.isWiped === next.isWiped &&
-      this.isDumped === next.isDumped && this.isLocked === next.isLocked && this.protMax === next.protMax &&
+      this.isDumped === next.isDumped && this.isLocked === next.isLocked && this.isSealed === next.isSealed &&
+      this.protMax === next.protMax &&
       this.memoryPolicy === next.memoryPolicy &&
       isSameBacking(this.backing, next.backing) &&
       (this.backing === null || this.offset + this.length === next.offset);
@@ -128,6 +132,8 @@ function isSameBacking(a: Backing | null, b: Backing | null): boolean {
 export class VmaSet {
   readonly #areas: Vma[] = [];
   readonly #heap: Budget;
+  /** An area has been sealed: before that nobody looks for seals. */
+  hasSeals = false;
   /** Sum of lengths in bytes. */
   totalBytes = 0;
   /** The bytes that are data (Vma.isData), and those that are locked. */
@@ -275,6 +281,15 @@ export class VmaSet {
     this.#settle();
   }
 
+  /** Whether an area in [start, end) is sealed. */
+  hasSealed(start: number, end: number): boolean {
+    if (!this.hasSeals) return false;
+    for (let i = this.indexAfter(start); i < this.#areas.length && this.#areas[i].start < end; i++) {
+      if (this.#areas[i].isSealed) return true;
+    }
+    return false;
+  }
+
   /** Calls `change` for every area in [start, end), split at the borders; merges afterwards. */
   update(start: number, end: number, change: (area: Vma) => void): void {
     this.#split(start);
@@ -360,6 +375,7 @@ export class VmaSet {
       other.#areas.push(copy);
       other.#count(copy, copy.length);
     }
+    other.hasSeals = this.hasSeals;
     other.#settle();
   }
 

@@ -77,7 +77,8 @@ import {
   SIOCGPGRP,
   SIOCSPGRP,
 } from "../abi/file.ts";
-import { i32, put32, put64 } from "../abi/struct.ts";
+import { PAGE_SIZE } from "../abi/memory.ts";
+import { i32, put32, put64, u64 } from "../abi/struct.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE } from "../abi/task.ts";
 import { SIGXFSZ } from "../abi/signal.ts";
 import { raiseSignal } from "../signal/send.ts";
@@ -196,6 +197,13 @@ export const DESCRIPTOR_CALLS: SyscallFamily = {
     returns: "int",
     support: FULL,
     run: fallocate,
+  },
+  cachestat: {
+    nr: { x64: 451, arm64: 451 },
+    args: { fd: "fd", cstat_range: { in: 16 }, cstat: { out: 40 }, flags: "uint" },
+    returns: "int",
+    support: partial("pages that a file has count as cached; dirty and evicted ones are the host's to know"),
+    run: cachestat,
   },
   fadvise64: {
     nr: { x64: 221, arm64: 223 },
@@ -334,6 +342,11 @@ function changeFlags(file: File, fd: number, flags: number): number {
 }
 
 const small = new Uint8Array(8);
+/** struct cachestat_range, struct cachestat. */
+const CACHE_RANGE_BYTES = 16, CACHE_STATE_BYTES = 40;
+const cached = new Uint8Array(CACHE_STATE_BYTES);
+/** The unit of st_blocks. */
+const BLOCK_BYTES = 512;
 
 function ioctl(task: Task, args: Args): number {
   const fd = args.i32(0), request = args.u32(1), pointer = args.word(2);
@@ -499,6 +512,24 @@ function fadvise(task: Task, args: Args): number {
   if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
   if (file.inode.type === S_IFIFO) return -ESPIPE;
   return args.i53(2) < 0 || args.u32(3) > 5 ? -EINVAL : 0;
+}
+
+function cachestat(task: Task, args: Args): number {
+  const file = task.files.get(args.i32(0));
+  if (file === null || (file.flags & O_PATH) !== 0) return -EBADF;
+  if (task.memory.copyIn(args.word(1), cached, 0, CACHE_RANGE_BYTES) < 0) return -EFAULT;
+  if (args.u32(3) !== 0) return -EINVAL;
+  const from = u64(cached, 0), length = u64(cached, 8);
+  const { inode } = file;
+  const refreshed = inode.refresh();
+  if (refreshed < 0) return refreshed;
+  const size = inode.type === S_IFREG ? inode.size : 0;
+  // A length of 0 reaches to the end.
+  const end = length === 0 ? size : Math.min(size, from + length);
+  const pages = end > from ? Math.ceil(end / PAGE_SIZE) - Math.floor(from / PAGE_SIZE) : 0;
+  cached.fill(0);
+  put64(cached, 0, Math.min(pages, Math.ceil(inode.blocks * BLOCK_BYTES / PAGE_SIZE)));
+  return task.memory.copyOut(args.word(2), cached, 0, CACHE_STATE_BYTES) < 0 ? -EFAULT : 0;
 }
 
 function readahead(task: Task, args: Args): number {

@@ -1,6 +1,8 @@
 // kcmp(2): whether two processes share something. Linux: kernel/kcmp.c.
 
-import { EBADF, EINVAL, EOPNOTSUPP, ESRCH } from "../abi/errno.ts";
+import { EBADF, EFAULT, EINVAL, ENOENT, ESRCH } from "../abi/errno.ts";
+import { i32, u32 } from "../abi/struct.ts";
+import { EpollFile } from "../fs/anonymous/epoll.ts";
 import { mayTrace, REALCREDS } from "../task/trace_access.ts";
 import type { Task } from "../task/task.ts";
 import type { Args } from "./args.ts";
@@ -24,6 +26,9 @@ const TYPES = {
   KCMP_SYSVSEM,
   KCMP_EPOLL_TFD,
 };
+/** struct kcmp_epoll_slot: the epoll file, the descriptor it watches, which of several with that number. */
+const SLOT_BYTES = 12;
+const slot = new Uint8Array(SLOT_BYTES);
 const EQUAL = 0, LESS = 1, GREATER = 2;
 
 export const COMPARE_CALLS: SyscallFamily = {
@@ -31,7 +36,7 @@ export const COMPARE_CALLS: SyscallFamily = {
     nr: { x64: 312, arm64: 272 },
     args: { pid1: "pid", pid2: "pid", type: { values: TYPES }, idx1: "word", idx2: "word" },
     returns: "int",
-    support: partial("no KCMP_EPOLL_TFD; no process has an I/O context"),
+    support: partial("no process has an I/O context"),
     run: kcmp,
   },
 };
@@ -60,10 +65,20 @@ function kcmp(task: Task, args: Args): number {
     case KCMP_SYSVSEM:
       return compare(task, first.threadGroup.semaphoreUndo, second.threadGroup.semaphoreUndo);
     case KCMP_EPOLL_TFD:
-      return -EOPNOTSUPP;
+      return compareTarget(task, first, second, args);
     default:
       return -EINVAL;
   }
+}
+
+/** A file of the first process with one that an epoll file of the second watches: kcmp_epoll_target(). */
+function compareTarget(task: Task, first: Task, second: Task, args: Args): number {
+  if (task.memory.copyIn(args.word(4), slot, 0, SLOT_BYTES) < 0) return -EFAULT;
+  const file = first.files.get(args.u32(3)), epoll = second.files.get(i32(slot, 0));
+  if (file === null || epoll === null) return -EBADF;
+  if (!(epoll instanceof EpollFile)) return -EINVAL;
+  const target = epoll.target(i32(slot, 4), u32(slot, 8));
+  return target === null ? -ENOENT : compare(task, file, target);
 }
 
 /** The order means nothing, but is the same each time. */

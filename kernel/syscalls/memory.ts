@@ -1,12 +1,13 @@
 // mmap(2) and related calls: their arguments for the operations of mm/mapping.ts, and the calls small enough to be
 // here.
 
-import { EBADF, EBUSY, EFAULT, EINVAL, EIO, ENOMEM, ENOSPC, ENOSYS } from "../abi/errno.ts";
+import { EBADF, EBUSY, EFAULT, EINVAL, EIO, ENOMEM, ENOSPC } from "../abi/errno.ts";
 import { O_PATH } from "../abi/file.ts";
 import * as M from "../abi/memory.ts";
 import { isPageAligned, MAP_ANONYMOUS, MAP_HUGETLB, PAGE_SIZE, pageUp } from "../abi/memory.ts";
 import { lockAllMemory, lockMemory, unlockAllMemory, unlockMemory } from "../mm/locking.ts";
 import { protectMemory } from "../mm/mapping.ts";
+import { remapFilePages, sealMemory } from "../mm/sealing.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurnKillable } from "../task/wait_engine.ts";
 import type { Args } from "./args.ts";
@@ -189,8 +190,15 @@ export const MEMORY_CALLS: SyscallFamily = {
     nr: { x64: 216, arm64: 234 },
     args: { addr: "word", size: "size", prot: "int", pgoff: "size", flags: "int" },
     returns: "int",
-    support: { level: "none", note: "obsolete since Linux 3.16; programs use mmap" },
-    run: (task) => task.kernel.coverage.unfinished("remap_file_pages", ENOSYS),
+    support: FULL,
+    run: (task, args) => remapFilePages(task, args.word(0), args.word(1), args.i32(2), args.word(3)),
+  },
+  mseal: {
+    nr: { x64: 462, arm64: 462 },
+    args: { addr: "word", length: "size", flags: "word" },
+    returns: "int",
+    support: FULL,
+    run: (task, args) => sealMemory(task, args.word(0), args.word(1), args.word(2)),
   },
   pkey_mprotect: {
     nr: { x64: 329, arm64: 288 },

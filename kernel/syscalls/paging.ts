@@ -2,7 +2,7 @@
 // pieces, with turns for other tasks in between; only SIGKILL ends them early, as on Linux. Linux: mm_populate() of
 // mm/gup.c, mm/madvise.c.
 
-import { ENOMEM } from "../abi/errno.ts";
+import { ENOMEM, EPERM } from "../abi/errno.ts";
 import {
   isPageAligned,
   MADV_COLD,
@@ -58,6 +58,7 @@ export function unmap(task: Task, start: number, length: number): number {
     return unmapMemory(task, start, length);
   }
   const { areas } = task.mm, { call } = task, end = start + pageUp(length);
+  if (call.done === 0 && areas.hasSealed(start, end)) return -EPERM;
   const index = areas.indexAfter(start + call.done);
   if (index >= areas.count || areas.at(index).start >= end) return 0;
   const from = Math.max(start + call.done, areas.at(index).start);

@@ -79,7 +79,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "seccomp": 108,
   "signal": 84,
   "signal, static-pie": 84,
-  "small_calls": 71,
+  "small_calls": 123,
   "sockets": 307,
   "sockets, as a user": 307,
   "sysctls": 265,

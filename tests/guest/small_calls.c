@@ -181,7 +181,125 @@ static void mounts(void) {
   rmdir(base);
 }
 
+/* What mmap(2) and others refuse once memory is sealed; the calls' numbers, as libc has none. */
+static long seal(void *at, size_t length, long flags) { return syscall(462, at, length, flags); }
+static void sealed(void) {
+  char *m = mmap(NULL, 8 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  munmap(m + 7 * 4096, 4096);
+  FAILS("mseal flags", EINVAL, seal(m, 4096, 1));
+  FAILS("mseal unaligned", EINVAL, seal(m + 1, 4096, 0));
+  FAILS("mseal of a hole", ENOMEM, seal(m, 8 * 4096, 0));
+  EQUALS("mseal of nothing", 0, seal(m, 0, 0));
+  m[4096] = 'x';
+  EQUALS("mseal", 0, seal(m + 4096, 2 * 4096, 0));
+  EQUALS("again", 0, seal(m + 4096, 4096, 0));
+  FAILS("munmap", EPERM, munmap(m + 4096, 4096));
+  FAILS("munmap of more", EPERM, munmap(m, 8 * 4096));
+  FAILS("mprotect", EPERM, mprotect(m + 4096, 4096, PROT_READ));
+  FAILS("mmap over it", EPERM, mmap(m + 4096, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? -1 : 0);
+  FAILS("mremap", EPERM, mremap(m + 4096, 4096, 8192, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0);
+  EQUALS("advice on what could be written", 0, madvise(m + 4096, 4096, MADV_DONTNEED));
+  EQUALS("memory beside it", 0, mprotect(m, 4096, PROT_READ));
+  EQUALS("sealed read-only", 0, seal(m, 4096, 0));
+  FAILS("is not thrown away", EPERM, madvise(m, 4096, MADV_DONTNEED));
+  EQUALS("but other advice", 0, madvise(m, 4096, MADV_WILLNEED));
+  pid_t child = fork();
+  if (child == 0) {
+    FAILS("a child's is sealed too", EPERM, munmap(m + 4096, 4096));
+    _exit(0);
+  }
+  wait_code(child);
+  EQUALS("the rest goes", 0, munmap(m + 3 * 4096, 4 * 4096));
+}
+
+static long remap(void *at, size_t size, int prot, size_t page) { return syscall(SYS_remap_file_pages, at, size, prot, page, 0); }
+static void remapped(void) {
+  int fd = memfd_create("pages", 0);
+  ftruncate(fd, 4 * 4096);
+  char *m = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  for (int i = 0; i < 4; i++) m[i * 4096] = 'a' + i;
+  EQUALS("remap_file_pages", 0, remap(m, 4096, 0, 3));
+  SAYS("shows another page", "dbcd", "%c%c%c%c", m[0], m[4096], m[2 * 4096], m[3 * 4096]);
+  m[0] = 'z';
+  SAYS("of the file", "zbcz", "%c%c%c%c", m[0], m[4096], m[2 * 4096], m[3 * 4096]);
+  EQUALS("over pieces", 0, remap(m, 3 * 4096, 0, 1));
+  SAYS("shows them", "bczz", "%c%c%c%c", m[0], m[4096], m[2 * 4096], m[3 * 4096]);
+  FAILS("with a protection", EINVAL, remap(m, 4096, PROT_READ, 0));
+  FAILS("of no size", EINVAL, remap(m, 0, 0, 0));
+  char *own = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  FAILS("private memory", EINVAL, remap(own, 4096, 0, 0));
+  char *shared = mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  shared[4096] = 's';
+  EQUALS("shared memory without a name", 0, remap(shared, 4096, 0, 1));
+  SAYS("is the same page", "s", "%c", shared[0]);
+}
+
+static void cached(void) {
+  struct { uint64_t off, len; } range = {0, 0};
+  struct { uint64_t cached, dirty, writeback, evicted, recently; } state;
+  int fd = memfd_create("cached", 0), ends[2];
+  char bytes[5 * 4096];
+  memset(bytes, 1, sizeof bytes);
+  write(fd, bytes, sizeof bytes);
+  EQUALS("cachestat", 0, syscall(451, fd, &range, &state, 0));
+  EQUALS("all pages", 5, state.cached);
+  EQUALS("none in flight", 0, state.writeback + state.evicted);
+  range.off = 4096, range.len = 8192;
+  syscall(451, fd, &range, &state, 0);
+  EQUALS("two of them", 2, state.cached);
+  range.off = 1 << 20;
+  syscall(451, fd, &range, &state, 0);
+  EQUALS("beyond the end", 0, state.cached);
+  FAILS("flags", EINVAL, syscall(451, fd, &range, &state, 1));
+  FAILS("a bad range", EFAULT, syscall(451, fd, BAD, &state, 0));
+  FAILS("a bad result", EFAULT, syscall(451, fd, &range, BAD, 0));
+  FAILS("no descriptor", EBADF, syscall(451, 900, &range, &state, 0));
+  pipe(ends);
+  EQUALS("a pipe", 0, syscall(451, ends[0], &range, &state, 0));
+}
+
+static void of_proc(void) {
+  int fd = open("/proc/self/clear_refs", O_WRONLY);
+  TRUE("clear_refs", fd >= 0);
+  EQUALS("referenced bits", 2, write(fd, "1\n", 2));
+  EQUALS("the peak of memory", 1, write(fd, "5", 1));
+  FAILS("no such kind", EINVAL, write(fd, "0", 1));
+  FAILS("too large", EINVAL, write(fd, "6", 1));
+  FAILS("no number", EINVAL, write(fd, "x", 1));
+  FAILS("is not read", EACCES, setresuid(-1, 1000, -1) < 0 ? 0 : open("/proc/self/clear_refs", O_RDONLY));
+  char line[128] = "";
+  FILE *file = fopen("/proc/kallsyms", "r");
+  TRUE("kallsyms as a user", file != NULL && fgets(line, sizeof line, file) != NULL);
+  TRUE("has no addresses", strncmp(line, "0000000000000000 ", 17) == 0);
+  fclose(file);
+  setresuid(-1, 0, -1);
+}
+
+static void epoll_targets(void) {
+  int epoll = epoll_create1(0), ends[2];
+  pipe(ends);
+  struct epoll_event event = {EPOLLIN};
+  epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event);
+  struct { uint32_t efd, tfd, toff; } slot = {epoll, ends[0], 0};
+  pid_t us = getpid();
+  EQUALS("what an epoll watches", 0, kcmp(us, us, KCMP_EPOLL_TFD, ends[0], (long)&slot));
+  TRUE("is no other", kcmp(us, us, KCMP_EPOLL_TFD, ends[1], (long)&slot) > 0);
+  slot.toff = 1;
+  FAILS("nor a second", ENOENT, kcmp(us, us, KCMP_EPOLL_TFD, ends[0], (long)&slot));
+  slot.toff = 0, slot.tfd = ends[1];
+  FAILS("not watched", ENOENT, kcmp(us, us, KCMP_EPOLL_TFD, ends[0], (long)&slot));
+  slot.efd = ends[0];
+  FAILS("no epoll", EINVAL, kcmp(us, us, KCMP_EPOLL_TFD, ends[0], (long)&slot));
+  FAILS("no descriptor", EBADF, kcmp(us, us, KCMP_EPOLL_TFD, 900, (long)&slot));
+  FAILS("a bad address", EFAULT, kcmp(us, us, KCMP_EPOLL_TFD, ends[0], 8));
+}
+
 int main(void) {
+  sealed();
+  remapped();
+  cached();
+  of_proc();
+  epoll_targets();
   created();
   compared();
   filesystems();

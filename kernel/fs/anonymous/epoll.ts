@@ -134,6 +134,13 @@ export class EpollFile extends AnonymousFile {
     return 0;
   }
 
+  /** The file watched as `fd`, the one with `index` of those that had this number; null for none. */
+  target(fd: number, index: number): File | null {
+    let item = this.#items.get(fd) ?? null;
+    for (; item !== null && index > 0; index--) item = item.nextOfFd;
+    return item === null ? null : item.file;
+  }
+
   #find(file: File, fd: number): EpollItem | null {
     let item = this.#items.get(fd) ?? null;
     while (item !== null && item.file !== file) item = item.nextOfFd;

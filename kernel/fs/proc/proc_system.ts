@@ -44,6 +44,8 @@ const FIXED: Readonly<Record<string, string>> = {
   ioports: "",
   keys: "",
   misc: "",
+  // Addresses are zeros, as for all but the root of a host.
+  kallsyms: "0000000000000000 T _stext\n0000000000000000 T _text\n0000000000000000 T _etext\n",
   modules: "",
   mtrr: "",
   partitions: "major minor  #blocks  name\n\n",

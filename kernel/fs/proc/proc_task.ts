@@ -54,6 +54,8 @@ const OOM_ADJUST_MAX = 1000;
 /** oom_adj, the old interface: its maximum; -17 disables the OOM killer. */
 const OLD_OOM_ADJUST_MAX = 15;
 const OLD_OOM_DISABLE = -17;
+/** CLEAR_REFS_MM_HIWATER_RSS. */
+const CLEAR_REFS_LAST = 5;
 /** The defined bits of coredump_filter. */
 const COREDUMP_FILTER_BITS = 0x1ff;
 /** The only user namespace maps each id to itself. */
@@ -82,6 +84,7 @@ const ENTRIES: readonly Entry[] = [
   memory("auxv", 0o400, ({ task }) => String.fromCharCode(...task.mm.auxv)),
   file("cgroup", 0o444, () => "0::/\n"),
   file("children", 0o444, childrenText),
+  file("clear_refs", 0o200, () => "", clearReferences),
   file("cmdline", 0o444, ({ task }) => guestStrings(task, task.mm.argStart, task.mm.argEnd)),
   file("comm", 0o644, ({ task }) => `${task.name}\n`, setName),
   file("coredump_filter", 0o644, ({ task }) => `${hex(task.mm.coredumpFilter, 8)}\n`, setFilter),
@@ -132,6 +135,7 @@ const BY_NAME = new Map(ENTRIES.map((entry) => [entry.name, entry]));
 /** Entries of processes only, and of threads only. */
 const NOT_OF_THREADS = new Set([
   "autogroup",
+  "clear_refs",
   "coredump_filter",
   "map_files",
   "mountstats",
@@ -416,6 +420,12 @@ function setFilter(task: Task, _writer: Task, text: string): number {
   if (Number.isNaN(value)) return -EINVAL;
   task.mm.coredumpFilter = value & COREDUMP_FILTER_BITS;
   return 0;
+}
+
+/** clear_refs_write(). Linux: pages lose their referenced and soft-dirty bits, which nobody can read here. */
+function clearReferences(_task: Task, _writer: Task, text: string): number {
+  const type = wholeNumber(text);
+  return type >= 1 && type <= CLEAR_REFS_LAST ? 0 : -EINVAL;
 }
 
 function setAdjust(task: Task, writer: Task, text: string): number {

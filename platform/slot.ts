@@ -176,5 +176,7 @@ export const ITEM_MSGHDR_CONTENT = 6;
 export const ITEM_MSGHDR = 7;
 /** A list of strings that ends with a null pointer, as execve(2) takes it. */
 export const ITEM_STRINGS = 8;
+/** Of no argument: `size` bytes at the stack pointer, and as many more as an XSAVE area has. */
+export const ITEM_FRAME = 9;
 /** Signal the sentry interrupts a running guest thread with. */
 export const INTERRUPT_SIGNAL = 23;

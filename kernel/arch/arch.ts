@@ -25,6 +25,7 @@ export {
   fillFrame,
   FRAME_INFO,
   FRAME_MASK,
+  FRAME_REST_BYTES,
   FRAME_STACK,
   frameBytes,
   frameEnd,

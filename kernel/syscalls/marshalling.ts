@@ -3,6 +3,7 @@
 import {
   bufferItem,
   fixedItem,
+  frameItem,
   iovecItem,
   messageItem,
   newMarshalTable,
@@ -27,7 +28,7 @@ export function marshallingOf(table: SyscallTable): Uint32Array {
 
 function itemsOf(spec: SyscallSpec): number[] {
   const names = Object.keys(spec.args);
-  const items: number[] = [];
+  const items: number[] = spec.frameBytes === undefined ? [] : [frameItem(spec.frameBytes)];
   for (let i = 0; i < names.length; i++) {
     const item = itemOf(spec.args[names[i]], i, names);
     if (item !== 0) items.push(item);

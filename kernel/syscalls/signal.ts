@@ -22,7 +22,7 @@ import {
   SIGSTOP,
 } from "../abi/signal.ts";
 import { i32, put32, put64, u32, u64 } from "../abi/struct.ts";
-import { stackPointer } from "../arch/arch.ts";
+import { FRAME_REST_BYTES, stackPointer } from "../arch/arch.ts";
 import { changeAltStack, SS_AUTODISARM } from "../signal/alt_stack.ts";
 import { altStackState, popSignalFrame } from "../signal/frame.ts";
 import { maySignal } from "../signal/permission.ts";
@@ -372,7 +372,14 @@ export const SIGNAL_CALLS: SyscallFamily = {
     support: FULL,
     run: rtSigprocmask,
   },
-  rt_sigreturn: { nr: { x64: 15, arm64: 139 }, args: {}, returns: "none", support: FULL, run: rtSigreturn },
+  rt_sigreturn: {
+    nr: { x64: 15, arm64: 139 },
+    args: {},
+    frameBytes: FRAME_REST_BYTES,
+    returns: "none",
+    support: FULL,
+    run: rtSigreturn,
+  },
   pause: { nr: { x64: 34 }, args: {}, returns: "int", support: FULL, run: pause },
   kill: {
     nr: { x64: 62, arm64: 129 },

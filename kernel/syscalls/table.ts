@@ -54,6 +54,8 @@ export interface SyscallSpec {
   readonly nr: { readonly x64: number; readonly arm64?: number };
   /** In the man page's order. */
   readonly args: Readonly<Record<string, ArgKind>>;
+  /** The call reads so many bytes of a frame at the stack pointer, besides the FPU's. */
+  readonly frameBytes?: number;
   readonly returns: "int" | "fd" | "size" | "word" | "pid" | "none";
   readonly support: Support;
   readonly run: SyscallHandler;

@@ -179,6 +179,8 @@ pub const ITEM_MSGHDR_CONTENT: u32 = 6;
 pub const ITEM_MSGHDR: u32 = 7;
 /// A list of strings that ends with a null pointer, as execve(2) takes it.
 pub const ITEM_STRINGS: u32 = 8;
+/// Of no argument: `size` bytes at the stack pointer, and as many more as an XSAVE area has.
+pub const ITEM_FRAME: u32 = 9;
 
 /// Signal the sentry interrupts a running guest thread with.
 pub const INTERRUPT_SIGNAL: i32 = 23; // SIGURG: ignored where no handler stands

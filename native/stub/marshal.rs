@@ -30,6 +30,8 @@ unsafe fn gather(slot: u64, items: u64) -> u32 {
                 bag.string(address);
             } else if kind == ITEM_STRINGS {
                 bag.strings(address);
+            } else if kind == ITEM_FRAME {
+                bag.add(reg(slot, RSP), size + get32(COMMON, COMMON_XSAVE_BYTES) as u64);
             } else if kind == ITEM_FIXED {
                 bag.add(address, size);
             } else {

@@ -5,6 +5,7 @@
 import {
   ITEM_BUFFER,
   ITEM_FIXED,
+  ITEM_FRAME,
   ITEM_IOVEC,
   ITEM_IOVEC_CONTENT,
   ITEM_MSGHDR,
@@ -34,6 +35,8 @@ export const stringItem = (argument: number) => marshalItem(ITEM_STRING, argumen
 /** Strings behind an array of pointers that ends with a null one. */
 export const stringsItem = (argument: number) => marshalItem(ITEM_STRINGS, argument, 0, 0);
 export const fixedItem = (argument: number, size: number) => marshalItem(ITEM_FIXED, argument, 0, size);
+/** What is at the stack pointer: `size` bytes, with an XSAVE area among them that does not count. */
+export const frameItem = (size: number) => marshalItem(ITEM_FRAME, 0, 0, size);
 export const bufferItem = (argument: number, length: number, unit: number) =>
   marshalItem(ITEM_BUFFER, argument, length, unit);
 /** Iovecs; with content where the call reads from them. */

@@ -78,6 +78,12 @@ export const FRAME_MASK = UC_SIGMASK;
 /** A frame, and at sigreturn what may follow it: the gap to the XSAVE area (at most 87 bytes), the area and its end mark. */
 export const frameBytes = new Uint8Array(FRAME_BYTES + 88 + FPU_STATE_MAX + 8);
 
+/**
+ * A frame as pushSignalFrame() makes it, without its return address and XSAVE area: with the gap between them, which
+ * alignment makes always the same, and the mark behind the area.
+ */
+export const FRAME_REST_BYTES = FRAME_BYTES + (16 - FRAME_BYTES % 16) % 16 + 4;
+
 /** x86-64 has no other way back than the program's own. */
 export function canReturn(flags: number): boolean {
   return (flags & SA_RESTORER) !== 0;
@@ -156,8 +162,7 @@ export function restoreFrame(task: Task): boolean {
   // The return address has been popped.
   const frame = thread.get(REG.RSP) - 8;
   if (frame < 0) return false;
-  const room = Math.min(frameBytes.length, task.mm.layout.end - frame);
-  const read = task.mm.space.read(frame, frameBytes, 0, room);
+  const read = readFrame(task, frame);
   if (read < FRAME_INFO || !loadFpu(task, frame, read)) return false;
   const flags = thread.low(REG.EFLAGS);
   for (let i = 0; i < SC_REGS.length - 1; i++) {
@@ -166,6 +171,19 @@ export function restoreFrame(task: Task): boolean {
   }
   thread.setWords(REG.EFLAGS, flags & ~EFLAGS_FIXABLE | u32(frameBytes, SC_EFLAGS) & EFLAGS_FIXABLE, 0);
   return true;
+}
+
+/** Reads the frame at `frame`, and what may follow it, into frameBytes: how much that is, or -EFAULT. */
+function readFrame(task: Task, frame: number): number {
+  const { memory } = task;
+  const ahead = FRAME_REST_BYTES + task.thread.fpuBytes;
+  const at = memory.known(frame + 8, ahead);
+  if (at >= 0) {
+    frameBytes.set(memory.view.subarray(at, at + ahead), 8);
+    return 8 + ahead;
+  }
+  const room = Math.min(frameBytes.length, task.mm.layout.end - frame);
+  return task.mm.space.read(frame, frameBytes, 0, room);
 }
 
 /** The kernel's marks in the XSAVE area at `address`: struct _fpx_sw_bytes, and the second magic behind it. */

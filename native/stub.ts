@@ -25,6 +25,8 @@ const symbols = {
   tsv_stub_notary: { parameters: [], result: "i32" },
   tsv_stub_interrupt: { parameters: ["i32", "i32"], result: "i32" },
   tsv_stub_waits: { parameters: ["i32", "i32"], result: "i32" },
+  tsv_stub_hold_clone: { parameters: ["u32"], result: "i32" },
+  tsv_stub_free_clone: { parameters: ["u32"], result: "void" },
   tsv_stub_halt: { parameters: ["i32", "i32", "u32"], result: "i32" },
   tsv_stub_kill: { parameters: ["i32"], result: "i32" },
   tsv_stub_end_signal: { parameters: ["i32", "u32"], result: "i32" },

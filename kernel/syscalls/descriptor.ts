@@ -112,7 +112,7 @@ const SETFL_FLAGS = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC;
  * The most that fallocate(2) allocates or punches per turn, as the host finds and clears the memory meanwhile. Linux:
  * an allocation that a signal ends is undone; here that part stays allocated.
  */
-const ALLOCATION_BYTES_MAX = 16 * 2 ** 20;
+const ALLOCATION_BYTES_MAX = 8 * 2 ** 20;
 /** The modes of fallocate(2) that Linux has; a file system may support fewer. */
 const FALLOC_FL_KNOWN = 0x7f;
 

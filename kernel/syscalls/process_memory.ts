@@ -16,6 +16,8 @@ const IOVECS_MAX = 1024;
 const STEP_BYTES = 64 * 1024;
 /** Bytes per turn. */
 const SLICE_BYTES = 1024 * 1024;
+/** The same of pieces: each is two calls of the host. */
+const SLICE_PIECES = 256;
 /** Bytes per call (MAX_RW_COUNT). */
 const CALL_BYTES_MAX = 0x7fff_f000;
 
@@ -81,8 +83,8 @@ function transferSlice(task: Task, args: Args, isRead: boolean): number {
   for (; s < sources.count && sAt > sources.lengths[s]; s++) sAt -= sources.lengths[s];
   for (; t < targets.count && tAt > targets.lengths[t]; t++) tAt -= targets.lengths[t];
   let done = before;
-  while (done < CALL_BYTES_MAX) {
-    if (done - before >= SLICE_BYTES) {
+  for (let pieces = 0; done < CALL_BYTES_MAX; pieces++) {
+    if (done - before >= SLICE_BYTES || pieces === SLICE_PIECES) {
       task.call.setDone(done);
       return giveTurnKillable(task);
     }

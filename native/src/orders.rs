@@ -18,6 +18,12 @@ const PASSED: u64 = 4;
 const CLONED: u64 = 8;
 /// Host thread of the slot.
 const THREAD: u64 = 12;
+/// Nonzero while the sentry halts the thread: no clone(2) of it is let go, since a signal before it begins breaks it off, and it
+/// would be asked for a second time.
+const HALTING: u64 = 16;
+
+/// How often the notary looks whether a halt is over, which takes some milliseconds.
+const HALT_LOOK: std::time::Duration = std::time::Duration::from_micros(500);
 
 /// PID_MAX_LIMIT.
 const THREADS_MAX: usize = 1 << 22;
@@ -87,6 +93,24 @@ pub fn has_cloned(slot: u32) -> bool {
     NOTARY.load(SeqCst) == 0 || orders().word(slot, CLONED).load(SeqCst) != 0
 }
 
+/// The thread of `slot` is about to be halted: no clone(2) of it is let go until tsv_stub_free_clone(). 0 when one already was, or
+/// when nobody asks the notary.
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stub_hold_clone(slot: u32) -> i32 {
+    let halting = orders().word(slot, HALTING);
+    halting.store(1, SeqCst);
+    if has_cloned(slot) {
+        halting.store(0, SeqCst);
+        return 0;
+    }
+    1
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn tsv_stub_free_clone(slot: u32) {
+    orders().word(slot, HALTING).store(0, SeqCst);
+}
+
 /// Host thread number of the notary; 0 = there is none.
 pub fn notary() -> i32 {
     NOTARY.load(SeqCst)
@@ -129,12 +153,28 @@ impl Orders {
             if command.allows(question) {
                 self.word(slot, PASSED).store(index + 1, SeqCst);
                 if question.number as i64 == libc::SYS_clone {
-                    self.word(slot, CLONED).store(1, SeqCst);
+                    self.let_clone(slot);
                 }
                 return Some((slot, index));
             }
         }
         None
+    }
+
+    /// A clone(2) is about to be let go, as soon as its thread is not being halted. Either the sentry sees CLONED or this sees
+    /// HALTING.
+    fn let_clone(&self, slot: u32) {
+        let (cloned, halting) = (self.word(slot, CLONED), self.word(slot, HALTING));
+        loop {
+            cloned.store(1, SeqCst);
+            if halting.load(SeqCst) == 0 {
+                return;
+            }
+            cloned.store(0, SeqCst);
+            while halting.load(SeqCst) != 0 {
+                std::thread::sleep(HALT_LOOK);
+            }
+        }
     }
 
     /// The call at `index` was not let go after all. Where the sentry has given other orders meanwhile, nothing is changed.

@@ -23,7 +23,10 @@ interface Commanded {
 export class Reports {
   /** Pauses the sentry spins for a report before it sleeps. */
   spins = 0;
-  /** The stub that runs no guest code: it may be late, and nothing else. */
+  /**
+   * The stub that runs no guest code: it may be late, and nothing else, so it is not looked into. A clone(2) of its that were
+   * halted on a busy host would be asked for a second time, and no program could start any more.
+   */
   firstPid = 0;
   readonly commandTime: CommandTime;
   readonly #calls: StubCalls;
@@ -65,6 +68,13 @@ export class Reports {
     return result;
   }
 
+  #waitForFirst(by: Commanded, clones: boolean): number {
+    for (;;) {
+      const result = this.#look(by, clones, 0, PROMPT_MILLIS);
+      if (result !== -ETIMEDOUT && result !== -EAGAIN) return result;
+    }
+  }
+
   #look(by: Commanded, clones: boolean, spins: number, millis: number): number {
     const { slot, addressSpace: { socket } } = by;
     return clones
@@ -75,6 +85,7 @@ export class Reports {
   /** Goes on waiting for a stub that does not answer, and finds out whether it ever will. */
   #insist(by: Commanded, count: number, isWhole: boolean, clones: boolean): number {
     const { pid } = by.addressSpace;
+    if (pid === this.firstPid) return this.#waitForFirst(by, clones);
     const start = performance.now();
     const cpuNanos = this.#calls.tsv_stub_cpu_nanos(pid);
     const stall = new Stall(count, isWhole, this.#patience.left(start), cpuNanos);
@@ -84,16 +95,19 @@ export class Reports {
       result = this.#look(by, clones, 0, slice);
       if (result !== -ETIMEDOUT && result !== -EAGAIN) break;
       const waits = this.#calls.tsv_stub_waits(pid, by.tid) !== 0;
-      const mayHalt = !waits && (!clones || result === -EAGAIN || stall.isCloneOver);
+      // It may have been let go since it was looked at, where we wait for a CPU ourselves.
+      const holds = !waits && clones && result === -EAGAIN && this.#calls.tsv_stub_hold_clone(by.slot) !== 0;
+      const mayHalt = !waits && (!clones || holds || stall.isCloneOver);
       const from = performance.now();
       const halted = mayHalt ? this.#calls.tsv_stub_halt(pid, by.tid, HALT_MILLIS_MAX) : 0;
+      if (holds) this.#calls.tsv_stub_free_clone(by.slot);
       if (halted < 0) return -EPIPE;
       const now = performance.now();
       // Where the host is so busy that it halts late, it goes on late.
       slice = Math.max(SLICE_MILLIS, Math.ceil(2 * (now - from)));
       const reason = stall.note(now - last, halted > 0, this.#calls.tsv_stub_cpu_nanos(pid), waits);
       last = now;
-      if (reason === "" || pid === this.firstPid) continue;
+      if (reason === "") continue;
       this.#onGivenUp(`Stub process ${pid} does not answer: ${reason}`);
       result = -ETIMEDOUT;
       break;

@@ -43,7 +43,7 @@ function isAnonymous(area: Vma): boolean {
 }
 
 /** Areas and pages covered by one piece of a text. */
-const PIECE_AREAS = 64;
+const PIECE_AREAS = 16;
 const PIECE_PAGES = 128 * 1024;
 
 /**

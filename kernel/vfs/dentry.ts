@@ -113,7 +113,12 @@ export class Dentry {
     }
     if (known !== null) {
       if (known.inode === found) return known;
+      // Both may hold the same inode below, as an overlay's do: it must not be without a holder in between.
+      found.hold();
       this.#detach(known);
+      const made = this.add(name, found);
+      found.drop();
+      return made;
     }
     return this.add(name, found);
   }

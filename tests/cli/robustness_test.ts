@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Bundle } from "../support/bundle.ts";
-import { cpuTicks, gone, type HostProcess, isAlive, sandboxOf } from "../support/host_processes.ts";
+import { cpuTicks, gone, type HostProcess, isAlive, sandboxOf, statusOf } from "../support/host_processes.ts";
 import { command, delay, type PlatformName, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
 
 /** How often each process of a sandbox is killed: TSVISOR_KILLS=50 on a quiet machine, to see that it ends within a second. */
@@ -18,6 +18,8 @@ const IDLE_MILLIS = 2000;
 /** Looks at an idle sandbox: on a busy machine the runtimes' own start-up work is not over at the first. */
 const IDLE_LOOKS_MAX = 20;
 const SETTLE_MILLIS = 200;
+/** How long a failure waits to see whether it is one of time. */
+const PATIENCE_MILLIS = 30_000;
 /** Clock ticks (10 ms) that all processes together may use meanwhile: a sandbox that wakes 100 times a second uses more. */
 const IDLE_TICKS_MAX = 3;
 
@@ -40,6 +42,19 @@ async function start(script: string, platform: PlatformName = "systrap", first =
   reader.releaseLock();
   const list = await sandboxOf(child.pid);
   return { child, list, of: (role) => list.filter((one) => one.role === role).map(({ pid }) => pid) };
+}
+
+/** All of `pids` end in time; else says who did not, and when they have. */
+async function ends(pids: readonly number[], what: string): Promise<void> {
+  const began = performance.now();
+  const late = (await gone(pids, END_MILLIS_MAX)).map((pid) => {
+    const { Name: name, State: state } = statusOf(`/proc/${pid}/status`);
+    return `${pid} (${name} ${state})`;
+  });
+  if (late.length === 0) return;
+  const left = await gone(pids, END_MILLIS_MAX + PATIENCE_MILLIS);
+  const millis = Math.round(performance.now() - began);
+  throw new Error(`${what}: ${late.join(", ")} were left; after ${millis} ms, ${left.join(", ") || "none"}`);
 }
 
 async function end({ child }: Sandbox): Promise<{ code: number; stderr: string }> {
@@ -81,7 +96,7 @@ for (const platform of PLATFORMS) {
         await delay(SETTLE_MILLIS * (1 + i % 3));
         const all = [...sandbox.list.map((one) => one.pid), sandbox.child.pid];
         Deno.kill(pid(sandbox), "SIGKILL");
-        deepEqual(await gone(all, END_MILLIS_MAX), []);
+        await ends(all, `${whom}, time ${i + 1} of ${KILLS}`);
         const ended = await end(sandbox);
         equal(ended.code, code);
         match(ended.stderr, stderr);

@@ -29,13 +29,14 @@ import { enterVdso } from "../loader/vdso.ts";
 import { MemoryMap } from "../mm/address_space.ts";
 import { carryOut, findFree } from "../mm/mapping.ts";
 import { Vma } from "../mm/vma.ts";
+import type { File } from "../vfs/file.ts";
 import { MAY_READ, mayAccess } from "../vfs/permission.ts";
 import { FOLLOW, resolve } from "../vfs/path_walk.ts";
 import { commitCredentials } from "./credential_changes.ts";
 import { killOtherThreads, resetForExec } from "./exec_changes.ts";
 import { credentialsAfterExec, type ExecCredentials } from "./exec_credentials.ts";
 import { exitGroup } from "./exit.ts";
-import { type Continuation, continuation, NO_RESULT } from "./call_in_flight.ts";
+import { type Continuation, continuation, MUST_WAIT, NO_RESULT } from "./call_in_flight.ts";
 import type { Task } from "./task.ts";
 import { releaseVforkParent } from "./vfork.ts";
 import { suspendKillable } from "./wait_engine.ts";
@@ -165,6 +166,8 @@ function become(task: Task, program: Program, filename: string, envp: StringList
     const result = load(task, program, filename, envp, changed, isFirst);
     if (result < 0) return result;
   } else {
+    const ready = prepareMapping(program.file) || prepareMapping(program.interpreter?.file ?? null);
+    if (ready < 0) return ready;
     const thread = mayStayInProcess(task, program, changed)
       ? null
       : task.kernel.platform.createAddressSpace();
@@ -177,7 +180,8 @@ function become(task: Task, program: Program, filename: string, envp: StringList
       exitGroup(task, SIGKILL);
       return NO_RESULT;
     }
-    if (load(task, program, filename, envp, changed, isFirst) < 0) {
+    // There is no caller any more that could make its call again.
+    if (task.kernel.vfs.indivisibly(() => load(task, program, filename, envp, changed, isFirst)) < 0) {
       exitGroup(task, SIGSEGV);
       return NO_RESULT;
     }
@@ -190,6 +194,13 @@ function become(task: Task, program: Program, filename: string, envp: StringList
   releaseVforkParent(task);
   task.kernel.life?.onExec(task);
   return NO_RESULT;
+}
+
+/** Has the file ready to be mapped, while its caller can still wait for that: 0 or MUST_WAIT. */
+function prepareMapping(file: File | null): number {
+  const mappable = file?.asMappable()?.mappable(false, PROT_READ | PROT_EXEC);
+  // What cannot be mapped is copied (loader/load.ts).
+  return mappable === MUST_WAIT ? mappable : 0;
 }
 
 /**

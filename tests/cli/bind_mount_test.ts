@@ -156,6 +156,9 @@ for (const platform of PLATFORMS) {
           if (exists(`${plain}/.done`)) Deno.removeSync(`${plain}/.done`);
           slow.hold();
           bundle.write(script, (config) => {
+            for (const set of ["bounding", "effective", "permitted"]) {
+              config.process.capabilities[set] = ["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"];
+            }
             for (
               const [destination, source] of [["/slow", slow.directory], ["/plain", plain], [
                 "/over",
@@ -220,6 +223,18 @@ for (const platform of PLATFORMS) {
           ],
           ["100000, size 100006", "3", "0, size 6", "0, size 6", "0, size 6"],
         ),
+      );
+      await check("map", ...calls(["map /slow/slow_second_open"], ["6 hello"]));
+      const overlay = "mkdir /m; mount -t tmpfs none /m; mkdir /m/upper /m/work /m/all; " +
+        "mount -t overlay -o lowerdir=/slow,upperdir=/m/upper,workdir=/m/work overlay /m/all";
+      await check(
+        "copy-up from it in an overlay of the container's own",
+        `${overlay}; ${
+          meanwhile(
+            "echo more >>/m/all/slow_large; stat -c %s /m/upper/slow_large; tail -c 5 /m/all/slow_large",
+          )
+        }`,
+        `${late}100005\nmore\nlate\n`,
       );
       await check(
         "read through an overlay of the host's",

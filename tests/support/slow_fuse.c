@@ -1,8 +1,9 @@
 // A FUSE file system that takes its time: `slow_fuse DIRECTORY SECONDS` mounts it there and serves until it is killed or
-// unmounted. In it each file holds "hello\n": fast, and slow_lookup, slow_open, slow_read, slow_write, slow_sync,
-// slow_truncate, slow_allocate, slow_attributes, slow_close, slow_large (100,000 zeros; its reads wait), of which that one operation waits until somebody looks up "release", SECONDS at most; "hold" has the next ones wait again. What is written is
-// lost, but for slow_write, which has as many bytes of it as were written. Each request has a thread, so that a slow one
-// holds up no other. Prints "ready".
+// unmounted. Each of its files contains "hello\n" and has one operation that waits until somebody looks up "release",
+// SECONDS at most; "hold" has the next ones wait again. The file's name says which: slow_read waits in read(2). Of
+// slow_second_open all opens wait but the first, and it can be mapped; slow_large has 100,000 zeros, and its reads wait;
+// nothing of `fast` waits. What is written is lost, but for slow_write, which has as many bytes as were written. Each
+// request has a thread, so that a slow one holds up no other. Prints "ready".
 // Protocol: linux/fuse.h, by hand.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 static const char *names[] = {"fast",          "slow_lookup",   "slow_open",       "slow_read",  "slow_write",
-                              "slow_sync",     "slow_truncate", "slow_allocate", "slow_attributes", "slow_close", "slow_large"};
+                              "slow_sync",     "slow_truncate", "slow_allocate", "slow_attributes", "slow_close", "slow_large", "slow_second_open"};
 #define FIRST 2
 #define COUNT (sizeof names / sizeof *names)
 static const char content[] = "hello\n";
@@ -27,6 +28,7 @@ static int device, seconds;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
 static int is_held = 1;
+static _Atomic int opens_of_second;
 // How far slow_write reaches.
 static _Atomic uint64_t written = sizeof content - 1;
 
@@ -58,6 +60,7 @@ static void delay(void) {
 static void hold(int should_hold) {
   pthread_mutex_lock(&lock);
   is_held = should_hold;
+  if (should_hold) opens_of_second = 0;
   pthread_cond_broadcast(&change);
   pthread_mutex_unlock(&lock);
 }
@@ -117,8 +120,10 @@ static void *serve(void *argument) {
     }
     case FUSE_OPEN:
     case FUSE_OPENDIR: {
-      if (is_named(node, "slow_open")) delay();
-      struct fuse_open_out out = {.open_flags = FOPEN_DIRECT_IO};
+      int is_second = is_named(node, "slow_second_open");
+      if (is_named(node, "slow_open") || (is_second && opens_of_second++ > 0)) delay();
+      // A file with direct I/O cannot be mapped for sharing.
+      struct fuse_open_out out = {.open_flags = is_second ? 0 : FOPEN_DIRECT_IO};
       answer(r, 0, &out, sizeof out);
       break;
     }

@@ -235,20 +235,35 @@ export class GoferContent {
 
   /**
    * A descriptor for mapping, or for a stub to read and write on, with no more access than requested, as the guest
-   * may get hold of it. Waits for the gofer on the spot. -ERRNO.
+   * may get hold of it. MUST_WAIT, -ERRNO.
    */
   toMap(isForWriting: boolean): HostDescriptor | number {
-    const known = isForWriting ? this.#writing : this.#reading;
-    if (known !== null) return known;
+    return this.#knownToMap(isForWriting) ??
+      this.#takeToMap(isForWriting, this.#requestToMap(isForWriting) || this.#fs.client.call());
+  }
+
+  /** As toMap(), for callers that cannot be made again: waits for the gofer on the spot. */
+  toMapNow(isForWriting: boolean): HostDescriptor | number {
+    return this.#knownToMap(isForWriting) ??
+      this.#takeToMap(isForWriting, this.#requestToMap(isForWriting) || this.#fs.client.callNow());
+  }
+
+  #knownToMap(isForWriting: boolean): HostDescriptor | null {
+    return isForWriting ? this.#writing : this.#reading;
+  }
+
+  #requestToMap(isForWriting: boolean): number {
     const node = this.#inode.node();
     if (node < 0) return node;
-    const { client } = this.#fs;
-    client.request.start(REQUEST.OPEN);
-    client.request.u32(node);
-    client.request.u32((isForWriting ? O_RDWR : O_RDONLY) | OPEN_TO_MAP);
-    const result = client.callNow();
-    if (result < 0) return result;
-    return this.#takeOpened(isForWriting) ?? -ENFILE;
+    const { request } = this.#fs.client;
+    request.start(REQUEST.OPEN);
+    request.u32(node);
+    request.u32((isForWriting ? O_RDWR : O_RDONLY) | OPEN_TO_MAP);
+    return 0;
+  }
+
+  #takeToMap(isForWriting: boolean, result: number): HostDescriptor | number {
+    return result < 0 ? result : this.#takeOpened(isForWriting) ?? -ENFILE;
   }
 
   /**

@@ -133,13 +133,13 @@ export class GoferRegularFile extends ContentFile implements Mappable, MappableF
     return this.inode.content.sync(isDataOnly);
   }
 
-  mappable(isShared: boolean, _prot: number): Mappable | number {
-    const file = this.inode.content.toMap(isShared && this.isWritable);
+  mappable(_isShared: boolean, _prot: number): Mappable | number {
+    const file = this.inode.content.toMap(this.isWritable);
     return typeof file === "number" ? file : this;
   }
 
   hostFd(): number {
-    const file = this.inode.content.toMap(this.isWritable);
+    const file = this.inode.content.toMapNow(this.isWritable);
     return typeof file === "number" ? file : file.fdForMapping(this.isWritable);
   }
 

@@ -8,8 +8,8 @@
 // request that changes something must be the last of its call, so that nothing is done twice. Only SIGKILL ends such
 // a wait: programs expect no EINTR from stat(2), and the request is carried out anyway.
 //
-// A request waits on the spot when its caller cannot be made again: outside a system call, for a mapping (execve(2)
-// has given up the old program by then), for the second and later frames of a large directory, during a copy-up.
+// A request waits on the spot when its caller cannot be made again: outside a system call, after execve(2) has given up the
+// old program, for the second and later frames of a large directory, once a copy-up has its content.
 
 import type { GoferClient, GoferConnection, LateAnswers } from "../../../gofer/client.ts";
 import { FRAME_BYTES_MAX, REQUEST } from "../../../gofer/protocol.ts";

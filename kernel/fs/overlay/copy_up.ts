@@ -1,17 +1,8 @@
 // Copy-up: before an object of a lower layer is changed, it and the directories above it are copied to the upper
 // layer. Linux: fs/overlayfs/copy_up.c.
 
-import { EIO, ENOENT, ENXIO, EROFS } from "../../abi/errno.ts";
-import {
-  O_RDONLY,
-  O_WRONLY,
-  S_IFDIR,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-  SEEK_DATA,
-  SEEK_HOLE,
-} from "../../abi/file.ts";
+import { EIO, ENOENT, EROFS } from "../../abi/errno.ts";
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../../abi/file.ts";
 import {
   ATTR_ATIME,
   ATTR_GID,
@@ -22,34 +13,60 @@ import {
   type Inode,
 } from "../../vfs/inode.ts";
 import { mergedEntries } from "./directory_file.ts";
-import type { File } from "../../vfs/file.ts";
-import type { ContentFile } from "../../vfs/file_kinds.ts";
-import type { Task } from "../../task/task.ts";
+import { ContentCopy } from "./content_copy.ts";
 import type { OverlayInode } from "./inode.ts";
 import { PRIVATE_XATTRS } from "./layer_marks.ts";
 
 /** Depth of directories that a rename copies up. */
 const TREE_DEPTH_MAX = 200;
-const STEP_BYTES = 256 * 1024;
-
-const buffer = new Uint8Array(STEP_BYTES);
 /** Scratch. Not the object that callers pass: copy-up runs in the middle of their setattr(). */
 const change = new AttributeChange();
 
-/** Makes sure that `inode` is in the upper layer; `hasContent` false: without its content. 0 or -ERRNO. */
+/** Makes sure that `inode` is in the upper layer; `hasContent` false: without its content. 0, MUST_WAIT, -ERRNO. */
 export function copyUp(inode: OverlayInode, hasContent = true): number {
   if (inode.upper !== null) return 0;
   if (inode.fs.upperRoot === null) return -EROFS;
   const { parent } = inode;
-  // A removed file that is still open gets an unnamed copy.
-  if (parent === null) return copyUnnamed(inode, hasContent);
-  const above = copyUp(parent);
+  if (parent === null && !isRegular(inode)) return -ENOENT;
+  const above = parent === null ? 0 : copyUp(parent);
   if (above < 0) return above;
-  const directory = parent.upper!;
+  const { vfs, copies, upperRoot } = inode.fs;
+  // What waits in enter() waits on the spot: by then the upper layer has changed.
+  if (!hasContent || !isRegular(inode) || !upperRoot.fs.isMemory) {
+    return vfs.indivisibly(() => enter(inode, null, hasContent));
+  }
+  const copy = copies.take(inode.fs.task!, inode.real, () => makeUnnamed(inode));
+  if (typeof copy === "number") return copy;
+  const result = vfs.indivisibly(() => enter(inode, copy.upper, false));
+  copy.end();
+  return result;
+}
+
+function isRegular(inode: OverlayInode): boolean {
+  return (inode.mode & S_IFMT) === S_IFREG;
+}
+
+function makeUnnamed({ fs, mode, uid, gid }: OverlayInode): Inode | number {
+  return fs.upperRoot!.createUnnamed({ mode, uid, gid });
+}
+
+/** Gives the object its place in the upper layer, content and attributes. `unnamed`: a file that has its content. */
+function enter(inode: OverlayInode, unnamed: Inode | null, hasContent: boolean): number {
+  // A removed file that is still open gets a copy without a name.
+  if (inode.parent === null) {
+    const made = unnamed ?? makeUnnamed(inode);
+    if (typeof made === "number") return made;
+    const result = fill(inode, made, hasContent);
+    if (result === 0) inode.setUpper(made);
+    return result;
+  }
+  const directory = inode.parent.upper!;
   const times = timesOf(directory);
-  const made = make(inode, directory);
+  const made = unnamed ?? make(inode, directory);
   if (typeof made === "number") return made;
-  const result = inode.fs.vfs.indivisibly(() => fill(inode, made, hasContent));
+  const linked = unnamed === null ? 0 : directory.link(inode.name, made);
+  if (linked < 0) return linked;
+  const result = fill(inode, made, hasContent);
   if (result < 0) {
     if (made.isDirectory) directory.rmdir(inode.name, made);
     else directory.unlink(inode.name, made);
@@ -57,20 +74,10 @@ export function copyUp(inode: OverlayInode, hasContent = true): number {
   }
   // Restores the directory's times: the copy-up changed them in the layer, but in the overlay nothing has changed.
   directory.setattr(times);
-  parent.sync();
+  inode.parent.sync();
   inode.setUpper(made);
   return 0;
 }
-
-function copyUnnamed(inode: OverlayInode, hasContent: boolean): number {
-  if ((inode.mode & S_IFMT) !== S_IFREG) return -ENOENT;
-  const made = inode.fs.upperRoot!.createUnnamed({ mode: inode.mode, uid: inode.uid, gid: inode.gid });
-  if (typeof made === "number") return made;
-  const result = inode.fs.vfs.indivisibly(() => fill(inode, made, hasContent));
-  if (result === 0) inode.setUpper(made);
-  return result;
-}
-
 /** Copies up a directory with everything below it. */
 export function copyTreeUp(inode: OverlayInode, depth = 0): number {
   if (depth > TREE_DEPTH_MAX) return -EIO;
@@ -128,56 +135,13 @@ function fill(inode: OverlayInode, upper: Inode, hasContent: boolean): number {
 }
 
 function copyContent(inode: OverlayInode, lower: Inode, upper: Inode): number {
-  // Regular files of all layers read and write without using the task; there is none at boot.
+  // There is no task at boot, and none is needed.
   const task = inode.fs.task!;
-  const from = lower.open(task, O_RDONLY);
-  if (typeof from === "number") return from;
-  const to = upper.open(task, O_WRONLY);
-  if (typeof to === "number") {
-    from.drop();
-    return to;
-  }
-  try {
-    return copyBytes(task, from.asContent()!, to.asContent()!, lower.size);
-  } finally {
-    from.drop();
-    to.drop();
-  }
-}
-
-/** Content and holes: what is no data in the lower layer is none in the upper one. */
-function copyBytes(task: Task, from: ContentFile, to: ContentFile, size: number): number {
-  let copied = 0;
-  for (let offset = 0; offset < size;) {
-    const data = from.seek(offset, SEEK_DATA);
-    if (data === -ENXIO) break;
-    // A layer that cannot tell has no holes.
-    const start = data < 0 ? offset : data;
-    const hole = data < 0 ? size : from.seek(start, SEEK_HOLE);
-    const end = hole < 0 ? size : Math.min(hole, size);
-    const result = copyPiece(task, from, to, start, end);
-    if (result < 0) return result;
-    copied = offset = start + result;
-    if (offset < end) break;
-  }
-  return copied < size ? to.truncate(size) : 0;
-}
-
-/** Copies the bytes from `start` to `end`; how many there were, or -ERRNO. */
-function copyPiece(task: Task, from: File, to: File, start: number, end: number): number {
-  let offset = start;
-  while (offset < end) {
-    const got = from.read(task, buffer, 0, Math.min(STEP_BYTES, end - offset), offset);
-    if (got < 0) return got;
-    if (got === 0) break;
-    for (let put = 0; put < got;) {
-      const n = to.write(task, buffer, put, got - put, offset + put);
-      if (n <= 0) return n === 0 ? -EIO : n;
-      put += n;
-    }
-    offset += got;
-  }
-  return offset - start;
+  const copy = ContentCopy.begin(task, lower, () => upper);
+  if (typeof copy === "number") return copy;
+  const result = copy.proceed(task);
+  copy.end();
+  return result;
 }
 
 function copyXattrs(lower: Inode, upper: Inode): void {

@@ -10,6 +10,7 @@ import { OVERLAYFS_SUPER_MAGIC } from "../../abi/file.ts";
 import type { Task } from "../../task/task.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
 import type { Inode } from "../../vfs/inode.ts";
+import { StagedCopies } from "./content_copy.ts";
 import { OverlayInode } from "./inode.ts";
 
 /** Lower layers of one overlay (OVL_MAX_STACK). */
@@ -30,6 +31,8 @@ export class OverlayFilesystem extends Filesystem {
   readonly byUpper = new WeakMap<Inode, OverlayInode>();
   /** The inode number that a copied-up object had in its lower layer, which it keeps. */
   readonly #numbers = new WeakMap<Inode, number>();
+  /** Files of lower layers whose content is being copied to the upper one. */
+  readonly copies = new StagedCopies();
   /** The last task that called: copy-up needs a task to read files. */
   task: Task | null = null;
 
@@ -67,6 +70,7 @@ export class OverlayFilesystem extends Filesystem {
   }
 
   override release(): void {
+    this.copies.release();
     this.#root.drop();
     for (const root of this.upperRoot === null ? this.lowerRoots : [this.upperRoot, ...this.lowerRoots]) {
       root.drop();

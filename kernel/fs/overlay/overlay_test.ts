@@ -22,6 +22,8 @@ import type { Path } from "../../vfs/path.ts";
 import { resolve } from "../../vfs/path_walk.ts";
 import { removeDirectory, removeFile, renamePath } from "../../vfs/remove.ts";
 import { attach } from "../../vfs/mounting.ts";
+import { MUST_WAIT } from "../../task/call_in_flight.ts";
+import type { Tmpfs as TmpfsFilesystem } from "../tmpfs.ts";
 import { OverlayFilesystem } from "./overlay.ts";
 
 /**
@@ -67,6 +69,13 @@ function read(t: VfsTask, name: string): string | number {
   const text = textOf(t, file);
   file.drop();
   return text;
+}
+function wholeText(t: VfsTask, name: string): string {
+  const file = open(t, name, O_RDONLY);
+  const bytes = new Uint8Array(file.inode.size + 1);
+  const n = file.read(t.task, bytes, 0, bytes.length, 0);
+  file.drop();
+  return new TextDecoder().decode(bytes.subarray(0, n));
 }
 /** Names in a directory, sorted, without dots. */
 function list(t: VfsTask, name: string): string {
@@ -119,6 +128,59 @@ Deno.test("copying up brings the directories along and keeps mode, times and ino
   equal(at(t, "/m/d/sub/deep").inode.ino, ino);
   equal(at(t, "/m/d").inode.mtimeNsec, directoryTime);
   equal(at(t, "/lower/d/sub/deep").inode.mode & 0o7777, 0o4711);
+});
+
+Deno.test("a copy-up whose lower file must be waited for goes on where it is, and shows no part of the file", () => {
+  const t = layers();
+  const text = Array.from({ length: 100_000 }, (_, i) => String(i)).join("\n");
+  write(t, "/lower/low", text);
+  const lower = at(t, "/lower/low").inode, open = lower.open.bind(lower);
+  const offsets: number[] = [];
+  let opened = 0;
+  lower.open = (task, flags) => {
+    opened++;
+    const file = open(task, flags) as File;
+    const read = file.read.bind(file);
+    // Each piece is there when it is asked for the second time, as a late answer of the gofer's is.
+    file.read = (task, into, at, length, offset) => {
+      if (!offsets.includes(offset)) return offsets.push(offset), MUST_WAIT;
+      return read(task, into, at, length, offset);
+    };
+    return file;
+  };
+  const change = at(t, "/m/low");
+  let calls = 0, result: number;
+  do {
+    result = changeMode(t.task, change, 0o600);
+    if (result === MUST_WAIT) {
+      deepEqual([++calls <= 10, list(t, "/upper"), change.inode.mode & 0o777], [true, "", 0o644]);
+    }
+  } while (result === MUST_WAIT);
+  deepEqual([result, calls, opened], [0, offsets.length, 1]);
+  equal(at(t, "/upper/low").inode.mode & 0o777, 0o600);
+  equal(wholeText(t, "/upper/low"), text);
+  equal(at(t, "/upper/low").inode.nlink, 1);
+});
+
+Deno.test("a copy-up that is never finished is dropped with the overlay, and with many newer ones", () => {
+  const t = layers();
+  const fs = at(t, "/m").inode.fs as OverlayFilesystem, upper = at(t, "/upper").inode.fs as TmpfsFilesystem;
+  const names = Array.from({ length: 40 }, (_, i) => `/lower/d/${i}`);
+  for (const name of names) {
+    write(t, name, name);
+    const lower = at(t, name).inode, open = lower.open.bind(lower);
+    lower.open = (task, flags) => {
+      const file = open(task, flags) as File;
+      file.read = () => MUST_WAIT;
+      return file;
+    };
+  }
+  const before = upper.inodesUsed;
+  for (const name of names) equal(changeMode(t.task, at(t, name.replace("/lower", "/m")), 0o600), MUST_WAIT);
+  // The directory above has come up.
+  equal(upper.inodesUsed, before + 1 + 16);
+  fs.copies.release();
+  equal(upper.inodesUsed, before + 1);
 });
 
 Deno.test("a removed file is covered by a whiteout, and its name can be used again", () => {

@@ -75,14 +75,14 @@ export class GoferClient {
     this.request = new FrameWriter(mount);
   }
 
-  /** Answers that were late, one after the other. */
-  lateInARow = 0;
+  /** Answers that were late although the gofer had begun in time, one after the other. */
+  #lateInARow = 0;
   /** A node that a late answer has made, and that nobody has use for. */
   onUnwanted: (node: number) => void = () => {};
 
   /** Its files take long, and not because the machine was busy for a moment. */
   get isSlow(): boolean {
-    return this.lateInARow >= LATE_MEANS_SLOW;
+    return this.#lateInARow >= LATE_MEANS_SLOW;
   }
 
   /** Sends the request and waits for its answer: 0, the -ERRNO it carries, or what LateAnswers.park() says. */
@@ -96,8 +96,12 @@ export class GoferClient {
     if (patience < 0) return late.park(this, -1);
     if (patience === Infinity) return this.callNow();
     const n = this.#ask(patience);
-    if (n === -ETIMEDOUT) return late.park(this, connection.channel.slot);
-    this.lateInARow = 0;
+    if (n === -ETIMEDOUT) {
+      // Else the machine is busy, which says nothing of the files.
+      if (connection.channel.hasBegun) this.#lateInARow++;
+      return late.park(this, connection.channel.slot);
+    }
+    this.#lateInARow = 0;
     return this.#read(n);
   }
 

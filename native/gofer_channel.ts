@@ -30,13 +30,14 @@ export function connectGofer(socket: number, cpu: number, millisMax: number): Go
 class NativeGoferChannel implements GoferChannel {
   readonly #calls: Calls;
   readonly #handle: number;
-  /** Time, descriptor, slot, whether others were told of. */
-  readonly #more = new Float64Array(4);
+  /** Time, descriptor, slot, whether others were told of, whether the gofer has begun. */
+  readonly #more = new Float64Array(5);
   readonly #answered = new Uint32Array(1);
   donated = -1;
   answeredAtNanos = 0;
   slot = -1;
   hasOthers = false;
+  hasBegun = false;
 
   constructor(calls: Calls, handle: number) {
     this.#calls = calls;
@@ -60,6 +61,7 @@ class NativeGoferChannel implements GoferChannel {
     this.donated = more[1];
     this.slot = more[2];
     this.hasOthers = more[3] !== 0;
+    this.hasBegun = more[4] !== 0;
     return n;
   }
 

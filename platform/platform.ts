@@ -495,6 +495,8 @@ export interface GoferChannel {
   ask(question: Uint8Array, length: number, answer: Uint8Array, micros: number): number;
   /** Of the last ask() that was late. */
   readonly slot: number;
+  /** Whether the gofer had begun with it by then; if not, it waited for a CPU, or for a worker. */
+  readonly hasBegun: boolean;
   /** Takes a late answer, as ask(); -ETIMEDOUT while there is none. */
   take(slot: number, answer: Uint8Array): number;
   /** Slots whose late answers have come, a bit each; -ERRNO when the gofer is gone. Empties the socket. */

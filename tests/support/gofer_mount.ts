@@ -62,6 +62,9 @@ export class CountingChannel implements GoferChannel {
   get slot() {
     return this.#channel.slot;
   }
+  get hasBegun() {
+    return this.#channel.hasBegun;
+  }
   get hasOthers() {
     return this.#channel.hasOthers;
   }

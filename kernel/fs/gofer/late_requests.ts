@@ -157,7 +157,6 @@ export class LateRequests implements LateAnswers {
     if (slot >= 0) {
       this.#bySlot.set(slot, late);
       this.#counts.set(client, (this.#counts.get(client) ?? 0) + 1);
-      client.lateInARow++;
     }
     return this.#wait(call);
   }

@@ -17,6 +17,7 @@ class LateChannel {
   donated = -1;
   answeredAtNanos = 5;
   hasOthers = false;
+  hasBegun = true;
   asked = 0;
   #answer: Uint8Array | null = null;
   ask(): number {
@@ -173,4 +174,18 @@ Deno.test("what a call has read it finds again however often it is made again, a
   s.endCall();
   equal(s.read(0), MUST_WAIT);
   equal(s.channel.asked, 3);
+});
+
+Deno.test("a mount is slow after late answers in a row that the gofer had begun, not while it waits for a CPU", () => {
+  const s = new Setting();
+  for (const hasBegun of [false, true]) {
+    s.channel.hasBegun = hasBegun;
+    for (let n = 0; n < 4; n++) {
+      ok(!s.client.isSlow);
+      equal(s.walk("a", NO_NODE), MUST_WAIT);
+      s.endCall();
+      s.answer(7);
+    }
+    equal(s.client.isSlow, hasBegun);
+  }
 });

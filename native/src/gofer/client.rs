@@ -2,7 +2,7 @@
 //! late. Called from one thread. What the gofer writes is checked here and in gofer/client.ts.
 
 use super::channel::{
-    ANSWERED, FRAME_BYTES_MAX, FREE, LATE, POSTED, SLOTS, Shared, VERSION, create, futex_wait, futex_wake, receive,
+    ANSWERED, FRAME_BYTES_MAX, FREE, LATE, POSTED, SLOTS, Shared, TAKEN, VERSION, create, futex_wait, futex_wake, receive,
     send,
 };
 use crate::errno::errno;
@@ -125,7 +125,8 @@ fn post(client: &mut Client, question: &[u8]) -> i32 {
 }
 
 /// Waits at most `micros` for the answer in `index`, then marks it late: the gofer sends a message once it is there.
-/// `into` has FRAME_BYTES_MAX bytes; `more` takes the time (CLOCK_MONOTONIC nanoseconds) and the descriptor or -1.
+/// `into` has FRAME_BYTES_MAX bytes; `more` takes the time (CLOCK_MONOTONIC nanoseconds) and the descriptor or -1;
+/// where the answer is late, more[4] says whether the gofer has begun (1) or not (0).
 /// Bytes of the answer; -ETIMEDOUT when it is late; another -errno when the gofer talks nonsense or is gone.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_gofer_await(handle: u32, index: u32, into: *mut u8, micros: f64, more: *mut f64) -> i32 {
@@ -155,9 +156,12 @@ fn await_answer(client: &mut Client, index: u32, into: *mut u8, micros: f64, mor
             return -libc::ECONNRESET;
         }
     }
-    if slot.state.fetch_or(LATE, Ordering::AcqRel) & !LATE == ANSWERED {
+    let state = slot.state.fetch_or(LATE, Ordering::AcqRel) & !LATE;
+    if state == ANSWERED {
         return take(client, index as usize, into, more);
     }
+    // SAFETY: `more` has five entries.
+    unsafe { *more.add(4) = if state == TAKEN { 1.0 } else { 0.0 } };
     client.shared.late().fetch_add(1, Ordering::Release);
     futex_wake(client.shared.late(), 1);
     -libc::ETIMEDOUT
@@ -178,7 +182,7 @@ pub extern "C" fn tsv_gofer_ask(
     if index < 0 {
         return index;
     }
-    // SAFETY: `more` has four entries.
+    // SAFETY: `more` has five entries.
     unsafe { *more.add(2) = index as f64 };
     tsv_gofer_await(handle, index as u32, into, micros, more)
 }
@@ -231,7 +235,7 @@ fn take(client: &mut Client, index: usize, into: *mut u8, more: *mut f64) -> i32
     }
     let held = client.held[index].take();
     let slot = client.shared.slot(index);
-    // SAFETY: `into` has FRAME_BYTES_MAX bytes, `more` four entries.
+    // SAFETY: `into` has FRAME_BYTES_MAX bytes, `more` five entries.
     let length = unsafe {
         let length = slot
             .read(std::slice::from_raw_parts_mut(into, FRAME_BYTES_MAX))

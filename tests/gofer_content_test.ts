@@ -116,6 +116,31 @@ Deno.test("small files that are opened one after the other are read in few reque
   file.drop();
 });
 
+Deno.test("small files that are looked at and then opened, one after the other, are read in few requests", async () => {
+  await using m = new Mounted();
+  const DIRECTORIES = 4, FILES = 40;
+  for (let d = 0; d < DIRECTORIES; d++) {
+    Deno.mkdirSync(`${m.directory}/${d}`);
+    for (let i = 0; i < FILES; i++) Deno.writeTextFileSync(`${m.directory}/${d}/${i}`, `${d} ${i}`);
+  }
+  m.inode("/host");
+  m.host.forget();
+  const into = new Uint8Array(100), counts: number[] = [];
+  for (let d = 0; d < DIRECTORIES; d++) {
+    for (let i = 0; i < FILES; i++) {
+      const path = `/host/${d}/${i}`, text = `${d} ${i}`;
+      const inode = m.inode(path);
+      equal(typeof inode === "number" ? inode : inode.size, text.length, path);
+      const file = m.open(path, O_RDONLY);
+      equal(new TextDecoder().decode(into.subarray(0, file.read(m.t.task, into, 0, 100, 0))), text);
+      file.drop();
+    }
+    counts.push(m.host.forget().length);
+  }
+  ok(counts.at(-1)! <= 5, `requests of each directory: ${counts}`);
+  equal(m.descriptors.count, 0);
+});
+
 Deno.test("content that came with a look-up is read for a moment only", async () => {
   await using m = new Mounted();
   Deno.writeTextFileSync(`${m.directory}/f`, "before");

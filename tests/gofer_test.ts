@@ -278,6 +278,34 @@ Deno.test("many files of a directory are asked for in few requests, and one that
   equal(next(21), -ENOENT);
 });
 
+Deno.test("the more files of a tree are looked at, the sooner those of the next directory come along", async () => {
+  await using m = new Mounted();
+  const counts: number[] = [];
+  for (let d = 0; d < 5; d++) {
+    Deno.mkdirSync(`${m.directory}/${d}`);
+    for (let i = 0; i < 50; i++) Deno.writeTextFileSync(`${m.directory}/${d}/${i}`, "x".repeat(i));
+  }
+  m.inode("/host");
+  for (let d = 0; d < 5; d++) {
+    m.host.forget();
+    for (let i = 0; i < 50; i++) {
+      const inode = m.inode(`/host/${d}/${i}`);
+      equal(typeof inode === "number" ? inode : inode.size, i);
+    }
+    counts.push(m.host.forget().length);
+  }
+  ok(counts[0] > 5 && counts[4] <= 3, String(counts));
+  // Where only some are looked at, those of further directories do not come along for long.
+  for (let d = 0; d < 20; d++) {
+    Deno.mkdirSync(`${m.directory}/other${d}`);
+    for (let i = 0; i < 50; i++) Deno.writeTextFileSync(`${m.directory}/other${d}/${i}`, "");
+  }
+  m.host.forget();
+  for (let d = 0; d < 20; d++) for (const i of [0, 1, 2]) m.inode(`/host/other${d}/${i}`);
+  const frames = m.host.forget().filter((kind) => kind === "READ_ATTRIBUTES").length;
+  ok(frames <= 4, `${frames} frames`);
+});
+
 Deno.test("a file that the host replaces after it was read ahead is opened as what it is now", async () => {
   await using m = new Mounted();
   for (let i = 0; i < 30; i++) Deno.writeTextFileSync(`${m.directory}/${i}`, "old");

@@ -1,11 +1,11 @@
-// Decides when the contents of small files are read ahead, along with the attributes of all files in their directory.
-// Programs that read a tree (grep -r, tar, cp -r) open one file after the other; reading ahead answers the next
-// opens.
+// Decides when files of a directory are read ahead: their attributes, or those and the contents of small ones. Programs
+// that walk a tree (find, grep -r, tar, cp -r) look at or open one file after the other; reading ahead answers the next
+// look-ups.
 
-/** Opening look-ups in one directory before contents are read ahead: the initial count, and its bounds. */
+/** Look-ups in one directory before its files are read ahead: the initial count, and its upper bound. */
 const ASKED_FIRST = 8;
 const ASKED_MAX = 64;
-/** At least USED_MIN of PARTS of the contents in a frame must be read to justify that the host opened all. */
+/** At least USED_MIN of PARTS of the files in a frame must be used to justify that the host was asked for all. */
 const USED_MIN = 2;
 const PARTS = 5;
 /** Bytes of frames that are kept; the oldest are dropped first. */
@@ -16,26 +16,41 @@ export interface FrameHolder {
   dropFrames(): void;
 }
 
-/** The state of one mount. */
-export class ContentsAhead {
+/** How soon a mount's files are read ahead: sooner after frames that were of use, later after others. */
+export class AheadThreshold {
   askedFirst = ASKED_FIRST;
-  /** The number of contents in the last frame, and of those used since. */
-  #contents = 0;
+  readonly #askedMin: number;
+  /** The number of files in the last frame, and of those used since. */
+  #files = 0;
   uses = 0;
+
+  constructor(askedMin: number) {
+    this.#askedMin = askedMin;
+  }
+
+  /** Judges the last frame, as another one has come, with so many files. */
+  noteFrame(files: number): void {
+    if (this.#files > 0) {
+      const wasOfUse = this.uses * PARTS >= this.#files * USED_MIN;
+      this.askedFirst = wasOfUse
+        ? Math.max(this.#askedMin, this.askedFirst >> 1)
+        : Math.min(ASKED_MAX, this.askedFirst * 2);
+    }
+    this.#files = files;
+    this.uses = 0;
+  }
+}
+
+/** Frames with contents of one mount. */
+export class ContentsAhead {
+  readonly threshold = new AheadThreshold(1);
   /** Holders of frames with their bytes, oldest first. */
   readonly #frames = new Map<FrameHolder, number>();
   #bytes = 0;
 
   /** Records a frame that came with so many contents and bytes. */
   noteFrame(holder: FrameHolder, contents: number, bytes: number): void {
-    if (this.#contents > 0) {
-      const wasOfUse = this.uses * PARTS >= this.#contents * USED_MIN;
-      this.askedFirst = wasOfUse
-        ? Math.max(1, this.askedFirst >> 1)
-        : Math.min(ASKED_MAX, this.askedFirst * 2);
-    }
-    this.#contents = contents;
-    this.uses = 0;
+    this.threshold.noteFrame(contents);
     const before = this.#frames.get(holder) ?? 0;
     this.#frames.delete(holder);
     this.#frames.set(holder, before + bytes);

@@ -22,7 +22,7 @@ import {
   type HostDescriptors,
 } from "../../host/host_descriptor.ts";
 import { Filesystem, type FilesystemStat } from "../../vfs/filesystem.ts";
-import { ContentsAhead } from "./contents_ahead.ts";
+import { AheadThreshold, ContentsAhead } from "./contents_ahead.ts";
 import { Freshness } from "./freshness.ts";
 import type { FileKey, HostFiles, SharedFiles } from "./host_files.ts";
 import { GoferInode } from "./inode.ts";
@@ -59,6 +59,8 @@ export class GoferFilesystem extends Filesystem implements SharedFiles {
   /** Bytes of small files' content kept now (content.ts). */
   contentBytes = 0;
   readonly contentsAhead = new ContentsAhead();
+  /** One name of a directory is looked up to get to something below it. */
+  readonly attributesAhead = new AheadThreshold(2);
   /** Until this time the gofer carries out writes, because one of the sentry's took long. */
   writesAsideUntil = 0;
   /** Until then Host.sleeps() is asked before each of ours. */

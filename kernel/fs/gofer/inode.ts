@@ -57,11 +57,13 @@ const status = new Uint8Array(ATTRIBUTES_BYTES);
 const CLOCK_MONOTONIC = 1;
 
 /**
- * Whether a look-up of `name`, to be opened, needs a request: there is no descriptor for it and no content read
- * ahead.
+ * Whether a look-up of `name`, to be opened, needs a request: there is no descriptor for it, no content at hand and none
+ * read ahead. Asking now rather than in open() lets the contents of its neighbours come along (names.ts).
  */
 function isToOpen(known: GoferInode | number, names: KnownNames, name: string): boolean {
-  return typeof known !== "number" && known.wantsOpening && !names.takeContent(name, known);
+  if (typeof known === "number" || !known.wantsOpening) return false;
+  if (known.knownNode !== NO_NODE && !names.readsAhead) return false;
+  return !names.takeContent(name, known);
 }
 
 export class GoferInode extends Inode {
@@ -242,9 +244,9 @@ export class GoferInode extends Inode {
     if (known !== null && !(opensNext && isToOpen(known, names, name))) return known;
     const node = this.node();
     if (node < 0) return node;
-    if (!opensNext) known = names.readAhead(name);
-    else if (this.fs.vfs.aheadAt < 0) known = names.readContentsAhead(name);
-    else known = null;
+    // A name within a path is looked up with those behind it, whatever is read ahead here.
+    if (this.fs.vfs.aheadAt >= 0) known = null;
+    else known = opensNext ? names.readContentsAhead(name) : names.readAhead(name);
     if (known !== null && !(opensNext && isToOpen(known, names, name))) return known;
     return askForName(this, node, name, opensNext);
   }
@@ -254,10 +256,9 @@ export class GoferInode extends Inode {
     return this.#content?.wants ?? WANTS.CONTENT;
   }
 
-  /** Whether opening this regular file would cost two requests: it has no node, and no descriptor or content. */
+  /** Whether opening this regular file costs a request: it has no descriptor, and no recent content. */
   get wantsOpening(): boolean {
-    return this.#node < 0 && this.type === S_IFREG &&
-      this.wants !== WANTS.NOTHING;
+    return this.type === S_IFREG && this.wants !== WANTS.NOTHING && this.#content?.isAtHand !== true;
   }
 
   /**

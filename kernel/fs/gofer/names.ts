@@ -49,11 +49,9 @@ class Frame {
   }
 }
 
-/** Look-ups in a directory that are requested one by one before a frame of attributes is read ahead. */
-const ASKED_FIRST = 8;
-/** The number of look-ups until the next frame. */
+/** The number of look-ups after a frame of attributes until the next one is read. */
 const ASKED_BETWEEN = 4;
-/** After a frame that was of little use the number is multiplied by this, up to a bound. */
+/** In a directory whose frames were of little use, the first number is multiplied by this, up to a bound. */
 const ASKED_GROWTH = 4;
 const ASKED_MAX = 4096;
 /** Look-ups that a frame must answer to justify that the host stats all its files. */
@@ -73,12 +71,15 @@ export class KnownNames {
   /** In shared mounts: the last answers to look-ups. */
   #recent: Map<string, RecentName> | null = null;
   /** False after the gofer refused to read ahead, as calls on files here may take long. */
-  #readsAhead = true;
+  readsAhead = true;
   /** In shared mounts: when the directory was known to be empty. Files made in it since are in #recent. */
   #wasEmpty: Freshness | null = null;
-  /** Look-ups requested since the last frame was read ahead, and how many must come before the first frame. */
+  /**
+   * Look-ups requested since the last frame was read ahead, and by what the mount's number before the first frame is
+   * multiplied here.
+   */
   #asked = 0;
-  #askedForFirst = ASKED_FIRST;
+  #askedGrowth = 1;
   /** Look-ups answered from frames. */
   #uses = 0;
   #framesAhead = 0;
@@ -138,6 +139,7 @@ export class KnownNames {
       if (isExclusive) this.#entries!.set(name, inode);
       else {
         this.#uses++;
+        if (!frame.hasContents) this.#fs.attributesAhead.uses++;
         this.#setRecent(name, inode, frame.freshness);
       }
     }
@@ -164,7 +166,7 @@ export class KnownNames {
     const lengthAt = at + ATTRIBUTES_BYTES + 2 + u16(frame.bytes, at + ATTRIBUTES_BYTES);
     const length = u16(frame.bytes, lengthAt);
     if (length === NO_CONTENT || inode.content.wants === WANTS.NOTHING) return false;
-    this.#fs.contentsAhead.uses++;
+    this.#fs.contentsAhead.threshold.uses++;
     inode.content.takeBytes(frame.bytes.slice(lengthAt + 2, lengthAt + 2 + length), frame.freshness);
     return true;
   }
@@ -175,8 +177,8 @@ export class KnownNames {
    */
   readContentsAhead(name: string): GoferInode | number | null {
     const { client, contentsAhead } = this.#fs;
-    if (client.isSlow || !this.#fs.hasRoomForContent || !this.#readsAhead) return null;
-    if (++this.#opensAsked < (this.#hasContentsAhead ? 1 : contentsAhead.askedFirst)) return null;
+    if (client.isSlow || !this.#fs.hasRoomForContent || !this.readsAhead) return null;
+    if (++this.#opensAsked < (this.#hasContentsAhead ? 1 : contentsAhead.threshold.askedFirst)) return null;
     this.#opensAsked = 0;
     const node = this.#directory.knownNode;
     if (node === NO_NODE) return null;
@@ -198,14 +200,16 @@ export class KnownNames {
    * directory. Returns the inode at `name` if it was among them, else null.
    */
   readAhead(name: string): GoferInode | number | null {
-    if (this.#fs.isExclusive || this.#fs.client.isSlow || !this.#readsAhead) return null;
-    if (++this.#asked < (this.#isAhead ? ASKED_BETWEEN : this.#askedForFirst)) return null;
+    if (this.#fs.isExclusive || this.#fs.client.isSlow || !this.readsAhead) return null;
+    const { attributesAhead } = this.#fs;
+    const askedFirst = Math.min(attributesAhead.askedFirst * this.#askedGrowth, ASKED_MAX);
+    if (++this.#asked < (this.#isAhead ? ASKED_BETWEEN : askedFirst)) return null;
     this.#asked = 0;
     const node = this.#directory.knownNode;
     if (node === NO_NODE) return null;
     if (!this.#isAhead || this.#entries === null) {
       const wasOfUse = this.#uses >= this.#framesAhead * USES_OF_FRAME_MIN;
-      this.#askedForFirst = wasOfUse ? ASKED_FIRST : Math.min(this.#askedForFirst * ASKED_GROWTH, ASKED_MAX);
+      this.#askedGrowth = wasOfUse ? 1 : Math.min(this.#askedGrowth * ASKED_GROWTH, ASKED_MAX);
       this.#uses = this.#framesAhead = 0;
       this.#entries = new Map();
       this.#frames = [];
@@ -279,7 +283,7 @@ export class KnownNames {
     request.u8((isFirst ? READ_RESTART : 0) | (listing === null && !hasContents ? READ_AHEAD : 0));
     // Later frames are waited for on the spot: making the call again would repeat the frames before.
     const result = isFirst || listing === null ? client.call() : client.callNow();
-    if (result === -EOPNOTSUPP) this.#readsAhead = false;
+    if (result === -EOPNOTSUPP) this.readsAhead = false;
     if (result < 0) return result;
     const count = answer.u16();
     const isDone = answer.u8() !== 0;
@@ -301,6 +305,7 @@ export class KnownNames {
       this.#frames.push(new Frame(answer.bytes.slice(0, answer.end), answeredAtNanos, before, hasContents));
     }
     if (hasContents) this.#fs.contentsAhead.noteFrame(this, contents, answer.end);
+    else if (listing === null) this.#fs.attributesAhead.noteFrame(count);
     return isDone ? 1 : 0;
   }
 

@@ -1,6 +1,7 @@
 // podman drives tsvisor: the real one of the distribution. TSVISOR_REPEATS=N repeats lives more often.
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { exists } from "../support/life.ts";
 import { IMAGE, Podman, RUN } from "../support/podman.ts";
 import { command, delay } from "../support/tsvisor.ts";
 
@@ -154,7 +155,8 @@ const TRIES_MAX = 120;
  * of it is in a network namespace of the test's, with which bridge, ports and rules go.
  */
 async function published(podman: Podman, namespace: string): Promise<string> {
-  const within = ["ip", "netns", "exec", namespace];
+  // `ip netns exec` has mounts of its own each time: podman's second could not unmount the namespace that its first has made.
+  const within = ["nsenter", `--net=/run/netns/${namespace}`];
   const script = "echo hello >/tmp/page; cd /tmp; exec busybox httpd -f -p 80";
   const run = [
     "run",
@@ -181,7 +183,14 @@ async function published(podman: Podman, namespace: string): Promise<string> {
     }
     said += page.stdout;
   }
+  const place = await podman.call(
+    ["inspect", "web", "--format", "{{.NetworkSettings.SandboxKey}}"],
+    {},
+    within,
+  );
+  match(place.stdout, /^\/run\/netns\/netns-/);
   await podman.call(["rm", "--force", "--time", "0", "web"], {}, within);
+  equal(await exists(place.stdout.trim()), false, `${place.stdout.trim()} is left`);
   return said;
 }
 

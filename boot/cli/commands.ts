@@ -260,6 +260,7 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   statefile: "is not supported yet, as checkpoints are not",
   tar: "is not supported yet",
   nvproxy: "is not supported: a sandbox has no graphics processors",
+  "metric-metadata": "is tsvisor export-metrics here, which tells of each metric with its values",
   mitigate: "is not supported: what a processor needs, the host's kernel does",
   symbolize: "is not supported: it is about runsc's own code",
   bwrap: "is not supported; tsvisor do runs a program of the host in a sandbox",

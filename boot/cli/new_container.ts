@@ -44,6 +44,7 @@ export const NEW_OPTIONS = {
     value: "FD:GUEST",
     about: "the first process gets the caller's descriptor FD as GUEST, 3 or more; may come again",
   },
+  "user-log": { type: "string", value: "FILE", about: IGNORED },
   "no-pivot": { type: "boolean", about: IGNORED },
   "no-new-keyring": { type: "boolean", about: IGNORED },
 } as const satisfies Options;

@@ -59,6 +59,7 @@ Deno.test("a wrong command line gets one line and 128", async () => {
     [["nope"], 'Unknown command "nope"; see tsvisor help'],
     [["craete", "box"], 'Unknown command "craete"; did you mean "create"?'],
     [["checkpoint", "box"], 'Command "checkpoint" is not supported yet'],
+    [["syscalls"], 'Command "syscalls" is tsvisor help syscalls here'],
     [["--debug-lgo=x", "list"], 'Unknown flag --debug-lgo; did you mean "--debug-log"?'],
     [["do", "--tiemout", "3", "true"], 'Unknown flag --tiemout; did you mean "--timeout"?'],
     [["help", "syscalls", "opnat"], 'Unknown system call "opnat"; did you mean "openat"?'],

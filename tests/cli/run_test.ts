@@ -368,6 +368,8 @@ Deno.test("run: flags of runc without a meaning here are accepted", async () => 
     "run",
     "--no-pivot",
     "--no-new-keyring",
+    "--user-log",
+    "/nowhere",
     "--no-subreaper",
     "--preserve-fds",
     "0",

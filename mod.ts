@@ -39,4 +39,4 @@ export { Sandbox, type SandboxStats, type SandboxSummary } from "./boot/library/
 export { ShellCommand } from "./boot/library/shell.ts";
 export type { CommandStatus } from "./boot/library/status.ts";
 export type { CopyOptions, CopyReport } from "./boot/library/trees.ts";
-export type { ToolOptions } from "./boot/library/tool.ts";
+export type { TerminalSize, ToolOptions } from "./boot/library/tool.ts";

@@ -131,6 +131,7 @@ const BOOLEAN_NAMES = new Set([
   "append",
   "createNew",
   "overwrite",
+  "pty",
   "recursive",
 ]);
 

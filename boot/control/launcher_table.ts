@@ -9,6 +9,7 @@ import { COMMANDS } from "../cli/commands.ts";
 import { GLOBAL_OPTIONS, type Options } from "../cli/flags.ts";
 import { ATTENDANT } from "../attendant.ts";
 import { HANDOVER } from "../launch.ts";
+import { ON_TERMINAL } from "../library/tool.ts";
 import { EXECUTE } from "../oci/hooks.ts";
 import { signalNumber } from "../signals.ts";
 import { OCI_VERSION } from "../version.ts";
@@ -109,6 +110,8 @@ pub const FORWARDED: [i32; ${signals.length}] = [${signals.join(", ")}];
 pub const ATTEND_WORD: &str = ${text(ATTEND)};
 /// First word of the launcher that is to become another program; then its path and its arguments, its own name first.
 pub const EXECUTE_WORD: &str = ${text(EXECUTE)};
+/// First word of the launcher that runs itself on a new terminal; then its columns and rows, and its own words.
+pub const TERMINAL_WORD: &str = ${text(ON_TERMINAL)};
 /// Variable with the descriptor of a message STARTED.
 pub const HANDOVER: &str = ${text(HANDOVER)};
 /// Variable with the descriptor of the socket to an attendant, and its pid.

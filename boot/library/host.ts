@@ -32,7 +32,7 @@ export function executable(given: string | undefined): string {
 export function start(
   program: string,
   args: readonly string[],
-  stdio: readonly [Stdio, Stdio, Stdio],
+  stdio: readonly [Stdio, Stdio, Stdio, ...Stdio[]],
 ): { readonly process: HostProcess; readonly ended: Promise<number> } {
   const child = spawn(program, [...args], { stdio: stdio.map((kind) => KINDS[kind]), detached: true });
   const ended = new Promise<number>((resolve, reject) => {
@@ -78,6 +78,11 @@ export function readable(stream: Readable | null): ReadableStream<Uint8Array> | 
 
 export function writable(stream: Writable | null): WritableStream<Uint8Array> | null {
   return stream === null ? null : Writable.toWeb(stream) as WritableStream<Uint8Array>;
+}
+
+/** Writes to a stream of a program's; to one that has ended, nothing. */
+export function writeTo(stream: unknown, text: string): void {
+  if (stream instanceof Writable && !stream.destroyed) stream.write(text);
 }
 
 /** A directory that nobody else can look into. It goes with the program, unless that is killed. */

@@ -33,11 +33,9 @@ export interface SandboxOptions {
   readonly cpus?: number;
   /** Processes and threads at most. */
   readonly pids?: number;
-  /**
-   * Default: "none", which is loopback alone. With "user" it has the caller's network, as far as `egress` lets it: rules of the
-   * command line's --egress. Default of these: all but the host's loopback, link-local and metadata addresses.
-   */
+  /** Default: "none", which is loopback alone. With "user" it has the caller's network, as far as `egress` lets it. */
   readonly network?: "none" | "user";
+  /** Rules of the command line's --egress. Default: all but the host's loopback, link-local and metadata addresses. */
   readonly egress?: string;
   /** After this time the sandbox is killed. */
   readonly timeout?: Duration;

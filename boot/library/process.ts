@@ -1,9 +1,10 @@
 // A command that runs in a sandbox.
 
 import { SandboxError } from "./errors.ts";
-import { bytes, type HostProcess, readable, type Stdio, writable } from "./host.ts";
+import { bytes, type HostProcess, readable, type Stdio, writable, writeTo } from "./host.ts";
 import type { Duration } from "./options.ts";
 import { type CommandStatus, type Limits, statusOf } from "./status.ts";
+import type { TerminalSize } from "./tool.ts";
 
 /** How a command is started. */
 export interface SpawnOptions {
@@ -15,12 +16,17 @@ export interface SpawnOptions {
   readonly cwd?: string;
   /** Default: the sandbox's. */
   readonly user?: number | `${number}:${number}`;
-  /** Default: "null". */
+  /** Default: "null"; "piped" with `pty`. */
   readonly stdin?: Stdio;
   /** Default: "piped". */
   readonly stdout?: Stdio;
   /** Default: "piped". */
   readonly stderr?: Stdio;
+  /**
+   * It gets a terminal of this size (true: 80 columns, 24 rows), which `stdin` and `stdout` are then; both are "piped" by
+   * default, and there is no `stderr`. The end of `stdin` is typed as Ctrl-D.
+   */
+  readonly pty?: boolean | TerminalSize;
   /** After this time the command is killed. */
   readonly timeout?: Duration;
   /** Kills the command when it is aborted. */
@@ -82,6 +88,17 @@ export class ChildProcess implements AsyncDisposable {
     return piped(this.#stderr, "stderr");
   }
 
+  /** Gives its terminal another size. Throws where it has none, or of a size that none has. */
+  resize(size: TerminalSize): void {
+    const sizes = this.#process.stdio[3];
+    if (sizes === undefined || sizes === null) {
+      throw new SandboxError("INVALID_ARGUMENT", "The command has no terminal", "spawn(..., { pty: true })");
+    }
+    const { columns, rows } = checkedSize(size);
+    // One that has ended has no use for it.
+    writeTo(sizes, `${columns} ${rows}\n`);
+  }
+
   /** Reads all that it prints, and waits for its end. */
   async output(): Promise<CommandOutput> {
     const empty = Promise.resolve(new Uint8Array(0));
@@ -105,6 +122,16 @@ export class ChildProcess implements AsyncDisposable {
     await this.kill("SIGKILL");
     await this.status.catch(() => {});
   }
+}
+
+/** As struct winsize has it. Throws INVALID_ARGUMENT. */
+export function checkedSize(size: TerminalSize): TerminalSize {
+  const isLength = (length: number) => Number.isInteger(length) && length >= 0 && length <= 0xffff;
+  if (isLength(size.columns) && isLength(size.rows)) return size;
+  throw new SandboxError(
+    "INVALID_ARGUMENT",
+    `${size.columns} columns and ${size.rows} rows are no terminal's size`,
+  );
 }
 
 function piped<T>(stream: T | null, name: string): T {

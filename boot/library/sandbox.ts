@@ -14,10 +14,10 @@ import {
   type SandboxOptions,
   userFlag,
 } from "./options.ts";
-import { ChildProcess, type SignalName, type SpawnOptions } from "./process.ts";
+import { checkedSize, ChildProcess, type SignalName, type SpawnOptions } from "./process.ts";
 import { scriptOf, ShellCommand } from "./shell.ts";
 import { type CommandStatus, statusOf } from "./status.ts";
-import { failure, type Started, type State, Tool, type ToolOptions } from "./tool.ts";
+import { failure, type Started, type State, type TerminalSize, Tool, type ToolOptions } from "./tool.ts";
 
 /** What list() tells of a sandbox. */
 export interface SandboxSummary {
@@ -139,16 +139,28 @@ export class Sandbox implements AsyncDisposable {
   spawn(command: string, options: SpawnOptions = {}): ChildProcess {
     const { cwd = this.#defaults.cwd, user = this.#defaults.user } = options;
     const file = `pid.${this.#commands++}`;
+    const size = terminalSizeOf(options);
+    // What programs ask it for, they find on any.
+    const variables: Record<string, string> = size === null ? {} : { TERM: "xterm-256color" };
     const flags = [
       "--internal-pid-file",
       `${this.#work.path}/${file}`,
       ...(cwd === undefined ? [] : ["--cwd", cwd]),
       ...(user === undefined ? [] : ["--user", userFlag(user)]),
-      ...environmentOf(options.env ?? {}).flatMap((entry) => ["--env", entry]),
+      ...environmentOf({ ...variables, ...options.env }).flatMap((entry) => ["--env", entry]),
     ];
-    const words = ["exec", ...flags, this.id, command, ...options.args ?? []];
-    const { stdin = "null", stdout = "piped", stderr = "piped" } = options;
-    const started = this.#tool.start(words, [stdin, stdout, stderr]);
+    const words = [
+      "exec",
+      ...size === null ? [] : ["--tty"],
+      ...flags,
+      this.id,
+      command,
+      ...options.args ?? [],
+    ];
+    const { stdin = size === null ? "null" : "piped", stdout = "piped", stderr = "piped" } = options;
+    const started = size === null
+      ? this.#tool.start(words, [stdin, stdout, stderr])
+      : this.#tool.startOnTerminal(words, size, [stdin, stdout]);
     return new ChildProcess(started, (signal) => this.#signal(file, signal, started), options);
   }
 
@@ -222,6 +234,12 @@ export class Sandbox implements AsyncDisposable {
       return;
     }
   }
+}
+
+/** Of the terminal that a command gets; null = none. */
+function terminalSizeOf({ pty = false }: SpawnOptions): TerminalSize | null {
+  if (pty === false) return null;
+  return pty === true ? { columns: 80, rows: 24 } : checkedSize(pty);
 }
 
 /** Waits until the sandbox runs. Rejects with what its process says when that ends before. */

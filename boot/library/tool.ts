@@ -4,6 +4,17 @@ import { SandboxError } from "./errors.ts";
 import { executable, finish, type HostProcess, start, type Stdio } from "./host.ts";
 import type { SandboxOptions } from "./options.ts";
 
+/** First word of the executable that is to run itself on a terminal of its own (native/launcher/on_terminal.rs). */
+export const ON_TERMINAL = "--on-terminal";
+
+/** Of a terminal, in characters. */
+export interface TerminalSize {
+  /** Characters of a line. */
+  readonly columns: number;
+  /** Lines. */
+  readonly rows: number;
+}
+
 /** Which executable, and which state directory of it. */
 export type ToolOptions = Pick<SandboxOptions, "executable" | "root" | "platform">;
 
@@ -38,6 +49,12 @@ export class Tool {
   /** Starts a command. */
   start(args: readonly string[], stdio: readonly [Stdio, Stdio, Stdio]): Started {
     return start(this.#program, [...this.#flags, ...args], stdio);
+  }
+
+  /** Starts a command whose input and output are a new terminal's. */
+  startOnTerminal(args: readonly string[], size: TerminalSize, stdio: readonly [Stdio, Stdio]): Started {
+    const words = [ON_TERMINAL, String(size.columns), String(size.rows), ...this.#flags, ...args];
+    return start(this.#program, words, [...stdio, "null", "piped"]);
   }
 
   /** Runs a command to its end; what it prints. Rejects with what it says where it fails. */

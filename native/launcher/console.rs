@@ -4,7 +4,7 @@
 use crate::control::send;
 use crate::json::{Json, object};
 use crate::terminal::tsv_open_pseudo_terminal;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 /// What goes with the master, as boot/terminal.ts has it.
@@ -22,6 +22,18 @@ impl Size {
     pub fn of(size: &Json) -> Option<Size> {
         let length = |name: &str| u16::try_from(size.member(name)?.whole(u16::MAX.into())?).ok();
         Some(Size { rows: length("height")?, columns: length("width")? })
+    }
+
+    /// None of anything but two numbers.
+    pub fn parse(columns: &str, rows: &str) -> Option<Size> {
+        Some(Size { rows: rows.parse().ok()?, columns: columns.parse().ok()? })
+    }
+
+    /// Makes it the size of the terminal of `fd`.
+    pub fn give(self, fd: RawFd) {
+        let size = libc::winsize { ws_row: self.rows, ws_col: self.columns, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: a struct of our own is read.
+        unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, &size) };
     }
 }
 
@@ -66,16 +78,20 @@ impl Console {
             if libc::tcsetattr(slave, libc::TCSADRAIN, &settings) < 0 {
                 return None;
             }
-            if let Some(Size { rows, columns }) = size {
-                let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-                libc::ioctl(slave, libc::TIOCSWINSZ, &size);
-            }
+        }
+        if let Some(size) = size {
+            size.give(slave);
         }
         Some(console)
     }
 
     pub fn slave(&self) -> i32 {
         self.slave.as_raw_fd()
+    }
+
+    /// The master alone: without the other end in our hands the program's end of it is the last.
+    pub fn into_master(self) -> OwnedFd {
+        self.master
     }
 
     /// Hands the master over to the listener at `path`.

@@ -40,6 +40,7 @@ mod programs;
 #[allow(dead_code)]
 #[path = "../src/roles.rs"]
 mod roles;
+mod on_terminal;
 mod runtime;
 mod sentry;
 #[allow(dead_code)]
@@ -54,7 +55,7 @@ mod terminal;
 mod words;
 
 use exec::Outcome;
-use generated::{ATTEND_WORD, ATTENDANT, COMMANDS, EXECUTE_WORD, Flag, GLOBAL_FLAGS, HANDOVER, STARTED};
+use generated::{ATTEND_WORD, ATTENDANT, COMMANDS, EXECUTE_WORD, Flag, GLOBAL_FLAGS, HANDOVER, STARTED, TERMINAL_WORD};
 use programs::{NO_CACHE, Place};
 use slot::{ARENA_BYTES, ARENAS_MAX};
 use std::ffi::{CString, OsStr, OsString};
@@ -72,6 +73,12 @@ fn main() {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if arguments.first().is_some_and(|word| word == EXECUTE_WORD) {
         execute(&arguments[1..]);
+    }
+    if arguments.first().is_some_and(|word| word == TERMINAL_WORD) {
+        match on_terminal::run(&arguments[1..]) {
+            Some(code) => std::process::exit(code),
+            None => fail("Cannot make a terminal"),
+        }
     }
     if arguments.first().is_some_and(|word| word == ATTEND_WORD) {
         let handover = arguments.get(1).and_then(|word| word.to_str()?.parse().ok());

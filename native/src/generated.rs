@@ -53,6 +53,8 @@ pub const FORWARDED: [i32; 7] = [1, 2, 3, 10, 12, 15, 28];
 pub const ATTEND_WORD: &str = "--attend";
 /// First word of the launcher that is to become another program; then its path and its arguments, its own name first.
 pub const EXECUTE_WORD: &str = "--execute";
+/// First word of the launcher that runs itself on a new terminal; then its columns and rows, and its own words.
+pub const TERMINAL_WORD: &str = "--on-terminal";
 /// Variable with the descriptor of a message STARTED.
 pub const HANDOVER: &str = "TSVISOR_HANDOVER";
 /// Variable with the descriptor of the socket to an attendant, and its pid.

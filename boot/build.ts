@@ -48,7 +48,7 @@ export async function build(): Promise<string> {
   const library = buildNative();
   const built = modified(launcher);
   if (built > 0 && SOURCES.every((name) => sourceTime(`${ROOT}${name}`) <= built)) return launcher;
-  // Made aside and put in place at once: whoever runs the old one meanwhile is not disturbed.
+  // Made aside and renamed: a process that runs the old one meanwhile is not disturbed.
   const fresh = `${DIST}/lib.${Deno.pid}`;
   Deno.mkdirSync(fresh, { recursive: true });
   try {

@@ -38,7 +38,7 @@ const SPARE_PROCESSES = 512;
 
 /**
  * The sentry before it makes its first stub: stubs are of the same user, or it could not read their memory. `hello` is what it
- * has been told at its start (HELLO); it knows nothing more yet.
+ * got at its start (HELLO); it has no other configuration yet.
  */
 export function confineSentryEarly(hello: number): void {
   const isRootless = (hello & HELLO.ROOTLESS) !== 0;

@@ -48,7 +48,7 @@ function copy(task: Task, file: File, host: Host, fd: number): number {
     const data = file.seek(at, SEEK_DATA);
     if (data === -ENXIO) break;
     if (data > at) at = data;
-    // Where the file system knows no holes all is data.
+    // A file system without holes answers that all is data.
     const hole = file.seek(at, SEEK_HOLE);
     const length = hole > at ? Math.min(bytes.length, hole - at) : bytes.length;
     const n = file.read(task, bytes, 0, length, at);

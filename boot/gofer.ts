@@ -1,4 +1,4 @@
-// The gofer role: opens the roots it is told to serve, gives up the rest, serves.
+// The gofer role: opens the roots named in its configuration, gives up the rest, serves.
 
 import { GoferServer } from "../gofer/server.ts";
 import { NativeHost } from "../native/host.ts";

@@ -1,4 +1,4 @@
-// What a gofer is told. What it serves the command line opens where it may: root's gofer is in a user namespace of its own, in
+// Configuration of a gofer. The command line opens what it serves where it may: root's gofer is in a user namespace of its own, in
 // which mounts that hide others must stay together, so that it could not leave out those below a source.
 
 import { loadGoferCalls } from "../native/gofer_host.ts";

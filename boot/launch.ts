@@ -137,7 +137,7 @@ export class RunningSandbox {
         throw new StartError("The sandbox has ended before the container ran", 128 + (message.status & 0x7f));
       }
       if (message === null || message.kind === "failed") {
-        // The sentry cannot go on without the gofer, which knows better why.
+        // The sentry cannot go on without the gofer, whose message has the reason.
         const failure = this.#goferFailure() ?? message;
         const status = this.kill();
         if (failure !== null) throw new StartError(failure.message, failure.code);
@@ -325,7 +325,7 @@ export function endStarted(): void {
   if (roles !== null) end(roles);
 }
 
-/** Once: whoever asks has them. */
+/** Can be taken once. */
 function started(): StartedRoles & { readonly isRootInside: boolean } | null {
   const text = Deno.env.get(HANDOVER);
   if (text === undefined) return null;
@@ -397,7 +397,7 @@ function denoDirectory(): string {
   return Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME") ?? "/root"}/.cache/deno`;
 }
 
-/** What --strace and --debug write is for whoever has asked for it, with or without a file. */
+/** What --strace and --debug write is for the caller that has asked for it, with or without a file. */
 export function openLog(host: NativeHost, { debugLog, sentry }: Pick<Launch, "debugLog" | "sentry">): number {
   if (debugLog === "" && (sentry.strace || sentry.isDebug)) return host.dup(STDERR);
   const path = debugLog === "" ? "/dev/null" : debugLog;

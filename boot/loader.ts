@@ -53,7 +53,7 @@ export interface Machine {
 
 /** The start is over this long after the first program was loaded. */
 const START_NANOS = 500e6;
-/** Sentences told to the command line at most, so that a guest that meets a limit again and again does not flood it. */
+/** Sentences sent to the command line at most, so that a guest that meets a limit again and again does not flood it. */
 const NOTICES_MAX = 16;
 
 export class Loader {
@@ -151,7 +151,7 @@ export class Loader {
     }
   }
 
-  /** What is left of output goes out; with --debug all is given back in order, and descriptors that are left are told, a line each. */
+  /** Writes what is left of output; with --debug ends the kernel in order, and logs each descriptor that is still open. */
   destroy(): string[] {
     const { kernel, container } = this;
     this.#services.release();

@@ -48,12 +48,12 @@ export class Forward implements WaitListener, Deadlined {
   readonly #inward = new Way();
   readonly #outward = new Way();
   readonly #onEnd: (forward: Forward) => void;
-  /** Told once how connecting went: 0 or -ERRNO; null = it has been told. */
+  /** Called once with the result of connecting: 0 or -ERRNO; null = it has been called. */
   #onConnected: ((result: number) => void) | null;
   #address: SocketAddress | null;
   #isInProgress = false;
   #isPumping = false;
-  /** The socket has told of something while it was in a call of ours. */
+  /** The socket reported an event during a call of ours. */
   #isTold = false;
   #isClosed = false;
 
@@ -89,7 +89,7 @@ export class Forward implements WaitListener, Deadlined {
   }
 
   onReady(): void {
-    // Told in the middle of a call of the socket's own, which is to end first.
+    // We are called in the middle of a call of the socket's own, which is to end first.
     if (this.#isPumping) this.#isTold = true;
     else this.#pump();
   }

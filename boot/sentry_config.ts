@@ -33,7 +33,7 @@ export interface ProcessConfig {
   readonly capabilities: Readonly<Record<CapabilitySetName, readonly string[]>> | null;
   readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
   readonly noNewPrivileges: boolean;
-  /** Its stdio is its user's, whoever has it on the host. */
+  /** Its stdio belongs to its user, whatever the owner on the host is. */
   readonly ownsStdio: boolean;
   /** HOME of its user by /etc/passwd, should the environment have none. */
   readonly wantsHome: boolean;
@@ -150,7 +150,7 @@ export interface KernelConfig {
 
 /** What a container that is run by hand (`do`, `run`) may be asked for besides. */
 export interface RunExtras {
-  /** Why its program has died is told in one line. */
+  /** The reason of its program's death is printed in one line. */
   readonly explains: boolean;
   /** After this long it is ended, with LATE_CODE; 0 = never. */
   readonly timeoutSeconds: number;
@@ -192,7 +192,7 @@ export interface SentryConfig extends KernelConfig, ContainerConfig, RunExtras {
   readonly processesMax: number;
 }
 
-/** What a container uses, as far as its kernel knows. */
+/** What a container uses, by its kernel's count. */
 export interface Statistics {
   readonly cpuNanos: number;
   readonly tasks: number;

@@ -1,4 +1,4 @@
-// How a role hears what it is to do. It starts with one socket and knows nothing. Whoever starts the sentry says at once what
+// How a role gets its orders. It starts with one socket and no configuration. The process that starts the sentry sends at once what
 // holds for certain (`hello`), so that it can give up its rights and get ready. The command line sends the rest (`setup`) when
 // it has read and checked everything: a configuration as JSON in a memfd, and descriptors. When the socket ends before that,
 // nobody needs the role, and it goes quietly.
@@ -14,7 +14,7 @@ export const ROLE_FDS = { control: 3, log: 4, first: 5 } as const;
 /** Descriptors of one role, its configuration among them: each bind mount has a connection. */
 export const DESCRIPTORS_MAX = KINDS.setup.fields.count.max;
 
-/** What the sentry is told at its start (bits of HELLO), null when nobody needs us. */
+/** What the sentry gets at its start (bits of HELLO), null when nobody needs us. */
 export function awaitHello(host: NativeHost): number | null {
   const message = first(receive(host, ROLE_FDS.control, "caller", -1));
   if (message === null) return null;

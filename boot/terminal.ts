@@ -93,7 +93,7 @@ export function terminalOfRun(size: TerminalConfig["size"]): ContainerTerminal {
   return { stdio: [through[0], through[1], through[2]], config, caller: new CallerTerminal(found), opened };
 }
 
-/** A new pseudo-terminal whose master goes to whoever listens at `path`, as runc sends it. Throws one line. */
+/** A new pseudo-terminal whose master goes to the process that listens at `path`, as runc sends it. Throws one line. */
 export function terminalOfSocket(path: string, size: TerminalConfig["size"]): ContainerTerminal {
   const host = commandLineHost();
   const socket = connectToPath(path, SOCK_STREAM);

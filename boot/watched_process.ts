@@ -15,7 +15,7 @@ const ENDED_MAX = 256;
 const FLUSH_NANOS_MAX = 2e9;
 const FLUSH_NANOS = 5e6;
 
-/** Those of one container, until their ends have been told. */
+/** Those of one container, until their ends have been reported. */
 export class WatchedProcesses {
   readonly #container: Container;
   /** By the id in the container; 0 = its init. */
@@ -110,7 +110,7 @@ export class WatchedProcess implements WaitListener, Deadlined {
     this.onDeadline(0);
   }
 
-  /** Its output goes out before its end is told. */
+  /** Its output is written before its end is reported. */
   onDeadline(now: number): void {
     if (this.console !== null && !this.console.flush() && now < this.#flushUntil) {
       this.deadline = this.#kernel.clock.monotonic() + FLUSH_NANOS;

@@ -1,4 +1,4 @@
-// A container as it is now. Its record says "created" or "paused" until whoever changed that has noted it, which it may not
+// A container as it is now. Its record says "created" or "paused" until the process that changed that has written it, which it may not
 // have lived to do: so the sentry is asked.
 
 import { commandLineHost } from "../../native/host.ts";

@@ -16,7 +16,7 @@ export interface CallAnswer {
 
 /**
  * Calls `method` of the sandbox of `state`; `files` go along and stay the caller's. Without `millis` it waits as long as the
- * sandbox lives. Throws one line where it is refused.
+ * sandbox runs. Throws one line where it is refused.
  */
 export async function callWithFiles(
   state: ContainerState,

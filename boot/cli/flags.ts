@@ -421,7 +421,7 @@ function isValue(words: readonly string[], at: number, options: Options): boolea
   return option?.type === "string" && !isValue(words, at - 1, options);
 }
 
-/** runsc's callers write --debug=true and --debug=false; arg knows --debug. What is false goes to `falses`. */
+/** runsc's callers write --debug=true and --debug=false; arg takes --debug. What is false goes to `falses`. */
 function plainBoolean(word: string, options: Options, falses: Record<string, unknown>): string[] {
   const match = /^--([\w-]+)=(true|false)$/.exec(word);
   if (match === null || options[match[1]]?.type !== "boolean") return [word];

@@ -89,7 +89,7 @@ function makeAndLimit({ cgroup, resources, hasOwnName }: HostCgroup): void {
   }
 }
 
-/** Told where there is something to hold. */
+/** Logged where there are limits to hold. */
 function without(error: unknown, warn: (line: string) => void, resources: Resources): null {
   if (!(error instanceof NoCgroup)) throw error;
   if (!hasLimits(resources)) return null;
@@ -106,7 +106,7 @@ function hasLimits({ devices: _, ...limits }: Resources): boolean {
   return isLimit(limits);
 }
 
-/** Puts the sandbox's processes into it. They have not been told yet what to do. */
+/** Puts the sandbox's processes into it. They have no configuration yet. */
 export async function enterCgroup(
   host: HostCgroup,
   pids: readonly number[],
@@ -115,7 +115,7 @@ export async function enterCgroup(
   const { cgroup, resources, scope } = host;
   if (scope !== null) {
     await startScope(scope, pids, resources, cgroup.version, HOST_FILES);
-    // Of v1 systemd has made some of its directories only, and it knows less than all limits.
+    // Of v1 systemd has made some of its directories only, and it supports only some of the limits.
     makeAndLimit(host);
   }
   try {

@@ -103,7 +103,7 @@ export function prepareContainer(
     startTicks: "",
     runner: { pid: Deno.pid, startTicks: startTicksOf(Deno.pid), controlFd: -1 },
     ...(sandboxId === null ? {} : { sandboxId }),
-    // Before it is made: should we be killed meanwhile, `delete` knows what to remove.
+    // Before it is made: should we be killed meanwhile, `delete` finds in it what to remove.
     ...recordedCgroup(planned),
   };
   const passed = passedBy(values);
@@ -325,7 +325,7 @@ function hostNamespacesOf(config: OciConfig, pid: number): string[] {
   return [network || `/proc/${pid}/ns/net`, `/proc/${pid}/ns/ipc`, `/proc/${pid}/ns/uts`];
 }
 
-/** After its init has begun, and after its end: what fails there is told. */
+/** After its init has begun, and after its end: failures there are logged. */
 export async function runLateHooks(
   config: OciConfig,
   stage: "poststart" | "poststop",

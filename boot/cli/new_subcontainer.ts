@@ -112,7 +112,7 @@ export async function joinInForeground(
   }
 }
 
-/** The connection to the sentry over which the container has been made. Throws StartError with the reason of whoever refuses. */
+/** The connection to the sentry over which the container has been made. Throws StartError with the reason of the refusal. */
 async function join(
   { states, config, launch, record }: NewContainer,
   roles: StartedRoles,

@@ -16,7 +16,7 @@ interface Output {
   /** Where it is written until it is whole. */
   readonly partial: string;
   readonly fd: number;
-  /** An errno, 0 = it is whole; null = nothing has been heard of it. */
+  /** An errno, 0 = it is whole; null = it has not been reported. */
   errno: number | null;
   mode: number;
 }

@@ -1,4 +1,4 @@
-// --pod-init-config: what a sandbox is told between being made and running.
+// --pod-init-config: what a sandbox is configured with before it runs.
 
 import { commandLineHost } from "../../native/host.ts";
 import { ContMgrCreateTraceSession } from "../api/methods.ts";
@@ -8,7 +8,7 @@ import { callWithFiles } from "./control_call.ts";
 import type { GlobalFlags } from "./flags.ts";
 import { reportBackgroundWarning } from "./report.ts";
 
-/** Starts the trace session that the flag's file has. As gVisor: a failure is told, and the container runs without. */
+/** Starts the trace session that the flag's file has. As gVisor: a failure is logged, and the container runs without. */
 export async function initPod(state: ContainerState, flags: GlobalFlags): Promise<void> {
   if (flags.podInitConfig === "") return;
   try {

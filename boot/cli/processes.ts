@@ -124,7 +124,7 @@ export async function eventsCommand(args: string[], flags: GlobalFlags): Promise
  * where that has a cgroup; tasks are the container's, which our kernel counts.
  */
 async function statisticsOf(state: ContainerState, cgroup: Cgroup | null): Promise<unknown> {
-  // Of a pod's memory the host knows the sum alone: the sandbox divides it.
+  // Of a pod's memory the host measures the sum alone: the sandbox divides it.
   if (state.sandboxId !== undefined) return (await callOf(state, ContMgrEvent, state.id) as EventOut).event;
   const what = `Cannot read what container "${state.id}" uses`;
   const { cpuNanos, tasks, tasksMax } = await documentOf(state, { kind: "statistics" }, what) as Statistics;

@@ -160,7 +160,7 @@ async function deleteByForce(states: StateDirectory, id: string, flags: GlobalFl
     return;
   }
   if (state === null) {
-    // Whoever was making it may have been killed before there was a record.
+    // Its creator may have been killed before there was a record.
     states.remove(id);
     return;
   }
@@ -170,7 +170,7 @@ async function deleteByForce(states: StateDirectory, id: string, flags: GlobalFl
   if (states.remove(id)) await afterwards(state, flags);
 }
 
-/** The sandbox that the container was in knows of it no longer, if that still runs. */
+/** Removes the container from the sandbox that it was in, if that still runs. */
 async function forgetInSandbox(states: StateDirectory, state: ContainerState): Promise<void> {
   if (state.sandboxId === undefined) return;
   const sandbox = states.find(state.sandboxId);
@@ -191,7 +191,7 @@ async function removeCgroupOf(state: ContainerState): Promise<void> {
   if (left !== null) console.error(`tsvisor: ${printable(left)}`);
 }
 
-/** Kills it and waits until it is gone, and whoever waits for it in the background. */
+/** Kills it, and waits for its end and that of the attendant. */
 async function endSandbox(state: ContainerState): Promise<void> {
   if (state.pid > 0) killSentry(state);
   const end = Date.now() + DELETE_MILLIS_MAX;

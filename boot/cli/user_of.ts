@@ -24,7 +24,7 @@ export function userOf(text: string, root: string): User {
   if (group === undefined) {
     const name = entry?.[0];
     const others = name === undefined ? [] : groups.filter((fields) => fields[3]?.split(",").includes(name));
-    // Docker takes group 0 for a user that nobody knows, and with it what root's group may read.
+    // A user that is not in /etc/passwd gets group 0, as with Docker, and so what root's group may read.
     const gid = idOf(entry?.[3] ?? "") ?? uid;
     return { uid, gid, additionalGids: others.map((fields) => idOf(fields[2]) ?? gid) };
   }

@@ -54,7 +54,7 @@ export class ControlClient {
 
   /**
    * Asks for an answer, whose descriptors are the caller's then; or -ERRNO. `fds` go along and stay the caller's. Without
-   * `millis` it waits as long as the other end lives.
+   * `millis` it waits as long as the other end is connected.
    */
   async ask(
     message: MessageFrom<"caller">,

@@ -1,5 +1,5 @@
 // Where the control API of a container is reached: a socket in the state directory, under the name that gVisor gives it, so that
-// its clients find it. Whoever may use the directory may use the socket.
+// its clients find it. Every process that may use the directory may use the socket.
 
 import { errnoName } from "../../kernel/abi/errno.ts";
 import { commandLineHost } from "../../native/host.ts";

@@ -2,7 +2,7 @@
 // header of 16 bytes and fields in the order of the table. Over a socket (SOCK_SEQPACKET) a message is one packet, and
 // descriptors travel beside it; what a process leaves to the program that it becomes is a frame in a memfd.
 //
-// The table is the schema: a frame that does not fit it, to the byte, is not decoded. So whoever reads can rely on the
+// The table is the schema: a frame that does not fit it, to the byte, is not decoded. So the receiver can rely on the
 // types, also when the other end has been taken over. The launcher (native/src/control.rs) reads and writes the same frames;
 // its numbers are written from this table (launcher_table.ts).
 

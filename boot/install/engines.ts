@@ -1,4 +1,4 @@
-// How each engine is told of a runtime: which file it reads, and the entry in it.
+// How each engine is configured to use a runtime: which file it reads, and the entry in it.
 
 import { isSame, parseToml, type TomlTable, valueAt } from "./toml.ts";
 import { type TomlEntry, withEntry, withoutEntry } from "./tables.ts";

@@ -45,7 +45,7 @@ export function start(
     });
     child.once("exit", (code, signal) => resolve(code ?? 128 + signalNumber(signal)));
   });
-  // Whoever wants to know awaits it; nobody has to.
+  // A caller may await it; none has to.
   ended.catch(() => {});
   return { process: child, ended };
 }

@@ -54,7 +54,7 @@ const PROCESS_MILLIS_MAX = 10_000;
  * ```
  */
 export class Sandbox implements AsyncDisposable {
-  /** The name that the command line knows it by. */
+  /** Its name on the command line. */
   readonly id: string;
   /** How it has ended. Rejects where it took longer than its `timeout`, or was aborted. */
   readonly exited: Promise<CommandStatus>;

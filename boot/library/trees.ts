@@ -32,7 +32,7 @@ export interface CopyReport {
 
 /** Files that are copied at the same time. */
 const AT_ONCE = 6;
-/** Paths that are told as left out. */
+/** Paths that are reported as left out. */
 const SKIPPED_MAX = 1000;
 const READ_BYTES = 1024 * 1024;
 

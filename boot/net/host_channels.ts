@@ -28,7 +28,7 @@ export class HostChannels implements PacketDevice {
   /** The channel that is asked first. */
   #turn = 0;
 
-  /** `fds` are ours from now on. `listener` is told when one of them has frames. */
+  /** `fds` are ours from now on. `listener` is called when one of them has frames. */
   constructor(kernel: Kernel, fds: readonly number[], facts: InterfaceFacts, listener: HostListener) {
     this.mtu = facts.mtu;
     this.address = facts.address;

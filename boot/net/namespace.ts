@@ -30,7 +30,7 @@ export function namespacePathOf(config: OciConfig, flags: NetworkFlags): string 
   return modeOf(config, flags) === "sandbox" ? pathOf(config) : null;
 }
 
-/** The mode of a container. Whoever names a namespace has put interfaces there. */
+/** The mode of a container. A config.json that names a namespace has interfaces in it. */
 export function modeOf(config: OciConfig, flags: NetworkFlags): NetworkMode {
   return flags.isDefaultMode && (pathOf(config) ?? "") !== "" ? "sandbox" : flags.mode;
 }

@@ -388,7 +388,7 @@ function deviceOf(link: Query, fds: readonly number[]): PlannedDevice {
       `link "${link.string("Name")}" has queueing discipline ${queueing}, which is unknown`,
     );
   }
-  // Whoever opened the sockets has given them virtio-net headers where it says GSO.
+  // The process that opened the sockets has enabled virtio-net headers on them where it says GSO.
   const hasOffload = link.number("GSOMaxSize") > 0;
   const joinsSegments = !hasOffload || link.number("GvisorGROTimeout") > 0;
   const trustsChecksums = !hasOffload && link.flag("RXChecksumOffload");

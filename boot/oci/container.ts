@@ -1,4 +1,4 @@
-// From a bundle's config.json to what sentry and gofer are told. Everything that can be wrong on the host's side (a root or
+// From a bundle's config.json to the configurations of sentry and gofer. Everything that can be wrong on the host's side (a root or
 // a source that is missing) is found here, before any process starts.
 
 import { readHostFacts } from "../host_facts.ts";
@@ -65,7 +65,7 @@ export function containerOf(
   const facts = readHostFacts();
   const root = absolute(bundle, config.root.path);
   if (!isDirectory(root)) throw new Error(`root.path: "${config.root.path}" is not a directory (${root})`);
-  // As runc: whoever may change a link on the way would choose the root.
+  // As runc: a user who may change a link on the way could choose the root.
   const real = Deno.realPathSync(root);
   if (real !== plain(root)) {
     throw new Error(`root.path: "${config.root.path}" is a symlink or behind one (${root} leads to ${real})`);

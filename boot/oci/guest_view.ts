@@ -1,4 +1,4 @@
-// What of a config.json the kernel is told, and nothing of the host's: the process, and mounts by their place, type and options.
+// The part of a config.json that the kernel gets, without anything of the host's: the process, and mounts by their place, type and options.
 
 import type {
   ContainerConfig,
@@ -27,7 +27,7 @@ export function missingMounts(config: OciConfig): string[] {
   );
 }
 
-/** A process as the sentry is told of it; its terminal, and whether its directory is made, are the caller's to say. */
+/** A process in the form that the sentry gets; its terminal, and whether its directory is made, are the caller's to say. */
 export function processOf(process: OciConfig["process"]): ProcessConfig {
   return {
     args: process.args,
@@ -74,7 +74,7 @@ export interface GuestParts {
 /** Of a device for which a bundle says none, as runc. */
 const DEVICE_MODE = 0o666;
 
-/** Container `id` as the sentry is told of it. Its init runs at once, without a terminal. */
+/** Container `id` in the form that the sentry gets. Its init runs at once, without a terminal. */
 export function guestContainerOf(id: string, config: OciConfig, parts: GuestParts): ContainerConfig {
   const pids = config.linux?.resources?.pids?.limit ?? 0;
   return {

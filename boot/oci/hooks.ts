@@ -23,7 +23,7 @@ export interface HookState {
  */
 export const EXECUTE = "--execute";
 
-/** How much of what a failed hook has printed is told. */
+/** How much of a failed hook's output goes into the error. */
 const PRINTED_CHARACTERS_MAX = 300;
 
 /**
@@ -42,7 +42,7 @@ export async function runHooks(
   }
 }
 
-/** As runHooks(), for stages where a failure changes nothing: sentences to be told. */
+/** As runHooks(), for stages where a failure changes nothing: returns sentences for the log. */
 export async function runHooksRegardless(
   config: OciConfig,
   stage: HookStage,

@@ -171,7 +171,7 @@ export class Writer {
     return result === 0;
   }
 
-  /** Of a writer that was killed: whoever has the lock is the only one that may have any. */
+  /** Left by a writer that was killed: only the holder of the lock may have such files. */
   removeUnfinished(): void {
     for (const { name } of Deno.readDirSync(`/proc/self/fd/${this.#directory}`)) {
       if (name.startsWith(UNFINISHED)) unlinkAt(this.#directory, name);

@@ -1,4 +1,4 @@
-// linux.seccomp of a config.json: its schema, and what the sentry is told of it. runtime-spec config-linux.md, "Seccomp";
+// linux.seccomp of a config.json: its schema, and the form in which the sentry gets it. runtime-spec config-linux.md, "Seccomp";
 // what the words mean, and what a profile leaves open, is as runc and libseccomp(3) have it.
 
 import { EPERM } from "../../kernel/abi/errno.ts";

@@ -20,7 +20,7 @@ const stateSchema = z.object({
   created: z.string(),
   owner: z.string(),
   annotations: z.record(z.string(), z.string()),
-  /** The sentry knows better whether what is "created" or "paused" still is: see boot/cli/condition.ts. */
+  /** For "created" and "paused" the sentry is asked, as the record may be old: see boot/cli/condition.ts. */
   status: z.enum(["creating", "created", "running", "paused", "stopped"]),
   /** Start time of `pid` in clock ticks, so that a reused number is not taken for ours. */
   startTicks: ticks,
@@ -177,7 +177,7 @@ function parsed(text: string, id: string): ContainerState | string {
   return result.data.id === id ? result.data : `it is the record of "${result.data.id}"`;
 }
 
-/** While it is being made it lives as long as its maker. */
+/** While it is being made it exists as long as its maker runs. */
 function isAlive(state: ContainerState): boolean {
   const { pid, startTicks } = state.pid === 0 ? state.runner : state;
   const found = startTicksOf(pid);

@@ -245,7 +245,7 @@ class Datagrams implements Service {
     this.#echoes = echoes;
   }
   serve(): boolean {
-    // An error of an earlier answer is told once and is not the end.
+    // An error of an earlier answer is reported once and does not end the service.
     for (let i = 0; i < 256; i++) {
       incoming.clear();
       const n = this.endpoint.read(chunk, 0, CHUNK_BYTES, 0, incoming);

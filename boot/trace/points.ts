@@ -1,4 +1,4 @@
-// Points at which a trace session can be told of something: by name, with the optional fields that each has. Calls have two
+// Points that a trace session can subscribe to: by name, with the optional fields that each has. Calls have two
 // points, at entry and at exit; any call has a raw form by its number.
 
 import { AT_FDCWD } from "../../kernel/abi/file.ts";

@@ -39,7 +39,7 @@ const STRINGS_BYTES_MAX = 64 * 1024;
 export class TraceSession implements CallListener, LifeListener {
   readonly #kernel: Kernel;
   readonly #sinks: readonly Sink[];
-  /** By call number; several points of one call are told one after the other. */
+  /** By call number; several points of one call are sent one after the other. */
   readonly #entries = new Map<number, WatchedCall[]>();
   readonly #exits = new Map<number, WatchedCall[]>();
   readonly #watched = new Map<SentryPoint, Watched>();

@@ -56,7 +56,7 @@ export function cpuNanosOf(kernel: Kernel, container: Container): number {
   return Math.round(nanos);
 }
 
-/** Bytes that it uses, as far as that can be told: what the sandbox uses is divided among the containers. */
+/** Bytes that it uses, as far as that can be measured: what the sandbox uses is divided among the containers. */
 export function memoryShareOf(kernel: Kernel, container: Container): number {
   const others = kernel.containers.size - 1;
   // The first of several is a pod's pause container: it is given none.
@@ -128,7 +128,7 @@ function wait(container: Container, query: Query): unknown {
 function waitPid(container: Container, query: Query, { lifecycle }: Sandbox): unknown {
   const pid = query.number("PID");
   if (pid <= 0) return new Refusal(`PID (${pid}) must be positive`);
-  // One that was started over the API is known until its end has been told once, by its id in the root namespace.
+  // One that was started over the API is kept until its end has been reported once, by its id in the root namespace.
   const watched = lifecycle.subcontainers.watchedOf(container), started = watched.findInRoot(pid);
   if (started > 0 && watched.awaitEnd(started, query.reply)) return LATER;
   const group = container.pids.threadGroup(pid);
@@ -183,7 +183,7 @@ function deliverToGroup(group: ProcessGroup, number: number): void {
   if (number !== 0) sendProcessGroupSignal(group, number, SI_USER);
 }
 
-/** A container of whose start and end the caller knows less than we do. */
+/** A container whose start and end the caller has not seen. */
 const runtimeState: Service = ({ kernel }, query) => {
   const container = kernel.containers.get(query.text);
   if (container === undefined) return notFound(query.text);

@@ -47,7 +47,7 @@ export function processDocument(kernel: Kernel, group: ThreadGroup): ProcessDocu
   };
 }
 
-/** In UTC, which is what a sandbox knows; seconds since 1970. */
+/** In UTC, as a sandbox has no time zone; seconds since 1970. */
 export function startTime(now: number, start: number): string {
   const two = (value: number) => String(value).padStart(2, "0");
   const today = civilTime(now), then = civilTime(start);

@@ -15,7 +15,7 @@ import { LATER, type Query, Refusal, type Sandbox, type Service, type Services }
 
 /** Longest delay and longest profile. */
 const NANOS_MAX = 3600e9;
-/** How long whoever reads the profile may take to make room, and between two tries. */
+/** How long the reader of the profile may take to make room, and between two tries. */
 const WRITE_NANOS_MAX = 10e9;
 const WRITE_NANOS = 5e6;
 const PIECE_BYTES = 64 * 1024;

@@ -61,7 +61,7 @@ function openSinks({ host, kernel }: Sandbox, config: Query, files: readonly num
     let file: HostDescriptor | null = null;
     if (SINKS[name].hasFile) {
       if (next >= files.length) {
-        // Whoever set it up could not reach its endpoint, and was told to go on without.
+        // Its creator could not reach the endpoint, and its configuration allows that.
         if (one.flag("ignore_setup_error")) {
           sinks.push(newSink(kernel, "null", {}, null));
           continue;

@@ -1,4 +1,4 @@
-// Calls of the control API that a sandbox cannot carry out yet, each with what it lacks: the caller is told, and nothing is
+// Calls of the control API that a sandbox cannot carry out yet, each with what it lacks: the caller gets an error, and nothing is
 // pretended.
 
 import { Refusal, type Service, type Services } from "./query.ts";

@@ -32,7 +32,7 @@ export interface Call {
   /** Answers; `files` are taken over. */
   succeed(result: unknown, files?: readonly number[]): void;
   fail(text: string): void;
-  /** Called when the client has gone before its answer; set by who carries it out. */
+  /** Called when the client disconnects before its answer; set by the service that carries out the call. */
   onGone: () => void;
 }
 
@@ -88,7 +88,7 @@ export class Connection {
     this.#handle = handle;
   }
 
-  /** Poll events that it waits for; a hang-up is always told. */
+  /** Poll events that it waits for; a hang-up is always reported. */
   get events(): number {
     return this.phase === Phase.Reading ? POLLIN : this.phase === Phase.Writing ? POLLOUT : 0;
   }
@@ -231,7 +231,7 @@ export class Connection {
 
   #finish(call: Call, answer: object, files: readonly number[]): void {
     this.#closeAll(call.files);
-    // It has gone, or has been answered.
+    // It has disconnected, or has been answered.
     if (this.#call !== call) return this.#closeAll(files);
     this.#call = null;
     let bytes = encoder.encode(stringify(answer));

@@ -101,7 +101,7 @@ export class UrpcServer {
     for (let count = 0; count < ACCEPTED_MAX; count++) {
       const fd = this.#streams.accept(this.#listener);
       if (fd === -EAGAIN) return;
-      // It has gone meanwhile, or we have no descriptor left: those who are there matter more.
+      // It has disconnected meanwhile, or we have no descriptor left: clients that are connected come first.
       if (fd < 0) return;
       if (this.#connections.length >= CONNECTIONS_MAX && !this.#evict()) {
         this.#host.close(fd);

@@ -1,4 +1,4 @@
-// What the parts of a net process share: the stack that answers the sandbox, sockets of the host, who is told of what, the
+// What the parts of a net process share: the stack that answers the sandbox, sockets of the host, which listener gets which event, the
 // policy. Whatever is ready is entered once and served in turn, a bounded piece at a time.
 
 import type { NativeSockets } from "../../../native/host_sockets.ts";
@@ -18,7 +18,7 @@ export interface RelayContext {
   readonly watches: Watches;
   readonly turns: Turns;
   readonly policy: EgressPolicy;
-  /** Scratch of whoever is served, CHUNK_BYTES. */
+  /** Scratch of the listener being called, CHUNK_BYTES. */
   readonly chunk: Uint8Array;
   readonly log: (text: string) => void;
 }
@@ -67,7 +67,7 @@ export interface HostListener {
   onHost(events: number): void;
 }
 
-/** Who is told of descriptors. A cookie is used once, so that nobody hears what was meant for a descriptor before. */
+/** Listeners by cookie. A cookie is used once, so that no listener gets an event of a descriptor that had its number before. */
 export class Watches {
   readonly #poller: HostPoller;
   readonly #listeners = new Map<number, HostListener>();

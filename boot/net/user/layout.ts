@@ -33,7 +33,7 @@ export function own(address: string): Address {
   return parseAddress(address)!;
 }
 
-/** What the sentry is told of its end of the link. */
+/** The sentry's end of the link, as it is configured. */
 export function guestLinks(hasPcap: boolean): CreateLinksAndRoutesArgs {
   const neighbour = (IP: string) => ({ IP, HardwareAddr: encodeBase64(RELAY_HARDWARE) });
   return {

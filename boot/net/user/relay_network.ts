@@ -41,7 +41,7 @@ const CONNECTIONS_MAX = 8192;
 /** Errors a second: as many as there may be connections. */
 const ICMP_ERRORS_MAX = 100_000;
 
-/** What a net process is told to do. */
+/** Configuration of a net process. */
 export interface RelayConfig {
   /** Text of an EgressPolicy. */
   readonly egress: string;

@@ -32,7 +32,7 @@ export class TcpFlow implements HostListener, ReadinessQueue, Served {
   readonly #watch: Watch;
   /** Called once. */
   readonly #onEnd: () => void;
-  /** Read from the sandbox, and the host had no room for it yet. Until it has gone nothing more is read. */
+  /** Read from the sandbox, and the host had no room for it yet. Until it is written nothing more is read. */
   #unsent: Uint8Array = NOTHING;
   /** Each side has said that nothing more comes from it. */
   #hasGuestEnded = false;

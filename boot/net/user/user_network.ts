@@ -1,6 +1,6 @@
 // A sandbox's network by --network=user, as the command line sets it up: it binds the published ports with the caller's rights,
 // starts the net process (boot/relay.ts), and gives each side its end of the link between them. Afterwards it has no part in it:
-// the net process ends with that link, whoever has died.
+// the net process ends with that link, whichever end has died.
 
 import { errnoName } from "../../../kernel/abi/errno.ts";
 import { commandLineHost } from "../../../native/host.ts";

@@ -1,4 +1,4 @@
-// What clients of Fs.* keep between their calls: a directory that is being read, a watch. Nobody says that a client has gone
+// What clients of Fs.* keep between their calls: a directory that is being read, a watch. No message reports that a client has disconnected
 // while none of its calls is on the way, so what is not asked for in a minute ends.
 
 import type { Kernel } from "../../../../kernel/kernel.ts";

@@ -1,4 +1,4 @@
-// Fs.ReadDirectory: a directory in pages. It stays open between them, so that no name is told twice or left out because others
+// Fs.ReadDirectory: a directory in pages. It stays open between them, so that no name is listed twice or left out because others
 // come and go.
 
 import { ENOTDIR, errnoName } from "../../../../kernel/abi/errno.ts";

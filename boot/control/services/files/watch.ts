@@ -22,7 +22,7 @@ import { LATER, type Query, Refusal, type Service } from "../query.ts";
 import type { Leased } from "./leases.ts";
 import { initOf, pathOf } from "./place.ts";
 
-/** Changes that wait for their client; those after them are lost, and that is told. */
+/** Changes that wait for their client; those after them are lost, and the loss is reported. */
 const QUEUED_MAX = 4096;
 
 const MADE = IN_CREATE | IN_MOVED_TO;
@@ -55,7 +55,7 @@ class FileWatch implements Leased, InodeWatch {
     if ((event & this.mask) === 0) return;
     const kind = (event & MADE) !== 0 ? "create" : (event & GONE) !== 0 ? "remove" : "modify";
     const name = byteStringToUtf8(bytes), last = this.#changes.at(-1);
-    // As inotify: what is told already is not told again.
+    // As inotify: an event that is queued already is not queued again.
     if (last !== undefined && last.kind === kind && last.name === name) return;
     if (this.#changes.length >= QUEUED_MAX) this.#hasLost = true;
     else this.#changes.push({ kind, name });

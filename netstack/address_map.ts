@@ -1,4 +1,4 @@
-// A table by IP address that allocates nothing when it is asked, and knows which of its entries was longest unused.
+// A table by IP address that allocates nothing at a look-up, and finds the entry that was longest unused.
 // Buckets are chosen by a hash with a secret, so that nobody can fill one of them.
 
 import type { Address } from "./address.ts";

@@ -162,7 +162,7 @@ export abstract class DatagramEndpoint extends Endpoint {
     if (route.isBroadcast && this.options.value(OPT.BROADCAST) === 0) return -EACCES;
     const isDirect = (flags & MSG_DONTROUTE) !== 0 || this.options.value(OPT.DONTROUTE) !== 0;
     if (isDirect && !route.nextHop.equals(route.destination)) return -ENETUNREACH;
-    // The caller knows that the neighbour answers (ip(7), MSG_CONFIRM).
+    // The caller says that the neighbour answers (send(2), MSG_CONFIRM).
     if ((flags & MSG_CONFIRM) !== 0) route.neighbour?.confirm();
     return 0;
   }
@@ -208,7 +208,7 @@ export abstract class DatagramEndpoint extends Endpoint {
     if (!isV4 && this.options.value(OPT.V6_DONTFRAG) !== 0) return Fragmentation.Forbidden;
     switch (this.options.value(isV4 ? OPT.MTU_DISCOVER : OPT.V6_MTU_DISCOVER)) {
       case IP_PMTUDISC_WANT:
-        // Don't Fragment where it fits, so that the path's MTU is heard of; else cut here to what is known of it.
+        // Don't Fragment where it fits, so that errors report the path's MTU; else cut here to what is known of it.
         return bytes <= route.mtu ? Fragmentation.Forbidden : Fragmentation.Allowed;
       case IP_PMTUDISC_DO:
         return Fragmentation.Forbidden;
@@ -397,7 +397,7 @@ export abstract class DatagramEndpoint extends Endpoint {
     if ((how & SHUTDOWN_READ) !== 0) this.#isReadShut = true;
     if ((how & SHUTDOWN_WRITE) !== 0) this.#isWriteShut = true;
     this.queue.notify(this.readiness());
-    // Linux: an endpoint without a peer is shut down, and told that it has none.
+    // Linux: an endpoint without a peer is shut down, and answers ENOTCONN.
     return this.isConnected ? 0 : -ENOTCONN;
   }
 

@@ -147,10 +147,10 @@ export abstract class Endpoint {
   readonly kind: number;
   /** It was made for AF_INET; an AF_INET6 one takes both families unless IPV6_V6ONLY is set. */
   readonly isV4: boolean;
-  /** Who is told when readiness changes. */
+  /** The listener for changes of readiness. */
   queue: ReadinessQueue = NO_LISTENER;
   readonly options: OptionValues;
-  /** errno of what has come to pass and nobody has been told yet: SO_ERROR. */
+  /** errno of an error that was not returned yet: SO_ERROR. */
   error = 0;
   /** Inode number or another name for /proc/net; 0 = none. Set by the embedder. */
   inode = 0;
@@ -208,7 +208,7 @@ export abstract class Endpoint {
   }
   /**
    * The caller lets go; no method may be called after. TCP sends what is left, as SO_LINGER says; `false` when lingering
-   * is to be waited for: then `queue` is told POLLHUP once it is over.
+   * is to be waited for: then `queue` gets POLLHUP once it is over.
    */
   abstract close(): boolean;
   /** Fills `into`; 0 or -ERRNO. */

@@ -1,4 +1,4 @@
-// The network stack for whoever embeds it: the kernel's sockets, the stand-alone program, a library's user.
+// The network stack for programs that embed it: the kernel's sockets, the stand-alone program, a library's user.
 
 export { Address, formatAddress, parseAddress, parsePrefix, prefixBits } from "./address.ts";
 export {

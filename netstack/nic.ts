@@ -35,7 +35,7 @@ export class InterfaceAddress {
   detection: unknown = null;
   nonceHigh = -1;
   nonceLow = 0;
-  /** Told that another station has it; null = nobody is. */
+  /** Called when another station has it; null = nobody is. */
   onDuplicate: (() => void) | null = null;
   /** The interface it is entered at, and the next one of the same address on another. For Stack.nicOf(). */
   nic: Nic | null = null;
@@ -50,7 +50,7 @@ export class InterfaceAddress {
   }
 }
 
-/** Told every packet that comes in or goes out, network header at packet.at: packet endpoints. */
+/** Called with every packet that comes in or goes out, network header at packet.at: packet endpoints. */
 export interface PacketTap {
   onPacket(packet: Packet, nic: Nic): void;
   /** The interface went down, or is removed. */
@@ -102,7 +102,7 @@ export class Nic {
     link.attach(this);
   }
 
-  /** Somebody is told of its packets: they must be real ones. */
+  /** Somebody observes its packets: they must be real ones. */
   get isTapped(): boolean {
     return this.taps.length > 0 || this.stack.taps.length > 0;
   }

@@ -13,7 +13,7 @@ const LARGE_SLOT_BYTES = 66 * 1024;
 
 /** What is known of the transport checksum. */
 export const enum Checksum {
-  /** Nothing: whoever receives the packet has to verify it. */
+  /** Nothing: the receiver of the packet has to verify it. */
   Unknown,
   /** It was verified, by the device or because the packet never left this machine. */
   Valid,
@@ -97,7 +97,7 @@ export class Packet {
   isReply = false;
   /** When it came in, nanoseconds of the stack's clock. */
   timestamp = 0;
-  /** Queue link, for whoever holds the packet. */
+  /** Queue link, for the holder of the packet. */
   next: Packet | null = null;
   #references = 0;
 
@@ -156,7 +156,7 @@ export class Packet {
     this.next = null;
   }
 
-  /** Notes what `from` knows, not its bytes or places. */
+  /** Copies the notes of `from`, not its bytes or places. */
   copyNotes(from: Packet): void {
     this.etherType = from.etherType;
     this.protocol = from.protocol;

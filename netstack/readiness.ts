@@ -10,7 +10,7 @@ export const POLLRDNORM = 0x040;
 export const POLLWRNORM = 0x100;
 export const POLLRDHUP = 0x2000;
 
-/** Told which events have come to pass; they may be over when it looks. It must not call back into the stack. */
+/** Called with the events that have occurred; they may be over when it reads them. It must not call back into the stack. */
 export interface ReadinessQueue {
   notify(events: number): void;
 }

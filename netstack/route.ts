@@ -1,4 +1,4 @@
-// Where packets go: the routing table, and the Route, its answer for one destination, kept by whoever sends there often.
+// Where packets go: the routing table, and the Route, its answer for one destination, kept by a caller that sends there often.
 // Linux: fib_lookup(), ip_route_output_key(); RFC 1122 section 3.3.1, RFC 4861 section 5.2.
 
 import { Address } from "./address.ts";

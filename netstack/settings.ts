@@ -13,7 +13,7 @@ export interface Setting {
 export class Settings<Name extends string> {
   readonly #table: Readonly<Record<Name, Setting>>;
   readonly #values: Record<Name, number>;
-  /** Changes with every change: whoever keeps a copy looks again. */
+  /** Changes with every change: the owner of a copy compares it. */
   generation = 0;
 
   constructor(table: Readonly<Record<Name, Setting>>) {

@@ -51,7 +51,7 @@ const ROUNDS_MAX = 4;
 /** Copies of our own multicasts and broadcasts that wait for the next turn. */
 const COPIES_MAX = 256;
 
-/** Packets whose senders are still to be told that the neighbour does not answer. */
+/** Packets whose senders are still to get the error that the neighbour does not answer. */
 const UNREACHABLE_MAX = 256;
 /** SO_EE_ORIGIN_ of ip(7). */
 const ORIGIN_ICMP = 2;
@@ -62,7 +62,7 @@ export interface StackEnvironment {
   readonly random: RandomSource;
   /** Counts what buffers hold; absent = nobody does. */
   readonly memory?: MemoryAccount;
-  /** One line for the operator: refused martians, full tables. Rate-limited by whoever calls it. */
+  /** One line for the operator: refused martians, full tables. Rate-limited by its callers. */
   log(text: string): void;
   /** Questions that duplicate address detection asks for a new IPv6 address (dad_transmits); 0 = none, default 1. */
   readonly duplicateProbes?: number;
@@ -85,7 +85,7 @@ export class Stack {
   /** By interface index; index 0 is never used. Removed ones leave undefined. */
   readonly nics: (Nic | undefined)[] = [undefined];
   loopback: Nic | null = null;
-  /** Told every packet of every interface. */
+  /** Called with every packet of every interface. */
   readonly taps: PacketTap[] = [];
   readonly routes: RouteTable;
   readonly pathMtus: PathMtus;
@@ -251,7 +251,7 @@ export class Stack {
     const made = new SelfAddress(nic, prefix, false);
     return made.make() ? made : null;
   }
-  /** The link-local address that IPv6 lives on. */
+  /** The link-local address, without which IPv6 does not work. */
   addLinkLocal(nic: Nic): SelfAddress | null {
     return this.addStableAddress(nic, new Address().setWords(0xfe800000, 0, 0, 0));
   }
@@ -390,7 +390,7 @@ export class Stack {
 
   /** The neighbour that `packet` (network header at packet.at) was for does not answer. Takes it over. */
   unreachable(packet: Packet): void {
-    // Told with the next turn: whoever is sending just now is not called back in the middle of it.
+    // Reported with the next turn: a caller that is sending just now must not be called back in the middle of it.
     if (this.#unreachable.count < UNREACHABLE_MAX) this.#unreachable.push(packet);
     else packet.release();
   }

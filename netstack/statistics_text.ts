@@ -133,7 +133,7 @@ const IP_EXT_NAMES = [
 
 type IpCounters = Omit<IpStatistics, "countEcn">;
 
-/** The groups of /proc/net/snmp that this room knows: Ip, Icmp, IcmpMsg, Udp, UdpLite. TCP's stands between them. */
+/** The groups of /proc/net/snmp that this room writes: Ip, Icmp, IcmpMsg, Udp, UdpLite. TCP's stands between them. */
 export function snmpGroups(stack: Stack): StatisticsGroup[] {
   const isForwarding = stack.nics.some((nic) => nic !== undefined && nic.isForwarding);
   const ip = IP_NAMES.map((name) => [name, stack.ipv4[name]] as const);

@@ -1,5 +1,5 @@
-// What the kernel knows of the machine: the interfaces that systrap, ptrace and kvm implement. Nothing above this file
-// knows which platform runs. Results are >= 0 or -ERRNO. Addresses and sizes are numbers below 2^47.
+// What the kernel sees of the machine: the interfaces that systrap, ptrace and kvm implement. Nothing above this file
+// depends on which platform runs. Results are >= 0 or -ERRNO. Addresses and sizes are numbers below 2^47.
 
 /** Indices into GuestThread's registers, in the order of struct user_regs_struct of ptrace(2), x86-64. */
 export const REG = {
@@ -217,7 +217,7 @@ export const DIRECT_READ = 0;
 export const DIRECT_WRITE = 1;
 export const NOT_MOVED = -0x4000_0000;
 
-/** A file that move() knows again. */
+/** A file that move() recognizes. */
 export interface DirectFile {
   /** Unique, never used again, never 0. */
   readonly id: number;
@@ -416,7 +416,7 @@ export interface Platform {
   /** Tells which call numbers read what from memory (systrap: the stub's marshalling). From the syscall table, once. */
   setMarshalling(table: Uint32Array): void;
   /**
-   * CPU nanoseconds of this thread so far, and of stubs while it waited for what it had told them to do. Nobody counts the latter
+   * CPU nanoseconds of this thread so far, and of stubs while it waited for commands of its own in them. Nobody counts the latter
    * before the first time that this is asked.
    */
   busyNanos(): number;
@@ -501,7 +501,7 @@ export interface GoferChannel {
   take(slot: number, answer: Uint8Array): number;
   /** Slots whose late answers have come, a bit each; -ERRNO when the gofer is gone. Empties the socket. */
   answered(): number;
-  /** The last ask() has read messages that told of other answers. */
+  /** The last ask() has read messages that announce other answers. */
   readonly hasOthers: boolean;
   /** Gives the memory back. The socket stays the caller's. */
   close(): void;

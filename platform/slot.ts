@@ -2,7 +2,7 @@
 // Offsets are bytes within a slot; a slot's words are read as Uint32Array at offset / 4. Everything a stub writes here is
 // untrusted: read once, check, use.
 
-// Where the stub lives in every guest process. Guest addresses end below STUB_TEXT (GUEST_END in stub/layout.ts).
+// Where the stub is mapped in every guest process. Guest addresses end below STUB_TEXT (GUEST_END in stub/layout.ts).
 export const STUB_TEXT = 0x7fe0_0000_0000;
 export const STUB_TEXT_BYTES = 0x1_0000;
 /** Offsets in the text: a lone syscall instruction, and where the pieces of patched call sites go (systrap/pieces.ts). */

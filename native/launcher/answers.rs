@@ -1,4 +1,4 @@
-//! Commands that the launcher carries out itself: starting a runtime takes longer than all that they do. It knows the usual
+//! Commands that the launcher carries out itself: starting a runtime takes longer than all that they do. It understands the usual
 //! way of each and nothing else: flags that change little, records as this version writes them, a sentry that answers as it
 //! should. At anything else (None) the command line is started, which does the same from the beginning and has the words for
 //! what is wrong; so nothing is printed here before all is done, and what is done may be done twice. What holds is said in
@@ -234,7 +234,7 @@ fn remove_cgroup(record: &Record) -> Option<()> {
 fn delete_by_force(states: Option<States>, id: &str) -> Option<String> {
     let Some(states) = states else { return is_id(id).then(String::new) };
     let Some(record) = states.find(id)? else {
-        // Whoever was making it may have been killed before there was a record.
+        // Its creator may have been killed before there was a record.
         states.remove(id)?;
         return Some(String::new());
     };
@@ -249,7 +249,7 @@ fn delete_by_force(states: Option<States>, id: &str) -> Option<String> {
     Some(String::new())
 }
 
-/// Kills it and waits until it is gone, and whoever waits for it in the background.
+/// Kills it, and waits for its end and that of the attendant.
 fn end_sandbox(record: &Record) {
     let end = Instant::now() + DELETE;
     let runner = Some(&record.runner).filter(|_| record.is_detached).and_then(Recorded::open);

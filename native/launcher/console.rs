@@ -1,4 +1,4 @@
-//! The terminal of a process in the background: a new pseudo-terminal, whose master goes to whoever listens at
+//! The terminal of a process in the background: a new pseudo-terminal, whose master goes to the process that listens at
 //! --console-socket, as terminalOfSocket() in boot/terminal.ts.
 
 use crate::control::send;
@@ -37,7 +37,7 @@ impl Size {
     }
 }
 
-/// What the sentry is told of it: TerminalConfig in boot/sentry_config.ts.
+/// In the form that the sentry gets: TerminalConfig in boot/sentry_config.ts.
 pub fn config_of(size: Option<Size>) -> Json {
     let whole = |number: u16| Json::Whole(number.into());
     object([

@@ -239,7 +239,7 @@ fn capability_name(text: &str) -> String {
     if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
 }
 
-/// What the sentry is told of a process of a config.json, as processOf() in boot/oci/container.ts; None where
+/// A process of a config.json in the form that the sentry gets, as processOf() in boot/oci/container.ts; None where
 /// boot/oci/spec.ts would find something wrong with it.
 fn config_of(process: &Json, terminal: Option<&Terminal>) -> Option<Json> {
     let has = |name: &str| process.member(name).map_or(Some(false), Json::flag);

@@ -1,6 +1,6 @@
 //! dist/tsvisor: starts the command line with the runtime beside it, whatever the caller's directory, PATH and environment.
 //! For a command that makes a sandbox it starts sentry and gofer as well, at once: their runtimes come up while the
-//! command line reads its arguments and the bundle, and wait to be told what to do. A guess that is wrong costs nothing but
+//! command line reads its arguments and the bundle, and wait for their configuration. A guess that is wrong costs nothing but
 //! time, as the command line ends what it does not need, and both end with it. Later the command line becomes this program
 //! again, which takes less room, to wait for the container's end (attend.rs).
 
@@ -254,7 +254,7 @@ fn entry(name: &[u8], value: &[u8]) -> Vec<u8> {
     [name, b"=", value].concat()
 }
 
-/// Deno opens its inspector on SIGUSR1, half a second after its start, whoever sends it.
+/// Deno opens its inspector on SIGUSR1, half a second after its start, whichever process sends it.
 fn block_inspector() {
     // SAFETY: a set of our own.
     unsafe {

@@ -168,7 +168,7 @@ impl States {
     pub fn find(&self, id: &str) -> Option<Option<Record>> {
         let Some(bytes) = self.bytes_of(&file_of(id)?)? else { return Some(None) };
         let mut record = Record::read(&bytes, id)?;
-        // While it is being made it lives as long as its maker.
+        // While it is being made it exists as long as its maker runs.
         let alive = if record.sentry.pid == 0 { &record.runner } else { &record.sentry };
         if record.status != "stopped" && !alive.is_there() {
             record.status = "stopped".into();
@@ -253,7 +253,7 @@ impl States {
         if result == 0 { Some(true) } else { (errno() == libc::ENOENT).then_some(false) }
     }
 
-    /// Of a writer that was killed: whoever has the lock is the only one that may have any.
+    /// Left by a writer that was killed: only the holder of the lock may have such files.
     fn remove_unfinished(&self) -> Option<()> {
         for entry in std::fs::read_dir(format!("/proc/self/fd/{}", self.directory.as_raw_fd())).ok()? {
             let name = entry.ok()?.file_name().into_string().ok()?;

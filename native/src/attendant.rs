@@ -1,4 +1,4 @@
-//! The process of a container, or of one more process in it, for whoever has started it in the background: an engine has its
+//! The process of a container, or of one more process in it, for a caller that has started it in the background: an engine has its
 //! number, sees it end with the status, and reaps it. The launcher makes it before it becomes the command line: so it is the
 //! parent of sentry and gofer, which end with it, and outlives the command line. What it is to wait for it hears over a
 //! socket once that is certain; should the command line end before, nothing stays.
@@ -9,7 +9,7 @@ use crate::errno::errno;
 use crate::generated::{STARTED, UNSTARTED};
 use crate::roles::{Options, Program, Roles, start};
 
-/// What the command line of a process that could not start is told.
+/// What the command line gets when its process could not start.
 const EXIT_FAILED: i32 = 128;
 
 /// Of the launcher, before anything else runs in it.
@@ -115,7 +115,7 @@ fn run(link: i32, roles: Option<(&Program, &Program, &Options)>) -> Result<i32, 
     }
 }
 
-/// Moves to the sentry's network namespace. An engine knows the container by our number, and puts interfaces into the namespace
+/// Moves to the sentry's network namespace. An engine identifies the container by our pid, and puts interfaces into the namespace
 /// that it finds there; the host's would be the wrong one. A caller without the right to enter could not do that either.
 fn enter_network(sentry: i32) {
     let Ok(path) = std::ffi::CString::new(format!("/proc/{sentry}/ns/net")) else { return };
@@ -174,7 +174,7 @@ fn take_terminal(attendance: &Attendance, terminal: Option<i32>) {
     }
 }
 
-/// Stdio is the container's: whoever reads it outside waits for the last one who could write.
+/// Stdio is the container's: a reader outside waits until the last writer has closed it.
 fn leave_stdio() {
     leave(0..=2);
 }

@@ -10,7 +10,7 @@ pub struct Root(i32);
 
 /// The root directory of this process becomes that of its mount namespace. None where it may not.
 ///
-/// SAFETY: whoever shares the root directory with the caller (CLONE_FS) changes it too. Allocates nothing.
+/// SAFETY: a process that shares the root directory with the caller (CLONE_FS) changes it too. Allocates nothing.
 pub unsafe fn leave() -> Option<Root> {
     // SAFETY: constant strings.
     unsafe {

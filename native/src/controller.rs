@@ -1,6 +1,6 @@
 //! Starts the controller of a sandbox (boot/controller.ts) when somebody connects to its control API, and again after it has
 //! ended: a sandbox that nobody asks anything has no such process. A thread does this, in whatever process waits for the
-//! container: it knows the listening socket and the sentry's control socket.
+//! container: it has the listening socket and the sentry's control socket.
 
 use crate::control::{self, Writer};
 use crate::generated::CONNECT;

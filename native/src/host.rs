@@ -159,7 +159,7 @@ pub extern "C" fn tsv_host_poll_many(fds: *const i32, count: u32, from: u32, mil
         // SAFETY: `fds` has `count` entries.
         polls[n].fd = unsafe { *fds.add(n) };
     }
-    // SAFETY: as many pollfds as told.
+    // SAFETY: `polls` has POLL_MAX entries.
     let ready = unsafe { libc::poll(polls.as_mut_ptr(), count as u64, millis) };
     if ready < 0 {
         return errno();

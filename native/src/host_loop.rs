@@ -67,7 +67,7 @@ impl HostLoop {
         if unsafe { libc::epoll_ctl(self.epoll, libc::EPOLL_CTL_ADD, fd, &mut event) } < 0 { errno() } else { 0 }
     }
 
-    /// Watches the sentry's end of a stub's socket for hang-up, told under `cookie`.
+    /// Watches the sentry's end of a stub's socket for hang-up, reported with `cookie`.
     pub fn add_stub(&self, socket: i32, cookie: u32) -> i32 {
         self.add(socket, libc::EPOLLRDHUP, cookie as u64 | 1 << 32)
     }

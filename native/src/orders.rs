@@ -1,5 +1,5 @@
-//! What the sentry has told stubs to ask of the host, in memory of its own, and the thread that looks it up: a host call in a
-//! stub asks (seccomp_unotify(2)), and just the call goes on that was ordered, by thread, number and every argument. Whoever
+//! The host calls that the sentry has ordered from stubs, in memory of its own, and the thread that checks them: a host call in a
+//! stub asks (seccomp_unotify(2)), and just the call goes on that was ordered, by thread, number and every argument. A stub that
 //! asks for another is killed. So guest code that jumps to the stub's text reaches none of these calls.
 //!
 //! The thread, the notary, runs where guests run: who asks and who answers change places on one CPU.
@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
 
 /// Memory of one slot's orders: its commands, in the places they have in the slot, and the words below.
 pub const ORDERS_BYTES: usize = 4096;
-/// Commands that are in force; how many of them the stub is past; nonzero once a clone(2) of them was let go.
+/// Commands that are in force; how many of them the stub is past; nonzero once a clone(2) of them was allowed.
 const IN_FORCE: u64 = 0;
 const PASSED: u64 = 4;
 const CLONED: u64 = 8;
 /// Host thread of the slot.
 const THREAD: u64 = 12;
-/// Nonzero while the sentry halts the thread: no clone(2) of it is let go, since a signal before it begins breaks it off, and it
+/// Nonzero while the sentry halts the thread: no clone(2) of it is allowed, since a signal before it begins breaks it off, and it
 /// would be asked for a second time.
 const HALTING: u64 = 16;
 
@@ -93,7 +93,7 @@ pub fn has_cloned(slot: u32) -> bool {
     NOTARY.load(SeqCst) == 0 || orders().word(slot, CLONED).load(SeqCst) != 0
 }
 
-/// The thread of `slot` is about to be halted: no clone(2) of it is let go until tsv_stub_free_clone(). 0 when one already was, or
+/// The thread of `slot` is about to be halted: no clone(2) of it is allowed until tsv_stub_free_clone(). 0 when one already was, or
 /// when nobody asks the notary.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stub_hold_clone(slot: u32) -> i32 {
@@ -161,7 +161,7 @@ impl Orders {
         None
     }
 
-    /// A clone(2) is about to be let go, as soon as its thread is not being halted. Either the sentry sees CLONED or this sees
+    /// A clone(2) is about to be allowed, as soon as its thread is not being halted. Either the sentry sees CLONED or this sees
     /// HALTING.
     fn let_clone(&self, slot: u32) {
         let (cloned, halting) = (self.word(slot, CLONED), self.word(slot, HALTING));
@@ -177,7 +177,7 @@ impl Orders {
         }
     }
 
-    /// The call at `index` was not let go after all. Where the sentry has given other orders meanwhile, nothing is changed.
+    /// The call at `index` was not allowed after all. Where the sentry has given other orders meanwhile, nothing is changed.
     fn give_back(&self, slot: u32, index: u32) {
         if self.word(slot, PASSED).compare_exchange(index + 1, index, SeqCst, SeqCst).is_ok() {
             self.word(slot, CLONED).store(0, SeqCst);

@@ -39,7 +39,7 @@ unsafe fn request_for(name: *const c_char) -> Option<libc::ifreq> {
 }
 
 fn set_option(fd: i32, level: i32, option: i32, value: i32) -> i32 {
-    // SAFETY: the value is an int that lives over the call.
+    // SAFETY: the value is an int that outlives the call.
     unsafe { libc::setsockopt(fd, level, option, &raw const value as *const c_void, size_of::<i32>() as u32) }
 }
 

@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 const MAGIC: &[u8; 16] = b"tsvisor parts 1\n";
 /// The runtime, which stands outside the archive.
 pub const RUNTIME: &str = "deno";
-/// Where parts seem to be: what a path below it names is opened by whoever starts the runtime (runtime.rs).
+/// Where parts seem to be: what a path below it names is opened by the process that starts the runtime (runtime.rs).
 pub const DIRECTORY: &str = "/proc/self/exe";
 /// Descriptors of parts have numbers from here, clear of those that roles have at fixed places.
 const FDS_FROM: i32 = 110;

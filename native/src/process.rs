@@ -54,7 +54,7 @@ pub extern "C" fn tsv_start_relay(
     roles::spawn_relay(&Program { argv, envp }, control)
 }
 
-/// waitpid of a child: its status, -EAGAIN while it lives (with WNOHANG in options), -errno.
+/// waitpid of a child: its status, -EAGAIN while it runs (with WNOHANG in options), -errno.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_wait(pid: i32, options: i32) -> i32 {
     let mut status = 0;

@@ -35,7 +35,7 @@ impl Place {
         }
     }
 
-    /// The path of one of its files, as programs are told it.
+    /// The path of one of its files, as programs get it.
     pub fn path(&self, name: &str) -> Vec<u8> {
         [self.prefix(), b"/", name.as_bytes()].concat()
     }

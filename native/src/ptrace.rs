@@ -93,7 +93,7 @@ pub extern "C" fn tsv_ptrace_resume(pid: i32) -> i32 {
     if unsafe { ptrace(PTRACE_SYSEMU, pid, 0, 0) } < 0 { errno() } else { 0 }
 }
 
-/// Threads whose end a call made in them has met: it is told by the next tsv_ptrace_next, as they are reaped already.
+/// Threads whose end a call made in them has met: it is reported by the next tsv_ptrace_next, as they are reaped already.
 static mut ENDED: Vec<i32> = Vec::new();
 
 /// Signals that the CPU raises (SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV), and for which stubs have a handler.

@@ -37,7 +37,7 @@ const ROOT_AND_NOBODY: &[u8] = b"0 0 1\n65534 65534 1\n\x000 0 1\n65534 65534 1\
 pub struct Options {
     /// How a caller that is not root sees its files inside: as root's, or as its own.
     pub is_root_inside: bool,
-    /// The platform is the default one for sure: the sentry need not wait to be told.
+    /// The platform is the default one for sure: the sentry need not wait for its configuration.
     pub is_systrap: bool,
     /// A terminal that becomes the sentry's controlling one; -1 = none.
     pub terminal: i32,

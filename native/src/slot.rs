@@ -1,7 +1,7 @@
 // The memory that a stub thread and the sentry share: one slot per guest thread. Included by the stub and by the cdylib,
 // and mirrored by platform/slot.ts, whose test compares the numbers. Everything a stub writes here is untrusted.
 
-// Where the stub lives in every guest process. Guest addresses end below STUB_TEXT (USER_ADDRESS_END in platform.ts).
+// Where the stub is mapped in every guest process. Guest addresses end below STUB_TEXT (USER_ADDRESS_END in platform.ts).
 pub const STUB_TEXT: u64 = 0x7fe0_0000_0000;
 pub const STUB_TEXT_BYTES: u64 = 0x1_0000;
 /// Offsets in the text: a lone syscall instruction, and where the pieces of patched call sites go (systrap/pieces.ts).
@@ -115,7 +115,7 @@ pub const STAGING_IN_BYTES: u64 = 0x1_8000;
 pub const STAGING_OUT: u64 = 0x2_8000;
 pub const STAGING_OUT_BYTES: u64 = 0x1_8000;
 
-// STATE values. Every change is an exchange; whoever sees the other's sleeping value wakes it.
+// STATE values. Every change is an exchange; the side that sees the other's sleeping value wakes it.
 pub const STATE_RUN: u32 = 0;
 pub const STATE_EVENT: u32 = 1;
 pub const STATE_EVENT_ASLEEP: u32 = 2;

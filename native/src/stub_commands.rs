@@ -1,4 +1,4 @@
-//! Commands that a stub carries out while the sentry waits: let go, and wait for the report. Results are >= 0 or -errno. One
+//! Commands that a stub carries out while the sentry waits: resumes the stub, and waits for its report. Results are >= 0 or -errno. One
 //! thread calls in here.
 
 use crate::host_loop::{host_loop, monotonic_nanos};
@@ -7,14 +7,14 @@ use crate::slot::*;
 use crate::stub_memory::{is_running, stub_memory};
 use std::sync::atomic::Ordering::SeqCst;
 
-/// As tsv_stub_await() where one of the commands is clone(2). -EAGAIN when the time is over before it was let go.
+/// As tsv_stub_await() where one of the commands is clone(2). -EAGAIN when the time is over before it was allowed.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stub_clone(slot: u32, socket: i32, spins: u32, millis: u32) -> i32 {
     let result = tsv_stub_await(slot, socket, spins, millis);
     if result == -libc::ETIMEDOUT && !has_cloned(slot) { -libc::EAGAIN } else { result }
 }
 
-/// Waits for the report of `slot`, which already runs: a first stub, or commands let go before. 0, or -ETIMEDOUT after
+/// Waits for the report of `slot`, which already runs: a first stub, or commands handed over before. 0, or -ETIMEDOUT after
 /// `millis`, or -EPIPE when `socket` (the sentry's end) has hung up.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stub_await(slot: u32, socket: i32, spins: u32, millis: u32) -> i32 {

@@ -212,7 +212,7 @@ pub extern "C" fn tsv_stub_halt(pid: i32, tid: i32, millis: u32) -> i32 {
 }
 
 /// The signal that has ended stub process `pid`, which has hung up: it is about to end, within `millis`, or only pretends. 0 = none
-/// has, or it lives. It stays a zombie.
+/// has, or it runs. It stays a zombie.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stub_end_signal(pid: i32, millis: u32) -> i32 {
     let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
@@ -232,7 +232,7 @@ pub extern "C" fn tsv_stub_end_signal(pid: i32, millis: u32) -> i32 {
     0
 }
 
-/// Reaps `pid`: 1 when it is gone, 0 when it still lives.
+/// Reaps `pid`: 1 when it has ended, 0 while it runs.
 #[unsafe(no_mangle)]
 pub extern "C" fn tsv_stub_reap(pid: i32) -> i32 {
     // SAFETY: waitpid without a status.

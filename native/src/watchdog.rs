@@ -1,5 +1,5 @@
 //! A thread of the sentry's that sees whether its loop turns. A sentry that is at one thing for long serves nobody, and hears no
-//! signal either: the thread reports it, and ends the sandbox where it is told to, or where the command line wants its end.
+//! signal either: the thread reports it, and ends the sandbox where it is configured to, or where the command line wants its end.
 
 use crate::control::{Reader, Writer};
 use crate::generated::{EXIT, FRAME_BYTES_MAX, NOTICE, SIGNAL};
@@ -82,7 +82,7 @@ impl Watchdog {
             }
             idle += look;
             stuck = if PAGE.is_waiting.load(Relaxed) == 0 { stuck + look } else { 0 };
-            // Also a loop that waits would have heard of a message by now.
+            // A loop that waits would have read a message by now.
             if idle >= STUCK_MILLIS {
                 let signal = self.wanted_end();
                 wanted = if signal != 0 { wanted + look } else { 0 };

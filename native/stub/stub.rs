@@ -1,6 +1,6 @@
 //! The stub: the little of us that runs inside every guest process. It turns system calls and faults of the guest into
 //! events in the thread's slot, and carries out the sentry's commands (map, fork, ...) there. No libc, no TLS, no
-//! SSE (guest FPU registers are live), no data: text only, at STUB_TEXT. It knows nothing of what a system call means.
+//! SSE (guest FPU registers are live), no data: text only, at STUB_TEXT. It does not depend on what a system call means.
 #![no_std]
 #![no_main]
 
@@ -928,7 +928,7 @@ unsafe fn fix_copy(registers: u64, rip: u64) -> bool {
 unsafe extern "C" fn child(slot: u64) {
     unsafe {
         set_gs(slot);
-        // The sentry has filled the slot as if we had reported: wait to be let go, then leave. The first commands are what a
+        // The sentry has filled the slot as if we had reported: wait to be resumed, then leave. The first commands are what a
         // new thread or process begins with; it makes no host call before.
         loop {
             wait_run(slot);

@@ -73,7 +73,7 @@ export class Firewall implements FirewallHooks {
   #nesting = 0;
   /** Rules that may still be asked for the packet at hand. */
   #budget = 0;
-  /** Some rule or chain needs connections, or whoever embeds the stack wants them (keepsTracking). */
+  /** Some rule or chain needs connections, or the program that embeds the stack wants them (keepsTracking). */
   #isTracking = false;
   #hasNat = false;
   #keepsTracking = false;

@@ -17,7 +17,7 @@ export const enum Verdict {
   Drop,
   /** An answer was sent already; the packet is lost. */
   Rejected,
-  /** Its addresses or its mark were changed: whoever routed it routes it again. */
+  /** Its addresses or its mark were changed: the caller that routed it routes it again. */
   Reroute,
 }
 

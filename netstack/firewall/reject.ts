@@ -1,4 +1,4 @@
-// Refusals that are told: ICMP errors by the stack's own hand, and the reset of RFC 9293 section 3.10.7.1 as if the
+// Refusals with an answer: ICMP errors by the stack's own hand, and the reset of RFC 9293 section 3.10.7.1 as if the
 // destination had sent it. Linux: nf_reject_ipv4.c, nf_reject_ipv6.c.
 
 import { Fragmentation } from "../ip/ip.ts";

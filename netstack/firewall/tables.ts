@@ -169,7 +169,7 @@ export class Chain {
 export class Table {
   readonly name: string;
   readonly family: Family;
-  /** Told of every change, as what is tracked depends on it. */
+  /** Called at every change, as what is tracked depends on it. */
   readonly onChange: () => void;
   readonly #chains = new Map<string, Chain>();
   ruleCount = 0;

@@ -31,7 +31,7 @@ export const enum TargetKind {
   NoTrack,
 }
 
-/** How a refusal is told. ICMP codes by Linux' names, those of ICMPv6 beside them. */
+/** How a refusal is answered. ICMP codes by Linux' names, those of ICMPv6 beside them. */
 export const enum RejectWith {
   /** ICMP network unreachable; ICMPv6 no route. */
   NetUnreachable,

@@ -124,7 +124,7 @@ export class Icmp {
     }
   }
 
-  /** RFC 1122 section 3.2.2.6 leaves echoes to many open; Linux ignores them unless it is told otherwise. */
+  /** RFC 1122 section 3.2.2.6 leaves echoes to many open; Linux ignores them by default. */
   #answersEcho(packet: Packet): boolean {
     const { ipSettings } = this.#stack;
     if (ipSettings.get("icmp_echo_ignore_all") !== 0) return false;
@@ -254,7 +254,7 @@ export class Icmp {
     const stack = this.#stack;
     const isV4 = packet.source.isV4;
     if (!this.#mayAnswer(packet, isV4, type, code)) return;
-    // "Too big" is what path MTU discovery lives on: as on Linux, it is not limited.
+    // Path MTU discovery needs "too big": as on Linux, it is not limited.
     const isLimited = isV4 || type !== ICMPV6_TOO_BIG;
     if (isLimited && !this.#limit.take(packet.source, stack.now)) {
       (isV4 ? this.statistics.v4 : this.statistics.v6).outRateLimited++;
@@ -280,7 +280,7 @@ export class Icmp {
     if (packet.source.isUnspecified || packet.source.isMulticast) return false;
     const isToMany = packet.destination.isMulticast || packet.packetType === PacketType.Broadcast ||
       packet.packetType === PacketType.Multicast;
-    // RFC 4443: too big and bad options may be told to senders to groups.
+    // RFC 4443: errors "too big" and "bad option" are sent to senders to groups too.
     const mayTellMany = !isV4 && (type === ICMPV6_TOO_BIG || type === ICMPV6_PARAMETER_PROBLEM && code === 2);
     if (isToMany && !mayTellMany) return false;
     const { bytes, networkAt } = packet;
@@ -303,7 +303,7 @@ export class Icmp {
     this.sendError(packet, packet.source.isV4 ? ICMP_TIME_EXCEEDED : ICMPV6_TIME_EXCEEDED, 1, 0);
   }
 
-  /** An error about a packet that we have sent: the protocol that sent it is told, if the quotation tells which. */
+  /** An error about a packet that we have sent: goes to the protocol that sent it, if the quotation shows which. */
   #hearError(packet: Packet, nic: Nic): void {
     const stack = this.#stack;
     const { bytes, at } = packet;

@@ -1,5 +1,5 @@
-// What a sender is told of a destination that cannot be reached, in the words of either family: RFC 792, RFC 1812 section
-// 5.2.7.1, RFC 4443 section 3.1. For whoever answers in a destination's place (forwarders).
+// Errors to the sender about a destination that cannot be reached, for either family: RFC 792, RFC 1812 section
+// 5.2.7.1, RFC 4443 section 3.1. For callers that answer in a destination's place (forwarders).
 
 import {
   ICMP_ADMINISTRATIVELY_PROHIBITED,

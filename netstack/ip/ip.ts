@@ -17,7 +17,7 @@ export const enum Fragmentation {
 
 /** An ICMP error about a packet of ours, or a local one; one object is reused, a receiver copies what it keeps. */
 export class NetworkError {
-  /** What a program is told (ECONNREFUSED, EHOSTUNREACH, EMSGSIZE ...), and whether it ends a connection. */
+  /** The errno for programs (ECONNREFUSED, EHOSTUNREACH, EMSGSIZE ...), and whether it ends a connection. */
   errno = 0;
   isHard = false;
   /** SO_EE_ORIGIN_* (1 local, 2 ICMP, 3 ICMPv6), type, code, and the MTU for "too big". */

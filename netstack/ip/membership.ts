@@ -1,5 +1,5 @@
 // Multicast membership on the wire: IGMPv3, v2 and v1 (RFC 3376, RFC 2236), MLDv2 and v1 (RFC 3810, RFC 2710), host side,
-// source filters included. Joining is a state change that is told at once and once more; queries are answered after a
+// source filters included. Joining is a state change that is reported at once and once more; queries are answered after a
 // random time; routers of older versions are spoken to in theirs.
 
 import { Address } from "../address.ts";
@@ -35,7 +35,7 @@ import { chooseSource } from "./source_address.ts";
 export const GROUPS_MAX = 1024;
 /** Sources of one query that are looked at. */
 const ASKED_SOURCES_MAX = 64;
-/** Each change is told so many times: RFC 3376 section 8.1 (robustness 2) and 8.11, RFC 3810 section 9.11. */
+/** Each change is reported so many times: RFC 3376 section 8.1 (robustness 2) and 8.11, RFC 3810 section 9.11. */
 const REPORTS = 2;
 const UNSOLICITED_NANOS = 1e9;
 /** How long an older router is assumed after its query: RFC 3376 section 8.12. */
@@ -68,7 +68,7 @@ const HOP_BY_HOP_BYTES = 8;
 const ALL_SYSTEMS = 0xe0000001 | 0;
 
 const enum GroupTimer {
-  /** A change is to be told again. */
+  /** A change is to be reported again. */
   Change,
   /** A query is to be answered. */
   Answer,
@@ -80,9 +80,9 @@ class Group implements TimerOwner {
   /** Members without a filter: neighbour discovery. And the filters of endpoints. */
   users = 0;
   readonly filters: GroupFilter[] = [];
-  /** What the members together want; "include nothing" while the end is still being told. */
+  /** What the members together want; "include nothing" while the end is still being reported. */
   state = new GroupFilter(false);
-  /** How often the change is still to be told: a change of mode, or else these sources. */
+  /** How often the change is still to be reported: a change of mode, or else these sources. */
   modeReports = 0;
   sourceReports = 0;
   allowed: Address[] = [];
@@ -201,7 +201,7 @@ export class Membership {
     if (i >= 0) this.#groups.splice(i, 1);
   }
 
-  /** Tells what has changed once, and sets the timer if it is to be told again. For the group's timer. */
+  /** Reports once what has changed, and sets the timer if it is to be reported again. For the group's timer. */
   tellChange(group: Group): void {
     const { stack } = this.#nic;
     const { address, state } = group;
@@ -479,7 +479,7 @@ export class Membership {
     this.#nic.send(packet);
   }
 
-  /** A link-local address is ready: what was told from no address is told again from it (RFC 3590 section 4). */
+  /** A link-local address is ready: what was reported from no address is reported again from it (RFC 3590 section 4). */
   onAddressReady(): void {
     const { stack } = this.#nic;
     for (const group of this.#groups) {

@@ -202,7 +202,7 @@ export class Reassembly implements TimerOwner {
       if (datagram.expires > now) continue;
       const statistics = datagram.source.isV4 ? this.#stack.ipv4 : this.#stack.ipv6;
       statistics.ReasmTimeout++;
-      // The sender is told only when the first fragment is there to be quoted (RFC 792, RFC 4443 section 3.3).
+      // The sender gets an error only when the first fragment is there to be quoted (RFC 792, RFC 4443 section 3.3).
       if (datagram.ranges[0] === 0 && datagram.headerBytes > 0) this.#tell(datagram);
       this.#fail(statistics, datagram);
     }

@@ -30,7 +30,7 @@ export const ROUTERS_MAX = 8;
 export const LEARNED_ROUTES_MAX = 16;
 /** Temporary addresses of one prefix at a time: the old ones die out. */
 const TEMPORARY_MAX = 8;
-/** Name servers and search domains of one advertisement that are told. */
+/** Name servers and search domains of one advertisement that are reported. */
 const NAMES_MAX = 16;
 const NAME_BYTES_MAX = 255;
 /** RFC 4861 section 10: solicitations of a host, and how far apart; the first after up to a second. */
@@ -53,7 +53,7 @@ const RETRANSMIT_NANOS_MAX = 10e9;
 const REACHABLE_NANOS_MIN = 1e9;
 const REACHABLE_NANOS_MAX = 3600e9;
 
-/** Told what routers say beside routes and prefixes; an embedder writes its resolv.conf from it. */
+/** Called with what routers advertise beside routes and prefixes; an embedder writes its resolv.conf from it. */
 export interface RouterListener {
   /** RFC 8106 section 5.1; `seconds` 0 = no longer, 0xffffffff = for ever. */
   onNameServers(nic: Nic, servers: readonly Address[], seconds: number): void;

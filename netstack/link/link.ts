@@ -4,7 +4,7 @@
 import type { Packet } from "../packet.ts";
 
 /** Bits of Link.features. */
-/** Whoever gets a packet with Checksum.Partial completes it; without, the link does it in software. */
+/** The receiver of a packet with Checksum.Partial completes it; without, the link does it in software. */
 export const LINK_TX_CHECKSUM = 1;
 /** Takes packets with `gso` set, up to gsoBytesMax; without, the link cuts them in software. */
 export const LINK_GSO = 2;
@@ -13,7 +13,7 @@ export const LINK_NEIGHBOURS = 4;
 /** What is sent comes back in: loopback. */
 export const LINK_LOOPBACK = 8;
 
-/** Whoever gets a link's packets: a NIC, a bridge. */
+/** The receiver of a link's packets: a NIC, a bridge. */
 export interface LinkReceiver {
   /**
    * A packet has come in: network header at packet.at, etherType, packetType and hardware addresses noted. The link keeps

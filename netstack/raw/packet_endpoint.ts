@@ -96,7 +96,7 @@ export class PacketEndpoint extends Endpoint implements PacketTap {
     return 0;
   }
 
-  /** Its interface is removed, or went down: it hears no more, and is told. */
+  /** Its interface is removed, or went down: it receives no more, and gets ENETDOWN. */
   onNicGone(nic: Nic, isRemoved: boolean): void {
     if (isRemoved) this.#promiscuous = this.#promiscuous.filter((other) => other !== nic);
     if (this.#nic !== nic) return;

@@ -226,7 +226,7 @@ export class RawEndpoint extends DatagramEndpoint {
 
   #isFiltered(type: number): boolean {
     if (this.protocol !== IPPROTO_ICMP && this.protocol !== IPPROTO_ICMPV6) return false;
-    // ICMP_FILTER knows 32 types.
+    // ICMP_FILTER has 32 types.
     if (this.protocol === IPPROTO_ICMP && type >= 32) return false;
     return (this.#filter[type >> 5] >>> (type & 31) & 1) !== 0;
   }

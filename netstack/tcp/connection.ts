@@ -121,7 +121,7 @@ export class Connection implements Deferred, TimerOwner, Window {
   readonly rtt = new RoundTrip();
   readonly sent = new SentList();
   readonly recovery = new RecoveryState();
-  /** ECN: the peer is to be told of a mark (ECE), and CWR is to be sent. */
+  /** ECN: a mark is to be echoed to the peer (ECE), and CWR is to be sent. */
   sendsEce = false;
   sendsCwr = false;
 
@@ -162,7 +162,7 @@ export class Connection implements Deferred, TimerOwner, Window {
   synRetries = 0;
   /** How long FIN-WAIT-2 may last without an owner, from close() on; negative = not at all. */
   finWaitSeconds = 0;
-  /** Errno of a soft ICMP error, told when the connection times out. */
+  /** Errno of a soft ICMP error, returned when the connection times out. */
   softError = 0;
   /** Handshake: SYN or SYN-ACK sent so often; a SYN-ACK is answered to (simultaneous open). */
   synSends = 0;
@@ -332,7 +332,7 @@ export class Connection implements Deferred, TimerOwner, Window {
     return receiveBuffer.readable - (isHidden ? 1 : 0);
   }
 
-  /** The peer has reset the connection, it timed out, or it was given up: `errno` is told, everything goes. */
+  /** The peer has reset the connection, it timed out, or it was given up: reports `errno` and frees everything. */
   fail(errno: number): void {
     if (this.state === TcpState.Closed) return;
     const isAttempt = this.state === TcpState.SynSent || this.state === TcpState.SynReceived;
@@ -345,12 +345,12 @@ export class Connection implements Deferred, TimerOwner, Window {
     this.dispose();
     this.notify(POLLERR | POLLHUP | POLLIN | POLLOUT | POLLRDHUP);
   }
-  /** As fail(), and the peer is told. */
+  /** As fail(), with a reset to the peer. */
   abort(errno: number): void {
     if (this.state !== TcpState.Closed && this.state !== TcpState.SynSent) sendReset(this);
     this.fail(errno);
   }
-  /** The peer has not answered for too long. It is not told: Linux' tcp_write_err(). */
+  /** The peer has not answered for too long. It gets no reset: Linux' tcp_write_err(). */
   timeOut(): void {
     this.tcp.statistics.TCPAbortOnTimeout++;
     this.fail(this.softError !== 0 ? this.softError : ETIMEDOUT);

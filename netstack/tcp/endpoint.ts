@@ -45,7 +45,7 @@ const LINGER2_SECONDS_MAX = 120;
 
 export class TcpEndpoint extends ConfiguredEndpoint {
   #binding: PortBinding | null = null;
-  /** connect() has answered -EINPROGRESS and its end was not told yet. */
+  /** connect() has answered -EINPROGRESS and its result was not returned yet. */
   #isConnecting = false;
   /** close() waits for what is left to be acknowledged. */
   #isLingering = false;
@@ -160,7 +160,7 @@ export class TcpEndpoint extends ConfiguredEndpoint {
       }
       const pending = this.takeError();
       if (pending < 0) {
-        // The attempt is over and was told: the endpoint is as new (tcp_disconnect()).
+        // The attempt is over and its result was returned: the endpoint is as new (tcp_disconnect()).
         if (this.#isConnecting) this.#forgetConnection();
         return pending;
       }

@@ -66,13 +66,13 @@ export class PendingSyn {
     this.#tcp.admit(this.#packet, listener.listener);
     this.#packet.release();
   }
-  /** The peer is told that nobody listens there. */
+  /** Answers the peer with a reset: nobody listens there. */
   refuse(): void {
     if (!this.#decide()) return;
     this.#tcp.refuse(this.#packet);
     this.#packet.release();
   }
-  /** The peer is told, by ICMP, that the destination cannot be reached. */
+  /** Answers the peer by ICMP that the destination cannot be reached. */
   tellUnreachable(reason: Unreachable): void {
     if (!this.#decide()) return;
     this.#tcp.stack.icmp.sendUnreachable(this.#packet, reason);

@@ -378,7 +378,7 @@ function takeData(connection: Connection, segment: Segment, packet: Packet, now:
     statistics.TCPOFOQueue++;
     connection.outOfOrder++;
     connection.recovery.newestRange = place;
-    // RFC 5681 section 4.2: out of order is told at once.
+    // RFC 5681 section 4.2: a segment out of order is acknowledged at once.
     connection.mustAck = true;
     connection.wantOutput();
     return;
@@ -387,7 +387,7 @@ function takeData(connection: Connection, segment: Segment, packet: Packet, now:
   connection.bytesReceived += moved;
   connection.unackedBytes += length;
   tuneReceiveBuffer(connection, segment, now);
-  // Filling a gap is told at once too, and so is more than one full segment (RFC 5681 section 4.2).
+  // A segment that fills a gap is acknowledged at once too, and so is more than one full segment (RFC 5681 section 4.2).
   const isGap = moved > length || receiveBuffer.hasGap;
   const isDue = connection.unackedBytes > connection.peerSegmentBytes ||
     connection.quickAcks > 0 && !connection.isInteractive;

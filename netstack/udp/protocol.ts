@@ -1,4 +1,4 @@
-// UDP of a stack: which endpoint a datagram is for, and what is told when there is none. RFC 768, RFC 1122 section 4.1.
+// UDP of a stack: which endpoint a datagram is for, and the error that is sent when there is none. RFC 768, RFC 1122 section 4.1.
 
 import { type Address, mix } from "../address.ts";
 import type { NetworkError, Transport } from "../ip/ip.ts";
@@ -112,7 +112,7 @@ export class Udp implements Transport {
     return endpoint;
   }
 
-  /** The headers of `packet` (at its transport header), which an error that is told later quotes; null = no room. */
+  /** The headers of `packet` (at its transport header), which an error that is sent later quotes; null = no room. */
   quotationOf(packet: Packet): Packet | null {
     const { at, end } = packet;
     packet.at = packet.networkAt;

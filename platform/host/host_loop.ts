@@ -8,7 +8,7 @@ const COOKIE_STUB = 1;
 
 export class HostLoop {
   readonly #memory: HostLoopMemory = startHostLoop();
-  /** Told the cookie of a stub's socket that has hung up, until that is closed. */
+  /** Called with the cookie of a stub's socket that has hung up, until that is closed. */
   readonly #onHangUp: (cookie: number) => void;
 
   constructor(onHangUp: (cookie: number) => void) {

@@ -1,9 +1,9 @@
-// How long the sentry waits for a stub that does not report what it was told to carry out. Nobody else in the sandbox is
+// How long the sentry waits for a stub that does not report the end of its commands. Nobody else in the sandbox is
 // served meanwhile, and a guest that has taken over its stub may choose never to answer; an honest stub may be kept from
 // answering by a busy host.
 //
 // What tells them apart: the sentry halts the stub now and then (SIGSTOP). A thread halts at the end of the call it is in, or
-// in a sleep that any signal ends, and nothing that an honest stub is told to do sleeps like that. So a stub that has halted
+// in a sleep that any signal ends, and no command to an honest stub sleeps like that. So a stub that has halted
 // more often than it had calls to make has not made them, whatever other threads of its process do. One that does not halt is in
 // a long call, where it uses CPU time, or waits for the host's disk. And one that wants to run and gets no CPU is not halted and
 // not judged: it would halt without having gone on, and a clone(2) that has not begun would be asked for a second time.
@@ -16,7 +16,7 @@
 const BUSY_MILLIS_MAX = 1000;
 /** The same for what cannot be done in pieces: to fork(2), or to empty a process for execve(2). */
 const BUSY_WHOLE_MILLIS_MAX = 6000;
-/** How long a clone(2) that was let go is not halted: it would be made, and asked for, a second time. */
+/** How long a clone(2) that was allowed is not halted: it would be made, and asked for, a second time. */
 const CLONE_MILLIS_MAX = 1000;
 const CLONE_MILLIS_MIN = 100;
 /** What comes back in a second of the time that clone(2)s have taken of that. */
@@ -65,7 +65,7 @@ export class Stall {
     this.#cpuNanos = cpuNanos;
   }
 
-  /** It may be halted although a clone(2) of it has been let go. */
+  /** It may be halted although a clone(2) of it has been allowed. */
   get isCloneOver(): boolean {
     return this.#ownMillis >= this.#cloneMax;
   }

@@ -15,7 +15,7 @@ const HALT_MILLIS_MAX = 100;
 /** A stub's thread that carries out commands. */
 interface Commanded {
   readonly slot: number;
-  /** The host thread that carries out what it is told. */
+  /** The host thread that carries out the commands. */
   readonly tid: number;
   readonly addressSpace: { readonly socket: number; readonly pid: number };
 }
@@ -95,7 +95,7 @@ export class Reports {
       result = this.#look(by, clones, 0, slice);
       if (result !== -ETIMEDOUT && result !== -EAGAIN) break;
       const waits = this.#calls.tsv_stub_waits(pid, by.tid) !== 0;
-      // It may have been let go since it was looked at, where we wait for a CPU ourselves.
+      // It may have been resumed since it was read, where we wait for a CPU ourselves.
       const holds = !waits && clones && result === -EAGAIN && this.#calls.tsv_stub_hold_clone(by.slot) !== 0;
       const mayHalt = !waits && (!clones || holds || stall.isCloneOver);
       const from = performance.now();

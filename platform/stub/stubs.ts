@@ -42,7 +42,7 @@ export class Stubs {
     this.threadFlags = this.calls.tsv_stub_thread_flags();
   }
 
-  /** A connection for the stub of arena `arena`, which is told by when it hangs up. 0 or -ERRNO. */
+  /** A connection for the stub of arena `arena`, whose hang-up is reported with that number. 0 or -ERRNO. */
   socketPair(arena: number): number {
     const result = this.calls.tsv_stub_socketpair(this.#pair, arena);
     if (result < 0) return result;

@@ -129,7 +129,7 @@ export class SystrapPlatform implements Platform {
     hostFdCount: 0,
   };
   #zygote: SystrapThread;
-  /** Told when a stub dies unasked or breaks the protocol, for the log. */
+  /** Called when a stub dies unasked or breaks the protocol, for the log. */
   onStubDeath: (reason: string) => void = () => {};
 
   /** `preference`: by how much the sentry's nice value is below that of guests. */

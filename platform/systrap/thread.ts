@@ -89,7 +89,7 @@ export class SystrapThread implements GuestThread {
   event: number = EVENT.NONE;
   readonly fault = new Fault();
   isRunning = false;
-  /** Code of its address space has been written since it was let go (Patches). */
+  /** Code of its address space has been written since it was resumed (Patches). */
   mayFaultFalsely = false;
   /** Slot number in the region, and its index within the arena. */
   readonly slot: number;

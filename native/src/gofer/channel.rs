@@ -73,7 +73,7 @@ impl Shared {
 
     fn word(&self, at: usize) -> &AtomicU32 {
         debug_assert!(at + 4 <= HEADER_BYTES && at % 4 == 0);
-        // SAFETY: inside the header, aligned; mapped as long as self lives.
+        // SAFETY: inside the header, aligned; mapped as long as self exists.
         unsafe { &*(self.base.add(at) as *const AtomicU32) }
     }
     pub fn requests(&self) -> &AtomicU32 {
@@ -133,7 +133,7 @@ impl Slot<'_> {
 pub fn futex_wait(word: &AtomicU32, value: u32, nanos: Option<u64>) -> bool {
     let time = nanos.map(|n| libc::timespec { tv_sec: (n / 1_000_000_000) as i64, tv_nsec: (n % 1_000_000_000) as i64 });
     let time = time.as_ref().map_or(std::ptr::null(), |time| time as *const libc::timespec);
-    // SAFETY: the word lives in mapped memory. Not FUTEX_PRIVATE: two processes share it.
+    // SAFETY: the word is in mapped memory. Not FUTEX_PRIVATE: two processes share it.
     let result = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, time) };
     result < 0 && errno() == -libc::ETIMEDOUT
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 /// Messages read from the socket at once: a hostile gofer must not hold us in here.
 const MESSAGES_MAX: usize = 4 * SLOTS;
 
-/// How long a wait goes on without a look whether the gofer lives: nobody rings when it dies.
+/// How long a wait goes on before it checks that the gofer runs: its death rings no doorbell.
 const PIECE_NANOS: f64 = 100e6;
 
 struct Client {

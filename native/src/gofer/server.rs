@@ -153,7 +153,7 @@ impl Server {
         slot.has_descriptor.store(donated.is_some() as u32, Ordering::Release);
         let message = [index as u32, sequence];
         if let Some(fd) = donated {
-            // Before the answer: whoever sees that finds this.
+            // Before the answer: a client that sees the answer finds this too.
             send(self.socket.as_raw_fd(), message, fd.number());
         }
         if slot.state.swap(ANSWERED, Ordering::AcqRel) & LATE != 0 {

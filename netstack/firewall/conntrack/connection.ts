@@ -13,7 +13,7 @@ export class Connection {
   /** As the first packet came, and as answers to it come in: they differ by more than direction where NAT is at work. */
   readonly original = new Tuple(this, false);
   readonly reply = new Tuple(this, true);
-  /** It is in the table; before, only the packet at hand knows it. */
+  /** It is in the table; before, only the packet at hand refers to it. */
   isConfirmed = false;
   /** An answer was seen; and traffic enough that it is not the first to go when the table is full. */
   hasReply = false;
@@ -25,7 +25,7 @@ export class Connection {
   /** NAT_ bits: which rewriting is decided, and which is not the identity. Fixed once confirmed. */
   decided = 0;
   translated = 0;
-  /** MASQUERADE: the interface whose address it lives on; 0 = none. */
+  /** MASQUERADE: the interface whose address it uses; 0 = none. */
   masqueradeNicId = 0;
   tcpState: TcpState = TcpState.None;
   /** TCP: the highest acknowledgement sent by the originator and by the other, int32; meaningful once seen. */

@@ -98,7 +98,7 @@ export class ConnectionTable implements TimerOwner {
   remove(connection: Connection): void {
     if (!connection.isConfirmed) return;
     connection.isConfirmed = false;
-    // Whoever holds it still (a packet on its way) must not take it for new.
+    // A holder that still has it (a packet on its way) must not take it for new.
     connection.hasReply = true;
     this.#leave(connection.original);
     this.#leave(connection.reply);
@@ -169,7 +169,7 @@ export class ConnectionTable implements TimerOwner {
     this.#stack.timers.remove(this.#timer);
   }
 
-  /** Makes room by the entry that was heard of longest ago among the unassured of some buckets. */
+  /** Makes room by the entry whose last packet is oldest among the unassured of some buckets. */
   #dropEarly(): boolean {
     const start = this.#stack.random.below(BUCKETS);
     let victim: Connection | null = null;

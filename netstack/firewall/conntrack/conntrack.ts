@@ -53,7 +53,7 @@ export class Conntrack {
   track(view: PacketView): boolean {
     const { packet } = view;
     const { statistics } = this.table;
-    // Seen before: what comes back by loopback, answers that were told theirs, and NOTRACK.
+    // Seen before: what comes back by loopback, answers that were given theirs, and NOTRACK.
     if (packet.connection !== null) return true;
     const isIcmp = view.icmpType >= 0;
     if (!view.isMalformed && !view.isFragment && isIcmp && this.#isUntracked(view)) {
@@ -158,7 +158,7 @@ export class Conntrack {
     const asked = this.#asked, inverse = this.#inverse;
     const isReadable = readQuote(quote, packet.bytes, quoteAt, packet.end, view.isV4) &&
       asked.readQuote(quote) && inverse.invert(asked);
-    // The quoted packet is as it was after translation: what answers it is what the table knows.
+    // The quoted packet is as it was after translation: its answers are what the table has.
     const found = isReadable ? this.table.find(inverse) : null;
     if (found === null) {
       statistics.invalid++;

@@ -343,9 +343,9 @@ export interface GuestThread {
  * `view` holds the bytes of the last inView/outView, until the next call on the window.
  *
  * Two rules follow from the copies. What is read through a window may be as old as the entry of the call: where the value
- * must be current (a futex word), read with AddressSpace.read. What is written through it arrives when the caller
- * resumes: where another thread must see it earlier, or the caller never resumes (clear_child_tid, CLONE_*_SETTID,
- * robust lists), write with AddressSpace.write.
+ * must be current (a futex word; compareSharedWord() says when the copy is), read with AddressSpace.read. What is written
+ * through it arrives when the caller resumes: where another thread must see it earlier, or the caller never resumes
+ * (clear_child_tid, CLONE_*_SETTID, robust lists), write with AddressSpace.write.
  */
 export interface UserWindow {
   view: Uint8Array;

@@ -1,14 +1,14 @@
 // NUMA memory policies: mbind(2), set_mempolicy(2), get_mempolicy(2), migrate_pages(2), move_pages(2). The sandbox
 // has one memory node, number 0, so policies are checked and stored without effect. Linux: mm/mempolicy.c.
 
-import { EFAULT, EINTR, EINVAL, ENODEV, ENOENT, EPERM, ESRCH } from "../abi/errno.ts";
+import { EFAULT, EINVAL, ENODEV, ENOENT, EPERM, ESRCH } from "../abi/errno.ts";
 import * as M from "../abi/memory.ts";
 import { isPageAligned, PAGE_SIZE, pageDown, pageUp } from "../abi/memory.ts";
 import { i32, put32, u64, zero } from "../abi/struct.ts";
 import { CAP_SYS_NICE } from "../abi/task.ts";
 import { mayTrace, REALCREDS } from "../task/trace_access.ts";
 import type { Task } from "../task/task.ts";
-import { giveTurn } from "../task/wait_engine.ts";
+import { giveTurnKillable } from "../task/wait_engine.ts";
 import type { Args } from "./args.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
@@ -230,7 +230,7 @@ function movePages(task: Task, args: Args): number {
   }
   if (end === count) return 0;
   task.call.setDone(end);
-  return giveTurn(task, -EINTR);
+  return giveTurnKillable(task);
 }
 
 /** The node of a page; -EFAULT where nothing is mapped, -ENOENT where no page can be. */

@@ -185,8 +185,10 @@ function copyFileRange(task: Task, args: Args): number {
   if (toAt < 0) return toAt;
   const { done } = call;
   let count = Math.min(args.word(4), COUNT_MAX) - done;
+  // generic_copy_file_checks(): what lies beyond the end overlaps nothing.
+  count = Math.min(count, Math.max(0, from.inode.size - fromAt));
   if (from.inode === to.inode && fromAt < toAt + count && toAt < fromAt + count) return -EINVAL;
-  count = beginWrite(task, to, toAt, Math.min(count, Math.max(0, from.inode.size - fromAt)));
+  count = beginWrite(task, to, toAt, count);
   if (count <= 0) return done > 0 ? done : count;
   const slice = Math.min(count, SLICE_BYTES);
   const n = pump(task, from, fromAt, to, toAt, slice, end);

@@ -6,10 +6,16 @@ static void make_locks(void) {
   dup2(lock_fds[1], 20);
   pipe2(to_other, O_CLOEXEC);
   pipe2(from_other, O_CLOEXEC);
-  if (fork() != 0) return;
+  char byte;
+  if (fork() != 0) {
+    /* The other has let go of the descriptions that are ours alone: before that it would keep our locks. */
+    read(from_other[0], &byte, 1);
+    return;
+  }
   /* The other half of the descriptors is its own: a description each. */
   for (int i = 2; i < 4; i++) { close(lock_fds[i]); lock_fds[i] = open("lock", O_RDWR); }
   close(to_other[1]);
+  write(from_other[1], "x", 1);
   uint64_t seed;
   while (read(to_other[0], &seed, sizeof seed) == sizeof seed) {
     extern void one_lock(const char *who);

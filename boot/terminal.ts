@@ -112,7 +112,7 @@ export function terminalOfSocket(path: string, size: TerminalConfig["size"]): Co
 }
 
 /** A terminal that somebody else has: its settings are kept, changed, and put back. */
-export class CallerTerminal {
+class CallerTerminal {
   readonly #host = commandLineHost();
   readonly #fd: number;
   readonly #before = new Uint8Array(64);

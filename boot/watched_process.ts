@@ -70,7 +70,7 @@ export class WatchedProcesses {
 }
 
 /** A process whose end somebody outside wants to know. */
-export class WatchedProcess implements WaitListener, Deadlined {
+class WatchedProcess implements WaitListener, Deadlined {
   /** Its terminal's; null = none, or somebody else's to close. */
   readonly console: HostConsole | null;
   /** Its id in the root PID namespace, also when it has been reaped. */

@@ -11,7 +11,7 @@ export const OverlayMedium = {
 } as const;
 export type OverlayMedium = typeof OverlayMedium[keyof typeof OverlayMedium];
 
-export const SelfOverlayFilestorePrefix = ".gvisor.overlay.img.";
+const SelfOverlayFilestorePrefix = ".gvisor.overlay.img.";
 
 export function isEnabled(medium: OverlayMedium): boolean {
   return medium !== OverlayMedium.NoOverlay;

@@ -16,7 +16,7 @@ export interface RegisteredMetric {
   readonly distribution_bucket_lower_bounds?: readonly number[];
 }
 
-export const METRIC_TYPE = { UNTYPED: 0, GAUGE: 1, COUNTER: 2, HISTOGRAM: 3 } as const;
+const METRIC_TYPE = { UNTYPED: 0, GAUGE: 1, COUNTER: 2, HISTOGRAM: 3 } as const;
 
 interface Bucket {
   /** Upper bound; the last bucket has none. */

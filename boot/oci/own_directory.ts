@@ -137,7 +137,7 @@ export class OwnDirectory {
 }
 
 /** What OwnDirectory.change() may do. */
-export class Writer {
+class Writer {
   readonly #directory: number;
   readonly #path: string;
   constructor(directory: number, path: string) {

@@ -15,9 +15,9 @@ import {
   type Stack,
 } from "../../netstack/mod.ts";
 
-export const ECHO_PORT = 7;
-export const DISCARD_PORT = 9;
-export const CHARGEN_PORT = 19;
+const ECHO_PORT = 7;
+const DISCARD_PORT = 9;
+const CHARGEN_PORT = 19;
 
 const BACKLOG = 1024;
 /** Bytes of one read or write. */

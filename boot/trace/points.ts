@@ -144,7 +144,7 @@ export const CALL_POINTS: Readonly<Record<string, CallPoint>> = {
 };
 
 /** Any call: its arguments as they are. */
-export const RAW_POINT: CallPoint = {
+const RAW_POINT: CallPoint = {
   type: MESSAGE.SYSCALL_RAW,
   optional: [],
   read: ({ args }) => ({

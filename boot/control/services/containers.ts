@@ -20,7 +20,7 @@ import { fullUsage } from "./usage.ts";
 const POLLIN = 1;
 
 /** What ContainerRuntimeState answers. */
-export const RUNTIME_STATE = { INVALID: 0, CREATING: 1, RUNNING: 2, STOPPED: 3 } as const;
+const RUNTIME_STATE = { INVALID: 0, CREATING: 1, RUNNING: 2, STOPPED: 3 } as const;
 
 function notFound(cid: string): Refusal {
   return new Refusal(`container "${cid}" not found`);

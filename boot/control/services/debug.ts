@@ -17,7 +17,7 @@ const STATES: Readonly<Record<TaskState, string>> = {
 };
 
 /** Text: the sentry's stack, then of each task its state, its call, what it waits for, and its time. */
-export function stacksText(sandbox: Sandbox, stack: string): string {
+function stacksText(sandbox: Sandbox, stack: string): string {
   const { kernel } = sandbox;
   const now = kernel.clock.monotonic();
   const lines = [

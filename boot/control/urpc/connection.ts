@@ -21,7 +21,7 @@ const NO_FDS = new Int32Array(0);
 const encoder = new TextEncoder(), decoder = new TextDecoder();
 
 export const UNKNOWN_METHOD = "unknown method";
-export const TOO_MANY_FILES = "too many files";
+const TOO_MANY_FILES = "too many files";
 
 /** A call that waits for its answer; `files` are closed when it has come. */
 export interface Call {

@@ -41,7 +41,6 @@ export const int64 = long("int64", -(2n ** 63n), 2n ** 63n - 1n);
 export const uint64 = long("uint64", 0n, 2n ** 64n - 1n);
 /** Whole nanoseconds. */
 export const duration = long("time.Duration", -(2n ** 63n), 2n ** 63n - 1n);
-export const float64: GoType<number> = leaf("float64", 0, (value) => typeof value === "number");
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 

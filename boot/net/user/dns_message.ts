@@ -3,7 +3,7 @@
 
 import { Address } from "../../../netstack/mod.ts";
 
-export const DNS_HEADER_BYTES = 12;
+const DNS_HEADER_BYTES = 12;
 /** As RFC 1035 section 2.3.4: a name's bytes; compression pointers of one name, which only go back. */
 const NAME_BYTES_MAX = 255;
 const POINTERS_MAX = 64;

@@ -11,7 +11,7 @@ import {
   Route,
 } from "../../api/network.ts";
 
-export const LINK_NAME = "eth0";
+const LINK_NAME = "eth0";
 export const GUEST_V4 = "10.0.2.100";
 export const GUEST_V6 = "fd00::100";
 /** The way out; what is sent to it itself goes to the host's loopback, where the policy lets it. */

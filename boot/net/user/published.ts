@@ -27,7 +27,7 @@ const DATAGRAMS_PER_TURN = 64;
 const UDP_FLOWS_MAX = 1024;
 const UDP_IDLE_NANOS = 120e9;
 /** Connections of all published ports at most. */
-export const PUBLISHED_CONNECTIONS_MAX = 4096;
+const PUBLISHED_CONNECTIONS_MAX = 4096;
 
 /** Where a published port leads. */
 function guestAddress(port: number, isV4: boolean): EndpointAddress {

@@ -5,7 +5,7 @@ import type { Kernel } from "../../../../kernel/kernel.ts";
 import type { Deadlined } from "../../../../kernel/util/deadline_heap.ts";
 
 /** Of one sandbox. */
-export const LEASES_MAX = 256;
+const LEASES_MAX = 256;
 const IDLE_NANOS_MAX = 60e9;
 const NUMBER_MAX = 0x7fff_ffff;
 

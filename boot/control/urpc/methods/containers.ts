@@ -95,7 +95,7 @@ const sink = go.struct("SinkConfig", {
   ignore_setup_error: go.bool,
   status: go.any,
 });
-export const sessionConfig = go.struct("SessionConfig", {
+const sessionConfig = go.struct("SessionConfig", {
   name: go.string,
   points: go.slice(point),
   ignore_missing: go.bool,

@@ -1,9 +1,9 @@
 // A sentry whose loop does not turn: the watchdog says so, ends the sandbox where it is told to, and hears SIGTERM in its place.
 // hold_thread.c stops the sentry's main thread, as a call of ours that does not end would.
 
-import { equal, match, ok } from "node:assert/strict";
+import { deepEqual, doesNotMatch, equal, match, ok } from "node:assert/strict";
 import { isAlive, sandboxOf } from "../support/host_processes.ts";
-import { command, delay, PLATFORMS, tsvisorPath } from "../support/tsvisor.ts";
+import { command, delay, PLATFORMS, tsvisor, tsvisorPath } from "../support/tsvisor.ts";
 
 const HELD_MILLIS = 300_000;
 /** Milliseconds until what is to happen has happened, on a busy machine. */
@@ -118,3 +118,36 @@ for (const platform of PLATFORMS) {
       return true;
     }));
 }
+
+for (const platform of PLATFORMS) {
+  Deno.test(`--watchdog-step logs the steps that take longer, and no flag none, on ${platform}`, async () => {
+    const log = await Deno.makeTempFile();
+    try {
+      // The first time all this is done the runtime has not compiled it: tens of milliseconds in all.
+      const program = [
+        "sh",
+        "-c",
+        "ls -lR /proc/self /etc > /dev/null; cat /proc/self/smaps > /dev/null; ls /",
+      ];
+      const run = (...flags: string[]) =>
+        tsvisor([`--platform=${platform}`, `--debug-log=${log}`, ...flags, "do", "--", ...program]);
+      equal((await run()).code, 0);
+      doesNotMatch(await Deno.readTextFile(log), /Watchdog/);
+      equal((await run("--watchdog-step=1")).code, 0);
+      match(
+        await Deno.readTextFile(log),
+        /^Watchdog: a (step|turn of \d+ steps) took \d+\.\d ms of CPU time: task \d+ \(\w+\), call \d+ \(\w+\)$/m,
+      );
+    } finally {
+      await Deno.remove(log);
+    }
+  });
+}
+
+Deno.test("--watchdog-step: what is no number is refused", async () => {
+  const { code, stderr } = await tsvisor(["--watchdog-step=soon", "do", "--", "true"]);
+  deepEqual([code, stderr], [
+    128,
+    'tsvisor: --watchdog-step: "soon" is not a number of milliseconds up to 60000\n',
+  ]);
+});

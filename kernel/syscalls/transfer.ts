@@ -136,14 +136,19 @@ function pump(
 }
 
 function sendfile(task: Task, args: Args): number {
-  const from = fileForRead(task, args.i32(1), SECOND_FILE), to = fileForWrite(task, args.i32(0));
-  if (from === null || to === null) return -EBADF;
+  const from = fileForRead(task, args.i32(1), SECOND_FILE);
+  if (from === null) return -EBADF;
   const pointer = args.word(2);
-  if (!from.isSeekable) return pointer !== 0 ? -ESPIPE : -EINVAL;
-  if (!from.canSplice || from.inode.isDirectory || (to.flags & O_APPEND) !== 0) return -EINVAL;
+  if (!from.isSeekable && pointer !== 0) return -ESPIPE;
   const { state, done: before } = task.call;
+  // do_sendfile(): the offset is checked before the file to write.
   const start = state.kind === "sendfile" ? state.start : readOffset(task, pointer, from);
   if (start < 0) return start;
+  const to = fileForWrite(task, args.i32(0));
+  if (to === null) return -EBADF;
+  if (!from.isSeekable || !from.canSplice || from.inode.isDirectory || (to.flags & O_APPEND) !== 0) {
+    return -EINVAL;
+  }
   let left = Math.min(args.word(3), COUNT_MAX) - before;
   const toOffset = to.isSeekable ? to.position : -1;
   if (toOffset >= 0) {

@@ -88,7 +88,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "threads_end": 2,
   "time": 124,
   "torture": 2,
-  "transfer": 270,
+  "transfer": 274,
   "traps": 65,
   "tty": 286,
   "tty_keys": 200,

@@ -381,7 +381,22 @@ static void run_and_remove(const char *where) {
   EQUALS("everything can be removed", 0, system(command));
 }
 
+/* do_sendfile(): what is wrong with the offset is told before what is wrong with the file to write. */
+static void sendfile_order(void) {
+  int in = memfd_create("in", 0), ends[2];
+  off_t negative = -3, start = 0;
+  pipe(ends);
+  FAILS("sendfile from a negative offset to no file", EINVAL, syscall(SYS_sendfile, 900, in, &negative, 65));
+  FAILS("sendfile with an offset of a pipe to no file", ESPIPE, syscall(SYS_sendfile, 900, ends[0], &start, 65));
+  FAILS("sendfile to no file", EBADF, syscall(SYS_sendfile, 900, in, &start, 65));
+  off_t from = 100, to = 4000;
+  ftruncate(in, 50);
+  EQUALS("copy_file_range beyond the end, over itself", 0, syscall(SYS_copy_file_range, in, &to, in, &from, 8000, 0));
+  close(in), close(ends[0]), close(ends[1]);
+}
+
 int main(int argc, char **argv) {
+  sendfile_order();
   out = mmap(NULL, SIZE + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   in = mmap(NULL, SIZE + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (argc > 1) {

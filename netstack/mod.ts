@@ -72,6 +72,7 @@ export type { NeighbourEntry } from "./neighbour.ts";
 export type { UdpForwarder } from "./udp/protocol.ts";
 export type { PacketEndpoint } from "./raw/packet_endpoint.ts";
 export { Firewall } from "./firewall/firewall.ts";
+export { LegacyTables } from "./firewall/iptables/legacy_tables.ts";
 export { Hook, Verdict } from "./firewall/hooks.ts";
 export { type Match, MatchKind, type PortRange } from "./firewall/matches.ts";
 export { type BaseChain, Chain, ChainType, Family, Rule, Table } from "./firewall/tables.ts";

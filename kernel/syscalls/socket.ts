@@ -53,6 +53,8 @@ import { i32, put32 } from "../abi/struct.ts";
 import { openPidfd } from "../socket/control_message.ts";
 import { SOCKET_FAMILIES } from "../socket/families.ts";
 import { NO_CREDENTIALS } from "../socket/message.ts";
+import { InetSocket } from "../socket/inet/inet_socket.ts";
+import { getPacketFilter, isPacketFilterOption, setPacketFilter } from "../socket/inet/packet_filter.ts";
 import { showFilter } from "../socket/filter.ts";
 import { getSocketOption, setSocketOption } from "../socket/options.ts";
 import type { Socket } from "../socket/socket.ts";
@@ -375,6 +377,9 @@ function setsockopt(task: Task, args: Args): number {
   if (length < 0) return -EINVAL;
   const found = socketOf(task, args.i32(0));
   if (typeof found === "number") return found;
+  if (found instanceof InetSocket && isPacketFilterOption(found, args.i32(1), args.i32(2))) {
+    return setPacketFilter(task, found, args.i32(2), args.word(3), length);
+  }
   const size = Math.min(length, OPTION_BYTES_MAX);
   if (size > 0 && task.memory.copyIn(args.word(3), bytes, 0, size) < 0) return -EFAULT;
   const level = args.i32(1), name = args.i32(2);
@@ -395,6 +400,9 @@ function getsockopt(task: Task, args: Args): number {
   if (level === SOL_SOCKET && found instanceof UnixSocket) {
     if (option === SO_PEERGROUPS) return getPeerGroups(task, found, args.word(3), args.word(4), room);
     if (option === SO_PEERPIDFD) return getPeerPidfd(task, found, args.word(3), args.word(4), room);
+  }
+  if (found instanceof InetSocket && isPacketFilterOption(found, level, option)) {
+    return getPacketFilter(task, found, option, args.word(3), args.word(4), room);
   }
   if (level === SOL_SOCKET && option === SO_ATTACH_FILTER) {
     const count = showFilter(task, found, args.word(3), room);

@@ -1,5 +1,5 @@
 // The packet filter of a stack: tables of rules at the five hooks, connection tracking and translation between them, in
-// Linux' order. `stack.firewall = new Firewall(stack)` puts it to work; the iptables and nftables interfaces will fill it.
+// Linux' order. `stack.firewall = new Firewall(stack)` puts it to work; iptables/ fills it.
 
 import type { Address } from "../address.ts";
 import { EEXIST, EINVAL, ENOBUFS, ENOENT } from "../errno.ts";
@@ -107,6 +107,27 @@ export class Firewall implements FirewallHooks {
     const table = new Table(name, family, () => this.#arrange());
     this.#tables.push(table);
     return table;
+  }
+  /** A table that is at work only after enter(): to be filled before. */
+  newTable(name: string, family: Family): Table {
+    const table: Table = new Table(name, family, () => {
+      if (this.#tables.includes(table)) this.#arrange();
+    });
+    return table;
+  }
+  /** Puts `table` to work in place of `old`, or beside the others where that is null. 0 or -ERRNO. */
+  enter(table: Table, old: Table | null): number {
+    if (old === null) {
+      if (this.table(table.name, table.family) !== null) return -EEXIST;
+      if (this.#tables.length >= TABLES_MAX) return -ENOBUFS;
+      this.#tables.push(table);
+    } else {
+      const i = this.#tables.indexOf(old);
+      if (i < 0) return -ENOENT;
+      this.#tables[i] = table;
+    }
+    this.#arrange();
+    return 0;
   }
   removeTable(table: Table): number {
     const i = this.#tables.indexOf(table);

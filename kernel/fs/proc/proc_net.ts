@@ -17,6 +17,8 @@ const FILES: Readonly<Record<string, Text>> = {
   arp: ({ stack, shared: { netstack } }) => netstack.formatArp(stack),
   dev: ({ stack, shared: { netstack } }) => netstack.formatDev(stack),
   if_inet6: ({ stack, shared: { netstack } }) => netstack.formatIpv6Addresses(stack),
+  ip6_tables_names: ({ packetFilter }) => packetFilter.names(false),
+  ip_tables_names: ({ packetFilter }) => packetFilter.names(true),
   ipv6_route: ({ stack, shared: { netstack } }) => netstack.formatIpv6Routes(stack),
   netlink: netlinkText,
   netstat: ({ stack, shared: { netstack } }) =>
@@ -47,7 +49,7 @@ export function netDirectory(fs: ProcFilesystem, task: Task): Inode {
       network.touch();
       return text(network, task);
     };
-    directory.add(name, new GeneratedFile(fs, 0o444, generate));
+    directory.add(name, new GeneratedFile(fs, name.endsWith("_tables_names") ? 0o440 : 0o444, generate));
   }
   return directory;
 }

@@ -6,6 +6,7 @@ import type { LoopService } from "../../host/loop_service.ts";
 import type { Kernel } from "../../kernel.ts";
 import type { NetNamespace } from "../../task/namespaces.ts";
 import { NetlinkRoom } from "../netlink/room.ts";
+import { PacketFilterRoom } from "./packet_filter.ts";
 import type { SharedNetstack } from "./room.ts";
 
 /** What a network counts in the kernel's account, with its tables and its loopback. */
@@ -23,6 +24,7 @@ export class Network implements LoopService {
   readonly shared: SharedNetstack;
   readonly namespace: NetNamespace;
   readonly netlink = new NetlinkRoom();
+  readonly packetFilter = new PacketFilterRoom();
   readonly #kernel: Kernel;
   /** The last turn has left something to do at once. */
   #isBusy = false;
@@ -85,6 +87,7 @@ export class Network implements LoopService {
     this.#kernel.services.remove(this);
     this.#kernel.inet.networks.delete(this);
     this.stack.close();
+    this.packetFilter.release(this.#kernel.account.heap);
     this.#kernel.account.heap.give(NETWORK_COST);
   }
 }

@@ -227,8 +227,9 @@ pub fn attend_to(attendance: &Attendance) -> Option<i32> {
         for &signal in early.iter().take(count.max(0) as usize) {
             pass_on(attendance, signal as i32);
         }
-        // A terminal may have got another size before anybody heard of it: a change says nothing to who has no handler.
-        if attendance.diverted >= 0 && attendance.has_terminal {
+        // A terminal may have got another size before anybody heard of it: a change says nothing to who has no handler, and
+        // nothing to an attendant before TIOCSCTTY.
+        if attendance.has_terminal {
             pass_on(attendance, libc::SIGWINCH);
         }
         serve_control_api(attendance);

@@ -355,3 +355,30 @@ Deno.test("answers: a process in the background gets a terminal by --console-soc
     }
   });
 });
+
+Deno.test("answers: a size that its terminal is given at once is the process's", async () => {
+  await using life = new Life();
+  await life.create("while :; do sleep 1; done");
+  await life.must("start", "box");
+  await withLauncher(life, async (_, launcher) => {
+    const exec = [
+      launcher,
+      "--root",
+      life.state,
+      "exec",
+      "--tty",
+      "--detach",
+      "--console-socket",
+      "@SOCKET@",
+    ];
+    const script =
+      "while test \"$(busybox stty size)\" != '50 120'; do sleep 0.1; done; echo seen $((1 + 1))";
+    for (let round = 0; round < 10; round++) {
+      await drive(
+        [...exec, "box", "/bin/sh", "-c", script],
+        [["resize", 50, 120], ["expect", "seen 2"]],
+        true,
+      );
+    }
+  });
+});

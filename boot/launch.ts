@@ -375,7 +375,7 @@ function start(options: Launch): StartedRoles {
 }
 
 /** Why the host does not let us have processes in namespaces, and what helps. */
-function refusal(errno: number): string {
+export function refusal(errno: number): string {
   const name = errnoName(errno);
   if (errno === EAGAIN) return `the limit of processes is reached (${name}); see ulimit -u`;
   if (errno !== EPERM && errno !== ENOSPC && errno !== EACCES && errno !== EINVAL) return name;

@@ -8,7 +8,7 @@ import { linkPair, NativeSockets, SocketKind } from "../../../native/host_socket
 import { socketPair, startRelay } from "../../../native/process.ts";
 import { type Address, parseAddress } from "../../../netstack/mod.ts";
 import { receive } from "../../control/channel.ts";
-import { relayProgram } from "../../launch.ts";
+import { refusal, relayProgram } from "../../launch.ts";
 import { sendSetup } from "../../setup.ts";
 import { createLinks, openPcap } from "../hand_over.ts";
 import type { NetworkFlags } from "../namespace.ts";
@@ -60,7 +60,7 @@ export class UserNetwork {
       const pid = startRelay(argv, environment, theirs);
       if (pid < 0) {
         network.close();
-        throw new Error(`Cannot start the net process: ${errnoName(-pid)}`);
+        throw new Error(`Cannot start the net process: ${refusal(-pid)}`);
       }
       sendSetup(host, ours, config, [log, relayEnd, ...opened.slice(0, published.length)]);
       return network;

@@ -67,7 +67,7 @@ export function openConsole(
   if (config.settings !== null) terminal.setTermios(termiosOf(Uint8Array.from(config.settings), 0));
   const console = new HostConsole(kernel, terminal, stdio);
   if (config.size === null || config.size.rows === 0) console.resize();
-  else terminal.setWindowSize(config.size.rows, config.size.columns, 0, 0);
+  else console.setSize(config.size.rows, config.size.columns);
   setTerminal(task.threadGroup, terminal);
   console.start();
   return { terminal, host: console, file: openTerminal(task, fs as DevptsFilesystem, terminal) };

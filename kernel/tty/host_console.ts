@@ -15,6 +15,8 @@ import type { Terminal } from "./terminal.ts";
 
 /** Bytes copied at once. A pipe that polls writable takes as many as one piece. */
 const PIECE_BYTES = 4096;
+/** struct winsize. */
+const WINSIZE_BYTES = 8;
 /** struct signalfd_siginfo. */
 const SIGNALFD_SIGINFO_BYTES = 128;
 /** How long the last output may take to leave when the container has ended. */
@@ -27,6 +29,8 @@ export class HostConsole implements WaitListener {
   readonly #outputTo: HostDescriptor;
   /** Whose size ours follows: the first of them that is a terminal and has one. */
   readonly #sizedBy: readonly HostDescriptor[];
+  /** What resize() has found last. */
+  #hostSize = "";
   readonly #isTerminal: boolean;
   readonly #waiter: Waiter = new Waiter(this);
   readonly #input = new Uint8Array(PIECE_BYTES);
@@ -61,6 +65,12 @@ export class HostConsole implements WaitListener {
     this.#isTerminal = this.#inputFrom.ioctl(TIOCGWINSZ, new Uint8Array(HOST_IOCTL_BYTES), 0) === 0;
   }
 
+  /** Our terminal has a size of its own until the host's changes. */
+  setSize(rows: number, columns: number): void {
+    this.resize();
+    this.#terminal.setWindowSize(rows, columns, 0, 0);
+  }
+
   /** Begins to copy. */
   start(): void {
     this.#terminal.masterQueue.add(this.#waiter, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
@@ -68,11 +78,14 @@ export class HostConsole implements WaitListener {
     this.#pumpOutput();
   }
 
-  /** Our terminal takes the size of the host's. */
+  /** Our terminal takes the size of the host's, should that be another one than before. */
   resize(): void {
     const size = new Uint8Array(HOST_IOCTL_BYTES);
     for (const descriptor of this.#sizedBy) {
       if (descriptor.ioctl(TIOCGWINSZ, size, 0) < 0) continue;
+      const text = size.subarray(0, WINSIZE_BYTES).toString();
+      if (text === this.#hostSize) return;
+      this.#hostSize = text;
       this.#terminal.setWindowSize(u16(size, 0), u16(size, 2), u16(size, 4), u16(size, 6));
       return;
     }

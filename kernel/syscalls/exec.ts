@@ -3,9 +3,9 @@
 import { EBADF, EINVAL } from "../abi/errno.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX } from "../abi/file.ts";
 import { refusalOf, type Target } from "../loader/program.ts";
-import { execute, mayHoldStrings } from "../task/exec.ts";
+import { execute } from "../task/exec.ts";
 import type { Task } from "../task/task.ts";
-import { giveTurnKillable } from "../task/wait_engine.ts";
+import { giveTurnKillable, mayKeep } from "../task/wait_engine.ts";
 import { EMPTY, FOLLOW, resolve } from "../vfs/path_walk.ts";
 import type { Args } from "./args.ts";
 import { ExecStrings } from "./exec_strings.ts";
@@ -61,7 +61,7 @@ function executeAt(
   const { call } = task;
   const strings = call.kept as ExecStrings | null ?? new ExecStrings();
   let left = strings.read(task, argvAt, envpAt, true);
-  if (left > 0 && mayHoldStrings(task)) {
+  if (left > 0 && mayKeep(task)) {
     call.keep(strings);
     return giveTurnKillable(task);
   }

@@ -59,10 +59,11 @@ import { showFilter } from "../socket/filter.ts";
 import { getSocketOption, setSocketOption } from "../socket/options.ts";
 import type { Socket } from "../socket/socket.ts";
 import { UnixSocket } from "../socket/unix/unix_socket.ts";
+import { BLOCKED } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import type { WaitState } from "../task/wait_state.ts";
 import type { Args } from "./args.ts";
-import { waitForFile } from "./file_wait.ts";
+import { FILE, waitForFile } from "./file_wait.ts";
 import { callAddress, isNonblocking, readAddress, socketOf, writeAddress } from "./socket_call.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
@@ -378,7 +379,9 @@ function setsockopt(task: Task, args: Args): number {
   const found = socketOf(task, args.i32(0));
   if (typeof found === "number") return found;
   if (found instanceof InetSocket && isPacketFilterOption(found, args.i32(1), args.i32(2))) {
-    return setPacketFilter(task, found, args.i32(2), args.word(3), length);
+    const result = setPacketFilter(task, found, args.i32(2), args.word(3), length);
+    if (result === BLOCKED) task.call.hold(FILE, found);
+    return result;
   }
   const size = Math.min(length, OPTION_BYTES_MAX);
   if (size > 0 && task.memory.copyIn(args.word(3), bytes, 0, size) < 0) return -EFAULT;

@@ -39,7 +39,7 @@ import { exitGroup } from "./exit.ts";
 import { type Continuation, continuation, MUST_WAIT, NO_RESULT } from "./call_in_flight.ts";
 import type { Task } from "./task.ts";
 import { releaseVforkParent } from "./vfork.ts";
-import { suspendKillable } from "./wait_engine.ts";
+import { mayKeep, suspendKillable } from "./wait_engine.ts";
 
 /** Stack reserved at once; below it, it grows by faults as far as its limit lets it (mm/stack_growth.ts). */
 const STACK_BYTES_MAX = 64 * 1024 * 1024;
@@ -75,17 +75,6 @@ export function execute(
     : become(task, program, target.filename, envp);
   closeProgram(program);
   return task.call.kept instanceof FirstStack ? writeStack(task) : result;
-}
-
-/** Calls that hold their strings for several turns at once, as each holds megabytes: further ones take one turn. */
-const HOLDERS_MAX = 8;
-
-/** Whether execve(2) of `task` may go on in another turn, with all that it has read so far. */
-export function mayHoldStrings(task: Task): boolean {
-  if (task.call.kept !== null) return true;
-  let holders = 0;
-  for (const other of task.kernel.tasks.values()) if (other.call.kept !== null) holders++;
-  return holders < HOLDERS_MAX;
 }
 
 /** The new program is there, but for a part of its stack: writes a piece, and runs it after the last. */
@@ -319,7 +308,7 @@ function load(
   let left = first.writePiece();
   const finished = loader.finish();
   if (finished < 0) return finished;
-  const isInTurns = !isFirst && mayHoldStrings(task);
+  const isInTurns = !isFirst && mayKeep(task);
   while (left > 0 && !isInTurns) left = first.writePiece();
   if (left < 0) return left;
   if (left > 0) task.call.keep(first);

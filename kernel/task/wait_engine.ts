@@ -79,6 +79,17 @@ export function giveTurnKillable(task: Task): number {
   return result;
 }
 
+/** Calls that keep an object for several turns at once, as each may have megabytes. */
+const KEEPERS_MAX = 8;
+
+/** Whether the call of `task` may go on in another turn with an object of its own (`call.keep`); it has one already, or few others do. */
+export function mayKeep(task: Task): boolean {
+  if (task.call.kept !== null) return true;
+  let keepers = 0;
+  for (const other of task.kernel.tasks.values()) if (other.call.kept !== null) keepers++;
+  return keepers < KEEPERS_MAX;
+}
+
 /** As giveTurnKillable(), for an operation below the call: it keeps its progress itself and is asked again next turn. */
 export function giveTurnBelow(task: Task): number {
   task.call.setState(SLICE);

@@ -3,13 +3,14 @@
 // (netstack/firewall/iptables); here are permissions, and the caller's memory.
 
 import type { LegacyTables } from "../../../netstack/mod.ts";
-import { EFAULT, EINVAL, ENOMEM, ENOPROTOOPT, EPERM } from "../../abi/errno.ts";
+import { EAGAIN, EFAULT, EINVAL, ENOMEM, ENOPROTOOPT, EPERM } from "../../abi/errno.ts";
 import { SOL_IP, SOL_IPV6 } from "../../abi/inet.ts";
 import { put32, u32, u64 } from "../../abi/struct.ts";
 import { CAP_NET_ADMIN } from "../../abi/task.ts";
 import type { Budget } from "../../util/kernel_memory.ts";
 import { hasCapability } from "../../task/credentials.ts";
 import type { Task } from "../../task/task.ts";
+import { giveTurnKillable, mayKeep } from "../../task/wait_engine.ts";
 import type { InetSocket } from "./inet_socket.ts";
 import type { Network } from "./network.ts";
 
@@ -78,27 +79,54 @@ export function setPacketFilter(
   if (!hasCapability(task.credentials, CAP_NET_ADMIN)) return -EPERM;
   if (length < HEADER_BYTES) return -EINVAL;
   if (length > TABLE_BYTES_MAX) return -ENOMEM;
-  const { network } = socket, tables = network.packetFilter.of(network, socket.isV4);
-  const { heap } = task.kernel.account;
+  if (name === SET_REPLACE) return replaceTable(task, socket, address, length);
+  const bytes = new Uint8Array(length);
+  if (task.memory.copyIn(address, bytes, 0, length) < 0) return -EFAULT;
+  const { network } = socket;
+  network.touch();
+  return network.packetFilter.of(network, socket.isV4).addCounters(bytes);
+}
+
+/** A table on its way into the packet filter: what was written, and the work on it. */
+class Replacing {
+  readonly bytes: Uint8Array;
+  readonly work: ReturnType<LegacyTables["replace"]>;
+
+  constructor(bytes: Uint8Array, tables: LegacyTables) {
+    this.bytes = bytes;
+    // What lies behind the entries is not looked at.
+    const whole = bytes.length < REPLACE_BYTES ? bytes.length : REPLACE_BYTES + u32(bytes, SIZE_AT);
+    this.work = tables.replace(bytes.subarray(0, whole));
+  }
+}
+
+/** Others have their turns while a large table is checked; what it counts is taken in each, and kept with the last. */
+function replaceTable(task: Task, socket: InetSocket, address: number, length: number): number {
+  const { network } = socket, { call } = task, { heap } = task.kernel.account;
+  if (!mayKeep(task)) return -EAGAIN;
   const cost = length * COST_PER_BYTE;
   if (!heap.take(cost)) return -ENOMEM;
-  const bytes = new Uint8Array(length);
-  if (task.memory.copyIn(address, bytes, 0, length) < 0) {
-    heap.give(cost);
-    return -EFAULT;
+  let replacing = call.kept as Replacing | null;
+  if (replacing === null) {
+    const bytes = new Uint8Array(length);
+    if (task.memory.copyIn(address, bytes, 0, length) < 0) {
+      heap.give(cost);
+      return -EFAULT;
+    }
+    replacing = new Replacing(bytes, network.packetFilter.of(network, socket.isV4));
   }
   network.touch();
-  if (name === SET_ADD_COUNTERS) {
+  const { done, value: old } = replacing.work.next();
+  if (done !== true) {
     heap.give(cost);
-    return tables.addCounters(bytes);
+    call.keep(replacing);
+    return giveTurnKillable(task);
   }
-  // What lies behind the entries is not looked at.
-  const whole = length < REPLACE_BYTES ? length : Math.min(length, REPLACE_BYTES + u32(bytes, SIZE_AT));
-  const old = tables.replace(bytes.subarray(0, whole));
   if (typeof old === "number") {
     heap.give(cost);
     return old;
   }
+  const { bytes } = replacing;
   network.packetFilter.charge(heap, tableKey(bytes, socket.isV4), cost);
   // do_replace(): the new table is in place, whatever becomes of the old counters.
   task.memory.copyOut(u64(bytes, COUNTERS_AT), old, 0, old.length);

@@ -36,6 +36,12 @@ const ENTRY_ALIGNMENT = 8;
 const INTERFACE_BYTES = 16;
 const CHAIN_NAME_BYTES = 30;
 const MATCH_NAME_BYTES = 29;
+/** Work of about a millisecond, after which others have their turn. */
+const ENTRIES_A_TURN = 2048;
+const RULES_A_TURN = 256;
+
+/** Work that its caller goes on with as it likes: each step is about a millisecond. */
+export type Turns<T> = Generator<void, T, void>;
 
 /** A table's entries and where its hooks are. */
 export interface Blob {
@@ -58,22 +64,24 @@ interface Entry {
 /** What counts an entry's packets: a rule, or a base chain its policy's; null = an end, which counts nothing. */
 export type Counter = Rule | Chain | null;
 
-/** Fills `table` with what `blob` says: what counts each entry, or -ERRNO, with which the table is to be thrown away. */
-export function fillTable(
+/**
+ * Fills `table` with what `blob` says, in turns: what counts each entry, or -ERRNO, with which the table is to be thrown away.
+ */
+export function* fillTable(
   table: Table,
   blob: Blob,
   layout: Layout,
   baseOf: (hook: Hook) => BaseChain,
-): Counter[] | number {
-  const entries = readEntries(blob, layout);
+): Turns<Counter[] | number> {
+  const entries = yield* readEntries(blob, layout);
   if (typeof entries === "number") return entries;
   const chains = new Filling(table, blob, layout, entries);
-  const made = chains.makeChains(baseOf);
-  return made < 0 ? made : chains.fill();
+  const made = yield* chains.makeChains(baseOf);
+  return made < 0 ? made : yield* chains.fill();
 }
 
 /** Where each entry is. */
-function readEntries({ bytes, count }: Blob, layout: Layout): Entry[] | number {
+function* readEntries({ bytes, count }: Blob, layout: Layout): Turns<Entry[] | number> {
   if (count === 0 || count > RULES_MAX) return -EINVAL;
   const entries: Entry[] = [];
   let at = 0;
@@ -90,6 +98,7 @@ function readEntries({ bytes, count }: Blob, layout: Layout): Entry[] | number {
     if (targetBytes < EXTENSION_BYTES || targetAt + targetBytes > end) return -EINVAL;
     entries.push({ at, targetAt, end });
     at = end;
+    if (entries.length % ENTRIES_A_TURN === 0) yield;
   }
   return entries.length === count ? entries : -EINVAL;
 }
@@ -113,7 +122,7 @@ class Filling {
     this.#entries = entries;
   }
 
-  makeChains(baseOf: (hook: Hook) => BaseChain): number {
+  *makeChains(baseOf: (hook: Hook) => BaseChain): Turns<number> {
     const { starts, underflows, hooks } = this.#blob;
     const hookAt = new Map<number, number>();
     for (let hook = 0; hook < HOOKS; hook++) {
@@ -123,6 +132,7 @@ class Filling {
     }
     let chain: Chain | null = null, policyAt = -1, policies = 0;
     for (const [i, entry] of this.#entries.entries()) {
+      if (i % ENTRIES_A_TURN === ENTRIES_A_TURN - 1) yield;
       const hook = hookAt.get(entry.at);
       if (hook !== undefined) {
         if (policyAt >= 0) return -EINVAL;
@@ -177,9 +187,10 @@ class Filling {
     return textAt(this.#blob.bytes, entry.targetAt + 2, MATCH_NAME_BYTES);
   }
 
-  fill(): Counter[] | number {
+  *fill(): Turns<Counter[] | number> {
     const counters: Counter[] = [];
     for (const [i, entry] of this.#entries.entries()) {
+      if (i % RULES_A_TURN === RULES_A_TURN - 1) yield;
       const chain = this.#chainOf[i], policy = this.#policies.get(entry.at);
       if (chain === null || policy !== undefined) {
         counters.push(policy ?? null);

@@ -20,7 +20,7 @@ import {
   PRIORITY_SECURITY,
   type Table,
 } from "../tables.ts";
-import { type Blob, type Counter, fillTable } from "./blob.ts";
+import { type Blob, type Counter, fillTable, type Turns } from "./blob.ts";
 import { newestRevision } from "./extensions.ts";
 import {
   COUNTER_BYTES,
@@ -143,10 +143,10 @@ export class LegacyTables {
   }
 
   /**
-   * IPT_SO_SET_REPLACE: struct ipt_replace with its entries behind it. What the old table has counted, as struct xt_counters one
-   * after the other, or -ERRNO with all as it was.
+   * IPT_SO_SET_REPLACE, in turns: struct ipt_replace with its entries behind it. What the old table has counted, as struct
+   * xt_counters one after the other, or -ERRNO with all as it was.
    */
-  replace(bytes: Uint8Array): Uint8Array | number {
+  *replace(bytes: Uint8Array): Turns<Uint8Array | number> {
     if (bytes.length < REPLACE_BYTES) return -EINVAL;
     const found = this.#find(textAt(bytes, 0, TABLE_NAME_BYTES));
     if (found === null) return -ENOENT;
@@ -167,9 +167,9 @@ export class LegacyTables {
     const family = this.#layout.isV4 ? Family.Ipv4 : Family.Ipv6;
     const name = textAt(bytes, 0, TABLE_NAME_BYTES);
     const made = firewall.newTable(name, family);
-    const counters = fillTable(made, blob, this.#layout, baseOf);
+    const counters = yield* fillTable(made, blob, this.#layout, baseOf);
     if (typeof counters === "number") return counters;
-    // Counted by who has read the old one.
+    // Counted by who has read the old one, which somebody else may have replaced meanwhile.
     if (expected !== found.blob.count) return -EAGAIN;
     const entered = firewall.enter(made, found.table);
     if (entered < 0) return entered;

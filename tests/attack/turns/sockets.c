@@ -1,6 +1,7 @@
 // Sockets: long vectors of messages, messages of many pieces, what travels in them.
 #include "turns.h"
 #include <netinet/in.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
 #include <sys/un.h>
 
 static void pair(int type, int ends[2]) {
@@ -171,6 +172,50 @@ static void options(void) {
   }
 }
 
+
+struct rule {
+  struct ipt_entry entry;
+  struct xt_standard_target target;
+};
+static void put_rule(struct rule *rule, int verdict) {
+  rule->entry.target_offset = sizeof rule->entry;
+  rule->entry.next_offset = sizeof *rule;
+  rule->target.target.u.user.target_size = sizeof rule->target;
+  rule->target.verdict = verdict;
+}
+/** The whole table "filter", with as many rules for INPUT as there may be. */
+static void packet_filter(void) {
+  enum { RULES = 32000, ENTRIES = RULES + 4, DROP = -NF_DROP - 1, ACCEPT = -NF_ACCEPT - 1 };
+  size_t size = (ENTRIES - 1) * sizeof(struct rule) + sizeof(struct ipt_entry) + sizeof(struct xt_error_target);
+  struct ipt_replace *table = (void *)reserve(sizeof *table + size);
+  struct rule *rules = (void *)table->entries;
+  strcpy(table->name, "filter");
+  table->valid_hooks = 1 << NF_INET_LOCAL_IN | 1 << NF_INET_FORWARD | 1 << NF_INET_LOCAL_OUT;
+  table->num_entries = ENTRIES, table->size = size, table->num_counters = 4;
+  table->counters = (void *)reserve(4 * sizeof *table->counters);
+  for (int i = 0; i < RULES; i++) {
+    rules[i].entry.ip.src.s_addr = htonl(0x0a000000 + i), rules[i].entry.ip.smsk.s_addr = -1;
+    rules[i].entry.ip.proto = IPPROTO_TCP;
+    put_rule(&rules[i], DROP);
+  }
+  for (int hook = NF_INET_LOCAL_IN, i = RULES; hook <= NF_INET_LOCAL_OUT; hook++, i++) {
+    table->hook_entry[hook] = hook == NF_INET_LOCAL_IN ? 0 : i * sizeof *rules;
+    table->underflow[hook] = i * sizeof *rules;
+    put_rule(&rules[i], ACCEPT);
+  }
+  struct ipt_entry *last = (void *)&rules[RULES + 3];
+  struct xt_error_target *error = (void *)last->elems;
+  last->target_offset = sizeof *last, last->next_offset = sizeof *last + sizeof *error;
+  error->target.u.user.target_size = sizeof *error;
+  strcpy(error->target.u.user.name, XT_ERROR_TARGET), strcpy(error->errorname, XT_ERROR_TARGET);
+  int fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
+  check(fd >= 0, "socket");
+  settle();
+  begin();
+  check(setsockopt(fd, IPPROTO_IP, IPT_SO_SET_REPLACE, table, sizeof *table + size) == 0, "IPT_SO_SET_REPLACE");
+  end();
+}
+
 const struct turns_case socket_cases[] = {
   {"messages", "sendmmsg recvmmsg", messages},
   {"large_messages", "sendmmsg recvmmsg sendto", large_messages},
@@ -182,5 +227,6 @@ const struct turns_case socket_cases[] = {
   {"many_sockets", "socket bind listen", many_sockets},
   {"backlog", "connect accept accept4 shutdown", backlog},
   {"options", "setsockopt getsockopt", options},
+  {"packet_filter", "setsockopt", packet_filter},
   {0},
 };

@@ -33,6 +33,8 @@ export async function compile(output: string): Promise<void> {
       `${work}/entry.js`,
       "// The launcher and the bundles of the archive are the program.\n",
     );
+    // `deno compile` notes when they were written, and the same sources are to give the same file.
+    for (const name of ["parts", "entry.js"]) Deno.utimeSync(`${work}/${name}`, 0, 0);
     await run(
       "deno compile",
       Deno.execPath(),

@@ -54,7 +54,12 @@ import { openPidfd } from "../socket/control_message.ts";
 import { SOCKET_FAMILIES } from "../socket/families.ts";
 import { NO_CREDENTIALS } from "../socket/message.ts";
 import { InetSocket } from "../socket/inet/inet_socket.ts";
-import { getPacketFilter, isPacketFilterOption, setPacketFilter } from "../socket/inet/packet_filter.ts";
+import {
+  getPacketFilter,
+  getsPacketFilter,
+  setPacketFilter,
+  setsPacketFilter,
+} from "../socket/inet/packet_filter.ts";
 import { showFilter } from "../socket/filter.ts";
 import { getSocketOption, setSocketOption } from "../socket/options.ts";
 import type { Socket } from "../socket/socket.ts";
@@ -378,7 +383,7 @@ function setsockopt(task: Task, args: Args): number {
   if (length < 0) return -EINVAL;
   const found = socketOf(task, args.i32(0));
   if (typeof found === "number") return found;
-  if (found instanceof InetSocket && isPacketFilterOption(found, args.i32(1), args.i32(2))) {
+  if (found instanceof InetSocket && setsPacketFilter(found, args.i32(1), args.i32(2))) {
     const result = setPacketFilter(task, found, args.i32(2), args.word(3), length);
     if (result === BLOCKED) task.call.hold(FILE, found);
     return result;
@@ -404,7 +409,7 @@ function getsockopt(task: Task, args: Args): number {
     if (option === SO_PEERGROUPS) return getPeerGroups(task, found, args.word(3), args.word(4), room);
     if (option === SO_PEERPIDFD) return getPeerPidfd(task, found, args.word(3), args.word(4), room);
   }
-  if (found instanceof InetSocket && isPacketFilterOption(found, level, option)) {
+  if (found instanceof InetSocket && getsPacketFilter(found, level, option)) {
     return getPacketFilter(task, found, option, args.word(3), args.word(4), room);
   }
   if (level === SOL_SOCKET && option === SO_ATTACH_FILTER) {

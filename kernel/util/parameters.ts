@@ -34,7 +34,7 @@ export class Parameters {
   protectedHardlinks = 1;
   protectedSymlinks = 1;
   protectedRegular = 1;
-  protectedFifos = 1;
+  protectedFifos = 0;
   /** fs.suid_dumpable: what prctl(PR_GET_DUMPABLE) says after execve(2) of a set-id program. */
   dumpableAfterSetid = 0;
   /** vm.max_map_count. */

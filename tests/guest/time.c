@@ -5,10 +5,9 @@
 static volatile int caught, caught_code, caught_value, caught_overrun;
 static void count(int number) { caught++; (void)number; }
 static void note(int number, siginfo_t *info, void *context) {
-  caught++;
+  if (caught++ == 0) caught_overrun = info->si_overrun;
   caught_code = info->si_code;
   caught_value = info->si_value.sival_int;
-  caught_overrun = info->si_overrun;
   (void)number;
   (void)context;
 }
@@ -181,8 +180,12 @@ static void posix_timers(void) {
   timer_settime(timer, 0, &value, NULL);
   usleep(100000);
   caught = 0;
+  double unblocked = now_seconds();
   sigprocmask(SIG_UNBLOCK, &set, NULL);
-  TRUE("one signal with overruns", caught == 1 && caught_overrun > 5 && caught_overrun <= (now_seconds() - armed) / 0.005);
+  int times = caught;
+  /* It may have fired again by now where the machine is busy. */
+  TRUE("one signal with overruns", times >= 1 && times <= 2 + (now_seconds() - unblocked) / 0.005 && caught_overrun > 5 &&
+                                       caught_overrun <= (now_seconds() - armed) / 0.005);
   /* Unless it has fired once more in between. */
   TRUE("timer_getoverrun", timer_getoverrun(timer) == caught_overrun || caught != 1);
   value = (struct itimerspec){{0, 0}, {0, 0}};

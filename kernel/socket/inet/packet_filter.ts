@@ -3,7 +3,7 @@
 // (netstack/firewall/iptables); here are permissions, and the caller's memory.
 
 import type { LegacyTables } from "../../../netstack/mod.ts";
-import { EAGAIN, EFAULT, EINVAL, ENOMEM, ENOPROTOOPT, EPERM } from "../../abi/errno.ts";
+import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM } from "../../abi/errno.ts";
 import { SOL_IP, SOL_IPV6 } from "../../abi/inet.ts";
 import { put32, u32, u64 } from "../../abi/struct.ts";
 import { CAP_NET_ADMIN } from "../../abi/task.ts";
@@ -14,14 +14,13 @@ import { giveTurnKillable, mayKeep } from "../../task/wait_engine.ts";
 import type { InetSocket } from "./inet_socket.ts";
 import type { Network } from "./network.ts";
 
-/** IPT_BASE_CTL and what is behind it, IP6T_* too; IPv6 has its revisions elsewhere. */
+/** IPT_BASE_CTL and what is behind it, IP6T_* too; IPv6 has its revisions elsewhere, as 66 and 67 are its TCLASS. */
 const SET_REPLACE = 64;
 const SET_ADD_COUNTERS = 65;
 const GET_INFO = 64;
 const GET_ENTRIES = 65;
 const REVISION_MATCH_V4 = 66;
 const REVISION_MATCH_V6 = 68;
-const LAST = 69;
 
 const INFO_BYTES = 84;
 const HEADER_BYTES = 40;
@@ -63,9 +62,16 @@ export class PacketFilterRoom {
   }
 }
 
-/** Whether an option of `socket` is the packet filter's. */
-export function isPacketFilterOption(socket: InetSocket, level: number, name: number): boolean {
-  return level === (socket.isV4 ? SOL_IP : SOL_IPV6) && name >= SET_REPLACE && name <= LAST;
+/** Whether an option of `socket` that is set is the packet filter's. */
+export function setsPacketFilter(socket: InetSocket, level: number, name: number): boolean {
+  return level === (socket.isV4 ? SOL_IP : SOL_IPV6) && (name === SET_REPLACE || name === SET_ADD_COUNTERS);
+}
+
+/** The same of one that is read. */
+export function getsPacketFilter(socket: InetSocket, level: number, name: number): boolean {
+  if (level !== (socket.isV4 ? SOL_IP : SOL_IPV6)) return false;
+  const revisions = socket.isV4 ? REVISION_MATCH_V4 : REVISION_MATCH_V6;
+  return name === GET_INFO || name === GET_ENTRIES || name === revisions || name === revisions + 1;
 }
 
 export function setPacketFilter(
@@ -75,7 +81,6 @@ export function setPacketFilter(
   address: number,
   length: number,
 ): number {
-  if (name > SET_ADD_COUNTERS) return -ENOPROTOOPT;
   if (!hasCapability(task.credentials, CAP_NET_ADMIN)) return -EPERM;
   if (length < HEADER_BYTES) return -EINVAL;
   if (length > TABLE_BYTES_MAX) return -ENOMEM;
@@ -163,11 +168,8 @@ export function getPacketFilter(
       const failed = memory.copyOut(address + HEADER_BYTES, entries, 0, entries.length) < 0;
       return failed ? -EFAULT : putLength(task, lengthAddress, length);
     }
-    default: {
-      const first = socket.isV4 ? REVISION_MATCH_V4 : REVISION_MATCH_V6;
-      if (name !== first && name !== first + 1) return -ENOPROTOOPT;
-      return tables.revision(bytes, length, name !== first);
-    }
+    default:
+      return tables.revision(bytes, length, name !== REVISION_MATCH_V4 && name !== REVISION_MATCH_V6);
   }
 }
 

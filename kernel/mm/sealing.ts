@@ -1,9 +1,10 @@
 // mseal(2), remap_file_pages(2) on a memory map. Linux: mm/mseal.c, mm/mmap.c.
 
 import { EINVAL, ENOMEM } from "../abi/errno.ts";
-import { isPageAligned, MAP_POPULATE, PAGE_SIZE, pageDown, pageUp } from "../abi/memory.ts";
+import { isPageAligned, PAGE_SIZE, pageDown, pageUp } from "../abi/memory.ts";
 import type { Task } from "../task/task.ts";
 import { carryOut } from "./mapping.ts";
+import type { Vma } from "./vma.ts";
 
 /** mseal(2): all of [address, +length) keeps its place, size and protection from now on. */
 export function sealMemory(task: Task, address: number, length: number, flags: number): number {
@@ -18,14 +19,14 @@ export function sealMemory(task: Task, address: number, length: number, flags: n
   return 0;
 }
 
-/** remap_file_pages(2): other pages of a shared mapping's file in a part of it. Linux does it by mmap(2) too. */
-export function remapFilePages(
+/** The mapping whose part [address, +size) remap_file_pages(2) may change, or -EINVAL. */
+export function checkRemapFilePages(
   task: Task,
   address: number,
   size: number,
   prot: number,
   page: number,
-): number {
+): Vma | number {
   const start = pageDown(address), bytes = pageDown(size);
   if (prot !== 0 || bytes === 0 || bytes > task.mm.layout.end || page > 2 ** 52) return -EINVAL;
   const { areas } = task.mm;
@@ -40,10 +41,20 @@ export function remapFilePages(
     if (!isSame) return -EINVAL;
     at = area.end;
   }
+  return first;
+}
+
+/**
+ * remap_file_pages(2), once it has been checked: other pages of a shared mapping's file in a part of it. Linux does it by mmap(2)
+ * too. The caller brings the pages in.
+ */
+export function remapFilePages(task: Task, first: Vma, address: number, size: number, page: number): number {
+  const { areas } = task.mm;
+  const start = pageDown(address), end = start + pageDown(size);
   const part = first.slice(start, Math.min(end, first.end));
   part.end = end;
   part.offset = page * PAGE_SIZE;
-  const result = carryOut(task, part, MAP_POPULATE);
+  const result = carryOut(task, part, 0);
   if (result < 0) {
     part.backing!.drop();
     return result;

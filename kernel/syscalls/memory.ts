@@ -7,11 +7,11 @@ import * as M from "../abi/memory.ts";
 import { isPageAligned, MAP_ANONYMOUS, MAP_HUGETLB, PAGE_SIZE, pageUp } from "../abi/memory.ts";
 import { lockAllMemory, lockMemory, unlockAllMemory, unlockMemory } from "../mm/locking.ts";
 import { protectMemory } from "../mm/mapping.ts";
-import { remapFilePages, sealMemory } from "../mm/sealing.ts";
+import { sealMemory } from "../mm/sealing.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurnKillable } from "../task/wait_engine.ts";
 import type { Args } from "./args.ts";
-import { advise, map, populateAll, populateLocked, remap, setBreak, unmap } from "./paging.ts";
+import { advise, map, populateAll, populateLocked, remap, remapPages, setBreak, unmap } from "./paging.ts";
 import { FULL, partial, type SyscallFamily } from "./table.ts";
 
 const PROT_FLAGS = {
@@ -191,7 +191,7 @@ export const MEMORY_CALLS: SyscallFamily = {
     args: { addr: "word", size: "size", prot: "int", pgoff: "size", flags: "int" },
     returns: "int",
     support: FULL,
-    run: (task, args) => remapFilePages(task, args.word(0), args.word(1), args.i32(2), args.word(3)),
+    run: (task, args) => remapPages(task, args.word(0), args.word(1), args.i32(2), args.word(3)),
   },
   mseal: {
     nr: { x64: 462, arm64: 462 },

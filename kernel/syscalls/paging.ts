@@ -26,6 +26,7 @@ import { POPULATE_PIECE_BYTES } from "../mm/limits.ts";
 import { populateAdvice } from "../mm/locking.ts";
 import { changeBreak, mapMemory, planMapping, unmapMemory } from "../mm/mapping.ts";
 import { checkRemap, remapMemory } from "../mm/remap.ts";
+import { checkRemapFilePages, remapFilePages } from "../mm/sealing.ts";
 import { type Continuation, continuation } from "../task/call_in_flight.ts";
 import type { Task } from "../task/task.ts";
 import { giveTurnKillable, suspendKillable } from "../task/wait_engine.ts";
@@ -110,6 +111,16 @@ export function remap(
     }
   }
   return remapMemory(task, address, oldLength, newLength, flags, target);
+}
+
+/** remap_file_pages(2). What is replaced is given back as in map(), and the new pages are brought in. */
+export function remapPages(task: Task, address: number, size: number, prot: number, page: number): number {
+  const first = checkRemapFilePages(task, address, size, prot, page);
+  if (typeof first === "number") return first;
+  const start = pageDown(address), length = pageDown(size);
+  if (length > REPLACED_PIECE_BYTES && giveBack(task, start, length, 0)) return giveTurnKillable(task);
+  const result = remapFilePages(task, first, address, size, page);
+  return result < 0 ? result : populate(task, start, start + length, 0);
 }
 
 /**

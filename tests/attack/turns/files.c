@@ -177,6 +177,14 @@ static void locks(void) {
   check(fcntl(fd, F_SETLK, &lock) == 0, "fcntl");
 }
 
+/** cachestat(2) is newer than the C library. */
+static void cachestat_(void) {
+  unsigned long range[2] = {0, GIB / 2}, answer[5];
+  int fd = filled(GIB / 2);
+  begin();
+  for (int i = 0; i < 10; i++) check(syscall(451, fd, range, answer, 0) == 0, "cachestat");
+}
+
 const struct turns_case file_cases[] = {
   {"getrandom", "getrandom", getrandom_},
   {"write", "write pwrite64", write_memory},
@@ -201,5 +209,6 @@ const struct turns_case file_cases[] = {
   {"exec_files", "execve", unshare_files},
   {"proc_fd", "getdents64 getdents", proc_fd},
   {"locks", "fcntl flock", locks},
+  {"cachestat", "cachestat", cachestat_},
   {0},
 };

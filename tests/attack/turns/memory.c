@@ -154,6 +154,19 @@ static void exec_areas(void) {
   begin();
   waitpid(child, 0, 0);
 }
+/** mseal(2) is newer than the C library. */
+static void mseal_(void) {
+  char *at = many_areas(AREAS);
+  begin();
+  check(syscall(462, at, AREAS * 8192ul, 0) == 0, "mseal");
+}
+static void remap_file_pages_(void) {
+  char *at = mmap(0, GIB / 2, PROT_READ | PROT_WRITE, MAP_SHARED, filled(GIB / 2), 0);
+  check(at != MAP_FAILED, "mmap");
+  memset(at, 1, GIB / 2);
+  begin();
+  check(syscall(SYS_remap_file_pages, at, GIB / 2 - 4096, 0, 1, 0) == 0, "remap_file_pages");
+}
 
 const struct turns_case memory_cases[] = {
   {"mincore", "mincore", mincore_},
@@ -178,5 +191,7 @@ const struct turns_case memory_cases[] = {
   {"maps", "read", maps},
   {"fork_areas", "fork vfork clone clone3", fork_areas},
   {"exec_areas", "execve execveat", exec_areas},
+  {"mseal", "mseal", mseal_},
+  {"remap_file_pages", "remap_file_pages", remap_file_pages_},
   {0},
 };

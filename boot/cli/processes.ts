@@ -1,6 +1,6 @@
 // tsvisor ps, events, pause, resume, wait: what goes on in a container, and stopping it for a while.
 
-import { EALREADY, EPIPE, EPROTO, errnoName } from "../../kernel/abi/errno.ts";
+import { EALREADY, EPIPE, EPROTO, errnoName, ESRCH } from "../../kernel/abi/errno.ts";
 import { SIGKILL } from "../../kernel/abi/signal.ts";
 import { commandLineHost } from "../../native/host.ts";
 import { ContMgrEvent } from "../api/methods.ts";
@@ -180,7 +180,9 @@ export async function waitCommand(args: string[], flags: GlobalFlags): Promise<n
   const state = await liveState(words, "wait", flags);
   const socket = connectTo(state);
   const client = socket < 0 ? null : new ControlClient(commandLineHost(), socket);
-  const reply = client === null ? socket : await client.ask({ kind: "wait", pid }, null);
+  // It was alive a moment ago: a sandbox that has gone meanwhile was killed as one that hangs up.
+  const refused = socket === -ESRCH ? -EPIPE : socket;
+  const reply = client === null ? refused : await client.ask({ kind: "wait", pid }, null);
   const status = statusOf(reply);
   if (status < 0) throw new Error(`Cannot wait for container "${state.id}": ${errnoName(-status)}`);
   console.log(JSON.stringify({ id: state.id, pid, exitStatus: status }));

@@ -10,10 +10,9 @@ import {
   startRoles,
   waitProcess,
 } from "../native/process.ts";
-import { nativeLibraryPath } from "../native/library.ts";
 import { childrenOf } from "./cgroup/files.ts";
 import { guestScore, ownScore, setScore } from "./cgroup/oom_score.ts";
-import { DIRECTORY, IS_BUNDLED, runtimePath } from "./place.ts";
+import { DIRECTORY, IS_BUNDLED, libraryOfRoles, runtimePath } from "./place.ts";
 import { rememberCompiled, warmArguments } from "./code_cache.ts";
 import type { Attendant } from "./attendant.ts";
 import { receive, send, takeOver } from "./control/channel.ts";
@@ -359,7 +358,7 @@ export function relayProgram(): { readonly argv: string[]; readonly environment:
 }
 
 function environmentOfRoles(): string[] {
-  return roleEnvironment(nativeLibraryPath(), denoDirectory());
+  return roleEnvironment(libraryOfRoles(), denoDirectory());
 }
 
 function start(options: Launch): StartedRoles {

@@ -1,13 +1,13 @@
 // Where the native library stands: TSVISOR_NATIVE, beside the bundled program (dist/), or the cargo build of a checkout.
 
-const NAME = "libtsvisor_native.so";
+export const NATIVE_LIBRARY = "libtsvisor_native.so";
 
 /** Path of the library for Deno.dlopen. Throws with one clear line when there is none. */
 export function nativeLibraryPath(): string {
   const given = Deno.env.get("TSVISOR_NATIVE");
   if (given) return given;
   const here = import.meta.dirname;
-  for (const candidate of [`${here}/${NAME}`, `${here}/target/release/${NAME}`]) {
+  for (const candidate of [`${here}/${NATIVE_LIBRARY}`, `${here}/target/release/${NATIVE_LIBRARY}`]) {
     try {
       Deno.statSync(candidate);
       return candidate;
@@ -15,7 +15,7 @@ export function nativeLibraryPath(): string {
       // Try the next place.
     }
   }
-  throw new Error(`Cannot find the native library: ${NAME} is neither in ${here} nor built`);
+  throw new Error(`Cannot find the native library: ${NATIVE_LIBRARY} is neither in ${here} nor built`);
 }
 
 /**

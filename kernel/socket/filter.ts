@@ -1,10 +1,10 @@
 // Filters of sockets: classic BPF over what a socket is about to receive; the program's answer is how many bytes of it are kept,
 // 0 = it is lost. Linux: sk_attach_filter(), sk_filter_trim_cap(), bpf_check_classic() of net/core/filter.c;
-// Documentation/networking/filter.rst. Seccomp's programs, of the same language over other data, are in kernel/task/bpf.ts.
+// Documentation/networking/filter.rst. The language itself is in kernel/task/bpf.ts.
 
 import { EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from "../abi/errno.ts";
 import { u16, u64 } from "../abi/struct.ts";
-import { type BpfProgram, compare, compute, PROGRAM_MAX, readProgram } from "../task/bpf.ts";
+import { type BpfProgram, type BpfSource, interpret, PROGRAM_MAX, readProgram } from "../task/bpf.ts";
 import type { Task } from "../task/task.ts";
 import type { Socket } from "./socket.ts";
 
@@ -13,11 +13,10 @@ const FPROG_BYTES = 16;
 const INSTRUCTION_BYTES = 8;
 
 // What an instruction loads: BPF_SIZE and BPF_MODE of linux/bpf_common.h, with the classes LD and LDX.
-const LD = 0, LDX = 1, ST = 2, STX = 3, ALU = 4, JMP = 5, RET = 6;
+const LDX = 1;
 const HALF = 0x08, BYTE = 0x10, SIZE_MASK = 0x18;
-const ABS = 0x20, IND = 0x40, MEM = 0x60, LEN = 0x80, MSH = 0xa0;
+const ABS = 0x20, IND = 0x40, LEN = 0x80, MSH = 0xa0;
 const MODE_MASK = 0xe0;
-const X = 0x08, RET_A = 0x10, TXA = 0x80, JA = 0x00, DIV = 0x30, MOD = 0x90;
 
 /** Offsets from here on are no offsets (SKF_AD_OFF), from the network header, from the link header. */
 const ANCILLARY_FROM = 0xffff_f000;
@@ -51,7 +50,49 @@ export interface FilteredPacket {
 }
 const NO_PACKET: FilteredPacket = { etherType: 0, packetType: 0, nicId: 0, mark: 0 };
 
-const memory = new Uint32Array(16);
+/** A message that a filter looks at; the fields as the arguments of SocketFilter.run(). */
+class Message implements BpfSource {
+  bytes: Uint8Array = new Uint8Array();
+  at = 0;
+  length = 0;
+  networkAt = -1;
+  hasLink = false;
+  packet = NO_PACKET;
+
+  load(code: number, k: number, a: number, x: number): number {
+    switch (code & MODE_MASK) {
+      case ABS:
+        return k >= ANCILLARY_FROM
+          ? ancillary(k - ANCILLARY_FROM, a, x, this.packet)
+          : this.#number(code, k | 0);
+      case IND:
+        return this.#number(code, x + k | 0);
+      case MSH: {
+        const value = this.#number(BYTE, k | 0);
+        return value < 0 ? -1 : (value & 15) << 2;
+      }
+      default:
+        return this.length;
+    }
+  }
+
+  /** A number in network order, -1 = it is not there. */
+  #number(code: number, offset: number): number {
+    const { bytes, at, networkAt } = this;
+    const width = (code & SIZE_MASK) === BYTE ? 1 : (code & SIZE_MASK) === HALF ? 2 : 4;
+    const end = at + this.length;
+    let place: number;
+    if (offset >= 0) place = at + offset;
+    else if (offset >= NETWORK_FROM) place = networkAt < 0 ? -1 : networkAt + (offset - NETWORK_FROM);
+    else if (offset >= LINK_FROM && this.hasLink) place = at + (offset - LINK_FROM);
+    else place = -1;
+    if (place < 0 || place + width > end) return -1;
+    if (width === 1) return bytes[place];
+    if (width === 2) return bytes[place] << 8 | bytes[place + 1];
+    return (bytes[place] << 24 | bytes[place + 1] << 16 | bytes[place + 2] << 8 | bytes[place + 3]) >>> 0;
+  }
+}
+const message = new Message();
 
 /** A socket's filter, counted as the kernel's memory until release(). */
 export class SocketFilter {
@@ -102,68 +143,14 @@ export class SocketFilter {
     hasLink = false,
     packet: FilteredPacket = NO_PACKET,
   ): number {
-    const { codes, jumps, operands } = this.#program;
-    let a = 0, x = 0;
-    // Every jump goes forward, and the last instruction returns.
-    for (let i = 0;; i++) {
-      const code = codes[i], k = operands[i];
-      switch (code & 7) {
-        case LD:
-        case LDX: {
-          let value: number;
-          switch (code & MODE_MASK) {
-            case ABS:
-              value = k >= ANCILLARY_FROM
-                ? ancillary(k - ANCILLARY_FROM, a, x, packet)
-                : load(code, k | 0, bytes, at, length, networkAt, hasLink);
-              break;
-            case IND:
-              value = load(code, x + k | 0, bytes, at, length, networkAt, hasLink);
-              break;
-            case MSH:
-              value = load(BYTE, k | 0, bytes, at, length, networkAt, hasLink);
-              if (value >= 0) value = (value & 15) << 2;
-              break;
-            case LEN:
-              value = length;
-              break;
-            case MEM:
-              value = memory[k];
-              break;
-            default:
-              value = k;
-          }
-          // Past the end.
-          if (value < 0) return -1;
-          if ((code & 7) === LD) a = value;
-          else x = value;
-          break;
-        }
-        case ST:
-          memory[k] = a;
-          break;
-        case STX:
-          memory[k] = x;
-          break;
-        case ALU: {
-          const operand = (code & X) !== 0 ? x : k, operation = code & 0xf0;
-          if ((operation === DIV || operation === MOD) && operand === 0) return -1;
-          a = compute(operation, a, operand);
-          break;
-        }
-        case JMP:
-          if (code === (JMP | JA)) i += k;
-          else i += compare(code & 0xf0, a, (code & X) !== 0 ? x : k) ? jumps[i] & 0xff : jumps[i] >> 8;
-          break;
-        case RET: {
-          const kept = (code & RET_A) !== 0 ? a : k;
-          return kept === 0 ? -1 : Math.min(kept, length);
-        }
-        default:
-          if ((code & TXA) !== 0) a = x;
-          else x = a;
-      }
-    }
+    message.bytes = bytes;
+    message.at = at;
+    message.length = length;
+    message.networkAt = networkAt;
+    message.hasLink = hasLink;
+    message.packet = packet;
+    const kept = interpret(this.#program, message);
+    return kept === 0 ? -1 : Math.min(kept, length);
   }
 }
 
@@ -175,29 +162,6 @@ function isLoad(code: number, k: number): boolean {
   if (mode === LEN) return size === 0;
   if (mode === IND) return true;
   return mode === ABS && (k < ANCILLARY_FROM || ANCILLARIES.has(k - ANCILLARY_FROM));
-}
-
-/** A number in network order, -1 = it is not there. */
-function load(
-  code: number,
-  offset: number,
-  bytes: Uint8Array,
-  at: number,
-  length: number,
-  networkAt: number,
-  hasLink: boolean,
-): number {
-  const width = (code & SIZE_MASK) === BYTE ? 1 : (code & SIZE_MASK) === HALF ? 2 : 4;
-  const end = at + length;
-  let place: number;
-  if (offset >= 0) place = at + offset;
-  else if (offset >= NETWORK_FROM) place = networkAt < 0 ? -1 : networkAt + (offset - NETWORK_FROM);
-  else if (offset >= LINK_FROM && hasLink) place = at + (offset - LINK_FROM);
-  else place = -1;
-  if (place < 0 || place + width > end) return -1;
-  if (width === 1) return bytes[place];
-  if (width === 2) return bytes[place] << 8 | bytes[place + 1];
-  return (bytes[place] << 24 | bytes[place + 1] << 16 | bytes[place + 2] << 8 | bytes[place + 3]) >>> 0;
 }
 
 function ancillary(which: Ancillary, a: number, x: number, packet: FilteredPacket): number {

@@ -1,6 +1,5 @@
-// Classic BPF: programs are checked once, and seccomp(2)'s interpreted over struct seccomp_data. Those of sockets, which load
-// other things, run in kernel/socket/filter.ts. Linux:
-// bpf_check_classic() of net/core/filter.c, seccomp_check_filter(); Documentation/networking/filter.rst.
+// Classic BPF: programs are checked once, and interpreted: seccomp(2)'s over struct seccomp_data, those of sockets over what
+// kernel/socket/filter.ts has. Linux: bpf_check_classic() of net/core/filter.c, seccomp_check_filter(); Documentation/networking/filter.rst.
 
 /** Most instructions of one program (BPF_MAXINSNS). */
 export const PROGRAM_MAX = 4096;
@@ -138,8 +137,30 @@ function isComparison(code: number): boolean {
   return code < 0x100 && (operation === JEQ || operation === JGT || operation === JGE || operation === JSET);
 }
 
-/** Runs a checked program over `data`; its answer as u32. */
+/** What a program is about: it answers the loads that LoadCheck lets it have. */
+export interface BpfSource {
+  /** The word that instruction `code` with operand `k` loads, as u32, or -1 = it is not there; `a` and `x` are the registers. */
+  load(code: number, k: number, a: number, x: number): number;
+}
+
+/** struct seccomp_data as 32-bit words. */
+class SeccompData implements BpfSource {
+  words: Uint32Array = new Uint32Array(DATA_WORDS);
+
+  load(code: number, k: number): number {
+    return (code & ~7) === W_ABS ? this.words[k >> 2] : DATA_BYTES;
+  }
+}
+const seccompData = new SeccompData();
+
+/** Runs a checked program of seccomp(2) over `data`; its answer as u32. */
 export function runProgram(program: BpfProgram, data: Uint32Array): number {
+  seccompData.words = data;
+  return interpret(program, seccompData);
+}
+
+/** Runs a checked program; its answer as u32. As Linux has it, 0 where it divides by zero or loads what is not there. */
+export function interpret(program: BpfProgram, source: BpfSource): number {
   const { codes, jumps, operands } = program;
   let a = 0, x = 0;
   // Every jump goes forward, and the last instruction returns.
@@ -147,11 +168,14 @@ export function runProgram(program: BpfProgram, data: Uint32Array): number {
     const code = codes[at], k = operands[at];
     switch (code & 7) {
       case LD:
-        a = load(code, k, data);
+      case LDX: {
+        const mode = code & ~7;
+        const value = mode === IMM ? k : mode === MEM ? memory[k] : source.load(code, k, a, x);
+        if (value < 0) return 0;
+        if ((code & 7) === LD) a = value;
+        else x = value;
         break;
-      case LDX:
-        x = load(code, k, data);
-        break;
+      }
       case ST:
         memory[k] = a;
         break;
@@ -159,10 +183,9 @@ export function runProgram(program: BpfProgram, data: Uint32Array): number {
         memory[k] = x;
         break;
       case ALU: {
-        const operand = (code & X) !== 0 ? x : k;
-        // As Linux has it: a program that divides by zero answers 0.
-        if ((code & 0xf0) === DIV && operand === 0) return 0;
-        a = compute(code & 0xf0, a, operand);
+        const operand = (code & X) !== 0 ? x : k, operation = code & 0xf0;
+        if (operand === 0 && (operation === DIV || operation === MOD)) return 0;
+        a = compute(operation, a, operand);
         break;
       }
       case JMP:
@@ -199,20 +222,7 @@ export function constantAnswer(program: BpfProgram, number: number, architecture
   }
 }
 
-function load(code: number, k: number, data: Uint32Array): number {
-  switch (code & ~7) {
-    case W_ABS:
-      return data[k >> 2];
-    case MEM:
-      return memory[k];
-    case W_LEN:
-      return DATA_BYTES;
-    default:
-      return k;
-  }
-}
-
-export function compute(operation: number, a: number, b: number): number {
+function compute(operation: number, a: number, b: number): number {
   switch (operation) {
     case ADD:
       return (a + b) >>> 0;
@@ -239,7 +249,7 @@ export function compute(operation: number, a: number, b: number): number {
   }
 }
 
-export function compare(operation: number, a: number, b: number): boolean {
+function compare(operation: number, a: number, b: number): boolean {
   switch (operation) {
     case JEQ:
       return a === b;
